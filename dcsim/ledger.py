@@ -1,0 +1,85 @@
+"""The work ledger: the only thing that the power room knows of the serving room.
+
+One ledger is one power step of work, one row per replica. A simulated replica and a measured
+engine log fill the same columns, so a power model can be driven by either. The module stands
+outside the rooms because serving writes it and power reads it, and neither may import the other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+
+class GpuState(IntEnum):
+    """What a replica's GPUs are doing, read at the end of a power step."""
+
+    OFF = 0
+    IDLE = 1
+    QUEUED = 2
+    """Requests wait but none can be admitted."""
+    PREFILL = 3
+    DECODE = 4
+    MIXED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaConfig:
+    """What the power room must know of a replica besides its ledger row.
+
+    Constants come from the catalogue; units are SI.
+    """
+
+    gpu: str
+    """Catalogue name, such as `a100-sxm-80gb`."""
+    model: str
+    """Catalogue name of the served model, such as `llama-3-70b`."""
+    tensor_parallel: int
+    peak_flops_per_gpu: float
+    """Dense bf16 FLOP/s of one GPU."""
+    hbm_bandwidth_per_gpu: float
+    """Bytes/s of one GPU."""
+    hbm_bytes_per_gpu: float
+    gpu_nameplate_w: float
+    """Board power limit of one GPU."""
+    weight_bytes: float
+    """Bytes of weights over all GPUs of the replica."""
+
+    @property
+    def key(self) -> str:
+        """`model/gpu/tpN`: the name under which packs list a configuration."""
+        return f"{self.model}/{self.gpu}/tp{self.tensor_parallel}"
+
+
+@dataclass(slots=True)
+class WorkLedger:
+    """Work of `n` replicas in one power step. All arrays have shape (n,), float64 but `state`.
+
+    Token, iteration, FLOP and byte counts are integrals over the step; `running`, `waiting`,
+    `kv_fraction` and `state` are read at its end, as an engine's metrics endpoint would.
+    """
+
+    step_s: float
+    running: FloatArray
+    waiting: FloatArray
+    prefill_tokens: FloatArray
+    decode_tokens: FloatArray
+    iterations: FloatArray
+    busy_fraction: FloatArray
+    """Share of the step during which an iteration ran, 0 to 1."""
+    kv_fraction: FloatArray
+    compute_util: FloatArray
+    """FLOPs done / (step x tensor parallel x peak FLOP/s)."""
+    memory_util: FloatArray
+    """Weight and attention bytes moved / (step x tensor parallel x HBM bandwidth)."""
+    state: IntArray
+    """GpuState codes."""
+
+    def __len__(self) -> int:
+        return len(self.running)

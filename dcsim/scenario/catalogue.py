@@ -1,0 +1,107 @@
+"""The catalogue: GPUs, served models and servers that scenario files name. YAML, with sources."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from dcsim.scenario.models import Name, Spec
+from dcsim.scenario.units import Bytes, BytesPerSecond, Seconds, SecondsOrZero, Watts, WattsOrZero
+
+
+class IterationTiming(Spec):
+    """Constants of the roofline iteration time (reference-method.md 4.3)."""
+
+    eff_flops: float = Field(gt=0, le=1)
+    eff_bandwidth: float = Field(gt=0, le=1)
+    per_message_s: dict[int, Seconds] = Field(alias="per_message")
+    """Per all-reduce message by tensor parallel size; two messages a layer."""
+    per_token_sample_s: SecondsOrZero = Field(alias="per_token_sample")
+    first_token_overhead_s: SecondsOrZero = Field(alias="first_token_overhead")
+    base_overhead_s: SecondsOrZero = Field(default=0.0, alias="base_overhead")
+    source: str
+
+
+class LedgerPower(Spec):
+    """Coefficients of the linear ledger power model, W per GPU (reference-method.md 4.6)."""
+
+    idle_w: float = Field(gt=0)
+    active_weight_w: float = Field(ge=0)
+    compute_w: float = Field(ge=0)
+    memory_w: float = Field(ge=0)
+    delay_s: float = Field(ge=0)
+    source: str
+
+
+class Gpu(Spec):
+    name: Name
+    title: str
+    peak_flops: float = Field(gt=0)
+    """Dense bf16 FLOP/s."""
+    hbm_bandwidth_bytes_s: BytesPerSecond = Field(alias="hbm_bandwidth")
+    hbm_bytes: Bytes = Field(alias="hbm")
+    nameplate_w: Watts = Field(alias="nameplate")
+    source: str
+    timing: IterationTiming
+    ledger_power: LedgerPower
+
+
+class ServedModel(Spec):
+    """Architecture numbers of a dense decoder."""
+
+    name: Name
+    title: str
+    n_layers: int = Field(ge=1)
+    d_model: int = Field(ge=1)
+    n_heads: int = Field(ge=1)
+    n_kv_heads: int = Field(ge=1)
+    head_dim: int = Field(ge=1)
+    vocab_size: int = Field(ge=1)
+    transformer_params: float = Field(gt=0)
+    """All weights but the input embedding and the output head."""
+    head_params: float = Field(gt=0)
+    tied_embeddings: bool = False
+    bytes_per_param: float = Field(default=2.0, gt=0)
+    source: str
+
+    @property
+    def weight_bytes(self) -> float:
+        """Bytes of all weights; an untied input embedding is as large as the head."""
+        embedding = 0.0 if self.tied_embeddings else self.head_params
+        return (self.transformer_params + self.head_params + embedding) * self.bytes_per_param
+
+    @property
+    def kv_bytes_per_token(self) -> float:
+        """Keys and values of one token over all layers, 2 bytes a number."""
+        return 2.0 * self.n_layers * self.n_kv_heads * self.head_dim * 2.0
+
+
+class ServerType(Spec):
+    name: Name
+    title: str
+    gpu: Name
+    gpu_count: int = Field(ge=1)
+    nameplate_w: Watts = Field(alias="nameplate")
+    non_gpu_w: WattsOrZero = Field(alias="non_gpu")
+    """CPU, fans, NICs, PSU loss: constant, added to the GPU watts."""
+    non_gpu_evidence: Literal["measured", "fitted", "assumed"] = "assumed"
+    source: str
+
+
+class Curve(Spec):
+    """A time-current curve: seconds to trip against multiples of the rating."""
+
+    name: Name
+    title: str
+    points: tuple[tuple[float, float], ...] = Field(min_length=2)
+    """(multiple of rating, seconds to trip), multiples rising, seconds falling; interpolated in
+    logarithms. Below the first multiple the breaker never trips."""
+    source: str
+
+
+class Catalogue(Spec):
+    gpus: dict[str, Gpu]
+    models: dict[str, ServedModel]
+    servers: dict[str, ServerType]
+    curves: dict[str, Curve]
