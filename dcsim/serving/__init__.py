@@ -1,0 +1,6 @@
+"""The serving room: one replica's life, and the fleet of them.
+
+A request arrives (`fleet`), is routed (`router`) and batched (`replica`), iterations take the
+time that `timing` gives them, and the work done is read from `work` as a ledger, which is all
+that the power room sees. `log` keeps what became of each request.
+"""

@@ -1,0 +1,220 @@
+"""All replicas of a site: requests in, through a router per served model, records out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dcsim.ledger import ReplicaConfig
+from dcsim.scenario.catalogue import Catalogue
+from dcsim.scenario.models import Scenario, ServerGroup
+from dcsim.serving.log import RequestLog
+from dcsim.serving.replica import Clock, Replica
+from dcsim.serving.request import Request, Status
+from dcsim.serving.router import Router, build_router
+from dcsim.serving.timing import IterationModel, kv_capacity_blocks
+from dcsim.serving.work import WorkTable
+from dcsim.workload.stream import RequestStream
+
+NO_REPLICA = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where each replica stands: arrays of shape (replicas,) or lists in replica order."""
+
+    configs: list[ReplicaConfig]
+    groups: list[ServerGroup]
+    server_index: npt.NDArray[np.int64]
+    """Index among the site's servers."""
+
+
+def place(scenario: Scenario, catalogue: Catalogue, server_groups: Sequence[str]) -> Placement:
+    """Fill every server (given by its group's name) with as many replicas as its GPUs hold."""
+    groups = {group.name: group for group in scenario.servers}
+    configs: list[ReplicaConfig] = []
+    of: list[ServerGroup] = []
+    servers: list[int] = []
+    for server, name in enumerate(server_groups):
+        group = groups[name]
+        server_type = catalogue.servers[group.server]
+        gpu = catalogue.gpus[server_type.gpu]
+        model = catalogue.models[group.model]
+        config = ReplicaConfig(
+            gpu=gpu.name,
+            model=model.name,
+            tensor_parallel=group.tensor_parallel,
+            peak_flops_per_gpu=gpu.peak_flops,
+            hbm_bandwidth_per_gpu=gpu.hbm_bandwidth_bytes_s,
+            hbm_bytes_per_gpu=gpu.hbm_bytes,
+            gpu_nameplate_w=gpu.nameplate_w,
+            weight_bytes=model.weight_bytes,
+        )
+        for _ in range(server_type.gpu_count // group.tensor_parallel):
+            configs.append(config)
+            of.append(group)
+            servers.append(server)
+    return Placement(configs, of, np.array(servers, dtype=np.int64))
+
+
+class Fleet:
+    """The replicas, their routers and the request log.
+
+    Invariant: arrived = completed + running + waiting + rejected + failed, at every instant.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        scenario: Scenario,
+        catalogue: Catalogue,
+        placement: Placement,
+        log: RequestLog,
+    ) -> None:
+        self.log = log
+        self.arrived = 0
+        self.prompt_tokens = 0
+        self._clock = clock
+        models: dict[str, IterationModel] = {}
+        timings = []
+        blocks = []
+        for group in placement.groups:
+            gpu = catalogue.gpus[catalogue.servers[group.server].gpu]
+            served = catalogue.models[group.model]
+            engine = group.engine
+            if group.name not in models:
+                models[group.name] = IterationModel(
+                    served, gpu, group.tensor_parallel, engine.max_num_seqs
+                )
+            timings.append(models[group.name])
+            blocks.append(
+                kv_capacity_blocks(
+                    served,
+                    gpu,
+                    group.tensor_parallel,
+                    engine.gpu_memory_utilization,
+                    engine.block_tokens,
+                )
+            )
+        self.work = WorkTable(
+            placement.configs,
+            [timing.costs for timing in timings],
+            [b * g.engine.block_tokens for b, g in zip(blocks, placement.groups, strict=True)],
+        )
+        self.replicas = [
+            Replica(index, clock, timings[index], group.engine, blocks[index], self.work, self._end)
+            for index, group in enumerate(placement.groups)
+        ]
+        self._overhead_s = [timing.first_token_overhead_s for timing in timings]
+        routers: dict[str, Router] = {}
+        for name in {group.model for group in placement.groups}:
+            serving = [
+                r for r, g in zip(self.replicas, placement.groups, strict=True) if g.model == name
+            ]
+            routers[name] = build_router(scenario.routing.policy, serving)
+        self._router_of_stream = [routers[stream.model] for stream in scenario.workload]
+        self._router_of_replica = [routers[group.model] for group in placement.groups]
+
+    # --- traffic ---------------------------------------------------------------------------
+
+    def feed(self, stream: RequestStream) -> None:
+        """Start letting the stream's requests arrive at their instants."""
+        source = _rows(stream)
+        pending = next(source, None)
+        if pending is None:
+            return
+        clock = self._clock
+
+        def arrive(now: float) -> None:
+            nonlocal pending
+            assert pending is not None
+            _, prompt, output, index = pending
+            self.arrive(now, index, prompt, output)
+            pending = next(source, None)
+            if pending is not None:
+                clock.set_alarm(alarm, pending[0])
+
+        alarm: Any = clock.alarm(arrive)
+        clock.set_alarm(alarm, pending[0])
+
+    def arrive(self, now: float, stream: int, prompt_tokens: int, output_tokens: int) -> None:
+        """One request arrives and is routed, rejected, or failed where no replica is up."""
+        request = Request(self.arrived, stream, now, prompt_tokens, output_tokens)
+        self.arrived += 1
+        self.prompt_tokens += prompt_tokens
+        router = self._router_of_stream[stream]
+        replica = router.pick()
+        if replica is None:
+            self.log.add(request, NO_REPLICA, now, Status.FAILED, 0, 0.0)
+        elif replica.submit(request, now):
+            router.changed(replica)
+        else:
+            self.log.add(request, replica.index, now, Status.REJECTED, 0, 0.0)
+
+    def _end(
+        self, request: Request, replica: Replica, end_s: float, status: Status, generated: int
+    ) -> None:
+        index = replica.index
+        self.log.add(request, index, end_s, status, generated, self._overhead_s[index])
+        self._router_of_replica[index].changed(replica)
+
+    # --- power -----------------------------------------------------------------------------
+
+    def darken(self, replica: Replica, now: float) -> int:
+        """Power to a replica is lost; its requests fail. Returns how many."""
+        if not replica.up:
+            return 0
+        progress = {
+            id(request): replica.generated_tokens(request, now) for request in replica.present()[0]
+        }
+        lost = replica.fail_all(now)
+        self._router_of_replica[replica.index].changed(replica)
+        for request in lost:
+            generated = progress.get(id(request), request.generated)
+            self.log.add(request, replica.index, now, Status.FAILED, generated, 0.0)
+        return len(lost)
+
+    # --- counts ----------------------------------------------------------------------------
+
+    def counts(self) -> dict[str, int]:
+        """Requests by where they are now: arrived and the five parts that sum to it."""
+        running = sum(replica.running for replica in self.replicas)
+        waiting = sum(len(replica.waiting) for replica in self.replicas)
+        done = self.log.counts
+        return {
+            "arrived": self.arrived,
+            "completed": done[Status.COMPLETED],
+            "running": running,
+            "waiting": waiting,
+            "rejected": done[Status.REJECTED],
+            "failed": done[Status.FAILED],
+        }
+
+    def close(self, now: float) -> None:
+        """Book what is still here at the end of the run, and flush the log. Call once."""
+        nan = float("nan")
+        for replica in self.replicas:
+            running, waiting = replica.present()
+            for request in running:
+                tokens = replica.generated_tokens(request, now)
+                overhead = self._overhead_s[replica.index]
+                self.log.add(request, replica.index, nan, Status.RUNNING, tokens, overhead)
+            for request in waiting:
+                self.log.add(request, replica.index, nan, Status.WAITING, request.generated, 0.0)
+        self.log.flush()
+
+
+def _rows(stream: RequestStream) -> Iterator[tuple[float, int, int, int]]:
+    """(arrival_s, prompt, output, stream) one by one; plain numbers are quicker than numpy's."""
+    for block in stream:
+        yield from zip(
+            block.arrival_s.tolist(),
+            block.prompt_tokens.tolist(),
+            block.output_tokens.tolist(),
+            block.stream.tolist(),
+            strict=True,
+        )
