@@ -186,7 +186,7 @@ class Replica:
             self._work.set_waiting(self.index, len(waiting))
         elif not self._chunks:
             self._cut_span(now)
-        elif now < self._span_start_s and self._budget > 0:
+        elif now <= self._span_start_s and self._budget > 0:
             self._compose(self._budget)
             self._begin_mixed(self._span_start_s, len(self.decoding), self._lead_s)
         else:

@@ -1,0 +1,82 @@
+"""One replica on a bench: a small made-up GPU and model, so that tests need no catalogue."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from dcsim.engine.clock import Clock
+from dcsim.ledger import ReplicaConfig
+from dcsim.scenario.catalogue import ServedModel
+from dcsim.scenario.models import Engine
+from dcsim.serving.replica import Replica
+from dcsim.serving.request import Request, Status
+from dcsim.serving.timing import IterationModel
+from dcsim.serving.work import WorkTable
+
+MODEL = ServedModel(
+    name="bench-8b",
+    title="bench",
+    n_layers=32,
+    d_model=4096,
+    n_heads=32,
+    n_kv_heads=8,
+    head_dim=128,
+    vocab_size=128256,
+    transformer_params=6.98e9,
+    head_params=0.525e9,
+    source="test",
+)
+GPU: Any = SimpleNamespace(
+    peak_flops=312e12,
+    hbm_bandwidth_bytes_s=2e12,
+    hbm_bytes=80e9,
+    timing=SimpleNamespace(
+        eff_flops=0.72,
+        eff_bandwidth=0.86,
+        per_message_s={1: 5e-5},
+        per_token_sample_s=1.1e-4,
+        first_token_overhead_s=0.0,
+        base_overhead_s=0.0,
+    ),
+)
+CONFIG = ReplicaConfig("bench", "bench-8b", 1, 312e12, 2e12, 80e9, 400.0, MODEL.weight_bytes)
+
+
+class Bench:
+    """One replica, its clock, and what left it."""
+
+    def __init__(self, engine: Engine, capacity_blocks: int) -> None:
+        self.clock = Clock()
+        self.timing = IterationModel(MODEL, GPU, 1, engine.max_num_seqs)
+        self.work = WorkTable(
+            [CONFIG], [self.timing.costs], [capacity_blocks * engine.block_tokens]
+        )
+        self.ended: dict[int, tuple[Request, float, int]] = {}
+        self.rejected: list[int] = []
+        self.replica = Replica(
+            0, self.clock, self.timing, engine, capacity_blocks, self.work, self._end
+        )
+
+    def _end(
+        self, request: Request, replica: Replica, end_s: float, status: Status, generated: int
+    ) -> None:
+        assert request.id not in self.ended, "completed twice"
+        self.ended[request.id] = (request, end_s, generated)
+
+    def feed(self, arrivals: list[tuple[float, int, int]]) -> None:
+        """Let (arrival_s, prompt, output) requests arrive; their ids count from 0."""
+        for id_, (arrival_s, prompt, output) in enumerate(arrivals):
+            request = Request(id_, 0, arrival_s, prompt, output)
+
+            def arrive(now: float, request: Request = request) -> None:
+                if not self.replica.submit(request, now):
+                    self.rejected.append(request.id)
+
+            self.clock.set_alarm(self.clock.alarm(arrive), arrival_s)
+
+    def totals(self, time_s: float) -> np.ndarray:
+        """Prefill tokens, decode tokens, iterations, busy s, FLOPs, bytes since the start."""
+        return self.work.totals_at(time_s, np.zeros((6, 1)))[:, 0]

@@ -1,0 +1,197 @@
+"""The replica against a plain engine that plays every iteration, and against queueing theory.
+
+Invariants 1 to 4 and 6 of docs/invariants.md.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dcsim.ledger import GpuState
+from dcsim.scenario.models import Engine
+from tests.serving.reference import play
+from tests.serving.rig import Bench
+
+
+def seconds(high: int) -> st.SearchStrategy[float]:
+    """Multiples of 2^-20 s: shifted by one another they keep their order exactly."""
+    return st.integers(0, high << 20).map(lambda ticks: ticks / (1 << 20))
+
+
+requests = st.lists(
+    st.tuples(seconds(3), st.integers(1, 900), st.integers(1, 120)),
+    min_size=1,
+    max_size=25,
+).map(sorted)
+engines = st.builds(
+    Engine,
+    max_num_seqs=st.integers(1, 8),
+    max_num_batched_tokens=st.sampled_from([16, 128, 512, 2048]),
+    block_tokens=st.sampled_from([1, 8, 16]),
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(requests, engines, st.integers(150, 3000))
+def test_matches_the_plain_engine(
+    arrivals: list[tuple[float, int, int]], engine: Engine, kv_tokens: int
+) -> None:
+    """Invariants 1, 2, 3, 4: every request ends when the plain engine says, none twice, tokens
+    and KV blocks conserved, preemptions included."""
+    capacity = kv_tokens // engine.block_tokens
+    bench = Bench(engine, capacity)
+    expected = play(arrivals, bench.timing, engine, capacity)
+    bench.feed(arrivals)
+    bench.clock.play(1e6)
+    for id_, job in enumerate(expected.jobs):
+        if job.rejected:
+            assert id_ in bench.rejected
+            continue
+        request, end_s, generated = bench.ended[id_]
+        assert end_s == pytest.approx(job.end_s, rel=1e-9)
+        assert request.first_token_s == pytest.approx(job.first_s, rel=1e-9)
+        assert generated == job.output
+    assert len(bench.ended) + len(bench.rejected) == len(arrivals)
+    replica = bench.replica
+    assert replica.preemptions == expected.preemptions
+    assert replica.held_tokens == replica.context_tokens == replica.running == 0
+    assert replica.blocks_in_use() == replica.outstanding == 0
+    totals = bench.totals(1e6)
+    assert totals[0] == pytest.approx(sum(i[3] for i in expected.iterations))
+    assert totals[1] == pytest.approx(sum(i[2] for i in expected.iterations))
+    assert totals[2] == pytest.approx(len(expected.iterations))
+    assert totals[3] == pytest.approx(sum(i[1] for i in expected.iterations))
+
+
+@settings(max_examples=40, deadline=None)
+@given(requests, engines, st.floats(0.01, 0.7))
+def test_ledger_is_the_exact_integral(
+    arrivals: list[tuple[float, int, int]], engine: Engine, step_s: float
+) -> None:
+    """Invariant 6: what the power steps see is the plain engine's work, spread evenly over each
+    iteration, whatever the step."""
+    capacity = 3000 // engine.block_tokens
+    bench = Bench(engine, capacity)
+    expected = play(arrivals, bench.timing, engine, capacity)
+    bench.feed(arrivals)
+    iterations = np.array(expected.iterations).reshape(-1, 4)
+    for k in range(1, 40):
+        bench.clock.play(k * step_s)
+        ledger = bench.work.step(k * step_s)
+        low, high = (k - 1) * step_s, k * step_s
+        overlap = np.clip(
+            np.minimum(high, iterations[:, 0] + iterations[:, 1])
+            - np.maximum(low, iterations[:, 0]),
+            0,
+            None,
+        )
+        share = overlap / iterations[:, 1]
+        assert ledger.busy_fraction[0] == pytest.approx(overlap.sum() / step_s, abs=1e-6)
+        assert ledger.prefill_tokens[0] == pytest.approx((share * iterations[:, 3]).sum(), abs=1e-3)
+        assert ledger.decode_tokens[0] == pytest.approx((share * iterations[:, 2]).sum(), abs=1e-2)
+        assert 0.0 <= ledger.kv_fraction[0] <= 1.0 + engine.max_num_seqs / 3000
+
+
+@settings(max_examples=60, deadline=None)
+@given(requests, engines, seconds(4), seconds(1))
+def test_losing_power_loses_no_request_and_no_work(
+    arrivals: list[tuple[float, int, int]], engine: Engine, at_s: float, back_s: float
+) -> None:
+    """Invariants 1 and 7: a dark replica gives back exactly the requests it had, does no more
+    work, and afterwards serves as a new one would."""
+    bench = Bench(engine, 3000 // engine.block_tokens)
+    bench.feed(arrivals)
+    bench.clock.play(at_s)
+    before = bench.totals(at_s)
+    here = {request.id for part in bench.replica.present() for request in part}
+    arrived = sum(a[0] <= at_s for a in arrivals)
+    assert len(here) + len(bench.ended) + len(bench.rejected) == arrived
+    lost = bench.replica.fail_all(at_s)
+    assert {request.id for request in lost} == here
+    assert len(lost) == len(here)
+    assert bench.totals(at_s) == pytest.approx(before, rel=1e-9)
+    assert bench.totals(at_s + 5.0) == pytest.approx(before, rel=1e-9)
+    assert bench.work.step(at_s + 0.1).state[0] == GpuState.OFF
+    restart = Bench(engine, 3000 // engine.block_tokens)
+    start_s = at_s + back_s
+    bench.clock._queue.clear()
+    bench.replica.restore(start_s)
+    bench.ended.clear()
+    again = [(start_s + a, p, o) for a, p, o in arrivals]
+    bench.rejected.clear()
+    bench.feed(again)
+    bench.clock.play(1e6)
+    restart.feed(arrivals)
+    restart.clock.play(1e6)
+    assert bench.rejected == restart.rejected
+    for id_, (_, end_s, _) in restart.ended.items():
+        assert bench.ended[id_][1] == pytest.approx(start_s + end_s, rel=1e-9)
+
+
+def test_waiting_time_follows_pollaczek_khinchine() -> None:
+    """One sequence at a time is an M/G/1 queue: mean wait = rate E[S^2] / (2 (1 - load))."""
+    engine = Engine(max_num_seqs=1, max_num_batched_tokens=4096)
+    rng = np.random.default_rng(7)
+    count = 60_000
+    outputs = rng.choice([20, 60, 200], size=count, p=[0.5, 0.3, 0.2])
+    bench = Bench(engine, 10_000)
+    # The service times of the three kinds, from the plain engine.
+    kinds = {
+        out: play([(0.0, 256, int(out))], bench.timing, engine, 10_000).jobs[0].end_s
+        for out in (20, 60, 200)
+    }
+    service = np.array([kinds[out] for out in outputs])
+    rate = 0.7 / service.mean()
+    arrivals = np.cumsum(rng.exponential(1 / rate, count))
+    bench.feed([(float(t), 256, int(o)) for t, o in zip(arrivals, outputs, strict=True)])
+    bench.clock.play(1e9)
+    sojourn = np.array([bench.ended[i][1] for i in range(count)]) - arrivals
+    wait = (sojourn - service).mean()
+    expected = rate * (service**2).mean() / (2 * (1 - rate * service.mean()))
+    assert wait == pytest.approx(expected, rel=0.06)
+
+
+def test_queue_limit_rejects_what_does_not_fit_behind_the_batch() -> None:
+    bench = Bench(Engine(max_num_seqs=1, queue_limit=2), 10_000)
+    bench.feed([(0.0, 100, 50), (0.1, 10, 10), (0.2, 10, 10), (0.3, 10, 10), (9.0, 10, 10)])
+    bench.clock.play(100.0)
+    assert bench.rejected == [3]
+    assert len(bench.ended) == 4
+
+
+def test_what_can_never_fit_is_rejected() -> None:
+    bench = Bench(Engine(max_model_len=1000), 40)
+    bench.feed([(0.0, 900, 101), (0.0, 600, 41), (0.0, 600, 40)])
+    bench.clock.play(100.0)
+    assert bench.rejected == [0, 1]
+    assert list(bench.ended) == [2]
+
+
+def test_a_run_of_decodes_is_one_event() -> None:
+    """The merge is what makes a day playable: two alarms for 500 iterations."""
+    bench = Bench(Engine(), 10_000)
+    bench.feed([(0.0, 100, 500)])
+    fired = 0
+    while bench.clock._queue:
+        bench.clock.play(bench.clock.peek())
+        fired += 1
+    assert fired == 3  # arrival, end of prefill, end of decode
+    assert bench.totals(1e3)[2] == pytest.approx(500)
+
+
+def test_states_are_seen_at_the_step() -> None:
+    bench = Bench(Engine(max_num_seqs=2), 10_000)
+    bench.feed([(0.1, 2000, 50), (0.6, 2000, 400), (0.7, 100, 400), (0.72, 100, 5)])
+    seen = {}
+    for at_s in (0.05, 0.15, 0.55, 0.65, 1.5):
+        bench.clock.play(at_s)
+        ledger = bench.work.step(at_s)
+        seen[at_s] = (GpuState(int(ledger.state[0])), ledger.running[0], ledger.waiting[0])
+    assert seen[0.05] == (GpuState.IDLE, 0, 0)
+    assert seen[0.15] == (GpuState.PREFILL, 1, 0)
+    assert seen[0.55] == (GpuState.DECODE, 1, 0)
+    assert seen[0.65] == (GpuState.MIXED, 2, 0)
+    assert seen[1.5][0] in (GpuState.QUEUED, GpuState.DECODE)
