@@ -6,7 +6,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from dcsim.scenario.units import (
     RequestsPerSecond,
@@ -116,8 +117,17 @@ class Engine(Spec):
     block_tokens: int = Field(default=16, ge=1)
     max_model_len: int = Field(default=32768, ge=1)
     """Longer requests (prompt + output) are rejected."""
-    queue_limit: int | None = Field(default=None, ge=0)
-    """Requests that may wait at one replica; more are rejected. None: no limit."""
+    queue_limit: int | None = Field(default=None, ge=1)
+    """Requests that may wait at one replica behind the next batch; more are rejected. None: no
+    limit."""
+
+    @model_validator(mode="after")
+    def _budget_covers_decodes(self) -> Engine:
+        if self.max_num_batched_tokens < self.max_num_seqs:
+            raise PydanticCustomError(
+                "engine", "max_num_batched_tokens must be at least max_num_seqs, as in vLLM"
+            )
+        return self
 
 
 class Power(Spec):
@@ -177,6 +187,27 @@ class FacilityNode(Spec):
     breaker: Breaker | None = None
 
 
+class AdmissionThrottle(Spec):
+    """Overloaded nodes take no new requests until their load has fallen."""
+
+    policy: Literal["admission-throttle"]
+    nodes: Literal["site", "row", "rack"] = "row"
+    """The kind of node watched; each acts for itself."""
+    above: float = Field(default=0.98, gt=0)
+    """Fraction of rating above which a node stops admitting."""
+    below: float = Field(default=0.92, gt=0)
+    """Fraction of rating below which it admits again."""
+    period_s: Seconds = Field(default=1.0, alias="period")
+    delay_s: SecondsOrZero = Field(default=0.0, alias="delay")
+    """Age of the telemetry that the policy sees."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> AdmissionThrottle:
+        if self.below >= self.above:
+            raise PydanticCustomError("order", "`below` must be less than `above`")
+        return self
+
+
 class Limits(Spec):
     """When a load is worth a flag."""
 
@@ -207,4 +238,5 @@ class Scenario(Spec):
     routing: Routing = Routing()
     facility: tuple[FacilityNode, ...] = Field(min_length=1)
     limits: Limits = Limits()
+    control: tuple[AdmissionThrottle, ...] = ()
     record: Record = Record()
