@@ -1,0 +1,114 @@
+"""From the work ledger to server watts: the power models of a site and the chassis around them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dcsim.engine.seeds import branch
+from dcsim.ledger import FloatArray, ReplicaConfig, WorkLedger
+from dcsim.power.model import PowerModel
+from dcsim.scenario.catalogue import Catalogue
+from dcsim.scenario.models import Power, Scenario
+from dcsim.serving.fleet import Placement
+
+Build = Callable[[Power, Sequence[ReplicaConfig]], PowerModel]
+
+
+class Meter:
+    """Watts of every server, one call a power step.
+
+    Replicas that name the same power model and pack are stepped together. A server draws its
+    replicas' GPUs, its GPUs that hold no replica (idle), and its constant non-GPU power; a
+    server without supply draws nothing.
+    """
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        catalogue: Catalogue,
+        placement: Placement,
+        server_groups: Sequence[str],
+        build: Build,
+    ) -> None:
+        by_power: dict[Power, list[int]] = {}
+        for index, group in enumerate(placement.groups):
+            by_power.setdefault(group.power, []).append(index)
+        self.models: list[PowerModel] = []
+        self._members: list[npt.NDArray[np.int64]] = []
+        self.configs: list[list[ReplicaConfig]] = []
+        for power, members in by_power.items():
+            configs = [placement.configs[i] for i in members]
+            model = build(power, configs)
+            name = f"{power.model}:{power.pack or ''}"
+            model.reset(configs, scenario.power_step_s, branch(scenario.seed, "power", name))
+            self.models.append(model)
+            self.configs.append(configs)
+            self._members.append(np.array(members, dtype=np.int64))
+        servers = len(server_groups)
+        groups = {group.name: group for group in scenario.servers}
+        base_w = np.empty(servers)
+        for server, name in enumerate(server_groups):
+            group = groups[name]
+            kind = catalogue.servers[group.server]
+            spare = kind.gpu_count % group.tensor_parallel
+            base_w[server] = kind.non_gpu_w + spare * catalogue.gpus[kind.gpu].ledger_power.idle_w
+        self._base_w = base_w
+        self.supplied = np.ones(servers)
+        """1.0 for servers with power, 0.0 for those in the dark."""
+        self._server_index = placement.server_index
+        self._one_each = np.array_equal(self._server_index, np.arange(servers))
+        self._replica_w = np.zeros(len(placement.configs))
+        self._server_w = np.zeros(servers)
+
+    def step(self, ledger: WorkLedger) -> FloatArray:
+        """Server watts over the step, shape (servers,); reused by the next call."""
+        if len(self.models) == 1:
+            replica_w = self.models[0].step(ledger)
+        else:
+            replica_w = self._replica_w
+            for model, members in zip(self.models, self._members, strict=True):
+                replica_w[members] = model.step(subset(ledger, members))
+        server_w = self._server_w
+        if self._one_each:
+            np.add(replica_w, self._base_w, out=server_w)
+        else:
+            gpu_w = np.bincount(self._server_index, weights=replica_w, minlength=len(server_w))
+            np.add(gpu_w, self._base_w, out=server_w)
+        np.multiply(server_w, self.supplied, out=server_w)
+        return server_w
+
+    def describe(self) -> list[dict[str, Any]]:
+        """Each model's name, pack and evidence by configuration, for the summary."""
+        rows = []
+        for model, configs in zip(self.models, self.configs, strict=True):
+            kinds = {config.key: config for config in configs}
+            rows.append(
+                {
+                    "name": model.name,
+                    "pack": model.pack,
+                    "provenance": [
+                        {
+                            "configuration": key,
+                            "evidence": (found := model.provenance(config)).evidence,
+                            "source": found.source,
+                        }
+                        for key, config in sorted(kinds.items())
+                    ],
+                }
+            )
+        return rows
+
+
+def subset(ledger: WorkLedger, members: npt.NDArray[np.int64]) -> WorkLedger:
+    """The ledger rows of some replicas."""
+    columns = {
+        field.name: getattr(ledger, field.name)[members]
+        for field in fields(ledger)
+        if field.name != "step_s"
+    }
+    return WorkLedger(step_s=ledger.step_s, **columns)
