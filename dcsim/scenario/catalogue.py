@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from functools import lru_cache
+from importlib import resources
+from itertools import pairwise
+from typing import Literal, TypeVar
 
-from pydantic import Field
+import yaml
+from pydantic import Field, model_validator
 
 from dcsim.scenario.models import Name, Spec
+from dcsim.scenario.nearest import suggestion
 from dcsim.scenario.units import Bytes, BytesPerSecond, Seconds, SecondsOrZero, Watts, WattsOrZero
 
 
@@ -99,9 +104,68 @@ class Curve(Spec):
     logarithms. Below the first multiple the breaker never trips."""
     source: str
 
+    @model_validator(mode="after")
+    def _falling(self) -> Curve:
+        for (low, slow), (high, fast) in pairwise(self.points):
+            if not (0 < low < high and slow > fast > 0):
+                raise ValueError("points must have rising multiples and falling seconds, above 0")
+        return self
+
 
 class Catalogue(Spec):
     gpus: dict[str, Gpu]
     models: dict[str, ServedModel]
     servers: dict[str, ServerType]
     curves: dict[str, Curve]
+
+    def gpu(self, name: str) -> Gpu:
+        """Raises CatalogueError for an unknown name, as the other three do."""
+        return _entry("GPU", name, self.gpus)
+
+    def model(self, name: str) -> ServedModel:
+        """A served model by name."""
+        return _entry("model", name, self.models)
+
+    def server(self, name: str) -> ServerType:
+        """A server type by name."""
+        return _entry("server", name, self.servers)
+
+    def curve(self, name: str) -> Curve:
+        """A time-current curve by name."""
+        return _entry("curve", name, self.curves)
+
+
+class CatalogueError(LookupError):
+    """A name that the catalogue does not have; the message names the nearest."""
+
+
+Entry = TypeVar("Entry")
+
+
+def _entry(kind: str, name: str, entries: dict[str, Entry]) -> Entry:
+    if name not in entries:
+        hint = suggestion(name, entries)
+        raise CatalogueError(f"no {kind} '{name}' in the catalogue" + (f"; {hint}" if hint else ""))
+    return entries[name]
+
+
+_FILES: dict[str, type[Spec]] = {
+    "gpus": Gpu,
+    "models": ServedModel,
+    "servers": ServerType,
+    "curves": Curve,
+}
+
+
+@lru_cache(maxsize=1)
+def load_catalogue() -> Catalogue:
+    """The shipped catalogue, read once. Each entry's key is its name."""
+    folder = resources.files("dcsim.scenario") / "catalogue"
+    tables: dict[str, dict[str, Spec]] = {}
+    for table, kind in _FILES.items():
+        text = (folder / f"{table}.yaml").read_text(encoding="utf-8")
+        rows = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        tables[table] = {
+            name: kind.model_validate({"name": name, **row}) for name, row in rows.items()
+        }
+    return Catalogue.model_validate(tables)

@@ -37,7 +37,8 @@ class PoissonArrivals(Spec):
 
 
 class DiurnalArrivals(Spec):
-    """Non-homogeneous Poisson: rate(t) = mean (1 + amplitude cos(2 pi (t + start - peak) / period))."""
+    """Non-homogeneous Poisson, t seconds into the run:
+    rate(t) = mean (1 + amplitude cos(2 pi (t + start - peak) / period))."""
 
     kind: Literal["diurnal"]
     mean_rate_per_s: RequestsPerSecond = Field(alias="mean_rate")

@@ -28,13 +28,17 @@ def parse_quantity(value: Any, unit: str, example: str) -> float:
     """
     if isinstance(value, bool) or not isinstance(value, str):
         raise PydanticCustomError(
-            "quantity", "expected a quantity with its unit, such as '{example}'", {"example": example}
+            "quantity",
+            "expected a quantity with its unit, such as '{example}'",
+            {"example": example},
         )
     try:
         magnitude = float(_registry().Quantity(value).to(unit).magnitude)
     except Exception as error:  # pint raises many kinds, tokenize errors among them
         raise PydanticCustomError(
-            "quantity", "'{value}' is not a quantity such as '{example}'", {"value": value, "example": example}
+            "quantity",
+            "'{value}' is not a quantity such as '{example}'",
+            {"value": value, "example": example},
         ) from error
     if not math.isfinite(magnitude):
         raise PydanticCustomError("quantity", "'{value}' is not finite", {"value": value})

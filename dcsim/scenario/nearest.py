@@ -1,0 +1,28 @@
+"""The nearest right name, for messages about a wrong one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+LISTED_NAMES = 12
+"""More names than this are not listed in a hint."""
+
+
+def nearest(name: str, names: Iterable[str]) -> str | None:
+    """The name most like `name`, or None where none is near."""
+    known = list(names)
+    folded = {known_name.lower().replace("_", "-"): known_name for known_name in known}
+    found = get_close_matches(name.lower().replace("_", "-"), list(folded), n=1, cutoff=0.6)
+    return folded[found[0]] if found else None
+
+
+def suggestion(name: str, names: Iterable[str]) -> str:
+    """A hint: the nearest name, else what there is to choose from; may be empty."""
+    known = sorted(set(names))
+    found = nearest(name, known)
+    if found is not None:
+        return f"did you mean '{found}'?"
+    if 0 < len(known) <= LISTED_NAMES:
+        return "there is " + ", ".join(known)
+    return ""
