@@ -15,7 +15,7 @@ from dcsim.scenario.models import Scenario, ServerGroup
 from dcsim.serving.log import RequestLog
 from dcsim.serving.replica import Clock, Replica
 from dcsim.serving.request import Request, Status
-from dcsim.serving.router import Router, build_router
+from dcsim.serving.router import build_router
 from dcsim.serving.timing import IterationModel, kv_capacity_blocks
 from dcsim.serving.work import WorkTable
 from dcsim.workload.stream import RequestStream
@@ -110,12 +110,14 @@ class Fleet:
             for index, group in enumerate(placement.groups)
         ]
         self._overhead_s = [timing.first_token_overhead_s for timing in timings]
-        routers: dict[str, Router] = {}
-        for name in {group.model for group in placement.groups}:
-            serving = [
-                r for r, g in zip(self.replicas, placement.groups, strict=True) if g.model == name
-            ]
-            routers[name] = build_router(scenario.routing.policy, serving)
+        by_model: dict[str, list[Replica]] = {}
+        for replica, group in zip(self.replicas, placement.groups, strict=True):
+            by_model.setdefault(group.model, []).append(replica)
+        routers = {
+            model: build_router(scenario.routing.policy, replicas)
+            for model, replicas in by_model.items()
+        }
+        self._serving = [by_model[stream.model] for stream in scenario.workload]
         self._router_of_stream = [routers[stream.model] for stream in scenario.workload]
         self._router_of_replica = [routers[group.model] for group in placement.groups]
 
@@ -142,14 +144,17 @@ class Fleet:
         clock.set_alarm(alarm, pending[0])
 
     def arrive(self, now: float, stream: int, prompt_tokens: int, output_tokens: int) -> None:
-        """One request arrives and is routed, rejected, or failed where no replica is up."""
+        """One request arrives and is routed; rejected where none of the replicas that are up
+        admits, failed where none is up."""
         request = Request(self.arrived, stream, now, prompt_tokens, output_tokens)
         self.arrived += 1
         self.prompt_tokens += prompt_tokens
         router = self._router_of_stream[stream]
         replica = router.pick()
         if replica is None:
-            self.log.add(request, NO_REPLICA, now, Status.FAILED, 0, 0.0)
+            up = any(candidate.up for candidate in self._serving[stream])
+            status = Status.REJECTED if up else Status.FAILED
+            self.log.add(request, NO_REPLICA, now, status, 0, 0.0)
         elif replica.submit(request, now):
             router.changed(replica)
         else:
@@ -162,7 +167,12 @@ class Fleet:
         self.log.add(request, index, end_s, status, generated, self._overhead_s[index])
         self._router_of_replica[index].changed(replica)
 
-    # --- power -----------------------------------------------------------------------------
+    # --- power and policies ----------------------------------------------------------------
+
+    def admit(self, replica: Replica, allowed: bool) -> None:
+        """A policy lets a replica take new requests, or not."""
+        replica.admitting = allowed
+        self._router_of_replica[replica.index].changed(replica)
 
     def darken(self, replica: Replica, now: float) -> int:
         """Power to a replica is lost; its requests fail. Returns how many."""

@@ -24,7 +24,8 @@ class RequestLog:
     def __init__(self, sink: Sink | None = None) -> None:
         self.counts = [0] * len(Status)
         self.generated_tokens = 0
-        self._sink = sink
+        self.sink = sink
+        """May be set later, before the first block is full."""
         self._pack = struct.Struct(RECORD_FORMAT).pack_into
         self._size = RECORD.itemsize
         self._buffer = bytearray(BLOCK_RECORDS * self._size)
@@ -66,6 +67,6 @@ class RequestLog:
 
     def flush(self) -> None:
         """Hand on what has gathered."""
-        if self._offset and self._sink is not None:
-            self._sink(np.frombuffer(self._buffer, dtype=RECORD, count=self._offset // self._size))
+        if self._offset and self.sink is not None:
+            self.sink(np.frombuffer(self._buffer, dtype=RECORD, count=self._offset // self._size))
         self._offset = 0

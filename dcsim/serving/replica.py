@@ -89,6 +89,7 @@ class Replica:
         "_wake",
         "_work",
         "admitted",
+        "admitting",
         "capacity_blocks",
         "context_tokens",
         "decoding",
@@ -119,6 +120,9 @@ class Replica:
         self.engine = engine
         self.capacity_blocks = capacity_blocks
         self.up = True
+        """Has power."""
+        self.admitting = True
+        """Takes new requests when up; a policy may say no."""
         self.waiting: deque[Request] = deque()
         self.decoding: list[tuple[int, int, Request]] = []
         """Heap of (iteration at which it ends, order of admission, request)."""

@@ -13,14 +13,14 @@ class Router(Protocol):
     """Told of every change of a replica's `outstanding`, asked for one replica a request."""
 
     def pick(self) -> Replica | None:
-        """The replica to try; None when none is up. The caller submits at once."""
+        """The replica to try; None when none is up and admitting. The caller submits at once."""
 
     def changed(self, replica: Replica) -> None:
-        """`replica.outstanding` or `replica.up` changed."""
+        """`outstanding`, `up` or `admitting` of the replica changed."""
 
 
 class RoundRobin:
-    """Each replica in turn, those that are down skipped."""
+    """Each replica in turn; those that are down or closed are skipped."""
 
     def __init__(self, replicas: Sequence[Replica]) -> None:
         self._replicas = list(replicas)
@@ -32,7 +32,7 @@ class RoundRobin:
         for _ in range(count):
             replica = replicas[self._next]
             self._next = (self._next + 1) % count
-            if replica.up:
+            if replica.up and replica.admitting:
                 return replica
         return None
 
@@ -68,7 +68,7 @@ class LeastOutstanding:
     def changed(self, replica: Replica) -> None:
         index = replica.index
         old = self._at.get(index)
-        if not replica.up:
+        if not (replica.up and replica.admitting):
             if old is not None:
                 del self._buckets[old][index]
                 del self._at[index]

@@ -1,0 +1,250 @@
+"""One run of a scenario: the rooms wired together on one clock.
+
+Within a power step data flows one way: the fleet's work becomes a ledger, the meter makes watts
+of it, the topology sums them, limits and breakers are checked, the recorder writes, policies
+look. What breakers and policies decide is carried out at the end of the step, so the next step
+is the first to feel it.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+import weakref
+from collections import deque
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from dcsim.control.admission import AdmissionThrottle
+from dcsim.control.policy import Policy, Site, Telemetry
+from dcsim.engine.clock import AFTER, Clock
+from dcsim.engine.meter import Meter
+from dcsim.engine.seeds import branch
+from dcsim.facility.events import FacilityEvent
+from dcsim.facility.topology import Topology
+from dcsim.facility.watch import LimitWatch
+from dcsim.ledger import GpuState, ReplicaConfig
+from dcsim.power import build as build_power
+from dcsim.power.model import PowerModel
+from dcsim.results import Results
+from dcsim.results.recorder import NodeTable, Recorder
+from dcsim.results.summary import build_summary
+from dcsim.results.versions import versions
+from dcsim.scenario.catalogue import load_catalogue
+from dcsim.scenario.load import dump
+from dcsim.scenario.models import Power, Scenario
+from dcsim.serving.fleet import Fleet, place
+from dcsim.serving.log import RequestLog
+from dcsim.workload import requests
+
+
+class Watcher(Protocol):
+    """Somebody who looks on while a run goes, such as the terminal's live view."""
+
+    def update(
+        self,
+        now_s: float,
+        site_w: float,
+        site_limit_w: float,
+        worst: tuple[str, float],
+        running: int,
+        waiting: int,
+    ) -> None:
+        """Called after every power step."""
+
+    def flag(self, event: FacilityEvent) -> None:
+        """Called for every flag."""
+
+
+class Simulation:
+    """A scenario ready to run. `run` plays it once, into `path`."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        self.scenario = scenario
+        catalogue = load_catalogue()
+        self.topology = Topology.build(scenario.facility)
+        server_groups = self.topology.server_groups
+        self.placement = place(scenario, catalogue, server_groups)
+        self.clock = Clock()
+        self.log = RequestLog()
+        self.fleet = Fleet(self.clock, scenario, catalogue, self.placement, self.log)
+
+        def build(power: Power, configs: Sequence[ReplicaConfig]) -> PowerModel:
+            return build_power(power.model, power.pack, configs, catalogue)
+
+        self.meter = Meter(scenario, catalogue, self.placement, server_groups, build)
+        self.watch = LimitWatch(self.topology, scenario.limits, catalogue.curves)
+        self._replicas_of: list[list[int]] = [[] for _ in server_groups]
+        for replica, server in enumerate(self.placement.server_index.tolist()):
+            self._replicas_of[server].append(replica)
+        self._breakers = {
+            name: node.breaker
+            for name, node in zip(self.topology.names, self.topology.specs, strict=True)
+        }
+        self._policies = self._start_policies()
+        self.state_steps = np.zeros(len(GpuState), dtype=np.int64)
+        """Replica-steps ended in each GPU state."""
+        self._steps = 0
+        self._recorder: Recorder | None = None
+        self._watcher: Watcher | None = None
+        self._tick: Any = self.clock.alarm(self._power_step)
+
+    def run(self, path: Path, watcher: Watcher | None = None) -> dict[str, Any]:
+        """Play the whole duration and write `path`; returns the summary.
+
+        Raises OSError when the file cannot be written, TraceError for a bad replay row. Whatever
+        stops it, no incomplete file is left.
+        """
+        scenario = self.scenario
+        topology = self.topology
+        started = time.perf_counter()
+        nodes = NodeTable(
+            names=topology.names,
+            kinds=topology.kinds,
+            rating_w=topology.rating_w,
+            parent_index=topology.parent_index,
+        )
+        recorder = self._recorder = Recorder(
+            path,
+            scenario_yaml=dump(scenario),
+            seed=scenario.seed,
+            step_s=scenario.power_step_s,
+            server_step_s=scenario.record.server_step_s,
+            nodes=nodes,
+            versions=versions(),
+            keep_requests=scenario.record.requests,
+        )
+        self._watcher = watcher
+        try:
+            self.log.sink = recorder.requests
+            self.fleet.feed(requests(scenario, branch(scenario.seed, "workload")))
+            self.clock.set_alarm(self._tick, scenario.power_step_s, AFTER)
+            self.clock.play(scenario.duration_s)
+            self.fleet.close(scenario.duration_s)
+            summary = build_summary(
+                recorder,
+                counts=self.fleet.counts(),
+                tokens={
+                    "prompt": self.fleet.prompt_tokens,
+                    "generated": self.log.generated_tokens,
+                },
+                power_model=self.meter.describe(),
+                gpu_state_s=self._state_seconds(),
+            )
+            recorder.finish(summary)
+        except BaseException:
+            recorder.abort()
+            raise
+        summary["wall_s"] = time.perf_counter() - started
+        return summary
+
+    # --- the power step --------------------------------------------------------------------
+
+    def _power_step(self, now: float) -> None:
+        step_s = self.scenario.power_step_s
+        self._steps += 1
+        ledger = self.fleet.work.step(now)
+        node_w = self.topology.sum_loads(self.meter.step(ledger))
+        self.state_steps += np.bincount(ledger.state, minlength=len(GpuState))
+        recorder = self._recorder
+        assert recorder is not None
+        recorder.step(node_w)
+        for event in self.watch.step(now, step_s, node_w):
+            self._flag(event, now)
+        if self._policies:
+            self._consult(now, node_w)
+        if self._watcher is not None:
+            self._watcher.update(
+                now,
+                node_w[0],
+                self.topology.rating_w[0],
+                self.watch.worst_headroom(),
+                ledger.running.sum(),
+                ledger.waiting.sum(),
+            )
+        # Whole multiples of the step: adding steps up would drift.
+        self.clock.set_alarm(self._tick, (self._steps + 1) * step_s, AFTER)
+
+    def _flag(self, event: FacilityEvent, now: float) -> None:
+        assert self._recorder is not None
+        self._recorder.event(event)
+        if self._watcher is not None:
+            self._watcher.flag(event)
+        if event.kind == "trip":
+            breaker = self._breakers[event.node]
+            if breaker is not None and breaker.on_trip == "open":
+                self._darken(event.node, now)
+
+    def _darken(self, node: str, now: float) -> None:
+        """A breaker opened: everything below loses power, and its requests fail."""
+        for server in self.topology.servers_under(node).tolist():
+            self.meter.supplied[server] = 0.0
+            for replica in self._replicas_of[server]:
+                self.fleet.darken(self.fleet.replicas[replica], now)
+
+    # --- control ---------------------------------------------------------------------------
+
+    def _start_policies(self) -> list[tuple[Policy, int, deque[tuple[float, Any]]]]:
+        """Each policy with its period in steps and the telemetry still on its way to it."""
+        topology = self.topology
+        site = Site(
+            names=topology.names,
+            kinds=topology.kinds,
+            rating_w=topology.rating_w,
+            servers_under={name: topology.servers_under(name) for name in topology.names}
+            if self.scenario.control
+            else {},
+        )
+        started: list[tuple[Policy, int, deque[tuple[float, Any]]]] = []
+        for spec in self.scenario.control:
+            policy = AdmissionThrottle(spec)
+            policy.start(site)
+            period = max(1, round(policy.period_s / self.scenario.power_step_s))
+            started.append((policy, period, deque()))
+        return started
+
+    def _consult(self, now: float, node_w: npt.NDArray[np.float64]) -> None:
+        for policy, period, on_its_way in self._policies:
+            if self._steps % period:
+                continue
+            on_its_way.append((now, node_w.copy()))
+            seen = None
+            while on_its_way and on_its_way[0][0] <= now - policy.delay_s + 1e-9:
+                seen = on_its_way.popleft()
+            if seen is None:
+                continue
+            for command in policy.decide(now, Telemetry(*seen)):
+                for server in command.servers.tolist():
+                    for replica in self._replicas_of[server]:
+                        self.fleet.admit(self.fleet.replicas[replica], command.allowed)
+
+    def _state_seconds(self) -> dict[str, float]:
+        step_s = self.scenario.power_step_s
+        return {state.name.lower(): float(self.state_steps[state]) * step_s for state in GpuState}
+
+
+def simulate(
+    scenario: Scenario, out: str | Path | None = None, watcher: Watcher | None = None
+) -> Results:
+    """Play a scenario and open its results.
+
+    `out` names the HDF5 file to keep; without it the file lives as long as the returned
+    Results. The Results' `summary` holds what `dcsim run --json` prints.
+    """
+    if out is not None:
+        summary = Simulation(scenario).run(Path(out), watcher)
+        return Results.open(out, summary=summary)
+    folder = tempfile.TemporaryDirectory(prefix="dcsim-")
+    path = Path(folder.name) / f"{scenario.name}.h5"
+    summary = Simulation(scenario).run(path, watcher)
+    results = Results.open(path, summary=summary)
+    weakref.finalize(results, _forget, folder.cleanup)
+    return results
+
+
+def _forget(cleanup: Callable[[], None]) -> None:
+    cleanup()
