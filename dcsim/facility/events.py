@@ -1,4 +1,4 @@
-"""What the facility says while running."""
+"""Flags: what the facility says while running."""
 
 from __future__ import annotations
 
