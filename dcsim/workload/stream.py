@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,5 +29,55 @@ class RequestBlock:
     def __len__(self) -> int:
         return len(self.arrival_s)
 
+    def take(self, rows: slice | npt.NDArray[np.int64]) -> RequestBlock:
+        """Some of the requests, in the order given."""
+        return RequestBlock(
+            self.arrival_s[rows],
+            self.prompt_tokens[rows],
+            self.output_tokens[rows],
+            self.stream[rows],
+        )
+
 
 RequestStream = Iterator[RequestBlock]
+
+
+def merge(streams: Sequence[RequestStream]) -> RequestStream:
+    """All streams as one, in order of arrival; equal instants keep the order of the streams.
+
+    Holds one block of each stream at a time.
+    """
+    if len(streams) == 1:
+        yield from streams[0]
+        return
+    heads = [(block, stream) for stream in streams if (block := _next(stream)) is not None]
+    while heads:
+        # Whatever arrives up to the earliest of the blocks' ends is complete in the heads.
+        until_s = min(block.arrival_s[-1] for block, _ in heads)
+        ready = []
+        rest = []
+        for block, stream in heads:
+            count = int(np.searchsorted(block.arrival_s, until_s, side="right"))
+            if count:
+                ready.append(block.take(slice(0, count)))
+            left: RequestBlock | None = block.take(slice(count, None))
+            if left is not None and not len(left):
+                left = _next(stream)
+            if left is not None:
+                rest.append((left, stream))
+        heads = rest
+        joined = RequestBlock(
+            *(
+                np.concatenate([getattr(block, name) for block in ready])
+                for name in ("arrival_s", "prompt_tokens", "output_tokens", "stream")
+            )
+        )
+        yield joined.take(np.argsort(joined.arrival_s, kind="stable"))
+
+
+def _next(stream: RequestStream) -> RequestBlock | None:
+    """The next block that is not empty."""
+    for block in stream:
+        if len(block):
+            return block
+    return None

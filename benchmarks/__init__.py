@@ -1,0 +1,1 @@
+"""Long measurements of speed, scale and fidelity, and the makers of shipped fits and packs."""
