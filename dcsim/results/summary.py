@@ -1,0 +1,75 @@
+"""The figures of a run: what `dcsim run --json` prints. docs/results-format.md is the contract."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from dcsim.results.recorder import Recorder
+
+PERCENTS = (50, 95, 99)
+EVENT_KINDS = ("warning", "overload", "trip")
+
+
+def build_summary(
+    recorder: Recorder,
+    *,
+    counts: Mapping[str, int],
+    tokens: Mapping[str, int],
+    power_model: Sequence[Mapping[str, Any]],
+    gpu_state_s: Mapping[str, float],
+) -> dict[str, Any]:
+    """All figures but the wall-clock time, which would differ from run to run. What is unknown
+    is None. Flushes the recorder's series: no power step may follow."""
+    return {
+        "requests": dict(counts),
+        "tokens": dict(tokens),
+        "latency": {
+            name: _percentiles(np.concatenate([np.zeros(0, np.float32), *blocks]))
+            for name, blocks in recorder.latencies.items()
+        },
+        "nodes": _nodes(recorder),
+        "events": {kind: recorder.event_counts.get(kind, 0) for kind in EVENT_KINDS},
+        "gpu_state_s": dict(gpu_state_s),
+        "power_model": dict(power_model[0])
+        if len(power_model) == 1
+        else [dict(model) for model in power_model],
+        "simulated_s": recorder.steps * recorder.step_s,
+        "seed": recorder.seed,
+    }
+
+
+def _percentiles(values: np.ndarray) -> dict[str, float | None]:
+    if not len(values):
+        return {f"p{percent}": None for percent in PERCENTS}
+    found = np.percentile(values, PERCENTS)
+    return {f"p{percent}": float(v) for percent, v in zip(PERCENTS, found, strict=True)}
+
+
+def _nodes(recorder: Recorder) -> list[dict[str, Any]]:
+    nodes = recorder.nodes
+    steps = recorder.steps
+    p99_w = recorder.percentile_w(99)
+    rows = []
+    for i, name in enumerate(nodes.names):
+        mean_w = float(recorder.energy_j[i]) / steps if steps else None
+        peak_w = float(recorder.peak_w[i]) if steps else None
+        limit_w = float(nodes.rating_w[i])
+        rows.append(
+            {
+                "name": name,
+                "kind": nodes.kinds[i],
+                "limit_w": None if math.isnan(limit_w) else limit_w,
+                "peak_w": peak_w,
+                "p99_w": float(p99_w[i]) if steps else None,
+                "mean_w": mean_w,
+                "energy_wh": float(recorder.energy_j[i]) * recorder.step_s / 3600.0
+                if steps
+                else None,
+                "load_factor": mean_w / peak_w if mean_w is not None and peak_w else None,
+            }
+        )
+    return rows
