@@ -1,3 +1,39 @@
-"""dcsim: requests, batches, watts and breakers of an LLM inference site in one event loop."""
+"""dcsim: requests, batches, watts and breakers of an LLM inference site in one event loop.
+
+    scenario = dcsim.load("scenarios/quickstart.yaml")
+    results = dcsim.simulate(scenario)
+    results.load("row")  # a pandas frame
+
+The names are looked up when first used, so that `import dcsim` costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dcsim.engine import simulate
+    from dcsim.results import Results
+    from dcsim.scenario.load import load
+    from dcsim.scenario.problems import ScenarioError
 
 __version__ = "0.1.0"
+__all__ = ["Results", "ScenarioError", "__version__", "load", "simulate"]
+
+_HOMES = {
+    "Results": "dcsim.results",
+    "ScenarioError": "dcsim.scenario.problems",
+    "load": "dcsim.scenario.load",
+    "simulate": "dcsim.engine",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'dcsim' has no attribute '{name}'")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

@@ -12,6 +12,9 @@ LISTED_NAMES = 12
 def nearest(name: str, names: Iterable[str]) -> str | None:
     """The name most like `name`, or None where none is near."""
     known = list(names)
+    longer = [known_name for known_name in known if known_name.startswith(name)]
+    if name and longer:
+        return min(longer, key=len)
     folded = {known_name.lower().replace("_", "-"): known_name for known_name in known}
     found = get_close_matches(name.lower().replace("_", "-"), list(folded), n=1, cutoff=0.6)
     return folded[found[0]] if found else None

@@ -1,13 +1,18 @@
-"""Quantities with units: what the user writes as `600 kW` arrives as a float in SI units."""
+"""Quantities with units: what the user writes as `600 kW` arrives as a float in SI units, and is
+written back with a unit."""
 
 from __future__ import annotations
 
 import math
+import re
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, PlainSerializer
 from pydantic_core import PydanticCustomError
+
+_APPARENT_POWER = re.compile(r"(?<![A-Za-z])[kMG]?VA\b")
 
 
 @lru_cache(maxsize=1)
@@ -32,6 +37,13 @@ def parse_quantity(value: Any, unit: str, example: str) -> float:
             "expected a quantity with its unit, such as '{example}'",
             {"example": example},
         )
+    if unit == "watt" and _APPARENT_POWER.search(value):
+        # pint takes a volt-ampere for a watt; a planner's transformer rating would turn to watts.
+        raise PydanticCustomError(
+            "quantity",
+            "'{value}' is apparent power: give watts (VA x power factor), such as '{example}'",
+            {"value": value, "example": example},
+        )
     try:
         magnitude = float(_registry().Quantity(value).to(unit).magnitude)
     except Exception as error:  # pint raises many kinds, tokenize errors among them
@@ -45,9 +57,37 @@ def parse_quantity(value: Any, unit: str, example: str) -> float:
     return magnitude
 
 
-def _quantity(unit: str, example: str, *, positive: bool = True) -> BeforeValidator:
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """How a field's quantity is read and written. Stands among the field's metadata."""
+
+    name: str
+    """pint's name of the SI unit that the field holds."""
+    example: str
+    written: tuple[tuple[str, float], ...]
+    """Symbols to write with, and how many SI units each is, largest first; the last is SI."""
+
+    def format(self, value: float) -> str:
+        """Text that reads back as exactly `value`, in the largest unit that gives a short one."""
+        for symbol, size in self.written[:-1]:
+            if value < size:
+                continue
+            scaled = round(value / size, 3)
+            text = f"{_plain(scaled)} {symbol}"
+            if parse_quantity(text, self.name, self.example) == value:
+                return text
+        return f"{_plain(value)} {self.written[-1][0]}"
+
+
+def _plain(value: float) -> str:
+    """The shortest text of a number, without `.0`."""
+    text = repr(value)
+    return text[:-2] if text.endswith(".0") else text
+
+
+def _quantity(unit: Unit, *, positive: bool = True) -> Any:
     def check(value: Any) -> float:
-        magnitude = parse_quantity(value, unit, example)
+        magnitude = parse_quantity(value, unit.name, unit.example)
         if magnitude < 0 or (positive and magnitude == 0):
             bound = "above 0" if positive else "0 or more"
             raise PydanticCustomError(
@@ -58,11 +98,20 @@ def _quantity(unit: str, example: str, *, positive: bool = True) -> BeforeValida
     return BeforeValidator(check)
 
 
-Watts = Annotated[float, _quantity("watt", "600 kW")]
-WattsOrZero = Annotated[float, _quantity("watt", "1 kW", positive=False)]
-Seconds = Annotated[float, _quantity("second", "250 ms")]
-SecondsOrZero = Annotated[float, _quantity("second", "0 s", positive=False)]
-RequestsPerSecond = Annotated[float, _quantity("req/s", "2 req/s")]
-Bytes = Annotated[float, _quantity("byte", "80 GB")]
-BytesPerSecond = Annotated[float, _quantity("byte/s", "2 TB/s")]
-FlopsPerSecond = Annotated[float, _quantity("1/s", "312e12 /s")]
+def _written(unit: Unit) -> Any:
+    return PlainSerializer(unit.format, return_type=str, when_used="json")
+
+
+WATT = Unit("watt", "600 kW", (("MW", 1e6), ("kW", 1e3), ("W", 1.0)))
+SECOND = Unit("second", "250 ms", (("h", 3600.0), ("min", 60.0), ("s", 1.0)))
+RATE = Unit("req/s", "2 req/s", (("req/s", 1.0),))
+BYTE = Unit("byte", "80 GB", (("GB", 1e9), ("B", 1.0)))
+BYTE_RATE = Unit("byte/s", "2 TB/s", (("TB/s", 1e12), ("B/s", 1.0)))
+
+Watts = Annotated[float, WATT, _quantity(WATT), _written(WATT)]
+WattsOrZero = Annotated[float, WATT, _quantity(WATT, positive=False), _written(WATT)]
+Seconds = Annotated[float, SECOND, _quantity(SECOND), _written(SECOND)]
+SecondsOrZero = Annotated[float, SECOND, _quantity(SECOND, positive=False), _written(SECOND)]
+RequestsPerSecond = Annotated[float, RATE, _quantity(RATE), _written(RATE)]
+Bytes = Annotated[float, BYTE, _quantity(BYTE), _written(BYTE)]
+BytesPerSecond = Annotated[float, BYTE_RATE, _quantity(BYTE_RATE), _written(BYTE_RATE)]

@@ -1,0 +1,196 @@
+"""What the models cannot see: names that must exist, streams that someone must serve, weights
+that must fit, files that must be there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from dcsim.scenario import raw
+from dcsim.scenario.catalogue import Catalogue, ServedModel, load_catalogue
+from dcsim.scenario.document import Document, Steps
+from dcsim.scenario.models import Engine
+from dcsim.scenario.nearest import suggestion
+from dcsim.scenario.units import SECOND, parse_quantity
+
+ENGINE = Engine()
+"""vLLM's defaults, for keys that a file leaves out."""
+
+
+def check(document: Document) -> None:
+    """Add every problem with the workload, the servers and the clock. The facility has a file of
+    its own."""
+    catalogue = load_catalogue()
+    unique(document, "workload")
+    unique(document, "servers")
+    for path, stream in raw.items(document, "workload"):
+        _stream(document, path, stream, catalogue)
+    for path, group in raw.items(document, "servers"):
+        _group(document, path, group, catalogue)
+    _clock(document)
+
+
+def unknown(document: Document, path: Steps, what: str, name: str, known: Iterable[str]) -> None:
+    """Add the problem of a name that does not exist."""
+    document.add(path, f"there is no {what} '{name}'", suggestion(name, known))
+
+
+def unique(document: Document, key: str) -> None:
+    """Add a problem for every name that an earlier item of the list has."""
+    first: dict[str, Steps] = {}
+    for path, item in raw.items(document, key):
+        name = raw.text(item, "name")
+        if name is None:
+            continue
+        if name in first:
+            line = document.place((*first[name], "name")).line
+            where = f"{key}.{first[name][1]}" + ("" if line is None else f", line {line}")
+            document.add((*path, "name"), f"the name '{name}' is taken by {where}")
+        first.setdefault(name, path)
+
+
+# --- workload --------------------------------------------------------------------------------
+
+
+def _stream(document: Document, path: Steps, stream: dict[str, Any], catalogue: Catalogue) -> None:
+    model = raw.text(stream, "model")
+    if model is not None:
+        served = {raw.text(group, "model") for _, group in raw.items(document, "servers")}
+        if model not in catalogue.models:
+            unknown(document, (*path, "model"), "served model", model, catalogue.models)
+        elif model not in served:
+            known = sorted(name for name in served if name is not None)
+            document.add(
+                (*path, "model"),
+                f"no server group serves '{model}'",
+                "the groups serve " + ", ".join(known) if known else "",
+            )
+    arrivals, tokens = raw.block(stream, "arrivals"), stream.get("tokens")
+    kind = raw.text(arrivals, "kind")
+    if kind == "replay":
+        if tokens is not None:
+            message = "a replay brings its own token counts"
+            document.add((*path, "tokens"), message, "leave `tokens` out")
+        file = raw.text(arrivals, "file")
+        if file is not None and "${" not in file and not Path(file).is_file():
+            problem = "is a folder" if Path(file).is_dir() else "does not exist"
+            document.add((*path, "arrivals", "file"), f"trace file {file} {problem}")
+    elif kind is not None and tokens is None:
+        document.add(
+            (*path, "tokens"),
+            "required unless arrivals are a replay",
+            "kind fit, fixed or lognormal",
+        )
+    fit = raw.block(stream, "tokens")
+    name = raw.text(fit, "name")
+    if raw.text(fit, "kind") == "fit" and name is not None:
+        fits = shipped("workload/fits", ".yaml")
+        if name not in fits:
+            unknown(document, (*path, "tokens", "name"), "shipped fit", name, fits)
+
+
+def shipped(folder: str, suffix: str) -> list[str]:
+    """Names of the data files that travel with the package, such as fits and packs."""
+    try:
+        entries = list(resources.files("dcsim").joinpath(*folder.split("/")).iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    return sorted(entry.name[: -len(suffix)] for entry in entries if entry.name.endswith(suffix))
+
+
+# --- servers ---------------------------------------------------------------------------------
+
+
+def _group(document: Document, path: Steps, group: dict[str, Any], catalogue: Catalogue) -> None:
+    server_name, model_name = raw.text(group, "server"), raw.text(group, "model")
+    server = catalogue.servers.get(server_name or "")
+    model = catalogue.models.get(model_name or "")
+    if server_name is not None and server is None:
+        unknown(document, (*path, "server"), "server type", server_name, catalogue.servers)
+    if model_name is not None and model is None:
+        unknown(document, (*path, "model"), "served model", model_name, catalogue.models)
+    pack = raw.text(raw.block(group, "power"), "pack")
+    if pack is not None:
+        _pack(document, (*path, "power", "pack"), pack)
+    size = group.get("tensor_parallel")
+    if server is None or not isinstance(size, int) or size < 1:
+        return
+    at = (*path, "tensor_parallel")
+    gpu = catalogue.gpu(server.gpu)
+    if size > server.gpu_count or server.gpu_count % size:
+        sizes = [str(n) for n in range(1, server.gpu_count + 1) if server.gpu_count % n == 0]
+        document.add(
+            at,
+            f"{size} does not divide the {server.gpu_count} GPUs of {server.name}",
+            "possible are " + ", ".join(sizes),
+        )
+        return
+    if size not in gpu.timing.per_message_s:
+        sizes = [str(known) for known in gpu.timing.per_message_s]
+        message = f"the catalogue has no timing of {gpu.name} at tensor_parallel {size}"
+        document.add(at, message, "there is " + ", ".join(sizes))
+    utilization = raw.number(
+        raw.block(group, "engine"), "gpu_memory_utilization", ENGINE.gpu_memory_utilization
+    )
+    if model is not None and utilization is not None and 0 < utilization <= 1:
+        usable = utilization * gpu.hbm_bytes
+        _memory(document, path, raw.block(group, "engine"), model, usable, size, server.gpu_count)
+
+
+def _memory(
+    document: Document,
+    path: Steps,
+    engine: dict[str, Any],
+    model: ServedModel,
+    usable: float,
+    size: int,
+    gpus: int,
+) -> None:
+    """Weights must fit into `usable` bytes a GPU times `size`, with room for one request."""
+    at = (*path, "tensor_parallel")
+    spare = usable * size - model.weight_bytes
+    if spare <= 0:
+        fitting = [n for n in range(size + 1, gpus + 1) if gpus % n == 0]
+        fitting = [n for n in fitting if usable * n > model.weight_bytes]
+        document.add(
+            at,
+            f"the weights of {model.name} ({model.weight_bytes / 1e9:.1f} GB) do not fit into the "
+            f"{usable * size / 1e9:.1f} GB that gpu_memory_utilization leaves on {size} GPU(s)",
+            f"they fit from tensor_parallel {fitting[0]}" if fitting else "",
+        )
+        return
+    longest = raw.number(engine, "max_model_len", ENGINE.max_model_len)
+    tokens = int(spare // model.kv_bytes_per_token)
+    if longest is not None and longest > tokens:
+        # vLLM refuses to start so, too: such a request could never be served.
+        document.add(
+            (*path, "engine", "max_model_len"),
+            f"a request of {longest:.0f} tokens does not fit into the KV cache, which has room "
+            f"for {tokens} beside the weights",
+            f"set max_model_len to {tokens // 1024 * 1024} or less, or raise tensor_parallel",
+        )
+
+
+def _pack(document: Document, path: Steps, pack: str) -> None:
+    if pack.endswith(".h5"):
+        if "${" not in pack and not Path(pack).is_file():
+            document.add(path, f"pack file {pack} does not exist")
+        return
+    packs = shipped("power/packs", ".h5")
+    if pack not in packs:
+        unknown(document, path, "shipped pack", pack, packs)
+
+
+# --- clock -----------------------------------------------------------------------------------
+
+
+def _clock(document: Document) -> None:
+    try:
+        duration_s = parse_quantity(document.data.get("duration"), SECOND.name, "")
+        step_s = parse_quantity(document.data.get("power_step", "250 ms"), SECOND.name, "")
+    except ValueError:  # reported by the models
+        return
+    if 0 < duration_s < step_s:
+        document.add(("duration",), "shorter than one power_step")

@@ -1,0 +1,41 @@
+"""Paths in a scenario: `${VAR}` from the environment, relative ones from the file's folder."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from dcsim.scenario import raw
+from dcsim.scenario.document import Document, Steps
+
+VARIABLE = re.compile(r"\$\{(\w*)\}")
+
+
+def resolve(document: Document) -> None:
+    """Make the paths of trace files and packs absolute, in place."""
+    for path, stream in raw.items(document, "workload"):
+        arrivals = raw.block(stream, "arrivals")
+        file = raw.text(arrivals, "file")
+        if file is not None:
+            arrivals["file"] = _absolute(document, (*path, "arrivals", "file"), file)
+    for path, group in raw.items(document, "servers"):
+        power = raw.block(group, "power")
+        pack = raw.text(power, "pack")
+        if pack is not None and (pack.endswith(".h5") or VARIABLE.search(pack)):
+            power["pack"] = _absolute(document, (*path, "power", "pack"), pack)
+
+
+def _absolute(document: Document, path: Steps, text: str) -> str:
+    """The text unchanged, and a problem, where a variable is not set."""
+    missing = [name for name in VARIABLE.findall(text) if not os.environ.get(name)]
+    for name in missing:
+        message = f"the environment variable {name or '(no name)'} is not set"
+        document.add(path, message, f"export {name}=FOLDER, or write the path in full")
+    if missing:
+        return text
+    filled = VARIABLE.sub(lambda found: os.environ[found[1]], text)
+    leading = VARIABLE.match(text)
+    if leading:  # a variable is set in the shell, so what it says starts where the shell stands
+        filled = os.path.abspath(filled)
+    return os.path.abspath(document.folder / Path(filled).expanduser())

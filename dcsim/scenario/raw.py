@@ -1,0 +1,37 @@
+"""Looks into data that may be wrong in any way: what has the expected form, or nothing.
+
+The checks across a file run on such data, so that one wrong unit does not hide a cycle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from dcsim.scenario.document import Document, Steps
+
+
+def block(data: Any, key: str) -> dict[str, Any]:
+    """The mapping at `key`, or an empty one."""
+    found = data.get(key) if isinstance(data, dict) else None
+    return found if isinstance(found, dict) else {}
+
+
+def text(data: dict[str, Any], key: str) -> str | None:
+    """The text at `key`, or None."""
+    found = data.get(key)
+    return found if isinstance(found, str) else None
+
+
+def number(data: dict[str, Any], key: str, default: float) -> float | None:
+    """The number at `key`, `default` where the key is absent, or None where it is no number."""
+    found = data.get(key, default)
+    return found if isinstance(found, int | float) and not isinstance(found, bool) else None
+
+
+def items(document: Document, key: str) -> Iterator[tuple[Steps, dict[str, Any]]]:
+    """The mappings in the list at a top-level key, each with its path."""
+    found = document.data.get(key)
+    for index, item in enumerate(found if isinstance(found, list) else []):
+        if isinstance(item, dict):
+            yield (key, index), item

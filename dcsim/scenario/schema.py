@@ -1,0 +1,183 @@
+"""The scenario models applied to a file: pydantic's errors in a planner's words, with a place."""
+
+from __future__ import annotations
+
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+
+from dcsim.scenario.document import Document, Steps
+from dcsim.scenario.models import Scenario
+from dcsim.scenario.nearest import nearest
+from dcsim.scenario.units import Unit
+
+OUR_OWN = ("quantity", "engine", "order")
+"""Types of the errors that the models raise themselves, worded for the user already."""
+
+PLAIN = {
+    "int_parsing": "a whole number",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_parsing": "a number",
+    "float_type": "a number",
+    "bool_parsing": "true or false",
+    "bool_type": "true or false",
+    "string_type": "text",
+    "path_type": "a path",
+    "model_type": "a block of `key: value` lines",
+    "model_attributes_type": "a block of `key: value` lines",
+    "dict_type": "a block of `key: value` lines",
+    "tuple_type": "a list",
+    "list_type": "a list",
+}
+"""What was expected, by pydantic's type of error."""
+
+
+def validate(document: Document) -> Scenario | None:
+    """The scenario, or None after adding every error to the document's problems."""
+    try:
+        return Scenario.model_validate(document.data)
+    except ValidationError as errors:
+        for error in errors.errors(include_url=False):
+            _add(document, error)
+    return None
+
+
+def _add(document: Document, error: ErrorDetails) -> None:
+    path, spec = _locate(error["loc"])
+    kind, context, given = error["type"], error.get("ctx", {}), error["input"]
+    if kind == "missing":
+        document.add(path, "required key is missing", _expectation(_field(spec, path[-1])))
+    elif kind == "extra_forbidden":
+        known = [name for name, _ in _fields(spec)] if spec else []
+        near = nearest(str(path[-1]), known)
+        hint = f"did you mean '{near}'?" if near else "there is " + ", ".join(known)
+        document.add(path, "unknown key", hint)
+    elif kind == "union_tag_not_found":
+        key = str(context["discriminator"]).strip("'")
+        document.add((*path, key), "required key is missing", _expectation(_field(spec, path[-1])))
+    elif kind == "union_tag_invalid":
+        key = str(context["discriminator"]).strip("'")
+        _add_choice(document, (*path, key), context["tag"], str(context["expected_tags"]))
+    elif kind == "literal_error":
+        _add_choice(document, path, given, str(context["expected"]).replace(" or ", ", "))
+    elif kind == "string_pattern_mismatch":
+        message = f"{_shown(given)} is not a name: letters, digits, '.', '_' and '-'"
+        document.add(path, message, "start it with a letter or digit")
+    elif kind == "too_short":
+        if not given:  # items with problems of their own do not count for pydantic
+            document.add(path, "expected at least one item")
+    elif kind in PLAIN:
+        document.add(path, f"expected {PLAIN[kind]}, not {_shown(given)}")
+    elif kind in OUR_OWN:
+        shown = "" if kind != "quantity" or isinstance(given, str) else f", not {_shown(given)}"
+        document.add(path, error["msg"] + shown)
+    else:
+        message = error["msg"].replace("Input should be", "must be")
+        document.add(path, f"{message}, not {_shown(given)}")
+
+
+def _add_choice(document: Document, path: Steps, given: Any, quoted: str) -> None:
+    """A value that is not among `quoted`, pydantic's "'a', 'b'"."""
+    choices = [choice.strip(" '") for choice in quoted.split(",")]
+    near = nearest(str(given), choices)
+    document.add(
+        path,
+        f"expected {_one_of(choices)}, not {_shown(given)}",
+        f"did you mean '{near}'?" if near else "",
+    )
+
+
+def _one_of(choices: list[str]) -> str:
+    return ", ".join(choices[:-1]) + " or " + choices[-1] if len(choices) > 1 else choices[0]
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "nothing"
+    if isinstance(value, dict):
+        return "a block of keys"
+    if isinstance(value, list | tuple):
+        return "a list"
+    return f"'{value}'"
+
+
+# --- the way through the models --------------------------------------------------------------
+
+
+def _locate(location: tuple[int | str, ...]) -> tuple[Steps, type[BaseModel] | None]:
+    """The path in the file of a pydantic location, which also names the chosen kind of a union;
+    and the model that the last step is a key of."""
+    path: Steps = ()
+    here: Any = Scenario
+    parent: type[BaseModel] | None = None
+    for step in location:
+        members = _members(here)
+        chosen = [member for member in members if step in _tags(member)]
+        if len(members) > 1 and chosen:
+            here = chosen[0]
+            continue
+        path = (*path, step)
+        if isinstance(step, int):
+            parent = None
+            here = next(iter(get_args(_bare(here))), None)
+        else:
+            parent = members[0] if members else None
+            field = _field(parent, step)
+            here = None if field is None else field.annotation
+    return path, parent
+
+
+def _bare(annotation: Any) -> Any:
+    """An annotation without `Annotated` and `| None`."""
+    if get_origin(annotation) is Annotated:
+        return _bare(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, UnionType):
+        kept = [arg for arg in get_args(annotation) if arg is not type(None)]
+        if len(kept) == 1:
+            return _bare(kept[0])
+    return annotation
+
+
+def _members(annotation: Any) -> list[type[BaseModel]]:
+    """The models that an annotation allows."""
+    bare = _bare(annotation)
+    options = get_args(bare) if get_origin(bare) in (Union, UnionType) else (bare,)
+    return [m for m in map(_bare, options) if isinstance(m, type) and issubclass(m, BaseModel)]
+
+
+def _tags(spec: type[BaseModel]) -> tuple[Any, ...]:
+    """What names a model among the members of a union: the values of its first literal."""
+    for field in spec.model_fields.values():
+        if get_origin(field.annotation) is Literal:
+            return get_args(field.annotation)
+    return ()
+
+
+def _fields(spec: type[BaseModel]) -> list[tuple[str, FieldInfo]]:
+    """Keys of the file and what they hold."""
+    return [(field.alias or name, field) for name, field in spec.model_fields.items()]
+
+
+def _field(spec: type[BaseModel] | None, key: int | str) -> FieldInfo | None:
+    return None if spec is None else dict(_fields(spec)).get(str(key))
+
+
+def _expectation(field: FieldInfo | None) -> str:
+    """What a missing key would hold."""
+    if field is None:
+        return ""
+    for extra in field.metadata:
+        if isinstance(extra, Unit):
+            return f"such as '{extra.example}'"
+    tags = [str(tag) for member in _members(field.annotation) for tag in _tags(member)]
+    if len(_members(field.annotation)) > 1:
+        return "expected kind " + _one_of(tags)
+    bare = _bare(field.annotation)
+    if get_origin(bare) is Literal:
+        return "expected " + _one_of([str(choice) for choice in get_args(bare)])
+    names = {str: "expected a name", int: "expected a whole number", float: "expected a number"}
+    return names.get(bare, "expected a list" if get_origin(bare) is tuple else "")
