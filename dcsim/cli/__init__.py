@@ -1,0 +1,48 @@
+"""The command line: one module a command, each thin. This file only lists them.
+
+Exit status: 0 well, 1 a run that failed, 2 a scenario or a command line that is wrong.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from dcsim import __version__
+from dcsim.cli.lazy import COMMANDS, LazyGroup, stand_in
+
+app = typer.Typer(
+    name="dcsim",
+    cls=LazyGroup,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+for _name in COMMANDS:
+    app.command(_name)(stand_in(_name))
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"dcsim {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _top(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version and stop."
+        ),
+    ] = False,
+) -> None:
+    """Play an LLM inference site, request by request, and watch its watts at every level."""
+
+
+def main() -> None:
+    """Entry point of the `dcsim` command."""
+    app()

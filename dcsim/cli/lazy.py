@@ -1,0 +1,54 @@
+"""Commands that are imported when they are called, so that `--help` is quick."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+from typer.main import get_command
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "run": ("dcsim.cli.run:run", "Play a scenario and report the load of every level."),
+    "validate": ("dcsim.cli.validate:validate", "Check a scenario file; name every problem."),
+    "show": ("dcsim.cli.show:show", "Print a scenario with its defaults, and its power tree."),
+    "power": ("dcsim.cli.power:app", "Power models: train, list and check them."),
+}
+"""Name: (module:attribute, one line of help). The attribute is a function or a typer app."""
+
+
+class LazyGroup(TyperGroup):
+    """Lists the commands of the table; imports the one that is invoked."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """As typer does it, after putting the real command in its stand-in's place."""
+        if args and args[0] in COMMANDS:
+            self.commands[args[0]] = resolve(args[0])
+        return super().resolve_command(ctx, args)
+
+
+def resolve(name: str) -> Any:
+    """The command of a name in the table, imported now."""
+    home, help_line = COMMANDS[name]
+    module, _, attribute = home.partition(":")
+    found = getattr(import_module(module), attribute)
+    app = found
+    if not isinstance(found, typer.Typer):
+        app = typer.Typer(add_completion=False)
+        app.command(name)(found)
+    command = get_command(app)
+    command.name = name
+    command.help = command.help or help_line
+    return command
+
+
+def stand_in(name: str) -> Callable[[], None]:
+    """What is registered under a name until it is called; carries the line of help."""
+
+    def command() -> None:
+        raise RuntimeError(f"'{name}' was not resolved")  # LazyGroup replaces it before
+
+    command.__doc__ = COMMANDS[name][1]
+    return command

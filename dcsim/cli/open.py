@@ -1,0 +1,70 @@
+"""What all commands that take a scenario share: its options, and how its problems are told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from dcsim.scenario.load import load
+from dcsim.scenario.models import ReplayArrivals, Scenario
+from dcsim.scenario.problems import Problem, ScenarioError
+
+WRONG_INPUT = 2
+"""Exit status for a scenario that cannot be used."""
+
+ScenarioPath = Annotated[Path, typer.Argument(metavar="SCENARIO", help="Scenario file (YAML).")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="PATH=VALUE",
+        help="Change a key, such as servers.a100.engine.max_num_seqs=64. May be repeated.",
+    ),
+]
+Seed = Annotated[int | None, typer.Option(help="Use this seed instead of the file's.")]
+Duration = Annotated[
+    str | None, typer.Option(help="Use this duration instead of the file's, such as '1 h'.")
+]
+
+
+def open_scenario(
+    path: Path,
+    overrides: list[str] | None = None,
+    seed: int | None = None,
+    duration: str | None = None,
+) -> Scenario:
+    """The scenario; where it cannot be used, its problems go to stderr and the process exits
+    with status 2."""
+    try:
+        return load(path, overrides or (), seed=seed, duration=duration)
+    except ScenarioError as error:
+        refuse(error.problems)
+
+
+def refuse(problems: Iterable[Problem]) -> NoReturn:
+    """Print problems to stderr, one a line, and exit with status 2."""
+    lines = [str(problem) for problem in problems]
+    for line in lines:
+        typer.echo(line, err=True)
+    typer.echo(f"{len(lines)} problem{'s' if len(lines) != 1 else ''}", err=True)
+    raise typer.Exit(WRONG_INPUT)
+
+
+def trace_problems(scenario: Scenario) -> list[Problem]:
+    """What is wrong inside the scenario's trace files, read through."""
+    if not any(isinstance(stream.arrivals, ReplayArrivals) for stream in scenario.workload):
+        return []
+    from dcsim.workload import check
+
+    return [
+        Problem(
+            str(found.file),
+            found.line or None,
+            found.column,
+            f"expected {found.expected}" + (f", not '{found.value}'" if found.value else ""),
+        )
+        for found in check(scenario)
+    ]

@@ -1,0 +1,90 @@
+"""`dcsim show`: a scenario with everything that it leaves unsaid, and its tree."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+import typer
+
+from dcsim.cli.open import Duration, Overrides, ScenarioPath, Seed, open_scenario
+from dcsim.cli.outline import Outline, outline
+from dcsim.scenario.dump import dump, resolved
+from dcsim.scenario.units import WATT
+
+
+def show(
+    scenario: ScenarioPath,
+    set_: Overrides = None,
+    seed: Seed = None,
+    duration: Duration = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Print a scenario with all defaults filled in, and its power tree with ratings."""
+    checked = open_scenario(scenario, set_, seed, duration)
+    site = outline(checked)
+    if as_json:
+        content = {"scenario": resolved(checked), "facility": list(_rows(site))}
+        typer.echo(json.dumps(content, indent=2, ensure_ascii=False))
+        return
+    typer.echo(dump(checked))
+    _print_tree(site)
+
+
+def _rows(item: Outline) -> Iterator[dict[str, Any]]:
+    """The outline as a table; sums are those of one copy."""
+    node = item.node
+    yield {
+        "name": node.name,
+        "kind": node.kind,
+        "parent": node.parent,
+        "count": node.count,
+        "copies": item.copies,
+        "rating_w": node.rating_w,
+        "servers": item.servers,
+        "nameplate_w": item.nameplate_w,
+        "group": node.group,
+        "curve": node.breaker.curve if node.breaker else None,
+    }
+    for child in item.children:
+        yield from _rows(child)
+
+
+def _print_tree(site: Outline) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(
+        box=None, pad_edge=False, title="facility, watts of one copy", title_justify="left"
+    )
+    table.add_column("node", no_wrap=True)
+    for column in ("rating", "nameplate", "nameplate/rating", "servers", "copies"):
+        table.add_column(column, justify="right", no_wrap=True)
+    table.add_column("breaker", no_wrap=True)
+
+    def add(item: Outline, depth: int) -> None:
+        node = item.node
+        name = node.name if node.kind in node.name else f"{node.name} ({node.kind})"
+        rating_w = node.rating_w
+        table.add_row(
+            "  " * depth + name + (f" x {node.count}" if node.count > 1 else ""),
+            "unknown" if rating_w is None else _watts(rating_w),
+            _watts(item.nameplate_w),
+            "unknown" if rating_w is None else f"{item.nameplate_w / rating_w:.2f}",
+            str(item.servers),
+            str(item.copies),
+            node.breaker.curve if node.breaker else "none",
+        )
+        for child in item.children:
+            add(child, depth + 1)
+
+    add(site, 0)
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=120)
+    console.print(table)
+
+
+def _watts(watts: float) -> str:
+    return WATT.format(round(watts, 3))
