@@ -9,7 +9,7 @@ from typing import Any
 import simpy
 from simpy.events import NORMAL
 
-AFTER = NORMAL + 1
+AFTER: Any = NORMAL + 1
 """Priority of what must see all other events of its instant, such as the power step."""
 
 
@@ -26,7 +26,7 @@ class Alarm(simpy.Event):
         self._ok = True
         self._value = None
 
-    @property  # type: ignore[override]
+    @property
     def callbacks(self) -> list[Callable[[Any], None]]:
         return self._armed
 
@@ -42,9 +42,9 @@ class Clock(simpy.Environment):
         """An alarm that calls `action(now_s)`; it is not set yet."""
         return Alarm(self, action)
 
-    def set_alarm(self, alarm: Alarm, time_s: float, priority: int = NORMAL) -> None:
+    def set_alarm(self, alarm: Alarm, time_s: float, priority: Any = NORMAL) -> None:
         """Fire at `time_s`, in addition to what was set before."""
-        heappush(self._queue, (time_s, priority, next(self._eid), alarm))  # type: ignore[arg-type]
+        heappush(self._queue, (time_s, priority, next(self._eid), alarm))
 
     def play(self, until_s: float) -> None:
         """Run all events up to and including `until_s`: SimPy's loop, with a short way for

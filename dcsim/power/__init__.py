@@ -1,0 +1,38 @@
+"""The power room: work ledgers in, watts out.
+
+`model` is the contract; `nameplate`, `linear_ledger` and `gru` are its implementations, `pack`
+the HDF5 files that a GRU is loaded from, `learn` how packs are made and judged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dcsim.ledger import ReplicaConfig
+from dcsim.power.model import PowerModel
+from dcsim.scenario.catalogue import Catalogue
+
+
+def build(
+    name: str, pack: str | None, configs: Sequence[ReplicaConfig], catalogue: Catalogue
+) -> PowerModel:
+    """The power model that a scenario names, for replicas of these configurations.
+
+    Raises PackError for a pack that cannot be read or does not know a configuration, ValueError
+    for an unknown name.
+    """
+    # Imported here, because only the GRU needs PyTorch, which takes over a second to import.
+    if name == "nameplate":
+        from dcsim.power.nameplate import Nameplate
+
+        return Nameplate()
+    if name == "ledger":
+        from dcsim.power.linear_ledger import LinearLedger
+
+        return LinearLedger(catalogue)
+    if name == "gru":
+        from dcsim.power.gru import GruPower
+        from dcsim.power.pack import find_pack
+
+        return GruPower(find_pack(pack, configs), catalogue)
+    raise ValueError(f"no power model is called {name!r}; there is nameplate, ledger, gru")

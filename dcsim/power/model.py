@@ -34,7 +34,9 @@ class PowerModel(Protocol):
     name: str
     pack: str | None
 
-    def reset(self, configs: Sequence[ReplicaConfig], step_s: float, seed: np.random.SeedSequence) -> None:
+    def reset(
+        self, configs: Sequence[ReplicaConfig], step_s: float, seed: np.random.SeedSequence
+    ) -> None:
         """Forget the past and prepare for `len(configs)` replicas stepping every `step_s`."""
 
     def step(self, ledger: WorkLedger) -> npt.NDArray[np.float64]:

@@ -1,0 +1,66 @@
+"""The published linear model: watts from the work ledger by four coefficients.
+
+Per GPU (reference-method.md 4.6, powertrace-sim's clean model v4 for dense models):
+
+    P = idle + a busy min(1, w / (tp HBM)) + b u_c + c sqrt(busy u_m)
+
+with w the weight bytes, u_c compute and u_m memory-traffic utilisation. The delay and the H100's
+one-second mean that were fitted beside it belong to the meter, not to the GPU; they are in
+`meter`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from dcsim.ledger import GpuState, ReplicaConfig, WorkLedger
+from dcsim.power.model import Provenance
+from dcsim.scenario.catalogue import Catalogue
+
+FITTED_MODELS = ("llama-3-8b", "llama-3-70b")
+"""Catalogue models among those that the published coefficients were fitted on."""
+
+
+class LinearLedger:
+    """Coefficients from the catalogue's `ledger_power`, capped at the GPUs' nameplate."""
+
+    name: str = "ledger"
+    pack: str | None = None
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._catalogue = catalogue
+        self._idle_w = self._weight_w = self._compute_w = self._memory_w = np.zeros(0)
+        self._limit_w = np.zeros(0)
+
+    def reset(
+        self, configs: Sequence[ReplicaConfig], step_s: float, seed: np.random.SeedSequence
+    ) -> None:
+        fits = [self._catalogue.gpus[c.gpu].ledger_power for c in configs]
+        gpus = np.array([c.tensor_parallel for c in configs], dtype=np.float64)
+        held = np.array(
+            [c.weight_bytes / (c.tensor_parallel * c.hbm_bytes_per_gpu) for c in configs]
+        )
+        self._idle_w = gpus * np.array([fit.idle_w for fit in fits])
+        self._weight_w = gpus * np.array([fit.active_weight_w for fit in fits])
+        self._weight_w *= np.minimum(held, 1.0)
+        self._compute_w = gpus * np.array([fit.compute_w for fit in fits])
+        self._memory_w = gpus * np.array([fit.memory_w for fit in fits])
+        self._limit_w = gpus * np.array([c.gpu_nameplate_w for c in configs])
+
+    def step(self, ledger: WorkLedger) -> npt.NDArray[np.float64]:
+        busy = ledger.busy_fraction
+        watts = self._idle_w + self._weight_w * busy
+        watts += self._compute_w * ledger.compute_util
+        watts += self._memory_w * np.sqrt(busy * ledger.memory_util)
+        np.minimum(watts, self._limit_w, out=watts)
+        watts[ledger.state == GpuState.OFF] = 0.0
+        return watts
+
+    def provenance(self, config: ReplicaConfig) -> Provenance:
+        source = self._catalogue.gpus[config.gpu].ledger_power.source
+        if config.model in FITTED_MODELS:
+            return Provenance("fitted", source)
+        return Provenance("extrapolated", f"{source}; {config.model} was not among its runs")

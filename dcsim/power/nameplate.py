@@ -1,0 +1,32 @@
+"""Nameplate power: every GPU at its board limit, always. What provisioning without traces does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from dcsim.ledger import GpuState, ReplicaConfig, WorkLedger
+from dcsim.power.model import Provenance
+
+
+class Nameplate:
+    """Tensor parallel x GPU nameplate for every replica that has power."""
+
+    name: str = "nameplate"
+    pack: str | None = None
+
+    def __init__(self) -> None:
+        self._watts = np.zeros(0)
+
+    def reset(
+        self, configs: Sequence[ReplicaConfig], step_s: float, seed: np.random.SeedSequence
+    ) -> None:
+        self._watts = np.array([c.tensor_parallel * c.gpu_nameplate_w for c in configs])
+
+    def step(self, ledger: WorkLedger) -> npt.NDArray[np.float64]:
+        return np.where(ledger.state == GpuState.OFF, 0.0, self._watts)
+
+    def provenance(self, config: ReplicaConfig) -> Provenance:
+        return Provenance("extrapolated", "board power limit of the data sheet; not a measurement")

@@ -1,0 +1,226 @@
+"""Packs: trained GRUs with their state tables, as plain HDF5 arrays and attributes.
+
+Loading reads numbers and text and never runs code. One pack serves every configuration that has
+a table in it: the recurrent weights are shared, the states and the head that chooses among them
+belong to a configuration.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from dcsim.ledger import ReplicaConfig
+from dcsim.power.features import FEATURES
+from dcsim.power.model import Evidence
+
+FORMAT = "dcsim-power-pack"
+FORMAT_VERSION = 1
+Float32 = npt.NDArray[np.float32]
+
+
+class PackError(ValueError):
+    """A pack that cannot be read, or that lacks what is asked of it."""
+
+
+@dataclass(frozen=True)
+class States:
+    """One configuration: its states, the head that weighs them, and how noise persists."""
+
+    mean_w: Float32
+    """(K,), rising: watts of all GPUs of a replica."""
+    std_w: Float32
+    head_weight: Float32
+    """(K, hidden)."""
+    head_bias: Float32
+    """(K,)."""
+    state_correlation: float
+    """Lag-one correlation, per 250 ms, of the normal variate that chooses the state."""
+    noise_correlation: float
+    """Lag-one correlation, per 250 ms, of the normal variate within a state."""
+    evidence: Evidence
+    source: str
+    figures: dict[str, float] = field(default_factory=dict)
+    """Fit figures, such as held-out energy error."""
+
+
+@dataclass(frozen=True)
+class Pack:
+    """A shared GRU (PyTorch's gate order: reset, update, new) and its configurations."""
+
+    name: str
+    step_s: float
+    """Length of the steps that it was trained on."""
+    feature_mean: Float32
+    feature_std: Float32
+    weight_ih: Float32
+    weight_hh: Float32
+    bias_ih: Float32
+    bias_hh: Float32
+    configs: dict[str, States]
+    """By `ReplicaConfig.key`."""
+    notes: str = ""
+
+    @property
+    def hidden(self) -> int:
+        return int(self.weight_hh.shape[1])
+
+
+_SHARED = ("feature_mean", "feature_std", "weight_ih", "weight_hh", "bias_ih", "bias_hh")
+_TABLE = ("mean_w", "std_w", "head_weight", "head_bias")
+
+
+def save(pack: Pack, path: Path) -> None:
+    """Write a pack; an existing file is replaced at the end."""
+    import h5py
+
+    part = path.with_name(f".{path.name}.part")
+    with h5py.File(part, "w") as file:
+        file.attrs["format"] = FORMAT
+        file.attrs["format_version"] = FORMAT_VERSION
+        file.attrs["name"] = pack.name
+        file.attrs["step_s"] = pack.step_s
+        file.attrs["features"] = ",".join(FEATURES)
+        file.attrs["notes"] = pack.notes
+        for name in _SHARED:
+            file.create_dataset(f"shared/{name}", data=getattr(pack, name))
+        for key, states in pack.configs.items():
+            # Keys hold slashes, which HDF5 would take for groups.
+            group = file.create_group("configs/" + key.replace("/", "|"))
+            for name in _TABLE:
+                group.create_dataset(name, data=getattr(states, name))
+            for name in ("state_correlation", "noise_correlation", "evidence", "source"):
+                group.attrs[name] = getattr(states, name)
+            for figure, value in states.figures.items():
+                group.attrs[f"figure:{figure}"] = value
+    part.replace(path)
+
+
+def load(path: Path) -> Pack:
+    """Read a pack. Raises PackError for a file that is missing, damaged, foreign, of a later
+    format, or inconsistent."""
+    import h5py
+
+    if not path.is_file():
+        raise PackError(f"{path}: no such pack")
+    try:
+        with h5py.File(path, "r") as file:
+            return _read(file, path)
+    except PackError:
+        raise
+    except (OSError, KeyError, ValueError, TypeError) as error:
+        raise PackError(f"{path}: not a pack, or damaged ({error})") from error
+
+
+def _read(file, path: Path) -> Pack:  # type: ignore[no-untyped-def]  # an open h5py.File
+    if file.attrs.get("format") != FORMAT:
+        raise PackError(f"{path}: an HDF5 file, but not a power pack of dcsim")
+    version = int(file.attrs["format_version"])
+    if version > FORMAT_VERSION:
+        raise PackError(f"{path}: pack format {version}; this dcsim reads up to {FORMAT_VERSION}")
+    if file.attrs["features"] != ",".join(FEATURES):
+        raise PackError(
+            f"{path}: made for other features ({file.attrs['features']}); train it anew"
+        )
+    shared = {name: _array(file[f"shared/{name}"], path) for name in _SHARED}
+    configs = {}
+    for name, group in file["configs"].items():
+        evidence = str(group.attrs["evidence"])
+        if evidence not in get_args(Evidence):
+            raise PackError(f"{path}: {name}: unknown evidence {evidence!r}")
+        configs[name.replace("|", "/")] = States(
+            **{column: _array(group[column], path) for column in _TABLE},
+            state_correlation=float(group.attrs["state_correlation"]),
+            noise_correlation=float(group.attrs["noise_correlation"]),
+            evidence=evidence,  # type: ignore[arg-type]  # checked above
+            source=str(group.attrs["source"]),
+            figures={
+                key.removeprefix("figure:"): float(value)
+                for key, value in group.attrs.items()
+                if key.startswith("figure:")
+            },
+        )
+    pack = Pack(
+        name=str(file.attrs["name"]),
+        step_s=float(file.attrs["step_s"]),
+        configs=configs,
+        notes=str(file.attrs["notes"]),
+        **shared,
+    )
+    _check(pack, path)
+    return pack
+
+
+def _array(dataset, path: Path) -> Float32:  # type: ignore[no-untyped-def]  # an h5py.Dataset
+    values = np.asarray(dataset[()], dtype=np.float32)
+    if not np.isfinite(values).all():
+        raise PackError(f"{path}: {dataset.name} holds numbers that are not finite")
+    return values
+
+
+def _check(pack: Pack, path: Path) -> None:
+    """Shapes must fit together, so that a step cannot fail half-way through a run."""
+    inputs, hidden = len(FEATURES), pack.hidden
+    shapes = {
+        "feature_mean": (inputs,),
+        "feature_std": (inputs,),
+        "weight_ih": (3 * hidden, inputs),
+        "weight_hh": (3 * hidden, hidden),
+        "bias_ih": (3 * hidden,),
+        "bias_hh": (3 * hidden,),
+    }
+    for name, shape in shapes.items():
+        if getattr(pack, name).shape != shape:
+            raise PackError(f"{path}: {name} has shape {getattr(pack, name).shape}, not {shape}")
+    if not pack.configs:
+        raise PackError(f"{path}: holds no configuration")
+    for key, states in pack.configs.items():
+        count = len(states.mean_w)
+        if (
+            states.std_w.shape != (count,)
+            or states.head_weight.shape != (count, hidden)
+            or states.head_bias.shape != (count,)
+        ):
+            raise PackError(f"{path}: the tables of {key} do not fit together")
+        if (states.std_w < 0).any() or (states.mean_w <= 0).any():
+            raise PackError(f"{path}: {key} has states without positive watts")
+
+
+def shipped() -> dict[str, Path]:
+    """Paths of the packs that travel with dcsim, by name."""
+    folder = resources.files("dcsim.power") / "packs"
+    return {
+        Path(str(file)).stem: Path(str(file))
+        for file in sorted(folder.iterdir(), key=lambda f: f.name)
+        if file.name.endswith(".h5")
+    }
+
+
+def find_pack(named: str | None, configs: Sequence[ReplicaConfig]) -> Pack:
+    """The pack of that name or path; None picks the shipped pack of the configurations' GPU.
+
+    Raises PackError when there is none.
+    """
+    packs = shipped()
+    if named is not None:
+        if named in packs:
+            return load(packs[named])
+        if not named.endswith(".h5"):
+            raise PackError(
+                f"no pack is called {named!r}; shipped are {', '.join(packs)}; a pack of your own"
+                " is named by its path, ending in .h5"
+            )
+        return load(Path(named))
+    gpus = sorted({config.gpu for config in configs})
+    if len(gpus) > 1:
+        raise PackError(f"no single pack serves {' and '.join(gpus)}; name one in `power.pack`")
+    name = f"gru-{gpus[0].split('-')[0]}"
+    if name not in packs:
+        raise PackError(f"no pack is shipped for {gpus[0]}; shipped are {', '.join(packs)}")
+    return load(packs[name])
