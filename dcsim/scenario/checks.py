@@ -60,7 +60,7 @@ def _stream(document: Document, path: Steps, stream: dict[str, Any], catalogue: 
         served = {raw.text(group, "model") for _, group in raw.items(document, "servers")}
         if model not in catalogue.models:
             unknown(document, (*path, "model"), "served model", model, catalogue.models)
-        elif model not in served:
+        elif model not in served and all(name in catalogue.models for name in served):
             known = sorted(name for name in served if name is not None)
             document.add(
                 (*path, "model"),

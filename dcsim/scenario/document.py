@@ -41,7 +41,7 @@ class Document:
 
     def place(self, path: Steps) -> Place:
         """The place of a part, or of the nearest whole around it."""
-        for length in range(len(path), 0, -1):
+        for length in range(len(path), -1, -1):
             found = self.places.get(path[:length])
             if found is not None:
                 return found

@@ -26,10 +26,10 @@ def check(document: Document) -> None:
         if name is not None:
             by_name.setdefault(name, (path, node))
     _roots(document, rows)
+    cyclic = _cycles(document, by_name)
     for path, node in rows:
-        _parent(document, path, node, by_name)
+        _parent(document, path, node, by_name, cyclic)
         _breaker(document, path, node)
-    _cycles(document, by_name)
     _groups(document, rows)
     _copies(document, rows)
 
@@ -57,6 +57,7 @@ def _parent(
     path: Steps,
     node: dict[str, Any],
     by_name: dict[str, tuple[Steps, dict[str, Any]]],
+    cyclic: set[str],
 ) -> None:
     name, parent = raw.text(node, "name"), raw.text(node, "parent")
     if parent is None:
@@ -66,7 +67,9 @@ def _parent(
         unknown(document, (*path, "parent"), "facility row", parent, others)
         return
     above, below = raw.text(by_name[parent][1], "kind"), raw.text(node, "kind")
-    if parent != name and above in DEPTH and below in DEPTH and DEPTH[above] >= DEPTH[below]:
+    if name in cyclic or above not in DEPTH or below not in DEPTH:
+        return
+    if DEPTH[above] >= DEPTH[below]:
         document.add(
             (*path, "parent"),
             f"a {below} cannot stand under a {above} ('{parent}')",
@@ -86,8 +89,10 @@ def _breaker(document: Document, path: Steps, node: dict[str, Any]) -> None:
         document.add((*path, "breaker"), message, "give `rating` to one of them")
 
 
-def _cycles(document: Document, by_name: dict[str, tuple[Steps, dict[str, Any]]]) -> None:
+def _cycles(document: Document, by_name: dict[str, tuple[Steps, dict[str, Any]]]) -> set[str]:
+    """Add each cycle once; returns the names that stand in one."""
     done: set[str] = set()
+    cyclic: set[str] = set()
     for start in by_name:
         trail: list[str] = []
         name: str | None = start
@@ -98,7 +103,9 @@ def _cycles(document: Document, by_name: dict[str, tuple[Steps, dict[str, Any]]]
             cycle = [*trail[trail.index(name) :], name]
             path = by_name[name][0]
             document.add((*path, "parent"), "the parents form a cycle: " + " -> ".join(cycle))
+            cyclic.update(cycle)
         done.update(trail)
+    return cyclic
 
 
 def _groups(document: Document, rows: list[tuple[Steps, dict[str, Any]]]) -> None:
@@ -108,9 +115,11 @@ def _groups(document: Document, rows: list[tuple[Steps, dict[str, Any]]]) -> Non
         if (name := raw.text(group, "name")) is not None
     }
     placed: set[str] = set()
+    unsure = False
     for path, node in rows:
         kind, group = raw.text(node, "kind"), raw.text(node, "group")
         if kind == "server" and node.get("group") is None:
+            unsure = True
             message = "a server needs a `group`"
             document.add(path, message, "one of " + ", ".join(groups) if groups else "")
         if kind in DEPTH and kind != "server" and node.get("group") is not None:
@@ -118,9 +127,10 @@ def _groups(document: Document, rows: list[tuple[Steps, dict[str, Any]]]) -> Non
         if group is not None:
             placed.add(group)
             if group not in groups:
+                unsure = True
                 unknown(document, (*path, "group"), "server group", group, groups)
     for name, path in groups.items():
-        if name not in placed:
+        if name not in placed and not unsure:  # a misspelt group is one problem, not two
             hint = "add a row of kind server with this group"
             document.add(path, f"the group '{name}' is nowhere in the facility", hint)
 

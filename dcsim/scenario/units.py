@@ -12,6 +12,11 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, PlainSerializer
 from pydantic_core import PydanticCustomError
 
+_QUANTITY = re.compile(
+    r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*([A-Za-zµ/][A-Za-zµ_/ ]*)"
+)
+"""A number and a unit, nothing else: pint alone would work out any expression."""
+
 _APPARENT_POWER = re.compile(r"(?<![A-Za-z])[kMG]?VA\b")
 
 
@@ -45,8 +50,10 @@ def parse_quantity(value: Any, unit: str, example: str) -> float:
             {"value": value, "example": example},
         )
     try:
-        magnitude = float(_registry().Quantity(value).to(unit).magnitude)
-    except Exception as error:  # pint raises many kinds, tokenize errors among them
+        number, symbol = _QUANTITY.fullmatch(value).groups()  # type: ignore[union-attr]
+        symbol = "1" + symbol if symbol.startswith("/") else symbol.strip()
+        magnitude = float(_registry().Quantity(float(number), symbol).to(unit).magnitude)
+    except Exception as error:  # no match, or one of pint's many kinds
         raise PydanticCustomError(
             "quantity",
             "'{value}' is not a quantity such as '{example}'",

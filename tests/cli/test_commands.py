@@ -1,0 +1,162 @@
+"""The command line: exit statuses, messages, and what `--help` costs."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+import dcsim
+from dcsim.cli import app
+from dcsim.cli.lazy import COMMANDS
+from tests.scenario.sample import GOOD, edited
+
+HEAVY = ("torch", "pandas", "simpy", "h5py", "networkx", "sklearn", "scipy", "pint")
+runner = CliRunner()
+
+
+@pytest.fixture
+def good(tmp_path: Path) -> Path:
+    path = tmp_path / "good.yaml"
+    path.write_text(GOOD)
+    return path
+
+
+def modules_after(code: str) -> tuple[set[str], float]:
+    """Top-level modules that a fresh interpreter has loaded after some code, and its seconds."""
+    script = f"import sys\n{code}\nprint(sorted({{m.partition('.')[0] for m in sys.modules}}))"
+    start = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    return set(
+        json.loads(done.stdout.splitlines()[-1].replace("'", '"'))
+    ), time.perf_counter() - start
+
+
+def test_help_lists_every_command_and_imports_nothing_heavy() -> None:
+    code = (
+        "from dcsim.cli import main\nsys.argv = ['dcsim', '--help']\n"
+        "try:\n    main()\nexcept SystemExit as end:\n    assert end.code in (0, None)"
+    )
+    modules, seconds = modules_after(code)
+    assert not modules & {*HEAVY, "numpy", "pydantic", "yaml"}
+    assert seconds < 2  # 0.15 s alone; tests share their machine
+    shown = runner.invoke(app, ["--help"]).output
+    for name, (_, line) in COMMANDS.items():
+        assert name in shown
+        assert line.rstrip(".")[:40] in shown
+
+
+def test_validate_imports_nothing_heavy(good: Path) -> None:
+    code = f"import dcsim.scenario\nassert not set(sys.modules) & set({HEAVY})\n"
+    code += f"dcsim.scenario.load({str(good)!r})"
+    modules, _ = modules_after(code)
+    assert not modules & (set(HEAVY) - {"pint", "scipy"})  # pint looks for scipy's bare package
+
+
+def test_the_package_finds_its_names_when_asked() -> None:
+    modules, _ = modules_after("import dcsim")
+    assert not modules & {*HEAVY, "numpy", "pydantic", "yaml"}
+    assert dcsim.load.__module__ == "dcsim.scenario.load"
+    assert issubclass(dcsim.ScenarioError, ValueError)
+    assert set(dcsim.__all__) <= set(dir(dcsim))
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        getattr(dcsim, "nothing")  # noqa: B009
+
+
+def test_version() -> None:
+    done = runner.invoke(app, ["--version"])
+    assert (done.exit_code, done.output) == (0, f"dcsim {dcsim.__version__}\n")
+
+
+def test_unknown_command() -> None:
+    done = runner.invoke(app, ["vaildate"])
+    assert done.exit_code == 2
+    assert "validate" in done.output
+
+
+# --- validate --------------------------------------------------------------------------------
+
+
+def test_validate_good(good: Path) -> None:
+    before = sorted(good.parent.iterdir())
+    done = runner.invoke(app, ["validate", str(good)])
+    assert done.exit_code == 0
+    assert done.stdout == "ok: sample, 10 min, 1 stream, 8 servers, nameplate 52 kW\n"
+    assert sorted(good.parent.iterdir()) == before
+
+
+def test_validate_broken(tmp_path: Path) -> None:
+    path = tmp_path / "broken.yaml"
+    path.write_text(edited(("10 min", "10 kg"), ("parent: site", "parent: rack")))
+    done = runner.invoke(app, ["validate", str(path), "--set", "seed=x"])
+    assert done.exit_code == 2
+    assert done.stdout == ""
+    lines = done.stderr.splitlines()
+    assert lines[0].startswith(f"{path}:2: duration: '10 kg' is not a quantity")
+    assert lines[1].startswith(f"{path}:21: facility.1.parent: the parents form a cycle")
+    assert lines[2].startswith("--set: seed: expected a whole number")
+    assert lines[3:] == ["3 problems"]
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_validate_reads_traces_through(tmp_path: Path) -> None:
+    rows = ["TIMESTAMP,ContextTokens,GeneratedTokens", "2023-11-16 18:15:46.6805900,374,44"]
+    trace = tmp_path / "trace.csv"
+    path = tmp_path / "replay.yaml"
+    path.write_text(
+        edited(
+            (
+                "      kind: poisson\n      rate: 2 req/s\n"
+                "    tokens: {kind: fixed, prompt: 512, output: 128}",
+                "      kind: replay\n      file: trace.csv",
+            )
+        )
+    )
+    trace.write_text("\n".join([*rows, "2023-11-16 18:15:50.9951690,many,109"]))
+    done = runner.invoke(app, ["validate", str(path)])
+    assert done.exit_code == 2
+    assert f"{trace}:3: ContextTokens" in done.stderr
+    assert "'many'" in done.stderr
+    trace.write_text("\n".join([*rows, "2023-11-16 18:15:50.9951690,396,109"]))
+    assert runner.invoke(app, ["validate", str(path)]).exit_code == 0
+
+
+def test_missing_argument_is_status_2() -> None:
+    assert runner.invoke(app, ["validate"]).exit_code == 2
+
+
+# --- show ------------------------------------------------------------------------------------
+
+
+def test_show(good: Path) -> None:
+    done = runner.invoke(app, ["show", str(good), "--duration", "2 h"])
+    assert done.exit_code == 0
+    assert "duration: 2 h\n" in done.stdout
+    assert "max_num_seqs: 256" in done.stdout
+    rack = next(line for line in done.stdout.splitlines() if "rack x 2" in line)
+    assert rack.split() == ["rack", "x", "2", "23", "kW", "26", "kW", "1.13", "4", "2", "none"]
+    row = next(line for line in done.stdout.splitlines() if line.startswith("  row"))
+    assert row.split()[1] == "unknown"
+
+
+def test_show_json(good: Path) -> None:
+    done = runner.invoke(app, ["show", str(good), "--json"])
+    content = json.loads(done.stdout)
+    assert content["scenario"]["duration"] == "10 min"
+    rows = {row["name"]: row for row in content["facility"]}
+    assert (rows["site"]["servers"], rows["site"]["nameplate_w"]) == (8, 8 * 6500.0)
+    assert (rows["server"]["copies"], rows["rack"]["copies"]) == (8, 2)
+    assert rows["row"]["rating_w"] is None
+
+
+def test_show_broken_is_status_2(tmp_path: Path) -> None:
+    done = runner.invoke(app, ["show", str(tmp_path / "nothing.yaml")])
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "no such file" in done.stderr
