@@ -1,0 +1,98 @@
+"""The measuring campaign behind the published mixtures, played on our own serving room.
+
+Each configuration was measured in runs of about 600 s of Poisson ShareGPT requests at six rates
+(reference-method.md 1.1). Here every run is one replica; all of a configuration play together.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dcsim.engine.clock import Clock
+from dcsim.ledger import ReplicaConfig
+from dcsim.power.learn.runs import LedgerSeries
+from dcsim.scenario.catalogue import Catalogue
+from dcsim.scenario.models import Engine
+from dcsim.serving.replica import Replica
+from dcsim.serving.request import Request
+from dcsim.serving.timing import IterationModel, kv_capacity_blocks
+from dcsim.serving.work import WorkTable
+from dcsim.workload.tokens import fitted, load_fits
+
+RATES_PER_S = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0)
+STEP_S = 0.25
+RUN_S = 630.0
+"""Published runs hold 2450 to 2630 samples of 0.25 s."""
+ARRIVALS_S = 600.0
+
+
+def configuration(
+    model: str, gpu: str, tensor_parallel: int, catalogue: Catalogue
+) -> ReplicaConfig:
+    """The contract's view of a catalogue configuration."""
+    card = catalogue.gpus[gpu]
+    return ReplicaConfig(
+        gpu=gpu,
+        model=model,
+        tensor_parallel=tensor_parallel,
+        peak_flops_per_gpu=card.peak_flops,
+        hbm_bandwidth_per_gpu=card.hbm_bandwidth_bytes_s,
+        hbm_bytes_per_gpu=card.hbm_bytes,
+        gpu_nameplate_w=card.nameplate_w,
+        weight_bytes=catalogue.models[model].weight_bytes,
+    )
+
+
+def play(
+    config: ReplicaConfig, catalogue: Catalogue, seed: int, repeats: int
+) -> list[LedgerSeries]:
+    """Ledgers of `repeats` runs at each rate."""
+    rng = np.random.default_rng(seed)
+    draw = fitted(load_fits()["sharegpt"])
+    runs = []
+    for rate in RATES_PER_S:
+        for _ in range(repeats):
+            count = int(ARRIVALS_S * rate)
+            arrival_s = np.cumsum(rng.exponential(1 / rate, count))
+            prompt, output = draw(count, rng)
+            runs.append(
+                list(zip(arrival_s.tolist(), prompt.tolist(), output.tolist(), strict=True))
+            )
+    return replay(config, catalogue, runs, RUN_S, Engine())
+
+
+def replay(
+    config: ReplicaConfig,
+    catalogue: Catalogue,
+    runs: list[list[tuple[float, int, int]]],
+    duration_s: float,
+    engine: Engine,
+) -> list[LedgerSeries]:
+    """Ledgers of given runs of (arrival_s, prompt tokens, output tokens), one replica each."""
+    gpu, model = catalogue.gpus[config.gpu], catalogue.models[config.model]
+    clock = Clock()
+    timing = IterationModel(model, gpu, config.tensor_parallel, engine.max_num_seqs)
+    blocks = kv_capacity_blocks(
+        model, gpu, config.tensor_parallel, engine.gpu_memory_utilization, engine.block_tokens
+    )
+    count = len(runs)
+    tokens = [blocks * engine.block_tokens] * count
+    work = WorkTable([config] * count, [timing.costs] * count, tokens)
+    for index, requests in enumerate(runs):
+        replica = Replica(index, clock, timing, engine, blocks, work, lambda *_: None)
+        for id_, (arrival_s, prompt, output) in enumerate(requests):
+            request = Request(id_, 0, arrival_s, prompt, output)
+            alarm = clock.alarm(lambda now, replica=replica, r=request: replica.submit(r, now))
+            clock.set_alarm(alarm, arrival_s)
+    rows: dict[str, list[np.ndarray]] = {}
+    for step in range(1, round(duration_s / STEP_S) + 1):
+        clock.play(step * STEP_S)
+        ledger = work.step(step * STEP_S)
+        for name in ledger.__slots__:
+            if name != "step_s":
+                rows.setdefault(name, []).append(getattr(ledger, name).astype(np.float64))
+    table = {name: np.array(values) for name, values in rows.items()}
+    return [
+        LedgerSeries(config, STEP_S, {name: values[:, i].copy() for name, values in table.items()})
+        for i in range(count)
+    ]

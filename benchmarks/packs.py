@@ -1,0 +1,124 @@
+"""Makes the shipped power packs: python -m benchmarks.packs   (a few minutes on two cores)
+
+Two kinds of configuration go into a pack.
+
+- Qwen3, measured: watts and engine log of the runs in `measured/vllm_runs`; states are fitted to
+  those watts, the network learns from the engine's own log.
+- Llama 3, published mixture: states are the published mixture of measured watts; the sequence is
+  constructed (see dcsim.power.learn.targets) on work simulated at the campaign's rates.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.campaign import configuration, play
+from benchmarks.data import need_data
+from dcsim.power.learn.runs import MeasuredRun, read_run
+from dcsim.power.learn.states import fit_mixture, read_published
+from dcsim.power.learn.targets import carry_over
+from dcsim.power.learn.train import Example, Recipe, Subject, train
+from dcsim.power.linear_ledger import LinearLedger
+from dcsim.power.pack import save
+from dcsim.scenario.catalogue import Catalogue, load_catalogue
+
+PACKS = Path(__file__).parents[1] / "dcsim" / "power" / "packs"
+GPUS = {"a100": ("a100-sxm-80gb", "A100"), "h100": ("h100-sxm-80gb", "H100")}
+PUBLISHED_MODELS = ("llama-3-8b", "llama-3-70b")
+REPEATS = 2
+MEASURED_SOURCE = "states and dynamics: powertrace-sim's measured vLLM runs {runs}, nvidia-smi"
+PUBLISHED_SOURCE = (
+    "states: powertrace-sim's published mixture of measured power ({name}, {points} samples, "
+    "nvidia-smi); dynamics: its linear ledger model on simulated ShareGPT work"
+)
+
+
+def measured_subject(runs: list[MeasuredRun]) -> Subject:
+    """One configuration with measured runs."""
+    power_w = np.concatenate([run.power_w for run in runs])
+    return Subject(
+        config=runs[0].series.config,
+        mixture=fit_mixture(power_w, seed=42),
+        sequences=[Example(run.series, run.power_w) for run in runs],
+        evidence="fitted",
+        source=MEASURED_SOURCE.format(runs=", ".join(run.name for run in runs)),
+        figures={"samples": float(len(power_w))},
+    )
+
+
+def published_subjects(
+    gpu: str, label: str, catalogue: Catalogue, data: Path, noise: float
+) -> list[Subject]:
+    """The configurations of a GPU of which the mixture is published."""
+    subjects = []
+    for model in PUBLISHED_MODELS:
+        for parallel in (1, 2, 4, 8):
+            name = f"{model}_{label}_tp{parallel}"
+            file = data / "published" / "state_distributions" / f"{name}.json"
+            if not file.is_file():
+                continue
+            mixture, phi = read_published(data / "published", name)
+            config = configuration(model, gpu, parallel, catalogue)
+            work = play(config, catalogue, seed=parallel, repeats=REPEATS)
+            ledger = LinearLedger(catalogue)
+            ledger_w = []
+            for series in work:
+                ledger.reset([config], series.step_s, np.random.SeedSequence(0))
+                ledger_w.append(ledger.step(series.ledger()))
+            watts = carry_over(ledger_w, mixture, np.random.default_rng(parallel))
+            subjects.append(
+                Subject(
+                    config=config,
+                    mixture=mixture,
+                    sequences=[Example(s, w) for s, w in zip(work, watts, strict=True)],
+                    evidence="fitted",
+                    source=PUBLISHED_SOURCE.format(name=name, points="about 52,000"),
+                    noise_correlation=noise if phi is None else phi,
+                )
+            )
+    return subjects
+
+
+def measured_runs(data: Path, catalogue: Catalogue, gpu: str) -> dict[str, list[MeasuredRun]]:
+    """The measured runs on a GPU, by configuration."""
+    found: dict[str, list[MeasuredRun]] = {}
+    for folder in sorted((data / "measured" / "vllm_runs").iterdir()):
+        run = read_run(folder, catalogue)
+        if run.series.config.gpu == gpu:
+            found.setdefault(run.series.config.key, []).append(run)
+    return found
+
+
+def main() -> None:
+    """Make the packs of one GPU or of all."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("gpu", nargs="*", choices=[*GPUS, []], default=[])
+    parser.add_argument("--epochs", type=int, default=Recipe.epochs)
+    options = parser.parse_args()
+    data, catalogue = need_data(), load_catalogue()
+    for short in options.gpu or GPUS:
+        gpu, label = GPUS[short]
+        started = time.perf_counter()
+        subjects = [measured_subject(runs) for runs in measured_runs(data, catalogue, gpu).values()]
+        subjects += published_subjects(gpu, label, catalogue, data, noise=0.5)
+        print(
+            f"{short}: {len(subjects)} configurations, work in {time.perf_counter() - started:.0f} s"
+        )
+        pack = train(
+            f"gru-{short}",
+            subjects,
+            catalogue,
+            Recipe(epochs=options.epochs),
+            progress=lambda epoch, loss: print(f"  epoch {epoch}: {loss:.4f}", flush=True),
+            notes="made by `python -m benchmarks.packs`",
+        )
+        save(pack, PACKS / f"{pack.name}.h5")
+        print(f"{short}: done in {time.perf_counter() - started:.0f} s")
+
+
+if __name__ == "__main__":
+    main()
