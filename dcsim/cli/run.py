@@ -1,0 +1,80 @@
+"""`dcsim run`: play a scenario."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dcsim.cli.open import (
+    WRONG_INPUT,
+    Duration,
+    Overrides,
+    ScenarioPath,
+    Seed,
+    open_scenario,
+    refuse,
+    trace_problems,
+)
+
+RUN_FAILED = 1
+
+
+def run(
+    scenario: ScenarioPath,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.h5", help="Keep the results here; without it none are kept."),
+    ] = None,
+    set_: Overrides = None,
+    seed: Seed = None,
+    duration: Duration = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the summary as one JSON object.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
+) -> None:
+    """Play a scenario: requests in, tokens out, watts at every level, limits flagged.
+
+    Exit status 0 when the run ended, 1 when it failed, 2 when the scenario is wrong.
+    """
+    checked = open_scenario(scenario, set_, seed, duration)
+    problems = trace_problems(checked)
+    if problems:
+        refuse(problems)
+    if out is not None and not out.parent.is_dir():
+        typer.echo(f"--out: there is no folder {out.parent}", err=True)
+        raise typer.Exit(WRONG_INPUT)
+
+    # After the checks: these bring PyTorch and take a second.
+    from rich.console import Console
+
+    from dcsim.engine import simulate
+    from dcsim.power.pack import PackError
+    from dcsim.report.live import LiveView
+    from dcsim.report.terminal import render
+
+    try:
+        with (
+            LiveView(checked.duration_s, Console(stderr=True), quiet) as view,
+            simulate(checked, out, view) as results,
+        ):
+            summary = results.summary
+    except PackError as error:
+        typer.echo(f"{scenario}: power: {error}", err=True)
+        raise typer.Exit(WRONG_INPUT) from None
+    except OSError as error:
+        typer.echo(f"the run failed: {error}", err=True)
+        raise typer.Exit(RUN_FAILED) from None
+    except KeyboardInterrupt:
+        typer.echo("stopped; no results were kept", err=True)
+        raise typer.Exit(RUN_FAILED) from None
+    if as_json:
+        typer.echo(json.dumps(summary))
+        return
+    console = Console()
+    render(summary, console, list(view.first_flags.values()))
+    if out is not None:
+        console.print(f"Results: {out}", highlight=False, markup=False)

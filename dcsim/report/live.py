@@ -1,0 +1,160 @@
+"""What is seen while a run goes: a live panel on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from dcsim.report.text import UNKNOWN, clock, percent, watts
+
+REFRESH_S = 0.25
+LOOK_EVERY = 16
+"""Steps between two looks at the wall clock, which would cost more than the rest."""
+PLAIN_LINES = 10
+"""Progress lines of a run whose output is no terminal."""
+FLAG_LINES = 20
+"""Flags printed in full there; further ones are only counted."""
+BAR_CELLS = 30
+
+
+class LiveView:
+    """Progress of one run, on `console` (stderr, so that results can be piped).
+
+    Shows the simulated clock, speed, site load, the node nearest to its limit, requests and the
+    last flag. `quiet` shows nothing. Keeps the first flag of each kind in `first_flags`.
+    """
+
+    def __init__(self, total_s: float, console: Console, quiet: bool = False) -> None:
+        self.first_flags: dict[str, Any] = {}
+        self._total_s = total_s
+        self._console = console
+        self._quiet = quiet
+        self._live: Live | None = None
+        self._started = time.perf_counter()
+        self._shown_at = 0.0
+        self._steps = 0
+        self._flags = 0
+        self._last_flag: Any = None
+        self._next_line_s = total_s / PLAIN_LINES
+
+    def __enter__(self) -> LiveView:
+        self._started = time.perf_counter()
+        if not self._quiet and self._console.is_terminal:
+            self._live = Live(console=self._console, auto_refresh=False, transient=True)
+            self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+        elif not self._quiet and self._flags > FLAG_LINES:
+            self._line(f"{self._flags - FLAG_LINES} more flags; all are in the results")
+
+    def update(
+        self,
+        now_s: float,
+        site_w: float,
+        site_limit_w: float,
+        worst: tuple[str, float],
+        running: int,
+        waiting: int,
+    ) -> None:
+        """Look at one power step; draws a few times a second at most."""
+        self._steps += 1
+        if self._quiet:
+            return
+        if self._live is None:
+            if now_s >= self._next_line_s - 1e-9:
+                self._next_line_s += self._total_s / PLAIN_LINES
+                self._line(self._plain(now_s, site_w, site_limit_w, worst, running, waiting))
+            return
+        if self._steps % LOOK_EVERY:
+            return
+        wall = time.perf_counter()
+        if wall - self._shown_at >= REFRESH_S:
+            self._shown_at = wall
+            panel = self._panel(now_s, site_w, site_limit_w, worst, running, waiting)
+            self._live.update(panel, refresh=True)
+
+    def flag(self, event: Any) -> None:
+        """Take note of a flag."""
+        self._flags += 1
+        self._last_flag = event
+        if event.kind != "cleared":
+            self.first_flags.setdefault(event.kind, event)
+        if not self._quiet and self._live is None and self._flags <= FLAG_LINES:
+            self._line(f"{clock(event.time_s)} {_told(event)}")
+
+    def _line(self, text: str) -> None:
+        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    def _plain(
+        self,
+        now_s: float,
+        site_w: float,
+        site_limit_w: float,
+        worst: tuple[str, float],
+        running: int,
+        waiting: int,
+    ) -> str:
+        return (
+            f"{clock(now_s)} {now_s / self._total_s:4.0%} site {watts(site_w)}"
+            f"{_of(site_w, site_limit_w)}, {_nearest(worst)}, "
+            f"{running:.0f} running, {waiting:.0f} waiting"
+        )
+
+    def _panel(
+        self,
+        now_s: float,
+        site_w: float,
+        site_limit_w: float,
+        worst: tuple[str, float],
+        running: int,
+        waiting: int,
+    ) -> Table:
+        done = now_s / self._total_s
+        wall_s = time.perf_counter() - self._started
+        speed = now_s / wall_s
+        filled = round(BAR_CELLS * done)
+        bar = "█" * filled + "░" * (BAR_CELLS - filled)
+        grid = Table.grid(padding=(0, 2))
+        grid.add_column(style="dim")
+        grid.add_column()
+        left_s = (self._total_s - now_s) / speed if speed else float("nan")
+        grid.add_row(
+            "clock", f"{clock(now_s)} {bar} {done:4.0%}  {speed:,.0f} x, {left_s:.0f} s left"
+        )
+        grid.add_row("site", watts(site_w) + _of(site_w, site_limit_w))
+        style = "red" if worst[1] > 1.0 else "yellow" if worst[1] > 0.8 else "green"
+        grid.add_row("headroom", f"[{style}]{_nearest(worst)}[/]")
+        grid.add_row("requests", f"{running:.0f} running, {waiting:.0f} waiting")
+        last = self._last_flag
+        told = "none" if last is None else f"{clock(last.time_s)} {_told(last)}"
+        grid.add_row("last flag", told if self._flags < 2 else f"{told}  ({self._flags} in all)")
+        return grid
+
+
+def _of(load_w: float, limit_w: float) -> str:
+    return f" of {watts(limit_w)} ({percent(load_w / limit_w)})" if limit_w == limit_w else ""
+
+
+def _nearest(worst: tuple[str, float]) -> str:
+    node, share = worst
+    return f"nearest to its limit: {node} {percent(share)}" if node else f"headroom {UNKNOWN}"
+
+
+def _told(event: Any) -> str:
+    return (
+        f"{event.kind.upper()} {event.node}: {watts(event.load_w)} of {watts(event.limit_w)}, "
+        f"{event.message}"
+    )

@@ -1,0 +1,120 @@
+"""The table printed after a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from dcsim.report.text import UNKNOWN, clock, percent, seconds, watt_hours, watts
+
+ROWS_SHOWN = 12
+"""More nodes of one kind than this are summed up in one line."""
+
+Node = Mapping[str, Any]
+
+
+def render(summary: Mapping[str, Any], console: Console, first_flags: Sequence[Any] = ()) -> None:
+    """Print a run's summary. `first_flags` are the events worth a line of their own."""
+    console.print(_loads(summary["nodes"]))
+    _requests(summary, console)
+    _events(summary["events"], first_flags, console)
+    _power(summary["power_model"], console)
+    wall_s = summary.get("wall_s")
+    speed = f", {summary['simulated_s'] / wall_s:,.0f} x real time" if wall_s else ""
+    console.print(
+        f"Simulated {clock(summary['simulated_s'])} in {seconds(wall_s)}{speed}, "
+        f"seed {summary['seed']}.",
+        highlight=False,
+    )
+
+
+def _loads(nodes: Sequence[Node]) -> Table:
+    table = Table(title="Load", title_justify="left", header_style="bold", expand=False)
+    table.add_column("node", no_wrap=True)
+    for name in ("limit", "peak", "of limit", "p99", "mean", "load factor", "energy"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for kind in dict.fromkeys(node["kind"] for node in nodes):
+        same = [node for node in nodes if node["kind"] == kind]
+        if len(same) <= ROWS_SHOWN and kind != "server":
+            for node in same:
+                _add(table, node["name"], node)
+            continue
+        hottest = max(same, key=lambda node: (_share(node) or 0.0, node["peak_w"] or 0.0))
+        by_mean = sorted(same, key=lambda node: node["mean_w"] or 0.0)
+        _add(table, f"hottest {kind}: {hottest['name']}", hottest)
+        _add(table, f"median of {len(same)} {kind}s", by_mean[len(by_mean) // 2])
+    return table
+
+
+def _add(table: Table, label: str, node: Node) -> None:
+    share = _share(node)
+    style = ""
+    if share is not None:
+        style = "red" if share > 1.0 else "yellow" if share > 0.8 else "green"
+    shown = percent(share)
+    table.add_row(
+        label,
+        watts(node["limit_w"]),
+        watts(node["peak_w"]),
+        f"[{style}]{shown}[/]" if style else shown,
+        watts(node["p99_w"]),
+        watts(node["mean_w"]),
+        UNKNOWN if node["load_factor"] is None else f"{node['load_factor']:.2f}",
+        watt_hours(node["energy_wh"]),
+    )
+
+
+def _share(node: Node) -> float | None:
+    if node["limit_w"] is None or node["peak_w"] is None:
+        return None
+    return float(node["peak_w"]) / float(node["limit_w"])
+
+
+def _requests(summary: Mapping[str, Any], console: Console) -> None:
+    requests = summary["requests"]
+    parts = ", ".join(
+        f"{requests[name]:,} {name}"
+        for name in ("completed", "running", "waiting", "rejected", "failed")
+    )
+    console.print(f"Requests: {requests['arrived']:,} arrived = {parts}.", highlight=False)
+    tokens = summary["tokens"]
+    console.print(
+        f"Tokens: {tokens['prompt']:,} in prompts, {tokens['generated']:,} generated.",
+        highlight=False,
+    )
+    names = {"ttft_s": "time to first token", "tpot_s": "per output token", "e2e_s": "end to end"}
+    latency = "; ".join(
+        f"{title} {seconds(row['p50'])} / {seconds(row['p95'])} / {seconds(row['p99'])}"
+        for name, title in names.items()
+        for row in [summary["latency"][name]]
+    )
+    console.print(f"Latency (p50 / p95 / p99): {latency}.", highlight=False)
+
+
+def _events(counts: Mapping[str, int], first_flags: Sequence[Any], console: Console) -> None:
+    told = ", ".join(f"{count:,} {kind}{'s' * (count != 1)}" for kind, count in counts.items())
+    console.print(f"Flags: {told}.", highlight=False)
+    for event in first_flags:
+        console.print(
+            f"  first {event.kind}: {event.node} at {clock(event.time_s)}, "
+            f"{watts(event.load_w)} of {watts(event.limit_w)}",
+            highlight=False,
+        )
+
+
+def _power(models: Any, console: Console) -> None:
+    for model in models if isinstance(models, list) else [models]:
+        pack = f" (pack {model['pack']})" if model["pack"] else ""
+        for row in model["provenance"]:
+            console.print(
+                f"GPU power: {model['name']}{pack}, {row['configuration']}: "
+                f"{row['evidence']}; {row['source']}.",
+                highlight=False,
+            )
+    console.print(
+        "Servers add a constant for CPUs, fans and conversion, which is assumed, not measured.",
+        highlight=False,
+    )

@@ -1,0 +1,48 @@
+"""Numbers as a facility engineer reads them; what is unknown is a dash, never a zero."""
+
+from __future__ import annotations
+
+UNKNOWN = "-"
+
+
+def watts(value: float | None) -> str:
+    """`603.2 kW`, four digits at most."""
+    return _scaled(value, "W")
+
+
+def watt_hours(value: float | None) -> str:
+    """`546.7 kWh`."""
+    return _scaled(value, "Wh")
+
+
+def percent(value: float | None) -> str:
+    """`100.5 %` from 1.005."""
+    return UNKNOWN if value is None or value != value else f"{100 * value:.1f} %"
+
+
+def seconds(value: float | None) -> str:
+    """`93 ms` or `2.87 s`."""
+    if value is None or value != value:
+        return UNKNOWN
+    return f"{1e3 * value:.0f} ms" if value < 1.0 else f"{value:.2f} s"
+
+
+def clock(time_s: float) -> str:
+    """`13:05:30`, with days before it from the second on."""
+    whole = int(time_s)
+    days, rest = divmod(whole, 86400)
+    text = f"{rest // 3600:02d}:{rest // 60 % 60:02d}:{rest % 60:02d}"
+    return f"{days}d {text}" if days else text
+
+
+def _scaled(value: float | None, unit: str) -> str:
+    if value is None or value != value:
+        return UNKNOWN
+    for size, prefix in ((1e6, "M"), (1e3, "k")):
+        if abs(value) >= size:
+            return f"{value / size:.{_digits(value / size)}f} {prefix}{unit}"
+    return f"{value:.0f} {unit}"
+
+
+def _digits(value: float) -> int:
+    return 2 if abs(value) < 10 else 1
