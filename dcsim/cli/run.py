@@ -20,6 +20,8 @@ from dcsim.cli.open import (
 )
 
 RUN_FAILED = 1
+PIPE_WIDTH = 120
+"""Columns of the table where there is no terminal to ask."""
 
 
 def run(
@@ -75,6 +77,8 @@ def run(
         typer.echo(json.dumps(summary))
         return
     console = Console()
+    if not console.is_terminal:
+        console.width = PIPE_WIDTH
     render(summary, console, list(view.first_flags.values()))
     if out is not None:
         console.print(f"Results: {out}", highlight=False, markup=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from types import TracebackType
 from typing import Any
@@ -145,7 +146,7 @@ class LiveView:
 
 
 def _of(load_w: float, limit_w: float) -> str:
-    return f" of {watts(limit_w)} ({percent(load_w / limit_w)})" if limit_w == limit_w else ""
+    return f" of {watts(limit_w)} ({percent(load_w / limit_w)})" if math.isfinite(limit_w) else ""
 
 
 def _nearest(worst: tuple[str, float]) -> str:

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from dcsim.report.text import UNKNOWN, clock, percent, seconds, watt_hours, watts
 
+WIDE = 110
+"""Narrower terminals get fewer columns."""
 ROWS_SHOWN = 12
 """More nodes of one kind than this are summed up in one line."""
 
@@ -18,7 +22,7 @@ Node = Mapping[str, Any]
 
 def render(summary: Mapping[str, Any], console: Console, first_flags: Sequence[Any] = ()) -> None:
     """Print a run's summary. `first_flags` are the events worth a line of their own."""
-    console.print(_loads(summary["nodes"]))
+    console.print(_loads(summary["nodes"], wide=console.width >= WIDE))
     _requests(summary, console)
     _events(summary["events"], first_flags, console)
     _power(summary["power_model"], console)
@@ -31,10 +35,11 @@ def render(summary: Mapping[str, Any], console: Console, first_flags: Sequence[A
     )
 
 
-def _loads(nodes: Sequence[Node]) -> Table:
-    table = Table(title="Load", title_justify="left", header_style="bold", expand=False)
-    table.add_column("node", no_wrap=True)
-    for name in ("limit", "peak", "of limit", "p99", "mean", "load factor", "energy"):
+def _loads(nodes: Sequence[Node], wide: bool) -> Table:
+    table = Table(box=SIMPLE_HEAD, header_style="bold", pad_edge=False)
+    table.add_column("node")
+    columns = ("limit", "peak", "of limit", "p99", "mean", "load factor", "energy")
+    for name in columns if wide else columns[:5]:
         table.add_column(name, justify="right", no_wrap=True)
     for kind in dict.fromkeys(node["kind"] for node in nodes):
         same = [node for node in nodes if node["kind"] == kind]
@@ -55,16 +60,16 @@ def _add(table: Table, label: str, node: Node) -> None:
     if share is not None:
         style = "red" if share > 1.0 else "yellow" if share > 0.8 else "green"
     shown = percent(share)
-    table.add_row(
-        label,
+    cells = (
         watts(node["limit_w"]),
         watts(node["peak_w"]),
-        f"[{style}]{shown}[/]" if style else shown,
+        Text(shown, style),
         watts(node["p99_w"]),
         watts(node["mean_w"]),
         UNKNOWN if node["load_factor"] is None else f"{node['load_factor']:.2f}",
         watt_hours(node["energy_wh"]),
     )
+    table.add_row(Text(label), *cells[: len(table.columns) - 1])
 
 
 def _share(node: Node) -> float | None:

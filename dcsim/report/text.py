@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 UNKNOWN = "-"
 
 
@@ -17,12 +19,12 @@ def watt_hours(value: float | None) -> str:
 
 def percent(value: float | None) -> str:
     """`100.5 %` from 1.005."""
-    return UNKNOWN if value is None or value != value else f"{100 * value:.1f} %"
+    return UNKNOWN if value is None or math.isnan(value) else f"{100 * value:.1f} %"
 
 
 def seconds(value: float | None) -> str:
     """`93 ms` or `2.87 s`."""
-    if value is None or value != value:
+    if value is None or math.isnan(value):
         return UNKNOWN
     return f"{1e3 * value:.0f} ms" if value < 1.0 else f"{value:.2f} s"
 
@@ -36,7 +38,7 @@ def clock(time_s: float) -> str:
 
 
 def _scaled(value: float | None, unit: str) -> str:
-    if value is None or value != value:
+    if value is None or math.isnan(value):
         return UNKNOWN
     for size, prefix in ((1e6, "M"), (1e3, "k")):
         if abs(value) >= size:

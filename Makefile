@@ -1,0 +1,44 @@
+# The two commands of the README, `make run` and `make test`, need python3 (3.11+), pip and make.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.PHONY: run test lint format clean
+
+run: $(VENV)/.installed
+	@mkdir -p out
+	$(BIN)/dcsim run scenarios/quickstart.yaml --out out/quickstart.h5
+
+test: $(VENV)/.tested
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.linted
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.linted
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "dcsim needs Python 3.11 or later")'
+	$(PYTHON) -m venv $(VENV)
+
+# PyTorch first and by its exact version: the pin keeps pip from taking the CUDA build.
+$(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) torch==2.13.0
+	$(PIP) --editable .
+	@touch $@
+
+$(VENV)/.tested: $(VENV)/.installed
+	$(PIP) --editable '.[test]'
+	@touch $@
+
+$(VENV)/.linted: $(VENV)/.installed
+	$(PIP) --editable '.[test,lint]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build *.egg-info out
