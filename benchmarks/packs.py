@@ -11,6 +11,7 @@ Two kinds of configuration go into a pack.
 from __future__ import annotations
 
 import argparse
+import json
 import time
 from pathlib import Path
 
@@ -18,8 +19,9 @@ import numpy as np
 
 from benchmarks.campaign import configuration, play
 from benchmarks.data import need_data
+from dcsim.power.learn.measured import measured_subjects
 from dcsim.power.learn.runs import MeasuredRun, read_run
-from dcsim.power.learn.states import fit_mixture, read_published
+from dcsim.power.learn.states import read_published
 from dcsim.power.learn.targets import carry_over
 from dcsim.power.learn.train import Example, Recipe, Subject, train
 from dcsim.power.linear_ledger import LinearLedger
@@ -30,24 +32,10 @@ PACKS = Path(__file__).parents[1] / "dcsim" / "power" / "packs"
 GPUS = {"a100": ("a100-sxm-80gb", "A100"), "h100": ("h100-sxm-80gb", "H100")}
 PUBLISHED_MODELS = ("llama-3-8b", "llama-3-70b")
 REPEATS = 2
-MEASURED_SOURCE = "states and dynamics: powertrace-sim's measured vLLM runs {runs}, nvidia-smi"
 PUBLISHED_SOURCE = (
     "states: powertrace-sim's published mixture of measured power ({name}, {points} samples, "
     "nvidia-smi); dynamics: its linear ledger model on simulated ShareGPT work"
 )
-
-
-def measured_subject(runs: list[MeasuredRun]) -> Subject:
-    """One configuration with measured runs."""
-    power_w = np.concatenate([run.power_w for run in runs])
-    return Subject(
-        config=runs[0].series.config,
-        mixture=fit_mixture(power_w, seed=42),
-        sequences=[Example(run.series, run.power_w) for run in runs],
-        evidence="fitted",
-        source=MEASURED_SOURCE.format(runs=", ".join(run.name for run in runs)),
-        figures={"samples": float(len(power_w))},
-    )
 
 
 def published_subjects(
@@ -61,6 +49,7 @@ def published_subjects(
             file = data / "published" / "state_distributions" / f"{name}.json"
             if not file.is_file():
                 continue
+            points = json.loads(file.read_text())["num_train_points"]
             mixture, phi = read_published(data / "published", name)
             config = configuration(model, gpu, parallel, catalogue)
             work = play(config, catalogue, seed=parallel, repeats=REPEATS)
@@ -76,44 +65,46 @@ def published_subjects(
                     mixture=mixture,
                     sequences=[Example(s, w) for s, w in zip(work, watts, strict=True)],
                     evidence="fitted",
-                    source=PUBLISHED_SOURCE.format(name=name, points="about 52,000"),
+                    source=PUBLISHED_SOURCE.format(name=name, points=f"{points:,}"),
                     noise_correlation=noise if phi is None else phi,
                 )
             )
     return subjects
 
 
-def measured_runs(data: Path, catalogue: Catalogue, gpu: str) -> dict[str, list[MeasuredRun]]:
-    """The measured runs on a GPU, by configuration."""
-    found: dict[str, list[MeasuredRun]] = {}
-    for folder in sorted((data / "measured" / "vllm_runs").iterdir()):
-        run = read_run(folder, catalogue)
-        if run.series.config.gpu == gpu:
-            found.setdefault(run.series.config.key, []).append(run)
-    return found
+def measured_runs(data: Path, catalogue: Catalogue, gpu: str) -> list[MeasuredRun]:
+    """The measured runs on a GPU."""
+    folders = sorted((data / "measured" / "vllm_runs").iterdir())
+    runs = [read_run(folder, catalogue) for folder in folders]
+    return [run for run in runs if run.series.config.gpu == gpu]
+
+
+def report(update: int, loss: float) -> None:
+    """A line now and then."""
+    if update % 100 == 0:
+        print(f"  update {update}: {loss:.4f}", flush=True)
 
 
 def main() -> None:
     """Make the packs of one GPU or of all."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("gpu", nargs="*", choices=[*GPUS, []], default=[])
-    parser.add_argument("--epochs", type=int, default=Recipe.epochs)
+    parser.add_argument("--updates", type=int, default=Recipe.updates)
     options = parser.parse_args()
     data, catalogue = need_data(), load_catalogue()
     for short in options.gpu or GPUS:
         gpu, label = GPUS[short]
         started = time.perf_counter()
-        subjects = [measured_subject(runs) for runs in measured_runs(data, catalogue, gpu).values()]
+        subjects = measured_subjects(measured_runs(data, catalogue, gpu))
         subjects += published_subjects(gpu, label, catalogue, data, noise=0.5)
-        print(
-            f"{short}: {len(subjects)} configurations, work in {time.perf_counter() - started:.0f} s"
-        )
+        worked_s = time.perf_counter() - started
+        print(f"{short}: {len(subjects)} configurations, work in {worked_s:.0f} s")
         pack = train(
             f"gru-{short}",
             subjects,
             catalogue,
-            Recipe(epochs=options.epochs),
-            progress=lambda epoch, loss: print(f"  epoch {epoch}: {loss:.4f}", flush=True),
+            Recipe(updates=options.updates),
+            progress=report,
             notes="made by `python -m benchmarks.packs`",
         )
         save(pack, PACKS / f"{pack.name}.h5")

@@ -74,7 +74,7 @@ class Simulation:
         self.fleet = Fleet(self.clock, scenario, catalogue, self.placement, self.log)
 
         def build(power: Power, configs: Sequence[ReplicaConfig]) -> PowerModel:
-            return build_power(power.model, power.pack, configs, catalogue)
+            return build_power(power, configs, catalogue)
 
         self.meter = Meter(scenario, catalogue, self.placement, server_groups, build)
         self.watch = LimitWatch(self.topology, scenario.limits, catalogue.curves)

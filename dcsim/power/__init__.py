@@ -11,28 +11,25 @@ from collections.abc import Sequence
 from dcsim.ledger import ReplicaConfig
 from dcsim.power.model import PowerModel
 from dcsim.scenario.catalogue import Catalogue
+from dcsim.scenario.models import Power
 
 
-def build(
-    name: str, pack: str | None, configs: Sequence[ReplicaConfig], catalogue: Catalogue
-) -> PowerModel:
+def build(spec: Power, configs: Sequence[ReplicaConfig], catalogue: Catalogue) -> PowerModel:
     """The power model that a scenario names, for replicas of these configurations.
 
-    Raises PackError for a pack that cannot be read or does not know a configuration, ValueError
-    for an unknown name.
+    Raises PackError for a pack that cannot be read; one that lacks a configuration is found out
+    when the model is reset.
     """
     # Imported here, because only the GRU needs PyTorch, which takes over a second to import.
-    if name == "nameplate":
+    if spec.model == "nameplate":
         from dcsim.power.nameplate import Nameplate
 
         return Nameplate()
-    if name == "ledger":
+    if spec.model == "ledger":
         from dcsim.power.linear_ledger import LinearLedger
 
         return LinearLedger(catalogue)
-    if name == "gru":
-        from dcsim.power.gru import GruPower
-        from dcsim.power.pack import find_pack
+    from dcsim.power.gru import GruPower
+    from dcsim.power.pack import find_pack
 
-        return GruPower(find_pack(pack, configs), catalogue)
-    raise ValueError(f"no power model is called {name!r}; there is nameplate, ledger, gru")
+    return GruPower(find_pack(spec.pack, configs), catalogue, spec.extrapolate)

@@ -137,6 +137,14 @@ class Power(Spec):
     model: Literal["gru", "ledger", "nameplate"] = "gru"
     pack: str | None = None
     """Name of a shipped pack or path of an .h5 file; None: the shipped pack of the GPU."""
+    extrapolate: bool = False
+    """Let the GRU borrow the states of the nearest configuration where its pack lacks one."""
+
+    @model_validator(mode="after")
+    def _only_the_gru_has_packs(self) -> Power:
+        if self.model != "gru" and (self.pack is not None or self.extrapolate):
+            raise PydanticCustomError("power", "`pack` and `extrapolate` are for `model: gru` only")
+        return self
 
 
 class ServerGroup(Spec):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -52,10 +51,13 @@ class Recipe:
     """How to train. The defaults take minutes on two cores."""
 
     hidden: int = 32
-    epochs: int = 60
+    updates: int = 1000
     window_steps: int = 128
-    batch_windows: int = 64
+    batch_windows: int = 32
     learning_rate: float = 5e-3
+    weight_decay: float = 1e-3
+    feature_noise: float = 0.05
+    """Noise on standardised features, so that a short run is not learnt by heart."""
     seed: int = 1
 
 
@@ -74,14 +76,18 @@ def train(
     notes: str = "",
 ) -> Pack:
     """Fit a pack: cross-entropy between the network's state probabilities and the posterior of
-    the states given the watts, over shuffled windows; every subject weighs alike.
+    the states given the watts, over random windows; every subject weighs alike.
 
-    Deterministic for a recipe. `progress(epoch, loss)` is called after each epoch. Raises
-    ValueError when there is nothing to learn from.
+    Deterministic for a recipe. `progress(update, loss)` is called after each update. Raises
+    ValueError when a configuration has no run as long as a window.
     """
     recipe = recipe or Recipe()
-    if not any(len(s.series) > recipe.window_steps for t in subjects for s in t.sequences):
-        raise ValueError(f"no run is longer than {recipe.window_steps} steps: nothing to train on")
+    for subject in subjects:
+        if not any(len(example.series) >= recipe.window_steps for example in subject.sequences):
+            raise ValueError(
+                f"{subject.config.key}: no run has {recipe.window_steps} steps in a row, the "
+                "least to train on"
+            )
     torch.manual_seed(recipe.seed)
     rng = np.random.default_rng(recipe.seed)
     inputs = [[features_of(s.series, catalogue) for s in t.sequences] for t in subjects]
@@ -93,22 +99,21 @@ def train(
     size = max(len(t.mixture.weight) for t in subjects)
     network = _Network(len(subjects), recipe.hidden, size)
     network.start_heads([t.mixture.weight for t in subjects])
-    optimiser = torch.optim.Adam(network.parameters(), lr=recipe.learning_rate)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, recipe.epochs)
-    for epoch in range(recipe.epochs):
-        losses = []
-        for x, y, who, weight in _windows(inputs, goals, mean, std, size, recipe, rng):
-            optimiser.zero_grad()
-            log_p = torch.log_softmax(network(x, who), dim=2)
-            each = -(y * log_p).sum(dim=2)[:, WARM_UP_STEPS:].mean(dim=1)
-            loss = (each * weight).sum() / weight.sum()
-            loss.backward()
-            nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-            optimiser.step()
-            losses.append(float(loss.detach()))
+    optimiser = torch.optim.AdamW(
+        network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
+    )
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, recipe.updates)
+    for update in range(1, recipe.updates + 1):
+        x, y, who = _batch(inputs, goals, mean, std, size, recipe, rng)
+        optimiser.zero_grad()
+        log_p = torch.log_softmax(network(x, who), dim=2)
+        loss = -(y * log_p).sum(dim=2)[:, WARM_UP_STEPS:].mean()
+        loss.backward()
+        nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        optimiser.step()
         schedule.step()
         if progress is not None:
-            progress(epoch + 1, float(np.mean(losses)))
+            progress(update, float(loss.detach()))
     return _pack(name, network, subjects, inputs, mean, std, notes)
 
 
@@ -132,7 +137,7 @@ class _Network(nn.Module):
         return torch.einsum("bth,bkh->btk", hidden, self.weight[who]) + self.bias[who][:, None]
 
 
-def _windows(
+def _batch(
     inputs: list[list[npt.NDArray[np.float32]]],
     goals: list[list[npt.NDArray[np.float32]]],
     mean: npt.NDArray[np.float32],
@@ -140,30 +145,21 @@ def _windows(
     states: int,
     recipe: Recipe,
     rng: np.random.Generator,
-) -> Any:
-    """One epoch of shuffled batches; windows start anew at random offsets in every epoch."""
-    width = recipe.window_steps
-    picks = []
-    for subject, runs in enumerate(inputs):
-        own = []
-        for run, matrix in enumerate(runs):
-            spare = len(matrix) - width
-            if spare < 0:
-                continue
-            shift = int(rng.integers(0, min(width, spare + 1)))
-            own += [(subject, run, start) for start in range(shift, spare + 1, width)]
-        picks += [(*pick, 1.0 / len(own)) for pick in own]
-    order = rng.permutation(len(picks))
-    scale = len(picks) / len(inputs)
-    for low in range(0, len(order), recipe.batch_windows):
-        chosen = [picks[i] for i in order[low : low + recipe.batch_windows]]
-        x = np.stack([(inputs[s][r][a : a + width] - mean) / std for s, r, a, _ in chosen])
-        y = np.zeros((len(chosen), width, states), dtype=np.float32)
-        for row, (s, r, a, _) in enumerate(chosen):
-            y[row, :, : goals[s][r].shape[1]] = goals[s][r][a : a + width]
-        who = torch.tensor([pick[0] for pick in chosen])
-        weight = torch.tensor([pick[3] * scale for pick in chosen])
-        yield torch.from_numpy(x), torch.from_numpy(y), who, weight
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Random windows: each subject as likely, then each of its steps."""
+    width, count = recipe.window_steps, recipe.batch_windows
+    x = np.empty((count, width, len(FEATURES)), dtype=np.float32)
+    y = np.zeros((count, width, states), dtype=np.float32)
+    who = rng.integers(len(inputs), size=count)
+    for row, subject in enumerate(who.tolist()):
+        spare = np.array([max(0, len(run) - width + 1) for run in inputs[subject]])
+        run = int(rng.choice(len(spare), p=spare / spare.sum()))
+        start = int(rng.integers(spare[run]))
+        x[row] = (inputs[subject][run][start : start + width] - mean) / std
+        goal = goals[subject][run][start : start + width]
+        y[row, :, : goal.shape[1]] = goal
+    x += recipe.feature_noise * rng.standard_normal(x.shape, dtype=np.float32)
+    return torch.from_numpy(x), torch.from_numpy(y), torch.from_numpy(who)
 
 
 def _pack(
