@@ -1,13 +1,12 @@
 """Makes the shipped token-length fits: python -m benchmarks.token_fits
 
-Prompt and output lengths become quantile tables, denser at the ends, tied by a Gaussian copula
-with the correlation that reproduces their rank correlation. The quality figures written beside
-them compare 200,000 draws with the data.
+Prompt lengths become one quantile table, denser at the ends; output lengths one for each class of
+prompts. The classes hold alike many requests. The quality figures written beside them compare
+200,000 draws with the data.
 """
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 import numpy as np
@@ -20,9 +19,12 @@ from benchmarks.data import need_data
 from dcsim.workload.tokens import TokenFit, fitted
 
 FITS = Path(__file__).parents[1] / "dcsim" / "workload" / "fits"
-PROBABILITIES = np.unique(
-    np.concatenate([np.linspace(0, 1, 101), [0.001, 0.0025, 0.005, 0.995, 0.9975, 0.999]])
-)
+ENDS = np.array([0.001, 0.0025, 0.005, 0.01, 0.025])
+PROMPT_GRID = np.unique(np.concatenate([np.linspace(0, 1, 101), ENDS, 1 - ENDS]).round(4))
+OUTPUT_GRID = np.unique(np.concatenate([np.linspace(0, 1, 21), ENDS[2:], 1 - ENDS[2:]]).round(4))
+CLASS_REQUESTS = 100
+"""A class of prompts holds at least so many: with fewer, its tails would be single requests."""
+MOST_CLASSES = 20
 AZURE = "Azure LLM inference trace 2023 (AzurePublicDataset; Patel et al., Splitwise, ISCA 2024)"
 
 
@@ -36,18 +38,22 @@ def make(
     licence: str,
 ) -> None:
     """Fit, measure and write one table."""
-    rank = float(spearmanr(prompt, output).statistic)
+    classes = min(MOST_CLASSES, max(1, len(prompt) // CLASS_REQUESTS))
+    edges = np.unique(np.quantile(prompt, np.arange(1, classes) / classes).round())
+    kind = np.searchsorted(edges, prompt, side="right")
     fit = TokenFit(
         name=name,
         title=title,
         source=source,
         licence=licence,
         requests=len(prompt),
-        probabilities=tuple(PROBABILITIES.round(4).tolist()),
-        prompt_quantiles=tuple(np.quantile(prompt, PROBABILITIES).round(1).tolist()),
-        output_quantiles=tuple(np.quantile(output, PROBABILITIES).round(1).tolist()),
-        # For a Gaussian copula: Spearman's rho = 6/pi asin(r/2).
-        copula_correlation=round(2 * math.sin(math.pi * rank / 6), 4),
+        prompt_probabilities=tuple(PROMPT_GRID.tolist()),
+        prompt_quantiles=_quantiles(prompt, PROMPT_GRID),
+        prompt_edges=tuple(edges.tolist()),
+        output_probabilities=tuple(OUTPUT_GRID.tolist()),
+        output_quantiles=tuple(
+            _quantiles(output[kind == i], OUTPUT_GRID) for i in range(len(edges) + 1)
+        ),
         quality={},
     )
     drawn_prompt, drawn_output = fitted(fit)(200_000, np.random.default_rng(1))
@@ -56,8 +62,12 @@ def make(
         "output_ks": ks_2samp(output, drawn_output).statistic,
         "prompt_mean_error": drawn_prompt.mean() / prompt.mean() - 1,
         "output_mean_error": drawn_output.mean() / output.mean() - 1,
-        "rank_correlation_data": rank,
+        "rank_correlation_data": spearmanr(prompt, output).statistic,
         "rank_correlation_fit": spearmanr(drawn_prompt, drawn_output).statistic,
+        "correlation_data": np.corrcoef(prompt, output)[0, 1],
+        "correlation_fit": np.corrcoef(drawn_prompt, drawn_output)[0, 1],
+        "explained_by_prompt_data": _explained(prompt, output),
+        "explained_by_prompt_fit": _explained(drawn_prompt, drawn_output),
     }
     shown = {key: round(float(value), 4) for key, value in quality.items()}
     table = fit.model_copy(update={"quality": shown}).model_dump(exclude={"name"}, mode="json")
@@ -66,6 +76,19 @@ def make(
         "# Made by `python -m benchmarks.token_fits`; do not edit.\n" + text, encoding="utf-8"
     )
     print(name, len(prompt), "requests", shown)
+
+
+def _quantiles(tokens: npt.NDArray[np.int64], grid: npt.NDArray[np.float64]) -> tuple[float, ...]:
+    return tuple(np.quantile(tokens, grid).round(1).tolist())
+
+
+def _explained(prompt: npt.NDArray[np.int64], output: npt.NDArray[np.int64]) -> float:
+    """Share of the output's variance that lies between the deciles of the prompt."""
+    edges = np.quantile(prompt, np.arange(1, 10) / 10)
+    kind = np.searchsorted(edges, prompt, side="right")
+    sizes = np.bincount(kind, minlength=10)
+    means = np.bincount(kind, weights=output, minlength=10) / np.maximum(sizes, 1)
+    return float((sizes * (means - output.mean()) ** 2).sum() / len(output) / output.var())
 
 
 def main() -> None:

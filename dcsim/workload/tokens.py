@@ -4,17 +4,26 @@ from __future__ import annotations
 
 from functools import lru_cache
 from importlib import resources
+from itertools import pairwise
 from typing import Annotated, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import yaml
-from pydantic import Field
+from pydantic import AfterValidator, Field, model_validator
 
 from dcsim.scenario.models import FitTokens, FixedTokens, LognormalTokens, Spec, Tokens
 
 Lengths = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
-Quantiles = Annotated[tuple[float, ...], Field(min_length=2)]
+
+
+def _rising(table: tuple[float, ...]) -> tuple[float, ...]:
+    if any(low > high for low, high in pairwise(table)):
+        raise ValueError("must not fall")
+    return table
+
+
+Table = Annotated[tuple[float, ...], Field(min_length=2), AfterValidator(_rising)]
 
 
 class Sampler(Protocol):
@@ -24,21 +33,39 @@ class Sampler(Protocol):
 
 
 class TokenFit(Spec):
-    """A shipped fit: the two marginals as quantile tables, tied by a Gaussian copula."""
+    """A shipped fit: prompt lengths as one quantile table, output lengths as one for each class of
+    prompts. What people ask and what they get hang together in no simple way: in the Azure
+    conversations, middling prompts have long answers and both short and long ones short answers,
+    which a correlation cannot say."""
 
     name: str
     title: str
     source: str
     licence: str
-    requests: int
+    requests: int = Field(ge=1)
     """Rows that the fit was made from."""
-    probabilities: Quantiles
-    """Rising from 0 to 1."""
-    prompt_quantiles: Quantiles
-    output_quantiles: Quantiles
-    copula_correlation: float = Field(ge=-1, le=1)
+    prompt_probabilities: Table
+    prompt_quantiles: Table
+    prompt_edges: tuple[float, ...]
+    """Prompt lengths at which the next class begins; one fewer than classes."""
+    output_probabilities: Table
+    output_quantiles: tuple[Table, ...] = Field(min_length=1)
+    """By class of prompt, shortest first."""
     quality: dict[str, float]
-    """How the fit reproduces its data: KS distances, error of the means, rank correlations."""
+    """How the fit reproduces its data: KS distances, relative errors of means, correlations."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> TokenFit:
+        for grid in (self.prompt_probabilities, self.output_probabilities):
+            if (grid[0], grid[-1]) != (0.0, 1.0):
+                raise ValueError("probabilities must rise from 0 to 1")
+        pairs = [(self.prompt_probabilities, self.prompt_quantiles)]
+        pairs += [(self.output_probabilities, table) for table in self.output_quantiles]
+        if any(len(grid) != len(table) for grid, table in pairs):
+            raise ValueError("each table needs one quantile for each probability")
+        if len(self.output_quantiles) != len(self.prompt_edges) + 1:
+            raise ValueError("there must be one more output table than prompt edges")
+        return self
 
 
 @lru_cache(maxsize=1)
@@ -64,19 +91,18 @@ def sampler(spec: Tokens) -> Sampler:
 
 
 def fitted(fit: TokenFit) -> Sampler:
-    """Correlated normals, through the normal distribution to ranks, through the tables to
-    tokens."""
-    from scipy.special import ndtr
-
-    across = float(np.sqrt(1.0 - fit.copula_correlation**2))
+    """Prompt from its quantile table, output from the table of the prompt's class."""
+    grid = np.array(fit.output_probabilities)
+    tables = np.array(fit.output_quantiles)
+    slopes = np.diff(tables, axis=1) / np.diff(grid)
 
     def draw(count: int, rng: np.random.Generator) -> Lengths:
-        first, second = rng.standard_normal((2, count))
-        second = fit.copula_correlation * first + across * second
-        return (
-            _whole(np.interp(ndtr(first), fit.probabilities, fit.prompt_quantiles)),
-            _whole(np.interp(ndtr(second), fit.probabilities, fit.output_quantiles)),
-        )
+        luck = rng.random((2, count))
+        prompt = _whole(np.interp(luck[0], fit.prompt_probabilities, fit.prompt_quantiles))
+        kind = np.searchsorted(fit.prompt_edges, prompt, side="right")
+        place = np.searchsorted(grid, luck[1], side="right") - 1
+        output = tables[kind, place] + slopes[kind, place] * (luck[1] - grid[place])
+        return prompt, _whole(output)
 
     return draw
 
