@@ -50,6 +50,7 @@ def published_subjects(
             if not file.is_file():
                 continue
             points = json.loads(file.read_text())["num_train_points"]
+            samples = "unstated number of" if points is None else f"{points:,}"
             mixture, phi = read_published(data / "published", name)
             config = configuration(model, gpu, parallel, catalogue)
             work = play(config, catalogue, seed=parallel, repeats=REPEATS)
@@ -65,7 +66,7 @@ def published_subjects(
                     mixture=mixture,
                     sequences=[Example(s, w) for s, w in zip(work, watts, strict=True)],
                     evidence="fitted",
-                    source=PUBLISHED_SOURCE.format(name=name, points=f"{points:,}"),
+                    source=PUBLISHED_SOURCE.format(name=name, points=samples),
                     noise_correlation=noise if phi is None else phi,
                 )
             )

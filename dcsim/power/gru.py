@@ -49,7 +49,12 @@ class GruPower:
     def reset(
         self, configs: Sequence[ReplicaConfig], step_s: float, seed: np.random.SeedSequence
     ) -> None:
-        """Raises PackError for a configuration that the pack does not know, or another step."""
+        """Raises PackError for a configuration that the pack does not know, or another step.
+
+        Sets PyTorch to one thread: a step's matrices are small, and threads would only wait for
+        one another (and make sums depend on the machine).
+        """
+        torch.set_num_threads(1)
         pack = self._pack
         if abs(step_s - pack.step_s) > 1e-9:
             raise PackError(
