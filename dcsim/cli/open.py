@@ -59,12 +59,4 @@ def trace_problems(scenario: Scenario) -> list[Problem]:
         return []
     from dcsim.workload import check
 
-    return [
-        Problem(
-            str(found.file),
-            found.line or None,
-            found.column,
-            f"expected {found.expected}" + (f", not '{found.value}'" if found.value else ""),
-        )
-        for found in check(scenario)
-    ]
+    return check(scenario)

@@ -1,9 +1,11 @@
 """The workload room: requests as lazy streams.
 
 `requests(scenario, seed)` opens every stream of a scenario (`arrivals`, `tokens`, `replay`) and
-merges them in order of arrival; `check` reads replay files through and reports what is wrong.
+merges them in order of arrival (`stream`); `check` reads trace files (`azure`) through and reports
+what is wrong.
 """
 
+from dcsim.workload.azure import TraceError
 from dcsim.workload.open import check, open_stream, requests
 from dcsim.workload.stream import BLOCK_REQUESTS, RequestBlock, RequestStream, merge
 
@@ -11,6 +13,7 @@ __all__ = [
     "BLOCK_REQUESTS",
     "RequestBlock",
     "RequestStream",
+    "TraceError",
     "check",
     "merge",
     "open_stream",

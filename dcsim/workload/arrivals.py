@@ -11,6 +11,9 @@ import numpy.typing as npt
 from dcsim.scenario.models import DiurnalArrivals, PoissonArrivals
 from dcsim.workload.stream import BLOCK_REQUESTS
 
+SETTLED_S = 1e-9
+"""Step below which the search for an arrival ends; a day in float64 resolves 1.5e-11 s."""
+
 
 def poisson(
     spec: PoissonArrivals, horizon_s: float, rng: np.random.Generator
@@ -61,22 +64,28 @@ def _invert(
 ) -> npt.NDArray[np.float64]:
     """Times at which `expected_count` reaches the rising `counts`, none before `low_s`.
 
-    A grid fine enough for the block brackets each time, then bisection: the rate may touch zero
-    (amplitude 1), where Newton's method would not do.
+    A grid brackets each time, then Newton's method closes in, with bisection where it would leave
+    the bracket: the rate may touch zero (amplitude 1).
     """
-    reach = 2.0 * spec.amplitude * spec.period_s / (2 * math.pi) + 1.0
-    high_s = max(low_s, float(counts[-1]) / spec.mean_rate_per_s + reach)
+    reach_s = 2.0 * spec.amplitude * spec.period_s / (2 * math.pi) + 1.0
+    high_s = max(low_s, float(counts[-1]) / spec.mean_rate_per_s + reach_s)
     grid_s = np.linspace(low_s, high_s, BLOCK_REQUESTS)
     at = np.clip(np.searchsorted(expected_count(spec, grid_s), counts), 1, len(grid_s) - 1)
     low, high = grid_s[at - 1], grid_s[at]
-    for _ in range(60):
-        middle = 0.5 * (low + high)
-        below = expected_count(spec, middle) < counts
-        low = np.where(below, middle, low)
-        high = np.where(below, high, middle)
-        if float((high - low).max()) < 1e-9:
+    times_s = 0.5 * (low + high)
+    for _ in range(100):
+        excess = expected_count(spec, times_s) - counts
+        low = np.where(excess < 0, times_s, low)
+        high = np.where(excess < 0, high, times_s)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            newton_s = times_s - excess / rate_per_s(spec, times_s)
+        inside = (newton_s >= low) & (newton_s <= high)
+        better_s = np.where(inside, newton_s, 0.5 * (low + high))
+        moved_s = float(np.abs(better_s - times_s).max())
+        times_s = better_s
+        if moved_s < SETTLED_S:
             break
-    return np.maximum.accumulate(high)
+    return np.maximum.accumulate(np.maximum(times_s, low_s))
 
 
 def _unit_poisson(rng: np.random.Generator) -> Iterator[npt.NDArray[np.float64]]:

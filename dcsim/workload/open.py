@@ -10,10 +10,15 @@ from dcsim.scenario.models import (
     Scenario,
     Stream,
 )
+from dcsim.scenario.problems import Problem
 from dcsim.workload.arrivals import diurnal, poisson
-from dcsim.workload.replay import TraceError, read_azure, replay
+from dcsim.workload.azure import TraceError, faults
+from dcsim.workload.replay import replay
 from dcsim.workload.stream import RequestBlock, RequestStream, merge
 from dcsim.workload.tokens import sampler
+
+PROBLEMS_PER_FILE = 20
+"""Of a trace that is wrong all over, so many rows are named."""
 
 
 def requests(scenario: Scenario, seed: np.random.SeedSequence) -> RequestStream:
@@ -34,7 +39,7 @@ def open_stream(
     Raises TraceError or OSError, when iterated, for a replay that cannot be read.
     """
     # Instants and lengths have luck of their own: changing one leaves the other alone.
-    when, what = (np.random.default_rng(child) for child in seed.spawn(2))
+    when, what = (np.random.default_rng(_child(seed, number)) for number in (0, 1))
     arrivals = spec.arrivals
     if isinstance(arrivals, ReplayArrivals):
         return replay(arrivals, index, horizon_s, when)
@@ -47,6 +52,8 @@ def open_stream(
 
     def blocks() -> RequestStream:
         for times_s in times:
+            if not len(times_s):
+                continue
             prompt, output = draw(len(times_s), what)
             stream = np.full(len(times_s), index, dtype=np.int64)
             yield RequestBlock(times_s, prompt, output, stream)
@@ -54,23 +61,35 @@ def open_stream(
     return blocks()
 
 
-def check(scenario: Scenario) -> list[TraceError]:
-    """Read every replay file through; the first problem of each, none when all is well."""
-    problems = []
-    for spec in scenario.workload:
-        if isinstance(spec.arrivals, ReplayArrivals):
-            file = spec.arrivals.file
-            try:
-                for _ in read_azure(file):
-                    pass
-            except TraceError as problem:
-                problems.append(problem)
-            except OSError as error:
-                problems.append(TraceError(file, 0, "", "", f"a readable file ({error.strerror})"))
+def check(scenario: Scenario) -> list[Problem]:
+    """Read every replay file through, and tell what is wrong: up to PROBLEMS_PER_FILE rows of
+    each file, then how many more. Empty when all is well."""
+    problems: list[Problem] = []
+    traces = [a for spec in scenario.workload if isinstance(a := spec.arrivals, ReplayArrivals)]
+    for file in dict.fromkeys(trace.file for trace in traces):
+        found: list[TraceError] = []
+        more = 0
+        try:
+            for error in faults(file):
+                if len(found) < PROBLEMS_PER_FILE:
+                    found.append(error)
+                else:
+                    more += 1
+        except OSError as failure:
+            reason = failure.strerror or str(failure)
+            problems.append(Problem(str(file), None, "", f"cannot be read: {reason}"))
+        problems += [error.problem() for error in found]
+        if more:
+            problems.append(Problem(str(file), None, "", f"{more} more rows are wrong"))
     return problems
 
 
 def _branch(seed: np.random.SeedSequence, name: str) -> np.random.SeedSequence:
     """A child by name, so that adding a stream does not change the luck of the others."""
-    key = tuple(name.encode())
+    return _child(seed, *name.encode())
+
+
+def _child(seed: np.random.SeedSequence, *key: int) -> np.random.SeedSequence:
+    """A child by key. Unlike `spawn` it leaves the parent as it was: the same seed opens the same
+    stream again."""
     return np.random.SeedSequence(entropy=seed.entropy, spawn_key=(*seed.spawn_key, *key))

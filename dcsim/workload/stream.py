@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -45,34 +46,44 @@ RequestStream = Iterator[RequestBlock]
 def merge(streams: Sequence[RequestStream]) -> RequestStream:
     """All streams as one, in order of arrival; equal instants keep the order of the streams.
 
-    Holds one block of each stream at a time.
+    Holds one block of each stream at a time. Streams may give empty blocks; none comes out.
     """
     if len(streams) == 1:
-        yield from streams[0]
+        yield from filter(len, streams[0])
         return
     heads = [(block, stream) for stream in streams if (block := _next(stream)) is not None]
     while heads:
-        # Whatever arrives up to the earliest of the blocks' ends is complete in the heads.
+        # Whatever arrives before the earliest of the blocks' ends is complete in the heads. At
+        # that very instant only the streams up to the one that ends there are: its next block may
+        # go on with it, and goes before those of later streams.
         until_s = min(block.arrival_s[-1] for block, _ in heads)
         ready = []
         rest = []
+        ended = False
         for block, stream in heads:
-            count = int(np.searchsorted(block.arrival_s, until_s, side="right"))
+            side: Literal["left", "right"] = "left" if ended else "right"
+            count = int(np.searchsorted(block.arrival_s, until_s, side=side))
+            ended = ended or block.arrival_s[-1] == until_s
             if count:
                 ready.append(block.take(slice(0, count)))
-            left: RequestBlock | None = block.take(slice(count, None))
-            if left is not None and not len(left):
-                left = _next(stream)
+            left = block.take(slice(count, None)) if count < len(block) else _next(stream)
             if left is not None:
                 rest.append((left, stream))
         heads = rest
-        joined = RequestBlock(
-            *(
-                np.concatenate([getattr(block, name) for block in ready])
-                for name in ("arrival_s", "prompt_tokens", "output_tokens", "stream")
-            )
-        )
-        yield joined.take(np.argsort(joined.arrival_s, kind="stable"))
+        yield join(ready)
+
+
+def join(blocks: Sequence[RequestBlock]) -> RequestBlock:
+    """Blocks, at least one, as one in order of arrival; equal instants keep the order given."""
+    if len(blocks) == 1:
+        return blocks[0]
+    together = RequestBlock(
+        np.concatenate([block.arrival_s for block in blocks]),
+        np.concatenate([block.prompt_tokens for block in blocks]),
+        np.concatenate([block.output_tokens for block in blocks]),
+        np.concatenate([block.stream for block in blocks]),
+    )
+    return together.take(np.argsort(together.arrival_s, kind="stable"))
 
 
 def _next(stream: RequestStream) -> RequestBlock | None:
