@@ -42,8 +42,7 @@ class TraceError(ValueError):
 
     def problem(self) -> Problem:
         """The same as a scenario's problems are told."""
-        shown = self.value if len(self.value) <= 60 else self.value[:57] + "..."
-        instead = f", not {shown!r}" if self.column else ""
+        instead = f", not '{_short(self.value)}'" if self.column else ""
         message = f"expected {self.expected}{instead}"
         return Problem(str(self.file), self.line or None, self.column, message)
 
@@ -74,18 +73,20 @@ def _rows(file: Path) -> Iterator[Row | TraceError]:
             return
         names = [name.strip() for name in header]
         if any(column not in names for column in COLUMNS):
-            yield TraceError(file, 1, "", "", f"a header with the columns {', '.join(COLUMNS)}")
+            found = ", ".join(names) if names else "an empty file"
+            wanted = f"a header with the columns {', '.join(COLUMNS)}, found {_short(found)}"
+            yield TraceError(file, 1, "", "", wanted)
             return
         places = [names.index(column) for column in COLUMNS]
         clock = _Clock(file)
         empty = True
         for row in lines:
-            if isinstance(row, TraceError):
-                yield row
-                continue
             if not row:
                 continue
             empty = False
+            if isinstance(row, TraceError):
+                yield row
+                continue
             line = reader.line_num
             if len(row) != len(names):
                 # More columns than names: a thousand written as 1,000 shifts all that follow.
@@ -152,3 +153,9 @@ def _tokens(file: Path, line: int, column: str, text: str) -> int:
         wanted = f"a whole number of tokens from 1 to {MOST_TOKENS:,}"
         raise TraceError(file, line, column, text, wanted)
     return tokens
+
+
+def _short(text: str) -> str:
+    """Enough to recognise a value by, on one line."""
+    shown = text if len(text) <= 60 else text[:57] + "..."
+    return "".join(letter if letter.isprintable() else "?" for letter in shown)

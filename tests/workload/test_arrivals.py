@@ -1,0 +1,98 @@
+"""Arrival processes against what mathematics says of them."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from scipy import integrate, stats
+
+from dcsim.scenario.models import DiurnalArrivals, FixedTokens, PoissonArrivals, Stream
+from dcsim.workload import open_stream
+from dcsim.workload.arrivals import expected_count, rate_per_s
+
+DAY_S = 86400.0
+
+
+def poisson_spec(rate: str) -> PoissonArrivals:
+    return PoissonArrivals.model_validate({"kind": "poisson", "rate": rate})
+
+
+def diurnal_spec(**keys: object) -> DiurnalArrivals:
+    return DiurnalArrivals.model_validate({"kind": "diurnal", "mean_rate": "2 req/s", **keys})
+
+
+def arrivals_s(
+    spec: PoissonArrivals | DiurnalArrivals, horizon_s: float, seed: int = 0
+) -> npt.NDArray[np.float64]:
+    tokens = FixedTokens(kind="fixed", prompt_tokens=1, output_tokens=1)
+    stream = Stream(name="s", model="m", arrivals=spec, tokens=tokens)
+    blocks = open_stream(stream, 0, horizon_s, np.random.SeedSequence(seed))
+    return np.concatenate([block.arrival_s for block in blocks])
+
+
+def test_poisson_gaps_are_exponential_and_counts_are_poisson() -> None:
+    times_s = arrivals_s(poisson_spec("20 req/s"), 3000.0)
+    gaps_s = np.diff(times_s)
+    assert stats.kstest(gaps_s, stats.expon(scale=1 / 20).cdf).pvalue > 0.001
+    assert abs(stats.pearsonr(gaps_s[1:], gaps_s[:-1]).statistic) < 4 / np.sqrt(len(gaps_s))
+    per_second = np.bincount(times_s.astype(int), minlength=3000)
+    # Dispersion of Poisson counts is 1, with a standard error of sqrt(2 / n).
+    assert per_second.var() / per_second.mean() == pytest.approx(1.0, abs=4 * np.sqrt(2 / 3000))
+    assert per_second.sum() == pytest.approx(60000, abs=4 * np.sqrt(60000))
+
+
+@pytest.mark.parametrize("amplitude", [0.0, 0.3, 1.0])
+def test_expected_count_is_the_integral_of_the_rate(amplitude: float) -> None:
+    spec = diurnal_spec(amplitude=amplitude, start_at="13.5 h")
+    for until_s in (10.0, 3600.0, 0.7 * DAY_S, 2 * DAY_S):
+        grid_s = np.linspace(0, until_s, 20001)
+        area = integrate.simpson(rate_per_s(spec, grid_s), x=grid_s)
+        assert float(expected_count(spec, until_s)) == pytest.approx(area, rel=1e-8)
+
+
+def test_diurnal_rate_peaks_when_it_should() -> None:
+    spec = diurnal_spec(amplitude=0.3, peak_at="14 h", start_at="13.5 h")
+    at_s = np.array([0.0, 1800.0, 1800.0 + DAY_S / 2])
+    # cos(half an hour of a day), the peak, and the trough half a day later.
+    expected = 2 * (1 + 0.3 * np.array([np.cos(2 * np.pi / 48), 1.0, -1.0]))
+    assert rate_per_s(spec, at_s) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("amplitude", [0.3, 1.0])
+def test_diurnal_arrivals_per_hour_follow_the_closed_form(amplitude: float) -> None:
+    spec = diurnal_spec(amplitude=amplitude)
+    times_s = arrivals_s(spec, DAY_S)
+    counts = np.bincount((times_s / 3600).astype(int), minlength=24)
+    hours = np.arange(25)
+    wave = np.sin(2 * np.pi * (hours - 14) / 24) * 24 / (2 * np.pi)
+    expected = 7200 * (1 + amplitude * np.diff(wave))
+    chi2 = float(((counts - expected) ** 2 / expected).sum())
+    assert stats.chi2(24).sf(chi2) > 0.001
+    assert len(times_s) == pytest.approx(2 * DAY_S, abs=4 * np.sqrt(2 * DAY_S))
+
+
+@pytest.mark.parametrize("amplitude", [0.3, 1.0])
+def test_diurnal_arrivals_are_poisson_in_rescaled_time(amplitude: float) -> None:
+    """The time-rescaling theorem: at L(t) they are a unit-rate Poisson process."""
+    spec = diurnal_spec(amplitude=amplitude, period="20 min", peak_at="3 min")
+    times_s = arrivals_s(spec, 2 * 3600.0, seed=5)
+    assert (np.diff(times_s) >= 0).all()
+    gaps = np.diff(expected_count(spec, times_s))
+    assert stats.kstest(gaps, stats.expon().cdf).pvalue > 0.001
+
+
+def test_a_longer_run_begins_like_a_shorter_one() -> None:
+    for spec in (poisson_spec("9 req/s"), diurnal_spec()):
+        short_s = arrivals_s(spec, 1000.0, seed=3)
+        long_s = arrivals_s(spec, 9000.0, seed=3)
+        assert short_s.max() < 1000.0
+        assert np.array_equal(long_s[: len(short_s)], short_s)
+        assert long_s[len(short_s)] >= 1000.0
+
+
+def test_a_quiet_stream_may_have_no_request() -> None:
+    tokens = FixedTokens(kind="fixed", prompt_tokens=1, output_tokens=1)
+    arrivals = poisson_spec("1e-9 req/s")
+    stream = Stream(name="s", model="m", arrivals=arrivals, tokens=tokens)
+    assert list(open_stream(stream, 0, 10.0, np.random.SeedSequence(0))) == []

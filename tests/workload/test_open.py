@@ -1,0 +1,90 @@
+"""Whole workloads: deterministic, independent, lazy."""
+
+from __future__ import annotations
+
+import time
+import tracemalloc
+from itertools import islice
+
+import numpy as np
+import numpy.typing as npt
+
+from dcsim.scenario import Scenario, loads
+from dcsim.workload import BLOCK_REQUESTS, open_stream, requests
+from tests.scenario.sample import edited
+
+FIRST = "  - name: chat\n"
+CODE = (
+    "  - name: code\n    model: llama-3-70b\n"
+    "    arrivals: {kind: diurnal, mean_rate: 5 req/s, period: 1 h}\n"
+    "    tokens: {kind: fit, name: azure-2023-code}\n"
+)
+
+
+def scenario(*changes: tuple[str, str]) -> Scenario:
+    return loads(edited(*changes))
+
+
+def table(played: Scenario, seed: int = 1) -> npt.NDArray[np.float64]:
+    """One row a request: arrival, prompt, output, stream."""
+    blocks = [
+        np.column_stack([b.arrival_s, b.prompt_tokens, b.output_tokens, b.stream])
+        for b in requests(played, np.random.SeedSequence(seed))
+    ]
+    return np.concatenate(blocks)
+
+
+def test_same_seed_same_requests() -> None:
+    both = scenario((FIRST, CODE + FIRST))
+    assert np.array_equal(table(both), table(both))
+    assert not np.array_equal(table(both)[:100], table(both, seed=2)[:100])
+
+
+def test_a_seed_opens_the_same_stream_again() -> None:
+    spec = scenario().workload[0]
+    seed = np.random.SeedSequence(4)
+    first = next(open_stream(spec, 0, 1e6, seed))
+    again = next(open_stream(spec, 0, 1e6, seed))
+    assert np.array_equal(first.arrival_s, again.arrival_s)
+
+
+def test_a_stream_keeps_its_luck_beside_others_and_in_any_place() -> None:
+    alone = table(scenario())
+    before = table(scenario((FIRST, CODE + FIRST)))
+    after = table(scenario(("servers:\n", CODE + "servers:\n")))
+    assert np.array_equal(before[before[:, 3] == 1][:, :3], alone[:, :3])
+    assert np.array_equal(after[after[:, 3] == 0][:, :3], alone[:, :3])
+    assert (np.diff(before[:, 0]) >= 0).all()
+
+
+def test_streams_of_other_names_have_other_luck() -> None:
+    renamed = table(scenario((FIRST, "  - name: tahc\n")))
+    assert not np.array_equal(renamed[:100, 0], table(scenario())[:100, 0])
+
+
+def test_lengths_do_not_change_arrivals() -> None:
+    fixed = table(scenario())
+    drawn = table(
+        scenario(("{kind: fixed, prompt: 512, output: 128}", "{kind: fit, name: sharegpt}"))
+    )
+    assert np.array_equal(fixed[:, 0], drawn[:, 0])
+
+
+def test_ten_million_requests_open_at_once_and_stay_out_of_memory() -> None:
+    busy = scenario(
+        ("rate: 2 req/s", "rate: 1000 req/s"),
+        ("duration: 10 min", "duration: 10000 s"),
+        ("servers:\n", CODE + "servers:\n"),
+    )
+    next(requests(busy, np.random.SeedSequence(0)))  # import and caches
+    started = time.perf_counter()
+    stream = requests(busy, np.random.SeedSequence(1))
+    next(stream)
+    assert time.perf_counter() - started < 0.5
+    tracemalloc.start()
+    drawn = sum(len(block) for block in islice(stream, 250))
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert drawn > 900_000
+    # A few blocks of 4 columns x 8 bytes and their scratch; the requests drawn are 32 MB.
+    assert peak_bytes < 40 * BLOCK_REQUESTS * 32
