@@ -26,8 +26,11 @@ $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "dcsim needs Python 3.11 or later")'
 	$(PYTHON) -m venv $(VENV)
 
+# The serving room is compiled where a C compiler is at hand, so its sources count too.
+SOURCES := pyproject.toml constraints.txt setup.py $(wildcard dcsim/serving/*.py)
+
 # PyTorch first and by its exact version: the pin keeps pip from taking the CUDA build.
-$(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
+$(VENV)/.installed: $(SOURCES) | $(BIN)/python
 	$(PIP) torch==2.13.0
 	$(PIP) --editable .
 	@touch $@
@@ -41,4 +44,4 @@ $(VENV)/.linted: $(VENV)/.installed
 	@touch $@
 
 clean:
-	rm -rf $(VENV) build *.egg-info out
+	rm -rf $(VENV) build *.egg-info out *.so dcsim/serving/*.so

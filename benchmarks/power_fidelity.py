@@ -44,24 +44,24 @@ def simulated(run: MeasuredRun, folder: Path, catalogue: Catalogue, short: str) 
     rows = pd.read_csv(folder / "requests.csv")
     start_s = rows["start"] - rows["start"].iloc[0]
     requests = list(zip(start_s, rows["input_tokens"], rows["output_tokens"], strict=True))
-    busy = np.flatnonzero(run.series.columns["running"] > 0)
-    # The first request is sent once more as a warm-up: the replay starts at the second.
-    idle = np.flatnonzero(run.series.columns["running"][busy[0] :] == 0)
-    first = busy[0] + (idle[0] if len(idle) else 0)
-    first += int(np.flatnonzero(run.series.columns["running"][first:] > 0)[0])
-    last = busy[-1] + 1
+    wanted = run.series.columns["running"]
     (series,) = replay(
         run.series.config,
         catalogue,
         [[(float(t), int(p), int(o)) for t, p, o in requests]],
-        (last - first) * run.series.step_s,
+        min(float(start_s.iloc[-1]) + 10.0, (len(wanted) - 1) * run.series.step_s),
         Engine(max_num_batched_tokens=8192),
     )
+    # Where in the log the requests began: at the lag at which running requests agree best.
+    found = series.columns["running"]
+    first = int(np.correlate(wanted - wanted.mean(), found - found.mean(), "valid").argmax())
+    last = first + len(series)
     measured_w = run.power_w[first:last]
     model = GruPower(find_pack(f"gru-{short}", []), catalogue)
     rows_ = [compare(generate(model, series, seed), measured_w, series.step_s) for seed in SEEDS]
     figures = {name: float(np.median([row[name] for row in rows_])) for name in FIGURES}
-    show(run.name, "gru", figures, "simulated work")
+    agree = np.corrcoef(wanted[first:last], found)[0, 1]
+    show(run.name, "gru", figures, f"simulated work (running requests correlate {agree:.3f})")
 
 
 def main() -> None:

@@ -21,7 +21,7 @@ from scipy.special import ndtr
 from dcsim.ledger import GpuState, ReplicaConfig, WorkLedger
 from dcsim.power.features import FeatureMaker
 from dcsim.power.model import Provenance
-from dcsim.power.pack import Pack, PackError, States
+from dcsim.power.pack import Float32, Pack, PackError, States
 from dcsim.scenario.catalogue import Catalogue
 
 NOISE_STEPS = 64
@@ -100,6 +100,7 @@ class GruPower:
         self._bias_hh = torch.from_numpy(pack.bias_hh)
         self._hidden = torch.zeros(count, pack.hidden)
         self._logits = np.zeros((size, count), dtype=np.float32)
+        self._triangle = np.tril(np.ones((size, size), dtype=np.float32))
         self._rng = np.random.default_rng(seed)
         correlation = np.array(
             [[table.state_correlation, table.noise_correlation] for table in tables]
@@ -131,8 +132,8 @@ class GruPower:
     def probabilities(self, ledger: WorkLedger) -> npt.NDArray[np.float64]:
         """Advance one step and return state probabilities, shape (n, states), without drawing."""
         cumulative = self._cumulative(ledger)
-        weights = np.diff(cumulative, axis=0, prepend=0.0)
-        return (weights / cumulative[-1]).T
+        weights = np.diff(cumulative.astype(np.float64), axis=0, prepend=0.0)
+        return (weights / weights.sum(axis=0)).T
 
     def means_w(self) -> npt.NDArray[np.float64]:
         """State means of each replica, shape (n, states); 0 where a state is absent."""
@@ -142,7 +143,7 @@ class GruPower:
         table = self._states(config)
         return Provenance(table.evidence, table.source)
 
-    def _cumulative(self, ledger: WorkLedger) -> npt.NDArray[np.float64]:
+    def _cumulative(self, ledger: WorkLedger) -> Float32:
         """Running sums over the states of their unnormalised weights, shape (states, n)."""
         with torch.inference_mode():
             features = torch.from_numpy(self._features(ledger))
@@ -165,7 +166,9 @@ class GruPower:
                     ).numpy()
         logits -= logits.max(axis=0)
         np.exp(logits, out=logits)
-        return np.cumsum(logits, axis=0, dtype=np.float64)
+        # A product with a triangle of ones: several times quicker than numpy's cumsum.
+        cumulative: Float32 = self._triangle @ logits
+        return cumulative
 
     def _draw(self) -> npt.NDArray[np.float64]:
         """The two variates of this step, shape (2, n): standard normal, correlated in time."""

@@ -140,18 +140,18 @@ class Replica:
         self.total_decode = 0.0
         self._lost_iterations = 0.0
         """Iterations cut off by a loss of power, in parts."""
-        self._block = engine.block_tokens
-        self._kv_cells = capacity_blocks * engine.block_tokens
-        self._slack = engine.block_tokens - 1
+        self._block: int = engine.block_tokens
+        self._kv_cells: int = capacity_blocks * engine.block_tokens
+        self._slack: int = engine.block_tokens - 1
         """Cells of a sequence's last block that may stay empty."""
-        self._longest = min(engine.max_model_len, self._kv_cells)
-        self._max_seqs = engine.max_num_seqs
-        self._max_tokens = engine.max_num_batched_tokens
-        self._queue_limit = _INF if engine.queue_limit is None else engine.queue_limit
+        self._longest: int = min(engine.max_model_len, self._kv_cells)
+        self._max_seqs: int = engine.max_num_seqs
+        self._max_tokens: int = engine.max_num_batched_tokens
+        self._queue_limit: float = _INF if engine.queue_limit is None else engine.queue_limit
         self._timing = timing
         self._costs = timing.costs
         self._work = work
-        self._buffer = work.buffer
+        self._buffer: bytearray = work.buffer
         self._row = index * ROW_BYTES
         self._on_end = on_end
         self._chunks: list[tuple[Request, int]] = []
