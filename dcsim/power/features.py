@@ -26,16 +26,22 @@ FEATURES = (
     "kv_fraction",
     "weight_fraction",
 )
-"""In column order. `ledger_level` is the published linear model's power between idle (0) and
+"""In row order. `ledger_level` is the published linear model's power between idle (0) and
 nameplate (1), a physical prior; logarithms are scaled by that of 257, a full default batch."""
 
 _LOG_SCALE = 1.0 / math.log(257.0)
 
 
 class FeatureMaker:
-    """Features of `n` replicas, made afresh each step in one float32 array."""
+    """Features of `n` replicas, made afresh each step in one float32 array, shape
+    (len(FEATURES), n): `out` where given."""
 
-    def __init__(self, configs: Sequence[ReplicaConfig], catalogue: Catalogue) -> None:
+    def __init__(
+        self,
+        configs: Sequence[ReplicaConfig],
+        catalogue: Catalogue,
+        out: npt.NDArray[np.float32] | None = None,
+    ) -> None:
         fits = [catalogue.gpus[c.gpu].ledger_power for c in configs]
         nameplate_w = np.array([c.gpu_nameplate_w for c in configs])
         span_w = nameplate_w - np.array([fit.idle_w for fit in fits])
@@ -46,22 +52,24 @@ class FeatureMaker:
         self._weights /= span_w
         self._compute = np.array([fit.compute_w for fit in fits]) / span_w
         self._memory = np.array([fit.memory_w for fit in fits]) / span_w
-        self._out = np.zeros((len(configs), len(FEATURES)), dtype=np.float32)
-        self._out[:, 8] = held
+        if out is None:
+            out = np.zeros((len(FEATURES), len(configs)), dtype=np.float32)
+        self._out = out
+        self._out[8] = held
 
     def __call__(self, ledger: WorkLedger) -> npt.NDArray[np.float32]:
-        """Features of one step, shape (n, len(FEATURES)); the array is used again."""
+        """Features of one step; the array is used again."""
         out = self._out
         busy = ledger.busy_fraction
         memory = np.sqrt(busy * ledger.memory_util)
-        out[:, 0] = busy
-        out[:, 1] = ledger.compute_util
-        out[:, 2] = memory
+        out[0] = busy
+        out[1] = ledger.compute_util
+        out[2] = memory
         level = self._weights * busy + self._compute * ledger.compute_util + self._memory * memory
-        out[:, 3] = np.minimum(level, 1.0)
-        out[:, 4] = _LOG_SCALE * np.log1p(ledger.running)
-        out[:, 5] = _LOG_SCALE * np.log1p(ledger.waiting)
+        out[3] = np.minimum(level, 1.0)
+        out[4] = _LOG_SCALE * np.log1p(ledger.running)
+        out[5] = _LOG_SCALE * np.log1p(ledger.waiting)
         prefill = ledger.prefill_tokens
-        out[:, 6] = prefill / (prefill + ledger.decode_tokens + 1.0)
-        out[:, 7] = ledger.kv_fraction
+        out[6] = prefill / (prefill + ledger.decode_tokens + 1.0)
+        out[7] = ledger.kv_fraction
         return out

@@ -64,7 +64,7 @@ class Recipe:
 def features_of(series: LedgerSeries, catalogue: Catalogue) -> npt.NDArray[np.float32]:
     """The feature matrix of a series, shape (steps, features)."""
     maker = FeatureMaker([series.config] * len(series), catalogue)
-    return maker(series.ledger()).copy()
+    return np.ascontiguousarray(maker(series.ledger()).T)
 
 
 def train(
