@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.data import data_folder
@@ -215,6 +215,7 @@ def test_a_file_that_is_no_trace_is_refused(
     assert expected in caught.value.expected
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200), st.integers(0, 200))
 def test_damage_gives_an_error_or_rows_never_something_else(
     tmp_path_factory: pytest.TempPathFactory, junk: bytes, place: int

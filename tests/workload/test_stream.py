@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dcsim.workload import RequestBlock, RequestStream, merge
@@ -41,6 +41,7 @@ def stream(index: int, blocks: Blocks) -> RequestStream:
         )
 
 
+@settings(deadline=None)
 @given(streams_of_blocks)
 def test_merge_is_a_stable_sort(streams: list[Blocks]) -> None:
     """In order of arrival; equal instants by stream, then as they came; nothing lost or mixed."""
