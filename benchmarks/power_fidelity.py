@@ -42,25 +42,25 @@ def show(run: str, model: str, figures: Mapping[str, float], note: str = "") -> 
 def simulated(run: MeasuredRun, folder: Path, catalogue: Catalogue, short: str) -> None:
     """The shipped pack on the run's requests, replayed."""
     rows = pd.read_csv(folder / "requests.csv")
-    start_s = rows["start"] - rows["start"].iloc[0]
-    requests = list(zip(start_s, rows["input_tokens"], rows["output_tokens"], strict=True))
-    wanted = run.series.columns["running"]
+    step_s = run.series.step_s
+    # From the first step with a request of the client's: its warm-up request is not in the file.
+    first = int((rows["start"].iloc[0] - run.start_s) / step_s)
+    last = int(np.flatnonzero(run.series.columns["running"] > 0)[-1]) + 1
+    arrival_s = rows["start"] - (run.start_s + first * step_s)
+    requests = zip(arrival_s, rows["input_tokens"], rows["output_tokens"], strict=True)
     (series,) = replay(
         run.series.config,
         catalogue,
         [[(float(t), int(p), int(o)) for t, p, o in requests]],
-        min(float(start_s.iloc[-1]) + 10.0, (len(wanted) - 1) * run.series.step_s),
+        (last - first) * step_s,
         Engine(max_num_batched_tokens=8192),
     )
-    # Where in the log the requests began: at the lag at which running requests agree best.
-    found = series.columns["running"]
-    first = int(np.correlate(wanted - wanted.mean(), found - found.mean(), "valid").argmax())
-    last = first + len(series)
     measured_w = run.power_w[first:last]
     model = GruPower(find_pack(f"gru-{short}", []), catalogue)
     rows_ = [compare(generate(model, series, seed), measured_w, series.step_s) for seed in SEEDS]
     figures = {name: float(np.median([row[name] for row in rows_])) for name in FIGURES}
-    agree = np.corrcoef(wanted[first:last], found)[0, 1]
+    wanted = run.series.columns["running"][first:last]
+    agree = np.corrcoef(wanted, series.columns["running"])[0, 1]
     show(run.name, "gru", figures, f"simulated work (running requests correlate {agree:.3f})")
 
 

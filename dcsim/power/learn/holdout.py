@@ -52,5 +52,8 @@ def part(run: MeasuredRun, start: int, stop: int) -> MeasuredRun:
     """Some consecutive steps of a run."""
     columns = {name: values[start:stop] for name, values in run.series.columns.items()}
     return replace(
-        run, series=replace(run.series, columns=columns), power_w=run.power_w[start:stop]
+        run,
+        start_s=run.start_s + start * run.series.step_s,
+        series=replace(run.series, columns=columns),
+        power_w=run.power_w[start:stop],
     )

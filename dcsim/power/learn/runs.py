@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -64,6 +65,8 @@ class MeasuredRun:
     name: str
     series: LedgerSeries
     power_w: Float64
+    start_s: float = math.nan
+    """Unix time at which the first step begins; NaN where it has none."""
 
 
 def read_run(folder: Path, catalogue: Catalogue) -> MeasuredRun:
@@ -100,6 +103,7 @@ def read_run(folder: Path, catalogue: Catalogue) -> MeasuredRun:
     watts = np.interp(edges_s[1:], power_at_s, power_w)
     return MeasuredRun(
         name=folder.name,
+        start_s=float(edges_s[0]),
         series=LedgerSeries(config, POWER_STEP_S, columns),
         power_w=_without_glitches(watts, columns["busy_fraction"]),
     )
