@@ -1,0 +1,157 @@
+"""Learning: metrics against closed forms, mixtures, targets, and a training run of seconds."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dcsim.ledger import GpuState
+from dcsim.power.gru import GruPower
+from dcsim.power.learn.evaluate import evaluate
+from dcsim.power.learn.measured import measured_subjects
+from dcsim.power.learn.metrics import acf, compare
+from dcsim.power.learn.runs import LedgerSeries, MeasuredRun, RunError, read_run
+from dcsim.power.learn.states import Mixture, fit_mixture
+from dcsim.power.learn.targets import carry_over
+from dcsim.power.learn.train import Recipe, train
+from dcsim.power.meter import as_read
+from dcsim.power.pack import save
+from tests.power.bench import CATALOGUE, QWEN
+
+QUICK = Recipe(updates=250, hidden=8, window_steps=64, batch_windows=8)
+
+
+def made_up_run(seed: int, steps: int = 600) -> MeasuredRun:
+    """Work that comes and goes, and watts that follow it with noise: a run whose truth is known."""
+    rng = np.random.default_rng(seed)
+    busy = np.repeat(rng.integers(0, 2, steps // 20), 20).astype(np.float64)
+    columns = {
+        "running": 4 * busy,
+        "waiting": 0 * busy,
+        "prefill_tokens": 50 * busy,
+        "decode_tokens": 60 * busy,
+        "iterations": 12 * busy,
+        "busy_fraction": busy,
+        "kv_fraction": 0.1 * busy,
+        "compute_util": 0.1 * busy,
+        "memory_util": 0.6 * busy,
+        "state": np.where(busy > 0, float(GpuState.DECODE), float(GpuState.IDLE)),
+    }
+    power_w = np.where(busy > 0, 300.0, 80.0) + rng.normal(0, 3.0, steps)
+    return MeasuredRun(f"run-{seed}", LedgerSeries(QWEN, 0.25, columns), power_w)
+
+
+def test_acf_of_an_autoregression() -> None:
+    """AR(1) with coefficient r has autocorrelation r^k."""
+    rng = np.random.default_rng(0)
+    x = np.zeros(200_000)
+    noise = rng.standard_normal(len(x))
+    for i in range(1, len(x)):
+        x[i] = 0.9 * x[i - 1] + noise[i]
+    assert acf(x, 20) == pytest.approx(0.9 ** np.arange(1, 21), abs=0.03)
+
+
+def test_metrics_by_hand() -> None:
+    rng = np.random.default_rng(1)
+    measured = 200 + 50 * np.sin(np.arange(4000) / 30) + rng.normal(0, 5, 4000)
+    same = compare(measured, measured, 0.25)
+    assert same["ks"] == same["nrmse"] == same["energy_error"] == 0.0
+    assert same["acf_r2"] == 1.0
+    more = compare(1.1 * measured, measured, 0.25)
+    assert more["energy_error"] == pytest.approx(0.1)
+    assert more["acf_r2"] == pytest.approx(1.0)
+    assert more["p95_error"] == pytest.approx(0.1)
+    shifted = compare(measured + 20, measured, 0.25)
+    assert shifted["nrmse"] == pytest.approx(20 / (measured.max() - measured.min()))
+    halves = compare(np.repeat([0.0, 1.0], 500), np.repeat([0.5, 2.0], 500), 0.25)
+    assert halves["ks"] == pytest.approx(0.5)
+
+
+def test_mixture_quantile_and_posterior() -> None:
+    mixture = Mixture(np.array([0.3, 0.7]), np.array([100.0, 300.0]), np.array([5.0, 20.0]))
+    share = np.array([0.05, 0.3, 0.5, 0.9])
+    assert mixture.cdf(mixture.quantile(share)) == pytest.approx(share, abs=1e-4)
+    posterior = mixture.posterior(np.array([100.0, 300.0]))
+    assert posterior.sum(axis=1) == pytest.approx(1.0)
+    assert posterior[0, 0] > 0.999 and posterior[1, 1] > 0.999
+    rng = np.random.default_rng(2)
+    sample = np.where(rng.random(8000) < 0.3, rng.normal(100, 5, 8000), rng.normal(300, 20, 8000))
+    fitted = fit_mixture(sample, seed=0, states=2)
+    assert fitted.mean_w == pytest.approx([100, 300], abs=2)
+    assert fitted.std_w == pytest.approx([5, 20], rel=0.1)
+    assert fitted.weight == pytest.approx([0.3, 0.7], abs=0.02)
+
+
+def test_carried_over_watts_have_the_mixture_and_the_order() -> None:
+    mixture = Mixture(np.array([0.5, 0.5]), np.array([100.0, 300.0]), np.array([5.0, 20.0]))
+    rng = np.random.default_rng(3)
+    runs = [np.linspace(70, 250, 3000), np.linspace(250, 70, 2000)]
+    watts = carry_over(runs, mixture, rng)
+    assert [len(w) for w in watts] == [3000, 2000]
+    pooled = np.concatenate(watts)
+    assert pooled.mean() == pytest.approx(200, rel=0.01)
+    assert np.corrcoef(np.concatenate(runs), pooled)[0, 1] > 0.85
+    assert np.quantile(pooled, 0.25) == pytest.approx(
+        mixture.quantile(np.array([0.25]))[0], rel=0.01
+    )
+
+
+def test_meter_is_a_trailing_mean() -> None:
+    watts = np.array([0.0, 0, 0, 0, 100, 100, 100, 100, 100])
+    read = as_read(watts, "h100-sxm-80gb", 0.25)
+    assert read == pytest.approx([0, 0, 0, 0, 25, 50, 75, 100, 100])
+    assert np.array_equal(as_read(watts, "a100-sxm-80gb", 0.25), watts)
+
+
+def test_training_learns_and_repeats_itself(tmp_path: Path) -> None:
+    """A few seconds of training find the two levels of a made-up GPU, on a run not seen."""
+    subjects = measured_subjects([made_up_run(1), made_up_run(2)])
+    losses: list[float] = []
+    pack = train("tiny", subjects, CATALOGUE, QUICK, progress=lambda _, loss: losses.append(loss))
+    assert len(losses) == QUICK.updates
+    assert np.mean(losses[-20:]) < 0.8 * np.mean(losses[:20])
+    unseen = made_up_run(7)
+    found = evaluate(GruPower(pack, CATALOGUE), unseen, metered=False, seeds=(1, 2))
+    assert abs(found["energy_error"]) < 0.03
+    assert found["nrmse"] < 0.15
+    assert found["ks"] < 0.15
+    again = train("tiny", subjects, CATALOGUE, QUICK)
+    save(pack, tmp_path / "a.h5")
+    save(again, tmp_path / "b.h5")
+    assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "b.h5").read_bytes()
+
+
+def test_too_short_a_run_is_refused() -> None:
+    run = made_up_run(1)
+    short = replace(
+        run,
+        series=replace(run.series, columns={k: v[:40] for k, v in run.series.columns.items()}),
+        power_w=run.power_w[:40],
+    )
+    with pytest.raises(ValueError, match="64 steps in a row"):
+        train("tiny", measured_subjects([short]), CATALOGUE, QUICK)
+
+
+def test_reading_runs_names_what_is_missing(tmp_path: Path, data: Path) -> None:
+    source = data / "measured" / "vllm_runs" / "qwen3-8b_a100_tp1_poisson2.5"
+    run = read_run(source, CATALOGUE)
+    assert run.series.config.key == "qwen3-8b/a100-sxm-80gb/tp1"
+    tokens = run.series.columns["decode_tokens"].sum() + run.series.columns["prefill_tokens"].sum()
+    assert tokens == pytest.approx(66356 + 42672, rel=0.03)  # the manifest's own totals
+    for name in ("manifest.json", "power.csv", "engine.csv"):
+        folder = tmp_path / name
+        shutil.copytree(source, folder, copy_function=shutil.copyfile)
+        (folder / name).unlink()
+        with pytest.raises(RunError, match=f"no {name}"):
+            read_run(folder, CATALOGUE)
+    folder = tmp_path / "other-gpu"
+    shutil.copytree(source, folder, copy_function=shutil.copyfile)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    (folder / "manifest.json").write_text(json.dumps({**manifest, "hardware": "TPU"}))
+    with pytest.raises(RunError, match="no GPU TPU"):
+        read_run(folder, CATALOGUE)

@@ -1,0 +1,121 @@
+"""Packs: what is written is read back, what is damaged is refused, what ships is sound."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from benchmarks.campaign import configuration, play
+from dcsim.power.gru import GruPower
+from dcsim.power.learn.evaluate import generate
+from dcsim.power.learn.states import read_published
+from dcsim.power.pack import PackError, find_pack, load, save, shipped
+from tests.power.bench import CATALOGUE, LLAMA, QWEN, small_pack
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    path = tmp_path / "small.h5"
+    save(small_pack(LLAMA, QWEN), path)
+    return path
+
+
+def test_round_trip(saved: Path) -> None:
+    found, given = load(saved), small_pack(LLAMA, QWEN)
+    assert (found.name, found.step_s, found.notes) == ("small", 0.25, "a note")
+    assert np.array_equal(found.weight_hh, given.weight_hh)
+    assert set(found.configs) == {LLAMA.key, QWEN.key}
+    states = found.configs[LLAMA.key]
+    assert np.array_equal(states.mean_w, given.configs[LLAMA.key].mean_w)
+    assert (states.evidence, states.figures) == ("fitted", {"energy_error": 0.01})
+    assert list(saved.parent.iterdir()) == [saved]
+
+
+def test_same_pack_same_bytes(tmp_path: Path) -> None:
+    for name in ("a.h5", "b.h5"):
+        save(small_pack(QWEN), tmp_path / name)
+    assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "b.h5").read_bytes()
+
+
+def test_damaged_and_foreign_files(saved: Path, tmp_path: Path) -> None:
+    with pytest.raises(PackError, match="no such pack"):
+        load(tmp_path / "none.h5")
+    text = tmp_path / "text.h5"
+    text.write_text("not HDF5")
+    with pytest.raises(PackError, match="not a pack"):
+        load(text)
+    cut = tmp_path / "cut.h5"
+    cut.write_bytes(saved.read_bytes()[:3000])
+    with pytest.raises(PackError, match="damaged"):
+        load(cut)
+    with h5py.File(tmp_path / "foreign.h5", "w") as file:
+        file.attrs["format"] = "something else"
+    with pytest.raises(PackError, match="not a power pack"):
+        load(tmp_path / "foreign.h5")
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda f: f.attrs.__setitem__("format_version", 99), "format 99"),
+        (lambda f: f.attrs.__setitem__("features", "busy"), "other features"),
+        (lambda f: f.__delitem__("shared/bias_hh"), "damaged"),
+        (lambda f: f["shared/weight_ih"].__setitem__((0, 0), np.nan), "not finite"),
+        (lambda f: f.__delitem__("configs") or f.create_group("configs"), "no configuration"),
+    ],
+)
+def test_inconsistent_packs(saved: Path, change, told: str) -> None:  # type: ignore[no-untyped-def]
+    with h5py.File(saved, "a") as file:
+        change(file)
+    with pytest.raises(PackError, match=told):
+        load(saved)
+
+
+def test_finding_packs() -> None:
+    assert find_pack(None, [LLAMA]).name == "gru-a100"
+    with pytest.raises(PackError, match=r"no pack is called 'gru'.*gru-a100"):
+        find_pack("gru", [LLAMA])
+    with pytest.raises(PackError, match="no single pack"):
+        find_pack(None, [LLAMA, configuration("llama-3-8b", "h100-sxm-80gb", 1, CATALOGUE)])
+
+
+def test_shipped_packs_are_sound() -> None:
+    """Idle states lie at the boards' idle power, none far above their nameplate."""
+    packs = shipped()
+    assert set(packs) == {"gru-a100", "gru-h100"}
+    for path in packs.values():
+        assert path.stat().st_size < 500_000
+        for key, states in load(path).configs.items():
+            model, gpu, parallel = key.split("/")
+            card = CATALOGUE.gpus[gpu]
+            count = int(parallel[2:])
+            assert model in CATALOGUE.models
+            assert (np.diff(states.mean_w) > 0).all()
+            assert 0.7 < states.mean_w[0] / (count * card.ledger_power.idle_w) < 1.5
+            # Short peaks of the A100 runs reach 538 W on boards of 400 W.
+            assert states.mean_w[-1] < 1.35 * count * card.nameplate_w
+            assert states.evidence == "fitted"
+
+
+@pytest.mark.parametrize(
+    ("model", "short", "parallel"), [("llama-3-70b", "a100", 8), ("llama-3-8b", "h100", 1)]
+)
+def test_campaign_reproduces_the_published_distribution(
+    model: str, short: str, parallel: int, data: Path
+) -> None:
+    """End to end: fresh traffic at the campaign's rates, through serving and the shipped pack,
+    gives back the published mixture's level and spread."""
+    gpu = {"a100": "a100-sxm-80gb", "h100": "h100-sxm-80gb"}[short]
+    config = configuration(model, gpu, parallel, CATALOGUE)
+    mixture, _ = read_published(data / "published", f"{model}_{short.upper()}_tp{parallel}")
+    mean_w = float(mixture.weight @ mixture.mean_w)
+    spread_w = float(np.sqrt(mixture.weight @ (mixture.std_w**2 + (mixture.mean_w - mean_w) ** 2)))
+    pack = GruPower(find_pack(f"gru-{short}", [config]), CATALOGUE)
+    watts = np.concatenate(
+        [generate(pack, series, seed=1) for series in play(config, CATALOGUE, seed=99, repeats=1)]
+    )
+    assert watts.mean() == pytest.approx(mean_w, rel=0.05)
+    assert watts.std() == pytest.approx(spread_w, rel=0.12)
