@@ -1,0 +1,58 @@
+"""The clock: SimPy's own semantics, with alarms."""
+
+from __future__ import annotations
+
+import pytest
+import simpy
+
+from dcsim.engine.clock import AFTER, Clock
+from dcsim.engine.seeds import branch
+
+
+def test_alarms_and_processes_share_one_time() -> None:
+    clock = Clock()
+    seen: list[tuple[str, float]] = []
+    alarm = clock.alarm(lambda now: seen.append(("alarm", now)))
+
+    def process() -> simpy.events.ProcessGenerator:  # type: ignore[name-defined]
+        for _ in range(2):
+            yield clock.timeout(1.0)
+            seen.append(("process", clock.now))
+
+    clock.process(process())
+    for time_s in (1.5, 0.5, 2.5):
+        clock.set_alarm(alarm, time_s)
+    clock.play(2.0)
+    assert seen == [("alarm", 0.5), ("process", 1.0), ("alarm", 1.5), ("process", 2.0)]
+    clock.run()  # SimPy's own loop understands alarms as well
+    assert seen[-1] == ("alarm", 2.5)
+
+
+def test_steps_come_after_everything_else_of_their_instant() -> None:
+    clock = Clock()
+    seen: list[str] = []
+    clock.set_alarm(clock.alarm(lambda _: seen.append("step")), 1.0, AFTER)
+    clock.set_alarm(clock.alarm(lambda _: seen.append("arrival")), 1.0)
+    clock.play(1.0)
+    assert seen == ["arrival", "step"]
+
+
+def test_a_failed_process_is_heard() -> None:
+    clock = Clock()
+
+    def process() -> simpy.events.ProcessGenerator:  # type: ignore[name-defined]
+        yield clock.timeout(1.0)
+        raise RuntimeError("broken")
+
+    clock.process(process())
+    with pytest.raises(RuntimeError, match="broken"):
+        clock.play(2.0)
+
+
+def test_branches_of_the_seed_tree_are_independent_by_name() -> None:
+    def first(*names: str) -> int:
+        return int(branch(7, *names).generate_state(1)[0])
+
+    assert first("workload") == first("workload")
+    assert len({first("workload"), first("power"), first("workload", "chat")}) == 3
+    assert branch(8, "workload").generate_state(1)[0] != first("workload")

@@ -1,0 +1,249 @@
+"""Whole runs: conservation, sums, sameness, what trips and policies do (invariants 1 to 12)."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import dcsim
+from dcsim.engine import Simulation, simulate
+from dcsim.results import Results
+from dcsim.scenario.load import load, loads
+from tests.engine.sites import site
+
+SCENARIOS = Path(__file__).parents[2] / "scenarios"
+PARTS = ("completed", "running", "waiting", "rejected", "failed")
+
+
+def check(results: Results) -> None:
+    """What must hold of any run."""
+    counts = results.summary["requests"]
+    assert counts["arrived"] == sum(counts[part] for part in PARTS)
+    requests = results.requests()
+    assert len(requests) == counts["arrived"]
+    if len(requests):
+        assert requests["id"].is_unique
+        assert requests["status"].value_counts().to_dict() == {p: counts[p] for p in PARTS}
+        done = requests[requests["status"] == "completed"]
+        assert (done["generated_tokens"] == done["output_tokens"]).all()
+        assert (done["ttft_s"] > 0).all()
+        assert (done["end_s"] >= done["arrival_s"] + done["ttft_s"] - 1e-9).all()
+        assert requests["generated_tokens"].sum() == results.summary["tokens"]["generated"]
+        assert requests["prompt_tokens"].sum() == results.summary["tokens"]["prompt"]
+    rows = results.load("row")
+    total = results.load("site").sum(axis=1)
+    assert rows.sum(axis=1).to_numpy() == pytest.approx(total.to_numpy(), rel=1e-6)
+    energy = {node["name"]: node["energy_wh"] for node in results.summary["nodes"]}
+    tree = results.nodes()
+    for name in tree.index:
+        below = tree.index[tree["parent"] == name]
+        if len(below):
+            assert energy[name] == pytest.approx(sum(energy[child] for child in below), rel=1e-9)
+
+
+@settings(max_examples=12, deadline=None)
+@given(
+    seed=st.integers(0, 1000),
+    rate=st.sampled_from([0.2, 3, 20, 60]),
+    parallel=st.sampled_from([4, 8]),
+    routing=st.sampled_from(["round-robin", "least-outstanding"]),
+    engine=st.sampled_from(["{}", "{max_num_seqs: 4, queue_limit: 2}", "{max_model_len: 600}"]),
+    row_rating=st.sampled_from(["9 kW", "30 kW"]),
+)
+def test_nothing_is_lost(**changes: object) -> None:
+    """Invariants 1, 2 and 5 in whole runs, trips and rejections included."""
+    with simulate(site(duration="40 s", **changes)) as results:
+        check(results)
+
+
+def test_the_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
+    """Invariant 11, with the GRU; and another seed gives another day."""
+    hashes = []
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        path = tmp_path / f"{name}.h5"
+        simulate(site(seed=seed, power="{model: gru}"), path).close()
+        hashes.append(hashlib.sha256(path.read_bytes()).hexdigest())
+    assert hashes[0] == hashes[1] != hashes[2]
+
+
+def test_power_models_do_not_change_the_requests() -> None:
+    """Where nothing trips and no policy acts, watts have no say: requests are the same."""
+    frames = []
+    for power in ("{model: gru}", "{model: ledger}", "{model: nameplate}"):
+        with simulate(site(power=power, row_rating="100 kW")) as results:
+            frames.append(results.requests())
+    assert frames[0].equals(frames[1])
+    assert frames[0].equals(frames[2])
+
+
+def test_nameplate_is_what_a_calculator_says() -> None:
+    with simulate(site(power="{model: nameplate}")) as results:
+        # 8 boards of 400 W and the assumed kilowatt, eight servers.
+        assert np.unique(results.load("site").to_numpy()) == pytest.approx([8 * 4200.0])
+        assert results.summary["nodes"][0]["load_factor"] == pytest.approx(1.0)
+
+
+def test_a_trip_darkens_its_row_and_fails_its_requests() -> None:
+    """Invariant 7 live: nameplate load on a row rated far too low opens its breaker at the time
+    the curve says; its requests fail, its servers draw nothing, the others go on."""
+    scenario = site(power="{model: nameplate}", row_rating="12 kW", rate=6)
+    with simulate(scenario) as results:
+        check(results)
+        events = results.events()
+        trips = events[events["kind"] == "trip"]
+        assert set(trips["node"]) == {"row-1", "row-2"}
+        # 16.8 kW on 12 kW: 1.4 times, which Dynamo's row panels hold for about 60 s.
+        assert trips["time_s"].to_numpy() == pytest.approx([60.0, 60.0], abs=0.5)
+        site_w = results.load("site").iloc[:, 0]
+        assert site_w[site_w.index <= 60].min() > 30_000
+        assert site_w[site_w.index > 61].max() == 0.0
+        counts = results.summary["requests"]
+        assert counts["running"] == counts["waiting"] == 0
+        assert counts["failed"] > 100
+        failed = results.requests().query("status == 'failed'")
+        assert (failed["end_s"] >= 59.9).all()
+
+
+def test_after_one_trip_the_load_moves_to_the_other_row() -> None:
+    text = site(power="{model: nameplate}", rate=6, duration="3 min")
+    assert text.facility[1].count == 2
+    scenario = loads(_two_rows())
+    with simulate(scenario) as results:
+        check(results)
+        late = results.requests().query("arrival_s > 90")
+        assert (late["status"] != "failed").all()
+        assert set(late["replica"].unique()) <= {4, 5, 6, 7}
+        row = results.load("row")
+        assert row["weak"].iloc[-1] == 0.0
+        assert row["strong"].iloc[-1] > 0.0
+
+
+def _two_rows() -> str:
+    return """
+name: two-rows
+duration: 3 min
+workload:
+  - name: chat
+    model: llama-3-70b
+    arrivals: {kind: poisson, rate: 3 req/s}
+    tokens: {kind: fixed, prompt: 500, output: 100}
+servers:
+  - {name: a100, server: dgx-a100-80gb, model: llama-3-70b, tensor_parallel: 8,
+     power: {model: nameplate}}
+facility:
+  - {name: site, kind: site}
+  - {name: weak, kind: row, parent: site, rating: 12 kW, breaker: {curve: dynamo-rpp}}
+  - {name: strong, kind: row, parent: site, rating: 60 kW}
+  - {name: rack-w, kind: rack, parent: weak}
+  - {name: rack-s, kind: rack, parent: strong}
+  - {name: server-w, kind: server, parent: rack-w, count: 4, group: a100}
+  - {name: server-s, kind: server, parent: rack-s, count: 4, group: a100}
+"""
+
+
+def test_a_breaker_that_only_flags_changes_nothing() -> None:
+    breaker = "{curve: dynamo-rpp, on_trip: flag}"
+    changes = {"power": "{model: nameplate}", "row_rating": "12 kW"}
+    with simulate(site(breaker=breaker, **changes)) as results:
+        assert results.summary["events"]["trip"] == 2
+        assert results.summary["requests"]["failed"] == 0
+        assert results.load("site").min().item() > 30_000
+
+
+def test_admission_throttle_holds_a_row_below_its_rating() -> None:
+    """With the policy the rows stay near their rating and requests are turned away; without it
+    they run far above. Watts and tokens are traded in one run."""
+    changes = {"rate": 12, "row_rating": "11 kW", "breaker": "null", "duration": "3 min"}
+    control = "[{policy: admission-throttle, above: 0.95, below: 0.8, period: 1 s}]"
+    with simulate(site(**changes)) as free, simulate(site(control=control, **changes)) as held:
+        check(held)
+        assert free.summary["requests"]["rejected"] == 0
+        assert held.summary["requests"]["rejected"] > 0
+        over = [(r.load("row").iloc[40:] > 11_000).to_numpy().mean() for r in (free, held)]
+        assert over[1] < 0.5 * over[0]
+        energy = [r.summary["nodes"][0]["energy_wh"] for r in (free, held)]
+        assert energy[1] < energy[0]
+
+
+def test_telemetry_delay_makes_a_policy_late() -> None:
+    changes = {"rate": 12, "row_rating": "11 kW", "breaker": "null", "duration": "1 min"}
+    first = []
+    for delay in ("0 s", "10 s"):
+        control = f"[{{policy: admission-throttle, above: 0.9, below: 0.8, delay: {delay}}}]"
+        with simulate(site(control=control, **changes)) as results:
+            requests = results.requests()
+            first.append(requests.loc[requests["status"] == "rejected", "arrival_s"].min())
+    assert first[1] >= first[0] + 5.0
+
+
+def test_a_group_of_two_models_and_several_power_models() -> None:
+    scenario = loads("""
+name: mixed
+duration: 30 s
+workload:
+  - {name: big, model: llama-3-70b, arrivals: {kind: poisson, rate: 2 req/s},
+     tokens: {kind: fixed, prompt: 300, output: 60}}
+  - {name: small, model: llama-3-8b, arrivals: {kind: poisson, rate: 9 req/s},
+     tokens: {kind: fixed, prompt: 300, output: 60}}
+servers:
+  - {name: big, server: dgx-a100-80gb, model: llama-3-70b, tensor_parallel: 4,
+     power: {model: ledger}}
+  - {name: small, server: dgx-h100, model: llama-3-8b, tensor_parallel: 1}
+facility:
+  - {name: site, kind: site}
+  - {name: rack, kind: rack, parent: site, count: 2}
+  - {name: a, kind: server, parent: rack, group: big}
+  - {name: b, kind: server, parent: rack, group: small}
+""")
+    simulation = Simulation(scenario)
+    assert len(simulation.fleet.replicas) == 2 * (2 + 8)
+    assert [model.name for model in simulation.meter.models] == ["ledger", "gru"]
+    with simulate(scenario) as results:
+        assert isinstance(results.summary["power_model"], list)
+        requests = results.requests()
+        kinds = requests.groupby("stream")["replica"].unique()
+        small = {i for i, c in enumerate(simulation.placement.configs) if c.model == "llama-3-8b"}
+        assert set(kinds[1]) <= small
+        assert not set(kinds[0]) & small
+        servers = results.load("server")
+        assert (servers > 1000).all().all()  # chassis and idle boards at least
+
+
+@pytest.mark.parametrize(("name", "count"), [("conv", 19_366), ("code", 8_819)])
+def test_azure_replay_is_all_accounted_for(
+    name: str, count: int, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DCSIM_DATA", str(data))
+    scenario = load(SCENARIOS / f"azure-2023-{name}.yaml")
+    with simulate(scenario) as results:
+        assert results.summary["requests"]["arrived"] == count
+        check(results)
+
+
+def test_the_python_api_of_the_readme() -> None:
+    scenario = dcsim.load(SCENARIOS / "quickstart.yaml", duration="1 min")
+    results = dcsim.simulate(scenario)
+    frame = results.load("row")
+    assert list(frame.columns) == ["row"]
+    assert len(frame) == 240
+    assert 200_000 < frame["row"].mean() < 700_000
+
+
+def test_nothing_is_left_when_a_run_breaks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    simulation = Simulation(site())
+    steps = []
+
+    def broken(step: object) -> None:
+        steps.append(step)
+        if len(steps) > 50:
+            raise RuntimeError("power room on fire")
+
+    monkeypatch.setattr(simulation.meter, "step", broken)
+    with pytest.raises((RuntimeError, TypeError, ValueError)):
+        simulation.run(tmp_path / "run.h5")
+    assert list(tmp_path.iterdir()) == []
