@@ -96,12 +96,14 @@ def test_overload_at_once_or_after_its_delay() -> None:
     assert brief(events) == [(2.25, "overload", "rack")]
 
 
-def test_steps_that_are_no_binary_fractions_keep_the_delay() -> None:
+@pytest.mark.parametrize("step_s", [0.1, 0.2, 0.3, 0.6])
+def test_steps_that_are_no_binary_fractions_keep_the_delay(step_s: float) -> None:
+    """Their sums come out a hair short of a minute, or over it."""
     topology = rack()
     watch = watch_of(topology)
     node_w = topology.sum_loads(np.array([900.0]))
-    raised = [step for step in range(1, 1000) if watch.step(0.1 * step, 0.1, node_w)]
-    assert raised == [600]
+    raised = [step for step in range(1, 1000) if watch.step(step_s * step, step_s, node_w)]
+    assert raised == [round(60 / step_s)]
 
 
 def test_a_load_that_trembles_at_its_limit_is_flagged_once() -> None:
@@ -123,6 +125,18 @@ def test_clearing_needs_calm_below_the_gap_without_a_break() -> None:
         watch = watch_of(topology, warning_fraction=1.0)
         play(topology, watch, [1100.0, *tail])
         assert watch.counts["cleared"] == cleared
+
+
+def test_the_second_clearing_takes_as_long_as_the_first() -> None:
+    topology = rack()
+    once = [1100.0, *seconds(70, 100)]
+    events = play(topology, watch_of(topology), once + once)
+    assert brief(events) == [
+        (0.25, "overload", "rack"),
+        (60.25, "cleared", "rack"),
+        (70.5, "overload", "rack"),
+        (130.5, "cleared", "rack"),
+    ]
 
 
 def test_nodes_of_unknown_rating_are_never_flagged() -> None:
