@@ -53,6 +53,14 @@ def refuse(problems: Iterable[Problem]) -> NoReturn:
     raise typer.Exit(WRONG_INPUT)
 
 
+def room_problems(path: Path, scenario: Scenario) -> list[Problem]:
+    """What the file alone does not show: its traces read through, its power packs asked."""
+    from dcsim.engine.check import check_power
+
+    packs = [Problem(str(path), None, where, told) for where, told in check_power(scenario)]
+    return trace_problems(scenario) + packs
+
+
 def trace_problems(scenario: Scenario) -> list[Problem]:
     """What is wrong inside the scenario's trace files, read through."""
     if not any(isinstance(stream.arrivals, ReplayArrivals) for stream in scenario.workload):

@@ -16,7 +16,7 @@ from dcsim.cli.open import (
     Seed,
     open_scenario,
     refuse,
-    trace_problems,
+    room_problems,
 )
 
 RUN_FAILED = 1
@@ -43,7 +43,7 @@ def run(
     Exit status 0 when the run ended, 1 when it failed, 2 when the scenario is wrong.
     """
     checked = open_scenario(scenario, set_, seed, duration)
-    problems = trace_problems(checked)
+    problems = room_problems(scenario, checked)
     if problems:
         refuse(problems)
     if out is not None and not out.parent.is_dir():

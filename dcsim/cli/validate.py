@@ -11,7 +11,7 @@ from dcsim.cli.open import (
     Seed,
     open_scenario,
     refuse,
-    trace_problems,
+    room_problems,
 )
 from dcsim.cli.outline import outline
 from dcsim.scenario.units import SECOND, WATT
@@ -28,7 +28,7 @@ def validate(
     Exit status 0 when all is well, 2 when anything is wrong.
     """
     checked = open_scenario(scenario, set_, seed, duration)
-    problems = trace_problems(checked)
+    problems = room_problems(scenario, checked)
     if problems:
         refuse(problems)
     site = outline(checked)

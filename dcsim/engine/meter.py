@@ -35,16 +35,18 @@ class Meter:
         server_groups: Sequence[str],
         build: Build,
     ) -> None:
-        by_power: dict[Power, list[int]] = {}
+        # By GPU too: unless a pack is named, each GPU has its own.
+        by_power: dict[tuple[Power, str], list[int]] = {}
         for index, group in enumerate(placement.groups):
-            by_power.setdefault(group.power, []).append(index)
+            key = (group.power, placement.configs[index].gpu)
+            by_power.setdefault(key, []).append(index)
         self.models: list[PowerModel] = []
         self._members: list[npt.NDArray[np.int64]] = []
         self.configs: list[list[ReplicaConfig]] = []
-        for power, members in by_power.items():
+        for (power, gpu), members in by_power.items():
             configs = [placement.configs[i] for i in members]
             model = build(power, configs)
-            name = f"{power.model}:{power.pack or ''}"
+            name = f"{power.model}:{power.pack or gpu}"
             model.reset(configs, scenario.power_step_s, branch(scenario.seed, "power", name))
             self.models.append(model)
             self.configs.append(configs)

@@ -59,12 +59,12 @@ class GruPower:
         """
         torch.set_num_threads(1)
         pack = self._pack
-        if abs(step_s - pack.step_s) > 1e-9:
-            raise PackError(
-                f"pack {pack.name} steps every {pack.step_s * 1e3:g} ms; set power_step to that"
-            )
         count = len(configs)
         kinds = {config.key: config for config in configs}
+        for config in kinds.values():
+            refusal = pack.refusal(config, step_s, self._extrapolate)
+            if refusal is not None:
+                raise PackError(refusal)
         tables = [self._states(config) for config in kinds.values()]
         row_of = {key: row for row, key in enumerate(kinds)}
         rows = np.array([row_of[config.key] for config in configs], dtype=np.int64)
@@ -174,12 +174,6 @@ class GruPower:
         if found is not None:
             return found
         near = [key for key in configs if key.split("/")[1] == config.gpu]
-        if not self._extrapolate or not near:
-            raise PackError(
-                f"pack {self._pack.name} has no states for {config.key}; it has "
-                f"{', '.join(configs)}. Choose one of those, `model: ledger`, or "
-                "`extrapolate: true` to borrow the nearest"
-            )
         share = config.weight_bytes / config.tensor_parallel
 
         def distance(key: str) -> float:

@@ -71,6 +71,18 @@ class Pack:
     def hidden(self) -> int:
         return int(self.weight_hh.shape[1])
 
+    def refusal(self, config: ReplicaConfig, step_s: float, extrapolate: bool) -> str | None:
+        """Why this pack cannot step such a replica, or None where it can."""
+        if abs(step_s - self.step_s) > 1e-9:
+            return f"pack {self.name} steps every {self.step_s * 1e3:g} ms; set power_step to that"
+        same_gpu = any(key.split("/")[1] == config.gpu for key in self.configs)
+        if config.key in self.configs or (extrapolate and same_gpu):
+            return None
+        return (
+            f"pack {self.name} has no states for {config.key}; it has {', '.join(self.configs)}. "
+            "Choose one of those, `model: ledger`, or `extrapolate: true` to borrow the nearest"
+        )
+
 
 _SHARED = ("feature_mean", "feature_std", "weight_ih", "weight_hh", "bias_ih", "bias_hh")
 _TABLE = ("mean_w", "std_w", "head_weight", "head_bias")

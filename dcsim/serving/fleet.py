@@ -33,6 +33,22 @@ class Placement:
     """Index among the site's servers."""
 
 
+def replica_config(group: ServerGroup, catalogue: Catalogue) -> ReplicaConfig:
+    """What the power room must know of a group's replicas."""
+    gpu = catalogue.gpus[catalogue.servers[group.server].gpu]
+    model = catalogue.models[group.model]
+    return ReplicaConfig(
+        gpu=gpu.name,
+        model=model.name,
+        tensor_parallel=group.tensor_parallel,
+        peak_flops_per_gpu=gpu.peak_flops,
+        hbm_bandwidth_per_gpu=gpu.hbm_bandwidth_bytes_s,
+        hbm_bytes_per_gpu=gpu.hbm_bytes,
+        gpu_nameplate_w=gpu.nameplate_w,
+        weight_bytes=model.weight_bytes,
+    )
+
+
 def place(scenario: Scenario, catalogue: Catalogue, server_groups: Sequence[str]) -> Placement:
     """Fill every server (given by its group's name) with as many replicas as its GPUs hold."""
     groups = {group.name: group for group in scenario.servers}
@@ -41,19 +57,8 @@ def place(scenario: Scenario, catalogue: Catalogue, server_groups: Sequence[str]
     servers: list[int] = []
     for server, name in enumerate(server_groups):
         group = groups[name]
+        config = replica_config(group, catalogue)
         server_type = catalogue.servers[group.server]
-        gpu = catalogue.gpus[server_type.gpu]
-        model = catalogue.models[group.model]
-        config = ReplicaConfig(
-            gpu=gpu.name,
-            model=model.name,
-            tensor_parallel=group.tensor_parallel,
-            peak_flops_per_gpu=gpu.peak_flops,
-            hbm_bandwidth_per_gpu=gpu.hbm_bandwidth_bytes_s,
-            hbm_bytes_per_gpu=gpu.hbm_bytes,
-            gpu_nameplate_w=gpu.nameplate_w,
-            weight_bytes=model.weight_bytes,
-        )
         for _ in range(server_type.gpu_count // group.tensor_parallel):
             configs.append(config)
             of.append(group)

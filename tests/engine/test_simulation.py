@@ -170,6 +170,27 @@ def test_admission_throttle_holds_a_row_below_its_rating() -> None:
         assert energy[1] < energy[0]
 
 
+def test_each_gpu_gets_its_own_pack() -> None:
+    scenario = loads("""
+name: two-gpus
+duration: 10 s
+workload:
+  - {name: chat, model: llama-3-8b, arrivals: {kind: poisson, rate: 5 req/s},
+     tokens: {kind: fixed, prompt: 300, output: 60}}
+servers:
+  - {name: old, server: dgx-a100-80gb, model: llama-3-8b, tensor_parallel: 1}
+  - {name: new, server: dgx-h100, model: llama-3-8b, tensor_parallel: 1}
+facility:
+  - {name: site, kind: site}
+  - {name: row, kind: row, parent: site}
+  - {name: a, kind: server, parent: row, group: old}
+  - {name: b, kind: server, parent: row, group: new}
+""")
+    assert [model.pack for model in Simulation(scenario).meter.models] == ["gru-a100", "gru-h100"]
+    with simulate(scenario) as results:
+        check(results)
+
+
 def test_telemetry_delay_makes_a_policy_late() -> None:
     changes = {"rate": 12, "row_rating": "11 kW", "breaker": "null", "duration": "1 min"}
     first = []

@@ -1,0 +1,31 @@
+"""What only the rooms can tell of a scenario: asked before a run, and by `dcsim validate`."""
+
+from __future__ import annotations
+
+from dcsim.power.pack import PackError, find_pack
+from dcsim.scenario.catalogue import load_catalogue
+from dcsim.scenario.models import Scenario
+from dcsim.serving.fleet import replica_config
+
+
+def check_power(scenario: Scenario) -> list[tuple[str, str]]:
+    """Packs that cannot be read or cannot serve their servers, as (dotted path, message).
+
+    Reads packs but does not load PyTorch.
+    """
+    catalogue = load_catalogue()
+    problems = []
+    for index, group in enumerate(scenario.servers):
+        power = group.power
+        if power.model != "gru":
+            continue
+        config = replica_config(group, catalogue)
+        try:
+            pack = find_pack(power.pack, [config])
+        except PackError as error:
+            problems.append((f"servers.{index}.power.pack", str(error)))
+            continue
+        refusal = pack.refusal(config, scenario.power_step_s, power.extrapolate)
+        if refusal is not None:
+            problems.append((f"servers.{index}.power", refusal))
+    return problems
