@@ -13,11 +13,12 @@ import pytest
 from dcsim.ledger import GpuState
 from dcsim.power.gru import GruPower
 from dcsim.power.learn.evaluate import evaluate
+from dcsim.power.learn.imagined import imagine
 from dcsim.power.learn.measured import measured_subjects
 from dcsim.power.learn.metrics import acf, compare
 from dcsim.power.learn.runs import LedgerSeries, MeasuredRun, RunError, read_run
 from dcsim.power.learn.states import Mixture, fit_mixture
-from dcsim.power.learn.targets import carry_over
+from dcsim.power.learn.targets import Levels, carry_over
 from dcsim.power.learn.train import Recipe, train
 from dcsim.power.meter import as_read
 from dcsim.power.pack import save
@@ -44,6 +45,14 @@ def made_up_run(seed: int, steps: int = 600) -> MeasuredRun:
     }
     power_w = np.where(busy > 0, 300.0, 80.0) + rng.normal(0, 3.0, steps)
     return MeasuredRun(f"run-{seed}", LedgerSeries(QWEN, 0.25, columns), power_w)
+
+
+def series_of(**columns: np.ndarray) -> LedgerSeries:
+    """A series with these columns, zero elsewhere."""
+    steps = len(next(iter(columns.values())))
+    zero = {name: np.zeros(steps) for name in made_up_run(0).series.columns}
+    zero["state"] += float(GpuState.DECODE)
+    return LedgerSeries(QWEN, 0.25, {**zero, **columns})
 
 
 def test_acf_of_an_autoregression() -> None:
@@ -87,18 +96,54 @@ def test_mixture_quantile_and_posterior() -> None:
     assert fitted.weight == pytest.approx([0.3, 0.7], abs=0.02)
 
 
-def test_carried_over_watts_have_the_mixture_and_the_order() -> None:
-    mixture = Mixture(np.array([0.5, 0.5]), np.array([100.0, 300.0]), np.array([5.0, 20.0]))
-    rng = np.random.default_rng(3)
-    runs = [np.linspace(70, 250, 3000), np.linspace(250, 70, 2000)]
-    watts = carry_over(runs, mixture, rng)
-    assert [len(w) for w in watts] == [3000, 2000]
-    pooled = np.concatenate(watts)
-    assert pooled.mean() == pytest.approx(200, rel=0.01)
-    assert np.corrcoef(np.concatenate(runs), pooled)[0, 1] > 0.85
-    assert np.quantile(pooled, 0.25) == pytest.approx(
-        mixture.quantile(np.array([0.25]))[0], rel=0.01
+def test_carried_over_watts_have_the_levels_and_the_order() -> None:
+    """A third of the time idle: idle moments get the idle states, higher soon after work; working
+    moments the others, in the linear model's order. Work beyond it gets the top, not more."""
+    mixture = Mixture(
+        np.array([0.15, 0.15, 0.4, 0.3]),
+        np.array([70.0, 85.0, 250.0, 350.0]),
+        np.array([1.0, 1.0, 10.0, 10.0]),
     )
+    levels = Levels.of_mixture(mixture)
+    steps = 6000
+    busy = np.tile(np.repeat([1.0, 0.0], [80, 40]), steps // 120)
+    util = np.random.default_rng(3).uniform(0.1, 0.7, steps) * busy
+    work = series_of(busy_fraction=busy, memory_util=util)
+    (watts,) = carry_over([work], [work], levels, CATALOGUE, np.random.default_rng(4))
+    idle = busy == 0
+    assert watts[idle].mean() == pytest.approx(77.5, abs=0.5)
+    assert watts[~idle].mean() == pytest.approx((0.4 * 250 + 0.3 * 350) / 0.7, rel=0.01)
+    assert np.quantile(watts[~idle], 0.3) == pytest.approx(
+        Mixture(np.array([4, 3]) / 7, mixture.mean_w[2:], mixture.std_w[2:]).quantile(
+            np.array([0.3])
+        )[0],
+        rel=0.01,
+    )
+    assert np.corrcoef(util[~idle], watts[~idle])[0, 1] > 0.8
+    since = np.tile(np.arange(1, 41), steps // 120)
+    assert watts[idle][since <= 15].min() > watts[idle][since > 25].max()
+    heavy = series_of(busy_fraction=np.ones(400), memory_util=np.ones(400))
+    (top,) = carry_over([heavy], [work], levels, CATALOGUE, np.random.default_rng(5))
+    assert top.min() > 340
+    assert top.max() <= 350 + 2 * 10
+
+
+def test_imagined_work_covers_what_an_engine_can_do() -> None:
+    """Queues, a full cache, prefill and decode flat out; utilisations within the roofline's
+    efficiency (A100: 0.72 of FLOP/s, 0.86 of bandwidth)."""
+    made = imagine(QWEN, CATALOGUE, 0.25, 4000, seed=1)
+    column = made.columns
+    assert len(made) == 4000
+    assert (column["waiting"] > 500).mean() > 0.03
+    assert column["kv_fraction"].max() > 0.9
+    assert 0.6 < column["compute_util"].max() <= 0.721
+    assert 0.5 < column["memory_util"].max() <= 0.862
+    assert 0.05 < (column["busy_fraction"] == 0).mean() < 0.4
+    resting = column["state"] == GpuState.IDLE
+    for name in ("running", "waiting", "prefill_tokens", "decode_tokens", "memory_util"):
+        assert (column[name][resting] == 0).all()
+    again = imagine(QWEN, CATALOGUE, 0.25, 4000, seed=1)
+    assert all(np.array_equal(column[name], again.columns[name]) for name in column)
 
 
 def test_meter_is_a_trailing_mean() -> None:

@@ -1,41 +1,148 @@
-"""Targets for configurations of which only the mixture of measured power is published.
+"""Watts for work that no meter saw, in keeping with watts that one did.
 
-Simulated work of the campaign that the mixture was measured on is given power in two steps: the
-linear ledger model says which moments draw more than others, and the published mixture says how
-much that is, rank for rank. What results has exactly the published distribution and the
-simulator's sequence. It is a construction, not a measurement, and packs say so.
+Two uses: simulated work of the campaign that a published mixture was measured on, and made-up
+work beyond any campaign (`imagined`). Both get power in two steps. The order comes from the work:
+while a replica works, the linear ledger model says which moments draw more than others; while it
+idles, the moments soon after work do. The level comes from what was measured: rank for rank, idle
+moments get the watts of the idle states and working moments those of the others. So a working
+replica has the measured distribution, an idle one idle power, and the share of idle time is the
+simulator's. Both see work as the meter does, an H100's as the mean of the last second. It is a
+construction, not a measurement, and packs say so.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from dcsim.power.learn.runs import LedgerSeries
 from dcsim.power.learn.states import Mixture
+from dcsim.power.linear_ledger import LinearLedger
+from dcsim.power.meter import as_read
+from dcsim.scenario.catalogue import Catalogue
 
 Float64 = npt.NDArray[np.float64]
 MISS_SHARE = 0.04
-"""Spread of the rank order, as a share of the ledger model's range: how far that model misses
-measured A100 runs sample by sample (NRMSE 0.05 to 0.07 at 1 s, part of it bias)."""
+"""Spread of the rank order, as a share of nameplate: how far the linear model misses measured
+A100 runs sample by sample (NRMSE 0.06 to 0.07 at 1 s, part of it bias)."""
 MISS_CORRELATION = 0.8
 """Lag-one correlation of those misses. Assumed."""
+IDLE_STATES_BELOW = 1.3
+"""States with a mean under this multiple of the lowest are idle: published configurations have
+one at rest and one about 1.22 times as high, after which working states follow from 1.4 on."""
+RECENT_S = 20.0
+"""Idle moments are ordered by the time since work up to this; power has settled long before."""
+TABLE = 4001
+
+
+@dataclass(frozen=True)
+class Levels:
+    """Measured watts, rising, of idle and of working moments: quantile tables of any length."""
+
+    idle_w: Float64
+    working_w: Float64
+
+    @classmethod
+    def of_mixture(cls, mixture: Mixture) -> Levels:
+        """The two parts of a mixture. A wide state's tails are cut at two sigma beyond the
+        outermost means: nothing was measured below idle."""
+        idle = mixture.mean_w < IDLE_STATES_BELOW * mixture.mean_w[0]
+        if idle.all():
+            raise ValueError("all states are within 30 % of the lowest: none is a working state")
+        low = mixture.mean_w[0] - 2 * mixture.std_w[0]
+        high = mixture.mean_w[-1] + 2 * mixture.std_w[-1]
+        share = (np.arange(TABLE) + 0.5) / TABLE
+        tables = []
+        for chosen in (idle, ~idle):
+            part = Mixture(
+                mixture.weight[chosen] / mixture.weight[chosen].sum(),
+                mixture.mean_w[chosen],
+                mixture.std_w[chosen],
+            )
+            tables.append(np.clip(part.quantile(share), low, high))
+        return cls(*tables)
+
+    @classmethod
+    def of_runs(cls, runs: Sequence[LedgerSeries], power_w: Sequence[Float64]) -> Levels:
+        """What was measured while idle and while working. Runs that were never idle lend their
+        least watts for it, and the reverse."""
+        watts = np.concatenate(power_w)
+        idle = np.concatenate([_idle(run) for run in runs])
+        none = watts[:0]
+        rest, work = np.sort(watts[idle]), np.sort(watts[~idle])
+        return cls(
+            rest if len(rest) else np.append(none, watts.min()),
+            work if len(work) else np.append(none, watts.max()),
+        )
 
 
 def carry_over(
-    ledger_w: Sequence[Float64], mixture: Mixture, rng: np.random.Generator
+    work: Sequence[LedgerSeries],
+    seen: Sequence[LedgerSeries],
+    levels: Levels,
+    catalogue: Catalogue,
+    rng: np.random.Generator,
 ) -> list[Float64]:
-    """Watts for several runs' ledger-model series, pooled for ranking; shapes kept."""
-    spread_w = MISS_SHARE * float(
-        max(run.max() for run in ledger_w) - min(run.min() for run in ledger_w)
-    )
-    blurred = [run + spread_w * _correlated(len(run), rng) for run in ledger_w]
-    pooled = np.concatenate(blurred)
-    rank = np.empty(len(pooled))
-    rank[np.argsort(pooled, kind="stable")] = (np.arange(len(pooled)) + 0.5) / len(pooled)
-    watts = mixture.quantile(rank)
-    return np.split(watts, np.cumsum([len(run) for run in ledger_w])[:-1])
+    """Watts of each series of `work`, ranked among the moments of `seen` (which may be `work`
+    itself) and given the levels of that rank; beyond the highest rank, the highest level."""
+    if seen is work:
+        keys = known = _keys(work, catalogue, rng)
+    else:
+        keys, known = _keys(work, catalogue, rng), _keys(seen, catalogue, rng)
+    idle = [_idle(series) for series in work]
+    seen_idle = np.concatenate([_idle(series) for series in seen])
+    pooled = np.concatenate(known)
+    found = [np.empty(len(series)) for series in work]
+    for table, chosen, among in (
+        (levels.idle_w, idle, np.sort(pooled[seen_idle])),
+        (levels.working_w, [~mask for mask in idle], np.sort(pooled[~seen_idle])),
+    ):
+        share = (np.arange(len(table)) + 0.5) / len(table)
+        for watts, key, mask in zip(found, keys, chosen, strict=True):
+            # Nothing alike was seen: the middle of the table, for want of an order.
+            rank = (
+                (np.searchsorted(among, key[mask], side="right") - 0.5) / len(among)
+                if len(among)
+                else np.full(int(mask.sum()), 0.5)
+            )
+            watts[mask] = np.interp(rank, share, table)
+    return found
+
+
+def ledger_watts(series: LedgerSeries, catalogue: Catalogue) -> Float64:
+    """The linear ledger model on a series, shape (steps,)."""
+    model = LinearLedger(catalogue)
+    model.reset([series.config] * len(series), series.step_s, np.random.SeedSequence(0))
+    return model.step(series.ledger())
+
+
+def _keys(
+    work: Sequence[LedgerSeries], catalogue: Catalogue, rng: np.random.Generator
+) -> list[Float64]:
+    """What moments are ordered by: the linear model's share of nameplate with its misses added
+    while working, minus the seconds since work while idle."""
+    keys = []
+    for series in work:
+        config = series.config
+        nameplate_w = config.tensor_parallel * config.gpu_nameplate_w
+        working = ~_idle(series)
+        at = np.arange(len(series))
+        last = np.maximum.accumulate(np.where(working, at, -len(series) - RECENT_S / series.step_s))
+        since_s = np.minimum((at - last) * series.step_s, RECENT_S)
+        key = as_read(ledger_watts(series, catalogue), config.gpu, series.step_s) / nameplate_w
+        key += MISS_SHARE * _correlated(len(series), rng)
+        # Equal times since work are ordered by chance.
+        keys.append(np.where(working, key, -since_s - 1e-3 * rng.random(len(series))))
+    return keys
+
+
+def _idle(series: LedgerSeries) -> npt.NDArray[np.bool_]:
+    """Moments at which the meter shows nothing but rest."""
+    busy = series.columns["busy_fraction"]
+    return as_read(busy, series.config.gpu, series.step_s) < 1e-9
 
 
 def _correlated(count: int, rng: np.random.Generator) -> Float64:

@@ -13,14 +13,21 @@ from torch import nn
 
 from dcsim.ledger import ReplicaConfig
 from dcsim.power.features import FEATURES, FeatureMaker
+from dcsim.power.learn.imagined import imagine
 from dcsim.power.learn.runs import LedgerSeries
 from dcsim.power.learn.states import Mixture
+from dcsim.power.learn.targets import Levels, carry_over
 from dcsim.power.model import Evidence
 from dcsim.power.pack import Pack, States
 from dcsim.scenario.catalogue import Catalogue
 
 WARM_UP_STEPS = 8
 """Steps at a window's start whose loss is not counted, the memory still being empty."""
+LEAST_STD = 0.05
+"""Least divisor of a feature. One that never varied in the runs (no request ever waited) must not
+be blown up when it does."""
+Pool = list[tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]]
+"""Feature matrices and state posteriors of examples."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +47,8 @@ class Subject:
     sequences: Sequence[Example]
     evidence: Evidence
     source: str
+    levels: Levels | None = None
+    """For work beyond the sequences; None: as in the sequences."""
     state_correlation: float | None = None
     """None: estimated from the sequences."""
     noise_correlation: float | None = None
@@ -51,13 +60,17 @@ class Recipe:
     """How to train. The defaults take minutes on two cores."""
 
     hidden: int = 32
-    updates: int = 1000
+    updates: int = 2000
     window_steps: int = 128
     batch_windows: int = 32
     learning_rate: float = 5e-3
     weight_decay: float = 1e-3
     feature_noise: float = 0.05
     """Noise on standardised features, so that a short run is not learnt by heart."""
+    imagined_share: float = 0.25
+    """Of the windows: work beyond the subject's own (see `imagined`)."""
+    imagined_steps: int = 4000
+    """Made up for each subject."""
     seed: int = 1
 
 
@@ -91,11 +104,12 @@ def train(
     torch.set_num_threads(1)  # same sums on every machine, and hardly slower
     torch.manual_seed(recipe.seed)
     rng = np.random.default_rng(recipe.seed)
-    inputs = [[features_of(s.series, catalogue) for s in t.sequences] for t in subjects]
-    every = np.concatenate([matrix for runs in inputs for matrix in runs])
-    mean, std = every.mean(axis=0), np.maximum(every.std(axis=0), 1e-3)
-    goals = [
-        [t.mixture.posterior(s.power_w).astype(np.float32) for s in t.sequences] for t in subjects
+    own = [_pool(subject, subject.sequences, catalogue) for subject in subjects]
+    every = np.concatenate([matrix for pool in own for matrix, _ in pool])
+    mean, std = every.mean(axis=0), np.maximum(every.std(axis=0), LEAST_STD)
+    beyond = [
+        _pool(subject, [_imagined(subject, catalogue, recipe, row)], catalogue)
+        for row, subject in enumerate(subjects)
     ]
     size = max(len(t.mixture.weight) for t in subjects)
     network = _Network(len(subjects), recipe.hidden, size)
@@ -105,7 +119,7 @@ def train(
     )
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, recipe.updates)
     for update in range(1, recipe.updates + 1):
-        x, y, who = _batch(inputs, goals, mean, std, size, recipe, rng)
+        x, y, who = _batch(own, beyond, mean, std, size, recipe, rng)
         optimiser.zero_grad()
         log_p = torch.log_softmax(network(x, who), dim=2)
         loss = -(y * log_p).sum(dim=2)[:, WARM_UP_STEPS:].mean()
@@ -115,7 +129,7 @@ def train(
         schedule.step()
         if progress is not None:
             progress(update, float(loss.detach()))
-    return _pack(name, network, subjects, inputs, mean, std, notes)
+    return _pack(name, network, subjects, own, mean, std, notes)
 
 
 class _Network(nn.Module):
@@ -138,27 +152,50 @@ class _Network(nn.Module):
         return torch.einsum("bth,bkh->btk", hidden, self.weight[who]) + self.bias[who][:, None]
 
 
+def _pool(subject: Subject, examples: Sequence[Example], catalogue: Catalogue) -> Pool:
+    return [
+        (
+            features_of(example.series, catalogue),
+            subject.mixture.posterior(example.power_w).astype(np.float32),
+        )
+        for example in examples
+    ]
+
+
+def _imagined(subject: Subject, catalogue: Catalogue, recipe: Recipe, row: int) -> Example:
+    """Made-up work of a subject, with watts in keeping with its own."""
+    seen = [example.series for example in subject.sequences]
+    steps = max(recipe.imagined_steps, recipe.window_steps)
+    seed = recipe.seed + 1000 * row
+    series = imagine(subject.config, catalogue, seen[0].step_s, steps, seed)
+    levels = subject.levels
+    if levels is None:
+        levels = Levels.of_runs(seen, [example.power_w for example in subject.sequences])
+    rng = np.random.default_rng(seed)
+    return Example(series, carry_over([series], seen, levels, catalogue, rng)[0])
+
+
 def _batch(
-    inputs: list[list[npt.NDArray[np.float32]]],
-    goals: list[list[npt.NDArray[np.float32]]],
+    own: list[Pool],
+    beyond: list[Pool],
     mean: npt.NDArray[np.float32],
     std: npt.NDArray[np.float32],
     states: int,
     recipe: Recipe,
     rng: np.random.Generator,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Random windows: each subject as likely, then each of its steps."""
+    """Random windows: each subject as likely, then each of its steps, or of those beyond."""
     width, count = recipe.window_steps, recipe.batch_windows
     x = np.empty((count, width, len(FEATURES)), dtype=np.float32)
     y = np.zeros((count, width, states), dtype=np.float32)
-    who = rng.integers(len(inputs), size=count)
+    who = rng.integers(len(own), size=count)
     for row, subject in enumerate(who.tolist()):
-        spare = np.array([max(0, len(run) - width + 1) for run in inputs[subject]])
-        run = int(rng.choice(len(spare), p=spare / spare.sum()))
-        start = int(rng.integers(spare[run]))
-        x[row] = (inputs[subject][run][start : start + width] - mean) / std
-        goal = goals[subject][run][start : start + width]
-        y[row, :, : goal.shape[1]] = goal
+        pool = (beyond if rng.random() < recipe.imagined_share else own)[subject]
+        spare = np.array([max(0, len(matrix) - width + 1) for matrix, _ in pool])
+        matrix, goal = pool[int(rng.choice(len(spare), p=spare / spare.sum()))]
+        start = int(rng.integers(len(matrix) - width + 1))
+        x[row] = (matrix[start : start + width] - mean) / std
+        y[row, :, : goal.shape[1]] = goal[start : start + width]
     x += recipe.feature_noise * rng.standard_normal(x.shape, dtype=np.float32)
     return torch.from_numpy(x), torch.from_numpy(y), torch.from_numpy(who)
 
@@ -167,7 +204,7 @@ def _pack(
     name: str,
     network: _Network,
     subjects: Sequence[Subject],
-    inputs: list[list[npt.NDArray[np.float32]]],
+    own: list[Pool],
     mean: npt.NDArray[np.float32],
     std: npt.NDArray[np.float32],
     notes: str,
@@ -178,7 +215,7 @@ def _pack(
         count = len(subject.mixture.weight)
         correlation = subject.state_correlation
         if correlation is None:
-            scaled = [(matrix - mean) / std for matrix in inputs[row]]
+            scaled = [(matrix - mean) / std for matrix, _ in own[row]]
             correlation = _correlation(network, row, subject, scaled)
         noise = subject.noise_correlation
         configs[subject.config.key] = States(
