@@ -6,6 +6,8 @@ Two kinds of configuration go into a pack.
   those watts, the network learns from the engine's own log.
 - Llama 3, published mixture: states are the published mixture of measured watts; the sequence is
   constructed (see dcsim.power.learn.targets) on work simulated at the campaign's rates.
+
+All also learn from made-up work beyond what was measured (see dcsim.power.learn.imagined).
 """
 
 from __future__ import annotations
@@ -102,8 +104,8 @@ def main() -> None:
             catalogue,
             Recipe(updates=options.updates),
             progress=report,
-            notes="made by `python -m benchmarks.packs`; a quarter of the training windows are made-up "
-            "work beyond the campaigns (dcsim.power.learn.imagined)",
+            notes="made by `python -m benchmarks.packs`; a quarter of the training windows are "
+            "made-up work beyond the campaigns (dcsim.power.learn.imagined)",
         )
         save(pack, PACKS / f"{pack.name}.h5")
         print(f"{short}: done in {time.perf_counter() - started:.0f} s")

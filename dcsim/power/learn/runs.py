@@ -7,11 +7,8 @@ fraction, running totals of prompt tokens, generated tokens and iterations).
 
 from __future__ import annotations
 
-import csv
-import json
 import math
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dcsim.ledger import GpuState, ReplicaConfig, WorkLedger
+from dcsim.power.learn.logs import RunError, read_engine, read_manifest, read_power
 from dcsim.scenario.catalogue import Catalogue, Gpu, ServedModel
 
 Float64 = npt.NDArray[np.float64]
@@ -26,12 +24,8 @@ POWER_STEP_S = 0.25
 MAX_GAP_STEPS = 6
 """Longer gaps in the power log are refused (the published limit, 4 steps, refuses a run with a
 gap of 1.07 s)."""
-GLITCH_SHARE = 0.6
+SLIP_SHARE = 0.6
 """While the engine works, a sample this far below both neighbours is the meter's slip."""
-
-
-class RunError(ValueError):
-    """A run folder that cannot support a fit, and what is missing."""
 
 
 @dataclass(frozen=True)
@@ -75,15 +69,18 @@ def read_run(folder: Path, catalogue: Catalogue) -> MeasuredRun:
     Raises RunError when a file, a column or a model is missing, when power has a long gap, or
     when the two logs do not overlap for a minute.
     """
-    manifest = _manifest(folder)
+    manifest = read_manifest(folder)
     gpu = _gpu(manifest, catalogue, folder)
     model = _model(manifest, catalogue, folder)
-    parallel = int(manifest["tp"])
-    power_at_s, power_w = _power(folder, manifest)
-    engine = _table(folder / "engine.csv")
-    for column in ("epoch", "running", "waiting", "kv", "prompt_total", "generation_total"):
-        if column not in engine:
-            raise RunError(f"{folder}: engine.csv has no column {column}")
+    parallel = manifest["tp"]
+    if parallel not in gpu.timing.per_message_s:
+        raise RunError(f"{folder}: the catalogue has no timing of {gpu.name} at tp {parallel}")
+    power_at_s, power_w = read_power(folder, manifest)
+    engine = read_engine(folder)
+    gap_s = float(np.diff(power_at_s).max())
+    if gap_s > MAX_GAP_STEPS * POWER_STEP_S:
+        raise RunError(f"{folder}: power.csv has a gap of {gap_s:.1f} s")
+    power_w = _without_slips(power_at_s, power_w, engine)
     start_s = max(power_at_s[0], engine["epoch"][0])
     end_s = min(power_at_s[-1], engine["epoch"][-1])
     if end_s - start_s < 60.0:
@@ -100,12 +97,11 @@ def read_run(folder: Path, catalogue: Catalogue) -> MeasuredRun:
         weight_bytes=model.weight_bytes,
     )
     columns = _columns(engine, edges_s, config, model, gpu)
-    watts = np.interp(edges_s[1:], power_at_s, power_w)
     return MeasuredRun(
         name=folder.name,
         start_s=float(edges_s[0]),
         series=LedgerSeries(config, POWER_STEP_S, columns),
-        power_w=_without_glitches(watts, columns["busy_fraction"]),
+        power_w=np.interp(edges_s[1:], power_at_s, power_w),
     )
 
 
@@ -184,51 +180,15 @@ def _columns(
     }
 
 
-def _without_glitches(power_w: Float64, busy: Float64) -> Float64:
+def _without_slips(at_s: Float64, power_w: Float64, engine: dict[str, Float64]) -> Float64:
     """Replace single samples that fall out of a working stretch by their neighbours' mean."""
     clean = power_w.copy()
     around = np.minimum(power_w[:-2], power_w[2:])
-    working = (busy[:-2] == 1.0) & (busy[1:-1] == 1.0) & (busy[2:] == 1.0)
-    slips = np.flatnonzero(working & (power_w[1:-1] < GLITCH_SHARE * around)) + 1
+    working = np.interp(at_s, engine["epoch"], np.minimum(engine["running"], 1.0)) == 1.0
+    steady = working[:-2] & working[1:-1] & working[2:]
+    slips = np.flatnonzero(steady & (power_w[1:-1] < SLIP_SHARE * around)) + 1
     clean[slips] = 0.5 * (power_w[slips - 1] + power_w[slips + 1])
     return clean
-
-
-def _power(folder: Path, manifest: dict[str, Any]) -> tuple[Float64, Float64]:
-    """Unix seconds and watts over all GPUs of the power log."""
-    file = folder / "power.csv"
-    if not file.is_file():
-        raise RunError(f"{folder}: no power.csv")
-    with file.open(newline="", encoding="utf-8") as text:
-        rows = list(csv.DictReader(text))
-    if not rows:
-        raise RunError(f"{folder}: power.csv has no samples")
-    clock = manifest["clock"]
-    day = datetime.strptime(clock["power_first_timestamp"], "%Y/%m/%d %H:%M:%S.%f")
-    midnight = day.replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=UTC)
-    offset_s = midnight.timestamp() - float(clock["local_utc_offset_s"])
-    at_s = np.empty(len(rows))
-    for i, row in enumerate(rows):
-        hours, minutes, seconds = row["t"].split(":")
-        at_s[i] = offset_s + 3600 * int(hours) + 60 * int(minutes) + float(seconds)
-    at_s += 86400.0 * np.cumsum(np.diff(at_s, prepend=at_s[0]) < -43200)  # past midnight
-    gap_s = float(np.diff(at_s).max())
-    if gap_s > MAX_GAP_STEPS * POWER_STEP_S:
-        raise RunError(f"{folder}: power.csv has a gap of {gap_s:.1f} s")
-    gpus = [name for name in rows[0] if name.startswith("gpu")]
-    watts = np.array([[float(row[gpu]) for gpu in gpus] for row in rows]).sum(axis=1)
-    return at_s, watts
-
-
-def _manifest(folder: Path) -> dict[str, Any]:
-    file = folder / "manifest.json"
-    if not file.is_file():
-        raise RunError(f"{folder}: no manifest.json")
-    manifest: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    missing = [key for key in ("hardware", "model", "tp", "clock") if key not in manifest]
-    if missing:
-        raise RunError(f"{folder}: manifest.json lacks {', '.join(missing)}")
-    return manifest
 
 
 def _gpu(manifest: dict[str, Any], catalogue: Catalogue, folder: Path) -> Gpu:
@@ -243,12 +203,3 @@ def _model(manifest: dict[str, Any], catalogue: Catalogue, folder: Path) -> Serv
     if name not in catalogue.models:
         raise RunError(f"{folder}: the catalogue has no model {manifest['model']}")
     return catalogue.models[name]
-
-
-def _table(file: Path) -> dict[str, Float64]:
-    if not file.is_file():
-        raise RunError(f"{file.parent}: no {file.name}")
-    with file.open(newline="", encoding="utf-8") as text:
-        rows = list(csv.reader(text))
-    values = np.array(rows[1:], dtype=np.float64)
-    return {name: values[:, i] for i, name in enumerate(rows[0])}
