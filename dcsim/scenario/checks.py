@@ -114,9 +114,10 @@ def _group(document: Document, path: Steps, group: dict[str, Any], catalogue: Ca
     pack = raw.text(raw.block(group, "power"), "pack")
     if pack is not None:
         _pack(document, (*path, "power", "pack"), pack)
-    size = group.get("tensor_parallel")
-    if server is None or not isinstance(size, int) or size < 1:
+    given = raw.number(group, "tensor_parallel", 0)
+    if server is None or given is None or given < 1 or given % 1:
         return
+    size = int(given)
     at = (*path, "tensor_parallel")
     gpu = catalogue.gpu(server.gpu)
     if size > server.gpu_count or server.gpu_count % size:

@@ -23,7 +23,9 @@ Fraction = Annotated[float, Field(gt=0, le=1)]
 class Spec(BaseModel):
     """Base of every part of a scenario: frozen, strict about keys."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", populate_by_name=True, allow_inf_nan=False
+    )
 
 
 # --- workload ------------------------------------------------------------------------------
@@ -57,7 +59,7 @@ class ReplayArrivals(Spec):
     file: Path
     """`${VAR}` is replaced from the environment; relative paths start at the scenario file."""
     format: Literal["azure-2023"] = "azure-2023"
-    rate_scale: float = Field(default=1.0, gt=0)
+    rate_scale: float = Field(default=1.0, gt=0, le=1000)
     """Traffic multiplier. Above 1, requests are repeated with a small jitter; below 1, thinned:
     both keep the trace's rhythm."""
 

@@ -6,6 +6,7 @@ The checks across a file run on such data, so that one wrong unit does not hide 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 from dcsim.scenario.document import Document, Steps
@@ -24,9 +25,15 @@ def text(data: dict[str, Any], key: str) -> str | None:
 
 
 def number(data: dict[str, Any], key: str, default: float) -> float | None:
-    """The number at `key`, `default` where the key is absent, or None where it is no number."""
+    """The number at `key`, `default` where the key is absent, or None where it is no number. What
+    the models read as one is one here: "8" is 8, and true is 1."""
     found = data.get(key, default)
-    return found if isinstance(found, int | float) and not isinstance(found, bool) else None
+    if isinstance(found, str):
+        for read in (int, float):  # int first: it keeps every digit
+            with suppress(ValueError):
+                return read(found)
+        return None
+    return found if isinstance(found, int | float) else None
 
 
 def items(document: Document, key: str) -> Iterator[tuple[Steps, dict[str, Any]]]:

@@ -50,6 +50,10 @@ def outcome(text: str) -> Scenario | None:
 @example(changes=[(("facility", 2, "count"), float("nan"))])
 @example(changes=[(("facility", 2, "count"), 10**400)])
 @example(changes=[(("servers", 0, "tensor_parallel"), float("inf"))])
+@example(changes=[(("servers", 0, "tensor_parallel"), 1.0)])
+@example(changes=[(("servers", 0, "tensor_parallel"), "1")])
+@example(changes=[(("servers", 0, "tensor_parallel"), "9" * 400)])
+@example(changes=[(("servers", 0, "tensor_parallel"), True)])
 def test_changed_values(changes: list[tuple[tuple[Any, ...], Any]]) -> None:
     data = yaml.safe_load(GOOD)
     for path, value in changes:

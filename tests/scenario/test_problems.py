@@ -42,6 +42,13 @@ def test_the_sample_is_right() -> None:
         ("rate: 2 req/s", "rate: 2 kW", "workload.0.arrivals.rate", "such as '2 req/s'"),
         ("name: server", "name: my server", "facility.3.name", "is not a name"),
         ("{kind: fixed, prompt: 512, output: 128}", "short", "workload.0.tokens", "block of"),
+        (
+            "{kind: fixed, prompt: 512, output: 128}",
+            "{kind: lognormal, prompt_median: .inf, prompt_sigma: 1, "
+            "output_median: 9, output_sigma: 1}",
+            "workload.0.tokens.prompt_median",
+            "a finite number",
+        ),
         ("prompt: 512", "prompt: 0", "workload.0.tokens.prompt", "greater than or equal to 1"),
     ],
 )
