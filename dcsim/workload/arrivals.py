@@ -12,7 +12,8 @@ from dcsim.scenario.models import DiurnalArrivals, PoissonArrivals
 from dcsim.workload.stream import BLOCK_REQUESTS
 
 SETTLED_S = 1e-9
-"""Step below which the search for an arrival ends; a day in float64 resolves 1.5e-11 s."""
+"""Step below which the search for an arrival ends. A day in float64 resolves 1.5e-11 s, half a
+year only 2e-9 s: beyond some days the search ends at what float64 resolves."""
 
 
 def poisson(
@@ -73,6 +74,7 @@ def _invert(
     at = np.clip(np.searchsorted(expected_count(spec, grid_s), counts), 1, len(grid_s) - 1)
     low, high = grid_s[at - 1], grid_s[at]
     times_s = 0.5 * (low + high)
+    settled_s = max(SETTLED_S, 8 * float(np.spacing(high_s)))
     for _ in range(100):
         excess = expected_count(spec, times_s) - counts
         low = np.where(excess < 0, times_s, low)
@@ -83,7 +85,7 @@ def _invert(
         better_s = np.where(inside, newton_s, 0.5 * (low + high))
         moved_s = float(np.abs(better_s - times_s).max())
         times_s = better_s
-        if moved_s < SETTLED_S:
+        if moved_s < settled_s:
             break
     return np.maximum.accumulate(np.maximum(times_s, low_s))
 
