@@ -23,6 +23,7 @@ def write_run(
     *,
     gap_s: float = 0.0,
     glitch: bool = False,
+    jitter_w: float = 0.0,
     engine_delay_s: float = 0.0,
 ) -> float:
     """Write manifest.json, power.csv and engine.csv; returns the unix time of the start.
@@ -42,12 +43,14 @@ def write_run(
         },
     }
     (folder / "manifest.json").write_text(json.dumps(manifest))
+    rng = np.random.default_rng(7)
     lines = ["t,gpu0"]
     for i in range(int(duration_s / 0.25)):
         at_s = 0.25 * i
         if 35.0 < at_s < 35.0 + gap_s:
             continue
         watts = BUSY_W if _bursts(at_s) else IDLE_W
+        watts += jitter_w * float(rng.standard_normal())
         if glitch and at_s == 35.0:
             watts = 98.0
         moment = LOCAL_START + timedelta(seconds=at_s)

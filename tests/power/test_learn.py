@@ -96,6 +96,18 @@ def test_mixture_quantile_and_posterior() -> None:
     assert fitted.weight == pytest.approx([0.3, 0.7], abs=0.02)
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_meter_that_shows_few_values_gives_few_states() -> None:
+    """Two levels, and two samples in between: no state without samples, and no warning."""
+    watts = np.repeat([80.0, 190.0, 300.0], [200, 2, 198])
+    fitted = fit_mixture(watts, seed=0)
+    assert 2 <= len(fitted.mean_w) <= 3
+    assert fitted.mean_w[0] == pytest.approx(80, abs=2)
+    assert fitted.mean_w[-1] == pytest.approx(300, abs=2)
+    assert fitted.weight.sum() == pytest.approx(1)
+    assert len(fit_mixture(np.full(100, 80.0), seed=0).mean_w) == 1
+
+
 def test_carried_over_watts_have_the_levels_and_the_order() -> None:
     """A third of the time idle: idle moments get the idle states, higher soon after work; working
     moments the others, in the linear model's order. Work beyond it gets the top, not more."""

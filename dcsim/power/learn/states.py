@@ -45,16 +45,18 @@ class Mixture:
 
 
 def fit_mixture(power_w: Float64, seed: int, states: int = STATES) -> Mixture:
-    """Fit by expectation maximisation (scikit-learn). Fewer states where samples are few: each
-    should stand for at least 20."""
+    """Fit by expectation maximisation (scikit-learn). Fewer states where samples, or different
+    whole watts among them, are few: each should stand for at least 20 samples."""
     from sklearn.mixture import GaussianMixture
 
-    count = max(2, min(states, len(power_w) // 20))
+    distinct = len(np.unique(np.rint(power_w)))
+    count = max(1, min(states, distinct, len(power_w) // 20))
     model = GaussianMixture(count, n_init=3, reg_covar=1.0, max_iter=300, random_state=seed)
     model.fit(power_w[:, None])
     order = np.argsort(model.means_[:, 0])
+    order = order[model.weights_[order] > 0.1 / len(power_w)]  # components left with nothing
     return Mixture(
-        weight=model.weights_[order],
+        weight=model.weights_[order] / model.weights_[order].sum(),
         mean_w=model.means_[order, 0],
         std_w=np.sqrt(model.covariances_[order, 0, 0]),
     )
