@@ -96,3 +96,37 @@ def test_a_quiet_stream_may_have_no_request() -> None:
     arrivals = poisson_spec("1e-9 req/s")
     stream = Stream(name="s", model="m", arrivals=arrivals, tokens=tokens)
     assert list(open_stream(stream, 0, 10.0, np.random.SeedSequence(0))) == []
+
+
+@pytest.mark.parametrize("factor", [0.5, 2.0, 2.5])
+def test_another_rate_keeps_the_luck(factor: float) -> None:
+    """The same unit-rate arrivals, only closer together or farther apart."""
+    plain_s = arrivals_s(poisson_spec("8 req/s"), 1000.0, seed=7)
+    scaled_s = arrivals_s(poisson_spec(f"{8 * factor} req/s"), 1000.0 / factor, seed=7)
+    assert scaled_s * factor == pytest.approx(plain_s, rel=1e-12)
+
+    plain = diurnal_spec(amplitude=1.0, period="1 h", peak_at="10 min")
+    scaled = plain.model_copy(update={"mean_rate_per_s": 2 * factor})
+    counts = [expected_count(spec, arrivals_s(spec, 7200.0, seed=7)) for spec in (plain, scaled)]
+    shared = min(map(len, counts))
+    assert shared > 5000
+    assert counts[0][:shared] == pytest.approx(counts[1][:shared], rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("period", "peak_at", "horizon_s"),
+    [
+        ("8760 h", "0 h", 10 * DAY_S),  # a crest that hardly bends
+        ("8760 h", "4380 h", 60 * DAY_S),  # out of a trough where nothing comes for days
+        ("7 s", "3 s", 4000.0),  # many periods within one block
+    ],
+)
+def test_long_and_short_periods_with_a_rate_that_touches_zero(
+    period: str, peak_at: str, horizon_s: float
+) -> None:
+    spec = diurnal_spec(mean_rate="0.5 req/s", amplitude=1.0, period=period, peak_at=peak_at)
+    times_s = arrivals_s(spec, horizon_s, seed=11)
+    expected = float(expected_count(spec, horizon_s))
+    assert len(times_s) == pytest.approx(expected, abs=4 * np.sqrt(expected))
+    gaps = np.diff(expected_count(spec, times_s))
+    assert stats.kstest(gaps, stats.expon().cdf).pvalue > 0.001

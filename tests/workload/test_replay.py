@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from benchmarks.data import data_folder
 from dcsim.scenario import Scenario, loads
@@ -111,6 +112,24 @@ def test_scaled_azure_keeps_its_bursts() -> None:
     assert dispersion(half.arrival_s, 10.0, span_s) == pytest.approx(
         1 + 0.5 * (burst - 1), rel=0.15
     )
+
+
+@needs_data
+@pytest.mark.parametrize("rate_scale", [0.5, 2.0, 2.5])
+def test_scaled_conversations_in_number(rate_scale: float) -> None:
+    """Whole parts are certain, the rest is a coin per request."""
+    played = play(azure("conv"), rate_scale=rate_scale)
+    spread = np.sqrt(19366 * 0.25) if rate_scale % 1 else 0.0
+    assert abs(len(played) - rate_scale * 19366) <= 4 * spread
+    assert (np.diff(played.arrival_s) >= 0).all()
+    horizon_s = 1800.0
+    assert play(azure("conv"), rate_scale=rate_scale, horizon_s=horizon_s).arrival_s[-1] < horizon_s
+
+
+def test_a_scale_out_of_bounds_is_refused(tmp_path: Path) -> None:
+    for rate_scale in (0.0, -1.0, 1001.0, float("inf"), float("nan")):
+        with pytest.raises(ValidationError):
+            ReplayArrivals(kind="replay", file=tmp_path / "trace.csv", rate_scale=rate_scale)
 
 
 # --- made ones -------------------------------------------------------------------------------
