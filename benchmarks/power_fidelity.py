@@ -30,7 +30,7 @@ from dcsim.power.pack import find_pack
 from dcsim.scenario.catalogue import Catalogue, load_catalogue
 from dcsim.scenario.models import Engine
 
-FIGURES = ("energy_error", "ks", "acf_r2", "nrmse", "nrmse_1s", "p95_error", "p99_error")
+FIGURES = ("energy_error", "ks", "acf_r2", "acf_mae", "nrmse", "nrmse_1s", "p95_error", "p99_error")
 
 
 def show(run: str, model: str, figures: Mapping[str, float], note: str = "") -> None:

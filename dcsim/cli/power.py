@@ -138,7 +138,7 @@ def _table(pack: Pack, runs: list[MeasuredRun]) -> None:
         _row(run.name, width, "ledger", judge(LinearLedger(catalogue), run, metered=True))
 
 
-FIGURES = ("energy_error", "ks", "acf_r2", "nrmse", "nrmse_1s", "p95_error", "p99_error")
+FIGURES = ("energy_error", "ks", "acf_r2", "acf_mae", "nrmse", "nrmse_1s", "p95_error", "p99_error")
 
 
 def _header(width: int) -> None:

@@ -64,7 +64,7 @@ def test_evaluate_compares_with_the_linear_model(
         [name, model] for name in ("one", "two") for model in ("gru", "ledger")
     ]
     assert rows[0][2:] == [
-        *("energy_error", "ks", "acf_r2", "nrmse", "nrmse_1s", "p95_error", "p99_error")
+        *("energy_error", "ks", "acf_r2", "acf_mae", "nrmse", "nrmse_1s", "p95_error", "p99_error")
     ]
     assert all(abs(float(row[2])) < 0.1 for row in rows[1:] if row[1] == "gru")
     other = dcsim_power("evaluate", "gru-h100", folders[0])

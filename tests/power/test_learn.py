@@ -70,7 +70,9 @@ def test_metrics_by_hand() -> None:
     measured = 200 + 50 * np.sin(np.arange(4000) / 30) + rng.normal(0, 5, 4000)
     same = compare(measured, measured, 0.25)
     assert same["ks"] == same["nrmse"] == same["energy_error"] == 0.0
-    assert same["acf_r2"] == 1.0
+    assert (same["acf_r2"], same["acf_mae"]) == (1.0, 0.0)
+    noise = compare(rng.normal(0, 1, 4000) + 200, measured, 0.25)
+    assert noise["acf_mae"] == pytest.approx(np.abs(acf(measured)).mean(), abs=0.03)
     more = compare(1.1 * measured, measured, 0.25)
     assert more["energy_error"] == pytest.approx(0.1)
     assert more["acf_r2"] == pytest.approx(1.0)

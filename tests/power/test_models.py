@@ -185,4 +185,6 @@ def test_measured_runs(run: str, pack: str, data: Path) -> None:
     )
     assert abs(found["energy_error"]) < 0.03
     assert found["ks"] < 0.16
-    assert found["acf_r2"] > 0.7
+    assert found["acf_mae"] < 0.06
+    if run.startswith("qwen3-8b"):  # the 14B run is steady: its ACF is flat, and R2 chance
+        assert found["acf_r2"] > 0.8
