@@ -43,23 +43,28 @@ def simulated(run: MeasuredRun, folder: Path, catalogue: Catalogue, short: str) 
     """The shipped pack on the run's requests, replayed."""
     rows = pd.read_csv(folder / "requests.csv")
     step_s = run.series.step_s
-    # From the first step with a request of the client's: its warm-up request is not in the file.
-    first = int((rows["start"].iloc[0] - run.start_s) / step_s)
-    last = int(np.flatnonzero(run.series.columns["running"] > 0)[-1]) + 1
-    arrival_s = rows["start"] - (run.start_s + first * step_s)
-    requests = zip(arrival_s, rows["input_tokens"], rows["output_tokens"], strict=True)
+    wanted = run.series.columns["running"]
+    requests = [
+        (float(at_s) - run.start_s, int(prompt), int(output))
+        for at_s, prompt, output in zip(
+            rows["start"], rows["input_tokens"], rows["output_tokens"], strict=True
+        )
+    ]
+    # The client sent its first request once before, as a warm-up that only the engine logged.
+    warm_up_s = step_s * float(np.flatnonzero(wanted > 0)[0])
+    if warm_up_s < requests[0][0] - 1.0:
+        requests.insert(0, (warm_up_s, *requests[0][1:]))
     (series,) = replay(
         run.series.config,
         catalogue,
-        [[(float(t), int(p), int(o)) for t, p, o in requests]],
-        (last - first) * step_s,
+        [requests],
+        len(run.series) * step_s,
         Engine(max_num_batched_tokens=8192),
     )
-    measured_w = run.power_w[first:last]
+    measured_w = run.power_w
     model = GruPower(find_pack(f"gru-{short}", []), catalogue)
     rows_ = [compare(generate(model, series, seed), measured_w, series.step_s) for seed in SEEDS]
     figures = {name: float(np.median([row[name] for row in rows_])) for name in FIGURES}
-    wanted = run.series.columns["running"][first:last]
     agree = np.corrcoef(wanted, series.columns["running"])[0, 1]
     show(run.name, "gru", figures, f"simulated work (running requests correlate {agree:.3f})")
 
