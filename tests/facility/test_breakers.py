@@ -58,6 +58,22 @@ def test_a_constant_overload_trips_when_the_curve_says(
     assert steps - 1e-6 <= taken < steps + 1 + 1e-6
 
 
+@pytest.mark.parametrize("steps", [1, 3, 7, 49, 100, 1000, 10_000])
+def test_adding_up_costs_no_step(steps: int) -> None:
+    """Shares of 1/49 add up to a hair less than 1: it trips at the 49th all the same."""
+    breakers = Breakers([CUBIC], [1000.0])
+    assert steps_to_trip(breakers, 2000.0, 12.5 / steps) == steps
+
+
+def test_life_used_up_is_used_up() -> None:
+    """Far beyond its trip, a breaker cools from 1."""
+    breakers = Breakers([CUBIC], [1000.0])
+    breakers.step(np.array([9000.0]), 3600.0)
+    assert breakers.used.tolist() == [1.0]
+    breakers.step(np.array([9000.0]), COOLING_TIME_S)  # open: it carries nothing
+    assert breakers.used[0] == pytest.approx(math.exp(-1))
+
+
 def test_two_stages_add_up_by_the_integral() -> None:
     """At 1.5 x for 20 s of its 29.63 s, the rest at 2 x: 12.5 s x (1 - 20 / 29.63)."""
     breakers = Breakers([CUBIC], [1000.0])

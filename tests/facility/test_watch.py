@@ -163,6 +163,13 @@ def test_worst_headroom_is_the_last_steps() -> None:
     assert watch.worst_headroom() == ("rack-2", 0.65)
 
 
+def test_worst_headroom_names_a_node_that_has_a_rating() -> None:
+    topology = rack()  # below a site without one
+    watch = watch_of(topology)
+    play(topology, watch, [400.0])
+    assert watch.worst_headroom() == ("rack", 0.4)
+
+
 def test_a_breaker_trips_once_and_again_after_reset() -> None:
     topology = rack(breaker={"curve": "quick"})
     watch = watch_of(topology)

@@ -8,6 +8,7 @@ from itertools import islice
 import numpy as np
 import numpy.typing as npt
 import pytest
+from scipy import stats
 
 from dcsim.scenario import Scenario, loads
 from dcsim.workload import BLOCK_REQUESTS, open_stream, requests
@@ -68,6 +69,19 @@ def test_lengths_do_not_change_arrivals() -> None:
         scenario(("{kind: fixed, prompt: 512, output: 128}", "{kind: fit, name: sharegpt}"))
     )
     assert np.array_equal(fixed[:, 0], drawn[:, 0])
+
+
+def test_lengths_and_arrivals_share_no_luck() -> None:
+    """First arrivals and first prompts of many seeds: drawn from one generator, they would rise
+    and fall together."""
+    spec = scenario(("{kind: fixed, prompt: 512, output: 128}", "{kind: fit, name: sharegpt}"))
+    firsts = [
+        next(open_stream(spec.workload[0], 0, 1e6, np.random.SeedSequence(seed)))
+        for seed in range(400)
+    ]
+    arrivals_s = [block.arrival_s[0] for block in firsts]
+    prompts = [block.prompt_tokens[0] for block in firsts]
+    assert abs(stats.spearmanr(arrivals_s, prompts).statistic) < 4 / np.sqrt(400)
 
 
 @pytest.mark.parametrize("duration", ["10000 s", "1000000 h"])

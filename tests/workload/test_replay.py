@@ -160,6 +160,7 @@ def test_every_request_is_repeated_near_its_instant(tmp_path: Path, rate_scale: 
     fraction = rate_scale % 1
     spread = 4 * np.sqrt(fraction * (1 - fraction) * len(plain))
     assert copies.sum() == pytest.approx(rate_scale * len(plain), abs=spread + 1e-9)
+    assert scaled.arrival_s[0] >= 0.0  # what would come before the start comes as long after it
     original_s = plain.arrival_s[scaled.prompt_tokens - 1]
     assert np.abs(scaled.arrival_s - original_s).max() <= JITTER_S
     assert np.array_equal(scaled.output_tokens, plain.output_tokens[scaled.prompt_tokens - 1])
@@ -210,6 +211,11 @@ def test_a_bad_row_is_named(
     assert expected in error.expected
     assert str(error).startswith(f"{file}:3: ")
     assert len(list(faults(file))) == 1  # the rows around it are right
+
+
+def test_time_goes_back_from_row_to_row_not_from_the_first(tmp_path: Path) -> None:
+    stamps = [f"2023-11-16 18:15:{second},1,1" for second in (46, 50, 48, 49, 50, 51)]
+    assert [fault.line for fault in faults(write(tmp_path, *stamps))] == [4, 5]
 
 
 @pytest.mark.parametrize(

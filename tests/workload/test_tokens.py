@@ -28,14 +28,17 @@ def test_lognormal_median_sigma_and_bounds() -> None:
         kind="lognormal",
         prompt_median=800,
         prompt_sigma=0.7,
+        prompt_max=4000,
         output_median=2,
         output_sigma=1.5,
         output_max=40,
     )
     prompt, output = sampler(spec)(DRAWS, np.random.default_rng(0))
     assert np.median(prompt) == pytest.approx(800, rel=0.02)
-    assert np.log(prompt).std() == pytest.approx(0.7, rel=0.02)
-    assert prompt.max() <= 32768
+    assert np.log(prompt[prompt < 800]).min() < np.log(800) - 2 * 0.7
+    # A log-normal's share below its median / e^sigma.
+    assert (prompt < 800 * np.exp(-0.7)).mean() == pytest.approx(stats.norm.cdf(-1), rel=0.03)
+    assert prompt.max() == 4000
     assert (output.min(), output.max()) == (1, 40)
     # P(output >= 40), where the clipped tail lies.
     tail = stats.norm.sf(np.log(39.5 / 2) / 1.5)
