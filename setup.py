@@ -14,12 +14,16 @@ HOT = ["log", "replica", "request", "router", "timing"]
 
 def compiled() -> list:
     """Extension modules, none of which may stop an installation."""
-    if os.environ.get("DCSIM_PURE"):
+    building = {"build", "build_ext", "bdist_wheel", "editable_wheel", "develop"} & set(sys.argv)
+    if os.environ.get("DCSIM_PURE") or not building:
         return []
     try:
         from mypyc.build import mypycify
 
+        # Without site-packages: reading the types of PyTorch and numpy takes minutes and changes
+        # nothing in what is compiled.
         options = ["--config-file=", "--ignore-missing-imports", "--follow-imports=silent"]
+        options.append("--no-site-packages")
         modules = mypycify([*options, *(f"dcsim/serving/{name}.py" for name in HOT)])
     except (ImportError, SystemExit, RuntimeError) as error:
         print(f"dcsim: serving is left as plain Python ({error})", file=sys.stderr)
