@@ -9,7 +9,7 @@ import sys
 
 from setuptools import setup
 
-HOT = ["log", "replica", "request", "router", "timing"]
+HOT = ["batch", "log", "replica", "request", "router", "span", "timing"]
 
 
 def compiled() -> list:

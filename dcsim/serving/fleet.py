@@ -13,9 +13,10 @@ from dcsim.ledger import ReplicaConfig
 from dcsim.scenario.catalogue import Catalogue
 from dcsim.scenario.models import Scenario, ServerGroup
 from dcsim.serving.log import RequestLog
-from dcsim.serving.replica import Clock, Replica
+from dcsim.serving.replica import Replica
 from dcsim.serving.request import Request, Status
 from dcsim.serving.router import build_router
+from dcsim.serving.span import Clock
 from dcsim.serving.timing import IterationModel, kv_capacity_blocks
 from dcsim.serving.work import WorkTable
 from dcsim.workload.stream import RequestStream

@@ -1,0 +1,279 @@
+"""Spans: what a replica is doing now, in the closed form that the work table reads.
+
+While nothing changes, iterations differ only by their growing context, so a run of decode
+iterations is one span and one event; an iteration that also prefills is a span of its own.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from dcsim.ledger import GpuState
+from dcsim.scenario.models import Engine
+from dcsim.serving.batch import Batch
+from dcsim.serving.timing import IterationModel
+from dcsim.serving.work import PREFILL, PREFILL_OFFSET, ROW_BYTES, SPAN, WorkTable
+
+IDLE = float(GpuState.IDLE)
+OFF = float(GpuState.OFF)
+_QUEUED = float(GpuState.QUEUED)
+_PREFILL = float(GpuState.PREFILL)
+_DECODE = float(GpuState.DECODE)
+_MIXED = float(GpuState.MIXED)
+_INF = math.inf
+_pack_span = SPAN.pack_into
+_pack_prefill = PREFILL.pack_into
+
+
+class Clock(Protocol):
+    """What a replica needs of the engine's clock."""
+
+    def alarm(self, action: Callable[[float], None]) -> Any:
+        """An event that calls `action(now_s)` whenever it fires."""
+
+    def set_alarm(self, alarm: Any, time_s: float) -> None:
+        """Fire the alarm at `time_s` too; what was set before still fires."""
+
+
+class Spans(Batch):
+    """A batch in time: the present span, the totals before it, and its row of the work table."""
+
+    __slots__ = (
+        "_buffer",
+        "_costs",
+        "_lead_s",
+        "_lost_iterations",
+        "_row",
+        "_set_alarm",
+        "_span_a",
+        "_span_b",
+        "_span_bytes",
+        "_span_end_s",
+        "_span_flops",
+        "_span_iterations",
+        "_span_prefill",
+        "_span_start_s",
+        "_timing",
+        "_total_busy_s",
+        "_total_bytes",
+        "_total_context",
+        "_total_flops",
+        "_total_prefill",
+        "_wake",
+        "_work",
+        "index",
+        "total_decode",
+    )
+
+    def __init__(
+        self,
+        index: int,
+        clock: Clock,
+        timing: IterationModel,
+        engine: Engine,
+        capacity_blocks: int,
+        work: WorkTable,
+    ) -> None:
+        super().__init__(engine, capacity_blocks)
+        self.index = index
+        self.total_decode = 0.0
+        self._lost_iterations = 0.0
+        """Iterations cut off by a loss of power, in parts."""
+        self._timing = timing
+        self._costs = timing.costs
+        self._work = work
+        self._buffer: bytearray = work.buffer
+        self._row = index * ROW_BYTES
+        self._total_context = 0.0
+        self._total_busy_s = 0.0
+        self._total_prefill = 0.0
+        self._total_flops = 0.0
+        self._total_bytes = 0.0
+        self._span_start_s = 0.0
+        self._span_end_s = _INF
+        self._span_a = _INF
+        self._span_b = 0.0
+        self._span_iterations = 0
+        self._span_prefill = 0
+        self._span_flops = 0.0
+        self._span_bytes = 0.0
+        self._lead_s = _INF
+        self._set_alarm = clock.set_alarm
+        self._wake = clock.alarm(self._on_wake)
+
+    def _on_wake(self, now: float) -> None:
+        """The span may have ended; `Replica` says what then."""
+
+    def _progress(self, now: float) -> float:
+        """Iterations of the current span done by now; negative while the one before goes on."""
+        a = self._span_a
+        tau = now - self._span_start_s
+        if tau < 0.0:
+            return tau / self._lead_s
+        if a == _INF:
+            return 0.0
+        b = self._span_b
+        half = a - 0.5 * b
+        return 2.0 * tau / (half + math.sqrt(half * half + 2.0 * b * tau))
+
+    def _begin_decode(self, start_s: float, lead_s: float) -> None:
+        """Decode until the first of the batch is done, or as far as there are KV blocks."""
+        waiting = len(self.waiting)
+        batch = len(self.decoding)
+        count = self.decoding[0][0] - self.iteration
+        held = self.held_tokens
+        if held + batch * (count - 1 + self._slack) > self._kv_cells:
+            count = self._run_that_fits(count)
+        context = self.context_tokens
+        timing = self._timing
+        slope = timing.context_s
+        a = timing.decode_s[batch] + slope * (context + batch)
+        b = slope * batch
+        end_s = start_s + count * a + 0.5 * b * count * (count - 1)
+        self._span_start_s = start_s
+        self._span_end_s = end_s
+        self._span_iterations = count
+        self._span_a = a
+        self._span_b = b
+        self._lead_s = lead_s
+        _pack_span(
+            self._buffer,
+            self._row,
+            start_s,
+            a,
+            b,
+            1.0,
+            self.iteration + self._lost_iterations,
+            self.total_decode,
+            self._total_context,
+            self._total_busy_s,
+            batch,
+            context,
+            self.running,
+            held,
+            _QUEUED if waiting else _DECODE,
+            waiting,
+            lead_s,
+        )
+        self._set_alarm(self._wake, end_s)
+
+    def _begin_mixed(self, start_s: float, batch: int, lead_s: float) -> None:
+        tokens = finishing = 0
+        pairs = reads = 0.0
+        for request, chunk in self._chunks:
+            seen = request.computed + 0.5 * chunk
+            tokens += chunk
+            pairs += chunk * seen
+            reads += seen + chunk
+            if request.computed + chunk == request.to_compute:
+                finishing += 1
+        context = self.context_tokens
+        seconds = self._timing.mixed_s(batch, context, tokens, pairs, reads, finishing)
+        end_s = start_s + seconds
+        costs = self._costs
+        flops = (
+            tokens * costs.flops_per_token
+            + finishing * costs.flops_per_logit
+            + pairs * costs.flops_per_context
+        )
+        moved = reads * costs.kv_bytes + tokens * costs.bytes_per_token
+        if batch + finishing == 0:
+            moved -= costs.head_bytes  # counted per iteration, but no logits are asked for
+        self._span_start_s = start_s
+        self._span_end_s = end_s
+        self._span_iterations = 1
+        self._span_a = seconds
+        self._span_b = 0.0
+        self._lead_s = lead_s
+        self._span_prefill = tokens
+        self._span_flops = flops
+        self._span_bytes = moved
+        row = self._row
+        _pack_span(
+            self._buffer,
+            row,
+            start_s,
+            seconds,
+            0.0,
+            1.0,
+            self.iteration + self._lost_iterations,
+            self.total_decode,
+            self._total_context,
+            self._total_busy_s,
+            batch,
+            context,
+            self.running,
+            self.held_tokens,
+            _MIXED if batch else _PREFILL,
+            len(self.waiting),
+            lead_s,
+        )
+        _pack_prefill(
+            self._buffer,
+            row + PREFILL_OFFSET,
+            self._total_prefill,
+            self._total_flops,
+            self._total_bytes,
+            tokens,
+            flops,
+            moved,
+        )
+        self._set_alarm(self._wake, end_s)
+
+    def _idle(self, now: float, state: float) -> None:
+        self._span_start_s = now
+        self._span_end_s = _INF
+        self._span_iterations = 0
+        self._span_a = _INF
+        self._span_b = 0.0
+        self._lead_s = _INF
+        _pack_span(
+            self._buffer,
+            self._row,
+            now,
+            _INF,
+            0.0,
+            0.0,
+            self.iteration + self._lost_iterations,
+            self.total_decode,
+            self._total_context,
+            self._total_busy_s,
+            0.0,
+            0.0,
+            0.0,
+            0.0,
+            state,
+            0.0,
+            _INF,
+        )
+
+    def _settle(self, now: float) -> None:
+        """Book what the interrupted span has done so far, fractions of an iteration included."""
+        if self._span_a == _INF:
+            return
+        x = self._progress(now)
+        batch = len(self.decoding)
+        self._total_busy_s += now - self._span_start_s
+        self.total_decode += batch * x
+        self._total_context += x * (self.context_tokens + 0.5 * batch * (x - 1.0))
+        self._lost_iterations += x
+        if self._chunks and x > 0.0:
+            self._total_prefill += self._span_prefill * x
+            self._total_flops += self._span_flops * x
+            self._total_bytes += self._span_bytes * x
+        self._write_prefill()
+
+    def _write_prefill(self) -> None:
+        """Totals of prefill work, with none under way."""
+        _pack_prefill(
+            self._buffer,
+            self._row + PREFILL_OFFSET,
+            self._total_prefill,
+            self._total_flops,
+            self._total_bytes,
+            0.0,
+            0.0,
+            0.0,
+        )
