@@ -23,7 +23,7 @@ class GpuState(IntEnum):
     OFF = 0
     IDLE = 1
     QUEUED = 2
-    """Requests wait but none can be admitted."""
+    """Decoding while requests wait that cannot be admitted: KV memory or sequences are used up."""
     PREFILL = 3
     DECODE = 4
     MIXED = 5

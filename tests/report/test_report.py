@@ -1,0 +1,118 @@
+"""What people read: the table, the numbers, the live view."""
+
+from __future__ import annotations
+
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from dcsim.report.live import FLAG_LINES, LiveView
+from dcsim.report.terminal import render
+from dcsim.report.text import clock, percent, seconds, watt_hours, watts
+from tests.results.made import event, record
+
+
+def console(width: int = 120, terminal: bool = False) -> Console:
+    return Console(file=StringIO(), width=width, force_terminal=terminal)
+
+
+def text(shown: Console) -> str:
+    assert isinstance(shown.file, StringIO)
+    return shown.file.getvalue()
+
+
+def test_numbers() -> None:
+    assert [watts(w) for w in (None, float("nan"), 0.0, 950, 9_500, 603_200, 1.2e6)] == [
+        "-", "-", "0 W", "950 W", "9.50 kW", "603.2 kW", "1.20 MW",
+    ]  # fmt: skip
+    assert watt_hours(546_700) == "546.7 kWh"
+    assert (percent(1.005), percent(None)) == ("100.5 %", "-")
+    assert (seconds(0.0931), seconds(2.866), seconds(None)) == ("93 ms", "2.87 s", "-")
+    assert (clock(3599.9), clock(90_061)) == ("00:59:59", "1d 01:01:01")
+
+
+@pytest.mark.parametrize("width", [80, 120, 200])
+def test_table_keeps_its_numbers_at_any_width(tmp_path: Path, width: int) -> None:
+    summary = {**record(tmp_path / "run.h5", 100), "wall_s": 0.5}
+    shown = console(width)
+    render(summary, shown, [event()])
+    said = text(shown)
+    assert "\x1b" not in said
+    assert "5.00 kW" in said
+    assert "…" not in said
+    assert max(map(len, said.splitlines())) <= width
+    site = next(line for line in said.splitlines() if line.strip().startswith("site"))
+    assert site.split()[1] == "-"  # no rating is no zero
+    assert "4 arrived = 2 completed, 1 running, 0 waiting, 0 rejected, 1 failed" in " ".join(
+        said.split()
+    )
+    assert "first warning: row-1 at 00:00:02, 4.10 kW of 5.00 kW" in said
+    assert "50 x real time" in said
+
+
+def test_unknown_latencies_are_dashes(tmp_path: Path) -> None:
+    summary = record(tmp_path / "run.h5")
+    nothing = {"p50": None, "p95": None, "p99": None}
+    summary["latency"] = dict.fromkeys(("ttft_s", "tpot_s", "e2e_s"), nothing)
+    shown = console()
+    render(summary, shown)
+    assert "time to first token - / - / -" in text(shown)
+    assert "nan" not in text(shown)
+
+
+def play(view: LiveView, steps: int = 1000) -> None:
+    with view:
+        for step in range(1, steps + 1):
+            view.update(step * 0.1, 400e3, 600e3, ("row", 0.9), 5, 0)
+
+
+def test_plain_lines_where_there_is_no_terminal() -> None:
+    shown = console()
+    play(LiveView(100.0, shown))
+    lines = text(shown).splitlines()
+    assert len(lines) == 10
+    assert "100% site 400.0 kW of 600.0 kW (66.7 %)" in lines[-1]
+    assert "row 90.0 %" in lines[-1]
+    assert "\x1b" not in text(shown)
+
+
+def test_unrated_site_shows_no_limit() -> None:
+    shown = console()
+    with LiveView(1.0, shown) as view:
+        view.update(1.0, 400e3, float("nan"), ("", float("nan")), 5, 0)
+    assert "nan" not in text(shown)
+    assert "headroom -" in text(shown)
+
+
+def test_a_flood_of_flags_is_counted_not_printed() -> None:
+    shown = console()
+    view = LiveView(100.0, shown)
+    with view:
+        for _ in range(500):
+            view.flag(event("overload"))
+    lines = text(shown).splitlines()
+    assert len(lines) == FLAG_LINES + 1
+    assert f"{500 - FLAG_LINES} more flags" in lines[-1]
+    assert view.first_flags["overload"].node == "row-1"
+
+
+def test_quiet_is_silent_but_keeps_the_first_flags() -> None:
+    shown = console()
+    view = LiveView(100.0, shown, quiet=True)
+    view.flag(event())
+    play(view)
+    assert text(shown) == ""
+    assert list(view.first_flags) == ["warning"]
+
+
+def test_panel_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dcsim.report.live.REFRESH_S", 0.0)
+    shown = console(terminal=True)
+    view = LiveView(100.0, shown)
+    view.flag(event("trip"))
+    play(view)
+    said = text(shown)
+    for part in ("clock", "headroom", "last flag", "TRIP row-1", "400.0 kW of 600.0 kW"):
+        assert part in said

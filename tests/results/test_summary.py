@@ -1,0 +1,48 @@
+"""The figures of `--json`, against pandas; unknown is None, never 0."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from dcsim.results.summary import build_summary
+from tests.results.made import COUNTS, loads, record, recorder
+
+
+def test_nodes_against_pandas(tmp_path: Path) -> None:
+    summary = record(tmp_path / "run.h5", 420)
+    frame = pd.DataFrame(loads(420)[:, :3].astype(np.float32))
+    for column, node in enumerate(summary["nodes"][:3]):
+        series = frame[column]
+        assert node["peak_w"] == pytest.approx(series.max(), rel=1e-6)
+        assert node["mean_w"] == pytest.approx(series.mean(), rel=1e-6)
+        assert node["p99_w"] == pytest.approx(series.quantile(0.99), rel=1e-6)
+        assert node["load_factor"] == pytest.approx(series.mean() / series.max(), rel=1e-6)
+        assert node["energy_wh"] == pytest.approx(series.mean() * 105 / 3600, rel=1e-6)
+    assert [node["limit_w"] for node in summary["nodes"][:3]] == [None, 5000.0, 4000.0]
+    assert summary["nodes"][0]["kind"] == "site"
+    assert summary["simulated_s"] == 105.0
+    assert summary["events"] == {"warning": 1, "overload": 0, "trip": 0}
+
+
+def test_latencies_by_hand(tmp_path: Path) -> None:
+    """Of the two completed requests: TTFT 0.1 and 0.3 s, end to end 1.1 and 1.3 s; only the
+    first has gaps between tokens, ten of 0.1 s."""
+    latency = record(tmp_path / "run.h5")["latency"]
+    assert latency["ttft_s"]["p50"] == pytest.approx(0.2)
+    assert latency["e2e_s"]["p50"] == pytest.approx(1.2)
+    assert latency["tpot_s"] == pytest.approx({"p50": 0.1, "p95": 0.1, "p99": 0.1})
+
+
+def test_nothing_completed_is_unknown_not_zero(tmp_path: Path) -> None:
+    made = recorder(tmp_path / "run.h5")
+    made.step(loads(1)[0])
+    summary = build_summary(made, counts=COUNTS, tokens={}, power_model=[{}, {}], gpu_state_s={})
+    assert summary["latency"]["ttft_s"] == {"p50": None, "p95": None, "p99": None}
+    assert len(summary["power_model"]) == 2
+    json.loads(json.dumps(summary, allow_nan=False))
+    made.abort()
