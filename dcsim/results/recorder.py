@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,13 +14,38 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
+from dcsim.results.columns import Table
+from dcsim.results.loads import Loads
+
 FORMAT = "dcsim-results"
 FORMAT_VERSION = 1
-BUFFER_BYTES = 4 << 20
-"""About one chunk of each series: what is kept in memory before it is written."""
+LIBVER = ("earliest", "v110")
+"""Fixed, so that neither bytes nor readers depend on HDF5's defaults."""
 STRING = h5py.string_dtype()
-COMPRESSION = {"compression": "lzf", "shuffle": True}
-"""lzf: a third of the size at a tenth of gzip's time, and every HDF5 of h5py reads it."""
+REQUEST_COLUMNS = {
+    "id": "<i8",
+    "arrival_s": "<f8",
+    "ttft_s": "<f8",
+    "end_s": "<f8",
+    "stream": "<i4",
+    "replica": "<i4",
+    "prompt_tokens": "<i4",
+    "output_tokens": "<i4",
+    "generated_tokens": "<i4",
+    "status": "u1",
+}
+"""The file's columns of requests; docs/results-format.md says what they mean."""
+EVENT_COLUMNS = {
+    "time_s": "<f8",
+    "kind": STRING,
+    "node": "<i8",
+    "load_w": "<f8",
+    "limit_w": "<f8",
+    "message": STRING,
+}
+EVENT_ROWS = 256
+COMPLETED = 0
+"""Code of a completed request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +80,10 @@ class Recorder:
     """One run's results file.
 
     Loads above the servers are kept at every power step, servers as means over `server_step_s`.
-    Sums, peaks and latencies are also kept in memory in full precision for the summary.
+    Sums, peaks and latencies are also kept in memory for the summary: 12 bytes a request.
 
-    Raises OSError when the file cannot be written, ValueError when `server_step_s` is no
-    multiple of `step_s`.
+    Raises OSError, at once, when the file cannot be written where `path` says, and later when
+    the disk is full; ValueError when `server_step_s` is no multiple of `step_s`.
     """
 
     def __init__(
@@ -76,7 +102,6 @@ class Recorder:
         self.nodes = nodes
         self.seed = seed
         self.step_s = step_s
-        self.steps = 0
         self.event_counts: dict[str, int] = {}
         self.latencies: dict[str, list[npt.NDArray[np.float32]]] = {
             "ttft_s": [],
@@ -84,24 +109,26 @@ class Recorder:
             "e2e_s": [],
         }
         """Of completed requests, block by block."""
-        count = len(nodes.names)
-        self._upper = count - sum(kind == "server" for kind in nodes.kinds)
-        self.energy_j = np.zeros(count)
-        self.peak_w = np.full(count, -np.inf)
-        self._index = {name: i for i, name in enumerate(nodes.names)}
-        self._keep_requests = keep_requests
-        self._window = round(server_step_s / step_s)
-        if self._window < 1 or abs(self._window * step_s - server_step_s) > 1e-9 * server_step_s:
+        window = round(server_step_s / step_s)
+        if window < 1 or abs(window * step_s - server_step_s) > 1e-9 * server_step_s:
             raise ValueError("record.server_step must be a whole multiple of power_step")
-        self._part = path.with_name(f".{path.name}.{os.getpid()}.part")
-        self._file = h5py.File(self._part, "w")
+        self._index = {name: i for i, name in enumerate(nodes.names)}
+        self._part = _part_of(path)
+        with self._writing():
+            self._file = h5py.File(self._part, "w", libver=LIBVER)
         try:
-            self._create(scenario_yaml, server_step_s, versions)
+            with self._writing():
+                self._describe(scenario_yaml, server_step_s, versions)
+                self.loads = Loads(self._file, nodes.kinds, window)
+                self._requests = (
+                    Table(self._file, "requests", REQUEST_COLUMNS) if keep_requests else None
+                )
+                self._events = Table(self._file, "events", EVENT_COLUMNS, EVENT_ROWS)
         except BaseException:
             self.abort()
             raise
 
-    def _create(
+    def _describe(
         self, scenario_yaml: str, server_step_s: float, versions: Mapping[str, str]
     ) -> None:
         file = self._file
@@ -117,29 +144,19 @@ class Recorder:
         table.create_dataset("kind", data=list(self.nodes.kinds), dtype=STRING)
         table.create_dataset("rating_w", data=self.nodes.rating_w)
         table.create_dataset("parent", data=self.nodes.parent_index)
-        upper, servers = self._upper, len(self.nodes.names) - self._upper
-        self._upper_series = _Series(file, "load/upper_w", upper)
-        self._server_series = _Series(file, "load/server_w", servers)
-        self._server_sum = np.zeros(servers)
-        self._in_window = 0
-        self._events: list[Event] = []
 
     # --- while running ---------------------------------------------------------------------
 
     def step(self, node_w: npt.NDArray[np.float64]) -> None:
-        """Loads of all nodes over one power step, shape (nodes,)."""
-        self.steps += 1
-        np.add(self.energy_j, node_w, out=self.energy_j)
-        np.maximum(self.peak_w, node_w, out=self.peak_w)
-        self._upper_series.append(node_w[: self._upper])
-        np.add(self._server_sum, node_w[self._upper :], out=self._server_sum)
-        self._in_window += 1
-        if self._in_window == self._window:
-            self._close_window()
+        """Loads of all nodes over one power step, shape (nodes,); copied."""
+        try:
+            self.loads.step(node_w)
+        except OSError as error:
+            raise self._told(error) from error
 
     def requests(self, records: npt.NDArray[np.void]) -> None:
-        """Finished requests as structured records; the array is not kept."""
-        done = records[records["status"] == 0]
+        """Requests that have left, as structured records; copied."""
+        done = records[records["status"] == COMPLETED]
         # What a client sees of its last token: arrival to end, and the gaps after the first.
         e2e_s = done["end_s"] - done["arrival_s"]
         gaps = done["generated_tokens"] - 1
@@ -149,110 +166,81 @@ class Recorder:
         self.latencies["tpot_s"].append(
             ((e2e_s - done["ttft_s"])[many] / gaps[many]).astype(np.float32)
         )
-        if not self._keep_requests:
-            return
-        table = self._file.require_group("requests")
-        for name in records.dtype.names or ():
-            column = records[name]
-            if name not in table:
-                table.create_dataset(
-                    name,
-                    shape=(0,),
-                    maxshape=(None,),
-                    dtype=column.dtype,
-                    chunks=(1 << 16,),
-                    **COMPRESSION,
+        if self._requests is not None:
+            with self._writing():
+                self._requests.append(
+                    {name: records[name] for name in REQUEST_COLUMNS}, len(records)
                 )
-            dataset = table[name]
-            dataset.resize(len(dataset) + len(column), axis=0)
-            dataset[-len(column) :] = column
 
     def event(self, event: Event) -> None:
         """One flag."""
         self.event_counts[event.kind] = self.event_counts.get(event.kind, 0) + 1
-        self._events.append(event)
-
-    def _close_window(self) -> None:
-        self._server_series.append(self._server_sum / self._in_window)
-        self._server_sum[:] = 0.0
-        self._in_window = 0
+        row = {name: [getattr(event, name)] for name in EVENT_COLUMNS}
+        row["node"] = [self._index[event.node]]
+        with self._writing():
+            self._events.append(row, 1)
 
     # --- afterwards ------------------------------------------------------------------------
 
     def close_series(self) -> None:
-        """Write what is left in the buffers; no steps may follow."""
-        if self._in_window:
-            self._close_window()
-        self._upper_series.flush()
-        self._server_series.flush()
+        """Write the loads that wait in memory; no steps may follow."""
+        with self._writing():
+            self.loads.close()
 
     def percentile_w(self, percent: float) -> npt.NDArray[np.float64]:
         """A percentile of each node's recorded loads (servers: of their window means)."""
         self.close_series()
-        return np.concatenate(
-            [self._upper_series.percentile(percent), self._server_series.percentile(percent)]
-        )
+        return self.loads.percentile(percent)
 
     def finish(self, summary: Mapping[str, Any]) -> None:
         """Complete the file and give it its name."""
         self.close_series()
-        events = self._file.create_group("events")
-        flags = self._events
-        events.create_dataset("time_s", data=np.array([e.time_s for e in flags], dtype=np.float64))
-        events.create_dataset("kind", data=[e.kind for e in flags], dtype=STRING)
-        events.create_dataset(
-            "node", data=np.array([self._index[e.node] for e in flags], dtype=np.int64)
-        )
-        events.create_dataset("load_w", data=np.array([e.load_w for e in flags], dtype=np.float64))
-        events.create_dataset(
-            "limit_w", data=np.array([e.limit_w for e in flags], dtype=np.float64)
-        )
-        events.create_dataset("message", data=[e.message for e in flags], dtype=STRING)
-        self._file.create_dataset("summary", data=json.dumps(summary), dtype=STRING)
-        self._file.close()
-        self._part.replace(self.path)
+        with self._writing():
+            if self._requests is not None:
+                self._requests.flush()
+            self._events.flush()
+            # NaN is no JSON: what is unknown must be None.
+            text = json.dumps(summary, allow_nan=False)
+            self._file.create_dataset("summary", data=text, dtype=STRING)
+            self._file.close()
+            with open(self._part, "rb") as part:
+                os.fsync(part.fileno())
+            self._part.replace(self.path)
 
     def abort(self) -> None:
-        """Give up: leave nothing behind."""
-        self._file.close()
+        """Give up: leave nothing behind. Does nothing after `finish`."""
+        if self._file:
+            # What the disk has no room for would make closing fail, and HDF5 crash when Python
+            # ends: the rest goes nowhere.
+            with suppress(OSError), open(os.devnull, "r+b") as nowhere:
+                os.dup2(nowhere.fileno(), self._file.id.get_vfd_handle())
+            with suppress(OSError, RuntimeError):
+                self._file.close()
         self._part.unlink(missing_ok=True)
 
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise self._told(error) from error
 
-class _Series:
-    """A growing (time, node) float32 dataset, written a block at a time."""
-
-    def __init__(self, file: h5py.File, name: str, width: int) -> None:
-        rows = max(16, min(4096, BUFFER_BYTES // (4 * max(width, 1))))
-        self._width = width
-        self._buffer = np.empty((rows, width), dtype=np.float32)
-        self._filled = 0
-        self._dataset = file.create_dataset(
-            name,
-            shape=(0, width),
-            maxshape=(None, width),
-            dtype=np.float32,
-            chunks=(min(rows, 1024), max(1, min(width, 64))),
-            **COMPRESSION,
+    def _told(self, error: OSError) -> OSError:
+        """An error of HDF5 or of the system in one line."""
+        if error.errno is None:
+            return OSError(f"cannot write {self.path}: {error}")
+        return OSError(
+            error.errno, f"cannot write results: {os.strerror(error.errno)}", str(self.path)
         )
 
-    def append(self, row: npt.NDArray[np.float64]) -> None:
-        self._buffer[self._filled] = row
-        self._filled += 1
-        if self._filled == len(self._buffer):
-            self.flush()
 
-    def flush(self) -> None:
-        if self._filled:
-            start = len(self._dataset)
-            self._dataset.resize(start + self._filled, axis=0)
-            self._dataset[start:] = self._buffer[: self._filled]
-            self._filled = 0
-
-    def percentile(self, percent: float) -> npt.NDArray[np.float64]:
-        """By node, a few chunks' columns at a time: a day of thousands of servers is large."""
-        values = np.full(self._width, np.nan)
-        if len(self._dataset):
-            for low in range(0, self._width, 64):
-                block = self._dataset[:, low : low + 64]
-                values[low : low + 64] = np.percentile(block, percent, axis=0)
-        return values
+def _part_of(path: Path) -> Path:
+    """The temporary name beside `path`. Raises OSError where no file may be made."""
+    folder = path.parent
+    if not folder.is_dir():
+        raise FileNotFoundError(2, "cannot write results: no such folder", str(folder))
+    if path.is_dir():
+        raise IsADirectoryError(21, "cannot write results: that is a folder", str(path))
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise PermissionError(13, "cannot write results: the folder is not writable", str(folder))
+    return path.with_name(f".{path.name}.{os.getpid()}.part")

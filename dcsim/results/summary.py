@@ -37,7 +37,7 @@ def build_summary(
         "power_model": dict(power_model[0])
         if len(power_model) == 1
         else [dict(model) for model in power_model],
-        "simulated_s": recorder.steps * recorder.step_s,
+        "simulated_s": recorder.loads.steps * recorder.step_s,
         "seed": recorder.seed,
     }
 
@@ -51,12 +51,13 @@ def _percentiles(values: np.ndarray) -> dict[str, float | None]:
 
 def _nodes(recorder: Recorder) -> list[dict[str, Any]]:
     nodes = recorder.nodes
-    steps = recorder.steps
     p99_w = recorder.percentile_w(99)
+    loads = recorder.loads
+    steps = loads.steps
     rows = []
     for i, name in enumerate(nodes.names):
-        mean_w = float(recorder.energy_j[i]) / steps if steps else None
-        peak_w = float(recorder.peak_w[i]) if steps else None
+        mean_w = float(loads.sum_w[i]) / steps if steps else None
+        peak_w = float(loads.peak_w[i]) if steps else None
         limit_w = float(nodes.rating_w[i])
         rows.append(
             {
@@ -66,9 +67,7 @@ def _nodes(recorder: Recorder) -> list[dict[str, Any]]:
                 "peak_w": peak_w,
                 "p99_w": float(p99_w[i]) if steps else None,
                 "mean_w": mean_w,
-                "energy_wh": float(recorder.energy_j[i]) * recorder.step_s / 3600.0
-                if steps
-                else None,
+                "energy_wh": float(loads.sum_w[i]) * recorder.step_s / 3600.0 if steps else None,
                 "load_factor": mean_w / peak_w if mean_w is not None and peak_w else None,
             }
         )

@@ -29,7 +29,7 @@ def test_complete_or_absent(tmp_path: Path) -> None:
 
 
 def test_a_missing_folder_is_told_at_once(tmp_path: Path) -> None:
-    with pytest.raises(OSError, match="No such file"):
+    with pytest.raises(OSError, match="no such folder"):
         recorder(tmp_path / "none" / "run.h5")
 
 
