@@ -71,6 +71,8 @@ class LiveView:
         waiting: int,
     ) -> None:
         """Look at one power step; draws a few times a second at most."""
+        if self._steps == 0:
+            self._started = time.perf_counter()  # building the site is not playing it
         self._steps += 1
         if self._quiet:
             return
