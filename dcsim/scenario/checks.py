@@ -20,7 +20,7 @@ ENGINE = Engine()
 
 
 def check(document: Document) -> None:
-    """Add every problem with the workload, the servers and the clock. The facility has a file of
+    """Add every problem with the workload, the servers, policies and the clock. The facility has a file of
     its own."""
     catalogue = load_catalogue()
     unique(document, "workload")
@@ -29,6 +29,8 @@ def check(document: Document) -> None:
         _stream(document, path, stream, catalogue)
     for path, group in raw.items(document, "servers"):
         _group(document, path, group, catalogue)
+    for path, policy in raw.items(document, "control"):
+        _policy(document, path, policy)
     _clock(document)
 
 
@@ -188,10 +190,32 @@ def _pack(document: Document, path: Steps, pack: str) -> None:
 
 
 def _clock(document: Document) -> None:
+    record = raw.block(document.data, "record")
     try:
         duration_s = parse_quantity(document.data.get("duration"), SECOND.name, "")
         step_s = parse_quantity(document.data.get("power_step", "250 ms"), SECOND.name, "")
+        server_step_s = parse_quantity(record.get("server_step", "1 s"), SECOND.name, "")
     except ValueError:  # reported by the models
         return
     if 0 < duration_s < step_s:
         document.add(("duration",), "shorter than one power_step")
+    if step_s > 0 and server_step_s > 0:
+        steps = server_step_s / step_s
+        if round(steps) < 1 or abs(steps - round(steps)) > 1e-9 * steps:
+            message = f"must be a whole multiple of power_step ({SECOND.format(step_s)})"
+            document.add(("record", "server_step"), message)
+
+
+# --- control ---------------------------------------------------------------------------------
+
+
+def _policy(document: Document, path: Steps, policy: dict[str, Any]) -> None:
+    """Something with a rating must be there to be watched."""
+    kind = policy.get("nodes", "row")
+    rated = any(
+        node.get("kind") == kind and node.get("rating") is not None
+        for _, node in raw.items(document, "facility")
+    )
+    if isinstance(kind, str) and not rated:
+        message = f"no {kind} has a rating, so this policy would have nothing to watch"
+        document.add((*path, "nodes"), message, "rate one, or watch another kind")

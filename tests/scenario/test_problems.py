@@ -297,3 +297,15 @@ def test_all_problems_at_once_in_order_of_line() -> None:
     ]
     assert "row -> rack -> row" in found[4].message
     assert str(found[0]).startswith("<text>:2: duration: '10 kg' is not a quantity")
+
+
+def test_recording_and_policies_must_fit_the_site() -> None:
+    more = "record: {server_step: 0.6 s}\ncontrol: [{policy: admission-throttle}]\n"
+    found = {problem.path: problem for problem in problems(GOOD + more)}
+    assert "whole multiple of power_step" in found["record.server_step"].message
+    assert "no row has a rating" in found["control.0.nodes"].message
+    assert found["control.0.nodes"].line == line_of(GOOD + more, "control")
+    assert (
+        problems(GOOD + more.replace("0.6", "0.5").replace("throttle", "throttle, nodes: rack"))
+        == []
+    )
