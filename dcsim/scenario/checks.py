@@ -20,8 +20,8 @@ ENGINE = Engine()
 
 
 def check(document: Document) -> None:
-    """Add every problem with the workload, the servers, policies and the clock. The facility has a file of
-    its own."""
+    """Add every problem with the workload, the servers, policies and the clock. The facility has
+    a file of its own."""
     catalogue = load_catalogue()
     unique(document, "workload")
     unique(document, "servers")
