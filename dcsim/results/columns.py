@@ -112,6 +112,13 @@ class Table:
         self._filled = 0
 
 
+def store(file: h5py.File, name: str, values: npt.NDArray[Any]) -> None:
+    """A finished column, shape (rows,)."""
+    # HDF5 has no chunks of nothing.
+    storage = {**STORAGE, "chunks": (min(len(values), TABLE_ROWS),)} if len(values) else {}
+    file.create_dataset(name, data=values, **storage)
+
+
 def _extend(dataset: h5py.Dataset, rows: npt.NDArray[Any]) -> None:
     if len(rows):
         start = len(dataset)

@@ -17,9 +17,9 @@ BLOCK_BYTES = 1 << 20
 class Loads:
     """Watts of all nodes, step by step.
 
-    Nodes above the servers are written at every step, servers (which come last) as means over
-    `window` steps; the last window may be shorter. `sum_w` and `peak_w`, shape (nodes,), are of
-    all steps, servers too; they are up to date after `close`.
+    Nodes of one kind stand together, servers last. Those above the servers are written at every
+    step, servers as means over `window` steps; the last window may be shorter. `sum_w` and
+    `peak_w`, shape (nodes,), are of all steps, servers too; they are up to date after `close`.
     """
 
     def __init__(self, file: h5py.File, kinds: Sequence[str], window: int) -> None:
@@ -30,7 +30,12 @@ class Loads:
         self.peak_w = np.full(nodes, -np.inf)
         self._upper = nodes - servers
         self._window = window
-        self._upper_series = Series(file, "load/upper_w", self._upper)
+        self._levels: list[tuple[slice, Series]] = []
+        """Where each kind above the servers stands among the nodes."""
+        for kind in dict.fromkeys(kinds[: self._upper]):
+            first, count = list(kinds).index(kind), list(kinds).count(kind)
+            level = Series(file, f"load/{kind}_w", count)
+            self._levels.append((slice(first, first + count), level))
         self._server_series = Series(file, "load/server_w", servers)
         self._server_sum_w = np.zeros(servers)
         self._in_window = 0
@@ -52,14 +57,23 @@ class Loads:
         if self._in_window:
             self._server_series.append((self._server_sum_w / self._in_window)[np.newaxis])
             self._in_window = 0
-        self._upper_series.flush()
+        for _, series in self._levels:
+            series.flush()
         self._server_series.flush()
 
     def percentile(self, percent: float) -> npt.NDArray[np.float64]:
         """Of each node's written loads, once closed; of servers, of their window means."""
-        return np.concatenate(
-            [self._upper_series.percentile(percent), self._server_series.percentile(percent)]
-        )
+        every = [series for _, series in self._levels] + [self._server_series]
+        return np.concatenate([series.percentile(percent) for series in every])
+
+    def times_s(self, step_s: float) -> dict[str, npt.NDArray[np.float64]]:
+        """The time axes: the end of each step, and of each window of the servers."""
+        windows = np.arange(1, -(-self.steps // self._window) + 1) * self._window
+        steps = np.arange(1, self.steps + 1)
+        return {
+            "time_s": np.multiply(steps, step_s),
+            "server_time_s": np.multiply(np.minimum(windows, self.steps), step_s),
+        }
 
     def _take(self) -> None:
         """Book the gathered steps."""
@@ -69,7 +83,8 @@ class Loads:
         self._filled = 0
         self.sum_w += block_w.sum(axis=0)
         np.maximum(self.peak_w, block_w.max(axis=0), out=self.peak_w)
-        self._upper_series.append(block_w[:, : self._upper])
+        for nodes, series in self._levels:
+            series.append(block_w[:, nodes])
         self._window_means(block_w[:, self._upper :])
 
     def _window_means(self, server_w: npt.NDArray[np.float64]) -> None:

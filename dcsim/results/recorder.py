@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,7 +14,8 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from dcsim.results.columns import Table
+from dcsim.results.columns import Table, store
+from dcsim.results.disk import Disk
 from dcsim.results.loads import Loads
 
 FORMAT = "dcsim-results"
@@ -114,8 +115,16 @@ class Recorder:
             raise ValueError("record.server_step must be a whole multiple of power_step")
         self._index = {name: i for i, name in enumerate(nodes.names)}
         self._part = _part_of(path)
-        with self._writing():
-            self._file = h5py.File(self._part, "w", libver=LIBVER)
+        try:
+            self._disk = Disk(self._part)
+        except OSError as error:
+            raise self._told(error) from error
+        try:
+            self._file = h5py.File(self._disk, "w", libver=LIBVER)
+        except BaseException:
+            self._disk.close()
+            self._part.unlink()
+            raise
         try:
             with self._writing():
                 self._describe(scenario_yaml, server_step_s, versions)
@@ -149,10 +158,9 @@ class Recorder:
 
     def step(self, node_w: npt.NDArray[np.float64]) -> None:
         """Loads of all nodes over one power step, shape (nodes,); copied."""
-        try:
-            self.loads.step(node_w)
-        except OSError as error:
-            raise self._told(error) from error
+        self.loads.step(node_w)
+        if self._disk.error is not None:
+            raise self._told(self._disk.error)
 
     def requests(self, records: npt.NDArray[np.void]) -> None:
         """Requests that have left, as structured records; copied."""
@@ -199,39 +207,32 @@ class Recorder:
             if self._requests is not None:
                 self._requests.flush()
             self._events.flush()
+            for name, axis_s in self.loads.times_s(self.step_s).items():
+                store(self._file, f"load/{name}", axis_s)
             # NaN is no JSON: what is unknown must be None.
             text = json.dumps(summary, allow_nan=False)
             self._file.create_dataset("summary", data=text, dtype=STRING)
             self._file.close()
-            with open(self._part, "rb") as part:
-                os.fsync(part.fileno())
-            self._part.replace(self.path)
+            self._disk.sync()
+            self._disk.close()
+        self._part.replace(self.path)
 
     def abort(self) -> None:
         """Give up: leave nothing behind. Does nothing after `finish`."""
-        if self._file:
-            # What the disk has no room for would make closing fail, and HDF5 crash when Python
-            # ends: the rest goes nowhere.
-            with suppress(OSError), open(os.devnull, "r+b") as nowhere:
-                os.dup2(nowhere.fileno(), self._file.id.get_vfd_handle())
-            with suppress(OSError, RuntimeError):
-                self._file.close()
+        self._file.close()
+        self._disk.close()
         self._part.unlink(missing_ok=True)
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise self._told(error) from error
+        """Work on the file that may meet a full disk."""
+        yield
+        if self._disk.error is not None:
+            raise self._told(self._disk.error)
 
     def _told(self, error: OSError) -> OSError:
-        """An error of HDF5 or of the system in one line."""
-        if error.errno is None:
-            return OSError(f"cannot write {self.path}: {error}")
-        return OSError(
-            error.errno, f"cannot write results: {os.strerror(error.errno)}", str(self.path)
-        )
+        """The system's error, with the name that the user knows."""
+        return OSError(error.errno, f"cannot write results: {error.strerror}", str(self.path))
 
 
 def _part_of(path: Path) -> Path:

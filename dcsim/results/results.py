@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
-from dcsim.results.recorder import FORMAT, FORMAT_VERSION
+from dcsim.results.recorder import COMPLETED, FORMAT, FORMAT_VERSION, REQUEST_COLUMNS
 
 if TYPE_CHECKING:
     import h5py
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 
 STATUS_NAMES = ("completed", "rejected", "failed", "running", "waiting")
 """By code in the file's `requests/status`."""
+COLUMNS_AT_ONCE = 64
+"""Nodes read together before they are averaged: a day of one is 1.4 MB."""
 
 
 class ResultsError(ValueError):
@@ -25,7 +29,10 @@ class ResultsError(ValueError):
 
 
 class Results:
-    """One run. Use `Results.open`; a context manager, or call `close`."""
+    """One run. Use `Results.open`; a context manager, or call `close`.
+
+    Whatever reads from the file raises ResultsError where the file is damaged.
+    """
 
     def __init__(self, file: h5py.File, path: Path, summary: Mapping[str, Any]) -> None:
         self._file = file
@@ -42,7 +49,8 @@ class Results:
         """Open a results file. `summary`, if given, stands in for the file's own: that of a run
         just ended also has its `wall_s`.
 
-        Raises ResultsError for a damaged or foreign file, FileNotFoundError for none.
+        Raises ResultsError for a damaged, incomplete or foreign file, FileNotFoundError for none,
+        PermissionError for one that may not be read.
         """
         import h5py
 
@@ -51,6 +59,8 @@ class Results:
             raise FileNotFoundError(f"{path}: no such results file")
         try:
             file = h5py.File(path, "r")
+        except PermissionError:
+            raise
         except OSError as error:
             raise ResultsError(f"{path}: not an HDF5 file, or damaged") from error
         try:
@@ -64,7 +74,7 @@ class Results:
             if summary is None:
                 summary = json.loads(file["summary"].asstr()[()])
             return cls(file, path, summary or {})
-        except (KeyError, OSError, ValueError) as error:
+        except (AttributeError, KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
             file.close()
             if isinstance(error, ResultsError):
                 raise
@@ -85,82 +95,160 @@ class Results:
     ) -> None:
         self.close()
 
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """What stands behind the figures: seed, versions of the software, power models with
+        their evidence (None where the summary does not tell)."""
+        return {
+            "seed": self.seed,
+            "versions": self.versions,
+            "power_model": self.summary.get("power_model"),
+        }
+
     def nodes(self) -> pd.DataFrame:
         """The power tree: one row a node (index: name), with kind, parent and rating_w."""
         import pandas as pd
 
-        table = self._file["nodes"]
-        names = table["name"].asstr()[:]
-        parent = table["parent"][:]
-        return pd.DataFrame(
-            {
-                "kind": table["kind"].asstr()[:],
-                "parent": [names[p] if p >= 0 else None for p in parent],
-                "rating_w": table["rating_w"][:],
-            },
-            index=pd.Index(names, name="node"),
-        )
+        with self._reading():
+            table = self._file["nodes"]
+            names = table["name"].asstr()[:]
+            parent = table["parent"][:]
+            return pd.DataFrame(
+                {
+                    "kind": table["kind"].asstr()[:],
+                    "parent": [names[p] if p >= 0 else None for p in parent],
+                    "rating_w": table["rating_w"][:],
+                },
+                index=pd.Index(names, name="node"),
+            )
 
-    def load(self, kind: str, resample: str | None = None) -> pd.DataFrame:
-        """Loads in W of all nodes of a kind: index `time_s` (end of each interval), a column a
-        node. `resample`, such as "1min", gives means over longer intervals, labelled by their
-        end. Raises KeyError for a kind that the site does not have.
+    def load(
+        self,
+        kind: str,
+        resample: str | float | None = None,
+        nodes: Sequence[str] | None = None,
+    ) -> pd.DataFrame:
+        """Loads in W of all nodes of a kind, or of those named: index `time_s` (end of each
+        interval), a column a node. `resample`, such as "1min" or 60.0 (seconds), gives means
+        over longer intervals, labelled by their end; a recorded step counts where it ends.
+
+        Raises KeyError for a kind or a node that the site does not have, ValueError for a
+        `resample` shorter than what is recorded.
         """
         import pandas as pd
 
-        kinds = self._file["nodes/kind"].asstr()[:]
-        at = np.flatnonzero(kinds == kind)
-        if not len(at):
+        with self._reading():
+            kinds = self._file["nodes/kind"].asstr()[:]
+            of_kind = self._file["nodes/name"].asstr()[:][kinds == kind].tolist()
+        if not of_kind:
             raise KeyError(f"no {kind!r} in this site; there is {', '.join(dict.fromkeys(kinds))}")
-        names = self._file["nodes/name"].asstr()[:][at]
-        if kind == "server":
-            data = self._file["load/server_w"][:]
-            window_s = self.server_step_s
-        else:
-            data = self._file["load/upper_w"][:, at[0] : at[-1] + 1]
-            window_s = self.step_s
-        time_s = np.arange(1, len(data) + 1) * window_s
-        # The last window may have been cut short by the end of the run.
-        time_s = np.minimum(time_s, len(self._file["load/upper_w"]) * self.step_s)
-        frame = pd.DataFrame(data, index=pd.Index(time_s, name="time_s"), columns=names)
+        place = {name: column for column, name in enumerate(of_kind)}
+        names = of_kind if nodes is None else list(nodes)
+        missing = [name for name in names if name not in place]
+        if missing:
+            raise KeyError(f"no {kind} named {', '.join(missing)} in this site")
+        columns = np.array([place[name] for name in names], dtype=np.int64)
+        server = kind == "server"
+        step_s = self.server_step_s if server else self.step_s
+        with self._reading():
+            series = self._file[f"load/{kind}_w"]
+            time_s = self._file["load/server_time_s" if server else "load/time_s"][:]
         if resample is None:
-            return frame
-        width_s = pd.Timedelta(resample).total_seconds()
-        # Interval (a, b] gets the steps that end in it; a hair less keeps b on its own side.
-        interval = np.ceil(frame.index.to_numpy() / width_s - 1e-9)
-        means = frame.groupby(interval).mean()
-        means.index = pd.Index(means.index * width_s, name="time_s")
-        return means
+            with self._reading():
+                data: npt.NDArray[Any] = _read(series, columns)
+        else:
+            width_s = (
+                pd.Timedelta(resample).total_seconds() if isinstance(resample, str) else resample
+            )
+            if width_s < step_s * (1 - 1e-9):
+                raise ValueError(f"{kind} loads are recorded every {step_s:g} s, not {width_s:g} s")
+            with self._reading():
+                time_s, data = _means(series, columns, time_s, step_s, width_s)
+        return pd.DataFrame(data, index=pd.Index(time_s, name="time_s"), columns=names)
 
     def requests(self) -> pd.DataFrame:
-        """One row a request, in order of leaving; empty where the scenario did not keep them."""
+        """One row a request, in order of leaving; no rows where the scenario did not keep them.
+        `tpot_s` is known of completed requests of two tokens or more."""
         import pandas as pd
 
-        if "requests" not in self._file:
-            return pd.DataFrame()
-        table = self._file["requests"]
-        frame = pd.DataFrame({name: table[name][:] for name in table})
-        codes = frame["status"].to_numpy()
-        frame["status"] = pd.Categorical(np.array(STATUS_NAMES)[codes], categories=STATUS_NAMES)
-        gaps = (frame["generated_tokens"] - 1).where(frame["generated_tokens"] > 1)
+        with self._reading():
+            table = self._file.get("requests")
+            frame = pd.DataFrame(
+                {
+                    name: np.zeros(0, dtype) if table is None else table[name][:]
+                    for name, dtype in REQUEST_COLUMNS.items()
+                }
+            )
+            codes = frame["status"].to_numpy(dtype=np.int64)
+            frame["status"] = pd.Categorical.from_codes(codes, categories=pd.Index(STATUS_NAMES))
+        gaps = (frame["generated_tokens"] - 1).where(
+            (frame["generated_tokens"] > 1) & (codes == COMPLETED)
+        )
         frame["tpot_s"] = (frame["end_s"] - frame["arrival_s"] - frame["ttft_s"]) / gaps
         return frame
 
     def events(self) -> pd.DataFrame:
-        """One row a flag: time_s, kind, node, load_w, limit_w, margin_w, message."""
+        """One row a flag: time_s, kind, node, node_kind, load_w, limit_w, margin_w (negative
+        when over), message."""
         import pandas as pd
 
-        table = self._file["events"]
-        names = self._file["nodes/name"].asstr()[:]
-        frame = pd.DataFrame(
-            {
-                "time_s": table["time_s"][:],
-                "kind": table["kind"].asstr()[:],
-                "node": names[table["node"][:]],
-                "load_w": table["load_w"][:],
-                "limit_w": table["limit_w"][:],
-            }
-        )
-        frame["margin_w"] = frame["limit_w"] - frame["load_w"]
-        frame["message"] = table["message"].asstr()[:]
+        with self._reading():
+            table = self._file["events"]
+            at = table["node"][:]
+            frame = pd.DataFrame(
+                {
+                    "time_s": table["time_s"][:],
+                    "kind": table["kind"].asstr()[:],
+                    "node": self._file["nodes/name"].asstr()[:][at],
+                    "node_kind": self._file["nodes/kind"].asstr()[:][at],
+                    "load_w": table["load_w"][:],
+                    "limit_w": table["limit_w"][:],
+                    "message": table["message"].asstr()[:],
+                }
+            )
+        frame.insert(6, "margin_w", frame["limit_w"] - frame["load_w"])
         return frame
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Whatever HDF5 makes of a damaged file is one clear error."""
+        if not self._file:
+            raise ValueError(f"{self.path}: already closed")
+        try:
+            yield
+        except (KeyError, IndexError, OSError, RuntimeError, ValueError) as error:
+            raise ResultsError(f"{self.path}: damaged ({error})") from error
+
+
+def _read(series: h5py.Dataset, columns: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+    """All rows of some columns; neighbours are read in one go."""
+    low, high = (int(columns.min()), int(columns.max()) + 1) if len(columns) else (0, 0)
+    block: npt.NDArray[np.float32] = series[:, low:high]
+    return block if np.array_equal(columns, np.arange(low, high)) else block[:, columns - low]
+
+
+def _means(
+    series: h5py.Dataset,
+    columns: npt.NDArray[np.int64],
+    time_s: npt.NDArray[np.float64],
+    step_s: float,
+    width_s: float,
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Ends of the intervals of `width_s`, the last cut short by the run's end, and the means."""
+    # Interval (a, b] gets the steps that end in it; a hair less keeps b on its own side.
+    interval = np.ceil(time_s / width_s - 1e-9)
+    starts = np.flatnonzero(np.diff(interval, prepend=-1.0))
+    means_w = np.empty((len(starts), len(columns)))
+    if not len(starts):
+        return time_s, means_w
+    counts = np.diff(starts, append=len(time_s)).astype(np.float64)
+    # The last step weighs as long as it was.
+    cut = 1.0 - (time_s[-1] - (len(time_s) - 1) * step_s) / step_s
+    counts[-1] -= cut
+    for low in range(0, len(columns), COLUMNS_AT_ONCE):
+        some = slice(low, low + COLUMNS_AT_ONCE)
+        data = _read(series, columns[some])
+        sums_w = np.add.reduceat(data, starts, axis=0, dtype=np.float64)
+        sums_w[-1] -= cut * data[-1]
+        means_w[:, some] = sums_w / counts[:, np.newaxis]
+    return np.minimum(interval[starts] * width_s, time_s[-1]), means_w
