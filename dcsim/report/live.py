@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import time
+from collections import Counter
 from types import TracebackType
 from typing import Any
 
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 from dcsim.report.text import UNKNOWN, clock, percent, watts
 
@@ -18,8 +20,9 @@ LOOK_EVERY = 16
 """Steps between two looks at the wall clock, which would cost more than the rest."""
 PLAIN_LINES = 10
 """Progress lines of a run whose output is no terminal."""
-FLAG_LINES = 20
-"""Flags printed in full there; further ones are only counted."""
+FLAG_LINES = 10
+"""Flags of each kind printed in full there; further ones are only counted, so that a flood of
+warnings hides no trip."""
 BAR_CELLS = 30
 
 
@@ -39,7 +42,7 @@ class LiveView:
         self._started = time.perf_counter()
         self._shown_at = 0.0
         self._steps = 0
-        self._flags = 0
+        self._flags: Counter[str] = Counter()
         self._last_flag: Any = None
         self._next_line_s = total_s / PLAIN_LINES
 
@@ -58,8 +61,11 @@ class LiveView:
     ) -> None:
         if self._live is not None:
             self._live.stop()
-        elif not self._quiet and self._flags > FLAG_LINES:
-            self._line(f"{self._flags - FLAG_LINES} more flags; all are in the results")
+        elif not self._quiet:
+            more = {k: n - FLAG_LINES for k, n in self._flags.items() if n > FLAG_LINES}
+            if more:
+                told = ", ".join(f"{count} {name}" for name, count in more.items())
+                self._line(f"{sum(more.values())} more flags not shown: {told}")
 
     def update(
         self,
@@ -91,11 +97,11 @@ class LiveView:
 
     def flag(self, event: Any) -> None:
         """Take note of a flag."""
-        self._flags += 1
+        self._flags[event.kind] += 1
         self._last_flag = event
         if event.kind != "cleared":
             self.first_flags.setdefault(event.kind, event)
-        if not self._quiet and self._live is None and self._flags <= FLAG_LINES:
+        if not self._quiet and self._live is None and self._flags[event.kind] <= FLAG_LINES:
             self._line(f"{clock(event.time_s)} {_told(event)}")
 
     def _line(self, text: str) -> None:
@@ -139,11 +145,12 @@ class LiveView:
         )
         grid.add_row("site", watts(site_w) + _of(site_w, site_limit_w))
         style = "red" if worst[1] > 1.0 else "yellow" if worst[1] > 0.8 else "green"
-        grid.add_row("headroom", f"[{style}]{_nearest(worst)}[/]")
+        grid.add_row("headroom", Text(_nearest(worst), style if worst[0] else ""))
         grid.add_row("requests", f"{running:.0f} running, {waiting:.0f} waiting")
         last = self._last_flag
         told = "none" if last is None else f"{clock(last.time_s)} {_told(last)}"
-        grid.add_row("last flag", told if self._flags < 2 else f"{told}  ({self._flags} in all)")
+        count = self._flags.total()
+        grid.add_row("last flag", Text(told if count < 2 else f"{told}  ({count} in all)"))
         return grid
 
 

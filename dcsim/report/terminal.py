@@ -49,8 +49,10 @@ def _loads(nodes: Sequence[Node], wide: bool) -> Table:
             continue
         hottest = max(same, key=lambda node: (_share(node) or 0.0, node["peak_w"] or 0.0))
         by_mean = sorted(same, key=lambda node: node["mean_w"] or 0.0)
-        _add(table, f"hottest {kind}: {hottest['name']}", hottest)
-        _add(table, f"median of {len(same)} {kind}s", by_mean[len(by_mean) // 2])
+        label = f"hottest {kind}: {hottest['name']}" if len(same) > 1 else hottest["name"]
+        _add(table, label, hottest)
+        if len(same) > 1:
+            _add(table, f"median of {len(same)} {kind}s", by_mean[len(by_mean) // 2])
     return table
 
 
@@ -107,6 +109,7 @@ def _events(counts: Mapping[str, int], first_flags: Sequence[Any], console: Cons
             f"  first {event.kind}: {event.node} at {clock(event.time_s)}, "
             f"{watts(event.load_w)} of {watts(event.limit_w)}",
             highlight=False,
+            markup=False,
         )
 
 
@@ -118,6 +121,7 @@ def _power(models: Any, console: Console) -> None:
                 f"GPU power: {model['name']}{pack}, {row['configuration']}: "
                 f"{row['evidence']}; {row['source']}.",
                 highlight=False,
+                markup=False,
             )
     console.print(
         "Servers add a constant for CPUs, fans and conversion, which is assumed, not measured.",

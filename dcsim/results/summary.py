@@ -56,19 +56,24 @@ def _nodes(recorder: Recorder) -> list[dict[str, Any]]:
     steps = loads.steps
     rows = []
     for i, name in enumerate(nodes.names):
-        mean_w = float(loads.sum_w[i]) / steps if steps else None
-        peak_w = float(loads.peak_w[i]) if steps else None
-        limit_w = float(nodes.rating_w[i])
+        # Watts that are no number came from a power model; they are unknown, not the run's end.
+        mean_w = _known(loads.sum_w[i] / steps) if steps else None
+        peak_w = _known(loads.peak_w[i])
         rows.append(
             {
                 "name": name,
                 "kind": nodes.kinds[i],
-                "limit_w": None if math.isnan(limit_w) else limit_w,
+                "limit_w": _known(nodes.rating_w[i]),
                 "peak_w": peak_w,
-                "p99_w": float(p99_w[i]) if steps else None,
+                "p99_w": _known(p99_w[i]),
                 "mean_w": mean_w,
-                "energy_wh": float(loads.sum_w[i]) * recorder.step_s / 3600.0 if steps else None,
+                "energy_wh": None if mean_w is None else mean_w * steps * recorder.step_s / 3600.0,
                 "load_factor": mean_w / peak_w if mean_w is not None and peak_w else None,
             }
         )
     return rows
+
+
+def _known(value: float) -> float | None:
+    """A Python float for JSON, or None where it is no finite number."""
+    return float(value) if math.isfinite(value) else None

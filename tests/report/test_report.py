@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -92,9 +93,12 @@ def test_a_flood_of_flags_is_counted_not_printed() -> None:
     with view:
         for _ in range(500):
             view.flag(event("overload"))
+        view.flag(event("trip"))
     lines = text(shown).splitlines()
-    assert len(lines) == FLAG_LINES + 1
-    assert f"{500 - FLAG_LINES} more flags" in lines[-1]
+    assert len(lines) == FLAG_LINES + 2
+    assert "TRIP" in lines[-2]  # not lost behind the rest
+    left_out = 500 - FLAG_LINES
+    assert lines[-1] == f"{left_out} more flags not shown: {left_out} overload"
     assert view.first_flags["overload"].node == "row-1"
 
 
@@ -116,3 +120,68 @@ def test_panel_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     said = text(shown)
     for part in ("clock", "headroom", "last flag", "TRIP row-1", "400.0 kW of 600.0 kW"):
         assert part in said
+
+
+def site_240() -> dict[str, Any]:
+    """What a site of ten rows gives: site, rows, racks, servers; every hundredth server hot."""
+    nodes = []
+    for kind, count, limit_w in (("site", 1, 1e6), ("row", 10, None), ("rack", 60, 26e3)):
+        nodes += [(f"{kind}-{i}", kind, limit_w, 4e5 / count) for i in range(count)]
+    nodes += [(f"server-{i}", "server", 6500.0, 7000.0 if i == 77 else 1500.0) for i in range(240)]
+    keys = ("name", "kind", "limit_w", "peak_w")
+    rest = {"p99_w": 1e3, "mean_w": 1e3, "energy_wh": None, "load_factor": None}
+    unknown = {"p50": None, "p95": None, "p99": None}
+    return {
+        "nodes": [{**dict(zip(keys, node, strict=True)), **rest} for node in nodes],
+        "requests": dict.fromkeys(
+            ("arrived", "completed", "running", "waiting", "rejected", "failed"), 0
+        ),
+        "tokens": {"prompt": 0, "generated": 0},
+        "latency": dict.fromkeys(("ttft_s", "tpot_s", "e2e_s"), unknown),
+        "events": {"warning": 0, "overload": 1, "trip": 0},
+        "power_model": {
+            "name": "gru",
+            "pack": "[red]mine[/red].h5",
+            "provenance": [{"configuration": "m", "evidence": "fitted", "source": "[1] a paper"}],
+        },
+        "simulated_s": 86400.0,
+        "seed": 1,
+    }
+
+
+def test_a_large_site_is_summed_up() -> None:
+    shown = console()
+    render(site_240(), shown)
+    lines = text(shown).splitlines()
+    rows = [line for line in lines if line.strip().startswith("row-")]
+    assert len(rows) == 10
+    assert all(line.split()[1] == "-" and line.split()[4] == "-" for line in rows)
+    assert sum("rack" in line for line in lines) == 2
+    hot = next(line for line in lines if "hottest server" in line)
+    assert "server-77" in hot
+    assert "107.7 %" in hot
+    assert any("median of 240 servers" in line for line in lines)
+    said = " ".join(text(shown).split())
+    assert "0 warnings, 1 overload, 0 trips" in said
+    # Brackets in a name or a source are text, not colours.
+    assert "pack [red]mine[/red].h5" in said
+    assert "[1] a paper" in said
+    assert "1d 00:00:00 in -" in said  # the wall-clock time is not in the file's summary
+
+
+def test_colours_only_on_a_terminal() -> None:
+    plain, coloured = console(), console(terminal=True)
+    for shown in (plain, coloured):
+        render(site_240(), shown)
+    assert "\x1b[31m" in text(coloured)  # what is over its limit is red
+    assert "\x1b" not in text(plain)
+
+
+def test_a_single_server_is_no_median() -> None:
+    summary = site_240()
+    summary["nodes"] = [node for node in summary["nodes"] if node["name"] in ("site-0", "server-3")]
+    shown = console()
+    render(summary, shown)
+    assert "median" not in text(shown)
+    assert "hottest" not in text(shown)
+    assert "server-3" in text(shown)

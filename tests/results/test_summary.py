@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from dcsim.results import Results
 from dcsim.results.summary import build_summary
 from tests.results.made import COUNTS, loads, record, recorder
 
@@ -46,3 +47,21 @@ def test_nothing_completed_is_unknown_not_zero(tmp_path: Path) -> None:
     assert len(summary["power_model"]) == 2
     json.loads(json.dumps(summary, allow_nan=False))
     made.abort()
+
+
+def test_watts_that_are_no_number_are_unknown(tmp_path: Path) -> None:
+    """A day is not lost for them, and JSON has no NaN."""
+    made = recorder(tmp_path / "run.h5")
+    bad = loads(3)
+    bad[1, :2] = np.nan
+    for row in bad:
+        made.step(row)
+    summary = build_summary(made, counts=COUNTS, tokens={}, power_model=[{}], gpu_state_s={})
+    made.finish(summary)
+    site, _, other = summary["nodes"][:3]
+    assert [site[key] for key in ("peak_w", "mean_w", "p99_w", "energy_wh")] == [None] * 4
+    assert site["load_factor"] is None
+    assert other["peak_w"] == pytest.approx(bad[:, 2].max())
+    with Results.open(tmp_path / "run.h5") as results:
+        assert results.summary == summary
+        assert results.load("site")["site"].isna().tolist() == [False, True, False]
