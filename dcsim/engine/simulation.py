@@ -107,6 +107,7 @@ class Simulation:
             kinds=topology.kinds,
             rating_w=topology.rating_w,
             parent_index=topology.parent_index,
+            nameplate_w=self._nameplate_w(),
         )
         recorder = self._recorder = Recorder(
             path,
@@ -141,6 +142,13 @@ class Simulation:
             raise
         summary["wall_s"] = time.perf_counter() - started
         return summary
+
+    def _nameplate_w(self) -> npt.NDArray[np.float64]:
+        """What the servers below each node are rated for, shape (nodes,)."""
+        types = {group.name: group.server for group in self.scenario.servers}
+        servers = load_catalogue().servers
+        of_server_w = [servers[types[name]].nameplate_w for name in self.topology.server_groups]
+        return self.topology.sum_loads(np.array(of_server_w)).copy()
 
     # --- the power step --------------------------------------------------------------------
 

@@ -58,6 +58,8 @@ class NodeTable:
     rating_w: npt.NDArray[np.float64]
     """NaN where unknown."""
     parent_index: npt.NDArray[np.int64]
+    nameplate_w: npt.NDArray[np.float64] | None = None
+    """Sum of the nameplates of the servers below; None, or NaN for a node: unknown."""
 
 
 class Event(Protocol):
@@ -152,6 +154,9 @@ class Recorder:
         table.create_dataset("name", data=list(self.nodes.names), dtype=STRING)
         table.create_dataset("kind", data=list(self.nodes.kinds), dtype=STRING)
         table.create_dataset("rating_w", data=self.nodes.rating_w)
+        unknown_w = np.full(len(self.nodes.names), np.nan)
+        nameplate_w = self.nodes.nameplate_w
+        table.create_dataset("nameplate_w", data=unknown_w if nameplate_w is None else nameplate_w)
         table.create_dataset("parent", data=self.nodes.parent_index)
 
     # --- while running ---------------------------------------------------------------------

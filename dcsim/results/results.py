@@ -96,6 +96,12 @@ class Results:
         self.close()
 
     @property
+    def duration_s(self) -> float:
+        """Simulated time: whole power steps."""
+        with self._reading():
+            return len(self._file["load/time_s"]) * self.step_s
+
+    @property
     def provenance(self) -> dict[str, Any]:
         """What stands behind the figures: seed, versions of the software, power models with
         their evidence (None where the summary does not tell)."""
@@ -106,7 +112,8 @@ class Results:
         }
 
     def nodes(self) -> pd.DataFrame:
-        """The power tree: one row a node (index: name), with kind, parent and rating_w."""
+        """The power tree: one row a node (index: name), with kind, parent, rating_w and
+        nameplate_w (of the servers below)."""
         import pandas as pd
 
         with self._reading():
@@ -118,6 +125,7 @@ class Results:
                     "kind": table["kind"].asstr()[:],
                     "parent": [names[p] if p >= 0 else None for p in parent],
                     "rating_w": table["rating_w"][:],
+                    "nameplate_w": table["nameplate_w"][:],
                 },
                 index=pd.Index(names, name="node"),
             )

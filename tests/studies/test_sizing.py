@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from dcsim.engine import simulate
 from dcsim.results import Results
 from dcsim.studies import sizing
-from tests.results.made import COUNTS, recorder
+from tests.engine.sites import site
+from tests.results.made import COUNTS, NODES, loads, recorder
 
 
 @pytest.fixture
@@ -38,12 +43,97 @@ def test_square_waves(results: Results) -> None:
     # A minute's mean sees the first row whole, the second half high and half low.
     assert table.loc[("row-1", 60.0), "peak_w"] == 3000.0
     assert table.loc[("row-2", 60.0), "peak_w"] == pytest.approx(2000.0)
-    site = table.loc[("site", 0.25)]
-    assert site["peak_w"] == 6000.0
-    assert site["coincidence"] == pytest.approx(1.0)
+    whole = table.loc[("site", 0.25)]
+    assert whole["peak_w"] == 6000.0
+    assert whole["coincidence"] == pytest.approx(1.0)
     assert table.loc[("site", 60.0), "coincidence"] == pytest.approx(5000 / (3000 + 2000))
     assert table.loc[("site", 60.0), "mean_w"] == pytest.approx(4000.0)
-    assert site["p95_w"] == 6000.0
+    assert whole["p95_w"] == 6000.0
+    assert table.loc[("site", 60.0), "intervals"] == 8
+
+
+def test_servers_count_where_they_are_recorded(results: Results) -> None:
+    """Servers at 1 s: below that their peaks are unknown, and so is what depends on them."""
+    table = sizing(results)
+    assert table["server_coincidence"].loc[:, 0.25].isna().all()
+    assert table.loc[("row-1", 1.0), "coincidence"] == pytest.approx(1.0)
+    minute = table.loc[("site", 60.0)]
+    assert minute["server_coincidence"] == pytest.approx(5000 / (1500 + 1500 + 2000))
+
+
+def test_nameplate_overstates(tmp_path: Path) -> None:
+    nameplate_w = np.array([19_500.0, 13_000.0, np.nan, 6500.0, 6500.0, np.nan])
+    made = recorder(tmp_path / "run.h5", nodes=replace(NODES, nameplate_w=nameplate_w))
+    for _ in range(40):
+        made.step(np.array([6500.0, 4000.0, 2500.0, 1500.0, 2500.0, 2500.0]))
+    made.finish({"requests": COUNTS})
+    with Results.open(tmp_path / "run.h5") as results:
+        table = sizing(results, [1.0])
+    assert table["nameplate_to_peak"].loc[:, 1.0].tolist() == pytest.approx(
+        [3.0, 3.25, np.nan], nan_ok=True
+    )
+
+
+def test_a_flat_load_and_no_load(tmp_path: Path) -> None:
+    """What is dark has no load factor; the unfinished last interval counts for nothing."""
+    made = recorder(tmp_path / "run.h5")
+    for step in range(43):
+        late = 9000.0 if step >= 40 else 1000.0
+        made.step(np.array([late, late, 0.0, late, 0.0, 0.0]))
+    made.finish({"requests": COUNTS})
+    with Results.open(tmp_path / "run.h5") as results:
+        table = sizing(results, [10.0])
+    flat, dark = table.loc[("row-1", 10.0)], table.loc[("row-2", 10.0)]
+    assert (flat["peak_w"], flat["load_factor"], flat["intervals"]) == (1000.0, 1.0, 1)
+    assert np.isnan(flat["ramp_up_w"])  # one interval has no ramp
+    assert dark["peak_w"] == 0.0
+    assert np.isnan(dark["load_factor"])
+    assert np.isnan(dark["coincidence"])
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 99), steps=st.integers(40, 400))
+def test_what_holds_of_any_load(
+    tmp_path_factory: pytest.TempPathFactory, seed: int, steps: int
+) -> None:
+    """Averaging longer lowers peaks; parts that add up never peak below the whole."""
+    path = tmp_path_factory.mktemp("any") / "run.h5"
+    made = recorder(path, server_step_s=0.25)
+    for row in loads(steps, seed):
+        made.step(row)
+    made.finish({"requests": COUNTS})
+    with Results.open(path) as results:
+        table = sizing(results, [0.25, 0.5, 2.0])
+        assert (table["coincidence"] <= 1 + 1e-6).all()
+        assert (table["server_coincidence"] <= table["coincidence"] + 1e-6).all()
+        assert (table["peak_to_average"] * table["load_factor"]).to_numpy() == pytest.approx(1.0)
+        assert (table["p95_w"] <= table["p99_w"]).all()
+        assert (table["p99_w"] <= table["peak_w"]).all()
+        whole = table["intervals"].loc["site"]
+        assert whole.tolist() == [steps, steps // 2, steps // 8]
+        # A mean of two whole intervals is at most the higher of them.
+        assert table.loc[("site", 0.5), "peak_w"] <= table.loc[("site", 0.25), "peak_w"]
+        # The same figures by pandas.
+        frame = results.load("row", 2.0).iloc[: steps // 8]
+        assert table["peak_w"].loc[["row-1", "row-2"], 2.0].tolist() == pytest.approx(
+            frame.max().tolist()
+        )
+        ramps = frame.diff().min()
+        assert table["ramp_down_w"].loc[["row-1", "row-2"], 2.0].tolist() == pytest.approx(
+            ramps.tolist()
+        )
+
+
+def test_a_played_site(tmp_path: Path) -> None:
+    """A whole run of eight servers: the file knows their nameplates, levels tell the same mean."""
+    with simulate(site(duration="2 min", rate=6), tmp_path / "run.h5") as results:
+        table = sizing(results)
+    assert table.loc[("site", 0.25), "nameplate_w"] == 8 * 6500.0
+    assert table.loc[("row-1", 60.0), "nameplate_w"] == 4 * 6500.0
+    rows = table.loc[[("row-1", 60.0), ("row-2", 60.0)], "mean_w"]
+    assert rows.sum() == pytest.approx(table.loc[("site", 60.0), "mean_w"], rel=1e-6)
+    assert 1.0 < table.loc[("site", 0.25), "nameplate_to_peak"] < 8.0
+    assert (table["server_coincidence"].loc[:, 1.0] < 1.0).all()
 
 
 def test_resolutions_that_do_not_fit_are_left_out(results: Results) -> None:
