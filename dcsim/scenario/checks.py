@@ -24,6 +24,7 @@ def check(document: Document) -> None:
     a file of its own."""
     catalogue = load_catalogue()
     unique(document, "workload")
+    unique(document, "tenants")
     unique(document, "servers")
     for path, stream in raw.items(document, "workload"):
         _stream(document, path, stream, catalogue)
@@ -69,6 +70,11 @@ def _stream(document: Document, path: Steps, stream: dict[str, Any], catalogue: 
                 f"no server group serves '{model}'",
                 "the groups serve " + ", ".join(known) if known else "",
             )
+    tenants = [raw.text(tenant, "name") or "" for _, tenant in raw.items(document, "tenants")]
+    wanted = stream.get("tenants")
+    for number, tenant in enumerate(wanted if isinstance(wanted, list) else []):
+        if isinstance(tenant, str) and tenant not in tenants:
+            unknown(document, (*path, "tenants", number), "tenant", tenant, tenants)
     arrivals, tokens = raw.block(stream, "arrivals"), stream.get("tokens")
     kind = raw.text(arrivals, "kind")
     if kind == "replay":
