@@ -9,7 +9,7 @@ import sys
 
 from setuptools import setup
 
-HOT = ["batch", "log", "replica", "request", "router", "span", "timing"]
+HOT = ["batch", "log", "prefix", "replica", "request", "router", "span", "timing"]
 
 
 def compiled() -> list:
