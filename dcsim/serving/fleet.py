@@ -15,7 +15,7 @@ from dcsim.scenario.models import Scenario, ServerGroup
 from dcsim.serving.log import RequestLog
 from dcsim.serving.replica import Replica
 from dcsim.serving.request import Request, Status
-from dcsim.serving.router import build_router
+from dcsim.serving.routers import PowerAware, build_router
 from dcsim.serving.span import Clock
 from dcsim.serving.timing import IterationModel, kv_capacity_blocks
 from dcsim.serving.work import WorkTable
@@ -80,7 +80,11 @@ class Fleet:
         catalogue: Catalogue,
         placement: Placement,
         log: RequestLog,
+        seed: np.random.SeedSequence,
+        feeds: Sequence[int] | None = None,
     ) -> None:
+        """`seed` is for routers that choose by chance, `feeds` (a number a replica) for those
+        that look at watts."""
         self.log = log
         self.arrived = 0
         self.prompt_tokens = 0
@@ -120,9 +124,18 @@ class Fleet:
         for replica, group in zip(self.replicas, placement.groups, strict=True):
             by_model.setdefault(group.model, []).append(replica)
         routers = {
-            model: build_router(scenario.routing.policy, replicas)
+            model: build_router(
+                scenario.routing,
+                replicas,
+                # A child by name: another model does not change this one's luck.
+                np.random.SeedSequence(
+                    entropy=seed.entropy, spawn_key=(*seed.spawn_key, *model.encode())
+                ),
+                None if feeds is None else [feeds[replica.index] for replica in replicas],
+            )
             for model, replicas in by_model.items()
         }
+        self._routers = list(routers.values())
         self._serving = [by_model[stream.model] for stream in scenario.workload]
         self._router_of_stream = [routers[stream.model] for stream in scenario.workload]
         self._router_of_replica = [routers[group.model] for group in placement.groups]
@@ -156,13 +169,13 @@ class Fleet:
         self.arrived += 1
         self.prompt_tokens += prompt_tokens
         router = self._router_of_stream[stream]
-        replica = router.pick()
+        replica = router.pick(request, now)
         if replica is None:
             up = any(candidate.up for candidate in self._serving[stream])
             status = Status.REJECTED if up else Status.FAILED
             self.log.add(request, NO_REPLICA, now, status, 0, 0.0)
         elif replica.submit(request, now):
-            router.changed(replica)
+            router.changed(replica, now)
         else:
             self.log.add(request, replica.index, now, Status.REJECTED, 0, 0.0)
 
@@ -171,14 +184,20 @@ class Fleet:
     ) -> None:
         index = replica.index
         self.log.add(request, index, end_s, status, generated, self._overhead_s[index])
-        self._router_of_replica[index].changed(replica)
+        self._router_of_replica[index].changed(replica, end_s)
 
     # --- power and policies ----------------------------------------------------------------
 
-    def admit(self, replica: Replica, allowed: bool) -> None:
+    def admit(self, replica: Replica, allowed: bool, now: float) -> None:
         """A policy lets a replica take new requests, or not."""
         replica.admitting = allowed
-        self._router_of_replica[replica.index].changed(replica)
+        self._router_of_replica[replica.index].changed(replica, now)
+
+    def observe(self, now: float, headroom_w: list[float]) -> None:
+        """Tell the routers that ask for it each feed's headroom over the last power step."""
+        for router in self._routers:
+            if isinstance(router, PowerAware):
+                router.observe(now, headroom_w)
 
     def darken(self, replica: Replica, now: float) -> int:
         """Power to a replica is lost; its requests fail. Returns how many."""
@@ -188,13 +207,18 @@ class Fleet:
             id(request): replica.generated_tokens(request, now) for request in replica.present()[0]
         }
         lost = replica.fail_all(now)
-        self._router_of_replica[replica.index].changed(replica)
+        self._router_of_replica[replica.index].changed(replica, now)
         for request in lost:
             generated = progress.get(id(request), request.generated)
             self.log.add(request, replica.index, now, Status.FAILED, generated, 0.0)
         return len(lost)
 
     # --- counts ----------------------------------------------------------------------------
+
+    @property
+    def failovers(self) -> int:
+        """Times that a router met a replica closed or down which it took for open."""
+        return sum(router.failovers for router in self._routers)
 
     def counts(self) -> dict[str, int]:
         """Requests by where they are now: arrived and the five parts that sum to it."""

@@ -6,6 +6,8 @@ from enum import IntEnum
 
 import numpy as np
 
+from dcsim.workload.stream import Prefix
+
 
 class Status(IntEnum):
     """Codes kept in the results file."""
@@ -33,6 +35,7 @@ class Request:
         "id",
         "output_tokens",
         "preemptions",
+        "prefix",
         "prompt_tokens",
         "sequence",
         "stream",
@@ -58,6 +61,7 @@ class Request:
         self.sequence = 0
         """Order of admission, for preemption of the youngest."""
         self.preemptions = 0
+        self.prefix: Prefix | None = None
 
 
 RECORD = np.dtype(
