@@ -8,6 +8,7 @@ is the first to feel it.
 
 from __future__ import annotations
 
+import math
 import tempfile
 import time
 import weakref
@@ -32,12 +33,13 @@ from dcsim.ledger import GpuState, ReplicaConfig
 from dcsim.power import build as build_power
 from dcsim.power.model import PowerModel
 from dcsim.results import Results
+from dcsim.results.goodput import Promise
 from dcsim.results.recorder import NodeTable, Recorder
 from dcsim.results.summary import build_summary
 from dcsim.results.versions import versions
 from dcsim.scenario.catalogue import load_catalogue
 from dcsim.scenario.load import dump
-from dcsim.scenario.models import Power, Scenario
+from dcsim.scenario.models import Power, Scenario, Slo, Tenant
 from dcsim.serving.fleet import Fleet, place
 from dcsim.serving.log import RequestLog
 from dcsim.workload import requests
@@ -132,6 +134,7 @@ class Simulation:
             nodes=nodes,
             versions=versions(),
             keep_requests=scenario.record.requests,
+            promises=[_promise(tenant) for tenant in scenario.tenants],
         )
         self._watcher = watcher
         try:
@@ -145,8 +148,10 @@ class Simulation:
                 counts=self.fleet.counts(),
                 tokens={
                     "prompt": self.fleet.prompt_tokens,
+                    "cached": self.log.cached_tokens,
                     "generated": self.log.generated_tokens,
                 },
+                preemptions=self.log.preemptions,
                 power_model=self.meter.describe(),
                 gpu_state_s=self._state_seconds(),
                 routing={"failovers": self.fleet.failovers},
@@ -250,6 +255,11 @@ class Simulation:
     def _state_seconds(self) -> dict[str, float]:
         step_s = self.scenario.power_step_s
         return {state.name.lower(): float(self.state_steps[state]) * step_s for state in GpuState}
+
+
+def _promise(tenant: Tenant) -> Promise:
+    slo = tenant.slo or Slo()
+    return Promise(tenant.name, slo.ttft_s or math.inf, slo.tpot_s or math.inf)
 
 
 def simulate(

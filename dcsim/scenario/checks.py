@@ -30,6 +30,7 @@ def check(document: Document) -> None:
         _stream(document, path, stream, catalogue)
     for path, group in raw.items(document, "servers"):
         _group(document, path, group, catalogue)
+    _pools(document)
     for path, policy in raw.items(document, "control"):
         _policy(document, path, policy)
     _routing(document)
@@ -147,6 +148,20 @@ def _group(document: Document, path: Steps, group: dict[str, Any], catalogue: Ca
     if model is not None and utilization is not None and 0 < utilization <= 1:
         usable = utilization * gpu.hbm_bytes
         _memory(document, path, raw.block(group, "engine"), model, usable, size, server.gpu_count)
+
+
+def _pools(document: Document) -> None:
+    """A model that is prefilled in one pool must be decoded in another, and the other way."""
+    roles: dict[str, dict[str, Steps]] = {}
+    for path, group in raw.items(document, "servers"):
+        model, role = raw.text(group, "model"), group.get("role", "both")
+        if model is not None and isinstance(role, str):
+            roles.setdefault(model, {}).setdefault(role, path)
+    for model, pools in roles.items():
+        for role, other in (("prefill", "decode"), ("decode", "prefill")):
+            if role in pools and other not in pools:
+                message = f"a {role} pool for '{model}', but no {other} pool"
+                document.add((*pools[role], "role"), message, f"add a group with `role: {other}`")
 
 
 def _memory(

@@ -17,7 +17,7 @@ from dcsim.scenario.load import load, loads
 from tests.engine.sites import site
 
 SCENARIOS = Path(__file__).parents[2] / "scenarios"
-PARTS = ("completed", "running", "waiting", "rejected", "failed")
+PARTS = ("completed", "running", "waiting", "rejected", "timed_out", "failed")
 
 
 def check(results: Results) -> None:

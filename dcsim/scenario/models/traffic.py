@@ -91,7 +91,7 @@ class Tenant(Spec):
 
     name: Name
     priority: int = Field(default=0, ge=-1000, le=1000)
-    """The lower the sooner, as in vLLM; acts where an engine's `scheduling` is `priority`."""
+    """The lower the sooner, as in vLLM, where an engine's `scheduling_policy` is `priority`."""
     share: float = Field(default=1.0, gt=0)
     """Weight of this tenant among those of a stream: its part of the requests."""
     slo: Slo | None = None
