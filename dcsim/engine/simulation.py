@@ -23,6 +23,7 @@ import numpy.typing as npt
 from dcsim.control.admission import AdmissionThrottle
 from dcsim.control.policy import Policy, Site, Telemetry
 from dcsim.engine.clock import AFTER, Clock
+from dcsim.engine.headroom import Headroom
 from dcsim.engine.meter import Meter
 from dcsim.engine.seeds import branch
 from dcsim.facility.events import FacilityEvent
@@ -73,7 +74,20 @@ class Simulation:
         self.placement = place(scenario, catalogue, server_groups)
         self.clock = Clock()
         self.log = RequestLog()
-        self.fleet = Fleet(self.clock, scenario, catalogue, self.placement, self.log)
+        self._headroom = None
+        feeds = None
+        if scenario.routing.policy == "power-aware":
+            self._headroom = Headroom(self.topology, self.placement.server_index)
+            feeds = self._headroom.feeds
+        self.fleet = Fleet(
+            self.clock,
+            scenario,
+            catalogue,
+            self.placement,
+            self.log,
+            branch(scenario.seed, "routing"),
+            feeds,
+        )
 
         def build(power: Power, configs: Sequence[ReplicaConfig]) -> PowerModel:
             return build_power(power, configs, catalogue)
@@ -140,6 +154,7 @@ class Simulation:
                 preemptions=self.log.preemptions,
                 power_model=self.meter.describe(),
                 gpu_state_s=self._state_seconds(),
+                routing={"failovers": self.fleet.failovers},
             )
             recorder.finish(summary)
         except BaseException:
@@ -170,6 +185,8 @@ class Simulation:
             self._flag(event, now)
         if self._policies:
             self._consult(now, node_w)
+        if self._headroom is not None:
+            self.fleet.observe(now, self._headroom.step(node_w))
         if self._watcher is not None:
             self._watcher.update(
                 now,
@@ -233,7 +250,7 @@ class Simulation:
             for command in policy.decide(now, Telemetry(*seen)):
                 for server in command.servers.tolist():
                     for replica in self._replicas_of[server]:
-                        self.fleet.admit(self.fleet.replicas[replica], command.allowed)
+                        self.fleet.admit(self.fleet.replicas[replica], command.allowed, now)
 
     def _state_seconds(self) -> dict[str, float]:
         step_s = self.scenario.power_step_s

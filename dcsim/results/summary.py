@@ -22,6 +22,7 @@ def build_summary(
     preemptions: int,
     power_model: Sequence[Mapping[str, Any]],
     gpu_state_s: Mapping[str, float],
+    routing: Mapping[str, int] | None = None,
 ) -> dict[str, Any]:
     """All figures but the wall-clock time, which would differ from run to run. What is unknown
     is None. Flushes the recorder's series: no power step may follow."""
@@ -38,6 +39,7 @@ def build_summary(
         "nodes": _nodes(recorder),
         "events": {kind: recorder.event_counts.get(kind, 0) for kind in EVENT_KINDS},
         "gpu_state_s": dict(gpu_state_s),
+        "routing": dict(routing or {}),
         "power_model": dict(power_model[0])
         if len(power_model) == 1
         else [dict(model) for model in power_model],

@@ -33,6 +33,7 @@ def check(document: Document) -> None:
     _pools(document)
     for path, policy in raw.items(document, "control"):
         _policy(document, path, policy)
+    _routing(document)
     _clock(document)
 
 
@@ -240,3 +241,16 @@ def _policy(document: Document, path: Steps, policy: dict[str, Any]) -> None:
     if isinstance(kind, str) and not rated:
         message = f"no {kind} has a rating, so this policy would have nothing to watch"
         document.add((*path, "nodes"), message, "rate one, or watch another kind")
+
+
+# --- routing ---------------------------------------------------------------------------------
+
+
+def _routing(document: Document) -> None:
+    """Headroom is rating less load: without a rating above the servers there is none to see."""
+    nodes = [node for _, node in raw.items(document, "facility")]
+    rated = any(node.get("kind") != "server" and node.get("rating") is not None for node in nodes)
+    policy = raw.text(raw.block(document.data, "routing"), "policy")
+    if policy == "power-aware" and nodes and not rated:
+        message = "no site, row or rack has a rating, so this policy would see no headroom"
+        document.add(("routing", "policy"), message, "rate the rows, or the site")

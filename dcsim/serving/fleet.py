@@ -17,7 +17,7 @@ from dcsim.serving.handover import Handover
 from dcsim.serving.log import RequestLog
 from dcsim.serving.replica import Replica
 from dcsim.serving.request import Request, Status
-from dcsim.serving.router import Router, build_router
+from dcsim.serving.routers import PowerAware, Router, build_router
 from dcsim.serving.span import Clock
 from dcsim.serving.timing import IterationModel, kv_capacity_blocks
 from dcsim.serving.work import WorkTable
@@ -83,7 +83,11 @@ class Fleet:
         catalogue: Catalogue,
         placement: Placement,
         log: RequestLog,
+        seed: np.random.SeedSequence,
+        feeds: Sequence[int] | None = None,
     ) -> None:
+        """`seed` is for routers that choose by chance, `feeds` (a number a replica) for those
+        that look at watts."""
         self.log = log
         self.arrived = 0
         self.prompt_tokens = 0
@@ -134,9 +138,19 @@ class Fleet:
         for replica, group in zip(self.replicas, placement.groups, strict=True):
             pools.setdefault((group.model, group.role == "decode"), []).append(replica)
         routers = {
-            pool: build_router(scenario.routing.policy, replicas)
+            pool: build_router(
+                scenario.routing,
+                replicas,
+                # A child by name: another model does not change this one's luck.
+                np.random.SeedSequence(
+                    entropy=seed.entropy,
+                    spawn_key=(*seed.spawn_key, int(pool[1]), *pool[0].encode()),
+                ),
+                None if feeds is None else [feeds[replica.index] for replica in replicas],
+            )
             for pool, replicas in pools.items()
         }
+        self._routers = list(routers.values())
         self._serving = [pools[stream.model, False] for stream in scenario.workload]
         self._router_of_stream = [routers[stream.model, False] for stream in scenario.workload]
         self._router_of_replica = [
@@ -196,13 +210,13 @@ class Fleet:
         self._route(request, self._router_of_stream[stream], self._serving[stream], now)
 
     def _route(self, request: Request, router: Router, pool: list[Replica], now: float) -> None:
-        replica = router.pick()
+        replica = router.pick(request, now)
         if replica is None:
             up = any(candidate.up for candidate in pool)
             status = Status.REJECTED if up else Status.FAILED
             self.log.add(request, NO_REPLICA, now, status, request.generated, 0.0)
         elif replica.submit(request, now):
-            router.changed(replica)
+            router.changed(replica, now)
         else:
             self.log.add(request, replica.index, now, Status.REJECTED, request.generated, 0.0)
 
@@ -211,26 +225,32 @@ class Fleet:
     ) -> None:
         index = replica.index
         self.log.add(request, index, end_s, status, generated, self._overhead_s[index])
-        self._router_of_replica[index].changed(replica)
+        self._router_of_replica[index].changed(replica, end_s)
 
     def _prefilled(self, request: Request, replica: Replica, now: float) -> None:
         """A prompt is done where prompts are only prefilled: off to a pool that decodes."""
-        self._router_of_replica[replica.index].changed(replica)
+        self._router_of_replica[replica.index].changed(replica, now)
         self._handover.send(request, replica, now)
 
     def _deliver(self, request: Request, origin: Replica, now: float) -> None:
         """The KV of a prefilled request has been sent."""
         router = self._decoder_of_stream[request.stream]
         assert router is not None, "the scenario's checks ask for a decode pool"
-        self._router_of_replica[origin.index].changed(origin)
+        self._router_of_replica[origin.index].changed(origin, now)
         self._route(request, router, self._decoding[request.stream], now)
 
     # --- power and policies ----------------------------------------------------------------
 
-    def admit(self, replica: Replica, allowed: bool) -> None:
+    def admit(self, replica: Replica, allowed: bool, now: float) -> None:
         """A policy lets a replica take new requests, or not."""
         replica.admitting = allowed
-        self._router_of_replica[replica.index].changed(replica)
+        self._router_of_replica[replica.index].changed(replica, now)
+
+    def observe(self, now: float, headroom_w: list[float]) -> None:
+        """Tell the routers that ask for it each feed's headroom over the last power step."""
+        for router in self._routers:
+            if isinstance(router, PowerAware):
+                router.observe(now, headroom_w)
 
     def darken(self, replica: Replica, now: float) -> int:
         """Power to a replica is lost; its requests fail. Returns how many."""
@@ -240,13 +260,18 @@ class Fleet:
             id(request): replica.generated_tokens(request, now) for request in replica.present()[0]
         }
         lost = replica.fail_all(now) + self._handover.cut_off(replica.index, now)
-        self._router_of_replica[replica.index].changed(replica)
+        self._router_of_replica[replica.index].changed(replica, now)
         for request in lost:
             generated = progress.get(id(request), request.generated)
             self.log.add(request, replica.index, now, Status.FAILED, generated, 0.0)
         return len(lost)
 
     # --- counts ----------------------------------------------------------------------------
+
+    @property
+    def failovers(self) -> int:
+        """Times that a router met a replica closed or down which it took for open."""
+        return sum(router.failovers for router in self._routers)
 
     def counts(self) -> dict[str, int]:
         """Requests by where they are now: arrived and the six parts that sum to it."""

@@ -3,7 +3,8 @@ because there each quantity brings its own unit."""
 
 from dcsim.scenario.models.base import Fraction, Name, Spec
 from dcsim.scenario.models.control import AdmissionThrottle
-from dcsim.scenario.models.servers import Engine, KvTransfer, Power, Routing, ServerGroup
+from dcsim.scenario.models.routing import Routing
+from dcsim.scenario.models.servers import Engine, KvTransfer, Power, ServerGroup
 from dcsim.scenario.models.site import Breaker, FacilityNode, Limits
 from dcsim.scenario.models.traffic import (
     Arrivals,

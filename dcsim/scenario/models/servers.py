@@ -1,4 +1,4 @@
-"""Who answers: groups of servers, their engines and power models, and the routing to them."""
+"""Who answers: groups of servers, their engines and power models."""
 
 from __future__ import annotations
 
@@ -99,9 +99,3 @@ class ServerGroup(Spec):
     """Prefill groups only."""
     engine: Engine = Engine()
     power: Power = Power()
-
-
-class Routing(Spec):
-    """How a request finds its replica among those that serve its model."""
-
-    policy: Literal["round-robin", "least-outstanding"] = "least-outstanding"

@@ -6,7 +6,8 @@ from pydantic import Field
 
 from dcsim.scenario.models.base import Name, Spec
 from dcsim.scenario.models.control import AdmissionThrottle
-from dcsim.scenario.models.servers import Routing, ServerGroup
+from dcsim.scenario.models.routing import Routing
+from dcsim.scenario.models.servers import ServerGroup
 from dcsim.scenario.models.site import FacilityNode, Limits
 from dcsim.scenario.models.traffic import Stream, Tenant
 from dcsim.scenario.units import Seconds
