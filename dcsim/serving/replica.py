@@ -30,7 +30,7 @@ OnPrefilled = Callable[[Request, "Replica", float], None]
 
 
 class Replica(Spans):
-    """The engine of one model instance on `tensor_parallel` GPUs."""
+    """The engine of one model instance."""
 
     __slots__ = (
         "_deadlines",
@@ -150,6 +150,9 @@ class Replica(Spans):
         if self.cache is not None:
             self._trim(count - 1)
         iteration = self.iteration = self.iteration + count
+        if self._has_experts:
+            self._total_experts += count * self._experts_each
+            self._experts_before = 0.0
         self._total_busy_s += now - self._span_start_s
         batch = len(decoding)
         if batch:
@@ -191,6 +194,9 @@ class Replica(Spans):
             self._trim(count - 1)
         edge_s = self._span_start_s + count * a + 0.5 * b * count * (count - 1)
         self.iteration += count
+        if self._has_experts:
+            self._total_experts += count * self._experts_each
+            self._experts_before = self._experts_each
         batch = len(self.decoding)
         tokens = batch * count
         self._total_busy_s += edge_s - self._span_start_s

@@ -193,6 +193,11 @@ class IterationModel:
         seconds += prefill_s / spread
         return self._factor * seconds + self.context_s * (context + batch)
 
+    def experts_read(self, batch: int, chunk_tokens: int, finishing: int) -> float:
+        """Share of the expert weights that such an iteration reads; see `mixed_s`."""
+        spread = min(self._stages, max(1.0, finishing))
+        return self.costs.expert_share(batch / self._stages + chunk_tokens / spread)
+
 
 def _link_bytes(model: ServedModel, ranks: int, expert_parallel: int) -> float:
     """Bytes that each GPU sends for one token over all layers.

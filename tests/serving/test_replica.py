@@ -13,10 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dcsim.ledger import GpuState
+from dcsim.scenario.catalogue import ServedModel
 from dcsim.scenario.models import Engine
 from dcsim.workload.stream import Prefix
 from tests.serving.reference import play
-from tests.serving.rig import Bench
+from tests.serving.rig import CONFIG, EXPERTS, MODEL, Bench
 
 
 def seconds(high: int) -> st.SearchStrategy[float]:
@@ -149,14 +150,18 @@ def test_matches_the_plain_engine_with_everything_on(
 
 
 @settings(max_examples=40, deadline=None)
-@given(requests, engines, st.floats(0.01, 0.7))
+@given(requests, engines, st.floats(0.01, 0.7), st.sampled_from([MODEL, EXPERTS]), st.booleans())
 def test_ledger_is_the_exact_integral(
-    arrivals: list[tuple[float, int, int]], engine: Engine, step_s: float
+    arrivals: list[tuple[float, int, int]],
+    engine: Engine,
+    step_s: float,
+    model: ServedModel,
+    staged: bool,
 ) -> None:
     """Invariant 6: what the power steps see is the plain engine's work, spread evenly over each
     iteration, whatever the step."""
     capacity = 3000 // engine.block_tokens
-    bench = Bench(engine, capacity)
+    bench = Bench(engine, capacity, model, 2 if staged else 1)
     expected = play(arrivals, bench.timing, engine, capacity)
     bench.feed(arrivals)
     iterations = np.array(expected.iterations).reshape(-1, 4)
@@ -174,6 +179,9 @@ def test_ledger_is_the_exact_integral(
         assert ledger.busy_fraction[0] == pytest.approx(overlap.sum() / step_s, abs=1e-6)
         assert ledger.prefill_tokens[0] == pytest.approx((share * iterations[:, 3]).sum(), abs=1e-3)
         assert ledger.decode_tokens[0] == pytest.approx((share * iterations[:, 2]).sum(), abs=1e-2)
+        peak = CONFIG.hbm_bandwidth_per_gpu * step_s
+        expected_util = float((share * np.array(expected.moved)).sum()) / peak
+        assert ledger.memory_util[0] == pytest.approx(expected_util, rel=1e-6, abs=1e-6)
         assert 0.0 <= ledger.kv_fraction[0] <= 1.0 + engine.max_num_seqs / 3000
 
 
