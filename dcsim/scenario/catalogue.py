@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
@@ -58,6 +59,10 @@ class TimingFit(Spec):
     first_token_overhead_s: SecondsOrZero = Field(alias="first_token_overhead")
     quantised_stream: float = Field(gt=0, le=1)
     """Share of the bandwidth at which FP8 and 4-bit weights stream."""
+    overlap: float = Field(ge=1)
+    """Exponent of the norm that joins computing and reading of weights; 1: one after the other."""
+    routing: float = Field(gt=0, le=1)
+    """n tokens of a batch choose experts as n^routing independent ones would."""
     corrections: dict[Name, TimingCorrection] = Field(default_factory=dict)
     """By model family."""
     rows: int = Field(ge=0)
@@ -263,6 +268,8 @@ class Timing:
     first_token_overhead_s: float
     base_overhead_s: float
     quantised_stream: float
+    overlap: float
+    routing: float
     factor: float
     evidence: Evidence
 
@@ -283,6 +290,8 @@ def timing_of(model: ServedModel, gpu: Gpu) -> Timing:
             prior.first_token_overhead_s,
             prior.base_overhead_s,
             PRIOR_QUANTISED_STREAM,
+            math.inf,
+            1.0,
             1.0,
             "extrapolated" if gpu.timing_evidence == "extrapolated" else "fitted",
         )
@@ -301,6 +310,8 @@ def timing_of(model: ServedModel, gpu: Gpu) -> Timing:
         fit.first_token_overhead_s,
         prior.base_overhead_s,
         fit.quantised_stream,
+        fit.overlap,
+        fit.routing,
         correction.factor if correction is not None else 1.0,
         evidence,
     )
