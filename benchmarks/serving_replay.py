@@ -126,19 +126,41 @@ def ends_s(
 
 def play(run: Run, catalogue: Catalogue) -> Played:
     """The run's requests through one replica with the catalogue's timing."""
-    gpu, model = catalogue.gpus[run.gpu], catalogue.models[run.model]
-    timing = IterationModel(model, gpu, run.tensor_parallel, run.engine.max_num_seqs)
+    return serve(
+        catalogue,
+        (run.gpu, run.model, run.tensor_parallel),
+        run.engine,
+        run.capacity_blocks,
+        (run.arrival_s, run.prompt_tokens, run.output_tokens),
+        run.sample_s,
+    )
+
+
+def serve(
+    catalogue: Catalogue,
+    configuration: tuple[str, str, int],
+    engine: Engine,
+    capacity_blocks: int,
+    requests: tuple[Floats, npt.NDArray[np.int64], npt.NDArray[np.int64]],
+    sample_s: Floats,
+) -> Played:
+    """Requests (arrivals in seconds, prompt and output tokens; each of shape (n,)) through one
+    replica of (GPU, model, tensor parallel size), to their end; requests running are counted at
+    `sample_s` (samples,)."""
+    gpu, model = catalogue.gpus[configuration[0]], catalogue.models[configuration[1]]
+    parallel = configuration[2]
+    timing = IterationModel(model, gpu, parallel, engine.max_num_seqs)
     config = ReplicaConfig(
-        run.gpu,
-        run.model,
-        run.tensor_parallel,
+        gpu.name,
+        model.name,
+        parallel,
         gpu.peak_flops,
         gpu.hbm_bandwidth_bytes_s,
         gpu.hbm_bytes,
         gpu.nameplate_w,
         model.weight_bytes,
     )
-    count = len(run.arrival_s)
+    count = len(requests[0])
     ttft_s, e2e_s = np.full(count, np.nan), np.full(count, np.nan)
 
     def end(request: Request, _: Replica, end_s: float, status: Status, __: int) -> None:
@@ -147,24 +169,18 @@ def play(run: Run, catalogue: Catalogue) -> Played:
             e2e_s[request.id] = end_s - request.arrival_s
 
     clock = Clock()
-    work = WorkTable([config], [timing.costs], [run.capacity_blocks * BLOCK_TOKENS])
-    replica = Replica(0, clock, timing, run.engine, run.capacity_blocks, work, end)
-    for id_ in range(count):
-        request = Request(
-            id_,
-            0,
-            float(run.arrival_s[id_]),
-            int(run.prompt_tokens[id_]),
-            int(run.output_tokens[id_]),
-        )
+    work = WorkTable([config], [timing.costs], [capacity_blocks * engine.block_tokens])
+    replica = Replica(0, clock, timing, engine, capacity_blocks, work, end)
+    for id_, row in enumerate(zip(*(column.tolist() for column in requests), strict=True)):
+        request = Request(id_, 0, *row)
         alarm = clock.alarm(lambda now, r=request: replica.submit(r, now))
         clock.set_alarm(alarm, request.arrival_s)
-    running = np.zeros(len(run.sample_s))
-    for i, at_s in enumerate(run.sample_s):
+    running = np.zeros(len(sample_s))
+    for i, at_s in enumerate(sample_s.tolist()):
         if at_s > 0.0:
-            clock.play(float(at_s))
+            clock.play(at_s)
             running[i] = replica.running
-    clock.play(float(run.sample_s[-1]) + 600.0)
+    clock.play(float(requests[0][-1]) + 3600.0)
     return Played(ttft_s, e2e_s, running)
 
 

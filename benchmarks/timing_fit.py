@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,8 +63,12 @@ SPREADS = (0.2, 0.1, 0.2, 0.5, 0.1)
 """Priors' spreads of the logarithms of eff_flops, eff_bandwidth, message_scale, per_token_sample,
 quantised_stream."""
 FACTOR_SPREAD = 0.1
+ENGINE_WEIGHT = 4
+"""A series of the engine's own counters counts as so many of a client's latencies, which hold
+the client's and the front end's time as well."""
 OVERLAP, OVERLAP_SPREAD = 1.5, 0.3
 ROUTING, ROUTING_SPREAD = 1.0, 0.2
+FRONT_END_S, FRONT_END_SPREAD = 50e-6, 1.0
 QUIET = 0.4
 """Prompts an iteration above which the median ITL of a closed loop is no clean decode any more."""
 
@@ -83,12 +87,16 @@ def residuals(rows: Iterable[Row], catalogue: Catalogue) -> list[tuple[Row, floa
     found = []
     for row in rows:
         timing = iteration_model(row, catalogue)
+        fit = catalogue.gpus[row.gpu].timing_fit
+        front_s = fit.front_end_per_token_s if fit is not None and row.source == "mlenergy" else 0.0
+        front_s *= row.batch
         if row.source != "mlenergy" or row.batch / row.output_tokens < QUIET:
-            found.append((row, math.log(row.predicted_s(timing) / row.measured_s)))
+            found.append((row, math.log((row.predicted_s(timing) + front_s) / row.measured_s)))
         if row.source == "mlenergy":
             prompt = PROMPT_TOKENS[row.series.split()[-1]]
             ours = throughput_tokens_s(row, timing, prompt)
-            found.append((row, math.log(row.throughput_tokens_s / ours)))
+            ours_s = row.batch / ours + front_s
+            found.append((row, math.log(ours_s * row.throughput_tokens_s / row.batch)))
     return found
 
 
@@ -132,7 +140,7 @@ def fit_gpu(
         ]
     )
     spreads = np.array(
-        [*SPREADS, *[FACTOR_SPREAD] * n_factors]
+        [*SPREADS, *[FACTOR_SPREAD] * n_factors, FRONT_END_SPREAD]
         + ([OVERLAP_SPREAD, ROUTING_SPREAD] if shared is None else [])
     )
 
@@ -151,6 +159,7 @@ def fit_gpu(
             quantised_stream=min(1.0, float(stream)),
             overlap=common.overlap,
             routing=common.routing,
+            front_end_per_token=f"{FRONT_END_S * max(0.0, float(step[n_gpu + n_factors]))!r} s",
             corrections={
                 family: TimingCorrection(
                     factor=float(factor), raw_factor=float(factor), series=1, models=()
@@ -164,6 +173,8 @@ def fit_gpu(
         return fit, common
 
     weight = Counter(row.series for row, _ in residuals(rows, catalogue))
+    for name in weight:
+        weight[name] /= ENGINE_WEIGHT if name.startswith("vllm") else 1
 
     def loss(point: Floats) -> Floats:
         step = point - 1.0  # about 1, so that relative steps of the solver are sound
@@ -174,6 +185,7 @@ def fit_gpu(
 
     # Some constants may start at their bound, where a step up shows no change: begin below.
     begin = np.full(len(spreads), 0.95)
+    begin[n_gpu + n_factors] = 1.5
     solved = least_squares(loss, begin, loss="soft_l1", diff_step=1e-3)
     fit, common = constants(solved.x - 1.0)
     return _with_evidence(gpu, fit, rows, catalogue), common
@@ -203,8 +215,10 @@ def _with_evidence(
     )
 
 
-def with_fits(catalogue: Catalogue, fits: dict[str, TimingFit]) -> Catalogue:
-    """The catalogue with other timing fits for some GPUs."""
+def with_fits(
+    catalogue: Catalogue, fits: Mapping[str, TimingFit] | Mapping[str, None]
+) -> Catalogue:
+    """The catalogue with other timing fits (or none) for some GPUs."""
     gpus = {
         name: gpu.model_copy(update={"timing_fit": fits[name]}) if name in fits else gpu
         for name, gpu in catalogue.gpus.items()
@@ -226,6 +240,7 @@ def fit_all(
     rows: Sequence[Row], runs: Sequence[Run], catalogue: Catalogue, gpus: Sequence[str] = FITTED
 ) -> dict[str, TimingFit]:
     """Fits of the GPUs asked for (the H100's is made in any case), and of those that borrow."""
+    catalogue = with_fits(catalogue, dict.fromkeys(catalogue.gpus))
     slow = stalled(rows)
     rows = [row for row in rows if row not in slow]
     fits: dict[str, TimingFit] = {}

@@ -63,6 +63,9 @@ class TimingFit(Spec):
     """Exponent of the norm that joins computing and reading of weights; 1: one after the other."""
     routing: float = Field(gt=0, le=1)
     """n tokens of a batch choose experts as n^routing independent ones would."""
+    front_end_per_token_s: SecondsOrZero = Field(default=0.0, alias="front_end_per_token")
+    """What a client's latencies hold for each sequence of the batch besides the engine's iteration,
+    in the campaign that the fit learns from. The simulator does not add it."""
     corrections: dict[Name, TimingCorrection] = Field(default_factory=dict)
     """By model family."""
     rows: int = Field(ge=0)
