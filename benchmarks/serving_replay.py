@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from benchmarks.timing_rows import GPUS
 from dcsim.engine.clock import Clock
 from dcsim.ledger import ReplicaConfig
 from dcsim.scenario.catalogue import Catalogue
@@ -24,8 +25,6 @@ from dcsim.serving.replica import Replica
 from dcsim.serving.request import Request, Status
 from dcsim.serving.timing import IterationModel
 from dcsim.serving.work import WorkTable
-
-from benchmarks.timing_rows import GPUS
 
 Floats = npt.NDArray[np.float64]
 BLOCK_TOKENS = 16

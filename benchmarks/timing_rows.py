@@ -54,11 +54,13 @@ mechanisms that the iteration model does not have."""
 
 PROMPT_TOKENS = {"gpqa": 250.0, "lm_arena_chat": 245.0, "sourcegraph_fim": 1100.0}
 OUTPUT_CV2 = {"gpqa": 0.2, "lm_arena_chat": 0.87, "sourcegraph_fim": 0.5}
+PROMPT_CV2 = {"gpqa": 0.5, "lm_arena_chat": 4.0, "sourcegraph_fim": 0.5}
 """The leaderboard tells output lengths only. Mean prompt and squared coefficient of variation of
 the output follow from rows whose batch is held down by KV memory: average batch times mean
 context is the memory's capacity. With capacities of 400,000 (Qwen3 8B, one H100) and 425,000
 tokens (Llama 3.1 8B), 82 sequences of gpqa hold 4,900 tokens each, 474 and 691 of chat 850 and
-615; Qwen3 30B-A3B on one H100 (115,000 tokens) holds 1,290 of code each."""
+615; Qwen3 30B-A3B on one H100 (115,000 tokens) holds 1,290 of code each. `PROMPT_CV2` is assumed:
+chat prompts are mostly short with a few very long ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +118,7 @@ def ml_energy_rows(data: Path) -> list[Row]:
     """Rows of the leaderboard whose model the catalogue has.
 
     A closed loop of B sequences with mean output o starts B / o prompts an iteration. The median
-    ITL is that of an iteration with the median (of a Poisson) number of prompts.
+    ITL is that of an iteration with the median prefill.
     """
     rows = []
     for task, prompt in PROMPT_TOKENS.items():
@@ -126,7 +128,7 @@ def ml_energy_rows(data: Path) -> list[Row]:
             if model is None or record.data_parallel > 1:
                 continue
             output = record.avg_output_len
-            prompts = _poisson_median(record.avg_batch_size / output)
+            prompts, chunk = median_prefill(record.avg_batch_size / output, task)
             rows.append(
                 Row(
                     series=f"mlenergy {record.gpu_model} {model} x{record.num_gpus} {task}",
@@ -138,7 +140,7 @@ def ml_energy_rows(data: Path) -> list[Row]:
                     batch=record.avg_batch_size,
                     context=prompt + output * (1.0 + OUTPUT_CV2[task]) / 2.0,
                     measured_s=record.median_itl_ms / 1e3,
-                    chunk=prompts * prompt,
+                    chunk=chunk,
                     prompts=prompts,
                     throughput_tokens_s=record.output_throughput_tokens_per_sec,
                     output_tokens=output,
@@ -147,13 +149,19 @@ def ml_energy_rows(data: Path) -> list[Row]:
     return rows
 
 
-def _poisson_median(mean: float) -> float:
-    total, term, k = math.exp(-mean), math.exp(-mean), 0
-    while total < 0.5:
-        k += 1
-        term *= mean / k
-        total += term
-    return float(k)
+def median_prefill(prompts: float, task: str) -> tuple[float, float]:
+    """(prompts, tokens) of an iteration's median prefill, with `prompts` of them on average.
+
+    Their number is a Poisson's; lengths are log-normal, with `PROMPT_CV2` assumed.
+    """
+    rng = np.random.default_rng(0)
+    counts = rng.poisson(prompts, 2001)
+    sigma2 = math.log1p(PROMPT_CV2[task])
+    mu = math.log(PROMPT_TOKENS[task]) - sigma2 / 2.0
+    each = np.split(rng.lognormal(mu, sigma2**0.5, counts.sum()), np.cumsum(counts)[:-1])
+    totals = np.array([lengths.sum() for lengths in each])
+    middle = np.argsort(totals, kind="stable")[len(totals) // 2]
+    return float(counts[middle]), float(totals[middle])
 
 
 def throughput_tokens_s(row: Row, timing: IterationModel, prompt: float) -> float:

@@ -56,12 +56,10 @@ class WorkCosts:
 
     def expert_share(self, tokens: float) -> float:
         """Share of the expert weights that an iteration of so many tokens reads, 0 to 1."""
-        return 1.0 - self.expert_miss**tokens**self.routing  # type: ignore[no-any-return]
+        return 1.0 - self.expert_miss**tokens**self.routing
 
 
-def work_costs(
-    model: ServedModel, pipeline_parallel: int = 1, routing: float = 1.0
-) -> WorkCosts:
+def work_costs(model: ServedModel, pipeline_parallel: int = 1, routing: float = 1.0) -> WorkCosts:
     """Work of a served model; it does not depend on the GPU.
 
     Every pipeline micro-batch reads the weights again.
@@ -211,7 +209,7 @@ def _overlap(compute_s: float, read_s: float, p: float) -> float:
     low, high = (compute_s, read_s) if compute_s < read_s else (read_s, compute_s)
     if low <= 1e-9 * high or p > PERFECT:
         return high
-    return high * (1.0 + (low / high) ** p) ** (1.0 / p)  # type: ignore[no-any-return]
+    return high * (1.0 + (low / high) ** p) ** (1.0 / p)
 
 
 def _link_bytes(model: ServedModel, ranks: int) -> float:
