@@ -115,8 +115,8 @@ class IterationModel:
         self.costs = work_costs(model, pipeline_parallel, timing.routing)
         one = work_costs(model)
         self.first_token_overhead_s = timing.first_token_overhead_s
-        self._stages: float = pipeline_parallel
-        self._window: float = model.sliding_window
+        self._stages: float = float(pipeline_parallel)
+        self._window: float = float(model.sliding_window)
 
         # Two all-reduces a layer; a hop between stages is one message.
         messages = 2.0 * model.n_layers + pipeline_parallel - 1
