@@ -27,7 +27,7 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 # The serving room is compiled where a C compiler is at hand, so its sources count too.
-SOURCES := pyproject.toml constraints.txt setup.py $(wildcard dcsim/serving/*.py)
+SOURCES := pyproject.toml constraints.txt setup.py $(wildcard dcsim/serving/*.py dcsim/serving/*/*.py)
 
 # PyTorch first and by its exact version: the pin keeps pip from taking the CUDA build.
 $(VENV)/.installed: $(SOURCES) | $(BIN)/python
@@ -44,4 +44,4 @@ $(VENV)/.linted: $(VENV)/.installed
 	@touch $@
 
 clean:
-	rm -rf $(VENV) build *.egg-info out *.so dcsim/serving/*.so
+	rm -rf $(VENV) build *.egg-info out *.so dcsim/serving/*.so dcsim/serving/*/*.so

@@ -13,8 +13,8 @@ SERVING = Path(__file__).parents[1] / "dcsim" / "serving"
 
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Compiled modules shadow their sources: testing old ones would prove nothing."""
-    for library in SERVING.glob("*.so"):
-        source = SERVING / f"{library.name.split('.')[0]}.py"
+    for library in SERVING.rglob("*.so"):
+        source = library.parent / f"{library.name.split('.')[0]}.py"
         if source.exists() and source.stat().st_mtime > library.stat().st_mtime:
             pytest.exit(f"{library.name} is older than {source.name}: run make test", returncode=3)
 

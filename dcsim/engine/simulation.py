@@ -8,6 +8,7 @@ is the first to feel it.
 
 from __future__ import annotations
 
+import math
 import tempfile
 import time
 import weakref
@@ -22,6 +23,7 @@ import numpy.typing as npt
 from dcsim.control.admission import AdmissionThrottle
 from dcsim.control.policy import Policy, Site, Telemetry
 from dcsim.engine.clock import AFTER, Clock
+from dcsim.engine.headroom import Headroom
 from dcsim.engine.meter import Meter
 from dcsim.engine.seeds import branch
 from dcsim.facility.events import FacilityEvent
@@ -31,12 +33,13 @@ from dcsim.ledger import GpuState, ReplicaConfig
 from dcsim.power import build as build_power
 from dcsim.power.model import PowerModel
 from dcsim.results import Results
+from dcsim.results.goodput import Promise
 from dcsim.results.recorder import NodeTable, Recorder
 from dcsim.results.summary import build_summary
 from dcsim.results.versions import versions
 from dcsim.scenario.catalogue import load_catalogue
 from dcsim.scenario.load import dump
-from dcsim.scenario.models import Power, Scenario
+from dcsim.scenario.models import Power, Scenario, Slo, Tenant
 from dcsim.serving.fleet import Fleet, place
 from dcsim.serving.log import RequestLog
 from dcsim.workload import requests
@@ -71,7 +74,20 @@ class Simulation:
         self.placement = place(scenario, catalogue, server_groups)
         self.clock = Clock()
         self.log = RequestLog()
-        self.fleet = Fleet(self.clock, scenario, catalogue, self.placement, self.log)
+        self._headroom = None
+        feeds = None
+        if scenario.routing.policy == "power-aware":
+            self._headroom = Headroom(self.topology, self.placement.server_index)
+            feeds = self._headroom.feeds
+        self.fleet = Fleet(
+            self.clock,
+            scenario,
+            catalogue,
+            self.placement,
+            self.log,
+            branch(scenario.seed, "routing"),
+            feeds,
+        )
 
         def build(power: Power, configs: Sequence[ReplicaConfig]) -> PowerModel:
             return build_power(power, configs, catalogue)
@@ -118,6 +134,7 @@ class Simulation:
             nodes=nodes,
             versions=versions(),
             keep_requests=scenario.record.requests,
+            promises=[_promise(tenant) for tenant in scenario.tenants],
         )
         self._watcher = watcher
         try:
@@ -131,10 +148,13 @@ class Simulation:
                 counts=self.fleet.counts(),
                 tokens={
                     "prompt": self.fleet.prompt_tokens,
+                    "cached": self.log.cached_tokens,
                     "generated": self.log.generated_tokens,
                 },
+                preemptions=self.log.preemptions,
                 power_model=self.meter.describe(),
                 gpu_state_s=self._state_seconds(),
+                routing={"failovers": self.fleet.failovers},
             )
             recorder.finish(summary)
         except BaseException:
@@ -165,6 +185,8 @@ class Simulation:
             self._flag(event, now)
         if self._policies:
             self._consult(now, node_w)
+        if self._headroom is not None:
+            self.fleet.observe(now, self._headroom.step(node_w))
         if self._watcher is not None:
             self._watcher.update(
                 now,
@@ -228,11 +250,16 @@ class Simulation:
             for command in policy.decide(now, Telemetry(*seen)):
                 for server in command.servers.tolist():
                     for replica in self._replicas_of[server]:
-                        self.fleet.admit(self.fleet.replicas[replica], command.allowed)
+                        self.fleet.admit(self.fleet.replicas[replica], command.allowed, now)
 
     def _state_seconds(self) -> dict[str, float]:
         step_s = self.scenario.power_step_s
         return {state.name.lower(): float(self.state_steps[state]) * step_s for state in GpuState}
+
+
+def _promise(tenant: Tenant) -> Promise:
+    slo = tenant.slo or Slo()
+    return Promise(tenant.name, slo.ttft_s or math.inf, slo.tpot_s or math.inf)
 
 
 def simulate(

@@ -84,12 +84,13 @@ def _requests(summary: Mapping[str, Any], console: Console) -> None:
     requests = summary["requests"]
     parts = ", ".join(
         f"{requests[name]:,} {name}"
-        for name in ("completed", "running", "waiting", "rejected", "failed")
-    )
+        for name in ("completed", "running", "waiting", "rejected", "timed_out", "failed")
+    ).replace("_", " ")
     console.print(f"Requests: {requests['arrived']:,} arrived = {parts}.", highlight=False)
     tokens = summary["tokens"]
+    cached = f" ({tokens['cached']:,} from prefix caches)" if tokens["cached"] else ""
     console.print(
-        f"Tokens: {tokens['prompt']:,} in prompts, {tokens['generated']:,} generated.",
+        f"Tokens: {tokens['prompt']:,} in prompts{cached}, {tokens['generated']:,} generated.",
         highlight=False,
     )
     names = {"ttft_s": "time to first token", "tpot_s": "per output token", "e2e_s": "end to end"}
@@ -99,6 +100,14 @@ def _requests(summary: Mapping[str, Any], console: Console) -> None:
         for row in [summary["latency"][name]]
     )
     console.print(f"Latency (p50 / p95 / p99): {latency}.", highlight=False)
+    for tenant in summary["tenants"]:
+        console.print(
+            f"Tenant {tenant['name']}: {tenant['within_slo']:,} of {tenant['arrived']:,} within "
+            f"its SLO ({percent(tenant['slo_attainment'])} of those that have ended), goodput "
+            f"{tenant['goodput_per_s']:.2f} requests/s.",
+            highlight=False,
+            markup=False,
+        )
 
 
 def _events(counts: Mapping[str, int], first_flags: Sequence[Any], console: Console) -> None:

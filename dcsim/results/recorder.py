@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from dcsim.results.columns import Table, store
 from dcsim.results.disk import Disk
+from dcsim.results.goodput import Goodput, Promise
 from dcsim.results.loads import Loads
 
 FORMAT = "dcsim-results"
@@ -34,6 +35,9 @@ REQUEST_COLUMNS = {
     "output_tokens": "<i4",
     "generated_tokens": "<i4",
     "status": "u1",
+    "tenant": "<i4",
+    "preemptions": "<i4",
+    "cached_tokens": "<i4",
 }
 """The file's columns of requests; docs/results-format.md says what they mean."""
 EVENT_COLUMNS = {
@@ -100,6 +104,7 @@ class Recorder:
         nodes: NodeTable,
         versions: Mapping[str, str],
         keep_requests: bool = True,
+        promises: Sequence[Promise] = (),
     ) -> None:
         self.path = path
         self.nodes = nodes
@@ -112,6 +117,7 @@ class Recorder:
             "e2e_s": [],
         }
         """Of completed requests, block by block."""
+        self.goodput = Goodput(promises) if promises else None
         window = round(server_step_s / step_s)
         if window < 1 or abs(window * step_s - server_step_s) > 1e-9 * server_step_s:
             raise ValueError("record.server_step must be a whole multiple of power_step")
@@ -169,16 +175,18 @@ class Recorder:
 
     def requests(self, records: npt.NDArray[np.void]) -> None:
         """Requests that have left, as structured records; copied."""
-        done = records[records["status"] == COMPLETED]
+        completed = records["status"] == COMPLETED
+        done = records[completed]
         # What a client sees of its last token: arrival to end, and the gaps after the first.
         e2e_s = done["end_s"] - done["arrival_s"]
         gaps = done["generated_tokens"] - 1
-        many = gaps > 0
+        tpot_s = np.full(len(done), np.nan)
+        np.divide(e2e_s - done["ttft_s"], gaps, out=tpot_s, where=gaps > 0)
         self.latencies["ttft_s"].append(done["ttft_s"].astype(np.float32))
         self.latencies["e2e_s"].append(e2e_s.astype(np.float32))
-        self.latencies["tpot_s"].append(
-            ((e2e_s - done["ttft_s"])[many] / gaps[many]).astype(np.float32)
-        )
+        self.latencies["tpot_s"].append(tpot_s[gaps > 0].astype(np.float32))
+        if self.goodput is not None:
+            self.goodput.add(records, completed, tpot_s)
         if self._requests is not None:
             with self._writing():
                 self._requests.append(

@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     import h5py
     import pandas as pd
 
-STATUS_NAMES = ("completed", "rejected", "failed", "running", "waiting")
+STATUS_NAMES = ("completed", "rejected", "failed", "running", "waiting", "timed_out")
 """By code in the file's `requests/status`."""
+LATER_COLUMNS = ("tenant", "preemptions", "cached_tokens")
+"""Requests' columns that files from before they were added lack."""
 COLUMNS_AT_ONCE = 64
 """Nodes read together before they are averaged: a day of one is 1.4 MB."""
 
@@ -182,10 +184,7 @@ class Results:
         with self._reading():
             table = self._file.get("requests")
             frame = pd.DataFrame(
-                {
-                    name: np.zeros(0, dtype) if table is None else table[name][:]
-                    for name, dtype in REQUEST_COLUMNS.items()
-                }
+                {name: _column(table, name, dtype) for name, dtype in REQUEST_COLUMNS.items()}
             )
             codes = frame["status"].to_numpy(dtype=np.int64)
             frame["status"] = pd.Categorical.from_codes(codes, categories=pd.Index(STATUS_NAMES))
@@ -260,3 +259,13 @@ def _means(
         sums_w[-1] -= cut * data[-1]
         means_w[:, some] = sums_w / counts[:, np.newaxis]
     return np.minimum(interval[starts] * width_s, time_s[-1]), means_w
+
+
+def _column(table: Any, name: str, dtype: str) -> npt.NDArray[Any]:
+    """A column of the requests; zeros where the file is older than the column."""
+    if table is None:
+        return np.zeros(0, dtype)
+    if name in LATER_COLUMNS and name not in table:
+        return np.zeros(len(table["id"]), dtype)
+    found: npt.NDArray[Any] = table[name][:]
+    return found

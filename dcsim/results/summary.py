@@ -19,14 +19,19 @@ def build_summary(
     *,
     counts: Mapping[str, int],
     tokens: Mapping[str, int],
+    preemptions: int,
     power_model: Sequence[Mapping[str, Any]],
     gpu_state_s: Mapping[str, float],
+    routing: Mapping[str, int] | None = None,
 ) -> dict[str, Any]:
     """All figures but the wall-clock time, which would differ from run to run. What is unknown
     is None. Flushes the recorder's series: no power step may follow."""
+    simulated_s = recorder.loads.steps * recorder.step_s
     return {
         "requests": dict(counts),
+        "tenants": [] if recorder.goodput is None else recorder.goodput.rows(simulated_s),
         "tokens": dict(tokens),
+        "preemptions": preemptions,
         "latency": {
             name: _percentiles(np.concatenate([np.zeros(0, np.float32), *blocks]))
             for name, blocks in recorder.latencies.items()
@@ -34,10 +39,11 @@ def build_summary(
         "nodes": _nodes(recorder),
         "events": {kind: recorder.event_counts.get(kind, 0) for kind in EVENT_KINDS},
         "gpu_state_s": dict(gpu_state_s),
+        "routing": dict(routing or {}),
         "power_model": dict(power_model[0])
         if len(power_model) == 1
         else [dict(model) for model in power_model],
-        "simulated_s": recorder.loads.steps * recorder.step_s,
+        "simulated_s": simulated_s,
         "seed": recorder.seed,
     }
 

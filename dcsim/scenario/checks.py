@@ -24,13 +24,16 @@ def check(document: Document) -> None:
     a file of its own."""
     catalogue = load_catalogue()
     unique(document, "workload")
+    unique(document, "tenants")
     unique(document, "servers")
     for path, stream in raw.items(document, "workload"):
         _stream(document, path, stream, catalogue)
     for path, group in raw.items(document, "servers"):
         _group(document, path, group, catalogue)
+    _pools(document)
     for path, policy in raw.items(document, "control"):
         _policy(document, path, policy)
+    _routing(document)
     _clock(document)
 
 
@@ -69,6 +72,11 @@ def _stream(document: Document, path: Steps, stream: dict[str, Any], catalogue: 
                 f"no server group serves '{model}'",
                 "the groups serve " + ", ".join(known) if known else "",
             )
+    tenants = [raw.text(tenant, "name") or "" for _, tenant in raw.items(document, "tenants")]
+    wanted = stream.get("tenants")
+    for number, tenant in enumerate(wanted if isinstance(wanted, list) else []):
+        if isinstance(tenant, str) and tenant not in tenants:
+            unknown(document, (*path, "tenants", number), "tenant", tenant, tenants)
     arrivals, tokens = raw.block(stream, "arrivals"), stream.get("tokens")
     kind = raw.text(arrivals, "kind")
     if kind == "replay":
@@ -140,6 +148,20 @@ def _group(document: Document, path: Steps, group: dict[str, Any], catalogue: Ca
     if model is not None and utilization is not None and 0 < utilization <= 1:
         usable = utilization * gpu.hbm_bytes
         _memory(document, path, raw.block(group, "engine"), model, usable, size, server.gpu_count)
+
+
+def _pools(document: Document) -> None:
+    """A model that is prefilled in one pool must be decoded in another, and the other way."""
+    roles: dict[str, dict[str, Steps]] = {}
+    for path, group in raw.items(document, "servers"):
+        model, role = raw.text(group, "model"), group.get("role", "both")
+        if model is not None and isinstance(role, str):
+            roles.setdefault(model, {}).setdefault(role, path)
+    for model, pools in roles.items():
+        for role, other in (("prefill", "decode"), ("decode", "prefill")):
+            if role in pools and other not in pools:
+                message = f"a {role} pool for '{model}', but no {other} pool"
+                document.add((*pools[role], "role"), message, f"add a group with `role: {other}`")
 
 
 def _memory(
@@ -219,3 +241,16 @@ def _policy(document: Document, path: Steps, policy: dict[str, Any]) -> None:
     if isinstance(kind, str) and not rated:
         message = f"no {kind} has a rating, so this policy would have nothing to watch"
         document.add((*path, "nodes"), message, "rate one, or watch another kind")
+
+
+# --- routing ---------------------------------------------------------------------------------
+
+
+def _routing(document: Document) -> None:
+    """Headroom is rating less load: without a rating above the servers there is none to see."""
+    nodes = [node for _, node in raw.items(document, "facility")]
+    rated = any(node.get("kind") != "server" and node.get("rating") is not None for node in nodes)
+    policy = raw.text(raw.block(document.data, "routing"), "policy")
+    if policy == "power-aware" and nodes and not rated:
+        message = "no site, row or rack has a rating, so this policy would see no headroom"
+        document.add(("routing", "policy"), message, "rate the rows, or the site")

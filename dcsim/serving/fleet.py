@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -12,14 +13,15 @@ import numpy.typing as npt
 from dcsim.ledger import ReplicaConfig
 from dcsim.scenario.catalogue import Catalogue
 from dcsim.scenario.models import Scenario, ServerGroup
+from dcsim.serving.handover import Handover
 from dcsim.serving.log import RequestLog
 from dcsim.serving.replica import Replica
 from dcsim.serving.request import Request, Status
-from dcsim.serving.router import build_router
+from dcsim.serving.routers import PowerAware, Router, build_router
 from dcsim.serving.span import Clock
 from dcsim.serving.timing import IterationModel, kv_capacity_blocks
 from dcsim.serving.work import WorkTable
-from dcsim.workload.stream import RequestStream
+from dcsim.workload.stream import Prefix, RequestStream
 
 NO_REPLICA = -1
 
@@ -70,7 +72,8 @@ def place(scenario: Scenario, catalogue: Catalogue, server_groups: Sequence[str]
 class Fleet:
     """The replicas, their routers and the request log.
 
-    Invariant: arrived = completed + running + waiting + rejected + failed, at every instant.
+    Invariant: arrived = completed + running + waiting + rejected + timed out +
+    failed, at every instant.
     """
 
     def __init__(
@@ -80,7 +83,11 @@ class Fleet:
         catalogue: Catalogue,
         placement: Placement,
         log: RequestLog,
+        seed: np.random.SeedSequence,
+        feeds: Sequence[int] | None = None,
     ) -> None:
+        """`seed` is for routers that choose by chance, `feeds` (a number a replica) for those
+        that look at watts."""
         self.log = log
         self.arrived = 0
         self.prompt_tokens = 0
@@ -98,7 +105,8 @@ class Fleet:
                 )
             timings.append(models[group.name])
             blocks.append(
-                kv_capacity_blocks(
+                engine.num_gpu_blocks_override
+                or kv_capacity_blocks(
                     served,
                     gpu,
                     group.tensor_parallel,
@@ -112,20 +120,47 @@ class Fleet:
             [b * g.engine.block_tokens for b, g in zip(blocks, placement.groups, strict=True)],
         )
         self.replicas = [
-            Replica(index, clock, timings[index], group.engine, blocks[index], self.work, self._end)
+            Replica(
+                index,
+                clock,
+                timings[index],
+                group.engine,
+                blocks[index],
+                self.work,
+                self._end,
+                self._prefilled if group.role == "prefill" else None,
+            )
             for index, group in enumerate(placement.groups)
         ]
+        self._priority = [tenant.priority for tenant in scenario.tenants] or [0]
         self._overhead_s = [timing.first_token_overhead_s for timing in timings]
-        by_model: dict[str, list[Replica]] = {}
+        pools: dict[tuple[str, bool], list[Replica]] = {}
         for replica, group in zip(self.replicas, placement.groups, strict=True):
-            by_model.setdefault(group.model, []).append(replica)
+            pools.setdefault((group.model, group.role == "decode"), []).append(replica)
         routers = {
-            model: build_router(scenario.routing.policy, replicas)
-            for model, replicas in by_model.items()
+            pool: build_router(
+                scenario.routing,
+                replicas,
+                # A child by name: another model does not change this one's luck.
+                np.random.SeedSequence(
+                    entropy=seed.entropy,
+                    spawn_key=(*seed.spawn_key, int(pool[1]), *pool[0].encode()),
+                ),
+                None if feeds is None else [feeds[replica.index] for replica in replicas],
+            )
+            for pool, replicas in pools.items()
         }
-        self._serving = [by_model[stream.model] for stream in scenario.workload]
-        self._router_of_stream = [routers[stream.model] for stream in scenario.workload]
-        self._router_of_replica = [routers[group.model] for group in placement.groups]
+        self._routers = list(routers.values())
+        self._serving = [pools[stream.model, False] for stream in scenario.workload]
+        self._router_of_stream = [routers[stream.model, False] for stream in scenario.workload]
+        self._router_of_replica = [
+            routers[group.model, group.role == "decode"] for group in placement.groups
+        ]
+        self._handover = Handover(clock, placement.groups, timings, self._deliver)
+        self._decoding = [pools.get((stream.model, True), []) for stream in scenario.workload]
+        self._decoder_of_stream = [
+            routers.get((stream.model, True)) for stream in scenario.workload
+        ]
 
     # --- traffic ---------------------------------------------------------------------------
 
@@ -140,8 +175,8 @@ class Fleet:
         def arrive(now: float) -> None:
             nonlocal pending
             assert pending is not None
-            _, prompt, output, index = pending
-            self.arrive(now, index, prompt, output)
+            _, prompt, output, index, tenant, prefix = pending
+            self.arrive(now, index, prompt, output, tenant, prefix)
             pending = next(source, None)
             if pending is not None:
                 clock.set_alarm(alarm, pending[0])
@@ -149,36 +184,73 @@ class Fleet:
         alarm: Any = clock.alarm(arrive)
         clock.set_alarm(alarm, pending[0])
 
-    def arrive(self, now: float, stream: int, prompt_tokens: int, output_tokens: int) -> None:
+    def arrive(
+        self,
+        now: float,
+        stream: int,
+        prompt_tokens: int,
+        output_tokens: int,
+        tenant: int = 0,
+        prefix: Prefix | None = None,
+    ) -> None:
         """One request arrives and is routed; rejected where none of the replicas that are up
         admits, failed where none is up."""
-        request = Request(self.arrived, stream, now, prompt_tokens, output_tokens)
+        request = Request(
+            self.arrived,
+            stream,
+            now,
+            prompt_tokens,
+            output_tokens,
+            tenant,
+            self._priority[tenant],
+            prefix,
+        )
         self.arrived += 1
         self.prompt_tokens += prompt_tokens
-        router = self._router_of_stream[stream]
-        replica = router.pick()
+        self._route(request, self._router_of_stream[stream], self._serving[stream], now)
+
+    def _route(self, request: Request, router: Router, pool: list[Replica], now: float) -> None:
+        replica = router.pick(request, now)
         if replica is None:
-            up = any(candidate.up for candidate in self._serving[stream])
+            up = any(candidate.up for candidate in pool)
             status = Status.REJECTED if up else Status.FAILED
-            self.log.add(request, NO_REPLICA, now, status, 0, 0.0)
+            self.log.add(request, NO_REPLICA, now, status, request.generated, 0.0)
         elif replica.submit(request, now):
-            router.changed(replica)
+            router.changed(replica, now)
         else:
-            self.log.add(request, replica.index, now, Status.REJECTED, 0, 0.0)
+            self.log.add(request, replica.index, now, Status.REJECTED, request.generated, 0.0)
 
     def _end(
         self, request: Request, replica: Replica, end_s: float, status: Status, generated: int
     ) -> None:
         index = replica.index
         self.log.add(request, index, end_s, status, generated, self._overhead_s[index])
-        self._router_of_replica[index].changed(replica)
+        self._router_of_replica[index].changed(replica, end_s)
+
+    def _prefilled(self, request: Request, replica: Replica, now: float) -> None:
+        """A prompt is done where prompts are only prefilled: off to a pool that decodes."""
+        self._router_of_replica[replica.index].changed(replica, now)
+        self._handover.send(request, replica, now)
+
+    def _deliver(self, request: Request, origin: Replica, now: float) -> None:
+        """The KV of a prefilled request has been sent."""
+        router = self._decoder_of_stream[request.stream]
+        assert router is not None, "the scenario's checks ask for a decode pool"
+        self._router_of_replica[origin.index].changed(origin, now)
+        self._route(request, router, self._decoding[request.stream], now)
 
     # --- power and policies ----------------------------------------------------------------
 
-    def admit(self, replica: Replica, allowed: bool) -> None:
+    def admit(self, replica: Replica, allowed: bool, now: float) -> None:
         """A policy lets a replica take new requests, or not."""
         replica.admitting = allowed
-        self._router_of_replica[replica.index].changed(replica)
+        self._router_of_replica[replica.index].changed(replica, now)
+
+    def observe(self, now: float, headroom_w: list[float]) -> None:
+        """Tell the routers that ask for it each feed's headroom over the last power step."""
+        for router in self._routers:
+            if isinstance(router, PowerAware):
+                router.observe(now, headroom_w)
 
     def darken(self, replica: Replica, now: float) -> int:
         """Power to a replica is lost; its requests fail. Returns how many."""
@@ -187,8 +259,8 @@ class Fleet:
         progress = {
             id(request): replica.generated_tokens(request, now) for request in replica.present()[0]
         }
-        lost = replica.fail_all(now)
-        self._router_of_replica[replica.index].changed(replica)
+        lost = replica.fail_all(now) + self._handover.cut_off(replica.index, now)
+        self._router_of_replica[replica.index].changed(replica, now)
         for request in lost:
             generated = progress.get(id(request), request.generated)
             self.log.add(request, replica.index, now, Status.FAILED, generated, 0.0)
@@ -196,9 +268,14 @@ class Fleet:
 
     # --- counts ----------------------------------------------------------------------------
 
+    @property
+    def failovers(self) -> int:
+        """Times that a router met a replica closed or down which it took for open."""
+        return sum(router.failovers for router in self._routers)
+
     def counts(self) -> dict[str, int]:
-        """Requests by where they are now: arrived and the five parts that sum to it."""
-        running = sum(replica.running for replica in self.replicas)
+        """Requests by where they are now: arrived and the six parts that sum to it."""
+        running = sum(replica.running for replica in self.replicas) + len(self._handover)
         waiting = sum(len(replica.waiting) for replica in self.replicas)
         done = self.log.counts
         return {
@@ -207,12 +284,16 @@ class Fleet:
             "running": running,
             "waiting": waiting,
             "rejected": done[Status.REJECTED],
+            "timed_out": done[Status.TIMED_OUT],
             "failed": done[Status.FAILED],
         }
 
     def close(self, now: float) -> None:
         """Book what is still here at the end of the run, and flush the log. Call once."""
         nan = float("nan")
+        for request, index in self._handover.under_way():
+            overhead = self._overhead_s[index]
+            self.log.add(request, index, nan, Status.RUNNING, request.generated, overhead)
         for replica in self.replicas:
             running, waiting = replica.present()
             for request in running:
@@ -224,13 +305,17 @@ class Fleet:
         self.log.flush()
 
 
-def _rows(stream: RequestStream) -> Iterator[tuple[float, int, int, int]]:
-    """(arrival_s, prompt, output, stream) one by one; plain numbers are quicker than numpy's."""
+def _rows(stream: RequestStream) -> Iterator[tuple[float, int, int, int, int, Prefix | None]]:
+    """(arrival_s, prompt, output, stream, tenant, prefix) one by one; plain numbers are quicker
+    than numpy's."""
     for block in stream:
+        tenant, prefix = block.tenant, block.prefix
         yield from zip(
             block.arrival_s.tolist(),
             block.prompt_tokens.tolist(),
             block.output_tokens.tolist(),
             block.stream.tolist(),
+            repeat(0, len(block)) if tenant is None else tenant.tolist(),
+            repeat(None, len(block)) if prefix is None else prefix.tolist(),
             strict=True,
         )

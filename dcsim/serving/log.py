@@ -24,6 +24,8 @@ class RequestLog:
     def __init__(self, sink: Sink | None = None) -> None:
         self.counts = [0] * len(Status)
         self.generated_tokens = 0
+        self.cached_tokens = 0
+        self.preemptions = 0
         self.sink = sink
         """May be set later, before the first block is full."""
         self._pack = struct.Struct(RECORD_FORMAT).pack_into
@@ -44,6 +46,8 @@ class RequestLog:
         ended. `overhead_s` is the front end's delay of what the client sees."""
         self.counts[status] += 1
         self.generated_tokens += generated
+        self.cached_tokens += request.cached
+        self.preemptions += request.preemptions
         first_s = request.first_token_s
         offset = self._offset
         self._pack(
@@ -59,6 +63,9 @@ class RequestLog:
             request.output_tokens,
             generated,
             status,
+            request.tenant,
+            request.preemptions,
+            request.cached,
         )
         offset += self._size
         self._offset = offset

@@ -10,8 +10,9 @@ shortened, and an event that fires at another time than the span's end is stale.
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable
-from heapq import heappop, heappush
+from heapq import heappop
 
 from dcsim.scenario.models import Engine
 from dcsim.serving.request import Request, Status
@@ -24,15 +25,24 @@ _INF = math.inf
 OnEnd = Callable[[Request, "Replica", float, Status, int], None]
 """Called when a request leaves: request, replica, end_s, status, tokens generated."""
 
+OnPrefilled = Callable[[Request, "Replica", float], None]
+"""Called where prompts are only prefilled: the first token is out, the KV waits to be sent on."""
+
 
 class Replica(Spans):
     """The engine of one model instance on `tensor_parallel` GPUs."""
 
     __slots__ = (
+        "_deadlines",
+        "_expiry",
+        "_expiry_s",
         "_longest",
         "_max_tokens",
         "_on_end",
+        "_on_prefilled",
+        "_plans_ahead",
         "_queue_limit",
+        "_queue_timeout_s",
         "admitting",
         "outstanding",
         "up",
@@ -47,6 +57,7 @@ class Replica(Spans):
         capacity_blocks: int,
         work: WorkTable,
         on_end: OnEnd,
+        on_prefilled: OnPrefilled | None = None,
     ) -> None:
         super().__init__(index, clock, timing, engine, capacity_blocks, work)
         self.up = True
@@ -59,6 +70,15 @@ class Replica(Spans):
         self._max_tokens: int = engine.max_num_batched_tokens
         self._queue_limit: float = _INF if engine.queue_limit is None else engine.queue_limit
         self._on_end = on_end
+        self._on_prefilled = on_prefilled
+        self._queue_timeout_s: float = engine.queue_timeout_s or _INF
+        self._deadlines: deque[tuple[float, Request]] = deque()
+        """When those who came may give up, soonest first; who has been scheduled since will not."""
+        self._expiry = clock.alarm(self._on_expiry)
+        self._expiry_s = _INF
+        """When it is next due; alarms at other times are stale."""
+        # A plan made ahead cannot be taken back when somebody more urgent comes, or gives up.
+        self._plans_ahead = not self._by_priority and self._queue_timeout_s == _INF
 
     def submit(self, request: Request, now: float) -> bool:
         """Take a request at the present instant; False when it is rejected."""
@@ -66,13 +86,19 @@ class Replica(Spans):
         total = request.prompt_tokens + request.output_tokens
         if total > self._longest or len(waiting) >= self._queue_limit:
             return False
-        waiting.append(request)
+        self._enqueue(request)
         self.outstanding += 1
+        if self._queue_timeout_s != _INF:
+            self._deadlines.append((now + self._queue_timeout_s, request))
+            if self._expiry_s == _INF:
+                self._expire_at(now + self._queue_timeout_s)
         if self._span_end_s == _INF:
             self._begin_span(now, _INF)
-        elif len(waiting) > 1 or self.running >= self._max_seqs:
+        elif waiting[0] is not request or self.running >= self._max_seqs:
             # Those ahead could not be admitted, and only the end of a span can change that.
             self._work.set_waiting(self.index, len(waiting))
+        elif not self._plans_ahead or request.computed:
+            self._shorten_span(now)
         elif not self._chunks:
             self._cut_span(now)
         elif now <= self._span_start_s and self._budget > 0:
@@ -88,19 +114,20 @@ class Replica(Spans):
         Work done until now stays in the totals, the interrupted iteration in proportion.
         """
         self._settle(now)
-        lost = [entry[2] for entry in sorted(self.decoding, key=lambda e: e[1])]
-        lost += [request for request, _ in self._chunks]
-        if self.partial is not None and self.partial not in lost:
-            lost.append(self.partial)
-        lost += self.waiting
+        running, waiting = self.present()
         self.decoding.clear()
         self.waiting.clear()
+        self._deadlines.clear()
+        self._expiry_s = _INF
         self._chunks.clear()
-        self.partial = None
+        self.partials.clear()
+        if self.cache is not None:
+            self.cache.clear()
         self.running = self.outstanding = self.context_tokens = self.held_tokens = 0
+        self.parked_blocks = 0
         self.up = False
         self._idle(now, OFF)
-        return lost
+        return running + waiting
 
     def restore(self, now: float) -> None:
         """Power is back: an empty engine, ready at once."""
@@ -120,6 +147,8 @@ class Replica(Spans):
             return  # the span was cut short after this alarm was set
         decoding = self.decoding
         count = self._span_iterations
+        if self.cache is not None:
+            self._trim(count - 1)
         iteration = self.iteration = self.iteration + count
         self._total_busy_s += now - self._span_start_s
         batch = len(decoding)
@@ -158,6 +187,8 @@ class Replica(Spans):
         if count == 0:
             self._begin_span(self._span_start_s, self._lead_s)
             return
+        if self.cache is not None:
+            self._trim(count - 1)
         edge_s = self._span_start_s + count * a + 0.5 * b * count * (count - 1)
         self.iteration += count
         batch = len(self.decoding)
@@ -169,8 +200,62 @@ class Replica(Spans):
         self.held_tokens += tokens
         self._begin_span(edge_s, a + b * (count - 1))
 
+    def _shorten_span(self, now: float) -> None:
+        """End a decode run with the iteration under way, by an event at its end."""
+        self._work.set_waiting(self.index, len(self.waiting))
+        if self._chunks:
+            return  # a single iteration anyway
+        a = self._span_a
+        b = self._span_b
+        half = a - 0.5 * b
+        tau = max(0.0, now - self._span_start_s)
+        count = int(2.0 * tau / (half + math.sqrt(half * half + 2.0 * b * tau))) + 1
+        if count < self._span_iterations:
+            self._span_iterations = count
+            end_s = self._span_start_s + count * a + 0.5 * b * count * (count - 1)
+            self._span_end_s = end_s
+            self._set_alarm(self._wake, end_s)
+
+    def _on_expiry(self, now: float) -> None:
+        """Those who came long ago and have never been scheduled give up."""
+        if now != self._expiry_s:
+            return
+        self._expiry_s = _INF
+        deadlines = self._deadlines
+        gone = 0
+        while deadlines and deadlines[0][0] <= now:
+            request = deadlines.popleft()[1]
+            if request.sequence == 0 and request in self.waiting:
+                self.waiting.remove(request)
+                self.outstanding -= 1
+                gone += 1
+                self._on_end(request, self, now, Status.TIMED_OUT, request.generated)
+        while deadlines and deadlines[0][1].sequence:
+            deadlines.popleft()
+        if deadlines:
+            self._expire_at(deadlines[0][0])
+        if gone:
+            self._work.set_waiting(self.index, len(self.waiting))
+            if self._span_end_s == _INF and self.waiting:
+                self._begin_span(now, _INF)
+            elif self.waiting and self.running < self._max_seqs:
+                self._shorten_span(now)  # who stood behind may fit in
+
+    def _expire_at(self, time_s: float) -> None:
+        self._expiry_s = time_s
+        self._set_alarm(self._expiry, time_s)
+
+    def send_done(self, blocks: int, now: float) -> None:
+        """The KV of a prefilled request has reached its decode pool: its blocks are free."""
+        self.parked_blocks -= blocks
+        self.held_tokens -= blocks * self._block
+        if self._span_end_s == _INF:
+            self._begin_span(now, _INF)
+
     def _complete(self, request: Request, now: float) -> None:
-        self.held_tokens -= request.prompt_tokens + request.output_tokens
+        self.held_tokens -= request.prompt_tokens + request.output_tokens - request.shared
+        if request.taken is not None:
+            self._retire(request)
         self.running -= 1
         self.outstanding -= 1
         self._on_end(request, self, now, Status.COMPLETED, request.output_tokens)
@@ -179,24 +264,44 @@ class Replica(Spans):
         self._total_prefill += self._span_prefill
         self._total_flops += self._span_flops
         self._total_bytes += self._span_bytes
-        self.partial = None
+        partials = self.partials
+        place = 0
         for request, tokens in self._chunks:
+            # Prompts under way come first among the chunks, in their order.
+            going_on = place < len(partials) and partials[place] is request
             request.computed += tokens
             if request.computed < request.to_compute:
-                self.partial = request
+                if not going_on:
+                    partials.append(request)
+                place += 1
                 continue
+            if going_on:
+                partials.pop(place)
+            if request.taken is not None:
+                self._remember(request)
             if request.first_token_s < 0.0:
                 request.first_token_s = now
-            remaining = request.output_tokens - request.generated - 1
-            if remaining:
-                request.generated += 1
-                request.decode_from = self.iteration
-                self.context_tokens += request.to_compute
-                heappush(self.decoding, (self.iteration + remaining, request.sequence, request))
-            else:
+            request.generated += 1
+            if request.generated == request.output_tokens:
                 self._complete(request, now)
+            elif self._on_prefilled is None:
+                self._join(request)
+            else:
+                self._hand_over(request, now)
         self._chunks.clear()
         self._write_prefill()
+
+    def _hand_over(self, request: Request, now: float) -> None:
+        """Its KV stays until it has been sent to the pool that decodes."""
+        blocks = -(-request.to_compute // self._block)
+        self.held_tokens += blocks * self._block - (request.to_compute + 1 - request.shared)
+        self.parked_blocks += blocks
+        self._release(request)
+        request.computed = request.to_compute
+        self.running -= 1
+        self.outstanding -= 1
+        assert self._on_prefilled is not None
+        self._on_prefilled(request, self, now)
 
     def _begin_span(self, start_s: float, lead_s: float) -> None:
         """Plan what runs from `start_s` on. `lead_s` is the length of the iteration that ends
@@ -208,7 +313,7 @@ class Replica(Spans):
         if self.held_tokens + running * self._slack > self._kv_cells:
             preempted = self._make_room()
             running = self.running
-        if self.partial is not None or (waiting and running < self._max_seqs and not preempted):
+        if self.partials or (waiting and running < self._max_seqs and not preempted):
             self._compose(self._max_tokens - len(decoding), admit=not preempted)
             if self._chunks:
                 self._begin_mixed(start_s, len(decoding), lead_s)
@@ -216,4 +321,6 @@ class Replica(Spans):
         if not decoding:
             self._idle(start_s, IDLE)
             return
-        self._begin_decode(start_s, lead_s)
+        # Who was preempted for want of memory waits for the end of another. But he may not be the
+        # most urgent: the next iteration may have a place for whoever is.
+        self._begin_decode(start_s, lead_s, once=preempted and self._by_priority)

@@ -6,6 +6,8 @@ from enum import IntEnum
 
 import numpy as np
 
+from dcsim.workload.stream import Prefix
+
 
 class Status(IntEnum):
     """Codes kept in the results file."""
@@ -19,6 +21,8 @@ class Status(IntEnum):
     """Still in a batch when the run ended."""
     WAITING = 4
     """Still in a queue when the run ended."""
+    TIMED_OUT = 5
+    """Gave up: it waited longer than the engine's queue timeout without being scheduled."""
 
 
 class Request:
@@ -26,6 +30,7 @@ class Request:
 
     __slots__ = (
         "arrival_s",
+        "cached",
         "computed",
         "decode_from",
         "first_token_s",
@@ -33,14 +38,27 @@ class Request:
         "id",
         "output_tokens",
         "preemptions",
+        "prefix",
+        "priority",
         "prompt_tokens",
         "sequence",
+        "shared",
         "stream",
+        "taken",
+        "tenant",
         "to_compute",
     )
 
     def __init__(
-        self, id_: int, stream: int, arrival_s: float, prompt_tokens: int, output_tokens: int
+        self,
+        id_: int,
+        stream: int,
+        arrival_s: float,
+        prompt_tokens: int,
+        output_tokens: int,
+        tenant: int = 0,
+        priority: int = 0,
+        prefix: Prefix | None = None,
     ) -> None:
         self.id = id_
         self.stream = stream
@@ -56,8 +74,19 @@ class Request:
         """Iteration count of its replica when it began to decode."""
         self.first_token_s = -1.0
         self.sequence = 0
-        """Order of admission, for preemption of the youngest."""
+        """Order of admission, for preemption of the youngest; 0 before the first."""
         self.preemptions = 0
+        self.tenant = tenant
+        self.priority = priority
+        """The lower the sooner."""
+        self.prefix = prefix
+        self.cached = 0
+        """Prompt tokens found in the prefix cache when it was first admitted."""
+        self.shared = 0
+        """Tokens of its context that stand in the prefix cache rather than in blocks of its own;
+        whole blocks."""
+        self.taken: list[int] | None = None
+        """Ids in the prefix cache that it refers to."""
 
 
 RECORD = np.dtype(
@@ -72,7 +101,10 @@ RECORD = np.dtype(
         ("output_tokens", "<i4"),
         ("generated_tokens", "<i4"),
         ("status", "<i4"),
+        ("tenant", "<i4"),
+        ("preemptions", "<i4"),
+        ("cached_tokens", "<i4"),
     ]
 )
-RECORD_FORMAT = "<qdddiiiiii"
+RECORD_FORMAT = "<qdddiiiiiiiii"
 """The same layout for struct.pack_into: one call writes a finished request."""

@@ -118,11 +118,12 @@ class Spans(Batch):
         half = a - 0.5 * b
         return 2.0 * tau / (half + math.sqrt(half * half + 2.0 * b * tau))
 
-    def _begin_decode(self, start_s: float, lead_s: float) -> None:
-        """Decode until the first of the batch is done, or as far as there are KV blocks."""
+    def _begin_decode(self, start_s: float, lead_s: float, once: bool = False) -> None:
+        """Decode until the first of the batch is done, or as far as there are KV blocks; or a
+        single iteration."""
         waiting = len(self.waiting)
         batch = len(self.decoding)
-        count = self.decoding[0][0] - self.iteration
+        count = 1 if once else self.decoding[0][0] - self.iteration
         held = self.held_tokens
         if held + batch * (count - 1 + self._slack) > self._kv_cells:
             count = self._run_that_fits(count)
@@ -243,9 +244,9 @@ class Spans(Batch):
             0.0,
             0.0,
             0.0,
-            0.0,
+            self.held_tokens,
             state,
-            0.0,
+            len(self.waiting),
             _INF,
         )
 

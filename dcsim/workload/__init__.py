@@ -7,10 +7,11 @@ what is wrong.
 
 from dcsim.workload.azure import TraceError
 from dcsim.workload.open import check, open_stream, requests
-from dcsim.workload.stream import BLOCK_REQUESTS, RequestBlock, RequestStream, merge
+from dcsim.workload.stream import BLOCK_REQUESTS, Prefix, RequestBlock, RequestStream, merge
 
 __all__ = [
     "BLOCK_REQUESTS",
+    "Prefix",
     "RequestBlock",
     "RequestStream",
     "TraceError",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import numpy as np
 
 from dcsim.scenario.models import (
@@ -9,6 +12,7 @@ from dcsim.scenario.models import (
     ReplayArrivals,
     Scenario,
     Stream,
+    Tenant,
 )
 from dcsim.scenario.problems import Problem
 from dcsim.workload.arrivals import diurnal, poisson
@@ -23,12 +27,29 @@ PROBLEMS_PER_FILE = 20
 
 def requests(scenario: Scenario, seed: np.random.SeedSequence) -> RequestStream:
     """All of a scenario's requests before its end, lazily, in order of arrival."""
-    return merge(
-        [
-            open_stream(spec, index, scenario.duration_s, _branch(seed, spec.name))
-            for index, spec in enumerate(scenario.workload)
-        ]
-    )
+    streams = []
+    for index, spec in enumerate(scenario.workload):
+        branch = _branch(seed, spec.name)
+        stream = open_stream(spec, index, scenario.duration_s, branch)
+        streams.append(owned(stream, spec, scenario.tenants, _child(branch, 2)))
+    return merge(streams)
+
+
+def owned(
+    stream: RequestStream, spec: Stream, tenants: Sequence[Tenant], seed: np.random.SeedSequence
+) -> RequestStream:
+    """The stream's requests given to its tenants by chance, in proportion to their shares."""
+    if not tenants:
+        yield from stream
+        return
+    of = [
+        at for at, tenant in enumerate(tenants) if not spec.tenants or tenant.name in spec.tenants
+    ]
+    bounds = np.cumsum([tenants[at].share for at in of])
+    luck = np.random.default_rng(seed)
+    for block in stream:
+        drawn = np.searchsorted(bounds, luck.random(len(block)) * bounds[-1], side="right")
+        yield replace(block, tenant=np.array(of, dtype=np.int64)[drawn])
 
 
 def open_stream(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import islice
 
 import numpy as np
@@ -58,8 +59,7 @@ def _scaled(block: RequestBlock, rate_scale: float, rng: np.random.Generator) ->
     moved_s = np.where(repeated, rng.uniform(-JITTER_S, JITTER_S, len(at)), 0.0)
     # What would arrive before the start arrives as long after it.
     times_s = np.abs(more.arrival_s + moved_s)
-    moved = RequestBlock(times_s, more.prompt_tokens, more.output_tokens, more.stream)
-    return moved.take(np.argsort(times_s, kind="stable"))
+    return replace(more, arrival_s=times_s).take(np.argsort(times_s, kind="stable"))
 
 
 def _blocks(rows: Iterator[Row], stream: int) -> Iterator[RequestBlock]:

@@ -13,6 +13,26 @@ BLOCK_REQUESTS = 4096
 """Requests per block: large enough to amortise numpy calls, small enough to stay in cache."""
 
 
+Segments = tuple[tuple[int, int], ...]
+"""(id, tokens) of consecutive pieces of a prompt, from its first token on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prefix:
+    """What a prompt has in common with others, for engines that keep KV blocks for reuse.
+
+    An id stands for a piece of text *and all that comes before it*, as a chain of block hashes
+    does: equal ids have equal predecessors and equal lengths.
+    """
+
+    segments: Segments
+    """Leading pieces of the prompt that others have too, or may have later. Their tokens sum to
+    at most the prompt's."""
+    becomes: int = 0
+    """Id under which the rest of the prompt together with the answer can be met again, such as
+    by the next turn of a conversation; 0: never."""
+
+
 @dataclass(frozen=True, slots=True)
 class RequestBlock:
     """Consecutive requests. All arrays share one length; `arrival_s` never decreases,
@@ -26,6 +46,10 @@ class RequestBlock:
     """At least 1."""
     stream: npt.NDArray[np.int64]
     """Index of the workload stream (its place in the scenario's `workload` list)."""
+    tenant: npt.NDArray[np.int64] | None = None
+    """Index among the scenario's `tenants`; None where it names none."""
+    prefix: npt.NDArray[np.object_] | None = None
+    """A `Prefix` or None for each request; None where no request shares anything."""
 
     def __len__(self) -> int:
         return len(self.arrival_s)
@@ -37,6 +61,8 @@ class RequestBlock:
             self.prompt_tokens[rows],
             self.output_tokens[rows],
             self.stream[rows],
+            None if self.tenant is None else self.tenant[rows],
+            None if self.prefix is None else self.prefix[rows],
         )
 
 
@@ -82,8 +108,23 @@ def join(blocks: Sequence[RequestBlock]) -> RequestBlock:
         np.concatenate([block.prompt_tokens for block in blocks]),
         np.concatenate([block.output_tokens for block in blocks]),
         np.concatenate([block.stream for block in blocks]),
+        _tenants(blocks),
+        _prefixes(blocks),
     )
     return together.take(np.argsort(together.arrival_s, kind="stable"))
+
+
+def _tenants(blocks: Sequence[RequestBlock]) -> npt.NDArray[np.int64] | None:
+    """A scenario has tenants or not, so all of its blocks have the column or none."""
+    columns = [block.tenant for block in blocks if block.tenant is not None]
+    return np.concatenate(columns) if columns else None
+
+
+def _prefixes(blocks: Sequence[RequestBlock]) -> npt.NDArray[np.object_] | None:
+    if all(block.prefix is None for block in blocks):
+        return None
+    none = [np.full(len(block), None) if block.prefix is None else block.prefix for block in blocks]
+    return np.concatenate(none)
 
 
 def _next(stream: RequestStream) -> RequestBlock | None:

@@ -48,7 +48,7 @@ def test_json_is_one_object_with_the_documented_keys(scenario: Path) -> None:
     assert done.stderr == ""
     found = json.loads(done.stdout)
     assert set(found["requests"]) == {
-        "arrived", "completed", "running", "waiting", "rejected", "failed",
+        "arrived", "completed", "running", "waiting", "rejected", "timed_out", "failed",
     }  # fmt: skip
     assert set(found["latency"]) == {"ttft_s", "tpot_s", "e2e_s"}
     assert set(found["latency"]["ttft_s"]) == {"p50", "p95", "p99"}

@@ -17,7 +17,7 @@ from dcsim.scenario.load import load, loads
 from tests.engine.sites import site
 
 SCENARIOS = Path(__file__).parents[2] / "scenarios"
-PARTS = ("completed", "running", "waiting", "rejected", "failed")
+PARTS = ("completed", "running", "waiting", "rejected", "timed_out", "failed")
 
 
 def check(results: Results) -> None:
@@ -51,7 +51,18 @@ def check(results: Results) -> None:
     seed=st.integers(0, 1000),
     rate=st.sampled_from([0.2, 3, 20, 60]),
     parallel=st.sampled_from([4, 8]),
-    routing=st.sampled_from(["round-robin", "least-outstanding"]),
+    routing=st.sampled_from(
+        [
+            "random",
+            "round-robin",
+            "least-outstanding",
+            "power-of-two",
+            "prefix-aware",
+            "power-aware",
+            "least-outstanding, signal_delay: 2 s",
+            "power-aware, signal_delay: 2 s, balance_requests: 2",
+        ]
+    ),
     engine=st.sampled_from(["{}", "{max_num_seqs: 4, queue_limit: 2}", "{max_model_len: 600}"]),
     row_rating=st.sampled_from(["9 kW", "30 kW"]),
 )
@@ -69,6 +80,70 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
         simulate(site(seed=seed, power="{model: gru}"), path).close()
         hashes.append(hashlib.sha256(path.read_bytes()).hexdigest())
     assert hashes[0] == hashes[1] != hashes[2]
+
+
+def test_routers_by_chance_are_the_seeds(tmp_path: Path) -> None:
+    """Invariant 11 for chance in routing: the same bytes again, and not one replica's luck for
+    all seeds."""
+    for policy in ("random", "power-of-two"):
+        hashes = []
+        replicas = []
+        for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+            path = tmp_path / f"{policy}-{name}.h5"
+            with simulate(site(seed=seed, routing=policy, duration="20 s"), path) as results:
+                replicas.append(results.requests()["replica"].value_counts().to_dict())
+            hashes.append(hashlib.sha256(path.read_bytes()).hexdigest())
+        assert hashes[0] == hashes[1] != hashes[2]
+        assert replicas[0] != replicas[2]
+        assert len(replicas[0]) == 8
+
+
+def test_power_aware_routing_evens_out_what_rows_draw() -> None:
+    """One row carries a constant load of idle servers besides: it gets fewer requests, and the
+    two rows' headrooms end closer together than without the policy."""
+    text = """
+name: uneven
+duration: 3 min
+seed: 3
+workload:
+  - name: chat
+    model: llama-3-70b
+    arrivals: {kind: poisson, rate: 5 req/s}
+    tokens: {kind: fixed, prompt: 500, output: 200}
+servers:
+  - {name: a100, server: dgx-a100-80gb, model: llama-3-70b, tensor_parallel: 8,
+     power: {model: ledger}}
+  - {name: other, server: dgx-a100-80gb, model: llama-3-8b, tensor_parallel: 8,
+     power: {model: ledger}}
+routing: {policy: POLICY}
+facility:
+  - {name: site, kind: site}
+  - {name: full, kind: row, parent: site, rating: 30 kW}
+  - {name: free, kind: row, parent: site, rating: 30 kW}
+  - {name: guest, kind: server, parent: full, count: 2, group: other}
+  - {name: a, kind: server, parent: full, count: 4, group: a100}
+  - {name: b, kind: server, parent: free, count: 4, group: a100}
+"""
+    gaps = {}
+    for policy in ("least-outstanding", "power-aware"):
+        with simulate(loads(text.replace("POLICY", policy))) as results:
+            check(results)
+            row = results.load("row").iloc[240:]
+            gaps[policy] = float((row["full"] - row["free"]).abs().mean())
+            assert results.summary["routing"] == {"failovers": 0}
+    assert gaps["power-aware"] < 0.8 * gaps["least-outstanding"]
+
+
+def test_old_news_make_requests_fail_over_after_a_trip() -> None:
+    """A dark row looks open for as long as the news of it takes; no request fails for that, and
+    after its first refusal each dark replica is left alone."""
+    text = _two_rows().replace("facility:", "routing: {signal_delay: 5 s}\nfacility:", 1)
+    with simulate(loads(text)) as results:
+        check(results)
+        trip_s = results.events().query("kind == 'trip'")["time_s"].iloc[0]
+        requests = results.requests()
+        assert (requests.loc[requests["arrival_s"] > trip_s, "status"] != "failed").all()
+        assert results.summary["routing"]["failovers"] in range(1, 5)
 
 
 def test_power_models_do_not_change_the_requests() -> None:

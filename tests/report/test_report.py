@@ -46,9 +46,8 @@ def test_table_keeps_its_numbers_at_any_width(tmp_path: Path, width: int) -> Non
     assert max(map(len, said.splitlines())) <= width
     site = next(line for line in said.splitlines() if line.strip().startswith("site"))
     assert site.split()[1] == "-"  # no rating is no zero
-    assert "4 arrived = 2 completed, 1 running, 0 waiting, 0 rejected, 1 failed" in " ".join(
-        said.split()
-    )
+    parts = "2 completed, 1 running, 0 waiting, 0 rejected, 0 timed out, 1 failed"
+    assert f"4 arrived = {parts}" in " ".join(said.split())
     assert "first warning: row-1 at 00:00:02, 4.10 kW of 5.00 kW" in said
     assert "50 x real time" in said
 
@@ -134,9 +133,10 @@ def site_240() -> dict[str, Any]:
     return {
         "nodes": [{**dict(zip(keys, node, strict=True)), **rest} for node in nodes],
         "requests": dict.fromkeys(
-            ("arrived", "completed", "running", "waiting", "rejected", "failed"), 0
+            ("arrived", "completed", "running", "waiting", "rejected", "timed_out", "failed"), 0
         ),
-        "tokens": {"prompt": 0, "generated": 0},
+        "tenants": [],
+        "tokens": {"prompt": 0, "cached": 0, "generated": 0},
         "latency": dict.fromkeys(("ttft_s", "tpot_s", "e2e_s"), unknown),
         "events": {"warning": 0, "overload": 1, "trip": 0},
         "power_model": {

@@ -18,7 +18,15 @@ NODES = NodeTable(
     rating_w=np.array([np.nan, 5000.0, 4000.0, np.nan, np.nan, np.nan]),
     parent_index=np.array([-1, 0, 0, 1, 1, 2]),
 )
-COUNTS = {"arrived": 4, "completed": 2, "running": 1, "waiting": 0, "rejected": 0, "failed": 1}
+COUNTS = {
+    "arrived": 4,
+    "completed": 2,
+    "running": 1,
+    "waiting": 0,
+    "rejected": 0,
+    "timed_out": 0,
+    "failed": 1,
+}
 
 
 def recorder(path: Path, **changes: Any) -> Recorder:
@@ -71,7 +79,8 @@ def record(path: Path, steps: int = 42, **changes: Any) -> dict[str, Any]:
     summary = build_summary(
         made,
         counts=COUNTS,
-        tokens={"prompt": 40, "generated": 16},
+        tokens={"prompt": 40, "cached": 0, "generated": 16},
+        preemptions=0,
         power_model=[{"name": "ledger", "pack": None, "provenance": []}],
         gpu_state_s={"idle": 1.0},
     )

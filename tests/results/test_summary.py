@@ -10,8 +10,9 @@ import pandas as pd
 import pytest
 
 from dcsim.results import Results
+from dcsim.results.goodput import Promise
 from dcsim.results.summary import build_summary
-from tests.results.made import COUNTS, loads, record, recorder
+from tests.results.made import COUNTS, loads, record, recorder, records
 
 
 def test_nodes_against_pandas(tmp_path: Path) -> None:
@@ -42,7 +43,9 @@ def test_latencies_by_hand(tmp_path: Path) -> None:
 def test_nothing_completed_is_unknown_not_zero(tmp_path: Path) -> None:
     made = recorder(tmp_path / "run.h5")
     made.step(loads(1)[0])
-    summary = build_summary(made, counts=COUNTS, tokens={}, power_model=[{}, {}], gpu_state_s={})
+    summary = build_summary(
+        made, counts=COUNTS, tokens={}, preemptions=0, power_model=[{}, {}], gpu_state_s={}
+    )
     assert summary["latency"]["ttft_s"] == {"p50": None, "p95": None, "p99": None}
     assert len(summary["power_model"]) == 2
     json.loads(json.dumps(summary, allow_nan=False))
@@ -56,7 +59,9 @@ def test_watts_that_are_no_number_are_unknown(tmp_path: Path) -> None:
     bad[1, :2] = np.nan
     for row in bad:
         made.step(row)
-    summary = build_summary(made, counts=COUNTS, tokens={}, power_model=[{}], gpu_state_s={})
+    summary = build_summary(
+        made, counts=COUNTS, tokens={}, preemptions=0, power_model=[{}], gpu_state_s={}
+    )
     made.finish(summary)
     site, _, other = summary["nodes"][:3]
     assert [site[key] for key in ("peak_w", "mean_w", "p99_w", "energy_wh")] == [None] * 4
@@ -65,3 +70,23 @@ def test_watts_that_are_no_number_are_unknown(tmp_path: Path) -> None:
     with Results.open(tmp_path / "run.h5") as results:
         assert results.summary == summary
         assert results.load("site")["site"].isna().tolist() == [False, True, False]
+
+
+def test_goodput_counts_promises_kept(tmp_path: Path) -> None:
+    """Of the four: the first is in time for both tenants' limits; the second's first token is
+    late for tenant b; the third failed; the fourth has not ended."""
+    table = records()
+    table["tenant"] = [0, 1, 1, 0]
+    promises = [Promise("a", tpot_s=0.11), Promise("b", ttft_s=0.25)]
+    made = recorder(tmp_path / "x.h5", promises=promises)
+    made.step(loads(1)[0])
+    made.requests(table)
+    summary = build_summary(
+        made, counts=COUNTS, tokens={}, preemptions=0, power_model=[{}], gpu_state_s={}
+    )
+    a, b = summary["tenants"]
+    assert (a["arrived"], a["completed"], a["within_slo"], a["slo_attainment"]) == (2, 1, 1, 1.0)
+    assert (b["arrived"], b["completed"], b["within_slo"], b["slo_attainment"]) == (2, 1, 0, 0.0)
+    assert a["slo"] == {"ttft_s": None, "tpot_s": 0.11}
+    assert a["goodput_per_s"] == 1 / 0.25
+    made.abort()

@@ -309,3 +309,17 @@ def test_recording_and_policies_must_fit_the_site() -> None:
         problems(GOOD + more.replace("0.6", "0.5").replace("throttle", "throttle, nodes: rack"))
         == []
     )
+
+
+def test_routing_must_have_something_to_look_at() -> None:
+    bare = edited(("    rating: 100 kW\n", ""), ("    rating: 23 kW\n", ""))
+    problem = only(bare + "routing: {policy: power-aware}\n")
+    assert problem.path == "routing.policy"
+    assert "no headroom" in problem.message
+    assert problems(GOOD + "routing: {policy: power-aware, balance_factor: 2}\n") == []
+    problem = only(GOOD + "routing: {policy: random, balance_factor: 2}\n")
+    assert problem.path == "routing"
+    assert "prefix-aware and power-aware" in problem.message
+    assert "0 or more" in only(GOOD + "routing: {signal_delay: -1 s}\n").message
+    hint = only(GOOD + "routing: {policy: power-of-tow}\n").hint
+    assert hint == "did you mean 'power-of-two'?"

@@ -1,7 +1,8 @@
 """A slow, plain engine to check the fast one against: it plays every iteration by itself.
 
 It shares only the cost tables (`IterationModel`) with the product, none of its bookkeeping:
-KV blocks are counted one by one, nothing is merged, planned ahead or kept in closed form.
+KV blocks are counted one by one, nothing is merged, planned ahead or kept in closed form, and
+cached blocks stand in one queue, block by block.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from dataclasses import dataclass, field
 
 from dcsim.scenario.models import Engine
 from dcsim.serving.timing import IterationModel
+from dcsim.workload.stream import Prefix
 
 
 @dataclass
@@ -24,6 +26,16 @@ class Job:
     first_s: float | None = None
     end_s: float | None = None
     rejected: bool = False
+    timed_out: bool = False
+    scheduled: bool = False
+    number: int = 0
+    priority: int = 0
+    prefix: Prefix | None = None
+    shared: int = 0
+    """Blocks that it has from the cache."""
+    refers: list[int] = field(default_factory=list)
+    """Segments whose cached blocks it keeps alive."""
+    hits: int = 0
 
 
 @dataclass
@@ -39,17 +51,84 @@ def blocks(tokens: int, size: int) -> int:
     return (tokens + size - 1) // size
 
 
+class Cache:
+    """Blocks (segment, number) that are in memory: referred to, or free in the order of use."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.present: dict[int, int] = {}
+        """Blocks of each segment; the first so many are there."""
+        self.users: dict[int, int] = {}
+        self.free: list[tuple[int, int]] = []
+
+    def chain(self, prefix: Prefix) -> list[tuple[int, int]]:
+        """(segment, blocks that end in it)."""
+        parts, start = [], 0
+        for id_, tokens in prefix.segments:
+            parts.append((id_, (start + tokens) // self.size - start // self.size))
+            start += tokens
+        return parts
+
+    def used(self) -> int:
+        return sum(self.present.values()) - len(self.free)
+
+    def find(self, job: Job) -> tuple[int, list[int]]:
+        assert job.prefix is not None
+        most = (job.goal - 1) // self.size
+        found, count = [], 0
+        for id_, whole in self.chain(job.prefix):
+            if id_ not in self.present or count >= most:
+                break
+            found.append(id_)
+            count += self.present[id_]
+            if self.present[id_] < whole:
+                break
+        return min(count, most), found
+
+    def refer(self, id_: int) -> None:
+        self.free = [entry for entry in self.free if entry[0] != id_]
+        self.users[id_] = self.users.get(id_, 0) + 1
+
+    def forget(self, ids: list[int]) -> None:
+        for id_ in reversed(ids):
+            self.users[id_] -= 1
+            if not self.users[id_]:
+                self.free += [(id_, k) for k in reversed(range(self.present[id_]))]
+
+    def evict(self, count: int) -> None:
+        for _ in range(min(count, len(self.free))):
+            id_, number = self.free.pop(0)
+            assert number == self.present[id_] - 1
+            self.present[id_] = number
+            if not number:
+                del self.present[id_]
+
+
 def play(
-    arrivals: list[tuple[float, int, int]], timing: IterationModel, engine: Engine, capacity: int
+    arrivals: list[tuple[float, int, int]],
+    timing: IterationModel,
+    engine: Engine,
+    capacity: int,
+    priorities: list[int] | None = None,
+    prefixes: list[Prefix | None] | None = None,
 ) -> Outcome:
     """All requests to the end, on one replica."""
     size = engine.block_tokens
-    jobs = [Job(*a, goal=a[1]) for a in arrivals]
+    jobs = [Job(*a, goal=a[1], number=i) for i, a in enumerate(arrivals)]
+    for job in jobs:
+        job.priority = priorities[job.number] if priorities else 0
+        job.prefix = prefixes[job.number] if prefixes else None
     outcome = Outcome(jobs)
     pending = list(jobs)
     waiting: list[Job] = []
     running: list[Job] = []
+    cache = Cache(size)
+    by_priority = engine.scheduling_policy == "priority"
+    most = engine.long_prefill_token_threshold or engine.max_num_batched_tokens
     now = 0.0
+
+    def key(job: Job) -> tuple[int, float, int]:
+        return job.priority, job.arrival_s, job.number
 
     def take_arrivals(until: float) -> None:
         while pending and pending[0].arrival_s <= until:
@@ -59,10 +138,24 @@ def play(
                 job.rejected = True
             else:
                 waiting.append(job)
+        if by_priority:
+            waiting.sort(key=key)
+        for job in list(waiting):
+            limit = engine.queue_timeout_s
+            if limit is not None and not job.scheduled and job.arrival_s + limit <= until:
+                job.timed_out = True
+                waiting.remove(job)
 
     def held(job: Job) -> int:
         decoding = job.computed == job.goal
-        return blocks((job.context if decoding else job.goal) + 1, size)
+        return blocks((job.context if decoding else job.goal) + 1, size) - job.shared
+
+    def in_use() -> int:
+        return sum(map(held, running)) + cache.used()
+
+    def drop(job: Job) -> None:
+        cache.forget(job.refers)
+        job.refers, job.shared = [], 0
 
     while pending or waiting or running:
         if not waiting and not running:
@@ -71,11 +164,15 @@ def play(
         if not waiting and not running:
             continue
         preempted = False
-        while len(running) > 1 and sum(map(held, running)) > capacity:
-            victim = running.pop()
+        while len(running) > 1 and in_use() > capacity:
+            victim = max(running, key=key) if by_priority else running[-1]
+            running.remove(victim)
+            drop(victim)
             victim.computed = victim.context = 0
             victim.goal = victim.prompt + victim.emitted
             waiting.insert(0, victim)
+            if by_priority:
+                waiting.sort(key=key)
             outcome.preemptions += 1
             preempted = True
         decoding = [job for job in running if job.computed == job.goal]
@@ -83,16 +180,30 @@ def play(
         chunks: list[tuple[Job, int]] = []
         for job in running:
             if job.computed < job.goal and budget > 0:
-                chunks.append((job, min(job.goal - job.computed, budget)))
+                chunks.append((job, min(job.goal - job.computed, budget, most)))
                 budget -= chunks[-1][1]
         while waiting and not preempted and budget > 0 and len(running) < engine.max_num_seqs:
             job = waiting[0]
-            if sum(map(held, running)) + blocks(job.goal + 1, size) > capacity:
+            shared, refers = 0, []
+            if engine.enable_prefix_caching and job.prefix is not None:
+                cache.evict(in_use() + len(cache.free) - capacity)
+                shared, refers = cache.find(job)
+            fresh = sum(1 for id_, _ in cache.free if id_ in refers)
+            if in_use() + fresh + blocks(job.goal + 1, size) - shared > capacity:
+                break
+            left = job.goal - shared * size
+            if left > min(budget, most) and not engine.enable_chunked_prefill:
                 break
             running.append(waiting.pop(0))
-            chunks.append((job, min(job.goal, budget)))
+            for id_ in refers:
+                cache.refer(id_)
+            job.shared, job.refers, job.computed = shared, refers, shared * size
+            job.hits = job.hits if job.scheduled else shared * size
+            job.scheduled = True
+            chunks.append((job, min(left, budget, most)))
             budget -= chunks[-1][1]
-        outcome.peak_blocks = max(outcome.peak_blocks, sum(map(held, running)))
+        outcome.peak_blocks = max(outcome.peak_blocks, in_use())
+        cache.evict(in_use() + len(cache.free) - capacity)
         seconds = timing.mixed_s(
             len(decoding),
             sum(job.context for job in decoding),
@@ -106,13 +217,36 @@ def play(
         for job in decoding:
             job.context += 1
             job.emitted += 1
+        # Those who end leave in the order of admission, decodes before prompts.
+        for job in [job for job in decoding if job.emitted == job.output]:
+            leave(job, cache, running, now)
         for job, chunk in chunks:
             job.computed += chunk
             if job.computed == job.goal:
                 job.context = job.goal
                 job.emitted += 1
                 job.first_s = now if job.first_s is None else job.first_s
-        for job in [job for job in running if job.emitted == job.output]:
-            job.end_s = now
-            running.remove(job)
+                if engine.enable_prefix_caching and job.prefix is not None:
+                    for place, (id_, whole) in enumerate(cache.chain(job.prefix)):
+                        if place >= len(job.refers):
+                            cache.present.setdefault(id_, 0)
+                            cache.refer(id_)
+                            job.refers.append(id_)
+                        cache.present[id_] = max(cache.present[id_], whole)
+                    job.shared = sum(whole for _, whole in cache.chain(job.prefix))
+                if job.emitted == job.output:
+                    leave(job, cache, running, now)
     return outcome
+
+
+def leave(job: Job, cache: Cache, running: list[Job], now: float) -> None:
+    job.end_s = now
+    running.remove(job)
+    id_ = job.prefix.becomes if job.prefix is not None and job.refers is not None else 0
+    whole = (job.prompt + job.output - 1) // cache.size - job.shared
+    if id_ and id_ not in cache.present and whole > 0:
+        cache.present[id_] = whole
+        cache.users[id_] = 0
+        cache.free += [(id_, k) for k in reversed(range(whole))]
+    cache.forget(job.refers)
+    job.refers, job.shared = [], 0

@@ -15,6 +15,7 @@ from dcsim.serving.replica import Replica
 from dcsim.serving.request import Request, Status
 from dcsim.serving.timing import IterationModel
 from dcsim.serving.work import WorkTable
+from dcsim.workload.stream import Prefix
 
 MODEL = ServedModel(
     name="bench-8b",
@@ -59,6 +60,7 @@ class Bench:
         )
         self.ended: dict[int, tuple[Request, float, int]] = {}
         self.rejected: list[int] = []
+        self.timed_out: list[int] = []
         self.replica = Replica(
             0, self.clock, self.timing, engine, capacity_blocks, self.work, self._end
         )
@@ -67,12 +69,22 @@ class Bench:
         self, request: Request, replica: Replica, end_s: float, status: Status, generated: int
     ) -> None:
         assert request.id not in self.ended, "completed twice"
+        if status is Status.TIMED_OUT:
+            self.timed_out.append(request.id)
+            return
         self.ended[request.id] = (request, end_s, generated)
 
-    def feed(self, arrivals: list[tuple[float, int, int]]) -> None:
+    def feed(
+        self,
+        arrivals: list[tuple[float, int, int]],
+        priorities: list[int] | None = None,
+        prefixes: list[Prefix | None] | None = None,
+    ) -> None:
         """Let (arrival_s, prompt, output) requests arrive; their ids count from 0."""
         for id_, (arrival_s, prompt, output) in enumerate(arrivals):
             request = Request(id_, 0, arrival_s, prompt, output)
+            request.priority = priorities[id_] if priorities else 0
+            request.prefix = prefixes[id_] if prefixes else None
 
             def arrive(now: float, request: Request = request) -> None:
                 if not self.replica.submit(request, now):

@@ -5,6 +5,8 @@ Invariants 1 to 4 and 6 of docs/invariants.md.
 
 from __future__ import annotations
 
+import random
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 
 from dcsim.ledger import GpuState
 from dcsim.scenario.models import Engine
+from dcsim.workload.stream import Prefix
 from tests.serving.reference import play
 from tests.serving.rig import Bench
 
@@ -64,6 +67,85 @@ def test_matches_the_plain_engine(
     assert totals[1] == pytest.approx(sum(i[2] for i in expected.iterations))
     assert totals[2] == pytest.approx(len(expected.iterations))
     assert totals[3] == pytest.approx(sum(i[1] for i in expected.iterations))
+
+
+@st.composite
+def conversations(draw: st.DrawFn) -> tuple[list[tuple[float, int, int]], list[Prefix | None]]:
+    """Requests that begin alike: whole texts again, and turns that follow one another."""
+    arrivals: list[tuple[float, int, int]] = []
+    prefixes: list[Prefix | None] = []
+    told: list[tuple[tuple[tuple[int, int], ...], int, int]] = [((), 0, 0)]
+    # At one instant the plain engine chooses among all, the real one in order of arrival.
+    apart = {at_s: (new, output) for at_s, new, output in draw(requests)}
+    for at_s, (new, output) in apart.items():
+        segments, becomes, tokens = draw(st.sampled_from(told))
+        if becomes:
+            before = sum(n for _, n in segments)
+            segments = (*segments, (becomes, tokens - before))
+        name = len(told) * 10
+        own = ((name, max(1, new // 2)),) if draw(st.booleans()) else ()
+        segments = (*segments, *own)
+        prompt = sum(n for _, n in segments) + new - sum(n for _, n in own)
+        told.append((segments, name + 1, prompt + output))
+        arrivals.append((at_s, prompt, output))
+        prefixes.append(Prefix(segments, name + 1) if draw(st.booleans()) else None)
+    return arrivals, prefixes
+
+
+wide_engines = st.builds(
+    Engine,
+    max_num_seqs=st.integers(1, 8),
+    max_num_batched_tokens=st.sampled_from([16, 128, 512]),
+    block_tokens=st.sampled_from([1, 8, 16]),
+    long_prefill_token_threshold=st.sampled_from([0, 7, 64]),
+    scheduling_policy=st.sampled_from(["fcfs", "priority"]),
+    queue_timeout_s=st.sampled_from([None, 0.1234567, 0.654321]).map(
+        lambda seconds: seconds and f"{seconds} s"
+    ),
+    enable_prefix_caching=st.booleans(),
+) | st.builds(
+    Engine,
+    max_num_seqs=st.integers(1, 8),
+    max_num_batched_tokens=st.just(4000),
+    max_model_len=st.just(4000),
+    enable_chunked_prefill=st.just(False),
+    scheduling_policy=st.sampled_from(["fcfs", "priority"]),
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(conversations(), wide_engines, st.integers(300, 4000), st.randoms(use_true_random=False))
+def test_matches_the_plain_engine_with_everything_on(
+    talk: tuple[list[tuple[float, int, int]], list[Prefix | None]],
+    engine: Engine,
+    kv_tokens: int,
+    luck: random.Random,
+) -> None:
+    """Invariants 1 to 4 with priorities, timeouts, several prompts under way and a prefix cache
+    whose memory runs short."""
+    arrivals, prefixes = talk
+    priorities = [luck.choice([-1, 0, 0, 5]) for _ in arrivals]
+    capacity = kv_tokens // engine.block_tokens
+    bench = Bench(engine, capacity)
+    expected = play(arrivals, bench.timing, engine, capacity, priorities, prefixes)
+    bench.feed(arrivals, priorities, prefixes)
+    bench.clock.play(1e6)
+    for id_, job in enumerate(expected.jobs):
+        assert (id_ in bench.rejected, id_ in bench.timed_out) == (job.rejected, job.timed_out)
+        if job.rejected or job.timed_out:
+            continue
+        request, end_s, _ = bench.ended[id_]
+        assert request.cached == job.hits
+        assert request.first_token_s == pytest.approx(job.first_s, rel=1e-9)
+        assert end_s == pytest.approx(job.end_s, rel=1e-9)
+    replica = bench.replica
+    assert replica.preemptions == expected.preemptions
+    assert replica.held_tokens == replica.context_tokens == replica.running == 0
+    assert replica.blocks_in_use() == replica.outstanding == 0
+    totals = bench.totals(1e6)
+    assert totals[0] == pytest.approx(sum(i[3] for i in expected.iterations))
+    assert totals[1] == pytest.approx(sum(i[2] for i in expected.iterations))
+    assert totals[2] == pytest.approx(len(expected.iterations))
 
 
 @settings(max_examples=40, deadline=None)

@@ -103,3 +103,16 @@ def test_ten_million_requests_and_billions_open_at_once_and_stay_out_of_memory(
     assert drawn > 900_000
     # A few blocks of 4 columns x 8 bytes and their scratch; the requests drawn are 32 MB.
     assert peak_bytes < 40 * BLOCK_REQUESTS * 32
+
+
+def test_requests_go_to_tenants_by_share() -> None:
+    tenants = "tenants: [{name: a, share: 3}, {name: b}, {name: c}]\n"
+    chosen = FIRST + "    tenants: [a, c]\n"
+    played = scenario((FIRST, chosen), ("servers:\n", tenants + "servers:\n"))
+    drawn = np.concatenate(
+        [b.tenant for b in requests(played, np.random.SeedSequence(1)) if b.tenant is not None]
+    )
+    assert set(drawn) == {0, 2}
+    assert stats.binomtest(int((drawn == 0).sum()), len(drawn), 0.75).pvalue > 1e-3
+    without = scenario()
+    assert np.array_equal(table(played), table(without))

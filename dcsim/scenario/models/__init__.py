@@ -1,0 +1,50 @@
+"""What a scenario file may say. Python names carry SI units; the file's keys (aliases) do not,
+because there each quantity brings its own unit."""
+
+from dcsim.scenario.models.base import Fraction, Name, Spec
+from dcsim.scenario.models.control import AdmissionThrottle
+from dcsim.scenario.models.routing import Routing
+from dcsim.scenario.models.servers import Engine, KvTransfer, Power, ServerGroup
+from dcsim.scenario.models.site import Breaker, FacilityNode, Limits
+from dcsim.scenario.models.traffic import (
+    Arrivals,
+    DiurnalArrivals,
+    FitTokens,
+    FixedTokens,
+    LognormalTokens,
+    PoissonArrivals,
+    ReplayArrivals,
+    Slo,
+    Stream,
+    Tenant,
+    Tokens,
+)
+from dcsim.scenario.models.whole import Record, Scenario
+
+__all__ = [
+    "AdmissionThrottle",
+    "Arrivals",
+    "Breaker",
+    "DiurnalArrivals",
+    "Engine",
+    "FacilityNode",
+    "FitTokens",
+    "FixedTokens",
+    "Fraction",
+    "KvTransfer",
+    "Limits",
+    "LognormalTokens",
+    "Name",
+    "PoissonArrivals",
+    "Power",
+    "Record",
+    "ReplayArrivals",
+    "Routing",
+    "Scenario",
+    "ServerGroup",
+    "Slo",
+    "Spec",
+    "Stream",
+    "Tenant",
+    "Tokens",
+]

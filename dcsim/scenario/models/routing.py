@@ -1,0 +1,51 @@
+"""How requests find their replica."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from dcsim.scenario.models.base import Spec
+from dcsim.scenario.units import SecondsOrZero
+
+BALANCED = ("prefix-aware", "power-aware")
+"""Policies that prefer a replica for another reason than its load."""
+
+
+class Routing(Spec):
+    """How a request finds its replica among those that serve its model."""
+
+    policy: Literal[
+        "random",
+        "round-robin",
+        "least-outstanding",
+        "power-of-two",
+        "prefix-aware",
+        "power-aware",
+    ] = "least-outstanding"
+    signal_delay_s: SecondsOrZero = Field(default=0.0, alias="signal_delay")
+    """Age of all that the router sees of the replicas and of the power."""
+    balance_requests: int = Field(default=32, ge=0)
+    """So many requests more than the least loaded replica has may a preferred one have."""
+    balance_factor: float = Field(default=1.5, ge=1)
+    """Or so many times as many."""
+    prefix_entries: int = Field(default=2048, ge=1)
+    """Segments of prompts that the router remembers of each replica."""
+
+    @model_validator(mode="after")
+    def _keys_belong_to_policies(self) -> Routing:
+        fields = type(self).model_fields
+        for name, policies in (
+            ("balance_requests", BALANCED),
+            ("balance_factor", BALANCED),
+            ("prefix_entries", BALANCED[:1]),
+        ):
+            if self.policy not in policies and getattr(self, name) != fields[name].default:
+                raise PydanticCustomError(
+                    "routing",
+                    "`{key}` is for {policies} only, not {policy}",
+                    {"key": name, "policies": " and ".join(policies), "policy": self.policy},
+                )
+        return self

@@ -1,0 +1,101 @@
+"""Who answers: groups of servers, their engines and power models."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from dcsim.scenario.models.base import Fraction, Name, Spec
+from dcsim.scenario.units import BytesPerSecond, Seconds, SecondsOrZero
+
+
+class Engine(Spec):
+    """Limits of the serving engine, with vLLM's names and defaults."""
+
+    max_num_seqs: int = Field(default=256, ge=1)
+    max_num_batched_tokens: int = Field(default=2048, ge=1)
+    gpu_memory_utilization: Fraction = 0.9
+    block_tokens: int = Field(default=16, ge=1)
+    max_model_len: int = Field(default=32768, ge=1)
+    """Longer requests (prompt + output) are rejected."""
+    num_gpu_blocks_override: int | None = Field(default=None, ge=1)
+    """KV blocks of one replica; None: as many as memory holds beside the weights."""
+    enable_chunked_prefill: bool = True
+    """Split prompts that do not fit into what is left of an iteration's token budget."""
+    long_prefill_token_threshold: int = Field(default=0, ge=0)
+    """Most tokens of one prompt in one iteration; 0: no limit but the budget."""
+    scheduling_policy: Literal["fcfs", "priority"] = "fcfs"
+    """Who goes first, and who is preempted last."""
+    enable_prefix_caching: bool = True
+    """Keep KV blocks for prompts that begin alike."""
+    queue_limit: int | None = Field(default=None, ge=1)
+    """Requests that may wait at one replica behind the next batch; more are rejected. None: no
+    limit."""
+    queue_timeout_s: Seconds | None = Field(default=None, alias="queue_timeout")
+    """Requests that wait longer at a replica without being scheduled give up."""
+
+    @model_validator(mode="after")
+    def _prompts_can_be_scheduled(self) -> Engine:
+        if not self.enable_chunked_prefill and self.max_num_batched_tokens < self.max_model_len:
+            raise PydanticCustomError(
+                "engine",
+                "without enable_chunked_prefill, max_num_batched_tokens must be at least "
+                "max_model_len, as in vLLM",
+            )
+        if not self.enable_chunked_prefill and self.long_prefill_token_threshold:
+            raise PydanticCustomError(
+                "engine", "long_prefill_token_threshold needs enable_chunked_prefill"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _budget_covers_decodes(self) -> Engine:
+        if self.max_num_batched_tokens < self.max_num_seqs:
+            raise PydanticCustomError(
+                "engine", "max_num_batched_tokens must be at least max_num_seqs, as in vLLM"
+            )
+        return self
+
+
+class Power(Spec):
+    """Which power model turns work into watts."""
+
+    model: Literal["gru", "ledger", "nameplate"] = "gru"
+    pack: str | None = None
+    """Name of a shipped pack or path of an .h5 file; None: the shipped pack of the GPU."""
+    extrapolate: bool = False
+    """Let the GRU borrow the states of the nearest configuration where its pack lacks one."""
+
+    @model_validator(mode="after")
+    def _only_the_gru_has_packs(self) -> Power:
+        if self.model != "gru" and (self.pack is not None or self.extrapolate):
+            raise PydanticCustomError("power", "`pack` and `extrapolate` are for `model: gru` only")
+        return self
+
+
+class KvTransfer(Spec):
+    """How a prefill pool hands a prompt's keys and values to the pool that decodes."""
+
+    bandwidth_bytes_s: BytesPerSecond = Field(default=50e9, alias="bandwidth")
+    """Of one replica. Default: one 400 Gbit/s network adapter."""
+    latency_s: SecondsOrZero = Field(default=0.005, alias="latency")
+    """Before the first byte, and what is not hidden behind computing. Splitwise (Patel et al.,
+    ISCA 2024) measured about 5 ms on H100 and 8 ms on A100 machines."""
+
+
+class ServerGroup(Spec):
+    """Servers that are alike: type, model, parallelism, engine, power model."""
+
+    name: Name
+    server: Name
+    model: Name
+    tensor_parallel: int = Field(ge=1)
+    role: Literal["both", "prefill", "decode"] = "both"
+    """`prefill` groups hand each request to a `decode` group of the same model after its first
+    token."""
+    kv_transfer: KvTransfer = KvTransfer()
+    """Prefill groups only."""
+    engine: Engine = Engine()
+    power: Power = Power()
