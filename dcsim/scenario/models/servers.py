@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from dcsim.scenario.models.autoscale import Autoscale
 from dcsim.scenario.models.base import Fraction, Name, Spec
 from dcsim.scenario.units import BytesPerSecond, Seconds, SecondsOrZero
 
@@ -99,3 +100,5 @@ class ServerGroup(Spec):
     """Prefill groups only."""
     engine: Engine = Engine()
     power: Power = Power()
+    autoscale: Autoscale | None = None
+    """None: all replicas are there all the time."""
