@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 from datetime import datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -207,6 +208,132 @@ def test_requests_of_a_draining_replica_are_finished_there(tmp_path: Path) -> No
                     assert off[0] == pytest.approx(going_on["end_s"].max(), abs=0.01)
         assert busy > 0, "nothing was ever drained while it worked"
         assert (requests["status"] != "failed").all()
+
+
+def test_what_drains_is_taken_back_before_anything_boots(tmp_path: Path) -> None:
+    """Traffic that comes back finds replicas that still work off their last requests: they are
+    warm again at once, and nobody boots."""
+    trace = steps(tmp_path / "back.csv", (5.0, 100), (0.05, 20), (5.0, 60))
+    eager = site({"start": 8, "scale_down_after": "0 s", "target": 4, "interval": "1 s"}, **trace)
+    results, scaler = play(eager, tmp_path / "back.h5")
+    assert scaler is not None
+    with results:
+        check(results)
+        only_warm_ones_are_given(scaler, results.requests())
+        back = 0
+        for replica in range(8):
+            phases = [phase for _, r, phase in scaler.history if r == replica]
+            back += sum(pair == (Phase.DRAINING, Phase.WARM) for pair in pairwise(phases))
+        assert back > 0
+        for time_s, _, phase in scaler.history:
+            if phase == Phase.BOOTING:
+                assert Phase.DRAINING not in phases_at(scaler, time_s).values()
+
+
+def phases_at(scaler: Autoscaler, time_s: float) -> dict[int, Phase]:
+    """Each replica's phase after all that happened until then."""
+    return {replica: phase for at, replica, phase in scaler.history if at <= time_s}
+
+
+def test_whole_servers_come_to_rest_and_must_boot_again(tmp_path: Path) -> None:
+    """Two replicas a server: of eight, the four that stay share two servers, the others rest.
+    When they are wanted again, their servers boot."""
+    trace = steps(tmp_path / "rest.csv", (4.0, 150), (0.05, 100), (8.0, 150))
+    scale = {"start": 8, "min": 4, "max": 8, "scale_down_after": "0 s", "target": 8}
+    results, scaler = play(site(scale, parallel=4, **trace), tmp_path / "rest.h5")
+    assert scaler is not None
+    with results:
+        check(results)
+        only_warm_ones_are_given(scaler, results.requests())
+        night = phases_at(scaler, 249.0)
+        on = [replica for replica, phase in night.items() if phase == Phase.WARM]
+        assert len(on) == 4
+        assert len({replica // 2 for replica in on}) == 2
+        server_w = results.load("server").loc[249.0].to_numpy()
+        assert (np.abs(server_w - 150.0) < 1e-3).sum() == 6
+        boots = [(t, r) for t, r, phase in scaler.history if phase == Phase.BOOTING and t > 250]
+        assert boots
+        for time_s, replica in boots:
+            loading = [
+                t for t, r, p in scaler.history if r == replica and p == Phase.LOADING and t > 250
+            ]
+            assert not loading or loading[0] == time_s + 30
+
+
+def test_two_groups_under_one_budget(tmp_path: Path) -> None:
+    """What another group's autoscaler has on counts, at nameplate; what it has at rest does not."""
+    text = """
+name: two-groups
+duration: 5 min
+power_step: 500 ms
+workload:
+  - {name: a, model: llama-3-70b, arrivals: {kind: poisson, rate: RATE_A req/s},
+     tokens: {kind: fixed, prompt: 200, output: 200}}
+  - {name: b, model: llama-3-8b, arrivals: {kind: poisson, rate: 60 req/s},
+     tokens: {kind: fixed, prompt: 200, output: 200}}
+servers:
+  - {name: a, server: dgx-a100-80gb, model: llama-3-70b, tensor_parallel: 8,
+     power: {model: nameplate}, autoscale: SCALE_A}
+  - {name: b, server: dgx-a100-80gb, model: llama-3-8b, tensor_parallel: 8,
+     power: {model: nameplate}, autoscale: SCALE_B}
+facility:
+  - {name: site, kind: site}
+  - {name: a, kind: server, parent: site, count: 3, group: a}
+  - {name: b, kind: server, parent: site, count: 4, group: b}
+"""
+    # Four servers on and three at rest: 17.25 kW.
+    budget = {"target": 5, "budget": {"node": "site", "watts": "18 kW"}}
+    peaks, on = [], []
+    for rate in (0.01, 10):
+        changed = text.replace("RATE_A", str(rate)).replace("SCALE_A", flow({**SCALE, **budget}))
+        scenario = loads(changed.replace("SCALE_B", flow({**SCALE, **budget})))
+        results, _ = play(scenario, tmp_path / f"{rate}.h5")
+        with results:
+            check_site(results)
+            peaks.append(results.summary["nodes"][0]["peak_w"])
+            on.append({row["group"]: row["most_on"] for row in results.summary["autoscale"]})
+    assert peaks == pytest.approx([4 * 4200 + 3 * 150] * 2)
+    assert on[0] == {"a": 1, "b": 3}
+    assert sum(on[1].values()) == 4
+    assert on[1]["a"] > 1
+
+
+def check_site(results: Results) -> None:
+    """Invariant 1, for a site without rows."""
+    counted = results.summary["requests"]
+    assert counted["arrived"] == sum(n for part, n in counted.items() if part != "arrived")
+    assert len(results.requests()) == counted["arrived"]
+
+
+def test_pools_of_prefill_and_decode_scale_by_themselves(tmp_path: Path) -> None:
+    """A prefill replica is not off before the last of its keys and values are sent."""
+    text = """
+name: pools
+duration: 6 min
+power_step: 500 ms
+workload:
+  - {name: chat, model: llama-3-70b,
+     arrivals: {kind: diurnal, mean_rate: 8 req/s, amplitude: 1, period: 2 min},
+     tokens: {kind: fixed, prompt: 3000, output: 100}}
+servers:
+  - {name: prefill, role: prefill, server: dgx-a100-80gb, model: llama-3-70b, tensor_parallel: 8,
+     power: {model: ledger}, kv_transfer: {bandwidth: 1 GB/s}, autoscale: SCALE}
+  - {name: decode, role: decode, server: dgx-a100-80gb, model: llama-3-70b, tensor_parallel: 8,
+     power: {model: ledger}, autoscale: SCALE}
+facility:
+  - {name: site, kind: site}
+  - {name: p, kind: server, parent: site, count: 4, group: prefill}
+  - {name: d, kind: server, parent: site, count: 4, group: decode}
+"""
+    scale = {**SCALE, "target": 3, "boot": "5 s", "load": "5 s", "scale_down_after": "5 s"}
+    simulation = Simulation(loads(text.replace("SCALE", flow(scale))))
+    summary = simulation.run(tmp_path / "pools.h5")
+    with Results.open(tmp_path / "pools.h5", summary=summary) as results:
+        check_site(results)
+        assert summary["requests"]["failed"] == 0
+        for row in summary["autoscale"]:
+            assert row["started"] > 2
+            assert row["stopped"] > 2
 
 
 def test_a_scaled_site_uses_less_energy_by_what_rests(tmp_path: Path) -> None:

@@ -148,7 +148,7 @@ def test_a_delay_is_a_log_shifted(log: list[tuple[int, int, int]], policy: str, 
         if at < 4 or count == 0:
             # What was shifted comes before anything of the same instant, in its own order.
             merged.append((now + delay, 1, number, "other", at, count))
-    for ticks, _, _, who, at, count in sorted(merged):
+    for ticks, _, number, who, at, count in sorted(merged):
         time_s = ticks * TICK_S
         heard = one if who == "one" else other
         if at < 4:
@@ -157,7 +157,7 @@ def test_a_delay_is_a_log_shifted(log: list[tuple[int, int, int]], policy: str, 
             heard.changed(replica, time_s)
         elif count == 0:
             if isinstance(heard, PowerAware):
-                heard.observe(time_s, [float(ticks % 7), 3.0])
+                heard.observe(time_s, [float(number % 7), 3.0])
         else:
             prefix = Prefix(((count % 3, 16), (100 + count, 16)))
             first, second = one.pick(request(prefix), time_s), other.pick(request(prefix), time_s)
