@@ -531,6 +531,22 @@ def test_a_policy_does_not_reopen_a_draining_replica() -> None:
     assert replica.admitting
 
 
+def test_the_one_alone_on_its_server_goes_first() -> None:
+    """However much less its rivals have to do, since a whole server can rest then."""
+    simulation = Simulation(site({"start": 3}, parallel=4))
+    scaler = simulation.scalers["a100"]
+    for replica, outstanding in ((0, 5), (1, 0), (2, 3)):
+        simulation.fleet.replicas[replica].outstanding = outstanding
+    scaler._stop_one(10.0)
+    assert [scaler.phase(replica) for replica in range(3)] == [
+        Phase.WARM,
+        Phase.WARM,
+        Phase.DRAINING,
+    ]
+    scaler._stop_one(10.0)
+    assert [scaler.phase(replica) for replica in range(2)] == [Phase.WARM, Phase.DRAINING]
+
+
 GROUP = "    tensor_parallel: 8\n"
 
 

@@ -355,6 +355,18 @@ def test_memory_is_bounded_and_power_loss_forgets() -> None:
     assert made.pick(request(Prefix(((999, 16),))), 0.0) is other
 
 
+def test_what_is_used_is_kept() -> None:
+    """The segments longest unused go first, whenever they came."""
+    fleet = replicas(2)
+    made = router("prefix-aware", fleet, prefix_entries=2)
+    load(made, fleet[1], 3)
+    for segment in (1, 2, 1, 3):
+        assert made.pick(request(Prefix(((segment, 16),))), 0.0) is fleet[0]
+    load(made, fleet[0], 5)
+    for segment, at in ((1, 0), (3, 0), (2, 1)):
+        assert made.pick(request(Prefix(((segment, 16),))), 0.0) is fleet[at]
+
+
 def test_a_closed_holder_has_not_forgotten() -> None:
     fleet = replicas(2)
     made = router("prefix-aware", fleet)
@@ -389,7 +401,10 @@ def test_most_headroom_first_then_fewest_requests() -> None:
     assert made.pick(request(), 0.25) is fleet[2]
     made.observe(0.5, [100.0, 100.0])
     load(made, fleet[2], 3)
-    assert made.pick(request(), 0.5) in (fleet[0], fleet[3])
+    load(made, fleet[3], 0)
+    assert made.pick(request(), 0.5) is fleet[3]
+    load(made, fleet[3], 2)
+    assert made.pick(request(), 0.5) is fleet[0]
     # A feed with nobody open has no say, however much is left there.
     made.observe(0.75, [100.0, float("inf")])
     for replica in (fleet[1], fleet[3]):
