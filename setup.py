@@ -9,7 +9,7 @@ import sys
 
 from setuptools import setup
 
-HOT = ["batch", "log", "prefix", "replica", "request", "span", "timing"]
+HOT = ["batch", "fleet", "handover", "log", "prefix", "replica", "request", "span", "timing"]
 HOT += [f"routers/{name}" for name in ("base", "blind", "load", "power", "prefix")]
 
 

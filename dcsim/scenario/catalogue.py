@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
 from itertools import pairwise
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import yaml
 from pydantic import Field, model_validator
@@ -28,6 +29,44 @@ class IterationTiming(Spec):
     source: str
 
 
+Evidence = Literal["measured", "fitted", "extrapolated"]
+"""How a timing is known. measured: fitted to runs of this very model on this very GPU; fitted: to
+runs of this GPU with other models; extrapolated: the constants come from another GPU."""
+
+
+class TimingCorrection(Spec):
+    """What the roofline of a GPU misses for one family of models."""
+
+    factor: float = Field(gt=0)
+    """Multiplies every iteration; measured over modelled time, shrunk towards 1."""
+    raw_factor: float = Field(gt=0)
+    """The same before shrinking."""
+    series: int = Field(ge=1)
+    """Measured series (one model, GPU count and workload each) behind it."""
+    models: tuple[Name, ...]
+    """Served models among them."""
+
+
+class TimingFit(Spec):
+    """Constants of a GPU refined on measurements; replaces those of its `IterationTiming`."""
+
+    eff_flops: float = Field(gt=0, le=1)
+    eff_bandwidth: float = Field(gt=0, le=1)
+    message_scale: float = Field(gt=0)
+    """Multiplies every `per_message`."""
+    per_token_sample_s: SecondsOrZero = Field(alias="per_token_sample")
+    first_token_overhead_s: SecondsOrZero = Field(alias="first_token_overhead")
+    quantised_stream: float = Field(gt=0, le=1)
+    """Share of the bandwidth at which FP8 and 4-bit weights stream."""
+    corrections: dict[Name, TimingCorrection] = Field(default_factory=dict)
+    """By model family."""
+    rows: int = Field(ge=0)
+    """Measured rows behind the fit."""
+    median_error: float = Field(ge=0)
+    """Median |model / measured - 1| of those rows with everything in the fit."""
+    source: str
+
+
 class LedgerPower(Spec):
     """Coefficients of the linear ledger power model, W per GPU (reference-method.md 4.6)."""
 
@@ -47,16 +86,25 @@ class Gpu(Spec):
     hbm_bandwidth_bytes_s: BytesPerSecond = Field(alias="hbm_bandwidth")
     hbm_bytes: Bytes = Field(alias="hbm")
     nameplate_w: Watts = Field(alias="nameplate")
+    link_bandwidth_bytes_s: BytesPerSecond = Field(alias="link_bandwidth")
+    """What a GPU sends to its neighbours in one direction."""
     source: str
     timing: IterationTiming
+    """The published constants: where fits start."""
+    timing_evidence: Evidence = "fitted"
+    """Of `timing`: "extrapolated" where its constants come from another GPU."""
+    timing_fit: TimingFit | None = None
+    """From `timing_fits.yaml`, made by `benchmarks.timing_fit`; what the simulator uses."""
     ledger_power: LedgerPower
 
 
 class ServedModel(Spec):
-    """Architecture numbers of a dense decoder."""
+    """Architecture numbers of a decoder: dense or with experts, full or sliding attention."""
 
     name: Name
     title: str
+    family: Name = "other"
+    """Models of one architecture and precision, which share a timing correction."""
     n_layers: int = Field(ge=1)
     d_model: int = Field(ge=1)
     n_heads: int = Field(ge=1)
@@ -68,18 +116,87 @@ class ServedModel(Spec):
     head_params: float = Field(gt=0)
     tied_embeddings: bool = False
     bytes_per_param: float = Field(default=2.0, gt=0)
+    """Of the transformer's weights outside the routed experts, on average."""
+    head_bytes_per_param: float = Field(default=2.0, gt=0)
+    """Of the output head and the input embedding."""
+    n_experts: int = Field(default=1, ge=1)
+    """Routed experts of a layer; 1: dense."""
+    experts_per_token: int = Field(default=1, ge=1)
+    expert_params: float = Field(default=0.0, ge=0)
+    """Weights in routed experts, over all layers; part of `transformer_params`."""
+    expert_bytes_per_param: float = Field(default=2.0, gt=0)
+    fp8_share: float = Field(default=0.0, ge=0, le=1)
+    """Share of the transformer's FLOPs that run in FP8, at twice the bf16 peak."""
+    sliding_layers: int = Field(default=0, ge=0)
+    """Layers whose attention sees the last `sliding_window` tokens only."""
+    sliding_window: int = Field(default=0, ge=0)
     source: str
+
+    @model_validator(mode="after")
+    def _parts_fit_the_whole(self) -> ServedModel:
+        if self.experts_per_token > self.n_experts:
+            raise ValueError("experts_per_token must be at most n_experts")
+        if self.expert_params >= self.transformer_params:
+            raise ValueError("expert_params must be less than transformer_params")
+        if (self.expert_params > 0) != (self.n_experts > 1):
+            raise ValueError("expert_params and n_experts above 1 come together")
+        if self.sliding_layers > self.n_layers or (self.sliding_layers > 0) != (
+            self.sliding_window > 0
+        ):
+            raise ValueError("sliding_layers (at most n_layers) and sliding_window come together")
+        return self
+
+    @property
+    def active_share(self) -> float:
+        """Share of a layer's routed experts that one token goes through."""
+        return self.experts_per_token / self.n_experts
+
+    @property
+    def active_params(self) -> float:
+        """Transformer weights that one token is multiplied with."""
+        return self.transformer_params - (1.0 - self.active_share) * self.expert_params
+
+    @property
+    def quantised(self) -> bool:
+        """Whether most of the weights have fewer than 16 bits."""
+        return self.transformer_bytes < 1.5 * self.transformer_params
+
+    @property
+    def transformer_bytes(self) -> float:
+        """Bytes of all weights but the input embedding and the output head."""
+        dense = self.transformer_params - self.expert_params
+        return dense * self.bytes_per_param + self.expert_params * self.expert_bytes_per_param
 
     @property
     def weight_bytes(self) -> float:
         """Bytes of all weights; an untied input embedding is as large as the head."""
-        embedding = 0.0 if self.tied_embeddings else self.head_params
-        return (self.transformer_params + self.head_params + embedding) * self.bytes_per_param
+        copies = 1.0 if self.tied_embeddings else 2.0
+        return self.transformer_bytes + copies * self.head_params * self.head_bytes_per_param
+
+    @property
+    def full_layers(self) -> int:
+        """Layers whose attention sees the whole context."""
+        return self.n_layers - self.sliding_layers
 
     @property
     def kv_bytes_per_token(self) -> float:
         """Keys and values of one token over all layers, 2 bytes a number."""
         return 2.0 * self.n_layers * self.n_kv_heads * self.head_dim * 2.0
+
+    @property
+    def sliding_kv_bytes_per_token(self) -> float:
+        """The part of `kv_bytes_per_token` in layers that slide."""
+        return self.kv_bytes_per_token * self.sliding_layers / self.n_layers
+
+    @property
+    def held_kv_bytes_per_token(self) -> float:
+        """Bytes that a token of a sequence holds, for the capacity of KV memory.
+
+        A layer that slides holds its window only, however long the sequence: counted as if
+        sequences were 1024 tokens long.
+        """
+        sliding = self.sliding_kv_bytes_per_token
+        return self.kv_bytes_per_token - sliding * (1.0 - min(1.0, self.sliding_window / 1024.0))
 
 
 class ServerType(Spec):
@@ -135,6 +252,60 @@ class Catalogue(Spec):
         return _entry("curve", name, self.curves)
 
 
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Constants of one served model on one GPU, as the iteration model uses them."""
+
+    eff_flops: float
+    eff_bandwidth: float
+    per_message_s: dict[int, float]
+    per_token_sample_s: float
+    first_token_overhead_s: float
+    base_overhead_s: float
+    quantised_stream: float
+    factor: float
+    evidence: Evidence
+
+
+PRIOR_QUANTISED_STREAM = 0.7763
+"""Published for Llama-3.1 405B in FP8 on H100 (powertrace-sim, release powertrace_v1)."""
+
+
+def timing_of(model: ServedModel, gpu: Gpu) -> Timing:
+    """The GPU's refined constants, else the published ones, and the model family's correction."""
+    prior, fit = gpu.timing, gpu.timing_fit
+    if fit is None:
+        return Timing(
+            prior.eff_flops,
+            prior.eff_bandwidth,
+            prior.per_message_s,
+            prior.per_token_sample_s,
+            prior.first_token_overhead_s,
+            prior.base_overhead_s,
+            PRIOR_QUANTISED_STREAM,
+            1.0,
+            "extrapolated" if gpu.timing_evidence == "extrapolated" else "fitted",
+        )
+    correction = fit.corrections.get(model.family)
+    if gpu.timing_evidence == "extrapolated" and fit.rows == 0:
+        evidence: Evidence = "extrapolated"
+    elif correction is not None and model.name in correction.models:
+        evidence = "measured"
+    else:
+        evidence = "fitted"
+    return Timing(
+        fit.eff_flops,
+        fit.eff_bandwidth,
+        {size: seconds * fit.message_scale for size, seconds in prior.per_message_s.items()},
+        fit.per_token_sample_s,
+        fit.first_token_overhead_s,
+        prior.base_overhead_s,
+        fit.quantised_stream,
+        correction.factor if correction is not None else 1.0,
+        evidence,
+    )
+
+
 class CatalogueError(LookupError):
     """A name that the catalogue does not have; the message names the nearest."""
 
@@ -157,15 +328,26 @@ _FILES: dict[str, type[Spec]] = {
 }
 
 
+TIMING_FITS = "timing_fits.yaml"
+"""Made by `benchmarks.timing_fit`, by GPU; never edited by hand."""
+
+
 @lru_cache(maxsize=1)
 def load_catalogue() -> Catalogue:
     """The shipped catalogue, read once. Each entry's key is its name."""
-    folder = resources.files("dcsim.scenario") / "catalogue"
     tables: dict[str, dict[str, Spec]] = {}
+    fits = _rows(TIMING_FITS)
     for table, kind in _FILES.items():
-        text = (folder / f"{table}.yaml").read_text(encoding="utf-8")
-        rows = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-        tables[table] = {
-            name: kind.model_validate({"name": name, **row}) for name, row in rows.items()
-        }
+        tables[table] = {}
+        for name, row in _rows(f"{table}.yaml").items():
+            fit = {"timing_fit": fits[name]} if table == "gpus" and name in fits else {}
+            tables[table][name] = kind.model_validate({"name": name, **row, **fit})
     return Catalogue.model_validate(tables)
+
+
+def _rows(file: str) -> dict[str, dict[str, Any]]:
+    text = (resources.files("dcsim.scenario") / "catalogue" / file).read_text(encoding="utf-8")
+    rows: dict[str, dict[str, Any]] = yaml.load(
+        text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    )
+    return rows or {}

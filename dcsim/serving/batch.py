@@ -38,6 +38,7 @@ class Batch:
         "_chunks",
         "_kv_cells",
         "_max_seqs",
+        "_may_cache",
         "_slack",
         "_whole_prompts",
         "admitted",
@@ -73,8 +74,8 @@ class Batch:
         self.admitted = 0
         self.preemptions = 0
         self.cache: PrefixCache | None = None
-        if engine.enable_prefix_caching:
-            self.cache = PrefixCache(engine.block_tokens)
+        """Made when the first prompt comes that others may share."""
+        self._may_cache: bool = engine.enable_prefix_caching
         self._block: int = engine.block_tokens
         self._kv_cells: int = capacity_blocks * engine.block_tokens
         self._slack: int = engine.block_tokens - 1
@@ -109,6 +110,8 @@ class Batch:
         return used
 
     def _enqueue(self, request: Request) -> None:
+        if request.prefix is not None and self.cache is None and self._may_cache:
+            self.cache = PrefixCache(self._block)
         if self._by_priority:
             insort(self.waiting, request, key=rank)
         else:

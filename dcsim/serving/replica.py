@@ -156,7 +156,8 @@ class Replica(Spans):
             return  # the span was cut short after this alarm was set
         decoding = self.decoding
         count = self._span_iterations
-        self._trim(count - 1)
+        if self.cache is not None:
+            self._trim(count - 1)
         iteration = self.iteration = self.iteration + count
         self._total_busy_s += now - self._span_start_s
         batch = len(decoding)
@@ -195,7 +196,8 @@ class Replica(Spans):
         if count == 0:
             self._begin_span(self._span_start_s, self._lead_s)
             return
-        self._trim(count - 1)
+        if self.cache is not None:
+            self._trim(count - 1)
         edge_s = self._span_start_s + count * a + 0.5 * b * count * (count - 1)
         self.iteration += count
         batch = len(self.decoding)
@@ -261,7 +263,8 @@ class Replica(Spans):
 
     def _complete(self, request: Request, now: float) -> None:
         self.held_tokens -= request.prompt_tokens + request.output_tokens - request.shared
-        self._retire(request)
+        if request.taken is not None:
+            self._retire(request)
         self.running -= 1
         self.outstanding -= 1
         self._on_end(request, self, now, Status.COMPLETED, request.output_tokens)
@@ -270,16 +273,21 @@ class Replica(Spans):
         self._total_prefill += self._span_prefill
         self._total_flops += self._span_flops
         self._total_bytes += self._span_bytes
-        partials: list[Request] = []
-        rest = self.partials
+        partials = self.partials
+        place = 0
         for request, tokens in self._chunks:
-            if rest and request is rest[0]:
-                rest.pop(0)
+            # Prompts under way come first among the chunks, in their order.
+            going_on = place < len(partials) and partials[place] is request
             request.computed += tokens
             if request.computed < request.to_compute:
-                partials.append(request)
+                if not going_on:
+                    partials.append(request)
+                place += 1
                 continue
-            self._remember(request)
+            if going_on:
+                partials.pop(place)
+            if request.taken is not None:
+                self._remember(request)
             if request.first_token_s < 0.0:
                 request.first_token_s = now
             request.generated += 1
@@ -289,7 +297,6 @@ class Replica(Spans):
                 self._join(request)
             else:
                 self._hand_over(request, now)
-        self.partials = partials + rest
         self._chunks.clear()
         self._write_prefill()
 

@@ -1,15 +1,29 @@
 """How long one iteration of a continuous batch takes, and what work it does.
 
-The roofline of reference-method.md 4.2 and 4.3 (powertrace-sim, release powertrace_v1), its
-constants from the catalogue's `timing`. Everything that depends only on the batch size is
-tabulated once, because the event loop asks for it at every change of a batch.
+The roofline of reference-method.md 4.2 and 4.3 (powertrace-sim, release powertrace_v1), with
+what a planner's other models need: experts, sliding windows, quantised weights, links, pipeline
+stages. Everything that depends only on the batch size is tabulated once, because the event loop
+asks for it at every change of a batch.
+
+Expert weights are read as far as some token asks for them. With routing taken as uniform and
+independent, n tokens that each choose k of E experts touch a share 1 - (1 - k/E)^n of them.
+
+Pipeline stages: the running sequences are split evenly over `pipeline_parallel` micro-batches,
+which follow each other through the stages, as vLLM keeps as many batches in flight. A token
+takes the sum over all stages of its micro-batch's time, and in that time every sequence gets
+one. So an iteration of the whole batch takes what all layers take on one stage's GPUs for a
+micro-batch. A prompt is not split over micro-batches, but several prompts spread over them.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import log, sqrt
 
-from dcsim.scenario.catalogue import Gpu, ServedModel
+from dcsim.scenario.catalogue import Gpu, ServedModel, timing_of
+
+LINK_BYTES = 2.0
+"""Activations travel between GPUs as 16-bit numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,66 +31,138 @@ class WorkCosts:
     """FLOPs and bytes per unit of work, over all GPUs of a replica."""
 
     flops_per_token: float
-    """Transformer weights, 2 per parameter."""
+    """Transformer weights, 2 per active parameter; half as much where it runs in FP8, whose peak
+    is twice that of bf16."""
     flops_per_logit: float
     """Output head, 2 per parameter."""
     flops_per_context: float
-    """Attention of one token to one token of context."""
+    """Attention of one token to one token of context, in the layers that see all of it."""
     bytes_per_iteration: float
-    """Transformer and head weights, read once whatever the batch."""
+    """Transformer and head weights that are read once whatever the batch."""
     head_bytes: float
     bytes_per_token: float
-    """One embedding row."""
+    """One embedding row, and the keys and values in the window of layers that slide."""
     kv_bytes: float
-    """Keys and values of one token."""
+    """Keys and values of one token, in the layers that see all of the context."""
+    expert_bytes: float = 0.0
+    """Weights of all routed experts; see `expert_share`."""
+    expert_miss: float = 1.0
+    """Share of the experts that one token leaves alone: 1 - k/E."""
+
+    def expert_share(self, tokens: float) -> float:
+        """Share of the expert weights that an iteration of so many tokens reads, 0 to 1."""
+        return 1.0 - self.expert_miss**tokens
+
+
+def work_costs(model: ServedModel, pipeline_parallel: int = 1) -> WorkCosts:
+    """Work of a served model; it does not depend on the GPU.
+
+    Every pipeline micro-batch reads the weights again.
+    """
+    sliding = model.sliding_kv_bytes_per_token
+    active = model.active_share
+    dense_params = model.transformer_params - model.expert_params
+    return WorkCosts(
+        flops_per_token=2.0
+        * (dense_params + active * model.expert_params)
+        * (1.0 - 0.5 * model.fp8_share),
+        flops_per_logit=2.0 * model.head_params,
+        flops_per_context=4.0 * model.n_heads * model.head_dim * model.full_layers,
+        bytes_per_iteration=pipeline_parallel
+        * (dense_params * model.bytes_per_param + model.head_params * model.head_bytes_per_param),
+        head_bytes=pipeline_parallel * model.head_params * model.head_bytes_per_param,
+        bytes_per_token=model.d_model * model.head_bytes_per_param + sliding * model.sliding_window,
+        kv_bytes=model.kv_bytes_per_token - sliding,
+        expert_bytes=pipeline_parallel * model.expert_params * model.expert_bytes_per_param,
+        expert_miss=1.0 - active,
+    )
 
 
 class IterationModel:
-    """Iteration time of one served model on one GPU type and tensor parallel size.
+    """Iteration time of one served model on one GPU type and its parallel sizes.
 
     A decode iteration with `batch` sequences of `context` tokens together takes
-    `decode_s[batch] + context_s * (context + batch)` seconds.
+    `decode_s[batch] + context_s * (context + batch)` seconds: linear in the context, so that a
+    run of such iterations has a closed form (`dcsim.serving.span`). Layers that slide are taken
+    to have a full window, which overstates them for the first few tokens of a sequence.
+
+    A replica has `tensor_parallel * pipeline_parallel` GPUs. `expert_parallel` says over how many
+    of the tensor-parallel ranks whole experts are spread; 1 slices every expert instead.
     """
 
-    def __init__(self, model: ServedModel, gpu: Gpu, tensor_parallel: int, max_batch: int) -> None:
-        timing = gpu.timing
-        flops_s = timing.eff_flops * gpu.peak_flops * tensor_parallel
-        bytes_s = timing.eff_bandwidth * gpu.hbm_bandwidth_bytes_s * tensor_parallel
-        self.costs = WorkCosts(
-            flops_per_token=2.0 * model.transformer_params,
-            flops_per_logit=2.0 * model.head_params,
-            flops_per_context=4.0 * model.n_heads * model.head_dim * model.n_layers,
-            bytes_per_iteration=(model.transformer_params + model.head_params)
-            * model.bytes_per_param,
-            head_bytes=model.head_params * model.bytes_per_param,
-            bytes_per_token=model.d_model * model.bytes_per_param,
-            kv_bytes=model.kv_bytes_per_token,
-        )
-        costs = self.costs
+    def __init__(
+        self,
+        model: ServedModel,
+        gpu: Gpu,
+        tensor_parallel: int,
+        max_batch: int,
+        pipeline_parallel: int = 1,
+        expert_parallel: int = 1,
+    ) -> None:
+        timing = timing_of(model, gpu)
+        ranks = tensor_parallel
+        flops_s = timing.eff_flops * gpu.peak_flops * ranks
+        bytes_s = timing.eff_bandwidth * gpu.hbm_bandwidth_bytes_s * ranks
+        weights_s = bytes_s * (timing.quantised_stream if model.quantised else 1.0)
+        self.costs = costs = work_costs(model, pipeline_parallel)
+        one = costs if pipeline_parallel == 1 else work_costs(model)
         self.first_token_overhead_s = timing.first_token_overhead_s
+        self._stages: float = pipeline_parallel
+        self._window: float = model.sliding_window
+
+        # Messages: two all-reduces a layer; an expert-parallel layer has an all-to-all out and
+        # one back in place of its second all-reduce; a hop between stages is one message.
+        messages = 3.0 if expert_parallel > 1 else 2.0
         self._fixed_s = (
-            timing.base_overhead_s + 2.0 * model.n_layers * timing.per_message_s[tensor_parallel]
+            timing.base_overhead_s
+            + (messages * model.n_layers + pipeline_parallel - 1) * timing.per_message_s[ranks]
         )
-        self._token_s = costs.flops_per_token / flops_s
-        self._weights_s = model.transformer_params * model.bytes_per_param / bytes_s
-        self._logit_s = costs.flops_per_logit / flops_s
-        self._head_s = costs.head_bytes / bytes_s
-        self._embedding_s = costs.bytes_per_token / bytes_s
+        self._link_s = (
+            _link_bytes(model, ranks, expert_parallel) / gpu.link_bandwidth_bytes_s
+            if ranks > 1
+            else 0.0
+        )
+        dense_params = model.transformer_params - model.expert_params
+        shrink = 2.0 * (1.0 - 0.5 * model.fp8_share) / flops_s
+        self._token_s = shrink * dense_params
+        self._weights_s = dense_params * model.bytes_per_param / weights_s
+        self._experts_token_s = shrink * model.active_share * model.expert_params
+        self._experts_s = one.expert_bytes / weights_s
+        self._miss = one.expert_miss
+        self._skew = _skew(model.n_experts, expert_parallel)
+        self._logit_s = one.flops_per_logit / flops_s
+        self._head_s = one.head_bytes / bytes_s
+        self._embedding_s = one.bytes_per_token / bytes_s
         self._sample_s = timing.per_token_sample_s
-        self._pair_s = costs.flops_per_context / flops_s
-        self._kv_s = costs.kv_bytes / bytes_s
+        self._pair_s = one.flops_per_context / flops_s
+        self._kv_s = one.kv_bytes / bytes_s
+        sliding_layers = model.n_layers - model.full_layers
+        self._window_pair_s = 4.0 * model.n_heads * model.head_dim * sliding_layers / flops_s
+        self._window_kv_s = model.sliding_kv_bytes_per_token / bytes_s
+        self._factor = timing.factor
         # Decode attention streams every key once for one query, so it is bound by memory unless
         # a model has an extreme ratio of query to key heads; the larger slope covers both.
-        self.context_s = max(self._pair_s, self._kv_s)
+        self.context_s = self._factor * max(self._pair_s, self._kv_s) / pipeline_parallel
         self.decode_s = [self._decode_s(batch) for batch in range(max_batch + 1)]
 
     def _decode_s(self, batch: int) -> float:
-        return (
+        share = batch / self._stages
+        return self._factor * (self._linear_s(share, share) + share * self._sample_s)
+
+    def _linear_s(self, tokens: float, logits: float) -> float:
+        """Messages, embedding, weights and head for one micro-batch."""
+        seconds = (
             self._fixed_s
-            + max(batch * self._token_s, self._weights_s)
-            + max(batch * self._logit_s, self._head_s)
-            + batch * (self._embedding_s + self._sample_s)
+            + max(tokens * self._token_s, self._weights_s)
+            + tokens * (self._link_s + self._embedding_s)
         )
+        if logits > 0.0:
+            seconds += max(logits * self._logit_s, self._head_s)
+        if self._experts_s > 0.0:
+            touched = 1.0 - self._miss**tokens
+            slowest = min(1.0, touched + self._skew * sqrt(touched * (1.0 - touched)))
+            seconds += max(tokens * self._experts_token_s, slowest * self._experts_s)
+        return seconds
 
     def mixed_s(
         self,
@@ -92,20 +178,61 @@ class IterationModel:
         `chunk_tokens` is the sum of chunk lengths C, `chunk_pairs` of C (p + C/2) with p tokens
         computed before, `chunk_kv` of p + C/2 + C, `finishing` the chunks that end their prompt.
         """
-        logits = batch + finishing
-        return (
-            self._fixed_s
-            + max((batch + chunk_tokens) * self._token_s, self._weights_s)
-            + (max(logits * self._logit_s, self._head_s) if logits else 0.0)
-            + (batch + chunk_tokens) * self._embedding_s
-            + max((context + chunk_pairs) * self._pair_s, (context + batch + chunk_kv) * self._kv_s)
-            + batch * self._sample_s
-        )
+        prompts = max(1.0, finishing)
+        spread = min(self._stages, prompts)
+        decodes = batch / self._stages
+        tokens = decodes + chunk_tokens / spread
+        seconds = self._linear_s(tokens, decodes + finishing / spread) + decodes * self._sample_s
+        prefill_s = max(chunk_pairs * self._pair_s, chunk_kv * self._kv_s)
+        if self._window > 0.0:
+            window = self._window
+            prefill_s += max(
+                min(chunk_pairs, chunk_tokens * window) * self._window_pair_s,
+                min(chunk_kv, chunk_tokens + prompts * window) * self._window_kv_s,
+            )
+        seconds += prefill_s / spread
+        return self._factor * seconds + self.context_s * (context + batch)
+
+
+def _link_bytes(model: ServedModel, ranks: int, expert_parallel: int) -> float:
+    """Bytes that each GPU sends for one token over all layers.
+
+    A ring all-reduce sends 2 (r - 1) / r of a token's activations. An all-to-all sends the token
+    to the ranks of its k experts, (r - 1) / r of them elsewhere, each way; ranks hold their own
+    1 / r of the tokens.
+    """
+    activation = model.d_model * LINK_BYTES * model.n_layers * (ranks - 1) / ranks
+    if expert_parallel > 1:
+        away = min(float(model.experts_per_token), float(expert_parallel)) / ranks
+        return activation * (2.0 + 2.0 * away)
+    return activation * 4.0
+
+
+def _skew(n_experts: int, expert_parallel: int) -> float:
+    """How much more than the mean the busiest of the expert-parallel ranks reads, in units of
+    sqrt(p (1 - p)) with p the share of experts touched.
+
+    Each rank holds E/r experts, each touched with probability p; the largest of r such binomial
+    counts lies about sqrt(2 ln r) standard deviations above their mean.
+    """
+    if expert_parallel <= 1:
+        return 0.0
+    return sqrt(2.0 * log(expert_parallel) * expert_parallel / n_experts)
 
 
 def kv_capacity_blocks(
-    model: ServedModel, gpu: Gpu, tensor_parallel: int, utilization: float, block_tokens: int
+    model: ServedModel,
+    gpu: Gpu,
+    tensor_parallel: int,
+    utilization: float,
+    block_tokens: int,
+    pipeline_parallel: int = 1,
 ) -> int:
-    """KV blocks beside the weights (reference-method.md 4.4); 0 where the weights do not fit."""
-    spare = utilization * gpu.hbm_bytes * tensor_parallel - model.weight_bytes
-    return max(0, int(spare // (model.kv_bytes_per_token * block_tokens)))
+    """KV blocks beside the weights (reference-method.md 4.4); 0 where the weights do not fit.
+
+    Layers that slide hold no more than their window of a sequence (vLLM's hybrid allocator):
+    `ServedModel.held_kv_bytes_per_token` says how that is counted.
+    """
+    gpus = tensor_parallel * pipeline_parallel
+    spare = utilization * gpu.hbm_bytes * gpus - model.weight_bytes
+    return max(0, int(spare // (model.held_kv_bytes_per_token * block_tokens)))

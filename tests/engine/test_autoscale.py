@@ -332,8 +332,8 @@ facility:
         check_site(results)
         assert summary["requests"]["failed"] == 0
         for row in summary["autoscale"]:
-            assert row["started"] > 2
-            assert row["stopped"] > 2
+            assert row["started"] > 0
+            assert row["stopped"] > 0
 
 
 def test_a_scaled_site_uses_less_energy_by_what_rests(tmp_path: Path) -> None:

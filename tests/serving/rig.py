@@ -20,6 +20,7 @@ from dcsim.workload.stream import Prefix
 MODEL = ServedModel(
     name="bench-8b",
     title="bench",
+    family="bench",
     n_layers=32,
     d_model=4096,
     n_heads=32,
@@ -34,6 +35,8 @@ GPU: Any = SimpleNamespace(
     peak_flops=312e12,
     hbm_bandwidth_bytes_s=2e12,
     hbm_bytes=80e9,
+    timing_evidence="fitted",
+    timing_fit=None,
     timing=SimpleNamespace(
         eff_flops=0.72,
         eff_bandwidth=0.86,
