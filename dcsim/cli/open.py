@@ -55,10 +55,10 @@ def refuse(problems: Iterable[Problem]) -> NoReturn:
 
 def room_problems(path: Path, scenario: Scenario) -> list[Problem]:
     """What the file alone does not show: its traces read through, its power packs asked."""
-    from dcsim.engine.check import check_power
+    from dcsim.engine.check import check_power, check_scaling
 
-    packs = [Problem(str(path), None, where, told) for where, told in check_power(scenario)]
-    return trace_problems(scenario) + packs
+    told = check_scaling(scenario) + check_power(scenario)
+    return trace_problems(scenario) + [Problem(str(path), None, at, what) for at, what in told]
 
 
 def trace_problems(scenario: Scenario) -> list[Problem]:

@@ -1,6 +1,7 @@
 """What a scenario file may say. Python names carry SI units; the file's keys (aliases) do not,
 because there each quantity brings its own unit."""
 
+from dcsim.scenario.models.autoscale import Autoscale, PowerBudget, ScaledPower
 from dcsim.scenario.models.base import Fraction, Name, Spec
 from dcsim.scenario.models.control import AdmissionThrottle
 from dcsim.scenario.models.routing import Routing
@@ -24,6 +25,7 @@ from dcsim.scenario.models.whole import Record, Scenario
 __all__ = [
     "AdmissionThrottle",
     "Arrivals",
+    "Autoscale",
     "Breaker",
     "DiurnalArrivals",
     "Engine",
@@ -37,9 +39,11 @@ __all__ = [
     "Name",
     "PoissonArrivals",
     "Power",
+    "PowerBudget",
     "Record",
     "ReplayArrivals",
     "Routing",
+    "ScaledPower",
     "Scenario",
     "ServerGroup",
     "Slo",
