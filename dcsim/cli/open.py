@@ -9,7 +9,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from dcsim.scenario.load import load
-from dcsim.scenario.models import ReplayArrivals, Scenario
+from dcsim.scenario.models import Scenario
 from dcsim.scenario.problems import Problem, ScenarioError
 
 WRONG_INPUT = 2
@@ -62,9 +62,11 @@ def room_problems(path: Path, scenario: Scenario) -> list[Problem]:
 
 
 def trace_problems(scenario: Scenario) -> list[Problem]:
-    """What is wrong inside the scenario's trace files, read through."""
-    if not any(isinstance(stream.arrivals, ReplayArrivals) for stream in scenario.workload):
-        return []
-    from dcsim.workload import check
+    """What is wrong inside the files of the scenario's workload, read through. What is left out
+    of them on the user's word is told on stderr."""
+    from dcsim.workload import survey
 
-    return check(scenario)
+    found = survey(scenario)
+    for note in found.notes:
+        typer.echo(f"note: {note}", err=True)
+    return found.problems
