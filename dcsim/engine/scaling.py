@@ -43,7 +43,7 @@ class RestingWatts:
                 (GpuState.LOADING, stated.loading_w),
             ):
                 per_gpu_w = gpu.ledger_power.idle_w if watts is None else watts
-                self._stated_w[state, replica] = per_gpu_w * group.tensor_parallel
+                self._stated_w[state, replica] = per_gpu_w * group.replica_gpus
             self._standby_w[placement.server_index[replica]] = stated.standby_w
         self.any = bool(np.isfinite(self._standby_w).any())
 
@@ -175,7 +175,7 @@ def _expected_w(
     """GPU watts of each replica when on: stated for this group, nameplate for all others."""
     return np.array(
         [
-            config.tensor_parallel
+            config.gpus
             * (
                 per_gpu_w
                 if per_gpu_w is not None and of.name == group.name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
@@ -58,6 +59,13 @@ class TimingFit(Spec):
     first_token_overhead_s: SecondsOrZero = Field(alias="first_token_overhead")
     quantised_stream: float = Field(gt=0, le=1)
     """Share of the bandwidth at which FP8 and 4-bit weights stream."""
+    overlap: float = Field(ge=1)
+    """Exponent of the norm that joins computing and reading of weights; 1: one after the other."""
+    routing: float = Field(gt=0, le=1)
+    """n tokens of a batch choose experts as n^routing independent ones would."""
+    front_end_per_token_s: SecondsOrZero = Field(default=0.0, alias="front_end_per_token")
+    """What a client's latencies hold for each sequence of the batch besides the engine's iteration,
+    in the campaign that the fit learns from. The simulator does not add it."""
     corrections: dict[Name, TimingCorrection] = Field(default_factory=dict)
     """By model family."""
     rows: int = Field(ge=0)
@@ -263,6 +271,8 @@ class Timing:
     first_token_overhead_s: float
     base_overhead_s: float
     quantised_stream: float
+    overlap: float
+    routing: float
     factor: float
     evidence: Evidence
 
@@ -283,6 +293,8 @@ def timing_of(model: ServedModel, gpu: Gpu) -> Timing:
             prior.first_token_overhead_s,
             prior.base_overhead_s,
             PRIOR_QUANTISED_STREAM,
+            math.inf,
+            1.0,
             1.0,
             "extrapolated" if gpu.timing_evidence == "extrapolated" else "fitted",
         )
@@ -301,6 +313,8 @@ def timing_of(model: ServedModel, gpu: Gpu) -> Timing:
         fit.first_token_overhead_s,
         prior.base_overhead_s,
         fit.quantised_stream,
+        fit.overlap,
+        fit.routing,
         correction.factor if correction is not None else 1.0,
         evidence,
     )
@@ -332,11 +346,14 @@ TIMING_FITS = "timing_fits.yaml"
 """Made by `benchmarks.timing_fit`, by GPU; never edited by hand."""
 
 
-@lru_cache(maxsize=1)
-def load_catalogue() -> Catalogue:
-    """The shipped catalogue, read once. Each entry's key is its name."""
+@lru_cache(maxsize=2)
+def load_catalogue(*, timing_fits: bool = True) -> Catalogue:
+    """The shipped catalogue, read once. Each entry's key is its name.
+
+    Without `timing_fits`, GPUs have the published timing only: what a new fit starts from.
+    """
     tables: dict[str, dict[str, Spec]] = {}
-    fits = _rows(TIMING_FITS)
+    fits = _rows(TIMING_FITS) if timing_fits else {}
     for table, kind in _FILES.items():
         tables[table] = {}
         for name, row in _rows(f"{table}.yaml").items():

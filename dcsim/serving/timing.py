@@ -5,8 +5,9 @@ what a planner's other models need: experts, sliding windows, quantised weights,
 stages. Everything that depends only on the batch size is tabulated once, because the event loop
 asks for it at every change of a batch.
 
-Expert weights are read as far as some token asks for them. With routing taken as uniform and
-independent, n tokens that each choose k of E experts touch a share 1 - (1 - k/E)^n of them.
+Expert weights are read as far as some token asks for them. If n tokens chose k of E experts each,
+uniformly and independently, they would touch a share 1 - (1 - k/E)^n of them. Tokens of one text
+choose alike, so that n of them count as n^r only, with r fitted below 1 (`Timing.routing`).
 
 Pipeline stages: the running sequences are split evenly over `pipeline_parallel` micro-batches,
 which follow each other through the stages, as vLLM keeps as many batches in flight. A token
@@ -24,6 +25,8 @@ from dcsim.scenario.catalogue import Gpu, ServedModel, timing_of
 
 LINK_BYTES = 2.0
 """Activations travel between GPUs as 16-bit numbers."""
+PERFECT = 50.0
+"""From this exponent on the shorter part is hidden altogether."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +51,15 @@ class WorkCosts:
     """Weights of all routed experts; see `expert_share`."""
     expert_miss: float = 1.0
     """Share of the experts that one token leaves alone: 1 - k/E."""
+    routing: float = 1.0
+    """Exponent of the tokens' number that counts as independent choices."""
 
     def expert_share(self, tokens: float) -> float:
         """Share of the expert weights that an iteration of so many tokens reads, 0 to 1."""
-        return 1.0 - self.expert_miss**tokens
+        return 1.0 - self.expert_miss**tokens**self.routing
 
 
-def work_costs(model: ServedModel, pipeline_parallel: int = 1) -> WorkCosts:
+def work_costs(model: ServedModel, pipeline_parallel: int = 1, routing: float = 1.0) -> WorkCosts:
     """Work of a served model; it does not depend on the GPU.
 
     Every pipeline micro-batch reads the weights again.
@@ -75,6 +80,7 @@ def work_costs(model: ServedModel, pipeline_parallel: int = 1) -> WorkCosts:
         kv_bytes=model.kv_bytes_per_token - sliding,
         expert_bytes=pipeline_parallel * model.expert_params * model.expert_bytes_per_param,
         expert_miss=1.0 - active,
+        routing=routing,
     )
 
 
@@ -87,7 +93,9 @@ class IterationModel:
     to have a full window, which overstates them for the first few tokens of a sequence.
 
     A replica has `tensor_parallel * pipeline_parallel` GPUs. `expert_parallel` says over how many
-    of the tensor-parallel ranks whole experts are spread; 1 slices every expert instead.
+    of the tensor-parallel ranks whole experts are spread; 1 slices every expert instead. Both need
+    the same messages: as in vLLM, every rank of a tensor-parallel group holds all tokens, runs
+    its own experts, and an all-reduce sums what they give. The busiest rank sets the pace.
     """
 
     def __init__(
@@ -98,34 +106,38 @@ class IterationModel:
         max_batch: int,
         pipeline_parallel: int = 1,
         expert_parallel: int = 1,
+        clock: float = 1.0,
     ) -> None:
+        self.clock = clock
+        """Share of the full core clock. Computing slows in proportion; reading of memory, messages
+        and sampling do not: memory and links have clocks of their own."""
+        self._kin: dict[float, IterationModel] = {clock: self}
+        self._made_of = (
+            model, gpu, tensor_parallel, max_batch, pipeline_parallel, expert_parallel
+        )  # fmt: skip
         timing = timing_of(model, gpu)
         ranks = tensor_parallel
-        flops_s = timing.eff_flops * gpu.peak_flops * ranks
+        flops_s = timing.eff_flops * gpu.peak_flops * ranks * clock
         bytes_s = timing.eff_bandwidth * gpu.hbm_bandwidth_bytes_s * ranks
         weights_s = bytes_s * (timing.quantised_stream if model.quantised else 1.0)
-        self.costs = costs = work_costs(model, pipeline_parallel)
-        one = costs if pipeline_parallel == 1 else work_costs(model)
+        self.costs = work_costs(model, pipeline_parallel, timing.routing)
+        one = work_costs(model)
         self.first_token_overhead_s = timing.first_token_overhead_s
-        self._stages: float = pipeline_parallel
-        self._window: float = model.sliding_window
+        self._stages: float = float(pipeline_parallel)
+        self._window: float = float(model.sliding_window)
 
-        # Messages: two all-reduces a layer; an expert-parallel layer has an all-to-all out and
-        # one back in place of its second all-reduce; a hop between stages is one message.
-        messages = 3.0 if expert_parallel > 1 else 2.0
-        self._fixed_s = (
-            timing.base_overhead_s
-            + (messages * model.n_layers + pipeline_parallel - 1) * timing.per_message_s[ranks]
-        )
-        self._link_s = (
-            _link_bytes(model, ranks, expert_parallel) / gpu.link_bandwidth_bytes_s
-            if ranks > 1
-            else 0.0
-        )
+        # Two all-reduces a layer; a hop between stages is one message.
+        messages = 2.0 * model.n_layers + pipeline_parallel - 1
+        self._fixed_s = timing.base_overhead_s + messages * timing.per_message_s[ranks]
+        self._link_s = 0.0
+        if ranks > 1:
+            self._link_s = _link_bytes(model, ranks) / gpu.link_bandwidth_bytes_s
         dense_params = model.transformer_params - model.expert_params
         shrink = 2.0 * (1.0 - 0.5 * model.fp8_share) / flops_s
         self._token_s = shrink * dense_params
         self._weights_s = dense_params * model.bytes_per_param / weights_s
+        self._overlap: float = timing.overlap
+        self._routing: float = timing.routing
         self._experts_token_s = shrink * model.active_share * model.expert_params
         self._experts_s = one.expert_bytes / weights_s
         self._miss = one.expert_miss
@@ -145,6 +157,17 @@ class IterationModel:
         self.context_s = self._factor * max(self._pair_s, self._kv_s) / pipeline_parallel
         self.decode_s = [self._decode_s(batch) for batch in range(max_batch + 1)]
 
+    def at_clock(self, clock: float) -> IterationModel:
+        """The same on a GPU whose core clock is held at a share of its full clock, above 0 and up
+        to 1. Made once for each clock."""
+        found = self._kin.get(clock)
+        if found is None:
+            model, gpu, ranks, max_batch, stages, experts = self._made_of
+            found = IterationModel(model, gpu, ranks, max_batch, stages, experts, clock)
+            self._kin[clock] = found
+            found._kin = self._kin
+        return found
+
     def _decode_s(self, batch: int) -> float:
         share = batch / self._stages
         return self._factor * (self._linear_s(share, share) + share * self._sample_s)
@@ -153,15 +176,17 @@ class IterationModel:
         """Messages, embedding, weights and head for one micro-batch."""
         seconds = (
             self._fixed_s
-            + max(tokens * self._token_s, self._weights_s)
+            + _overlap(tokens * self._token_s, self._weights_s, self._overlap)
             + tokens * (self._link_s + self._embedding_s)
         )
         if logits > 0.0:
-            seconds += max(logits * self._logit_s, self._head_s)
+            seconds += _overlap(logits * self._logit_s, self._head_s, self._overlap)
         if self._experts_s > 0.0:
-            touched = 1.0 - self._miss**tokens
+            touched = 1.0 - self._miss**tokens**self._routing
             slowest = min(1.0, touched + self._skew * sqrt(touched * (1.0 - touched)))
-            seconds += max(tokens * self._experts_token_s, slowest * self._experts_s)
+            seconds += _overlap(
+                tokens * self._experts_token_s, slowest * self._experts_s, self._overlap
+            )
         return seconds
 
     def mixed_s(
@@ -193,19 +218,28 @@ class IterationModel:
         seconds += prefill_s / spread
         return self._factor * seconds + self.context_s * (context + batch)
 
+    def experts_read(self, batch: int, chunk_tokens: int, finishing: int) -> float:
+        """Share of the expert weights that such an iteration reads; see `mixed_s`."""
+        spread = min(self._stages, max(1.0, finishing))
+        return self.costs.expert_share(batch / self._stages + chunk_tokens / spread)
 
-def _link_bytes(model: ServedModel, ranks: int, expert_parallel: int) -> float:
-    """Bytes that each GPU sends for one token over all layers.
 
-    A ring all-reduce sends 2 (r - 1) / r of a token's activations. An all-to-all sends the token
-    to the ranks of its k experts, (r - 1) / r of them elsewhere, each way; ranks hold their own
-    1 / r of the tokens.
+def _overlap(compute_s: float, read_s: float, p: float) -> float:
+    """Seconds of matrix products that need so long to compute and so long to read their weights.
+
+    A perfect kernel hides the shorter behind the longer; real ones do so in part. The p-norm lies
+    between the sum (p = 1) and the larger (p infinite).
     """
-    activation = model.d_model * LINK_BYTES * model.n_layers * (ranks - 1) / ranks
-    if expert_parallel > 1:
-        away = min(float(model.experts_per_token), float(expert_parallel)) / ranks
-        return activation * (2.0 + 2.0 * away)
-    return activation * 4.0
+    low, high = (compute_s, read_s) if compute_s < read_s else (read_s, compute_s)
+    if low <= 1e-9 * high or p > PERFECT:
+        return high
+    return high * (1.0 + (low / high) ** p) ** (1.0 / p)
+
+
+def _link_bytes(model: ServedModel, ranks: int) -> float:
+    """Bytes that each GPU sends for one token over all layers: two ring all-reduces a layer, each
+    sending 2 (r - 1) / r of the token's activations."""
+    return 4.0 * model.n_layers * model.d_model * LINK_BYTES * (ranks - 1) / ranks
 
 
 def _skew(n_experts: int, expert_parallel: int) -> float:
