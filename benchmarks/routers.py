@@ -1,7 +1,7 @@
 """Routers compared: python -m benchmarks.routers [--minutes M]
 
 24 servers in two rows (Llama 3 70B on 8 A100 each, Azure conversation lengths, the linear power
-model), one row rated lower than the other, at about two thirds of what they can serve. Each
+model), one row rated lower than the other, at about three quarters of what they can serve. Each
 policy with news of its replicas as they are, half a second old and five seconds old.
 
 What to look for: how little a policy needs to know to be good, and how much worse than knowing
