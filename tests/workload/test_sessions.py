@@ -195,7 +195,7 @@ def test_only_conversations_under_way_are_held() -> None:
     blocks = open_stream(busy, 0, 1e7, np.random.SeedSequence(1))
     sum(len(block) for block in islice(blocks, 50))  # until as many end as begin
     tracemalloc.start()
-    drawn = sum(len(block) for block in islice(blocks, 60))
+    drawn = sum(len(block) for block in islice(blocks, 65))
     _, peak_bytes = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert drawn > 100_000
