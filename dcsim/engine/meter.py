@@ -57,7 +57,7 @@ class Meter:
         for server, name in enumerate(server_groups):
             group = groups[name]
             kind = catalogue.servers[group.server]
-            spare = kind.gpu_count % group.tensor_parallel
+            spare = kind.gpu_count % group.replica_gpus
             base_w[server] = kind.non_gpu_w + spare * catalogue.gpus[kind.gpu].ledger_power.idle_w
         self._base_w = base_w
         self.supplied = np.ones(servers)

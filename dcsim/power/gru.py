@@ -89,7 +89,7 @@ class GruPower:
             for row in range(len(tables))
         ]
         self._floor_w = 0.9 * self._mean_w[rows, 0]
-        nameplate_w = np.array([c.tensor_parallel * c.gpu_nameplate_w for c in configs])
+        nameplate_w = np.array([c.gpus * c.gpu_nameplate_w for c in configs])
         highest_w = (self._mean_w + 3.0 * self._std_w).max(axis=1)[rows]
         self._ceiling_w = np.maximum(OVER_NAMEPLATE * nameplate_w, highest_w)
         self._cell = Cell(pack, count)
@@ -174,7 +174,7 @@ class GruPower:
         if found is not None:
             return found
         near = [key for key in configs if key.split("/")[1] == config.gpu]
-        share = config.weight_bytes / config.tensor_parallel
+        share = config.weight_bytes / config.gpus
 
         def distance(key: str) -> float:
             model, _, parallel = key.split("/")
@@ -182,7 +182,7 @@ class GruPower:
             return abs(float(np.log(bytes_per_gpu / share)))
 
         donor = min(near, key=distance)
-        scale = config.tensor_parallel / int(donor.split("/tp")[1])
+        scale = config.gpus / int(donor.split("/tp")[1])
         states = configs[donor]
         return replace(
             states,

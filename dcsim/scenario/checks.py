@@ -124,30 +124,56 @@ def _group(document: Document, path: Steps, group: dict[str, Any], catalogue: Ca
     pack = raw.text(raw.block(group, "power"), "pack")
     if pack is not None:
         _pack(document, (*path, "power", "pack"), pack)
-    given = raw.number(group, "tensor_parallel", 0)
-    if server is None or given is None or given < 1 or given % 1:
+    size = _whole(group, "tensor_parallel", 0)
+    stages = _whole(group, "pipeline_parallel", 1)
+    _experts(document, path, group, model, size)
+    if server is None or not size or not stages:
         return
-    size = int(given)
-    at = (*path, "tensor_parallel")
+    at = (*path, "tensor_parallel" if stages == 1 else "pipeline_parallel")
     gpu = catalogue.gpu(server.gpu)
-    if size > server.gpu_count or server.gpu_count % size:
+    gpus = size * stages
+    if gpus > server.gpu_count or server.gpu_count % gpus:
         sizes = [str(n) for n in range(1, server.gpu_count + 1) if server.gpu_count % n == 0]
+        wanted = f"{size}" if stages == 1 else f"{size} x {stages} = {gpus}"
         document.add(
             at,
-            f"{size} does not divide the {server.gpu_count} GPUs of {server.name}",
+            f"{wanted} does not divide the {server.gpu_count} GPUs of {server.name}",
             "possible are " + ", ".join(sizes),
         )
         return
     if size not in gpu.timing.per_message_s:
         sizes = [str(known) for known in gpu.timing.per_message_s]
         message = f"the catalogue has no timing of {gpu.name} at tensor_parallel {size}"
-        document.add(at, message, "there is " + ", ".join(sizes))
+        document.add((*path, "tensor_parallel"), message, "there is " + ", ".join(sizes))
+    if model is not None and stages > model.n_layers:
+        message = f"more stages than the {model.n_layers} layers of {model.name}"
+        document.add((*path, "pipeline_parallel"), message)
     utilization = raw.number(
         raw.block(group, "engine"), "gpu_memory_utilization", ENGINE.gpu_memory_utilization
     )
     if model is not None and utilization is not None and 0 < utilization <= 1:
         usable = utilization * gpu.hbm_bytes
-        _memory(document, path, raw.block(group, "engine"), model, usable, size, server.gpu_count)
+        _memory(document, path, raw.block(group, "engine"), model, usable, gpus, server.gpu_count)
+
+
+def _whole(group: dict[str, Any], key: str, default: int) -> int:
+    """A whole number of at least 1, or 0 where the models complain."""
+    given = raw.number(group, key, default)
+    return int(given) if given is not None and given >= 1 and not given % 1 else 0
+
+
+def _experts(
+    document: Document, path: Steps, group: dict[str, Any], model: ServedModel | None, size: int
+) -> None:
+    given = _whole(group, "expert_parallel", 1)
+    if given < 2 or not size:
+        return
+    at = (*path, "expert_parallel")
+    if model is not None and model.n_experts < 2:
+        document.add(at, f"{model.name} has no experts", "leave it out")
+    elif given != size:
+        message = f"must be 1 or tensor_parallel ({size}): vLLM spreads experts over these GPUs"
+        document.add(at, message)
 
 
 def _pools(document: Document) -> None:
@@ -187,7 +213,7 @@ def _memory(
         )
         return
     longest = raw.number(engine, "max_model_len", ENGINE.max_model_len)
-    tokens = int(spare // model.kv_bytes_per_token)
+    tokens = int(spare // model.held_kv_bytes_per_token)
     if longest is not None and longest > tokens:
         # vLLM refuses to start so, too: such a request could never be served.
         document.add(

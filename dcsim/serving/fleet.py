@@ -44,6 +44,8 @@ def replica_config(group: ServerGroup, catalogue: Catalogue) -> ReplicaConfig:
         gpu=gpu.name,
         model=model.name,
         tensor_parallel=group.tensor_parallel,
+        pipeline_parallel=group.pipeline_parallel,
+        expert_parallel=group.expert_parallel,
         peak_flops_per_gpu=gpu.peak_flops,
         hbm_bandwidth_per_gpu=gpu.hbm_bandwidth_bytes_s,
         hbm_bytes_per_gpu=gpu.hbm_bytes,
@@ -62,7 +64,7 @@ def place(scenario: Scenario, catalogue: Catalogue, server_groups: Sequence[str]
         group = groups[name]
         config = replica_config(group, catalogue)
         server_type = catalogue.servers[group.server]
-        for _ in range(server_type.gpu_count // group.tensor_parallel):
+        for _ in range(server_type.gpu_count // group.replica_gpus):
             configs.append(config)
             of.append(group)
             servers.append(server)
@@ -101,7 +103,12 @@ class Fleet:
             engine = group.engine
             if group.name not in models:
                 models[group.name] = IterationModel(
-                    served, gpu, group.tensor_parallel, engine.max_num_seqs
+                    served,
+                    gpu,
+                    group.tensor_parallel,
+                    engine.max_num_seqs,
+                    group.pipeline_parallel,
+                    group.expert_parallel,
                 )
             timings.append(models[group.name])
             blocks.append(
@@ -112,6 +119,7 @@ class Fleet:
                     group.tensor_parallel,
                     engine.gpu_memory_utilization,
                     engine.block_tokens,
+                    group.pipeline_parallel,
                 )
             )
         self.work = WorkTable(
