@@ -94,12 +94,12 @@ def _mixed(
 ) -> float:
     each = chunk / prompts if prompts else 0.0
     return timing.mixed_s(
-        batch,  # type: ignore[arg-type]  # a mean batch need not be whole
+        batch,
         batch * context,
-        chunk,  # type: ignore[arg-type]
+        chunk,
         chunk * each / 2.0,
         1.5 * chunk,
-        prompts,  # type: ignore[arg-type]
+        prompts,
     )
 
 
