@@ -27,6 +27,11 @@ class GpuState(IntEnum):
     PREFILL = 3
     DECODE = 4
     MIXED = 5
+    # Results files keep these codes: new ones follow, none changes.
+    BOOTING = 6
+    """Its server is starting."""
+    LOADING = 7
+    """Weights are on their way into its memory."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,28 +77,50 @@ def _stream(document: Document, path: Steps, stream: dict[str, Any], catalogue: 
     for number, tenant in enumerate(wanted if isinstance(wanted, list) else []):
         if isinstance(tenant, str) and tenant not in tenants:
             unknown(document, (*path, "tenants", number), "tenant", tenant, tenants)
-    arrivals, tokens = raw.block(stream, "arrivals"), stream.get("tokens")
-    kind = raw.text(arrivals, "kind")
+    _own_lengths(document, path, stream)
+    for at, part in raw.recordings(path, stream):
+        _recording(document, at, part)
+
+
+def _own_lengths(document: Document, path: Steps, stream: dict[str, Any]) -> None:
+    """A recording brings its lengths and what its prompts share; all else needs lengths."""
+    kind = raw.text(raw.block(stream, "arrivals"), "kind")
+    brought = {
+        "tokens": "a replay brings its own token counts",
+        "sessions": "a replay has the conversations that were recorded",
+        "system_prompt": "a replay has the prompts that were recorded",
+    }
     if kind == "replay":
-        if tokens is not None:
-            message = "a replay brings its own token counts"
-            document.add((*path, "tokens"), message, "leave `tokens` out")
-        file = raw.text(arrivals, "file")
-        if file is not None and "${" not in file and not Path(file).is_file():
-            problem = "is a folder" if Path(file).is_dir() else "does not exist"
-            document.add((*path, "arrivals", "file"), f"trace file {file} {problem}")
-    elif kind is not None and tokens is None:
+        for key, message in brought.items():
+            if stream.get(key) not in (None, 0):
+                document.add((*path, key), message, f"leave `{key}` out")
+    elif kind is not None and stream.get("tokens") is None:
         document.add(
             (*path, "tokens"),
             "required unless arrivals are a replay",
-            "kind fit, fixed or lognormal",
+            "kind fit, fixed, lognormal, empirical or mixture",
         )
-    fit = raw.block(stream, "tokens")
-    name = raw.text(fit, "name")
-    if raw.text(fit, "kind") == "fit" and name is not None:
-        fits = shipped("workload/fits", ".yaml")
-        if name not in fits:
-            unknown(document, (*path, "tokens", "name"), "shipped fit", name, fits)
+
+
+def _recording(document: Document, path: Steps, part: dict[str, Any]) -> None:
+    """Files must be there, and what is shipped must have the name."""
+    file, folder = raw.text(part, "file"), raw.text(part, "folder")
+    if file is not None and "${" not in file and not Path(file).is_file():
+        what = "trace file" if path[-1] == "arrivals" else "file"
+        problem = "is a folder" if Path(file).is_dir() else "does not exist"
+        document.add((*path, "file"), f"{what} {file} {problem}")
+    if folder is not None and "${" not in folder and not Path(folder).is_dir():
+        problem = "is no folder" if Path(folder).exists() else "does not exist"
+        document.add((*path, "folder"), f"{folder} {problem}")
+    name = raw.text(part, "name")
+    for kind, what, where in (
+        ("fit", "shipped fit", "workload/fits"),
+        ("clients", "shipped population of clients", "workload/populations"),
+    ):
+        if raw.text(part, "kind") == kind and name is not None:
+            known = shipped(where, ".yaml")
+            if name not in known:
+                unknown(document, (*path, "name"), what, name, known)
 
 
 def shipped(folder: str, suffix: str) -> list[str]:

@@ -157,6 +157,15 @@ class Replica(Spans):
         if more and self.waiting:
             self._shorten_span(now)
 
+    def prepare(self, now: float, state: float) -> None:
+        """No engine yet: its GPUs boot or load weights (a GpuState). It takes no requests."""
+        self.up = False
+        self._idle(now, state)
+
+    def is_empty(self) -> bool:
+        """Nothing runs or waits here, and no keys and values wait to be sent elsewhere."""
+        return self.outstanding == 0 and self.parked_blocks == 0
+
     def generated_tokens(self, request: Request, now: float) -> int:
         """Output tokens that a request present here has received, whole iterations only."""
         if request.computed < request.to_compute:

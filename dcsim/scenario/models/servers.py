@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from dcsim.scenario.models.autoscale import Autoscale
 from dcsim.scenario.models.base import Fraction, Name, Spec
 from dcsim.scenario.units import BytesPerSecond, Seconds, SecondsOrZero
 
@@ -103,6 +104,8 @@ class ServerGroup(Spec):
     """Prefill groups only."""
     engine: Engine = Engine()
     power: Power = Power()
+    autoscale: Autoscale | None = None
+    """None: all replicas are there all the time."""
 
     @property
     def replica_gpus(self) -> int:
