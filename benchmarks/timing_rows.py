@@ -94,12 +94,12 @@ def _mixed(
 ) -> float:
     each = chunk / prompts if prompts else 0.0
     return timing.mixed_s(
-        batch,  # type: ignore[arg-type]  # a mean batch need not be whole
+        batch,
         batch * context,
-        chunk,  # type: ignore[arg-type]
+        chunk,
         chunk * each / 2.0,
         1.5 * chunk,
-        prompts,  # type: ignore[arg-type]
+        prompts,
     )
 
 
@@ -160,8 +160,10 @@ def median_prefill(prompts: float, task: str) -> tuple[float, float]:
     mu = math.log(PROMPT_TOKENS[task]) - sigma2 / 2.0
     each = np.split(rng.lognormal(mu, sigma2**0.5, counts.sum()), np.cumsum(counts)[:-1])
     totals = np.array([lengths.sum() for lengths in each])
-    middle = np.argsort(totals, kind="stable")[len(totals) // 2]
-    return float(counts[middle]), float(totals[middle])
+    order = np.argsort(totals, kind="stable")
+    middle = order[len(order) * 9 // 20 : len(order) * 11 // 20]
+    median = float(np.median(totals))
+    return (float(counts[middle].mean()), median) if median else (0.0, 0.0)
 
 
 def throughput_tokens_s(row: Row, timing: IterationModel, prompt: float) -> float:

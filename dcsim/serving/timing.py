@@ -191,17 +191,18 @@ class IterationModel:
 
     def mixed_s(
         self,
-        batch: int,
+        batch: float,
         context: float,
-        chunk_tokens: int,
+        chunk_tokens: float,
         chunk_pairs: float,
         chunk_kv: float,
-        finishing: int,
+        finishing: float,
     ) -> float:
         """Seconds of an iteration with `batch` decodes over `context` tokens and prompt chunks.
 
         `chunk_tokens` is the sum of chunk lengths C, `chunk_pairs` of C (p + C/2) with p tokens
         computed before, `chunk_kv` of p + C/2 + C, `finishing` the chunks that end their prompt.
+        Means over many iterations need not be whole numbers.
         """
         prompts = max(1.0, finishing)
         spread = min(self._stages, prompts)
