@@ -9,7 +9,8 @@ import sys
 
 from setuptools import setup
 
-HOT = ["batch", "fleet", "handover", "log", "prefix", "replica", "request", "span", "timing"]
+HOT = ["batch", "fleet", "handover", "log", "prefix", "replica", "request", "retries", "span"]
+HOT += ["timing"]
 HOT += [f"routers/{name}" for name in ("base", "blind", "load", "power", "prefix")]
 
 

@@ -153,11 +153,15 @@ class Simulation:
                     "prompt": self.fleet.prompt_tokens,
                     "cached": self.log.cached_tokens,
                     "generated": self.log.generated_tokens,
+                    "lost": self.fleet.retries.lost_tokens,
                 },
                 preemptions=self.log.preemptions,
                 power_model=self.meter.describe(),
                 gpu_state_s=self._state_seconds(),
-                routing={"failovers": self.fleet.failovers},
+                routing={
+                    "failovers": self.fleet.failovers,
+                    "retries": self.fleet.retries.count,
+                },
                 autoscale=self._scaling(),
             )
             recorder.finish(summary)

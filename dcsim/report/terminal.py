@@ -87,6 +87,13 @@ def _requests(summary: Mapping[str, Any], console: Console) -> None:
         for name in ("completed", "running", "waiting", "rejected", "timed_out", "failed")
     ).replace("_", " ")
     console.print(f"Requests: {requests['arrived']:,} arrived = {parts}.", highlight=False)
+    if summary["routing"].get("retries"):
+        lost = summary["tokens"]["lost"]
+        console.print(
+            f"Sent again after a failure: {summary['routing']['retries']:,} times, {lost:,} tokens "
+            "lost.",
+            highlight=False,
+        )
     tokens = summary["tokens"]
     cached = f" ({tokens['cached']:,} from prefix caches)" if tokens["cached"] else ""
     console.print(

@@ -38,6 +38,7 @@ REQUEST_COLUMNS = {
     "tenant": "<i4",
     "preemptions": "<i4",
     "cached_tokens": "<i4",
+    "retries": "<i4",
 }
 """The file's columns of requests; docs/results-format.md says what they mean."""
 EVENT_COLUMNS = {

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 STATUS_NAMES = ("completed", "rejected", "failed", "running", "waiting", "timed_out")
 """By code in the file's `requests/status`."""
-LATER_COLUMNS = ("tenant", "preemptions", "cached_tokens")
+LATER_COLUMNS = ("tenant", "preemptions", "cached_tokens", "retries")
 """Requests' columns that files from before they were added lack."""
 COLUMNS_AT_ONCE = 64
 """Nodes read together before they are averaged: a day of one is 1.4 MB."""

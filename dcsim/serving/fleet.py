@@ -17,6 +17,7 @@ from dcsim.serving.handover import Handover
 from dcsim.serving.log import RequestLog
 from dcsim.serving.replica import Replica
 from dcsim.serving.request import Request, Status
+from dcsim.serving.retries import Retries
 from dcsim.serving.routers import PowerAware, Router, build_router
 from dcsim.serving.span import Clock
 from dcsim.serving.timing import IterationModel, kv_capacity_blocks
@@ -168,6 +169,7 @@ class Fleet:
         self._router_of_replica = [
             routers[group.model, group.role == "decode"] for group in placement.groups
         ]
+        self.retries = Retries(clock, [stream.retry for stream in scenario.workload], self._send)
         self._handover = Handover(clock, placement.groups, timings, self._deliver)
         self._decoding = [pools.get((stream.model, True), []) for stream in scenario.workload]
         self._decoder_of_stream = [
@@ -219,18 +221,27 @@ class Fleet:
         )
         self.arrived += 1
         self.prompt_tokens += prompt_tokens
+        self._send(request, now)
+
+    def _send(self, request: Request, now: float) -> None:
+        stream = request.stream
         self._route(request, self._router_of_stream[stream], self._serving[stream], now)
 
     def _route(self, request: Request, router: Router, pool: list[Replica], now: float) -> None:
         replica = router.pick(request, now)
         if replica is None:
-            up = any(candidate.up for candidate in pool)
-            status = Status.REJECTED if up else Status.FAILED
-            self.log.add(request, NO_REPLICA, now, status, request.generated, 0.0)
+            if any(candidate.up for candidate in pool):
+                self.log.add(request, NO_REPLICA, now, Status.REJECTED, request.generated, 0.0)
+            else:
+                self._fail(request, NO_REPLICA, now, request.generated)
         elif replica.submit(request, now):
             router.changed(replica, now)
         else:
             self.log.add(request, replica.index, now, Status.REJECTED, request.generated, 0.0)
+
+    def _fail(self, request: Request, index: int, now: float, generated: int) -> None:
+        if not self.retries.take(request, generated, now):
+            self.log.add(request, index, now, Status.FAILED, generated, 0.0)
 
     def _end(
         self, request: Request, replica: Replica, end_s: float, status: Status, generated: int
@@ -269,7 +280,8 @@ class Fleet:
 
     def _open_or_close(self, replica: Replica, now: float) -> None:
         """Either of policy and autoscaler keeps a replica closed."""
-        replica.admitting = replica.index not in self._barred | self._draining
+        index = replica.index
+        replica.admitting = index not in self._barred and index not in self._draining
         self._router_of_replica[replica.index].changed(replica, now)
 
     def switch_off(self, index: int, now: float) -> None:
@@ -301,7 +313,8 @@ class Fleet:
                 router.observe(now, headroom_w)
 
     def darken(self, replica: Replica, now: float) -> int:
-        """Power to a replica is lost; its requests fail. Returns how many."""
+        """Power to a replica is lost; its requests fail, or are sent again. Returns
+        how many there were."""
         if not replica.up:
             return 0
         progress = {
@@ -311,7 +324,7 @@ class Fleet:
         self._router_of_replica[replica.index].changed(replica, now)
         for request in lost:
             generated = progress.get(id(request), request.generated)
-            self.log.add(request, replica.index, now, Status.FAILED, generated, 0.0)
+            self._fail(request, replica.index, now, generated)
         return len(lost)
 
     # --- counts ----------------------------------------------------------------------------
@@ -324,7 +337,7 @@ class Fleet:
     def counts(self) -> dict[str, int]:
         """Requests by where they are now: arrived and the six parts that sum to it."""
         running = sum(replica.running for replica in self.replicas) + len(self._handover)
-        waiting = sum(len(replica.waiting) for replica in self.replicas)
+        waiting = sum(len(replica.waiting) for replica in self.replicas) + len(self.retries)
         done = self.log.counts
         return {
             "arrived": self.arrived,
@@ -339,6 +352,8 @@ class Fleet:
     def close(self, now: float) -> None:
         """Book what is still here at the end of the run, and flush the log. Call once."""
         nan = float("nan")
+        for request in self.retries.pending():
+            self.log.add(request, NO_REPLICA, nan, Status.WAITING, 0, 0.0)
         for request, index in self._handover.under_way():
             overhead = self._overhead_s[index]
             self.log.add(request, index, nan, Status.RUNNING, request.generated, overhead)

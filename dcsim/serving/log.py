@@ -66,6 +66,7 @@ class RequestLog:
             request.tenant,
             request.preemptions,
             request.cached,
+            request.retries,
         )
         offset += self._size
         self._offset = offset

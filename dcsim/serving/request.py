@@ -41,6 +41,7 @@ class Request:
         "prefix",
         "priority",
         "prompt_tokens",
+        "retries",
         "sequence",
         "shared",
         "stream",
@@ -80,6 +81,8 @@ class Request:
         self.priority = priority
         """The lower the sooner."""
         self.prefix = prefix
+        self.retries = 0
+        """Times that it has been sent again."""
         self.cached = 0
         """Prompt tokens found in the prefix cache when it was first admitted."""
         self.shared = 0
@@ -87,6 +90,14 @@ class Request:
         whole blocks."""
         self.taken: list[int] | None = None
         """Ids in the prefix cache that it refers to."""
+
+    def start_over(self) -> None:
+        """It failed and is sent again: nothing of it is left but its arrival."""
+        self.retries += 1
+        self.to_compute = self.prompt_tokens
+        self.computed = self.generated = self.sequence = self.shared = self.cached = 0
+        self.first_token_s = -1.0
+        self.taken = None
 
 
 RECORD = np.dtype(
@@ -104,7 +115,8 @@ RECORD = np.dtype(
         ("tenant", "<i4"),
         ("preemptions", "<i4"),
         ("cached_tokens", "<i4"),
+        ("retries", "<i4"),
     ]
 )
-RECORD_FORMAT = "<qdddiiiiiiiii"
+RECORD_FORMAT = "<qdddiiiiiiiiii"
 """The same layout for struct.pack_into: one call writes a finished request."""

@@ -14,6 +14,7 @@ import dcsim
 from dcsim.engine import Simulation, simulate
 from dcsim.results import Results
 from dcsim.scenario.load import load, loads
+from dcsim.scenario.models import Retry
 from dcsim.workload.stream import Prefix, RequestBlock
 from tests.engine.sites import site
 
@@ -131,7 +132,7 @@ facility:
             check(results)
             row = results.load("row").iloc[240:]
             gaps[policy] = float((row["full"] - row["free"]).abs().mean())
-            assert results.summary["routing"] == {"failovers": 0}
+            assert results.summary["routing"]["failovers"] == 0
     assert gaps["power-aware"] < 0.8 * gaps["least-outstanding"]
 
 
@@ -233,6 +234,42 @@ def test_after_one_trip_the_load_moves_to_the_other_row() -> None:
         row = results.load("row")
         assert row["weak"].iloc[-1] == 0.0
         assert row["strong"].iloc[-1] > 0.0
+
+
+def test_failed_requests_are_sent_again_where_clients_do() -> None:
+    """What the weak row loses is served by the strong one, late; without the rule it is lost."""
+    rule = "    retry: {attempts: 3, delay: 2 s}\n    arrivals:"
+    text = _two_rows().replace("    arrivals:", rule, 1)
+    with simulate(loads(_two_rows())) as lost, simulate(loads(text)) as saved:
+        check(saved)
+        failed = lost.requests().query("status == 'failed'")
+        assert len(failed) > 1
+        again = saved.requests().set_index("id").loc[failed["id"]]
+        assert (again["status"] == "completed").all()
+        assert (again["retries"] == 1).all()
+        trip_s = saved.events().query("kind == 'trip'")["time_s"].iloc[0]
+        assert (again["arrival_s"] + again["ttft_s"] > trip_s + 2.0).all()
+        assert saved.summary["routing"]["retries"] == len(failed)
+        assert saved.summary["tokens"]["lost"] == failed["generated_tokens"].sum()
+        assert lost.summary["routing"]["retries"] == 0
+
+
+def test_tries_come_to_an_end() -> None:
+    """With every row dark, a request fails for good after its tries: at 0, 1 and 1 + 3 s."""
+    scenario = site(power="{model: nameplate}", row_rating="12 kW", rate=6)
+    (stream,) = scenario.workload
+    rule = Retry(attempts=2, delay="1 s", backoff=3.0)  # type: ignore[call-arg]
+    changed = scenario.model_copy(
+        update={"workload": (stream.model_copy(update={"retry": rule}),), "duration_s": 70.0}
+    )
+    with simulate(changed) as results:
+        check(results)
+        requests = results.requests()
+        late = requests[requests["arrival_s"].between(61.5, 65.5)]
+        assert (late["status"] == "failed").all()
+        assert (late["retries"] == 2).all()
+        assert (late["end_s"] - late["arrival_s"]).to_numpy() == pytest.approx(4.0)
+        assert results.summary["requests"]["waiting"] > 0  # those between two tries
 
 
 def _two_rows() -> str:

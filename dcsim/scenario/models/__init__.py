@@ -43,7 +43,7 @@ from dcsim.scenario.models.lengths import (
 from dcsim.scenario.models.routing import Routing
 from dcsim.scenario.models.servers import Engine, KvTransfer, Power, ServerGroup
 from dcsim.scenario.models.site import Breaker, FacilityNode, Limits
-from dcsim.scenario.models.traffic import Slo, Stream, Tenant
+from dcsim.scenario.models.traffic import Retry, Slo, Stream, Tenant
 from dcsim.scenario.models.whole import Record, Scenario
 
 __all__ = [
@@ -84,6 +84,7 @@ __all__ = [
     "Ramp",
     "Record",
     "ReplayArrivals",
+    "Retry",
     "Routing",
     "ScaledPower",
     "Scenario",

@@ -30,6 +30,18 @@ class Tenant(Spec):
     slo: Slo | None = None
 
 
+class Retry(Spec):
+    """What clients do when a request fails: its replica lost power, or none was up. One that was
+    rejected or timed out is not sent again."""
+
+    attempts: int = Field(ge=1, le=100)
+    """Times that it is sent again."""
+    delay_s: Seconds = Field(default=1.0, alias="delay")
+    """From the failure to the next try."""
+    backoff: float = Field(default=2.0, ge=1, le=10)
+    """Each further delay is so many times the one before."""
+
+
 class Stream(Spec):
     """One stream of requests and the model it asks for."""
 
@@ -44,5 +56,7 @@ class Stream(Spec):
     `tokens`."""
     sessions: Sessions | None = None
     """None: each request stands alone."""
+    retry: Retry | None = None
+    """None: a request that fails is lost."""
     tenants: tuple[Name, ...] = ()
     """Whose requests these are; empty: any of the scenario's tenants, by their shares."""
