@@ -136,6 +136,7 @@ def site_240() -> dict[str, Any]:
             ("arrived", "completed", "running", "waiting", "rejected", "timed_out", "failed"), 0
         ),
         "tenants": [],
+        "routing": {},
         "tokens": {"prompt": 0, "cached": 0, "generated": 0},
         "latency": dict.fromkeys(("ttft_s", "tpot_s", "e2e_s"), unknown),
         "events": {"warning": 0, "overload": 1, "trip": 0},
