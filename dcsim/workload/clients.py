@@ -209,8 +209,10 @@ class Kind(Spec):
     """Share of the windows in which it asked anything."""
     run: float = Field(ge=1)
     """Mean number of windows from falling silent to falling silent, silence left out."""
+    follows: float = Field(ge=0, le=10)
+    """Power of everybody's curve that its rate goes with: 0 for none of it."""
     sigma: float = Field(ge=0)
-    """Standard deviation of the logarithm of its rate while active, against everybody's."""
+    """Standard deviation of the logarithm of its rate while active, against that."""
     memory: float = Field(ge=-1, le=1)
     """Correlation of that logarithm from one window to the next."""
     family: Literal["Gamma", "Weibull"]
@@ -304,7 +306,8 @@ def _windows(
     if begins > 1.0:
         ends, begins = ends / begins, 1.0
     departure = float(rng.standard_normal())
-    level = rate_per_s / kind.active
+    curve = hours**kind.follows
+    curve *= rate_per_s / kind.active / curve.mean()
     number = 0
     while True:
         for chance, moved, shaped in zip(
@@ -314,8 +317,8 @@ def _windows(
             strict=True,
         ):
             start_s = number * WINDOW_S
-            hour = int((start_s + 0.5 * WINDOW_S + start_at_s) // 3600.0) % len(hours)
-            rate = level * hours[hour] * np.exp(kind.sigma * departure - 0.5 * kind.sigma**2)
+            hour = int((start_s + 0.5 * WINDOW_S + start_at_s) // 3600.0) % len(curve)
+            rate = curve[hour] * np.exp(kind.sigma * departure - 0.5 * kind.sigma**2)
             shape = min(max(kind.shape * np.exp(kind.shape_sigma * shaped), low), high)
             gaps = Gamma(shape) if kind.family == "Gamma" else Weibull(shape)
             yield Window(start_s, start_s + WINDOW_S, float(rate) if active else 0.0, gaps)

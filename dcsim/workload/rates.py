@@ -216,7 +216,7 @@ class Cells:
 
     def times_s(self, counts: Floats) -> Floats:
         """When the expected count reaches each of the rising `counts`, from 0 to `total`."""
-        if len(self.start_s) == 1 and self.slope_per_s2[0] == 0.0:
+        if len(self.start_s) == 1 and self.slope_per_s2[0] == 0.0 < self.rate_per_s[0]:
             return self.start_s[0] + counts / self.rate_per_s[0]
         cell = np.minimum(np.searchsorted(self.count, counts), len(self.count) - 1)
         before = np.where(cell > 0, self.count[cell - 1], 0.0)
@@ -276,7 +276,7 @@ def rescaled(counts: Iterator[Floats], profile: Profile, horizon_s: float) -> It
         times_s = []
         left = block
         while len(left):
-            here = int(np.searchsorted(left, before + cells.total))
+            here = int(np.searchsorted(left, before + cells.total, side="right"))
             if here:
                 times_s.append(cells.times_s(left[:here] - before))
             left = left[here:]
