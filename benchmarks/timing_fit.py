@@ -96,9 +96,10 @@ def residuals(rows: Iterable[Row], catalogue: Catalogue) -> list[tuple[Row, floa
         fit = catalogue.gpus[row.gpu].timing_fit
         front_s = fit.front_end_per_token_s if fit is not None and row.source == "mlenergy" else 0.0
         front_s *= row.batch
-        if row.source != "mlenergy" or row.batch / row.output_tokens < QUIET:
+        closed = row.source == "mlenergy"
+        if row.source in ("vllm", "nlr") or (closed and row.batch / row.output_tokens < QUIET):
             found.append((row, math.log((row.predicted_s(timing) + front_s) / row.measured_s)))
-        if row.source == "mlenergy":
+        if closed or row.source == "rates":
             prompt = PROMPT_TOKENS[row.series.split()[-1]]
             ours = throughput_tokens_s(row, timing, prompt)
             ours_s = row.batch / ours + front_s
@@ -291,11 +292,12 @@ HEADER = """\
 """
 
 SOURCES = {
-    H100: "ML.ENERGY leaderboard (H100 rows), NLR's sweeps of Llama 3.1 70B (arXiv 2604.07345) and "
-    "the vLLM run qwen3-8b_h100_tp1_poisson4 of powertrace-sim, starting from its published "
-    "constants",
-    "a100-sxm-80gb": "the vLLM runs of Qwen3 8B (two) and 14B (one) on A100 of powertrace-sim, "
-    "starting from its published constants; overlap and routing as fitted on the H100",
+    H100: "ML.ENERGY leaderboard (H100 rows), NLR's sweeps of Llama 3.1 70B (arXiv 2604.07345), "
+    "powertrace-sim's decode rates of 11 configurations and its vLLM run "
+    "qwen3-8b_h100_tp1_poisson4, starting from its published constants",
+    "a100-sxm-80gb": "powertrace-sim's decode rates of 12 configurations and its vLLM runs of "
+    "Qwen3 8B (two) and 14B (one), starting from its published constants; overlap and routing as "
+    "fitted on the H100",
     "b200-sxm-180gb": "ML.ENERGY leaderboard (B200 rows, but those slower than on an H100), "
     "starting from the H100's published constants; overlap and routing as fitted on the H100; "
     "the first-token overhead is the H100's, no run on a B200 tells it",

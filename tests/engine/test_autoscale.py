@@ -255,7 +255,9 @@ def test_whole_servers_come_to_rest_and_must_boot_again(tmp_path: Path) -> None:
         assert boots
         for time_s, replica in boots:
             loading = [
-                t for t, r, p in scaler.history if r == replica and p == Phase.LOADING and t > 250
+                t
+                for t, r, p in scaler.history
+                if r == replica and p == Phase.LOADING and t > time_s
             ]
             assert not loading or loading[0] == time_s + 30
 
@@ -313,7 +315,7 @@ duration: 6 min
 power_step: 500 ms
 workload:
   - {name: chat, model: llama-3-70b,
-     arrivals: {kind: diurnal, mean_rate: 8 req/s, amplitude: 1, period: 2 min},
+     arrivals: {kind: diurnal, mean_rate: 6 req/s, amplitude: 1, period: 2 min},
      tokens: {kind: fixed, prompt: 3000, output: 100}}
 servers:
   - {name: prefill, role: prefill, server: dgx-a100-80gb, model: llama-3-70b, tensor_parallel: 8,

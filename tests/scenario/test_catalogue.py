@@ -129,7 +129,8 @@ def test_timing_says_how_it_is_known() -> None:
     assert evidence("qwen3-8b", "a100-sxm-80gb") == "measured"
     assert evidence("qwen3-32b", "a100-sxm-80gb") == "fitted"
     assert evidence("llama-3-70b", "h100-sxm-80gb") == "measured"
-    assert evidence("deepseek-r1-distill-70b", "h100-sxm-80gb") == "fitted"
+    assert evidence("deepseek-r1-distill-70b", "h100-sxm-80gb") == "measured"
+    assert evidence("llama-3-405b-bf16", "h100-sxm-80gb") == "fitted"
     assert evidence("gpt-oss-120b", "b200-sxm-180gb") == "measured"
     for model in catalogue.models:
         assert evidence(model, "h200-sxm-141gb") == "extrapolated"
