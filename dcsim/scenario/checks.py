@@ -90,7 +90,7 @@ def _own_lengths(document: Document, path: Steps, stream: dict[str, Any]) -> Non
     }
     if kind == "replay":
         for key, message in brought.items():
-            if stream.get(key) is not None:
+            if stream.get(key) not in (None, 0):
                 document.add((*path, key), message, f"leave `{key}` out")
     elif kind is not None and stream.get("tokens") is None:
         document.add(
