@@ -21,6 +21,8 @@ Factor = Annotated[float, Field(ge=0, le=1000)]
 """Multiplies a rate."""
 
 DAY_S = 86400.0
+AMPLITUDE = 0.3
+PEAK_AT_S = 14 * 3600.0
 
 
 def _refuse(message: str) -> PydanticCustomError:
@@ -140,10 +142,12 @@ class MmppArrivals(Changing):
     """Poisson arrivals whose rate jumps among states; after each, any other is as likely."""
 
     kind: Literal["mmpp"]
-    states: tuple[MmppState, ...] = Field(min_length=2, max_length=100)
+    states: tuple[MmppState, ...] = Field(min_length=1, max_length=100)
 
     @model_validator(mode="after")
-    def _some_rate(self) -> Self:
+    def _states(self) -> Self:
+        if len(self.states) < 2:
+            raise _refuse("`states` must be two or more; with one rate, take `kind: poisson`")
         if not any(state.rate_per_s > 0 for state in self.states):
             raise _refuse("one of the states must have a rate above 0")
         return self
@@ -156,9 +160,9 @@ class DiurnalArrivals(Changing):
 
     kind: Literal["diurnal"]
     mean_rate_per_s: RequestsPerSecond = Field(alias="mean_rate")
-    amplitude: float = Field(default=0.3, ge=0, le=1)
+    amplitude: float = Field(default=AMPLITUDE, ge=0, le=1)
     period_s: Seconds = Field(default=DAY_S, alias="period")
-    peak_at_s: SecondsOrZero = Field(default=14 * 3600.0, alias="peak_at")
+    peak_at_s: SecondsOrZero = Field(default=PEAK_AT_S, alias="peak_at")
     """Time of day of the peak."""
     start_at_s: SecondsOrZero = Field(default=0.0, alias="start_at")
     """Time of day at which the run starts."""
@@ -180,7 +184,8 @@ class DiurnalArrivals(Changing):
             raise _refuse("`hours` and `weekdays` need a `period` of 24 h")
         if any(max(table) == 0 for table in tables):
             raise _refuse("one of the factors must be above 0")
-        if self.hours is not None and {"amplitude", "peak_at_s"} & self.model_fields_set:
+        # By value, not by what was written: a scenario is also read back with all its defaults.
+        if self.hours is not None and (self.amplitude, self.peak_at_s) != (AMPLITUDE, PEAK_AT_S):
             raise _refuse("`hours` stand instead of `amplitude` and `peak_at`")
         return self
 
