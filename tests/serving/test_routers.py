@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from dcsim.scenario.models import Engine, Routing
@@ -132,6 +132,7 @@ def test_only_open_replicas_are_given(
     st.sampled_from(POLICIES),
     st.integers(1, 3 << 20),
 )
+@example([(118, 4, 0), (1, 4, 1)], "power-aware", 1)
 def test_a_delay_is_a_log_shifted(log: list[tuple[int, int, int]], policy: str, delay: int) -> None:
     """Invariant 14: with a delay of d the router chooses as one without that hears each change
     d later. Replica 4 of the log stands for a request, or for a report of watts."""
