@@ -175,6 +175,8 @@ def servegen(
             known.append(row)
         width_s = known[1][0]
         length_s = len(known) * width_s
+        if spec.from_s >= length_s and not spec.loop:
+            raise TraceError(file, 0, "", "", "windows after `from`", whole=True)
         lap_s = -spec.from_s
         while True:
             for start_s, rate_per_s, gaps in known:

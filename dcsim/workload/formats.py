@@ -50,6 +50,7 @@ class Azure:
     def __init__(self, zoned: bool) -> None:
         self._zoned = zoned
         self._start: datetime | None = None
+        self._moment = ("", 0.0)
 
     def row(self, values: Sequence[Any]) -> Row:
         stamp, prompt, output = values
@@ -62,6 +63,11 @@ class Azure:
     def _seconds(self, text: str) -> float:
         """Since the first row's whole second: all of the fraction's digits are kept."""
         match = _STAMP.fullmatch(text.strip())
+        fraction_s = float(f"0.{match[2]}") if match and match[2] else 0.0
+        # Busy traces have many rows a second.
+        moment_text = f"{match[1]}{match[3] or ''}" if match else ""
+        if moment_text and moment_text == self._moment[0]:
+            return self._moment[1] + fraction_s
         try:
             if match is None or (match[3] and not self._zoned):
                 raise ValueError(text)
@@ -74,7 +80,8 @@ class Azure:
             raise Wrong(self.columns[0], text, f"a time such as {example}") from None
         if self._start is None:
             self._start = moment
-        return (moment - self._start).total_seconds() + float(f"0.{match[2] or 0}")
+        self._moment = (moment_text, (moment - self._start).total_seconds())
+        return self._moment[1] + fraction_s
 
 
 class BurstGpt:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 
 from dcsim.scenario.models import (
     ClientsArrivals,
@@ -40,8 +41,13 @@ class Requests:
         streams = []
         for index, spec in enumerate(scenario.workload):
             own = luck.branch(seed, spec.name)
-            stream = open_stream(spec, index, scenario.duration_s, own, self.tally[spec.name])
-            streams.append(owned(stream, spec, scenario.tenants, luck.child(own, luck.TENANTS)))
+            owners = None
+            if scenario.tenants:
+                owners = Owners(spec, scenario.tenants, luck.child(own, luck.TENANTS))
+            stream = open_stream(
+                spec, index, scenario.duration_s, own, self.tally[spec.name], owners
+            )
+            streams.append(stream if owners is None else owned(stream, owners))
         self._blocks = merge(streams)
 
     def __iter__(self) -> Iterator[RequestBlock]:
@@ -66,21 +72,34 @@ def requests(scenario: Scenario, seed: np.random.SeedSequence) -> Requests:
     return Requests(scenario, seed)
 
 
-def owned(
-    stream: RequestStream, spec: Stream, tenants: Sequence[Tenant], seed: np.random.SeedSequence
-) -> RequestStream:
-    """The stream's requests given to its tenants by chance, in proportion to their shares."""
-    if not tenants:
-        yield from stream
-        return
-    of = [
-        at for at, tenant in enumerate(tenants) if not spec.tenants or tenant.name in spec.tenants
-    ]
-    bounds = np.cumsum([tenants[at].share for at in of])
-    rng = np.random.default_rng(seed)
+class Owners:
+    """Draws to which tenant somebody belongs, in proportion to the tenants' shares."""
+
+    def __init__(
+        self, spec: Stream, tenants: Sequence[Tenant], seed: np.random.SeedSequence
+    ) -> None:
+        of = [
+            at
+            for at, tenant in enumerate(tenants)
+            if not spec.tenants or tenant.name in spec.tenants
+        ]
+        self._of = np.array(of, dtype=np.int64)
+        self._bounds = np.cumsum([tenants[at].share for at in of])
+        self._rng = np.random.default_rng(seed)
+
+    def draw(self, count: int) -> npt.NDArray[np.int64]:
+        """Indices among the scenario's tenants."""
+        luck = self._rng.random(count) * self._bounds[-1]
+        return self._of[np.searchsorted(self._bounds, luck, side="right")]
+
+
+def owned(stream: RequestStream, owners: Owners) -> RequestStream:
+    """Each request given to a tenant, where it has none yet."""
     for block in stream:
-        drawn = np.searchsorted(bounds, rng.random(len(block)) * bounds[-1], side="right")
-        yield replace(block, tenant=np.array(of, dtype=np.int64)[drawn])
+        if block.tenant is None:
+            yield replace(block, tenant=owners.draw(len(block)))
+        else:
+            yield block
 
 
 def open_stream(
@@ -89,8 +108,10 @@ def open_stream(
     horizon_s: float,
     seed: np.random.SeedSequence,
     tally: Tally | None = None,
+    owners: Owners | None = None,
 ) -> RequestStream:
     """One stream's requests in [0, horizon_s). Nothing is read or drawn before it is asked for.
+    Conversations are given to their tenants here, all turns to one; `owned` does it for others.
 
     Raises TraceError or OSError, when iterated, for a file that cannot be read.
     """
@@ -112,6 +133,7 @@ def open_stream(
             horizon_s=horizon_s,
             what=what,
             course=luck.generator(seed, luck.SESSIONS),
+            owners=None if owners is None else owners.draw,
         )
 
     def blocks() -> RequestStream:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import islice, pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,8 @@ JITTER_S = 0.5
 """Repeats of a request are spread over this half-width, so that scaled traffic keeps its rhythm
 without arriving in lockstep. Assumed: far below the minutes over which production traffic swells
 and ebbs, well above a decode iteration."""
+MOST_REPEATS = 1 << 22
+"""Made at once: rate_scale's 1000 of a block's requests."""
 COPIES = 1 << 10
 """Repeats of one request that have ids of their own."""
 
@@ -171,12 +173,18 @@ def _repeated(
         scale = np.full(len(batch.rows), spec.rate_scale)
         for factor in factors:
             scale *= np.maximum(factor.at(batch.time_s), 0.0)
-        block = _block(batch, stream)
-        # Later rows may still bring repeats from just before this block's end.
-        edge_s = float(batch.time_s[-1]) - (JITTER_S if spec.rate_scale > 1.0 or factors else 0.0)
-        if (scale != 1.0).any():
-            block = _scaled(block, batch, stream, scale, rng)
-        yield block, edge_s
+        # Under a huge factor a few rows at a time: their repeats are made together.
+        ends = np.append(np.flatnonzero(np.diff(np.cumsum(scale) // MOST_REPEATS)) + 1, len(scale))
+        for start, end in pairwise([0, *ends.tolist()]):
+            rows = slice(start, end)
+            part = Batch(batch.time_s[rows], batch.rows[rows], batch.lap[rows])
+            block = _block(part, stream)
+            # Later rows may still bring repeats from just before this block's end.
+            moved = spec.rate_scale > 1.0 or bool(factors)
+            edge_s = float(part.time_s[-1]) - (JITTER_S if moved else 0.0)
+            if (scale[rows] != 1.0).any():
+                block = _scaled(block, part, stream, scale[rows], rng)
+            yield block, edge_s
 
 
 def _scaled(

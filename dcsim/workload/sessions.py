@@ -7,7 +7,8 @@ a slow site does to its users is not in it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
@@ -43,11 +44,12 @@ def conversations(
     horizon_s: float,
     what: np.random.Generator,
     course: np.random.Generator,
+    owners: Callable[[int], Whole] | None = None,
 ) -> RequestStream:
     """The requests of conversations, and of those who ask once, that begin at `starts`.
 
-    `what` draws lengths, `course` who goes on and how long they think. Held are the turns to come
-    of conversations that have begun.
+    `what` draws lengths, `course` who goes on and how long they think, `owners` a tenant for so
+    many. Held are the turns to come of conversations that have begun.
     """
     chances = _chances(spec)
 
@@ -63,12 +65,14 @@ def conversations(
                 total = int(turns.sum())
                 thinking_s = _thinking_s(spec, course, total)
                 prompt, output = draw(total, what)
-                block = _played(
+                block, of = _played(
                     times_s, turns, talks, thinking_s, prompt, output,
                     system_prompt=system_prompt, most=spec.max_context,
                     stream=stream, next_id=next_id + 1,
                 )  # fmt: skip
                 next_id += total
+                if owners is not None:
+                    block = replace(block, tenant=owners(count)[of])
                 yield block, float(times_s[-1])
 
     return settle(made(), horizon_s)
@@ -114,8 +118,9 @@ def _played(
     most: int,
     stream: int,
     next_id: int,
-) -> RequestBlock:
-    """All turns of the conversations that begin at `begun_s`, in no order."""
+) -> tuple[RequestBlock, Whole]:
+    """All turns of the conversations that begin at `begun_s`, in no order, and for each the
+    index of its conversation."""
     first = np.cumsum(turns) - turns
     of = np.repeat(np.arange(len(turns)), turns)
     thought_s = _sum_within(np.where(np.arange(len(of)) == first[of], 0.0, thinking_s), first, of)
@@ -128,13 +133,14 @@ def _played(
     prefix = np.empty(len(of), dtype=object)
     if system_prompt or talks.any():
         _chain(prefix, kept, of, turns, prompt + output, system_prompt, stream, next_id)
-    return RequestBlock(
+    block = RequestBlock(
         (begun_s[of] + thought_s)[kept],
         (before + prompt)[kept],
         output[kept],
         np.full(len(kept), stream, dtype=np.int64),
         prefix=prefix[kept],
     )
+    return block, of[kept]
 
 
 def _chain(

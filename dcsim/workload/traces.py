@@ -162,7 +162,7 @@ def rows(file: Path, form: Format, options: Options) -> Iterator[Row | TraceErro
             continue
         last_s = time_s
         seen += 1
-        yield row._replace(time_s=time_s)
+        yield Row(time_s, row.prompt_tokens, row.output_tokens, row.blocks)
     if not seen:
         expected = "at least one request" + (f"; all {wrong:,} rows are wrong" if wrong else "")
         yield TraceError(file, 0, "", "", expected, whole=True)

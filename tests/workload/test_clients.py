@@ -71,6 +71,15 @@ def test_from_loop_scale_and_every_other_client(tmp_path: Path) -> None:
         assert count == pytest.approx(1800, abs=4 * np.sqrt(1800))
 
 
+def test_a_start_after_the_end_is_told_and_loops_wrap(tmp_path: Path) -> None:
+    write(tmp_path, windows(2, 0))
+    with pytest.raises(TraceError, match="windows after `from`"):
+        play(folder_of(tmp_path, **{"from": "1200 s"}), 1e6)
+    looped = times_s(folder_of(tmp_path, loop=True, **{"from": "1800 s"}), 1200.0)
+    assert looped[0] > 600
+    assert len(looped) == pytest.approx(1200, abs=4 * np.sqrt(1200))
+
+
 def test_a_client_keeps_its_luck_beside_others(tmp_path: Path) -> None:
     write(tmp_path, windows(2, 1), windows(3, 0), windows(1, 1))
     both = times_s(folder_of(tmp_path), 1e6, seed=4)

@@ -12,9 +12,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dcsim.workload import TraceError
+from dcsim.engine import simulate
+from dcsim.engine.seeds import branch
+from dcsim.scenario import loads
+from dcsim.workload import TraceError, requests
 from dcsim.workload.formats import FORMATS, RESULT_ROWS
+from dcsim.workload.stream import join
 from dcsim.workload.traces import Options, Row, Tally, faults, read
+from tests.scenario.sample import edited
 
 BURST = "Timestamp,Model,Request tokens,Response tokens,Total tokens,Log Type"
 BURST_ROWS = (
@@ -119,6 +124,20 @@ def test_results_come_in_order_of_arrival_though_kept_in_order_of_leaving(tmp_pa
     assert [row.prompt_tokens for row in rows] == prompt.tolist()
     assert [row.output_tokens for row in rows] == output.tolist()
     assert [row.time_s for row in rows] == pytest.approx((arrival_s - arrival_s[0]).tolist())
+
+
+def test_a_run_is_played_again_from_its_results(tmp_path: Path) -> None:
+    """All requests of a run, rejected ones too, at their instants."""
+    scenario = loads(edited(("duration: 10 min", "duration: 3 min"),
+                            ("    tensor_parallel: 8\n",
+                             "    tensor_parallel: 8\n    power: {model: ledger}\n")))  # fmt: skip
+    simulate(scenario, tmp_path / "run.h5").close()
+    seed = branch(scenario.seed, "workload")
+    asked = join(list(requests(scenario, seed)))
+    rows = list(read(tmp_path / "run.h5", FORMATS["dcsim"]))
+    assert len(rows) == len(asked) > 200
+    assert [row.time_s for row in rows] == pytest.approx(asked.arrival_s - asked.arrival_s[0])
+    assert [row.prompt_tokens for row in rows] == asked.prompt_tokens.tolist()
 
 
 # --- broken ones -----------------------------------------------------------------------------

@@ -10,13 +10,16 @@ import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
+from dcsim.cli import app
 from dcsim.scenario import Scenario, loads
 from dcsim.workload import TraceError, requests, survey
+from dcsim.workload import replay as replaying
 from dcsim.workload.replay import JITTER_S
 from dcsim.workload.stream import Prefix
 from dcsim.workload.traces import Tally
-from tests.scenario.sample import edited
+from tests.scenario.sample import GOOD, edited
 from tests.workload.play import dispersion, play
 
 HEADER = "start,input_tokens,output_tokens"
@@ -130,6 +133,29 @@ def test_a_spike_repeats_what_the_trace_has(tmp_path: Path) -> None:
     # Where nothing changes, requests stay where they were.
     calm = played.prompt_tokens <= 1000
     assert np.array_equal(played.arrival_s[calm], original_s[calm])
+
+
+def test_under_a_huge_factor_few_rows_are_repeated_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = write(tmp_path, np.arange(400) * 0.25)
+    spikes = [{"at": "0 s", "duration": "50 s", "factor": 10}]
+    made: list[int] = []
+    monkeypatch.setattr("dcsim.workload.replay.MOST_REPEATS", 64)
+    scaled = replaying._scaled
+
+    def counted(*args: Any) -> Any:
+        block = scaled(*args)
+        made.append(len(block))
+        return block
+
+    monkeypatch.setattr("dcsim.workload.replay._scaled", counted)
+    played = play(trace(file, rate_scale=2.0, spikes=spikes), 1e9)
+    counts = np.bincount(played.prompt_tokens, minlength=401)[1:]
+    assert counts.tolist() == [20] * 200 + [2] * 200
+    assert max(made) <= 64 + 20
+    at_s = (played.prompt_tokens - 1) * 0.25
+    assert np.abs(played.arrival_s - at_s).max() <= JITTER_S
 
 
 # --- what both ways of scaling keep -----------------------------------------------------------
@@ -265,6 +291,23 @@ def test_skipped_and_dropped_rows_reach_the_user(tmp_path: Path) -> None:
     assert [problem.line for problem in survey(strict).problems] == [3, 4]
     with pytest.raises(TraceError):
         list(requests(strict, np.random.SeedSequence(1)))
+
+
+def test_validate_tells_what_it_will_skip(tmp_path: Path) -> None:
+    file = tmp_path / "trace.csv"
+    file.write_text(HEADER + "\n0,1,1\n1,x,1\n3,1,1\n")
+    path = tmp_path / "scenario.yaml"
+    replayed = f"{{kind: replay, format: vllm, file: {file.name}, on_error: skip}}"
+    start = GOOD.index("    arrivals:")
+    text = GOOD[:start] + f"    arrivals: {replayed}\n" + GOOD[GOOD.index("servers:") :]
+    path.write_text(text)
+    told = CliRunner().invoke(app, ["validate", str(path)])
+    assert told.exit_code == 0
+    assert f"note: {file}: 1 rows are wrong and will be skipped" in told.stderr
+    path.write_text(text.replace("skip", "stop"))
+    told = CliRunner().invoke(app, ["validate", str(path)])
+    assert told.exit_code == 2
+    assert f"{file}:3: input_tokens" in told.stderr
 
 
 def test_a_tally_counts_as_far_as_the_trace_is_read(tmp_path: Path) -> None:

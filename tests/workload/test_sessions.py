@@ -13,9 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from dcsim.scenario import loads
 from dcsim.scenario.models import Sessions
-from dcsim.workload import RequestBlock, open_stream
+from dcsim.workload import RequestBlock, open_stream, requests
 from dcsim.workload.sessions import mean_turns
+from dcsim.workload.stream import join
+from tests.scenario.sample import edited
 from tests.workload.play import play, stream
 
 POISSON = {"kind": "poisson", "rate": "4 req/s"}
@@ -178,6 +181,20 @@ def test_luck_of_starts_does_not_hang_on_lengths_or_thinking() -> None:
     plain = starts_s()
     slower = starts_s(think_time={"kind": "fixed", "time": "25 s"})
     assert plain == slower
+
+
+def test_a_conversation_belongs_to_one_tenant() -> None:
+    tenants = "tenants: [{name: a, share: 3}, {name: b}]\n"
+    talk = "    sessions: {turns: {kind: fixed, count: 4}, think_time: {kind: fixed, time: 9 s}}\n"
+    named = "  - name: chat\n"
+    played = loads(edited((named, named + talk), ("servers:\n", tenants + "servers:\n"),
+                          ("duration: 10 min", "duration: 5 h")))  # fmt: skip
+    block = join(list(requests(played, np.random.SeedSequence(1))))
+    assert block.tenant is not None
+    talks = by_conversation(block)
+    assert all(len({int(block.tenant[row]) for row in rows}) == 1 for rows in talks)
+    first = sum(int(block.tenant[rows[0]]) == 0 for rows in talks)
+    assert stats.binomtest(first, len(talks), 0.75).pvalue > 1e-3
 
 
 def test_a_system_prompt_alone_is_shared_by_all() -> None:
