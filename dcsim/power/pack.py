@@ -18,14 +18,14 @@ import numpy.typing as npt
 
 from dcsim.ledger import ReplicaConfig
 from dcsim.power.features import FEATURES
-from dcsim.power.model import Evidence
+from dcsim.power.model import Evidence, NoSuchConfiguration
 
 FORMAT = "dcsim-power-pack"
 FORMAT_VERSION = 1
 Float32 = npt.NDArray[np.float32]
 
 
-class PackError(ValueError):
+class PackError(NoSuchConfiguration):
     """A pack that cannot be read, or that lacks what is asked of it."""
 
 

@@ -13,13 +13,18 @@ from dcsim.power.learn.train import Example, Subject
 MIXTURE_SEED = 42
 
 
+def by_configuration(runs: Sequence[MeasuredRun]) -> dict[str, list[MeasuredRun]]:
+    """Runs by `ReplicaConfig.key`."""
+    found: dict[str, list[MeasuredRun]] = {}
+    for run in runs:
+        found.setdefault(run.series.config.key, []).append(run)
+    return found
+
+
 def measured_subjects(runs: Sequence[MeasuredRun]) -> list[Subject]:
     """One subject a configuration, its states fitted to all its runs' watts."""
-    by_config: dict[str, list[MeasuredRun]] = {}
-    for run in runs:
-        by_config.setdefault(run.series.config.key, []).append(run)
     subjects = []
-    for same in by_config.values():
+    for same in by_configuration(runs).values():
         power_w = np.concatenate([run.power_w for run in same])
         names = ", ".join(run.name for run in same)
         subjects.append(

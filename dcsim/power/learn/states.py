@@ -62,6 +62,21 @@ def fit_mixture(power_w: Float64, seed: int, states: int = STATES) -> Mixture:
     )
 
 
+PUBLISHED_GPUS = {"A100": "a100-sxm-80gb", "H100": "h100-sxm-80gb"}
+
+
+def published_key(name: str) -> str:
+    """`ReplicaConfig.key` of a published file's name, such as `llama-3-8b_A100_tp1`.
+
+    Raises ValueError for a name of another form.
+    """
+    try:
+        model, gpu, parallel = name.rsplit("_", maxsplit=2)
+        return f"{model}/{PUBLISHED_GPUS[gpu]}/tp{int(parallel.removeprefix('tp'))}"
+    except (ValueError, KeyError) as error:
+        raise ValueError(f"{name}: expected MODEL_GPU_tpN, GPU one of A100, H100") from error
+
+
 def read_published(folder: Path, name: str) -> tuple[Mixture, float | None]:
     """A published configuration's mixture, and its weighted within-state lag-one correlation
     where that was published too."""
