@@ -19,8 +19,8 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.campaign import configuration, play
 from benchmarks.data import need_data
+from dcsim.engine.bench import campaign, configuration
 from dcsim.power.learn.measured import measured_subjects
 from dcsim.power.learn.runs import MeasuredRun, read_run
 from dcsim.power.learn.states import read_published
@@ -52,9 +52,9 @@ def published_subjects(
                 continue
             points = json.loads(file.read_text())["num_train_points"]
             samples = "unstated number of" if points is None else f"{points:,}"
-            mixture, phi = read_published(data / "published", name)
+            mixture, phi = read_published(file)
             config = configuration(model, gpu, parallel, catalogue)
-            work = play(config, catalogue, seed=parallel, repeats=REPEATS)
+            work = campaign(config, catalogue, seed=parallel, repeats=REPEATS)
             levels = Levels.of_mixture(mixture)
             watts = carry_over(work, work, levels, catalogue, np.random.default_rng(parallel))
             subjects.append(

@@ -8,7 +8,7 @@ belong to a configuration.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
 from typing import get_args
@@ -70,6 +70,11 @@ class Pack:
     @property
     def hidden(self) -> int:
         return int(self.weight_hh.shape[1])
+
+    def without(self, key: str) -> Pack:
+        """The pack without the table of one configuration, for judging what it says unseen."""
+        kept = {name: states for name, states in self.configs.items() if name != key}
+        return replace(self, name=f"{self.name} without {key}", configs=kept)
 
     def refusal(self, config: ReplicaConfig, step_s: float, extrapolate: bool) -> str | None:
         """Why this pack cannot step such a replica, or None where it can."""
