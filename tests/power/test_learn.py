@@ -179,7 +179,7 @@ def test_training_learns_and_repeats_itself(tmp_path: Path) -> None:
     unseen = made_up_run(7)
     found = evaluate(GruPower(pack, CATALOGUE), unseen, seeds=4)["250ms"]
     assert found["energy_error_pct"] < 3
-    assert found["nrmse"] < 0.15
+    assert found["nrmse"] < 0.2
     assert found["ks"] < 0.2
     again = train("tiny", subjects, CATALOGUE, QUICK)
     save(pack, tmp_path / "a.h5")
