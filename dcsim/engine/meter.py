@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from dcsim.engine.seeds import branch
 from dcsim.ledger import FloatArray, ReplicaConfig, WorkLedger
+from dcsim.power.chassis import Chassis, ChassisModel, chassis_table
 from dcsim.power.model import PowerModel
 from dcsim.scenario.catalogue import Catalogue
 from dcsim.scenario.models import Power, Scenario
@@ -23,8 +24,9 @@ class Meter:
     """Watts of every server, one call a power step.
 
     Replicas that name the same power model and pack are stepped together. A server draws its
-    replicas' GPUs, its GPUs that hold no replica (idle), and its constant non-GPU power; a
-    server without supply draws nothing.
+    replicas' GPUs, its GPUs that hold no replica (idle), and its non-GPU power: a constant, or
+    where the catalogue says so a chassis that follows its GPUs (`dcsim.power.chassis`). A server
+    without supply draws nothing.
     """
 
     def __init__(
@@ -54,12 +56,19 @@ class Meter:
         servers = len(server_groups)
         groups = {group.name: group for group in scenario.servers}
         base_w = np.empty(servers)
+        chassis: dict[int, Chassis] = {}
         for server, name in enumerate(server_groups):
             group = groups[name]
             kind = catalogue.servers[group.server]
             spare = kind.gpu_count % group.tensor_parallel
-            base_w[server] = kind.non_gpu_w + spare * catalogue.gpus[kind.gpu].ledger_power.idle_w
+            base_w[server] = spare * catalogue.gpus[kind.gpu].ledger_power.idle_w
+            if kind.chassis == "fitted":
+                chassis[server] = chassis_table()[kind.name]
+            else:
+                base_w[server] += kind.non_gpu_w
         self._base_w = base_w
+        self._with_chassis = np.array(sorted(chassis), dtype=np.int64)
+        self._chassis = ChassisModel([chassis[s] for s in sorted(chassis)], scenario.power_step_s)
         self.supplied = np.ones(servers)
         """1.0 for servers with power, 0.0 for those in the dark."""
         self._server_index = placement.server_index
@@ -81,6 +90,9 @@ class Meter:
         else:
             gpu_w = np.bincount(self._server_index, weights=replica_w, minlength=len(server_w))
             np.add(gpu_w, self._base_w, out=server_w)
+        if len(self._with_chassis):
+            who = self._with_chassis
+            server_w[who] = self._chassis.step(server_w[who])
         np.multiply(server_w, self.supplied, out=server_w)
         return server_w
 

@@ -25,6 +25,11 @@ FORMAT_VERSION = 1
 Float32 = npt.NDArray[np.float32]
 
 
+def any_key(gpu: str) -> str:
+    """The table, per GPU of a replica, for configurations that a pack never saw."""
+    return f"any/{gpu}/tp1"
+
+
 class PackError(NoSuchConfiguration):
     """A pack that cannot be read, or that lacks what is asked of it."""
 

@@ -16,12 +16,14 @@ from dcsim.power.learn.evaluate import evaluate
 from dcsim.power.learn.imagined import imagine
 from dcsim.power.learn.measured import measured_subjects
 from dcsim.power.learn.metrics import acf, compare
+from dcsim.power.learn.pooled import pooled
 from dcsim.power.learn.runs import LedgerSeries, MeasuredRun, RunError, read_run
 from dcsim.power.learn.states import Mixture, fit_mixture
 from dcsim.power.learn.targets import Levels, carry_over
 from dcsim.power.learn.train import Recipe, train
+from dcsim.power.learn.true_power import true_watts
 from dcsim.power.meter import as_read
-from dcsim.power.pack import save
+from dcsim.power.pack import any_key, save
 from dcsim.scenario.catalogue import timing_of
 from tests.power.bench import CATALOGUE, QWEN
 
@@ -216,3 +218,53 @@ def test_reading_runs_names_what_is_missing(tmp_path: Path, data: Path) -> None:
     (folder / "manifest.json").write_text(json.dumps({**manifest, "hardware": "TPU"}))
     with pytest.raises(RunError, match="no GPU TPU"):
         read_run(folder, CATALOGUE)
+
+
+def test_true_watts_behind_the_meter() -> None:
+    """Watts that follow the work, shown by an H100's meter and found again: the truth, which the
+    meter hid within its second, comes back within a few watts, and shows as was shown."""
+    rng = np.random.default_rng(5)
+    config = replace(QWEN, gpu="h100-sxm-80gb")
+    made = []
+    for seed in (1, 2):
+        run = made_up_run(seed, steps=2000)
+        busy = run.series.columns["busy_fraction"] * rng.uniform(0.2, 1.0, 2000)
+        columns = {**run.series.columns, "busy_fraction": busy}
+        made.append(replace(run.series, config=config, columns=columns))
+    truth = [120 + 300 * series.columns["busy_fraction"] for series in made]
+    noise = [watts + rng.normal(0, 2, 2000) for watts in truth]
+    read = [as_read(watts, config.gpu, 0.25) for watts in noise]
+    found = true_watts(made, read)
+    for watts, wanted, told in zip(found, noise, read, strict=True):
+        assert np.abs(as_read(watts, config.gpu, 0.25) - told).mean() < 0.5
+        assert np.sqrt(((watts - wanted) ** 2).mean()) < 4
+        assert np.sqrt(((told - wanted) ** 2).mean()) > 15  # what ignoring the meter would cost
+    a100 = [replace(series, config=QWEN) for series in made]
+    assert all(np.array_equal(x, y) for x, y in zip(true_watts(a100, read), read, strict=True))
+
+
+def test_pooled_states_serve_a_configuration_never_seen() -> None:
+    """Two sizes of a made-up model teach `any`; a third, unseen, gets watts a GPU like theirs."""
+    runs = [made_up_run(1), made_up_run(2)]
+    subjects = measured_subjects(runs)
+    twice = measured_subjects(
+        [
+            replace(
+                run,
+                series=replace(run.series, config=replace(QWEN, tensor_parallel=2)),
+                power_w=2 * run.power_w,
+            )
+            for run in runs
+        ]
+    )
+    both = [*subjects, *twice]
+    pack = train("tiny", [*both, pooled(QWEN.gpu, both, CATALOGUE, QUICK)], CATALOGUE, QUICK)
+    assert any_key(QWEN.gpu) in pack.configs
+    unseen = made_up_run(7)
+    four = replace(QWEN, tensor_parallel=4)
+    run = replace(unseen, series=replace(unseen.series, config=four), power_w=4 * unseen.power_w)
+    model = GruPower(pack, CATALOGUE, extrapolate=True)
+    found = evaluate(model, run, seeds=3)["250ms"]
+    assert found["energy_error_pct"] < 8
+    assert model.provenance(four).evidence == "extrapolated"
+    assert "in common" in model.provenance(four).source

@@ -65,14 +65,8 @@ def evaluate(
 
 
 def shown_by(model: PowerModel, series: LedgerSeries, seeds: int) -> Float64:
-    """What the meter would show, shape (steps, seeds). A model that learned what the meter showed
-    is taken as it is; the watts of one that gives true power go through the meter."""
-    watts = generate(model, series, seeds)
-    return watts if model.name in METERED else shown(watts, series)
-
-
-METERED = ("gru",)
-"""Models whose watts are what nvidia-smi showed."""
+    """What the meter would show of the model's watts, shape (steps, seeds)."""
+    return shown(generate(model, series, seeds), series)
 
 
 def _copies(ledger: WorkLedger, count: int) -> WorkLedger:
