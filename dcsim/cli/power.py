@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from dcsim.power.learn.runs import MeasuredRun
-    from dcsim.power.pack import Pack
+from dcsim.cli.power_judge import Folders, evaluate, header, line, read_runs, refuse, validate
 
-WRONG_INPUT = 2
+if TYPE_CHECKING:
+    from dcsim.power.pack import Pack
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 
-Folders = Annotated[
-    list[Path],
-    typer.Argument(
-        metavar="RUN_FOLDER...",
-        help="Folders with manifest.json, power.csv and engine.csv of measured runs.",
-    ),
-]
 PackName = Annotated[
     str, typer.Argument(metavar="PACK", help="A shipped pack's name, or the path of an .h5 file.")
 ]
@@ -69,10 +61,10 @@ def train(
 ) -> None:
     """Train a pack on measured runs, and report figures for each run left out in turn."""
     if not out.parent.is_dir():
-        _refuse(f"--out: there is no folder {out.parent}")
+        refuse(f"--out: there is no folder {out.parent}")
     if out.suffix != ".h5":
-        _refuse(f"--out: {out} must end in .h5, or no scenario can name it")
-    runs = _read(folders)
+        refuse(f"--out: {out} must end in .h5, or no scenario can name it")
+    runs = read_runs(folders)
 
     from rich.console import Console
     from rich.progress import Progress
@@ -105,49 +97,18 @@ def train(
                 found.append(one)
                 bar.advance(judging)
         except ValueError as error:
-            _refuse(str(error))
+            refuse(str(error))
     save(pack, out)
     typer.echo(f"wrote {out}: {', '.join(pack.configs)}")
     width = max(len(one.run) for one in found)
-    _header(width)
+    header(width)
     for one in found:
-        _row(one.run, width, "gru", one.figures, one.how)
+        line(one.run, width, "gru 250ms", one.figures["250ms"], one.how)
+        line(one.run, width, "gru 1s", one.figures["1s"], one.how)
 
 
-@app.command("evaluate")
-def evaluate(pack: PackName, folders: Folders) -> None:
-    """Compare a pack with measured runs, beside the linear ledger model."""
-    _table(_load(pack), _read(folders))
-
-
-def _table(pack: Pack, runs: list[MeasuredRun]) -> None:
-    from dcsim.power.gru import GruPower
-    from dcsim.power.learn.evaluate import evaluate as judge
-    from dcsim.power.linear_ledger import LinearLedger
-    from dcsim.scenario.catalogue import load_catalogue
-
-    catalogue = load_catalogue()
-    width = max(len(run.name) for run in runs)
-    _header(width)
-    for run in runs:
-        key = run.series.config.key
-        if key in pack.configs:
-            _row(run.name, width, "gru", judge(GruPower(pack, catalogue), run, metered=False))
-        else:
-            typer.echo(f"{run.name:{width}}  gru     the pack has no {key}")
-        _row(run.name, width, "ledger", judge(LinearLedger(catalogue), run, metered=True))
-
-
-FIGURES = ("energy_error", "ks", "acf_r2", "acf_mae", "nrmse", "nrmse_1s", "p95_error", "p99_error")
-
-
-def _header(width: int) -> None:
-    typer.echo(f"{'run':{width}}  model   " + "  ".join(f"{name:>12}" for name in FIGURES))
-
-
-def _row(run: str, width: int, model: str, figures: dict[str, float], note: str = "") -> None:
-    cells = "  ".join(f"{figures[name]:12.3f}" for name in FIGURES)
-    typer.echo(f"{run:{width}}  {model:6}  {cells}  {note}".rstrip())
+app.command("evaluate")(evaluate)
+app.command("validate")(validate)
 
 
 def _load(name: str) -> Pack:
@@ -156,26 +117,4 @@ def _load(name: str) -> Pack:
     try:
         return find_pack(name, [])
     except PackError as error:
-        _refuse(str(error))
-
-
-def _read(folders: list[Path]) -> list[MeasuredRun]:
-    """All runs; where any cannot be used, every problem is told and nothing is done."""
-    from dcsim.power.learn.runs import RunError, read_run
-    from dcsim.scenario.catalogue import load_catalogue
-
-    runs, problems = [], []
-    for folder in folders:
-        try:
-            runs.append(read_run(folder, load_catalogue()))
-        except RunError as error:
-            problems.append(str(error))
-    if problems:
-        _refuse(*problems)
-    return runs
-
-
-def _refuse(*problems: str) -> NoReturn:
-    for problem in problems:
-        typer.echo(problem, err=True)
-    raise typer.Exit(WRONG_INPUT)
+        refuse(str(error))

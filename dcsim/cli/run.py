@@ -54,7 +54,7 @@ def run(
     from rich.console import Console
 
     from dcsim.engine import simulate
-    from dcsim.power.pack import PackError
+    from dcsim.power.model import NoSuchConfiguration
     from dcsim.report.live import LiveView
     from dcsim.report.terminal import render
 
@@ -64,7 +64,7 @@ def run(
             simulate(checked, out, view) as results,
         ):
             summary = results.summary
-    except PackError as error:
+    except NoSuchConfiguration as error:
         typer.echo(f"{scenario}: power: {error}", err=True)
         raise typer.Exit(WRONG_INPUT) from None
     except OSError as error:

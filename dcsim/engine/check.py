@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dcsim.facility.topology import Topology
+from dcsim.power.baseline_tables import mean_table, no_mean
 from dcsim.power.pack import PackError, find_pack
 from dcsim.scenario.catalogue import load_catalogue
 from dcsim.scenario.models import Scenario
@@ -39,7 +40,8 @@ def check_scaling(scenario: Scenario) -> list[tuple[str, str]]:
 
 
 def check_power(scenario: Scenario) -> list[tuple[str, str]]:
-    """Packs that cannot be read or cannot serve their servers, as (dotted path, message).
+    """Packs that cannot be read or cannot serve their servers, means that nobody measured:
+    (dotted path, message) of each.
 
     Reads packs but does not load PyTorch.
     """
@@ -47,9 +49,11 @@ def check_power(scenario: Scenario) -> list[tuple[str, str]]:
     problems = []
     for index, group in enumerate(scenario.servers):
         power = group.power
+        config = replica_config(group, catalogue)
+        if power.model == "mean" and config.key not in mean_table():
+            problems.append((f"servers.{index}.power.model", no_mean(config.key)))
         if power.model != "gru":
             continue
-        config = replica_config(group, catalogue)
         try:
             pack = find_pack(power.pack, [config])
         except PackError as error:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from dcsim.engine.scaling import RestingWatts
 from dcsim.engine.seeds import branch
 from dcsim.ledger import FloatArray, ReplicaConfig, WorkLedger
+from dcsim.power.chassis import Chassis, ChassisModel, chassis_table
 from dcsim.power.model import PowerModel
 from dcsim.scenario.catalogue import Catalogue
 from dcsim.scenario.models import Power, Scenario
@@ -24,9 +25,10 @@ class Meter:
     """Watts of every server, one call a power step.
 
     Replicas that name the same power model and pack are stepped together. A server draws its
-    replicas' GPUs, its GPUs that hold no replica (idle), and its constant non-GPU power; a
-    server without supply draws nothing. What replicas draw that an autoscaler has off, booting
-    or loading is stated by the scenario.
+    replicas' GPUs, its GPUs that hold no replica (idle), and its non-GPU power: a constant, or
+    where the catalogue says so a chassis that follows its GPUs (`dcsim.power.chassis`). A server
+    without supply draws nothing. What replicas draw that an autoscaler has off, booting or
+    loading is stated by the scenario.
     """
 
     def __init__(
@@ -56,13 +58,25 @@ class Meter:
         servers = len(server_groups)
         groups = {group.name: group for group in scenario.servers}
         base_w = np.empty(servers)
+        stated_base_w = np.empty(servers)
+        chassis: dict[int, Chassis] = {}
         for server, name in enumerate(server_groups):
             group = groups[name]
             kind = catalogue.servers[group.server]
             spare = kind.gpu_count % group.replica_gpus
-            base_w[server] = kind.non_gpu_w + spare * catalogue.gpus[kind.gpu].ledger_power.idle_w
+            base_w[server] = spare * catalogue.gpus[kind.gpu].ledger_power.idle_w
+            stated_base_w[server] = base_w[server] + kind.non_gpu_w
+            if kind.chassis == "fitted":
+                chassis[server] = chassis_table()[kind.name]
+            else:
+                base_w[server] = stated_base_w[server]
         self.base_w = base_w
-        """Constant watts of each server: all but the GPUs of its replicas."""
+        """Constant watts of each server: all but the GPUs of its replicas, and but what a fitted
+        chassis adds."""
+        self.stated_base_w = stated_base_w
+        """The same with the catalogue's constant in place of a fitted chassis, to plan with."""
+        self._with_chassis = np.array(sorted(chassis), dtype=np.int64)
+        self._chassis = ChassisModel([chassis[s] for s in sorted(chassis)], scenario.power_step_s)
         resting = RestingWatts(catalogue, placement, servers)
         self.resting: RestingWatts | None = resting if resting.any else None
         self.supplied = np.ones(servers)
@@ -88,6 +102,9 @@ class Meter:
         else:
             gpu_w = np.bincount(self._server_index, weights=replica_w, minlength=len(server_w))
             np.add(gpu_w, self.base_w, out=server_w)
+        if len(self._with_chassis):
+            who = self._with_chassis
+            server_w[who] = self._chassis.step(server_w[who])
         if self.resting is not None:
             self.resting.servers(ledger.state, server_w)
         np.multiply(server_w, self.supplied, out=server_w)

@@ -239,7 +239,7 @@ class Simulation:
             self.placement,
             self.fleet,
             self.clock,
-            self.meter.base_w,
+            self.meter.stated_base_w,
             self.meter.resting,
         )
 

@@ -1,7 +1,8 @@
 """The power room: work ledgers in, watts out.
 
-`model` is the contract; `nameplate`, `linear_ledger` and `gru` are its implementations, `pack`
-the HDF5 files that a GRU is loaded from, `learn` how packs are made and judged.
+`model` is the contract; `nameplate`, `mean`, `look_up`, `linear_ledger` and `gru` are its
+implementations, `pack` the HDF5 files that a GRU is loaded from, `baseline_tables` what `mean`
+and `look_up` read, `learn` how packs are made and judged.
 """
 
 from __future__ import annotations
@@ -29,6 +30,14 @@ def build(spec: Power, configs: Sequence[ReplicaConfig], catalogue: Catalogue) -
         from dcsim.power.linear_ledger import LinearLedger
 
         return LinearLedger(catalogue)
+    if spec.model == "mean":
+        from dcsim.power.mean import MeanPower
+
+        return MeanPower()
+    if spec.model == "lut":
+        from dcsim.power.look_up import LookUpPower
+
+        return LookUpPower(catalogue)
     from dcsim.power.gru import GruPower
     from dcsim.power.pack import find_pack
 

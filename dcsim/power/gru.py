@@ -22,7 +22,7 @@ from dcsim.ledger import GpuState, ReplicaConfig, WorkLedger
 from dcsim.power.cell import Cell
 from dcsim.power.features import FeatureMaker
 from dcsim.power.model import Provenance
-from dcsim.power.pack import Float32, Pack, PackError, States
+from dcsim.power.pack import Float32, Pack, PackError, States, any_key
 from dcsim.scenario.catalogue import Catalogue
 
 NOISE_STEPS = 64
@@ -37,8 +37,9 @@ state: what was measured outranks the data sheet."""
 class GruPower:
     """A pack, stepping `n` replicas in one batch.
 
-    With `extrapolate`, a configuration that the pack lacks borrows the per-GPU states of the
-    nearest that it has (same GPU, weights filling a like share of memory), labelled so.
+    With `extrapolate`, a configuration that the pack lacks borrows per-GPU states: of the table
+    that stands for all configurations on its GPU, or, in a pack without one, of the nearest that it
+    has (weights filling a like share of memory). It is labelled so.
     """
 
     name: str = "gru"
@@ -173,15 +174,9 @@ class GruPower:
         found = configs.get(config.key)
         if found is not None:
             return found
-        near = [key for key in configs if key.split("/")[1] == config.gpu]
-        share = config.weight_bytes / config.gpus
-
-        def distance(key: str) -> float:
-            model, _, parallel = key.split("/")
-            bytes_per_gpu = self._catalogue.models[model].weight_bytes / int(parallel[2:])
-            return abs(float(np.log(bytes_per_gpu / share)))
-
-        donor = min(near, key=distance)
+        donor = any_key(config.gpu)
+        if donor not in configs:
+            donor = self._nearest(config)
         scale = config.gpus / int(donor.split("/tp")[1])
         states = configs[donor]
         return replace(
@@ -190,5 +185,16 @@ class GruPower:
             std_w=states.std_w * np.float32(scale),
             evidence="extrapolated",
             source=f"per-GPU states of {donor} ({states.source})",
-            figures={},
         )
+
+    def _nearest(self, config: ReplicaConfig) -> str:
+        """The configuration on the same GPU whose weights a GPU are nearest, by ratio."""
+        near = [key for key in self._pack.configs if key.split("/")[1] == config.gpu]
+        share = config.weight_bytes / config.gpus
+
+        def distance(key: str) -> float:
+            model, _, parallel = key.split("/")
+            bytes_per_gpu = self._catalogue.models[model].weight_bytes / int(parallel[2:])
+            return abs(float(np.log(bytes_per_gpu / share)))
+
+        return min(near, key=distance)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+from scipy.sparse import csr_matrix, identity
+from scipy.sparse.linalg import spsolve
 
 TRAILING_S = {"h100-sxm-80gb": 1.0}
 """Averaging time by GPU; none for others."""
@@ -23,3 +25,34 @@ def as_read(power_w: npt.NDArray[np.float64], gpu: str, step_s: float) -> npt.ND
     first = np.maximum(at - width, 0)
     means: npt.NDArray[np.float64] = (total[at] - total[first]) / (at - first)
     return means
+
+
+def unread(
+    shown_w: npt.NDArray[np.float64],
+    prior_w: npt.NDArray[np.float64],
+    gpu: str,
+    step_s: float,
+    doubt: float = 0.05,
+) -> npt.NDArray[np.float64]:
+    """True watts that the meter would have shown as `shown_w`, shape kept.
+
+    A mean hides what happened within it; of all series that explain it, the one near `prior_w`
+    (what the work says) is taken: least squares on the shown watts, plus `doubt` times those on
+    the prior, `doubt` being the variance of the meter's error over that of the prior's.
+    """
+    width = round(TRAILING_S.get(gpu, 0.0) / step_s)
+    if width <= 1:
+        return shown_w
+    count = len(shown_w)
+    rows = [np.arange(max(0, i - width + 1), i + 1) for i in range(count)]
+    mean = csr_matrix(
+        (
+            np.concatenate([np.full(len(row), 1.0 / len(row)) for row in rows]),
+            (np.repeat(np.arange(count), [len(row) for row in rows]), np.concatenate(rows)),
+        ),
+        shape=(count, count),
+    )
+    normal = (mean.T @ mean + doubt * identity(count)).tocsc()
+    rest = spsolve(normal, mean.T @ (shown_w - mean @ prior_w))
+    found: npt.NDArray[np.float64] = prior_w + rest
+    return found

@@ -23,6 +23,10 @@ class Provenance:
     """One line: data sets, fits and assumptions, fit to print beside a figure."""
 
 
+class NoSuchConfiguration(ValueError):
+    """A configuration of which a model knows nothing; the message says what it does know."""
+
+
 @runtime_checkable
 class PowerModel(Protocol):
     """Causal and batched: one call a step serves every replica that shares the model.

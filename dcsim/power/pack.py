@@ -8,7 +8,7 @@ belong to a configuration.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
 from typing import get_args
@@ -18,14 +18,19 @@ import numpy.typing as npt
 
 from dcsim.ledger import ReplicaConfig
 from dcsim.power.features import FEATURES
-from dcsim.power.model import Evidence
+from dcsim.power.model import Evidence, NoSuchConfiguration
 
 FORMAT = "dcsim-power-pack"
 FORMAT_VERSION = 1
 Float32 = npt.NDArray[np.float32]
 
 
-class PackError(ValueError):
+def any_key(gpu: str) -> str:
+    """The table, per GPU of a replica, for configurations that a pack never saw."""
+    return f"any/{gpu}/tp1"
+
+
+class PackError(NoSuchConfiguration):
     """A pack that cannot be read, or that lacks what is asked of it."""
 
 
@@ -70,6 +75,11 @@ class Pack:
     @property
     def hidden(self) -> int:
         return int(self.weight_hh.shape[1])
+
+    def without(self, key: str) -> Pack:
+        """The pack without the table of one configuration, for judging what it says unseen."""
+        kept = {name: states for name, states in self.configs.items() if name != key}
+        return replace(self, name=f"{self.name} without {key}", configs=kept)
 
     def refusal(self, config: ReplicaConfig, step_s: float, extrapolate: bool) -> str | None:
         """Why this pack cannot step such a replica, or None where it can."""

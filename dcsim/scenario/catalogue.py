@@ -216,6 +216,8 @@ class ServerType(Spec):
     non_gpu_w: WattsOrZero = Field(alias="non_gpu")
     """CPU, fans, NICs, PSU loss: constant, added to the GPU watts."""
     non_gpu_evidence: Literal["measured", "fitted", "assumed"] = "assumed"
+    chassis: Literal["constant", "fitted"] = "constant"
+    """Where fitted, `dcsim.power.chassis` knows the type and takes the constant's place."""
     source: str
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.campaign import configuration
+from dcsim.engine.bench import configuration
 from dcsim.ledger import GpuState, ReplicaConfig, WorkLedger
 from dcsim.power.features import FEATURES
 from dcsim.power.pack import Pack, States

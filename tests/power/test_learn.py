@@ -16,12 +16,15 @@ from dcsim.power.learn.evaluate import evaluate
 from dcsim.power.learn.imagined import imagine
 from dcsim.power.learn.measured import measured_subjects
 from dcsim.power.learn.metrics import acf, compare
+from dcsim.power.learn.pooled import pooled
 from dcsim.power.learn.runs import LedgerSeries, MeasuredRun, RunError, read_run
 from dcsim.power.learn.states import Mixture, fit_mixture
 from dcsim.power.learn.targets import Levels, carry_over
 from dcsim.power.learn.train import Recipe, train
+from dcsim.power.learn.true_power import true_watts
 from dcsim.power.meter import as_read
-from dcsim.power.pack import save
+from dcsim.power.pack import any_key, save
+from dcsim.scenario.catalogue import timing_of
 from tests.power.bench import CATALOGUE, QWEN
 
 QUICK = Recipe(updates=250, hidden=8, window_steps=64, batch_windows=8)
@@ -68,18 +71,18 @@ def test_acf_of_an_autoregression() -> None:
 def test_metrics_by_hand() -> None:
     rng = np.random.default_rng(1)
     measured = 200 + 50 * np.sin(np.arange(4000) / 30) + rng.normal(0, 5, 4000)
-    same = compare(measured, measured, 0.25)
-    assert same["ks"] == same["nrmse"] == same["energy_error"] == 0.0
+    same = compare(measured, measured)
+    assert same["ks"] == same["nrmse"] == same["energy_error_pct"] == 0.0
     assert (same["acf_r2"], same["acf_mae"]) == (1.0, 0.0)
-    noise = compare(rng.normal(0, 1, 4000) + 200, measured, 0.25)
+    noise = compare(rng.normal(0, 1, 4000) + 200, measured)
     assert noise["acf_mae"] == pytest.approx(np.abs(acf(measured)).mean(), abs=0.03)
-    more = compare(1.1 * measured, measured, 0.25)
-    assert more["energy_error"] == pytest.approx(0.1)
+    more = compare(1.1 * measured, measured)
+    assert more["energy_error_pct"] == pytest.approx(10)
     assert more["acf_r2"] == pytest.approx(1.0)
-    assert more["p95_error"] == pytest.approx(0.1)
-    shifted = compare(measured + 20, measured, 0.25)
+    assert more["p95_error_pct"] == pytest.approx(10)
+    shifted = compare(measured + 20, measured)
     assert shifted["nrmse"] == pytest.approx(20 / (measured.max() - measured.min()))
-    halves = compare(np.repeat([0.0, 1.0], 500), np.repeat([0.5, 2.0], 500), 0.25)
+    halves = compare(np.repeat([0.0, 1.0], 500), np.repeat([0.5, 2.0], 500))
     assert halves["ks"] == pytest.approx(0.5)
 
 
@@ -144,14 +147,15 @@ def test_carried_over_watts_have_the_levels_and_the_order() -> None:
 
 def test_imagined_work_covers_what_an_engine_can_do() -> None:
     """Queues, a full cache, prefill and decode flat out; utilisations within the roofline's
-    efficiency (A100: 0.72 of FLOP/s, 0.86 of bandwidth)."""
+    efficiency for these models on this GPU."""
+    timing = timing_of(CATALOGUE.models["qwen3-8b"], CATALOGUE.gpus["a100-sxm-80gb"])
     made = imagine(QWEN, CATALOGUE, 0.25, 4000, seed=1)
     column = made.columns
     assert len(made) == 4000
     assert (column["waiting"] > 500).mean() > 0.03
     assert column["kv_fraction"].max() > 0.9
-    assert 0.6 < column["compute_util"].max() <= 0.721
-    assert 0.5 < column["memory_util"].max() <= 0.862
+    assert 0.6 < column["compute_util"].max() <= timing.eff_flops / timing.factor + 1e-9
+    assert 0.5 < column["memory_util"].max() <= timing.eff_bandwidth / timing.factor + 1e-9
     assert 0.05 < (column["busy_fraction"] == 0).mean() < 0.4
     resting = column["state"] == GpuState.IDLE
     for name in ("running", "waiting", "prefill_tokens", "decode_tokens", "memory_util"):
@@ -175,10 +179,10 @@ def test_training_learns_and_repeats_itself(tmp_path: Path) -> None:
     assert len(losses) == QUICK.updates
     assert np.mean(losses[-20:]) < 0.8 * np.mean(losses[:20])
     unseen = made_up_run(7)
-    found = evaluate(GruPower(pack, CATALOGUE), unseen, metered=False, seeds=(1, 2))
-    assert abs(found["energy_error"]) < 0.03
-    assert found["nrmse"] < 0.15
-    assert found["ks"] < 0.15
+    found = evaluate(GruPower(pack, CATALOGUE), unseen, seeds=4)["250ms"]
+    assert found["energy_error_pct"] < 3
+    assert found["nrmse"] < 0.2
+    assert found["ks"] < 0.2
     again = train("tiny", subjects, CATALOGUE, QUICK)
     save(pack, tmp_path / "a.h5")
     save(again, tmp_path / "b.h5")
@@ -214,3 +218,53 @@ def test_reading_runs_names_what_is_missing(tmp_path: Path, data: Path) -> None:
     (folder / "manifest.json").write_text(json.dumps({**manifest, "hardware": "TPU"}))
     with pytest.raises(RunError, match="no GPU TPU"):
         read_run(folder, CATALOGUE)
+
+
+def test_true_watts_behind_the_meter() -> None:
+    """Watts that follow the work, shown by an H100's meter and found again: the truth, which the
+    meter hid within its second, comes back within a few watts, and shows as was shown."""
+    rng = np.random.default_rng(5)
+    config = replace(QWEN, gpu="h100-sxm-80gb")
+    made = []
+    for seed in (1, 2):
+        run = made_up_run(seed, steps=2000)
+        busy = run.series.columns["busy_fraction"] * rng.uniform(0.2, 1.0, 2000)
+        columns = {**run.series.columns, "busy_fraction": busy}
+        made.append(replace(run.series, config=config, columns=columns))
+    truth = [120 + 300 * series.columns["busy_fraction"] for series in made]
+    noise = [watts + rng.normal(0, 2, 2000) for watts in truth]
+    read = [as_read(watts, config.gpu, 0.25) for watts in noise]
+    found = true_watts(made, read)
+    for watts, wanted, told in zip(found, noise, read, strict=True):
+        assert np.abs(as_read(watts, config.gpu, 0.25) - told).mean() < 0.5
+        assert np.sqrt(((watts - wanted) ** 2).mean()) < 4
+        assert np.sqrt(((told - wanted) ** 2).mean()) > 15  # what ignoring the meter would cost
+    a100 = [replace(series, config=QWEN) for series in made]
+    assert all(np.array_equal(x, y) for x, y in zip(true_watts(a100, read), read, strict=True))
+
+
+def test_pooled_states_serve_a_configuration_never_seen() -> None:
+    """Two sizes of a made-up model teach `any`; a third, unseen, gets watts a GPU like theirs."""
+    runs = [made_up_run(1), made_up_run(2)]
+    subjects = measured_subjects(runs)
+    twice = measured_subjects(
+        [
+            replace(
+                run,
+                series=replace(run.series, config=replace(QWEN, tensor_parallel=2)),
+                power_w=2 * run.power_w,
+            )
+            for run in runs
+        ]
+    )
+    both = [*subjects, *twice]
+    pack = train("tiny", [*both, pooled(QWEN.gpu, both, CATALOGUE, QUICK)], CATALOGUE, QUICK)
+    assert any_key(QWEN.gpu) in pack.configs
+    unseen = made_up_run(7)
+    four = replace(QWEN, tensor_parallel=4)
+    run = replace(unseen, series=replace(unseen.series, config=four), power_w=4 * unseen.power_w)
+    model = GruPower(pack, CATALOGUE, extrapolate=True)
+    found = evaluate(model, run, seeds=3)["250ms"]
+    assert found["energy_error_pct"] < 8
+    assert model.provenance(four).evidence == "extrapolated"
+    assert "in common" in model.provenance(four).source

@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 import pytest
 
-from benchmarks.campaign import configuration, play
+from dcsim.engine.bench import campaign, configuration
 from dcsim.power.gru import GruPower
 from dcsim.power.learn.evaluate import generate
 from dcsim.power.learn.states import read_published
@@ -110,12 +110,17 @@ def test_campaign_reproduces_the_published_distribution(
     gives back the published mixture's level and spread."""
     gpu = {"a100": "a100-sxm-80gb", "h100": "h100-sxm-80gb"}[short]
     config = configuration(model, gpu, parallel, CATALOGUE)
-    mixture, _ = read_published(data / "published", f"{model}_{short.upper()}_tp{parallel}")
+    mixture, _ = read_published(
+        data / "published" / "state_distributions" / f"{model}_{short.upper()}_tp{parallel}.json"
+    )
     mean_w = float(mixture.weight @ mixture.mean_w)
     spread_w = float(np.sqrt(mixture.weight @ (mixture.std_w**2 + (mixture.mean_w - mean_w) ** 2)))
     pack = GruPower(find_pack(f"gru-{short}", [config]), CATALOGUE)
     watts = np.concatenate(
-        [generate(pack, series, seed=1) for series in play(config, CATALOGUE, seed=99, repeats=1)]
+        [
+            generate(pack, series, 1)[:, 0]
+            for series in campaign(config, CATALOGUE, seed=99, repeats=1)
+        ]
     )
     assert watts.mean() == pytest.approx(mean_w, rel=0.05)
     assert watts.std() == pytest.approx(spread_w, rel=0.12)

@@ -1,38 +1,78 @@
-"""How a pack, or any power model, does on a measured run: driven by the run's own work."""
+"""How a power model does on a measured run, driven by the run's own work or by simulated work."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
 
 import numpy as np
 import numpy.typing as npt
 
-from dcsim.power.learn.metrics import compare
+from dcsim.ledger import WorkLedger
+from dcsim.power.learn.metrics import block_means, compare, nrmse
 from dcsim.power.learn.runs import LedgerSeries, MeasuredRun
 from dcsim.power.meter import as_read
 from dcsim.power.model import PowerModel
 
-SEEDS = (42, 43, 44, 45, 46)
-"""As the published evaluation has them; figures are medians over them."""
+Float64 = npt.NDArray[np.float64]
+SEED = 42
+SEEDS = 5
+"""The published evaluation has five too; figures are medians over them."""
+STEPS = {"250ms": 1, "1s": 4}
+"""Resolutions that figures are given at, in power steps."""
 
 
-def generate(model: PowerModel, series: LedgerSeries, seed: int) -> npt.NDArray[np.float64]:
-    """The model's watts over a series, stepped live as in a run."""
-    model.reset([series.config], series.step_s, np.random.SeedSequence(seed))
-    return np.array([float(model.step(series.at(step))[0]) for step in range(len(series))])
+def generate(model: PowerModel, series: LedgerSeries, seeds: int, seed: int = SEED) -> Float64:
+    """The model's watts over a series, stepped live as in a run, shape (steps, seeds).
+
+    The seeds are so many replicas that do the same work: each has luck of its own.
+    """
+    model.reset([series.config] * seeds, series.step_s, np.random.SeedSequence(seed))
+    watts = np.empty((len(series), seeds))
+    for step in range(len(series)):
+        watts[step] = model.step(_copies(series.at(step), seeds))
+    return watts
+
+
+def shown(watts: Float64, series: LedgerSeries) -> Float64:
+    """True watts, shape (steps, seeds), as the GPU's meter would show them."""
+    gpu, step_s = series.config.gpu, series.step_s
+    return np.stack([as_read(column, gpu, step_s) for column in watts.T], axis=1)
+
+
+def judge(generated_w: Float64, measured_w: Float64) -> dict[str, dict[str, float]]:
+    """Figures by resolution of STEPS: medians over the seeds of those of `metrics.compare`, and
+    `nrmse_mean`, the NRMSE of the mean over the seeds.
+
+    `generated_w` has shape (steps, seeds), `measured_w` (steps,).
+    """
+    found = {}
+    for label, width in STEPS.items():
+        wanted = block_means(measured_w, width)
+        given = block_means(generated_w, width)
+        rows = [compare(column, wanted) for column in given.T]
+        found[label] = {name: float(np.median([row[name] for row in rows])) for name in rows[0]}
+        found[label]["nrmse_mean"] = nrmse(given.mean(axis=1), wanted)
+    return found
 
 
 def evaluate(
-    model: PowerModel, run: MeasuredRun, *, metered: bool, seeds: tuple[int, ...] = SEEDS
-) -> dict[str, float]:
-    """Medians over the seeds of the figures of `metrics.compare`.
+    model: PowerModel, run: MeasuredRun, seeds: int = SEEDS, work: LedgerSeries | None = None
+) -> Mapping[str, Mapping[str, float]]:
+    """`judge` of a model on a run: on the work of its engine's log, or on other `work`."""
+    series = run.series if work is None else work
+    return judge(shown_by(model, series, seeds), run.power_w)
 
-    `metered` passes the watts through the meter's response first: for models of true power (the
-    linear ledger), not for packs that were trained on what the meter showed.
-    """
-    gpu = run.series.config.gpu
-    rows = []
-    for seed in seeds:
-        watts = generate(model, run.series, seed)
-        if metered:
-            watts = as_read(watts, gpu, run.series.step_s)
-        rows.append(compare(watts, run.power_w, run.series.step_s))
-    return {name: float(np.median([row[name] for row in rows])) for name in rows[0]}
+
+def shown_by(model: PowerModel, series: LedgerSeries, seeds: int) -> Float64:
+    """What the meter would show of the model's watts, shape (steps, seeds)."""
+    return shown(generate(model, series, seeds), series)
+
+
+def _copies(ledger: WorkLedger, count: int) -> WorkLedger:
+    columns = {
+        field.name: np.repeat(getattr(ledger, field.name), count)
+        for field in fields(ledger)
+        if field.name != "step_s"
+    }
+    return WorkLedger(step_s=ledger.step_s, **columns)

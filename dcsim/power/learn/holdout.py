@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from dcsim.power.gru import GruPower
@@ -22,7 +22,8 @@ class HeldOut:
 
     run: str
     how: str
-    figures: dict[str, float]
+    figures: Mapping[str, Mapping[str, float]]
+    """By resolution, as `evaluate.judge` gives them."""
 
 
 def held_out(
@@ -45,7 +46,7 @@ def held_out(
             judged = part(run, cut, len(run.series))
             how = f"last {1 - TRAINED_SHARE:.0%} left out"
         pack = train("held-out", [*measured_subjects(rest), *others], catalogue, recipe)
-        yield HeldOut(run.name, how, evaluate(GruPower(pack, catalogue), judged, metered=False))
+        yield HeldOut(run.name, how, evaluate(GruPower(pack, catalogue), judged))
 
 
 def part(run: MeasuredRun, start: int, stop: int) -> MeasuredRun:

@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from dcsim.ledger import GpuState, ReplicaConfig
-from dcsim.power.learn.runs import LedgerSeries
-from dcsim.scenario.catalogue import Catalogue
+from dcsim.power.learn.runs import LedgerSeries, read_bytes
+from dcsim.scenario.catalogue import Catalogue, timing_of
 
 Float64 = npt.NDArray[np.float64]
 MAX_BATCH = 512
@@ -73,27 +73,28 @@ def imagine(
 
 def _kv_tokens(config: ReplicaConfig, catalogue: Catalogue) -> float:
     held = KV_SHARE * config.hbm_bytes_per_gpu * config.tensor_parallel - config.weight_bytes
-    return max(held, 0.0) / catalogue.models[config.model].kv_bytes_per_token
+    return max(held, 0.0) / catalogue.models[config.model].held_kv_bytes_per_token
 
 
 def _iteration(
     config: ReplicaConfig, catalogue: Catalogue, batch: Float64, chunk: Float64, context: Float64
 ) -> tuple[Float64, Float64, Float64]:
     """Seconds, FLOPs and bytes of one iteration of decodes and one prefill chunk."""
-    model, timing = catalogue.models[config.model], catalogue.gpus[config.gpu].timing
-    pair = 4.0 * model.n_heads * model.head_dim * model.n_layers
+    model = catalogue.models[config.model]
+    timing = timing_of(model, catalogue.gpus[config.gpu])
+    pair = 4.0 * model.n_heads * model.head_dim * model.full_layers
     flops = (
-        2.0 * model.transformer_params * (batch + chunk)
+        2.0 * model.active_params * (1.0 - 0.5 * model.fp8_share) * (batch + chunk)
         + 2.0 * model.head_params * batch
         + pair * context * (batch + 0.5 * chunk)
     )
-    moved = (
-        model.transformer_params + model.head_params
-    ) * model.bytes_per_param + model.kv_bytes_per_token * (batch * context + batch + 2.0 * chunk)
+    kv_bytes = model.kv_bytes_per_token - model.sliding_kv_bytes_per_token
+    moved = read_bytes(model, batch + chunk, timing.routing)
+    moved = moved + kv_bytes * (batch * context + batch + 2.0 * chunk)
     parallel = config.tensor_parallel
     took_s = np.maximum(
         flops / (timing.eff_flops * config.peak_flops_per_gpu * parallel),
         moved / (timing.eff_bandwidth * config.hbm_bandwidth_per_gpu * parallel),
     )
     took_s = took_s + 2 * model.n_layers * timing.per_message_s[parallel]
-    return took_s + timing.per_token_sample_s * batch, flops, moved
+    return timing.factor * (took_s + timing.per_token_sample_s * batch), flops, moved

@@ -10,6 +10,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import ValidationError
+
+from dcsim.scenario.models import Engine
 
 Float64 = npt.NDArray[np.float64]
 REQUIRED = ("hardware", "model", "tp", "clock")
@@ -43,6 +46,18 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return manifest
 
 
+def engine_settings(folder: Path) -> Engine:
+    """Limits of the serving engine from the manifest's `server`; where silent, our defaults."""
+    server = read_manifest(folder).get("server", {})
+    if not isinstance(server, dict):
+        raise RunError(f"{folder}: manifest.json: server holds no object")
+    known = ("max_num_seqs", "max_num_batched_tokens", "max_model_len", "enable_chunked_prefill")
+    try:
+        return Engine.model_validate({key: server[key] for key in known if key in server})
+    except ValidationError as error:
+        raise RunError(f"{folder}: manifest.json: server: {error}") from error
+
+
 def read_engine(folder: Path) -> dict[str, Float64]:
     """Columns of engine.csv, times not falling."""
     header, rows = _rows(folder, "engine.csv")
@@ -56,6 +71,30 @@ def read_engine(folder: Path) -> dict[str, Float64]:
     if not (columns["kv"] > 0).any():
         raise RunError(f"{folder}: engine.csv: kv is 0 throughout; contexts cannot be told")
     return columns
+
+
+REQUESTS = ("start", "input_tokens", "output_tokens")
+"""Columns of requests.csv: unix seconds at which the client sent, prompt and output tokens."""
+
+
+def read_requests(folder: Path) -> list[tuple[float, int, int]]:
+    """Unix seconds, prompt and output tokens of each request, in order of time."""
+    header, rows = _rows(folder, "requests.csv")
+    for column in REQUESTS:
+        if column not in header:
+            raise RunError(f"{folder}: requests.csv has no column {column}")
+    at = [header.index(column) for column in REQUESTS]
+    found = []
+    for line, row in rows:
+        if len(row) != len(header):
+            raise RunError(
+                f"{folder}: requests.csv:{line}: expected {len(header)} values, found {len(row)}"
+            )
+        start_s, prompt, output = _numbers(folder, "requests.csv", line, [row[i] for i in at], 3)
+        if prompt < 1 or output < 1:
+            raise RunError(f"{folder}: requests.csv:{line}: a request has at least one token each")
+        found.append((start_s, int(prompt), int(output)))
+    return sorted(found)
 
 
 def read_power(folder: Path, manifest: dict[str, Any]) -> tuple[Float64, Float64]:

@@ -9,26 +9,34 @@ import numpy as np
 from dcsim.power.learn.runs import MeasuredRun
 from dcsim.power.learn.states import fit_mixture
 from dcsim.power.learn.train import Example, Subject
+from dcsim.power.learn.true_power import true_watts
 
 MIXTURE_SEED = 42
 
 
+def by_configuration(runs: Sequence[MeasuredRun]) -> dict[str, list[MeasuredRun]]:
+    """Runs by `ReplicaConfig.key`."""
+    found: dict[str, list[MeasuredRun]] = {}
+    for run in runs:
+        found.setdefault(run.series.config.key, []).append(run)
+    return found
+
+
 def measured_subjects(runs: Sequence[MeasuredRun]) -> list[Subject]:
     """One subject a configuration, its states fitted to all its runs' watts."""
-    by_config: dict[str, list[MeasuredRun]] = {}
-    for run in runs:
-        by_config.setdefault(run.series.config.key, []).append(run)
     subjects = []
-    for same in by_config.values():
-        power_w = np.concatenate([run.power_w for run in same])
+    for key, same in by_configuration(runs).items():
+        series = [run.series for run in same]
+        watts = true_watts(series, [run.power_w for run in same])
+        power_w = np.concatenate(watts)
         names = ", ".join(run.name for run in same)
         subjects.append(
             Subject(
-                config=same[0].series.config,
+                key=key,
                 mixture=fit_mixture(power_w, seed=MIXTURE_SEED),
-                sequences=[Example(run.series, run.power_w) for run in same],
+                sequences=[Example(one, w) for one, w in zip(series, watts, strict=True)],
                 evidence="fitted",
-                source=f"states and dynamics: measured runs {names}, as nvidia-smi showed them",
+                source=f"states and dynamics: measured runs {names} (nvidia-smi)",
                 figures={"samples": float(len(power_w))},
             )
         )

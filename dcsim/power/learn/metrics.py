@@ -18,42 +18,50 @@ def acf(power_w: Float64, lags: int = ACF_LAGS) -> Float64:
     return np.array([centred[:-lag] @ centred[lag:] / whole for lag in range(1, lags + 1)])
 
 
-def compare(generated_w: Float64, measured_w: Float64, step_s: float) -> dict[str, float]:
+def compare(generated_w: Float64, measured_w: Float64) -> dict[str, float]:
     """Figures of one generated series against the measured one, same steps.
 
-    `ks` distance of the distributions; `acf_r2` over lags 1 to 50, and `acf_mae`, the mean
-    absolute error there (R2 means little where the measured ACF is nearly flat, as under steady
-    load); `nrmse` by the measured range, at the step and (`nrmse_1s`) at 1 s means; `p95_error`
-    and `p99_error` (absolute shares) and `energy_error` (signed share).
+    As published: `energy_error_pct`, `p95_error_pct` and `p99_error_pct`, absolute; `ks`, the
+    distance of the distributions; `acf_r2` over lags 1 to 50 of the series (NaN where it is no
+    longer than that); `nrmse`, by the measured range. Beside them `energy_bias_pct`, signed, and
+    `acf_mae`, the mean absolute error of the ACF: R2 means little where the measured ACF is nearly
+    flat, as under steady load.
     """
     grid = np.sort(np.concatenate([generated_w, measured_w]))
     distance = np.abs(
         np.searchsorted(np.sort(generated_w), grid, side="right") / len(generated_w)
         - np.searchsorted(np.sort(measured_w), grid, side="right") / len(measured_w)
     )
-    found, wanted = acf(generated_w), acf(measured_w)
-    spread = float(((wanted - wanted.mean()) ** 2).sum())
-    per_second = max(1, round(1.0 / step_s))
+    bias = float(generated_w.sum() / measured_w.sum() - 1.0)
     figures = {
+        "energy_error_pct": 100.0 * abs(bias),
+        "energy_bias_pct": 100.0 * bias,
         "ks": float(distance.max()),
-        "acf_r2": 1.0 - float(((found - wanted) ** 2).sum()) / spread if spread else float("nan"),
-        "acf_mae": float(np.abs(found - wanted).mean()),
-        "nrmse": _nrmse(generated_w, measured_w),
-        "nrmse_1s": _nrmse(_means(generated_w, per_second), _means(measured_w, per_second)),
-        "energy_error": float(generated_w.sum() / measured_w.sum() - 1.0),
+        "acf_r2": float("nan"),
+        "acf_mae": float("nan"),
+        "nrmse": nrmse(generated_w, measured_w),
     }
+    if len(measured_w) > ACF_LAGS:
+        found, wanted = acf(generated_w), acf(measured_w)
+        spread = float(((wanted - wanted.mean()) ** 2).sum())
+        if spread:
+            figures["acf_r2"] = 1.0 - float(((found - wanted) ** 2).sum()) / spread
+        figures["acf_mae"] = float(np.abs(found - wanted).mean())
     for percent in (95, 99):
         wanted_w = float(np.percentile(measured_w, percent))
         found_w = float(np.percentile(generated_w, percent))
-        figures[f"p{percent}_error"] = abs(found_w / wanted_w - 1.0)
+        figures[f"p{percent}_error_pct"] = 100.0 * abs(found_w / wanted_w - 1.0)
     return figures
 
 
-def _nrmse(generated_w: Float64, measured_w: Float64) -> float:
+def nrmse(generated_w: Float64, measured_w: Float64) -> float:
+    """Root mean square error over the measured range."""
     error = float(np.sqrt(((generated_w - measured_w) ** 2).mean()))
     return error / float(measured_w.max() - measured_w.min())
 
 
-def _means(power_w: Float64, width: int) -> Float64:
+def block_means(power_w: Float64, width: int) -> Float64:
+    """Means of `width` steps each along the first axis; what is left over is dropped."""
     whole = len(power_w) // width * width
-    return power_w[:whole].reshape(-1, width).mean(axis=1)
+    means: Float64 = power_w[:whole].reshape(-1, width, *power_w.shape[1:]).mean(axis=1)
+    return means

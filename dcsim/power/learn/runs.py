@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from dcsim.ledger import GpuState, ReplicaConfig, WorkLedger
 from dcsim.power.learn.logs import RunError, read_engine, read_manifest, read_power
-from dcsim.scenario.catalogue import Catalogue, Gpu, ServedModel
+from dcsim.scenario.catalogue import Catalogue, Gpu, ServedModel, timing_of
 
 Float64 = npt.NDArray[np.float64]
 POWER_STEP_S = 0.25
@@ -137,11 +137,13 @@ def _columns(
     finished = max(float(np.count_nonzero(np.diff(engine["prompt_total"]))), 1.0)
     mean_prompt = prompts / finished
     parallel = config.tensor_parallel
-    flops_token = 2.0 * model.transformer_params
+    timing = timing_of(model, gpu)
+    flops_token = 2.0 * model.active_params * (1.0 - 0.5 * model.fp8_share)
     flops_logit = 2.0 * model.head_params
-    pair = 4.0 * model.n_heads * model.head_dim * model.n_layers
-    kv_bytes = model.kv_bytes_per_token
-    read = (model.transformer_params + model.head_params) * model.bytes_per_param
+    pair = 4.0 * model.n_heads * model.head_dim * model.full_layers
+    kv_bytes = model.kv_bytes_per_token - model.sliding_kv_bytes_per_token
+    tokens = (prefill + generated) / np.maximum(iterations, 1.0)
+    read = read_bytes(model, tokens, timing.routing)
     flops = (
         flops_token * (prefill + generated)
         + flops_logit * generated
@@ -151,14 +153,13 @@ def _columns(
     active = level("running") > 0
     before = np.interp(edges_s[:-1], epoch, engine["running"]) > 0
     # At the edge of an idle time: what the roofline says that the counted work took.
-    timing = gpu.timing
     took_s = (
         np.maximum(
             flops / (timing.eff_flops * gpu.peak_flops * parallel),
             moved / (timing.eff_bandwidth * gpu.hbm_bandwidth_bytes_s * parallel),
         )
         + iterations * 2 * model.n_layers * timing.per_message_s[parallel]
-    )
+    ) * timing.factor
     busy = np.where(active & before, 1.0, np.minimum(took_s / POWER_STEP_S, 1.0))
     busy = np.where((iterations > 0) | (prefill > 0) | active, busy, 0.0)
     peak = config.peak_flops_per_gpu * parallel * POWER_STEP_S
@@ -178,6 +179,16 @@ def _columns(
         "memory_util": np.minimum(moved / bandwidth, 1.0),
         "state": state,
     }
+
+
+def read_bytes(model: ServedModel, tokens: Float64, routing: float) -> Float64:
+    """Bytes of weights that an iteration of so many tokens reads: all but the experts that no
+    token asks for (as in `dcsim.serving.timing`)."""
+    dense = (model.transformer_params - model.expert_params) * model.bytes_per_param
+    experts = model.expert_params * model.expert_bytes_per_param
+    asked = 1.0 - (1.0 - model.active_share) ** (tokens**routing)
+    found: Float64 = dense + model.head_params * model.head_bytes_per_param + experts * asked
+    return found
 
 
 def _without_slips(at_s: Float64, power_w: Float64, engine: dict[str, Float64]) -> Float64:

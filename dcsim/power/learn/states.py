@@ -36,6 +36,10 @@ class Mixture:
         below: Float64 = (weight * ndtr((power_w[:, None] - self.mean_w) / self.std_w)).sum(axis=1)
         return below
 
+    def mean(self) -> float:
+        """Mean watts."""
+        return float(self.weight @ self.mean_w)
+
     def quantile(self, probability: Float64) -> Float64:
         """Watts below which these shares lie."""
         low = float((self.mean_w - 5 * self.std_w).min())
@@ -62,18 +66,60 @@ def fit_mixture(power_w: Float64, seed: int, states: int = STATES) -> Mixture:
     )
 
 
-def read_published(folder: Path, name: str) -> tuple[Mixture, float | None]:
+PUBLISHED_GPUS = {"A100": "a100-sxm-80gb", "H100": "h100-sxm-80gb"}
+
+
+def published_key(name: str) -> str:
+    """`ReplicaConfig.key` of a published file's name, such as `llama-3-8b_A100_tp1`.
+
+    Raises ValueError for a name of another form.
+    """
+    try:
+        model, gpu, parallel = name.rsplit("_", maxsplit=2)
+        return f"{model}/{PUBLISHED_GPUS[gpu]}/tp{int(parallel.removeprefix('tp'))}"
+    except (ValueError, KeyError) as error:
+        raise ValueError(f"{name}: expected MODEL_GPU_tpN, GPU one of A100, H100") from error
+
+
+def split_key(key: str) -> tuple[str, str, int]:
+    """Model, GPU and tensor parallel size of a `ReplicaConfig.key`."""
+    model, gpu, parallel = key.split("/")
+    return model, gpu, int(parallel.removeprefix("tp"))
+
+
+def read_published(file: Path) -> tuple[Mixture, float | None]:
     """A published configuration's mixture, and its weighted within-state lag-one correlation
-    where that was published too."""
-    table = json.loads((folder / "state_distributions" / f"{name}.json").read_text())
-    order = np.argsort(table["mean_w"])
-    mixture = Mixture(
-        weight=np.array(table["weight"])[order] / sum(table["weight"]),
-        mean_w=np.array(table["mean_w"])[order],
-        std_w=np.sqrt(np.array(table["variance_w2"])[order]),
-    )
-    file = folder / "ar1" / f"{name}.json"
-    if not file.is_file():
+    where that was published too (in the folder `ar1` beside the file's own).
+
+    Raises ValueError, naming the file, where there is no usable mixture in it.
+    """
+    try:
+        table = json.loads(file.read_text(encoding="utf-8"))
+        weight, mean_w, variance = (
+            np.array(table[name], dtype=np.float64) for name in ("weight", "mean_w", "variance_w2")
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{file}: expected JSON with lists weight, mean_w and variance_w2 ({error!r})"
+        ) from error
+    if not len(weight) or not len(weight) == len(mean_w) == len(variance):
+        raise ValueError(f"{file}: weight, mean_w and variance_w2 must be as long as each other")
+    everything = np.concatenate([weight, mean_w, variance])
+    if not np.isfinite(everything).all() or (everything < 0).any() or weight.sum() <= 0:
+        raise ValueError(f"{file}: weight, mean_w and variance_w2 must be finite and positive")
+    order = np.argsort(mean_w)
+    mixture = Mixture(weight[order] / weight.sum(), mean_w[order], np.sqrt(variance[order]))
+    beside = file.parent.parent / "ar1" / file.name
+    if not beside.is_file():
         return mixture, None
-    phi = np.array(json.loads(file.read_text())["phi"])[order]
+    phi = np.array(json.loads(beside.read_text(encoding="utf-8"))["phi"])[order]
     return mixture, float((mixture.weight * phi).sum())
+
+
+def distance(power_w: Float64, mixture: Mixture) -> float:
+    """Kolmogorov-Smirnov distance between samples and a mixture."""
+    ordered = np.sort(power_w)
+    below = mixture.cdf(ordered)
+    count = len(ordered)
+    above = np.arange(1, count + 1) / count - below
+    return float(max(above.max(), (below - np.arange(count) / count).max()))

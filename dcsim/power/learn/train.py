@@ -11,7 +11,6 @@ import torch
 from scipy.special import ndtri
 from torch import nn
 
-from dcsim.ledger import ReplicaConfig
 from dcsim.power.features import FEATURES, FeatureMaker
 from dcsim.power.learn.imagined import imagine
 from dcsim.power.learn.runs import LedgerSeries
@@ -40,9 +39,14 @@ class Example:
 
 @dataclass(frozen=True)
 class Subject:
-    """A configuration to learn: its states and the sequences that show them."""
+    """A configuration to learn: its states and the sequences that show them.
 
-    config: ReplicaConfig
+    A subject may also stand for many configurations (`pooled`): then every sequence is of its own
+    configuration, and watts are per GPU.
+    """
+
+    key: str
+    """`ReplicaConfig.key`, or what stands in its place."""
     mixture: Mixture
     sequences: Sequence[Example]
     evidence: Evidence
@@ -53,6 +57,10 @@ class Subject:
     """None: estimated from the sequences."""
     noise_correlation: float | None = None
     figures: dict[str, float] = field(default_factory=dict)
+    beyond: Sequence[Example] | None = None
+    """Work beyond the sequences; None: made up (`imagined`)."""
+    share: float = 1.0
+    """Of the training windows, beside the other subjects'."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +97,7 @@ def train(
     notes: str = "",
 ) -> Pack:
     """Fit a pack: cross-entropy between the network's state probabilities and the posterior of
-    the states given the watts, over random windows; every subject weighs alike.
+    the states given the watts, over random windows, each subject by its share.
 
     Deterministic for a recipe. `progress(update, loss)` is called after each update. Raises
     ValueError when a configuration has no run as long as a window.
@@ -98,7 +106,7 @@ def train(
     for subject in subjects:
         if not any(len(example.series) >= recipe.window_steps for example in subject.sequences):
             raise ValueError(
-                f"{subject.config.key}: no run has {recipe.window_steps} steps in a row, the "
+                f"{subject.key}: no run has {recipe.window_steps} steps in a row, the "
                 "least to train on"
             )
     torch.set_num_threads(1)  # same sums on every machine, and hardly slower
@@ -108,10 +116,12 @@ def train(
     every = np.concatenate([matrix for pool in own for matrix, _ in pool])
     mean, std = every.mean(axis=0), np.maximum(every.std(axis=0), LEAST_STD)
     beyond = [
-        _pool(subject, [_imagined(subject, catalogue, recipe, row)], catalogue)
+        _pool(subject, beyond_of(subject, catalogue, recipe, row), catalogue)
         for row, subject in enumerate(subjects)
     ]
     size = max(len(t.mixture.weight) for t in subjects)
+    shares = np.array([subject.share for subject in subjects])
+    shares /= shares.sum()
     network = _Network(len(subjects), recipe.hidden, size)
     network.start_heads([t.mixture.weight for t in subjects])
     optimiser = torch.optim.AdamW(
@@ -119,7 +129,7 @@ def train(
     )
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, recipe.updates)
     for update in range(1, recipe.updates + 1):
-        x, y, who = _batch(own, beyond, mean, std, size, recipe, rng)
+        x, y, who = _batch(own, beyond, mean, std, size, shares, recipe, rng)
         optimiser.zero_grad()
         log_p = torch.log_softmax(network(x, who), dim=2)
         loss = -(y * log_p).sum(dim=2)[:, WARM_UP_STEPS:].mean()
@@ -162,17 +172,21 @@ def _pool(subject: Subject, examples: Sequence[Example], catalogue: Catalogue) -
     ]
 
 
-def _imagined(subject: Subject, catalogue: Catalogue, recipe: Recipe, row: int) -> Example:
-    """Made-up work of a subject, with watts in keeping with its own."""
+def beyond_of(
+    subject: Subject, catalogue: Catalogue, recipe: Recipe, row: int = 0
+) -> Sequence[Example]:
+    """Work beyond the subject's sequences: its own, or made up with watts in keeping with them."""
+    if subject.beyond is not None:
+        return subject.beyond
     seen = [example.series for example in subject.sequences]
     steps = max(recipe.imagined_steps, recipe.window_steps)
     seed = recipe.seed + 1000 * row
-    series = imagine(subject.config, catalogue, seen[0].step_s, steps, seed)
+    series = imagine(seen[0].config, catalogue, seen[0].step_s, steps, seed)
     levels = subject.levels
     if levels is None:
         levels = Levels.of_runs(seen, [example.power_w for example in subject.sequences])
     rng = np.random.default_rng(seed)
-    return Example(series, carry_over([series], seen, levels, catalogue, rng)[0])
+    return [Example(series, carry_over([series], seen, levels, catalogue, rng)[0])]
 
 
 def _batch(
@@ -181,14 +195,15 @@ def _batch(
     mean: npt.NDArray[np.float32],
     std: npt.NDArray[np.float32],
     states: int,
+    shares: npt.NDArray[np.float64],
     recipe: Recipe,
     rng: np.random.Generator,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Random windows: each subject as likely, then each of its steps, or of those beyond."""
+    """Random windows: a subject by its share, then each of its steps, or of those beyond."""
     width, count = recipe.window_steps, recipe.batch_windows
     x = np.empty((count, width, len(FEATURES)), dtype=np.float32)
     y = np.zeros((count, width, states), dtype=np.float32)
-    who = rng.integers(len(own), size=count)
+    who = rng.choice(len(own), size=count, p=shares)
     for row, subject in enumerate(who.tolist()):
         pool = (beyond if rng.random() < recipe.imagined_share else own)[subject]
         spare = np.array([max(0, len(matrix) - width + 1) for matrix, _ in pool])
@@ -218,7 +233,7 @@ def _pack(
             scaled = [(matrix - mean) / std for matrix, _ in own[row]]
             correlation = _correlation(network, row, subject, scaled)
         noise = subject.noise_correlation
-        configs[subject.config.key] = States(
+        configs[subject.key] = States(
             mean_w=subject.mixture.mean_w.astype(np.float32),
             std_w=subject.mixture.std_w.astype(np.float32),
             head_weight=network.weight[row, :count].detach().numpy().copy(),

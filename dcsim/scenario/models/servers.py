@@ -63,7 +63,7 @@ class Engine(Spec):
 class Power(Spec):
     """Which power model turns work into watts."""
 
-    model: Literal["gru", "ledger", "nameplate"] = "gru"
+    model: Literal["gru", "ledger", "lut", "mean", "nameplate"] = "gru"
     pack: str | None = None
     """Name of a shipped pack or path of an .h5 file; None: the shipped pack of the GPU."""
     extrapolate: bool = False

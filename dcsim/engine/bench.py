@@ -1,15 +1,19 @@
-"""The measuring campaign behind the published mixtures, played on our own serving room.
+"""Replicas on a bench: the serving room alone, without router, chassis or facility.
 
-Each configuration was measured in runs of about 600 s of Poisson ShareGPT requests at six rates
-(reference-method.md 1.1). Here every run is one replica; all of a configuration play together.
+For power models, which are judged by what one replica does: `replay` plays given requests,
+`campaign` the measuring campaign behind the published mixtures of power states: runs of 600 s of
+Poisson ShareGPT requests at six rates (reference-method.md 1.1).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
+
 import numpy as np
 
 from dcsim.engine.clock import Clock
-from dcsim.ledger import ReplicaConfig
+from dcsim.ledger import FloatArray, ReplicaConfig
 from dcsim.power.learn.runs import LedgerSeries
 from dcsim.scenario.catalogue import Catalogue
 from dcsim.scenario.models import Engine
@@ -24,13 +28,15 @@ STEP_S = 0.25
 RUN_S = 630.0
 """Published runs hold 2450 to 2630 samples of 0.25 s."""
 ARRIVALS_S = 600.0
+Asked = tuple[float, int, int]
+"""arrival_s, prompt tokens, output tokens."""
 
 
 def configuration(
     model: str, gpu: str, tensor_parallel: int, catalogue: Catalogue
 ) -> ReplicaConfig:
-    """The contract's view of a catalogue configuration."""
-    card = catalogue.gpus[gpu]
+    """The contract's view of a catalogue configuration. Raises CatalogueError."""
+    card = catalogue.gpu(gpu)
     return ReplicaConfig(
         gpu=gpu,
         model=model,
@@ -39,11 +45,11 @@ def configuration(
         hbm_bandwidth_per_gpu=card.hbm_bandwidth_bytes_s,
         hbm_bytes_per_gpu=card.hbm_bytes,
         gpu_nameplate_w=card.nameplate_w,
-        weight_bytes=catalogue.models[model].weight_bytes,
+        weight_bytes=catalogue.model(model).weight_bytes,
     )
 
 
-def play(
+def campaign(
     config: ReplicaConfig, catalogue: Catalogue, seed: int, repeats: int
 ) -> list[LedgerSeries]:
     """Ledgers of `repeats` runs at each rate."""
@@ -64,15 +70,15 @@ def play(
 def replay(
     config: ReplicaConfig,
     catalogue: Catalogue,
-    runs: list[list[tuple[float, int, int]]],
+    runs: Sequence[Sequence[Asked]],
     duration_s: float,
     engine: Engine,
 ) -> list[LedgerSeries]:
-    """Ledgers of given runs of (arrival_s, prompt tokens, output tokens), one replica each."""
-    gpu, model = catalogue.gpus[config.gpu], catalogue.models[config.model]
+    """Ledgers of given runs, one replica each, from second 0 in steps of STEP_S."""
+    gpu, model = catalogue.gpu(config.gpu), catalogue.model(config.model)
     clock = Clock()
     timing = IterationModel(model, gpu, config.tensor_parallel, engine.max_num_seqs)
-    blocks = kv_capacity_blocks(
+    blocks = engine.num_gpu_blocks_override or kv_capacity_blocks(
         model, gpu, config.tensor_parallel, engine.gpu_memory_utilization, engine.block_tokens
     )
     count = len(runs)
@@ -82,9 +88,8 @@ def replay(
         replica = Replica(index, clock, timing, engine, blocks, work, lambda *_: None)
         for id_, (arrival_s, prompt, output) in enumerate(requests):
             request = Request(id_, 0, arrival_s, prompt, output)
-            alarm = clock.alarm(lambda now, replica=replica, r=request: replica.submit(r, now))
-            clock.set_alarm(alarm, arrival_s)
-    rows: dict[str, list[np.ndarray]] = {}
+            clock.set_alarm(clock.alarm(partial(_submit, replica, request)), arrival_s)
+    rows: dict[str, list[FloatArray]] = {}
     for step in range(1, round(duration_s / STEP_S) + 1):
         clock.play(step * STEP_S)
         ledger = work.step(step * STEP_S)
@@ -96,3 +101,7 @@ def replay(
         LedgerSeries(config, STEP_S, {name: values[:, i].copy() for name, values in table.items()})
         for i in range(count)
     ]
+
+
+def _submit(replica: Replica, request: Request, now: float) -> None:
+    replica.submit(request, now)

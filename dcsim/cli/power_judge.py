@@ -1,0 +1,311 @@
+"""`dcsim power evaluate` and `validate`: power models against measured runs and mixtures."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+if TYPE_CHECKING:
+    from dcsim.ledger import ReplicaConfig
+    from dcsim.power.learn.runs import LedgerSeries, MeasuredRun
+    from dcsim.power.model import PowerModel
+
+WRONG_INPUT = 2
+
+
+class Model(StrEnum):
+    """Models that can be judged: those of scenarios, and the published generator."""
+
+    gru = "gru"
+    ledger = "ledger"
+    lut = "lut"
+    mean = "mean"
+    nameplate = "nameplate"
+    bigru = "bigru"
+
+
+class Origin(StrEnum):
+    """Where the work comes from."""
+
+    engine = "engine"
+    requests = "requests"
+
+
+Folders = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="RUN_FOLDER...",
+        help="Folders with manifest.json, power.csv and engine.csv of measured runs.",
+    ),
+]
+PackOption = Annotated[
+    str | None,
+    typer.Option("--pack", metavar="PACK", help="For --model gru: a shipped pack or an .h5 file."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+Extrapolate = Annotated[
+    bool,
+    typer.Option("--extrapolate", help="Let the gru answer for configurations its pack lacks."),
+]
+
+FIGURES = (
+    "energy_error_pct",
+    "ks",
+    "acf_r2",
+    "acf_mae",
+    "nrmse",
+    "nrmse_mean",
+    "p95_error_pct",
+    "p99_error_pct",
+)
+"""Columns of the table; JSON has the signed `energy_bias_pct` too."""
+
+
+def evaluate(
+    folders: Folders,
+    model: Annotated[Model, typer.Option(help="Which power model.")] = Model.gru,
+    origin: Annotated[
+        Origin,
+        typer.Option(
+            "--from", help="Work as the engine logged it, or as the simulator makes it of requests."
+        ),
+    ] = Origin.engine,
+    pack: PackOption = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Figures are medians over so many.")] = 5,
+    extrapolate: Extrapolate = False,
+    as_json: Json = False,
+) -> None:
+    """Compare generated with measured power, run by run, at 250 ms and at 1 s."""
+    from dcsim.power.learn.evaluate import judge, shown_by
+    from dcsim.power.learn.runs import RunError
+    from dcsim.power.model import NoSuchConfiguration
+
+    if model != Model.gru and (pack is not None or extrapolate):
+        refuse("--pack and --extrapolate are for --model gru only")
+    runs = read_runs(folders)
+    rows: list[dict[str, Any]] = []
+    problems = []
+    for run, folder in zip(runs, folders, strict=True):
+        try:
+            series = run.series if origin == Origin.engine else simulated(run, folder)
+            if model == Model.bigru:
+                generated = _bigru(run, runs).generate(series, seeds)
+                evidence, name = "fitted", None
+            else:
+                power = _model(model, pack, extrapolate, run.series.config)
+                generated = shown_by(power, series, seeds)
+                evidence, name = power.provenance(run.series.config).evidence, power.pack
+        except (NoSuchConfiguration, RunError, ValueError) as error:
+            problems.append(f"{folder}: {error}")
+            continue
+        figures = judge(generated, run.power_w)
+        rows.append(
+            {
+                "run": run.name,
+                "configuration": run.series.config.key,
+                "model": str(model),
+                "from": str(origin),
+                "pack": name,
+                "evidence": evidence,
+                "seeds": seeds,
+                **figures["250ms"],
+                "at": figures,
+            }
+        )
+    if problems:
+        refuse(*problems)
+    if as_json:
+        typer.echo(json.dumps(rows, indent=1, allow_nan=True).replace("NaN", "null"))
+        return
+    width = max(len(run.name) for run in runs)
+    header(width)
+    for row in rows:
+        for label, at in row["at"].items():
+            line(row["run"], width, f"{model} {label}", at)
+
+
+def simulated(run: MeasuredRun, folder: Path) -> LedgerSeries:
+    """The run's requests through our serving room, on the steps of the run.
+
+    The client sent its first request once before, as a warm-up that only the engine logged; it is
+    put back where the log shows it. Raises RunError.
+    """
+    import numpy as np
+
+    from dcsim.engine.bench import STEP_S, replay
+    from dcsim.power.learn.logs import engine_settings, read_requests
+    from dcsim.scenario.catalogue import load_catalogue
+
+    requests = [
+        (at_s - run.start_s, prompt, output) for at_s, prompt, output in read_requests(folder)
+    ]
+    working = np.flatnonzero(run.series.columns["running"] > 0)
+    if len(working) and STEP_S * working[0] < requests[0][0] - 1.0:
+        requests.insert(0, (STEP_S * float(working[0]), requests[0][1], requests[0][2]))
+    asked = [(max(at_s, 0.0), prompt, output) for at_s, prompt, output in requests]
+    settings = engine_settings(folder)
+    (series,) = replay(
+        run.series.config, load_catalogue(), [asked], len(run.series) * STEP_S, settings
+    )
+    return series
+
+
+def _bigru(run: MeasuredRun, runs: list[MeasuredRun]) -> Any:
+    from dcsim.power.learn.bigru import BiGru
+
+    key = run.series.config.key
+    others = [one for one in runs if one is not run and one.series.config.key == key]
+    if not others:
+        raise ValueError(
+            f"bigru learns from the other runs named, and none of them is of {key}; name another"
+        )
+    return BiGru(others)
+
+
+def _model(name: Model, pack: str | None, extrapolate: bool, config: ReplicaConfig) -> PowerModel:
+    from dcsim.power import build
+    from dcsim.scenario.catalogue import load_catalogue
+    from dcsim.scenario.models import Power
+
+    spec = Power.model_validate({"model": str(name), "pack": pack, "extrapolate": extrapolate})
+    return build(spec, [config], load_catalogue())
+
+
+def validate(
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Folder of state-distribution files (.json).")
+    ],
+    model: Annotated[Model, typer.Option(help="Which power model.")] = Model.gru,
+    pack: PackOption = None,
+    left_out: Annotated[
+        bool,
+        typer.Option("--left-out", help="Hide the configuration's own table from the gru."),
+    ] = False,
+    repeats: Annotated[int, typer.Option(min=1, help="Simulated runs at each rate.")] = 2,
+    seed: Annotated[int, typer.Option(help="Of the simulated campaign.")] = 1001,
+    as_json: Json = False,
+) -> None:
+    """Simulate the six-rate ShareGPT campaign of each file, and compare the pooled watts.
+
+    Nothing is fitted in the run: arrivals and lengths are drawn, batches simulated, power drawn.
+    """
+    import numpy as np
+
+    from dcsim.engine.bench import campaign, configuration
+    from dcsim.power.learn.evaluate import shown_by
+    from dcsim.power.learn.states import (
+        distance,
+        published_key,
+        read_published,
+        split_key,
+    )
+    from dcsim.power.model import NoSuchConfiguration
+    from dcsim.scenario.catalogue import CatalogueError, load_catalogue
+
+    if model == Model.bigru:
+        refuse("bigru needs the whole of a measured run; validate simulates")
+    if model != Model.gru and (pack is not None or left_out):
+        refuse("--pack and --left-out are for --model gru only")
+    files = sorted(folder.glob("*.json")) if folder.is_dir() else []
+    if not files:
+        refuse(f"{folder}: no folder with .json files of state distributions")
+    catalogue = load_catalogue()
+    rows: list[dict[str, Any]] = []
+    for file in files:
+        row: dict[str, Any] = {"file": file.name}
+        rows.append(row)
+        try:
+            mixture, _ = read_published(file)
+            key = published_key(file.stem)
+            row["configuration"] = key
+            config = configuration(*split_key(key), catalogue)
+            power = _hidden(pack, config) if left_out else _model(model, pack, False, config)
+            work = campaign(config, catalogue, seed, repeats)
+            watts = np.concatenate([shown_by(power, series, 1)[:, 0] for series in work])
+        except (CatalogueError, NoSuchConfiguration, ValueError) as error:
+            row["skipped"] = str(error)
+            continue
+        bias = float(watts.mean() / mixture.mean()) - 1.0
+        row |= {
+            "model": str(model),
+            "pack": power.pack,
+            "evidence": power.provenance(config).evidence,
+            "measured_mean_w": mixture.mean(),
+            "mean_w": float(watts.mean()),
+            "mean_error_pct": 100.0 * abs(bias),
+            "mean_bias_pct": 100.0 * bias,
+            "ks": distance(watts, mixture),
+        }
+    judged = [row for row in rows if "ks" in row]
+    if not judged:
+        refuse(*(f"{folder / row['file']}: {row['skipped']}" for row in rows))
+    medians = {
+        name: float(np.median([row[name] for row in judged])) for name in ("mean_error_pct", "ks")
+    }
+    if as_json:
+        document = {"medians": medians, "judged": len(judged), "configurations": rows}
+        typer.echo(json.dumps(document, indent=1))
+        return
+    typer.echo(f"{'configuration':46}  mean, W  measured    bias     KS  evidence")
+    for row in rows:
+        if "skipped" in row:
+            typer.echo(f"{row.get('configuration', row['file']):46}  skipped: {row['skipped']}")
+        else:
+            typer.echo(
+                f"{row['configuration']:46}  {row['mean_w']:7.1f}  {row['measured_mean_w']:8.1f}  "
+                f"{row['mean_bias_pct']:+5.1f} %  {row['ks']:.3f}  {row['evidence']}"
+            )
+    typer.echo(
+        f"medians of {len(judged)}: mean error {medians['mean_error_pct']:.2f} %, "
+        f"KS {medians['ks']:.3f}"
+    )
+
+
+def _hidden(pack: str | None, config: ReplicaConfig) -> PowerModel:
+    """The GRU without the configuration's own table: what it says of one that it never saw."""
+    from dcsim.power.gru import GruPower
+    from dcsim.power.pack import find_pack
+    from dcsim.scenario.catalogue import load_catalogue
+
+    found = find_pack(pack, [config]).without(config.key)
+    return GruPower(found, load_catalogue(), extrapolate=True)
+
+
+def header(width: int) -> None:
+    """Titles of the table of figures."""
+    cells = "  ".join(f"{name:>16}" for name in FIGURES)
+    typer.echo(f"{'run':{width}}  {'model':15}  {cells}")
+
+
+def line(run: str, width: int, model: str, figures: Mapping[str, float], note: str = "") -> None:
+    """One row of the table of figures."""
+    cells = "  ".join(f"{figures[name]:16.3f}" for name in FIGURES)
+    typer.echo(f"{run:{width}}  {model:15}  {cells}  {note}".rstrip())
+
+
+def read_runs(folders: list[Path]) -> list[MeasuredRun]:
+    """All runs; where any cannot be used, every problem is told and nothing is done."""
+    from dcsim.power.learn.runs import RunError, read_run
+    from dcsim.scenario.catalogue import load_catalogue
+
+    runs, problems = [], []
+    for folder in folders:
+        try:
+            runs.append(read_run(folder, load_catalogue()))
+        except RunError as error:
+            problems.append(str(error))
+    if problems:
+        refuse(*problems)
+    return runs
+
+
+def refuse(*problems: str) -> NoReturn:
+    """Say what is wrong and leave with status 2."""
+    for problem in problems:
+        typer.echo(problem, err=True)
+    raise typer.Exit(WRONG_INPUT)

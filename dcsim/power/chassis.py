@@ -1,0 +1,93 @@
+"""From GPU watts to the AC watts of a server: other parts, fans that follow slowly, power supplies.
+
+    dc = gpu + other + share x lag(gpu - idle gpu, delay)
+    ac = dc / efficiency(dc / rated)
+
+`other` is what the server draws beside its GPUs at rest (CPUs, memory, adapters, fans at their
+slowest), `share` what fans, voltage converters and CPUs add for each watt the GPUs add, following
+it with a first-order lag. The efficiency is that which 80 PLUS Titanium asks of a supply. Constants
+by server type lie in `tables/chassis.yaml`, made from whole-server AC measurements by
+`python -m benchmarks.chassis`; GPUs were not metered beside them, so what is assumed is said there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import resources
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import yaml
+
+Float64 = npt.NDArray[np.float64]
+LOAD = np.array([0.0, 0.1, 0.2, 0.5, 1.0])
+EFFICIENCY = np.array([0.80, 0.90, 0.94, 0.96, 0.91])
+"""80 PLUS Titanium, 230 V internal redundant: 90, 94, 96 and 91 % at 10, 20, 50 and 100 % of the
+rating. The value at no load is assumed; servers never go there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chassis:
+    """Constants of one server type."""
+
+    other_w: float
+    """DC watts beside the GPUs at rest."""
+    gpu_idle_w: float
+    """All GPUs at rest."""
+    share: float
+    """DC watts of fans and the like for each GPU watt above rest."""
+    delay_s: float
+    """Time constant with which they follow."""
+    rated_w: float
+    """DC watts of all power supplies together."""
+    evidence: Literal["measured", "fitted", "assumed"]
+    source: str
+
+
+@lru_cache(maxsize=1)
+def chassis_table() -> dict[str, Chassis]:
+    """By name of the server type."""
+    text = (resources.files("dcsim.power") / "tables" / "chassis.yaml").read_text(encoding="utf-8")
+    return {name: Chassis(**row) for name, row in yaml.safe_load(text)["servers"].items()}
+
+
+def efficiency(load: Float64 | float) -> Float64:
+    """Of power supplies at a share of their rating."""
+    found: Float64 = np.interp(load, LOAD, EFFICIENCY)
+    return found
+
+
+def ac_watts(dc_w: Float64 | float, rated_w: Float64 | float) -> Float64:
+    """What the supplies draw to give so much."""
+    found: Float64 = np.asarray(dc_w) / efficiency(np.asarray(dc_w) / rated_w)
+    return found
+
+
+def dc_watts(ac_w: float, rated_w: float) -> float:
+    """What supplies that draw so much give: the inverse of `ac_watts`."""
+    grid = np.linspace(0.0, 1.0, 4001) * rated_w
+    return float(np.interp(ac_w, ac_watts(grid, rated_w), grid))
+
+
+class ChassisModel:
+    """The chassis of many servers, stepped together."""
+
+    def __init__(self, kinds: Sequence[Chassis], step_s: float) -> None:
+        self._other_w = np.array([kind.other_w for kind in kinds])
+        self._idle_w = np.array([kind.gpu_idle_w for kind in kinds])
+        self._share = np.array([kind.share for kind in kinds])
+        self._rated_w = np.array([kind.rated_w for kind in kinds])
+        delay_s = np.array([kind.delay_s for kind in kinds])
+        self._keep = np.where(delay_s > 0, np.exp(-step_s / np.maximum(delay_s, 1e-9)), 0.0)
+        self._followed_w = np.zeros(len(kinds))
+        """GPU watts above rest, as the fans have followed them so far."""
+
+    def step(self, gpu_w: Float64) -> Float64:
+        """AC watts of each server over the step, shape (servers,), given its GPUs' watts."""
+        above = np.maximum(gpu_w - self._idle_w, 0.0)
+        self._followed_w += (1.0 - self._keep) * (above - self._followed_w)
+        dc_w = gpu_w + self._other_w + self._share * self._followed_w
+        return ac_watts(dc_w, self._rated_w)
