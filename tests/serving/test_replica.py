@@ -1,4 +1,4 @@
-"""The replica against a plain engine that plays every iteration, and against queueing theory.
+"""The replica against a plain engine that plays every iteration.
 
 Invariants 1 to 4 and 6 of docs/invariants.md.
 """
@@ -219,29 +219,6 @@ def test_losing_power_loses_no_request_and_no_work(
     assert bench.rejected == restart.rejected
     for id_, (_, end_s, _) in restart.ended.items():
         assert bench.ended[id_][1] == pytest.approx(start_s + end_s, rel=1e-9)
-
-
-def test_waiting_time_follows_pollaczek_khinchine() -> None:
-    """One sequence at a time is an M/G/1 queue: mean wait = rate E[S^2] / (2 (1 - load))."""
-    engine = Engine(max_num_seqs=1, max_num_batched_tokens=4096)
-    rng = np.random.default_rng(7)
-    count = 60_000
-    outputs = rng.choice([20, 60, 200], size=count, p=[0.5, 0.3, 0.2])
-    bench = Bench(engine, 10_000)
-    # The service times of the three kinds, from the plain engine.
-    kinds = {
-        out: play([(0.0, 256, int(out))], bench.timing, engine, 10_000).jobs[0].end_s
-        for out in (20, 60, 200)
-    }
-    service = np.array([kinds[out] for out in outputs])
-    rate = 0.7 / service.mean()
-    arrivals = np.cumsum(rng.exponential(1 / rate, count))
-    bench.feed([(float(t), 256, int(o)) for t, o in zip(arrivals, outputs, strict=True)])
-    bench.clock.play(1e9)
-    sojourn = np.array([bench.ended[i][1] for i in range(count)]) - arrivals
-    wait = (sojourn - service).mean()
-    expected = rate * (service**2).mean() / (2 * (1 - rate * service.mean()))
-    assert wait == pytest.approx(expected, rel=0.06)
 
 
 def test_queue_limit_rejects_what_does_not_fit_behind_the_batch() -> None:
