@@ -66,6 +66,16 @@ def test_expected_count_is_the_integral_of_the_rate(amplitude: float) -> None:
         assert total == pytest.approx(float(expected_count(spec, until_s)), rel=2.4e-6 + 1e-12)
 
 
+def test_arrivals_begin_at_the_time_of_day_asked_for() -> None:
+    """From four hours before the peak: at amplitude 1, by the closed form, hour by hour."""
+    spec = diurnal_spec(amplitude=1.0, peak_at="14 h", start_at="10 h")
+    counts = np.bincount((arrivals_s(spec, DAY_S) / 3600).astype(int), minlength=24)
+    expected = np.diff(expected_count(spec, 3600.0 * np.arange(25)))
+    chi2 = float(((counts - expected) ** 2 / np.maximum(expected, 1)).sum())
+    assert stats.chi2(24).sf(chi2) > 0.001
+    assert 2 <= counts.argmax() <= 5
+
+
 def test_diurnal_rate_peaks_when_it_should() -> None:
     spec = diurnal_spec(amplitude=0.3, peak_at="14 h", start_at="13.5 h")
     at_s = np.array([0.0, 1800.0, 1800.0 + DAY_S / 2])

@@ -18,6 +18,7 @@ from dcsim.workload.clients import (
     WINDOW_S,
     Kind,
     Population,
+    _windows,
     client_files,
     load_populations,
     measured,
@@ -257,6 +258,14 @@ def test_silence_departures_and_memory_are_what_the_line_says() -> None:
     assert logs[active].std() == pytest.approx(0.5, rel=0.1)
     both = active[1:] & active[:-1]
     assert np.corrcoef(logs[1:][both], logs[:-1][both])[0, 1] == pytest.approx(0.6, abs=0.06)
+
+
+def test_shapes_wander_from_window_to_window() -> None:
+    kind = made(follows=0, shape=0.5, shape_sigma=0.4).clients[0]
+    found = islice(_windows(kind, 1.0, np.ones(24), 0.0, np.random.default_rng(1)), 4000)
+    logs = [np.log(window.gaps.shape) for window in found if isinstance(window.gaps, Gamma)]
+    assert np.mean(logs) == pytest.approx(np.log(0.5), abs=4 * 0.4 / np.sqrt(4000))
+    assert np.std(logs) == pytest.approx(0.4, rel=0.05)
 
 
 def test_more_clients_are_smoother_together() -> None:

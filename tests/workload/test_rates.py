@@ -3,6 +3,8 @@ is exact."""
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -11,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from dcsim.workload.rates import Lines, Profile, lines, rescaled, steps
+from dcsim.workload.rates import Levels, Lines, Profile, lines, rescaled, steps
 from tests.workload.play import times_s
 
 POISSON = {"kind": "poisson", "rate": "5 req/s"}
@@ -171,6 +173,19 @@ def test_a_rate_that_ends_ends_the_stream() -> None:
     arrival_s = times_s(ended, 1e7)
     assert len(arrival_s) == pytest.approx(25, abs=20)
     assert arrival_s[-1] <= 10.0
+
+
+def test_levels_forget_what_is_past() -> None:
+    def drawn() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        for block in itertools.count():
+            yield 100.0 * block + np.arange(1, 101), np.arange(100) % 7 + 1.0
+
+    levels = Levels(1.0, drawn())
+    for number in range(50):
+        low_s = 1000.0 * number
+        cells = Profile(1.0, (levels,)).cells(low_s, low_s + 1000.0)
+        assert cells.rate_per_s.tolist() == [place % 100 % 7 + 1.0 for place in range(1000)]
+        assert len(levels._end_s) <= 1200
 
 
 def test_chunks_join_without_a_seam() -> None:

@@ -65,6 +65,13 @@ def test_processes_start_as_if_they_had_run_for_ever(gaps: Gaps) -> None:
     assert np.mean(waits) == pytest.approx(expected, abs=5 * np.std(waits) / np.sqrt(runs))
 
 
+def test_streams_start_so_too() -> None:
+    """Begun at an arrival, with a CV of 7, there would be 24 requests more."""
+    bursty = {"kind": "gamma", "rate": "1 req/s", "burstiness": 0.02}
+    counts = [len(times_s(bursty, 5.0, seed=seed)) for seed in range(1000)]
+    assert np.mean(counts) == pytest.approx(5.0, abs=4 * np.std(counts) / np.sqrt(1000))
+
+
 @pytest.mark.parametrize("gaps", [Gamma(0.3), Weibull(0.6), Gamma(5.0)])
 def test_counts_of_long_times_vary_by_the_square_of_the_cv(gaps: Gaps) -> None:
     """The central limit theorem for renewal processes: variance over mean becomes CV^2."""
@@ -113,12 +120,14 @@ def test_mmpp_of_three_states_shares_time_by_dwell() -> None:
     assert len(arrival_s) / length_s == pytest.approx(13.0, rel=0.02)
 
 
-def test_mmpp_begins_in_any_state() -> None:
-    """A long silent state and a long busy one: half of the runs begin silent."""
-    states = [{"rate": f"{rate} req/s", "mean_dwell": "10 h"} for rate in (0, 10)]
+def test_mmpp_begins_in_any_state_by_its_share_of_time() -> None:
+    """A silent state that lasts three times as long as the busy one: so many runs begin silent."""
+    states = [
+        {"rate": f"{rate} req/s", "mean_dwell": f"{dwell} h"} for rate, dwell in ((0, 30), (10, 10))
+    ]
     found = [len(times_s({"kind": "mmpp", "states": states}, 10.0, seed=s)) for s in range(300)]
     silent = sum(count == 0 for count in found)
-    assert stats.binomtest(silent, 300, 0.5).pvalue > 1e-3
+    assert stats.binomtest(silent, 300, 0.75).pvalue > 1e-3
 
 
 def test_states_and_arrivals_have_luck_of_their_own() -> None:
