@@ -142,7 +142,8 @@ class Simulation:
         self._watcher = watcher
         try:
             self.log.sink = recorder.requests
-            self.fleet.feed(requests(scenario, branch(scenario.seed, "workload")))
+            traffic = requests(scenario, branch(scenario.seed, "workload"))
+            self.fleet.feed(traffic)
             self.clock.set_alarm(self._tick, scenario.power_step_s, AFTER)
             self.clock.play(scenario.duration_s)
             self.fleet.close(scenario.duration_s)
@@ -155,6 +156,7 @@ class Simulation:
                     "generated": self.log.generated_tokens,
                     "lost": self.fleet.retries.lost_tokens,
                 },
+                traffic={"skipped": traffic.skipped, "dropped": traffic.dropped},
                 preemptions=self.log.preemptions,
                 power_model=self.meter.describe(),
                 gpu_state_s=self._state_seconds(),

@@ -87,6 +87,11 @@ def _requests(summary: Mapping[str, Any], console: Console) -> None:
         for name in ("completed", "running", "waiting", "rejected", "timed_out", "failed")
     ).replace("_", " ")
     console.print(f"Requests: {requests['arrived']:,} arrived = {parts}.", highlight=False)
+    for what, rows in summary["traffic"].items():
+        for stream, count in rows.items():
+            console.print(
+                f"Trace of {stream}: {count:,} rows {what}.", highlight=False, markup=False
+            )
     if summary["routing"].get("retries"):
         lost = summary["tokens"]["lost"]
         console.print(

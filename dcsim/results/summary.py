@@ -24,6 +24,7 @@ def build_summary(
     gpu_state_s: Mapping[str, float],
     routing: Mapping[str, int] | None = None,
     autoscale: Sequence[Mapping[str, Any]] = (),
+    traffic: Mapping[str, Mapping[str, int]] | None = None,
 ) -> dict[str, Any]:
     """All figures but the wall-clock time, which would differ from run to run. What is unknown
     is None. Flushes the recorder's series: no power step may follow."""
@@ -31,6 +32,7 @@ def build_summary(
     return {
         "requests": dict(counts),
         "tenants": [] if recorder.goodput is None else recorder.goodput.rows(simulated_s),
+        "traffic": {name: dict(rows) for name, rows in (traffic or {}).items()},
         "tokens": dict(tokens),
         "preemptions": preemptions,
         "latency": {

@@ -14,7 +14,7 @@ import dcsim
 from dcsim.engine import Simulation, simulate
 from dcsim.results import Results
 from dcsim.scenario.load import load, loads
-from dcsim.scenario.models import Retry
+from dcsim.scenario.models import ReplayArrivals, Retry
 from dcsim.workload.stream import Prefix, RequestBlock
 from tests.engine.sites import site
 
@@ -252,6 +252,26 @@ def test_failed_requests_are_sent_again_where_clients_do() -> None:
         assert saved.summary["routing"]["retries"] == len(failed)
         assert saved.summary["tokens"]["lost"] == failed["generated_tokens"].sum()
         assert lost.summary["routing"]["retries"] == 0
+
+
+def test_rows_left_out_of_a_trace_are_counted(tmp_path: Path) -> None:
+    trace = tmp_path / "trace.csv"
+    trace.write_text(
+        "TIMESTAMP,ContextTokens,GeneratedTokens\n"
+        "2023-11-16 18:15:46.0,100,5\n"
+        "2023-11-16 18:15:47.0,many,5\n"
+        "2023-11-16 18:15:48.0,100,5\n"
+    )
+    scenario = site(duration="30 s")
+    (stream,) = scenario.workload
+    replay = ReplayArrivals(kind="replay", file=trace, on_error="skip")
+    changed = scenario.model_copy(
+        update={"workload": (stream.model_copy(update={"arrivals": replay, "tokens": None}),)}
+    )
+    with simulate(changed) as results:
+        check(results)
+        assert results.summary["requests"]["completed"] == 2
+        assert results.summary["traffic"] == {"skipped": {"chat": 1}, "dropped": {}}
 
 
 def test_tries_come_to_an_end() -> None:

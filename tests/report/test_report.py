@@ -137,6 +137,7 @@ def site_240() -> dict[str, Any]:
         ),
         "tenants": [],
         "routing": {},
+        "traffic": {},
         "tokens": {"prompt": 0, "cached": 0, "generated": 0},
         "latency": dict.fromkeys(("ttft_s", "tpot_s", "e2e_s"), unknown),
         "events": {"warning": 0, "overload": 1, "trip": 0},
