@@ -5,7 +5,18 @@ from dcsim.scenario.models.base import Fraction, Name, Spec
 from dcsim.scenario.models.control import AdmissionThrottle
 from dcsim.scenario.models.routing import Routing
 from dcsim.scenario.models.servers import Engine, KvTransfer, Power, ServerGroup
-from dcsim.scenario.models.site import Breaker, FacilityNode, Limits
+from dcsim.scenario.models.site import (
+    Battery,
+    Breaker,
+    Cooling,
+    Demand,
+    Electronic,
+    FacilityNode,
+    Fault,
+    Limits,
+    Ramp,
+    Restart,
+)
 from dcsim.scenario.models.traffic import (
     Arrivals,
     DiurnalArrivals,
@@ -24,10 +35,15 @@ from dcsim.scenario.models.whole import Record, Scenario
 __all__ = [
     "AdmissionThrottle",
     "Arrivals",
+    "Battery",
     "Breaker",
+    "Cooling",
+    "Demand",
     "DiurnalArrivals",
+    "Electronic",
     "Engine",
     "FacilityNode",
+    "Fault",
     "FitTokens",
     "FixedTokens",
     "Fraction",
@@ -37,8 +53,10 @@ __all__ = [
     "Name",
     "PoissonArrivals",
     "Power",
+    "Ramp",
     "Record",
     "ReplayArrivals",
+    "Restart",
     "Routing",
     "Scenario",
     "ServerGroup",
