@@ -62,7 +62,9 @@ class Topology:
         self.specs: list[FacilityNode] = [graph.nodes[name]["spec"] for name in self.names]
         self.rating_w = np.array([graph.nodes[name]["rating_w"] for name in self.names])
         feeds = [
-            sorted((edge["slot"], self.index[up]) for up, _, edge in graph.in_edges(name, data=True))
+            sorted(
+                (edge["slot"], self.index[up]) for up, _, edge in graph.in_edges(name, data=True)
+            )
             for name in self.names
         ]
         self.feeds = np.full((len(feeds), max(1, *map(len, feeds))), -1, dtype=np.int64)
@@ -82,6 +84,13 @@ class Topology:
         self._empty = np.flatnonzero([first == last for first, last in inner])
         self._padded_w = np.zeros(server_count + 1)
         self._node_w = np.zeros(len(self.names))
+        self.apparent_va = np.array([spec.apparent_rating_va or np.nan for spec in self.specs])
+        """Ratings in VA, NaN where there is none."""
+        # Rated in VA only, a node may carry that many watts at the poorest power factor below it.
+        for node in np.flatnonzero(np.isnan(self.rating_w) & ~np.isnan(self.apparent_va)).tolist():
+            below = [self.specs[self.server_nodes[s]] for s in self.servers_under(self.names[node])]
+            poorest = min((spec.power_factor or 1.0 for spec in below), default=1.0)
+            self.rating_w[node] = self.apparent_va[node] * poorest
 
     @classmethod
     def build(cls, nodes: Sequence[FacilityNode]) -> Topology:
@@ -172,4 +181,3 @@ class Topology:
             },
             index=pd.Index(self.names, name="node"),
         )
-

@@ -266,6 +266,13 @@ class Fleet:
             self.log.add(request, replica.index, now, Status.FAILED, generated, 0.0)
         return len(lost)
 
+    def restore(self, replica: Replica, now: float) -> None:
+        """Power to a replica is back: it starts empty, and its router hears of it."""
+        if replica.up:
+            return
+        replica.restore(now)
+        self._router_of_replica[replica.index].changed(replica, now)
+
     # --- counts ----------------------------------------------------------------------------
 
     @property
