@@ -20,6 +20,7 @@ FULL = 1.0 - 1e-9
 """Used life at which it trips: a hundred thousand additions must not cost a step."""
 INSTANT_S = 0.02
 """An instantaneous trip: about one 60 Hz cycle, with the time to clear."""
+HAIR = 1.0 - 1e-9
 
 NOBODY: npt.NDArray[np.int64] = np.zeros(0, dtype=np.int64)
 
@@ -63,15 +64,16 @@ def electronic_curve(unit: Electronic, place: float = 1.0) -> Curve:
     delay_s = unit.long_delay_s * (0.8 + 0.2 * place)
 
     def held_s(multiple: float) -> float:
-        return max(delay_s * (6.0 / multiple) ** 2, unit.short_delay_s)
+        return max(delay_s * (6.0 / multiple) ** 2, short_s / HAIR)
 
-    below = 1.0 - 1e-9
+    # Definite times as lines that fall by a hair: a curve must fall.
+    short_s = unit.short_delay_s
     points = (
-        (unit.long_pickup, held_s(unit.long_pickup)),
-        (unit.short_pickup * below, held_s(unit.short_pickup)),
-        (unit.short_pickup, unit.short_delay_s),
-        (unit.instantaneous * below, unit.short_delay_s),
-        (unit.instantaneous, min(INSTANT_S, unit.short_delay_s)),
+        (unit.long_pickup, held_s(unit.long_pickup) / HAIR),
+        (unit.short_pickup * HAIR, held_s(unit.short_pickup)),
+        (unit.short_pickup, short_s),
+        (unit.instantaneous * HAIR, short_s * HAIR),
+        (unit.instantaneous, min(INSTANT_S, short_s * HAIR**2)),
     )
     return Curve(
         name="electronic", title="electronic trip unit", points=points, source="the scenario"

@@ -43,12 +43,12 @@ class Faults:
         self._planned = 0
         for fault in faults:
             if fault.fail is not None:
-                node = topology.index[fault.fail]
+                node = topology.find(fault.fail)
                 self.plan(fault.at_s, "fail", node)
                 if fault.repair_after_s is not None:
                     self.plan(fault.at_s + fault.repair_after_s, "repair", node)
             elif fault.restore is not None:
-                self.plan(fault.at_s, "restore", topology.index[fault.restore])
+                self.plan(fault.at_s, "restore", topology.find(fault.restore))
         self._chance: dict[int, tuple[np.random.Generator, float, float]] = {}
         for node, spec in enumerate(topology.specs):
             if spec.mtbf_s is not None and spec.mttr_s is not None:

@@ -52,7 +52,7 @@ class ElectricalSite:
         self.cooling = Cooling(CoolingSpec() if cooling is None else cooling)
         self._plant = 0
         if cooling is not None and cooling.at is not None:
-            self._plant = topology.index[cooling.at]
+            self._plant = topology.find(cooling.at)
         self.supply = Supply(topology)
         self.flow = Flow(topology, self.supply, catalogue.losses, own_loads=self.cooling.runs)
         self._stand_by()
@@ -114,7 +114,7 @@ class ElectricalSite:
     def restore(self, node: str, now_s: float) -> None:
         """End all faults of a node and close its breaker, as from the next step's end. Raises
         KeyError."""
-        self._faults.plan(now_s, "restore", self.topology.index[node])
+        self._faults.plan(now_s, "restore", self.topology.find(node))
 
     def trip_in_s(self) -> dict[str, float]:
         """Seconds until each breaker would trip at the loads of the last step, by node."""

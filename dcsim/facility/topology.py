@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from dcsim.scenario.expand import Row, expand
+from dcsim.scenario.expand import Row, expand, named
 from dcsim.scenario.models import FacilityNode
 from dcsim.scenario.models.site import KINDS
 
@@ -122,6 +122,14 @@ class Topology:
             node_w[self._empty] = 0.0
         node_w[inner:] = server_w
         return node_w
+
+    def find(self, name: str) -> int:
+        """Index of the node of this name, or of the only one whose last steps it is, as `ups-b` is
+        of `utility-b/ups-b`. Raises KeyError."""
+        found = named(self.names, name)
+        if len(found) != 1:
+            raise KeyError(name)
+        return self.index[found[0]]
 
     def servers_under(self, name: str) -> npt.NDArray[np.int64]:
         """Indices, in server order, of the servers that hang from a node by any of their feeds.

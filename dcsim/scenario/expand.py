@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import networkx as nx
@@ -100,3 +100,12 @@ def _common(ways: list[tuple[str, ...]]) -> tuple[str, ...]:
             break
         shared += 1
     return ways[0][:shared]
+
+
+def named(names: Iterable[str], wanted: str) -> list[str]:
+    """The nodes that a short name may mean: the one of that very name, or else those whose last
+    steps it is, as `ups-b` is of `utility-b/ups-b`."""
+    known = list(names)
+    if wanted in known:
+        return [wanted]
+    return [name for name in known if name.endswith("/" + wanted)]

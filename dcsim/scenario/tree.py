@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from dcsim.scenario import raw
-from dcsim.scenario.catalogue import load_catalogue
+from dcsim.scenario import electrical, raw
 from dcsim.scenario.checks import unique, unknown
 from dcsim.scenario.document import Document, Steps
 
@@ -48,9 +47,16 @@ def check(document: Document) -> None:
     for path, node in rows:
         for at, parent in parents(node):
             _parent(document, (*path, *at), node, parent, by_name, cyclic)
-        _breaker(document, path, node)
     _groups(document, rows)
     _copies(document, rows)
+    above = {
+        name: [up for _, up in parents(node) if up in by_name]
+        for name, (_, node) in by_name.items()
+    }
+    tops = sum(not ups for ups in above.values())
+    known = all(len(above[name]) == len(parents(node)) for name, (_, node) in by_name.items())
+    whole = known and not cyclic and tops == 1 and len(by_name) == len(rows)
+    electrical.check(document, by_name, above, whole=whole)
 
 
 def parents(node: dict[str, Any]) -> list[tuple[Steps, str]]:
@@ -122,18 +128,6 @@ def _ordered(above: str, below: str) -> bool:
     if above == below:
         return above in MANY
     return LEVELS[above][0] <= LEVELS[below][1]
-
-
-def _breaker(document: Document, path: Steps, node: dict[str, Any]) -> None:
-    breaker = raw.block(node, "breaker")
-    curves = load_catalogue().curves
-    curve = raw.text(breaker, "curve")
-    if curve is not None and curve not in curves:
-        unknown(document, (*path, "breaker", "curve"), "time-current curve", curve, curves)
-    protected = isinstance(node.get("breaker"), dict)
-    if protected and node.get("rating") is None and breaker.get("rating") is None:
-        message = "has no rating, and neither has its node"
-        document.add((*path, "breaker"), message, "give `rating` to one of them")
 
 
 def _cycles(document: Document, by_name: dict[str, tuple[Steps, dict[str, Any]]]) -> set[str]:

@@ -42,10 +42,8 @@ Points = tuple[tuple[float, float], ...]
 
 
 def falling(points: Points) -> bool:
-    """Whether multiples rise and seconds never do, all above 0: a curve that can be read."""
-    return all(
-        0 < low < high and slow >= fast > 0 for (low, slow), (high, fast) in pairwise(points)
-    )
+    """Whether multiples rise and seconds fall, all above 0: a curve that can be read."""
+    return all(0 < low < high and slow > fast > 0 for (low, slow), (high, fast) in pairwise(points))
 
 
 def rising(points: Points) -> bool:
@@ -228,7 +226,7 @@ class Fault(Spec):
 
     at_s: SecondsOrZero = Field(alias="at")
     fail: str | None = None
-    """Name of a node, as results have it."""
+    """Name of a node, as results have it, or its last steps where they are enough."""
     restore: str | None = None
     """Ends a fault of this node and closes its breaker."""
     repair_after_s: Seconds | None = Field(default=None, alias="repair_after")
@@ -270,7 +268,7 @@ class Cooling(Spec):
     """Constant outdoor temperature."""
     weather: str | None = None
     """CSV with columns time_s and temperature_c, interpolated."""
-    at: Name | None = None
+    at: str | None = None
     """Name of the node that feeds the plant; None: the site."""
 
     @model_validator(mode="after")
