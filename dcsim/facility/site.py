@@ -188,8 +188,9 @@ class ElectricalSite:
             self._failed[node] -= 1
         elif due.deed == "restore":
             self._failed[node] = 0
+        mended = not supply.ok[node] and self._failed[node] == 0
         supply.ok[node] = self._failed[node] == 0
-        if due.deed in ("repair", "restore") and supply.ok[node]:
+        if mended:
             events.append(self._event(now_s, "repaired", node, "put right"))
         if due.deed in ("reclose", "restore") and self.watch.is_open(name):
             self.watch.reset(name, cold=False)
@@ -245,8 +246,9 @@ class ElectricalSite:
         servers = changed[topology.server_nodes]
         for node in tops.tolist():
             count = int(servers[topology.servers_under(topology.names[node])].sum())
-            what = "lost power" if kind == "dark" else "have power again"
-            events.append(self._event(now_s, kind, node, f"{count} servers {what}"))
+            who = {0: "no server", 1: "1 server"}.get(count, f"{count} servers")
+            what = "lost power" if kind == "dark" else "with power again"
+            events.append(self._event(now_s, kind, node, f"{who} {what}"))
         return events
 
     # --- words -----------------------------------------------------------------------------
