@@ -164,6 +164,8 @@ class Simulation:
                 gpu_state_s=self._state_seconds(),
                 routing={"failovers": self.fleet.failovers},
             )
+            self.site.annotate(summary["nodes"])
+            summary["site"] = self.site.figures()
             recorder.finish(summary)
         except BaseException:
             recorder.abort()

@@ -86,6 +86,9 @@ class Flow:
             begun = level.batteries.stop
             self._levels.append(level)
         self.phases = Phases.build(topology)
+        self.energy_j = {"it": 0.0, "losses": 0.0, "own": 0.0, "charged": 0.0, "discharged": 0.0}
+        """Since the start, over all nodes; what came in from the grid is their sum, discharged
+        counted negative."""
         self._shares: Any = None
         self.rewire()
 
@@ -109,6 +112,7 @@ class Flow:
         else:
             node_w = self._shares @ server_w
         self.node_w = node_w
+        self._book(server_w, step_s)
         if self.phases is not None:
             self._split(self.phases, node_w)
         return node_w
@@ -134,6 +138,17 @@ class Flow:
                 self.battery_w[places] = net_w
                 node_w[places] += net_w
         return node_w
+
+    def _book(self, server_w: FloatArray, step_s: float) -> None:
+        energy_j = self.energy_j
+        energy_j["it"] += float(np.add.reduce(server_w)) * step_s
+        if not self.by_level:
+            return
+        energy_j["losses"] += float(self.loss_w.sum()) * step_s
+        energy_j["own"] += float(self.own_w.sum()) * step_s
+        if len(self.batteries):
+            energy_j["charged"] += float(self.batteries.taken_w.sum()) * step_s
+            energy_j["discharged"] += float(self.batteries.given_w.sum()) * step_s
 
     def _split(self, phases: Phases, node_w: FloatArray) -> None:
         phases.begin(self._topology.server_nodes, node_w)

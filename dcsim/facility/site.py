@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
+import networkx as nx
 import numpy as np
 import numpy.typing as npt
 
@@ -70,6 +72,8 @@ class ElectricalSite:
             for name, spec in zip(topology.names, topology.specs, strict=True)
             if spec.breaker is not None
         }
+        self.peak_w: FloatArray = np.full(len(topology.names), -np.inf)
+        """Highest of `felt_w` so far."""
         self.felt_w: FloatArray = np.zeros(len(topology.names))
         """Loads as ratings feel them: the worst of three poles, apparent power where rated so."""
 
@@ -92,6 +96,7 @@ class ElectricalSite:
         """
         node_w = self._loads(now_s, step_s, server_w)
         felt_w = self._felt(node_w)
+        np.maximum(self.peak_w, felt_w, out=self.peak_w)
         events = self.watch.step(now_s, step_s, felt_w)
         for window in self._demand:
             for crossing in window.step(now_s, node_w):
@@ -137,6 +142,41 @@ class ElectricalSite:
             return "", np.inf
         node = min(rated, key=rated.__getitem__)
         return topology.names[node], rated[node]
+
+    def figures(self) -> dict[str, float | None]:
+        """Energies of the run so far, Wh, and what came in over what IT drew. `grid_wh` is the sum
+        of all others, `discharged_wh` counted negative."""
+        found: dict[str, float | None] = {
+            f"{'cooling' if name == 'own' else name}_wh": joules / 3600.0
+            for name, joules in self.flow.energy_j.items()
+        }
+        energy_j = self.flow.energy_j
+        grid_j = sum(energy_j.values()) - 2.0 * energy_j["discharged"]
+        found["grid_wh"] = grid_j / 3600.0
+        found["pue"] = grid_j / energy_j["it"] if energy_j["it"] > 0.0 else None
+        return found
+
+    def annotate(self, rows: Sequence[dict[str, Any]]) -> None:
+        """Add to each node's row of a summary, in node order, what its limits have seen: `trips`,
+        `time_over_limit_s`, `min_margin_w` (None where there is no rating) and `binding`, the
+        node with the smallest margin among it and those above it."""
+        topology = self.topology
+        margin_w = topology.rating_w - self.peak_w
+        tightest: list[int | None] = [None] * len(rows)
+        for name in nx.topological_sort(topology.graph):
+            node = topology.index[name]
+            found = [tightest[up] for up in topology.feeds[node].tolist() if up >= 0]
+            if np.isfinite(margin_w[node]):
+                found.append(node)
+            known = [at for at in found if at is not None]
+            tightest[node] = min(known, key=lambda at: float(margin_w[at])) if known else None
+        for node, row in enumerate(rows):
+            rated = bool(np.isfinite(topology.rating_w[node]))
+            at = tightest[node]
+            row["trips"] = self.watch.trips[topology.names[node]]
+            row["time_over_limit_s"] = float(self.watch.over_s[node]) if rated else None
+            row["min_margin_w"] = float(margin_w[node]) if np.isfinite(margin_w[node]) else None
+            row["binding"] = None if at is None else topology.names[at]
 
     # --- loads -----------------------------------------------------------------------------
 

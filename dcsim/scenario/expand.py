@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from heapq import heappop, heappush
 from typing import NamedTuple
-
-import networkx as nx
 
 
 class Row(NamedTuple):
@@ -46,13 +45,10 @@ def expand(rows: Sequence[Row]) -> Iterator[Copy]:
     Raises Mismatch where the copies of feeds do not divide into each other.
     """
     index = {row.name: i for i, row in enumerate(rows)}
-    order: nx.DiGraph = nx.DiGraph()
-    order.add_nodes_from(range(len(rows)))
-    order.add_edges_from((index[up], i) for i, row in enumerate(rows) for up in row.above)
     copies: dict[str, list[str]] = {}
     way: dict[str, tuple[str, ...]] = {}
     """From the top to a node, itself included, by preferred feeds."""
-    for i in nx.lexicographical_topological_sort(order):
+    for i in _in_order([[index[up] for up in row.above] for row in rows]):
         row = rows[i]
         made = copies[row.name] = []
         for base, feeds, numbers, total in _places(i, row, copies, way):
@@ -62,6 +58,23 @@ def expand(rows: Sequence[Row]) -> Iterator[Copy]:
                 made.append(name)
                 way[name] = (*(way[feeds[0]] if feeds else ()), name)
                 yield Copy(name, i, feeds)
+
+
+def _in_order(above: list[list[int]]) -> Iterator[int]:
+    """Rows after all that feed them, in the table's order where that leaves a choice."""
+    below: list[list[int]] = [[] for _ in above]
+    for i, ups in enumerate(above):
+        for up in ups:
+            below[up].append(i)
+    left = [len(ups) for ups in above]
+    ready = [i for i, count in enumerate(left) if not count]
+    while ready:
+        i = heappop(ready)
+        yield i
+        for j in below[i]:
+            left[j] -= 1
+            if not left[j]:
+                heappush(ready, j)
 
 
 def _places(
