@@ -49,6 +49,12 @@ def parse_quantity(value: Any, unit: str, example: str) -> float:
             "'{value}' is apparent power: give watts (VA x power factor), such as '{example}'",
             {"value": value, "example": example},
         )
+    if unit == "volt_ampere" and not _APPARENT_POWER.search(value):
+        raise PydanticCustomError(
+            "quantity",
+            "'{value}' is not apparent power such as '{example}'",
+            {"value": value, "example": example},
+        )
     try:
         number, symbol = _QUANTITY.fullmatch(value).groups()  # type: ignore[union-attr]
         symbol = "1" + symbol if symbol.startswith("/") else symbol.strip()

@@ -28,7 +28,9 @@ def test_losing_one_of_two_feeds_doubles_the_other_to_the_watt() -> None:
 
 
 def test_a_single_cord_goes_dark_and_comes_back() -> None:
-    play = Play(site_of(two_lines(), faults=[{"at": "1 s", "fail": "ups-a", "repair_after": "2 s"}]))
+    play = Play(
+        site_of(two_lines(), faults=[{"at": "1 s", "fail": "ups-a", "repair_after": "2 s"}])
+    )
     play.until(1.0, LOADS_W)
     assert play.site.changed
     assert play.site.powered.tolist() == [True] * 4 + [False]
@@ -105,7 +107,9 @@ def test_a_reserve_that_was_lost_before_cannot_catch() -> None:
 
 @settings(deadline=None, max_examples=150)
 @given(diagrams(), st.data())
-def test_power_reaches_whoever_a_path_reaches(rows: list[FacilityNode], data: st.DataObject) -> None:
+def test_power_reaches_whoever_a_path_reaches(
+    rows: list[FacilityNode], data: st.DataObject
+) -> None:
     """Fail random nodes one after the other: who has power is what networkx finds reachable, and
     without losses what the site draws is what those servers draw, each parent the sum of the
     shares of its children."""

@@ -81,7 +81,7 @@ class Breaker(Spec):
 
     curve: Name = "thermal-magnetic"
     """Catalogue name of a time-current curve."""
-    points: Points | None = Field(default=None, min_length=2)
+    points: Points | None = None
     """A curve of one's own instead: (multiple of the rating, seconds to trip)."""
     electronic: Electronic | None = None
     """An electronic trip unit instead of a curve."""
@@ -98,6 +98,8 @@ class Breaker(Spec):
     def _curved(self) -> Breaker:
         if self.points is not None and self.electronic is not None:
             raise _order("has both `points` and `electronic`: choose one")
+        if self.points is not None and len(self.points) < 2:
+            raise _order("`points` needs two points or more")
         if self.points is not None and not falling(self.points):
             raise _order("`points` must have rising multiples and falling seconds, above 0")
         if self.points is not None and self.points[0][0] < 1:
@@ -156,7 +158,7 @@ class FacilityNode(Spec):
     name: Name
     kind: Kind
     parent: Name | None = None
-    feeds: tuple[Name, ...] | None = Field(default=None, min_length=2)
+    feeds: tuple[Name, ...] | None = None
     """Two parents or more instead of one, the preferred first."""
     transfer: Literal["share", "primary", "static"] = "share"
     """With `feeds`: equal shares of those that live; the first that lives, going back to it when
@@ -188,6 +190,8 @@ class FacilityNode(Spec):
 
     @model_validator(mode="after")
     def _consistent(self) -> FacilityNode:
+        if self.feeds is not None and len(self.feeds) < 2:
+            raise _order("needs two feeds or more, or else a `parent`")
         if self.feeds is not None and self.parent is not None:
             raise _order("has both `parent` and `feeds`: choose one")
         if self.feeds is not None and len(set(self.feeds)) < len(self.feeds):
