@@ -30,7 +30,9 @@ def outline(scenario: Scenario) -> Outline:
     def describe(node: FacilityNode, parents: int) -> Outline:
         copies = parents * node.count
         below = tuple(
-            describe(child, copies) for child in scenario.facility if child.parent == node.name
+            describe(child, copies)
+            for child in scenario.facility
+            if child.above and child.above[0] == node.name
         )
         if node.group is not None:
             return Outline(node, copies, 1, nameplate_w[node.group], below)
@@ -42,5 +44,5 @@ def outline(scenario: Scenario) -> Outline:
             below,
         )
 
-    (root,) = (node for node in scenario.facility if node.parent is None)
+    (root,) = (node for node in scenario.facility if not node.above)
     return describe(root, 1)

@@ -28,8 +28,8 @@ from dcsim.engine.meter import Meter
 from dcsim.engine.scaling import build_scalers
 from dcsim.engine.seeds import branch
 from dcsim.facility.events import FacilityEvent
+from dcsim.facility.site import ElectricalSite
 from dcsim.facility.topology import Topology
-from dcsim.facility.watch import LimitWatch
 from dcsim.ledger import GpuState, ReplicaConfig
 from dcsim.power import build as build_power
 from dcsim.power.model import PowerModel
@@ -96,14 +96,22 @@ class Simulation:
 
         self.meter = Meter(scenario, catalogue, self.placement, server_groups, build)
         self.scalers = self._start_scalers(catalogue)
-        self.watch = LimitWatch(self.topology, scenario.limits, catalogue.curves)
+        self.site = ElectricalSite(
+            self.topology,
+            catalogue,
+            scenario.power_step_s,
+            scenario.limits,
+            faults=scenario.faults,
+            restart=scenario.restart,
+            cooling=scenario.cooling,
+            seed=branch(scenario.seed, "facility"),
+        )
+        self.watch = self.site.watch
         self._replicas_of: list[list[int]] = [[] for _ in server_groups]
         for replica, server in enumerate(self.placement.server_index.tolist()):
             self._replicas_of[server].append(replica)
-        self._breakers = {
-            name: node.breaker
-            for name, node in zip(self.topology.names, self.topology.specs, strict=True)
-        }
+        self._ready = self.site.ready.copy()
+        """Servers that may serve, as the fleet knows it."""
         self._policies = self._start_policies()
         self.state_steps = np.zeros(len(GpuState), dtype=np.int64)
         """Replica-steps ended in each GPU state."""
@@ -166,6 +174,8 @@ class Simulation:
                 },
                 autoscale=self._scaling(),
             )
+            self.site.annotate(summary["nodes"])
+            summary["site"] = self.site.figures()
             recorder.finish(summary)
         except BaseException:
             recorder.abort()
@@ -186,13 +196,15 @@ class Simulation:
         step_s = self.scenario.power_step_s
         self._steps += 1
         ledger = self.fleet.work.step(now)
-        node_w = self.topology.sum_loads(self.meter.step(ledger))
+        node_w, events = self.site.step(now, step_s, self.meter.step(ledger))
         self.state_steps += np.bincount(ledger.state, minlength=len(GpuState))
         recorder = self._recorder
         assert recorder is not None
         recorder.step(node_w)
-        for event in self.watch.step(now, step_s, node_w):
-            self._flag(event, now)
+        for event in events:
+            self._flag(event)
+        if self.site.changed:
+            self._supply(now)
         if self._policies:
             self._consult(now, node_w)
         if self._headroom is not None:
@@ -209,24 +221,28 @@ class Simulation:
         # Whole multiples of the step: adding steps up would drift.
         self.clock.set_alarm(self._tick, (self._steps + 1) * step_s, AFTER)
 
-    def _flag(self, event: FacilityEvent, now: float) -> None:
+    def _flag(self, event: FacilityEvent) -> None:
         assert self._recorder is not None
         self._recorder.event(event)
         if self._watcher is not None:
             self._watcher.flag(event)
-        if event.kind == "trip":
-            breaker = self._breakers[event.node]
-            if breaker is not None and breaker.on_trip == "open":
-                self._darken(event.node, now)
 
-    def _darken(self, node: str, now: float) -> None:
-        """A breaker opened: everything below loses power, and its requests fail."""
-        for server in self.topology.servers_under(node).tolist():
-            self.meter.supplied[server] = 0.0
-            for replica in self._replicas_of[server]:
-                self.fleet.darken(self.fleet.replicas[replica], now)
-                for scaler in self.scalers.values():
-                    scaler.lost(replica, now)
+    def _supply(self, now: float) -> None:
+        """Servers that have lost power go dark, and their requests fail; those that have it again
+        draw at once, and serve when they have booted. What an autoscaler has lost stays lost: it
+        starts others."""
+        powered, ready = self.site.powered, self.site.ready
+        self.meter.supplied[:] = powered
+        for server in np.flatnonzero(ready != self._ready).tolist():
+            for index in self._replicas_of[server]:
+                replica = self.fleet.replicas[index]
+                if not ready[server]:
+                    self.fleet.darken(replica, now)
+                    for scaler in self.scalers.values():
+                        scaler.lost(index, now)
+                elif self.placement.groups[index].name not in self.scalers:
+                    self.fleet.restore(replica, now)
+        self._ready = ready.copy()
 
     # --- autoscaling -----------------------------------------------------------------------
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from dcsim.scenario.catalogue import Curve
+from dcsim.scenario.models import Breaker, Electronic
 
 COOLING_TIME_S = 600.0
 """Time constant with which a breaker below its pick-up forgets past overloads. Assumed: thermal
@@ -17,6 +18,9 @@ COLD = 1e-6
 """Used life below which a breaker counts as cold and is no longer cooled step by step."""
 FULL = 1.0 - 1e-9
 """Used life at which it trips: a hundred thousand additions must not cost a step."""
+INSTANT_S = 0.02
+"""An instantaneous trip: about one 60 Hz cycle, with the time to clear."""
+HAIR = 1.0 - 1e-9
 
 NOBODY: npt.NDArray[np.int64] = np.zeros(0, dtype=np.int64)
 
@@ -31,6 +35,64 @@ def trip_time_s(curve: Curve, multiple: npt.ArrayLike) -> npt.NDArray[np.float64
     with np.errstate(divide="ignore"):
         times = np.exp(np.interp(np.log(given), points[:, 0], points[:, 1]))
     return np.where(given < curve.points[0][0], np.inf, times)
+
+
+def in_band(curve: Curve, place: float) -> Curve:
+    """The curve at a place in its tolerance band: 0 the earliest trip, 1 the latest.
+
+    At every trip time, the load lies between those of the two edges, in proportion of logarithms.
+    A curve without an earliest edge is returned as it is.
+    """
+    if curve.earliest is None or place >= 1.0:
+        return curve
+    early, late = np.log(np.array(curve.earliest)), np.log(np.array(curve.points))
+    times = np.union1d(early[:, 1], late[:, 1])[::-1]
+    load = (1.0 - place) * np.interp(times, early[::-1, 1], early[::-1, 0])
+    load += place * np.interp(times, late[::-1, 1], late[::-1, 0])
+    # Where both edges are at their ends only the load of one is known: keep the first of equals.
+    kept = np.concatenate([[True], np.diff(load) > 1e-12])
+    points = tuple(zip(np.exp(load[kept]).tolist(), np.exp(times[kept]).tolist(), strict=True))
+    return curve.model_copy(update={"points": points, "earliest": None})
+
+
+def electronic_curve(unit: Electronic, place: float = 1.0) -> Curve:
+    """Long-time, short-time and instantaneous regions of an electronic trip unit as one curve.
+
+    I2t is constant in the long-time region. Makers state its delay as the latest, with a
+    tolerance of commonly +0/-20 %: `place` is 0 at the earliest, 1 at the latest.
+    """
+    delay_s = unit.long_delay_s * (0.8 + 0.2 * place)
+
+    def held_s(multiple: float) -> float:
+        return max(delay_s * (6.0 / multiple) ** 2, short_s / HAIR)
+
+    # Definite times as lines that fall by a hair: a curve must fall.
+    short_s = unit.short_delay_s
+    points = (
+        (unit.long_pickup, held_s(unit.long_pickup) / HAIR),
+        (unit.short_pickup * HAIR, held_s(unit.short_pickup)),
+        (unit.short_pickup, short_s),
+        (unit.instantaneous * HAIR, short_s * HAIR),
+        (unit.instantaneous, min(INSTANT_S, short_s * HAIR**2)),
+    )
+    return Curve(
+        name="electronic", title="electronic trip unit", points=points, source="the scenario"
+    )
+
+
+def curve_of(
+    breaker: Breaker, curves: Mapping[str, Curve], draw: Callable[[], float] | None = None
+) -> Curve:
+    """The curve that a breaker follows. `draw` gives the place in the band for `band: drawn`,
+    0 to 1. Raises KeyError for an unknown curve."""
+    place = {"earliest": 0.0, "typical": 0.5, "latest": 1.0}.get(breaker.band)
+    if place is None:
+        place = 0.5 if draw is None else draw()
+    if breaker.electronic is not None:
+        return electronic_curve(breaker.electronic, place)
+    if breaker.points is not None:
+        return Curve(name="own", title="", points=breaker.points, source="the scenario")
+    return in_band(curves[breaker.curve], place)
 
 
 class Breakers:
@@ -48,7 +110,8 @@ class Breakers:
         self.used = np.zeros(count)
         """Share of the way to a trip, 0 to 1."""
         self.open = np.zeros(count, dtype=bool)
-        self._warm = False
+        self.warm = False
+        """Whether any has used up some of its life."""
         self._pickup_w = self.rating_w * np.array([curve.points[0][0] for curve in curves])
         self._over = np.zeros(count, dtype=bool)
         # Breakers of one curve are looked up together.
@@ -66,7 +129,7 @@ class Breakers:
     def step(self, load_w: npt.NDArray[np.float64], step_s: float) -> npt.NDArray[np.int64]:
         """Age all breakers by one step at constant loads, shape (n,); indices that tripped."""
         over = np.greater_equal(load_w, self._pickup_w, out=self._over)
-        if not (over.any() or self._warm):
+        if not (over.any() or self.warm):
             return NOBODY
         used = self.used
         over &= ~self.open
@@ -74,9 +137,9 @@ class Breakers:
         if not over.any():
             if used.max() < COLD:
                 used[:] = 0.0
-                self._warm = False
+                self.warm = False
             return NOBODY
-        self._warm = True
+        self.warm = True
         for members, log_multiple, log_time in self._alike:
             rows = members[over[members]]
             if len(rows):
@@ -86,6 +149,17 @@ class Breakers:
         self.open[tripped] = True
         np.minimum(used, 1.0, out=used)
         return tripped
+
+    def trip_in_s(self, load_w: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Seconds until each would trip if its load stayed so; infinite below pick-up or open."""
+        found = np.full(len(self), np.inf)
+        over = (load_w >= self._pickup_w) & ~self.open
+        for members, log_multiple, log_time in self._alike:
+            rows = members[over[members]]
+            log_load = np.log(load_w[rows] / self.rating_w[rows])
+            held_s = np.exp(np.interp(log_load, log_multiple, log_time))
+            found[rows] = (1.0 - self.used[rows]) * held_s
+        return found
 
     def reset(self, index: int, *, cold: bool = True) -> None:
         """Close a breaker again. Unless `cold`, it keeps what it remembers of past overloads: one

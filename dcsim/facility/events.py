@@ -5,12 +5,29 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-EventKind = Literal["warning", "overload", "trip", "cleared"]
+EventKind = Literal[
+    "warning",
+    "overload",
+    "trip",
+    "cleared",
+    "predicted",
+    "demand",
+    "ramp",
+    "fault",
+    "repaired",
+    "reclosed",
+    "transfer",
+    "on-battery",
+    "depleted",
+    "dark",
+    "restored",
+]
+"""docs/facility.md says when each is raised."""
 
 
 @dataclass(frozen=True, slots=True)
 class FacilityEvent:
-    """One flag. `margin_w` is limit minus load: negative when over."""
+    """One flag. `margin_w` is limit minus load: negative when over, NaN without a limit."""
 
     time_s: float
     kind: EventKind

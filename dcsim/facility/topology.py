@@ -1,30 +1,37 @@
-"""The site's power tree: a networkx graph to look at, arrays to step with."""
+"""The site's one-line diagram: a networkx graph to look at, arrays to step with."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import networkx as nx
 import numpy as np
 import numpy.typing as npt
+from scipy import sparse
 
+from dcsim.scenario.expand import Row, expand, named
 from dcsim.scenario.models import FacilityNode
+from dcsim.scenario.models.site import KINDS
 
 if TYPE_CHECKING:
     import pandas as pd
 
-KINDS = ("site", "row", "rack", "server")
-"""From the top down; a level may be left out."""
+__all__ = ["KINDS", "Topology"]
 
 
 class Topology:
-    """The expanded tree. Nodes are ordered level by level, the site first, servers last; the
-    servers under any node are neighbours, so that a level's loads are one segmented sum.
+    """The expanded diagram. Nodes are ordered kind by kind, the site first, servers last.
 
-    Attributes: `graph` (DiGraph, edges from parent to child), and in node order `names`,
-    `kinds`, `specs` (the table rows they come from), `rating_w` (NaN where unknown) and
-    `parent_index` (-1 for the site). `server_groups` is in server order.
+    A node hangs from one parent or, with `feeds`, from several. By preferred feeds alone it is a
+    tree, in which the servers under any node are neighbours: while nothing else is there, a
+    level's loads are one segmented sum.
+
+    Attributes: `graph` (DiGraph, edges from feeder to fed, with `slot`: 0 for the preferred), and
+    in node order `names`, `kinds`, `specs` (the table rows they come from), `rating_w` (NaN where
+    unknown), `feeds` (shape (nodes, most feeds), -1 where there is none) and `parent_index`, its
+    first column. `server_groups` is in server order.
     """
 
     def __init__(self, graph: nx.DiGraph, root: str) -> None:
@@ -47,16 +54,24 @@ class Topology:
                 servers_of[name] = (server_count - 1, server_count)
                 continue
             stack.append((name, True))
-            stack.extend((child, False) for child in reversed(list(graph.successors(name))))
+            preferred = [c for c, edge in graph.adj[name].items() if edge["slot"] == 0]
+            stack.extend((child, False) for child in reversed(preferred))
         self.names: list[str] = [name for kind in KINDS for name in by_kind[kind]]
         self.index = {name: i for i, name in enumerate(self.names)}
         self.kinds: list[str] = [graph.nodes[name]["kind"] for name in self.names]
         self.specs: list[FacilityNode] = [graph.nodes[name]["spec"] for name in self.names]
         self.rating_w = np.array([graph.nodes[name]["rating_w"] for name in self.names])
-        parents = [next(graph.predecessors(name), None) for name in self.names]
-        self.parent_index = np.array(
-            [-1 if parent is None else self.index[parent] for parent in parents], dtype=np.int64
-        )
+        feeds = [
+            sorted(
+                (edge["slot"], self.index[up]) for up, _, edge in graph.in_edges(name, data=True)
+            )
+            for name in self.names
+        ]
+        self.feeds = np.full((len(feeds), max(1, *map(len, feeds))), -1, dtype=np.int64)
+        for node, ups in enumerate(feeds):
+            self.feeds[node, : len(ups)] = [up for _, up in ups]
+        self.parent_index = self.feeds[:, 0].copy()
+        self.is_tree = self.feeds.shape[1] == 1
         self.server_count = server_count
         self.server_nodes = np.arange(len(self.names) - server_count, len(self.names))
         self.server_groups = [str(self.specs[i].group) for i in self.server_nodes]
@@ -69,25 +84,36 @@ class Topology:
         self._empty = np.flatnonzero([first == last for first, last in inner])
         self._padded_w = np.zeros(server_count + 1)
         self._node_w = np.zeros(len(self.names))
+        self.apparent_va = np.array([spec.apparent_rating_va or np.nan for spec in self.specs])
+        """Ratings in VA, NaN where there is none."""
+        # Rated in VA only, a node may carry that many watts at the poorest power factor below it.
+        for node in np.flatnonzero(np.isnan(self.rating_w) & ~np.isnan(self.apparent_va)).tolist():
+            below = [self.specs[self.server_nodes[s]] for s in self.servers_under(self.names[node])]
+            poorest = min((spec.power_factor or 1.0 for spec in below), default=1.0)
+            self.rating_w[node] = self.apparent_va[node] * poorest
 
     @classmethod
     def build(cls, nodes: Sequence[FacilityNode]) -> Topology:
         """Expand a scenario's facility table, already validated (one site, no cycles)."""
-        children: dict[str | None, list[FacilityNode]] = {}
-        for node in nodes:
-            children.setdefault(node.parent, []).append(node)
         graph: nx.DiGraph = nx.DiGraph()
-        (root,) = children[None]
-        for name, spec, parent in _expand(root, None, "", children):
+        root = ""
+        for copy in expand([Row(node.name, node.count, node.above) for node in nodes]):
+            spec = nodes[copy.row]
             rating_w = float("nan") if spec.rating_w is None else spec.rating_w
-            graph.add_node(name, kind=spec.kind, rating_w=rating_w, group=spec.group, spec=spec)
-            if parent is not None:
-                graph.add_edge(parent, name)
-        return cls(graph, root.name)
+            graph.add_node(
+                copy.name, kind=spec.kind, rating_w=rating_w, group=spec.group, spec=spec
+            )
+            graph.add_edges_from(
+                (up, copy.name, {"slot": slot}) for slot, up in enumerate(copy.above)
+            )
+            root = root or copy.name
+        return cls(graph, root)
 
     def sum_loads(self, server_w: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """Watts of every node from those of the servers: shape (servers,) in, (nodes,) out.
-        The result is reused by the next call."""
+        """Watts of every node from those of the servers: shape (servers,) in, (nodes,) out,
+        while all feeds live and without losses. The result is reused by the next call."""
+        if not self.is_tree:
+            return self._shares @ server_w
         node_w = self._node_w
         inner = self._inner
         self._padded_w[:-1] = server_w
@@ -97,10 +123,54 @@ class Topology:
         node_w[inner:] = server_w
         return node_w
 
+    def find(self, name: str) -> int:
+        """Index of the node of this name, or of the only one whose last steps it is, as `ups-b` is
+        of `utility-b/ups-b`. Raises KeyError."""
+        found = named(self.names, name)
+        if len(found) != 1:
+            raise KeyError(name)
+        return self.index[found[0]]
+
     def servers_under(self, name: str) -> npt.NDArray[np.int64]:
-        """Indices, in server order, of the servers fed through a node. Raises KeyError."""
-        first, last = self._ranges[self.index[name]]
+        """Indices, in server order, of the servers that hang from a node by any of their feeds.
+        Raises KeyError."""
+        node = self.index[name]
+        if not self.is_tree:
+            return self._reach.indices[self._reach.indptr[node] : self._reach.indptr[node + 1]]
+        first, last = self._ranges[node]
         return np.arange(first, last)
+
+    @cached_property
+    def _shares(self) -> sparse.csr_matrix:
+        """What each node carries of each server, (nodes, servers), while all feeds live."""
+        weight = np.zeros(self.feeds.shape)
+        for node, spec in enumerate(self.specs):
+            count = int((self.feeds[node] >= 0).sum())
+            if count:
+                each = spec.transfer == "share"
+                weight[node, : count if each else 1] = 1.0 / count if each else 1.0
+        return self.carried(weight)
+
+    @cached_property
+    def _reach(self) -> sparse.csr_matrix:
+        """Which servers hang from each node, by any feed."""
+        reach = self.carried((self.feeds >= 0).astype(float))
+        reach.sort_indices()
+        return reach
+
+    def carried(self, weight: npt.NDArray[np.float64]) -> sparse.csr_matrix:
+        """Watts of each node for a watt of each server, shape (nodes, servers), where each feed
+        carries the `weight`, shaped as `feeds`, of its node's load. Lossless."""
+        nodes = len(self.names)
+        child, slot = np.nonzero((self.feeds >= 0) & (weight > 0))
+        edges = (self.feeds[child, slot], child)
+        up = sparse.csr_matrix((weight[child, slot], edges), shape=(nodes, nodes))
+        ones = (np.ones(self.server_count), (self.server_nodes, np.arange(self.server_count)))
+        level = total = sparse.csr_matrix(ones, shape=(nodes, self.server_count))
+        while level.nnz:
+            level = up @ level
+            total = total + level
+        return total.tocsr()
 
     def level(self, kind: str) -> npt.NDArray[np.int64]:
         """Node indices of one kind."""
@@ -115,22 +185,7 @@ class Topology:
                 "kind": self.kinds,
                 "parent": [self.names[i] if i >= 0 else None for i in self.parent_index],
                 "rating_w": self.rating_w,
-                "servers": [last - first for first, last in self._ranges],
+                "servers": [len(self.servers_under(name)) for name in self.names],
             },
             index=pd.Index(self.names, name="node"),
         )
-
-
-def _expand(
-    spec: FacilityNode,
-    parent: str | None,
-    prefix: str,
-    children: dict[str | None, list[FacilityNode]],
-) -> Iterator[tuple[str, FacilityNode, str | None]]:
-    for number in range(1, spec.count + 1):
-        own = spec.name if spec.count == 1 else f"{spec.name}-{number}"
-        name = prefix + own
-        yield name, spec, parent
-        below = "" if parent is None else f"{name}/"
-        for child in children.get(spec.name, []):
-            yield from _expand(child, name, below, children)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
-from dcsim.facility.breakers import Breakers
+from dcsim.facility.breakers import Breakers, curve_of
 from dcsim.facility.events import EventKind, FacilityEvent
-from dcsim.facility.levels import Change, Levels
+from dcsim.facility.levels import CLEAR_AFTER_S, ROUNDING_S, Change, Levels
 from dcsim.facility.topology import Topology
 from dcsim.scenario.catalogue import Curve
 from dcsim.scenario.models import Limits
@@ -22,13 +23,22 @@ class LimitWatch:
     - `warning`: above `warning_fraction` x rating for `warning_after_s` without a break.
     - `overload`: above the rating for `overload_after_s` without a break.
     - `trip`: the node's breaker has opened (its limit is the breaker's rating).
-    - `cleared`: a warning or an overload has ended.
+    - `predicted`: the breaker would trip within `predict_within_s` at the present load.
+    - `cleared`: a warning, an overload or a prediction has ended.
 
     Each is raised once, until it is cleared; a tripped breaker stays open until `reset`.
     `counts` tells how many of each have been raised.
     """
 
-    def __init__(self, topology: Topology, limits: Limits, curves: Mapping[str, Curve]) -> None:
+    def __init__(
+        self,
+        topology: Topology,
+        limits: Limits,
+        curves: Mapping[str, Curve],
+        draw: Callable[[str], float] | None = None,
+    ) -> None:
+        """`draw` gives the place in its tolerance band of the breaker of a named node, for those
+        with `band: drawn`."""
         self.counts: Counter[EventKind] = Counter()
         self._names = topology.names
         self._kinds = topology.kinds
@@ -37,14 +47,25 @@ class LimitWatch:
         rows = len(self._rated)
         self._levels = Levels(limits, rows)
         self._share = np.zeros(rows)
+        self.over_s = np.zeros(len(topology.names))
+        """Time above the rating by node, shape (nodes,)."""
+        self.trips: Counter[str] = Counter()
+        """Trips by node."""
         guards: list[tuple[int, Curve, float]] = []
         for index, spec in enumerate(topology.specs):
             if spec.breaker is not None:
                 rating_w = spec.breaker.rating_w or spec.rating_w
+                if rating_w is None and np.isfinite(topology.rating_w[index]):
+                    rating_w = float(topology.rating_w[index])
                 if rating_w is not None:
-                    guards.append((index, curves[spec.breaker.curve], rating_w))
+                    name = self._names[index]
+                    chance = None if draw is None else partial(draw, name)
+                    guards.append((index, curve_of(spec.breaker, curves, chance), rating_w))
         self._guarded = np.array([index for index, _, _ in guards], dtype=np.int64)
         self.breakers = Breakers([curve for _, curve, _ in guards], [w for _, _, w in guards])
+        self._predict_s = limits.predict_within_s
+        self._predicted = np.zeros(len(guards), dtype=bool)
+        self._calm_s = np.zeros(len(guards))
         self._breaker_of = {self._names[index]: row for row, (index, _, _) in enumerate(guards)}
 
     def step(
@@ -56,10 +77,14 @@ class LimitWatch:
             share = np.divide(node_w[self._rated], self._rating_w, out=self._share)
             for change in self._levels.step(share, step_s):
                 events.append(self._flag(time_s, change, node_w))
+            if share[share.argmax()] > 1.0:
+                self.over_s[self._rated[share > 1.0]] += step_s
         if len(self._guarded):
             load_w = node_w[self._guarded]
             for row in self.breakers.step(load_w, step_s).tolist():
                 events.append(self._trip(time_s, row, float(load_w[row])))
+            if self._predict_s and self.breakers.warm:
+                events += self._predict(time_s, step_s, load_w)
         for event in events:
             self.counts[event.kind] += 1
         return events
@@ -72,9 +97,38 @@ class LimitWatch:
         row = int(self._share.argmax())
         return self._names[self._rated[row]], float(self._share[row])
 
+    def trip_in_s(self, node_w: npt.NDArray[np.float64]) -> dict[str, float]:
+        """Seconds until each breaker would trip if loads, shape (nodes,), stayed as they are, by
+        node; infinite where never."""
+        found_s = self.breakers.trip_in_s(node_w[self._guarded])
+        return dict(zip(self._breaker_of, found_s.tolist(), strict=True))
+
+    def is_open(self, node: str) -> bool:
+        """Whether a node has a breaker, and it is open."""
+        return node in self._breaker_of and bool(self.breakers.open[self._breaker_of[node]])
+
     def reset(self, node: str, *, cold: bool = True) -> None:
         """Close a node's breaker again (see Breakers.reset). Raises KeyError where it has none."""
         self.breakers.reset(self._breaker_of[node], cold=cold)
+
+    def _predict(
+        self, time_s: float, step_s: float, load_w: npt.NDArray[np.float64]
+    ) -> list[FacilityEvent]:
+        in_s = self.breakers.trip_in_s(load_w)
+        near = in_s <= self._predict_s
+        self._calm_s += step_s
+        self._calm_s[~self._predicted | (in_s <= 2.0 * self._predict_s)] = 0.0
+        ended = self._predicted & (self._calm_s >= CLEAR_AFTER_S - ROUNDING_S)
+        raised = near & ~self._predicted
+        tripped = self._predicted & self.breakers.open
+        self._predicted &= ~(ended | tripped)
+        self._predicted |= raised
+        events = []
+        for row in np.flatnonzero(raised | ended).tolist():
+            kind: EventKind = "predicted" if raised[row] else "cleared"
+            message = f"trip in {in_s[row]:.0f} s at this load" if raised[row] else "no trip near"
+            events.append(self._at_breaker(time_s, kind, row, float(load_w[row]), message))
+        return events
 
     def _flag(
         self, time_s: float, change: Change, node_w: npt.NDArray[np.float64]
@@ -97,15 +151,23 @@ class LimitWatch:
         )
 
     def _trip(self, time_s: float, row: int, load_w: float) -> FacilityEvent:
+        limit_w = float(self.breakers.rating_w[row])
+        self.trips[self._names[int(self._guarded[row])]] += 1
+        message = f"breaker opened at {load_w / limit_w:.1%} of its rating"
+        return self._at_breaker(time_s, "trip", row, load_w, message)
+
+    def _at_breaker(
+        self, time_s: float, kind: EventKind, row: int, load_w: float, message: str
+    ) -> FacilityEvent:
         index = int(self._guarded[row])
         limit_w = float(self.breakers.rating_w[row])
         return FacilityEvent(
             time_s=time_s,
-            kind="trip",
+            kind=kind,
             node=self._names[index],
             node_kind=self._kinds[index],
             load_w=load_w,
             limit_w=limit_w,
             margin_w=limit_w - load_w,
-            message=f"breaker opened at {load_w / limit_w:.1%} of its rating",
+            message=message,
         )

@@ -12,6 +12,8 @@ from dcsim.results.recorder import Recorder
 
 PERCENTS = (50, 95, 99)
 EVENT_KINDS = ("warning", "overload", "trip")
+"""Always counted; others where there were any."""
+QUIET_KINDS = (*EVENT_KINDS, "cleared")
 
 
 def build_summary(
@@ -40,7 +42,8 @@ def build_summary(
             for name, blocks in recorder.latencies.items()
         },
         "nodes": _nodes(recorder),
-        "events": {kind: recorder.event_counts.get(kind, 0) for kind in EVENT_KINDS},
+        "events": {kind: recorder.event_counts.get(kind, 0) for kind in EVENT_KINDS}
+        | {k: n for k, n in sorted(recorder.event_counts.items()) if k not in QUIET_KINDS},
         "gpu_state_s": dict(gpu_state_s),
         "routing": dict(routing or {}),
         "autoscale": [dict(group) for group in autoscale],

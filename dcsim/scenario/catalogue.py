@@ -6,13 +6,13 @@ import math
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
-from itertools import pairwise
 from typing import Any, Literal, TypeVar
 
 import yaml
 from pydantic import Field, model_validator
 
 from dcsim.scenario.models import Name, Spec
+from dcsim.scenario.models.site import Points, falling, rising
 from dcsim.scenario.nearest import suggestion
 from dcsim.scenario.units import Bytes, BytesPerSecond, Seconds, SecondsOrZero, Watts, WattsOrZero
 
@@ -226,16 +226,34 @@ class Curve(Spec):
 
     name: Name
     title: str
-    points: tuple[tuple[float, float], ...] = Field(min_length=2)
+    points: Points = Field(min_length=2)
     """(multiple of rating, seconds to trip), multiples rising, seconds falling; interpolated in
-    logarithms. Below the first multiple the breaker never trips."""
+    logarithms. Below the first multiple the breaker never trips. The latest trip of its band."""
+    earliest: Points | None = Field(default=None, min_length=2)
+    """The earliest trip, where it is known."""
     source: str
 
     @model_validator(mode="after")
     def _falling(self) -> Curve:
-        for (low, slow), (high, fast) in pairwise(self.points):
-            if not (0 < low < high and slow > fast > 0):
+        for points in (self.points, self.earliest or ()):
+            if not falling(points):
                 raise ValueError("points must have rising multiples and falling seconds, above 0")
+        return self
+
+
+class LossCurve(Spec):
+    """What a transformer, UPS or power supply loses, by load."""
+
+    name: Name
+    title: str
+    points: Points = Field(min_length=2)
+    """(output as a share of the rating, efficiency), shares rising, efficiencies up to 1."""
+    source: str
+
+    @model_validator(mode="after")
+    def _readable(self) -> LossCurve:
+        if not rising(self.points) or not all(x > 0 and 0 < eta <= 1 for x, eta in self.points):
+            raise ValueError("points must have rising loads above 0 and efficiencies in (0, 1]")
         return self
 
 
@@ -244,6 +262,7 @@ class Catalogue(Spec):
     models: dict[str, ServedModel]
     servers: dict[str, ServerType]
     curves: dict[str, Curve]
+    losses: dict[str, LossCurve]
 
     def gpu(self, name: str) -> Gpu:
         """Raises CatalogueError for an unknown name, as the other three do."""
@@ -341,6 +360,7 @@ _FILES: dict[str, type[Spec]] = {
     "models": ServedModel,
     "servers": ServerType,
     "curves": Curve,
+    "losses": LossCurve,
 }
 
 

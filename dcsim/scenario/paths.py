@@ -13,7 +13,7 @@ VARIABLE = re.compile(r"\$\{(\w*)\}")
 
 
 def resolve(document: Document) -> None:
-    """Make the paths of trace files and packs absolute, in place."""
+    """Make the paths of trace files, packs and time series absolute, in place."""
     for path, stream in raw.items(document, "workload"):
         for at, part in raw.recordings(path, stream):
             for key in ("file", "folder"):
@@ -25,6 +25,17 @@ def resolve(document: Document) -> None:
         pack = raw.text(power, "pack")
         if pack is not None and (pack.endswith(".h5") or VARIABLE.search(pack)):
             power["pack"] = _absolute(document, (*path, "power", "pack"), pack)
+    cooling = raw.block(document.data, "cooling")
+    weather = raw.text(cooling, "weather")
+    if weather is not None:
+        cooling["weather"] = _absolute(document, ("cooling", "weather"), weather)
+    for path, node in raw.items(document, "facility"):
+        demands = node.get("demand")
+        for index, demand in enumerate(demands if isinstance(demands, list) else []):
+            contract = raw.text(demand, "contract") if isinstance(demand, dict) else None
+            if contract is not None:
+                at = (*path, "demand", index, "contract")
+                demand["contract"] = _absolute(document, at, contract)
 
 
 def _absolute(document: Document, path: Steps, text: str) -> str:

@@ -1,17 +1,34 @@
-"""The facility's form: one tree from a site down to servers, every group placed."""
+"""The facility's form: one diagram from a site down to servers, in order, every group placed."""
 
 from __future__ import annotations
 
 import re
 from typing import Any
 
-from dcsim.scenario import raw
-from dcsim.scenario.catalogue import load_catalogue
+from dcsim.scenario import electrical, raw
 from dcsim.scenario.checks import unique, unknown
 from dcsim.scenario.document import Document, Steps
 
-DEPTH = {"site": 0, "row": 1, "rack": 2, "server": 3}
-"""Kinds from the top down; levels may be left out, not swapped."""
+LEVELS: dict[str, tuple[int, int]] = {
+    "site": (0, 0),
+    "utility": (1, 1),
+    "transformer": (2, 2),
+    "switchgear": (2, 2),
+    "ups": (3, 3),
+    "pdu": (4, 4),
+    "rpp": (5, 5),
+    "busway": (5, 5),
+    "row": (5, 5),
+    "rack": (6, 6),
+    "rack-pdu": (7, 7),
+    "branch": (5, 8),
+    "server": (9, 9),
+}
+"""Where kinds stand from the top down, first and last level; a branch circuit may feed a row's
+racks or a rack's servers. Levels may be left out, not swapped; kinds of one level may stand under
+each other (transformer and switchgear, row and busway), but not under their own kind."""
+MANY = ("switchgear",)
+"""Kinds that may stand under their own: boards feed boards."""
 
 
 def check(document: Document) -> None:
@@ -28,14 +45,36 @@ def check(document: Document) -> None:
     _roots(document, rows)
     cyclic = _cycles(document, by_name)
     for path, node in rows:
-        _parent(document, path, node, by_name, cyclic)
-        _breaker(document, path, node)
+        for at, parent in parents(node):
+            _parent(document, (*path, *at), node, parent, by_name, cyclic)
     _groups(document, rows)
     _copies(document, rows)
+    above = {
+        name: [up for _, up in parents(node) if up in by_name]
+        for name, (_, node) in by_name.items()
+    }
+    tops = sum(not ups for ups in above.values())
+    known = all(len(above[name]) == len(parents(node)) for name, (_, node) in by_name.items())
+    whole = known and not cyclic and tops == 1 and len(by_name) == len(rows)
+    electrical.check(document, by_name, above, whole=whole)
+
+
+def parents(node: dict[str, Any]) -> list[tuple[Steps, str]]:
+    """Names of the rows that feed one, and where they stand in it; the preferred first."""
+    parent, feeds = raw.text(node, "parent"), node.get("feeds")
+    found: list[tuple[Steps, str]] = [] if parent is None else [(("parent",), parent)]
+    for slot, feed in enumerate(feeds if isinstance(feeds, list) else []):
+        if isinstance(feed, str):
+            found.append((("feeds", slot), feed))
+    return found
 
 
 def _roots(document: Document, rows: list[tuple[Steps, dict[str, Any]]]) -> None:
-    roots = [(path, node) for path, node in rows if node.get("parent") is None]
+    roots = [
+        (path, node)
+        for path, node in rows
+        if node.get("parent") is None and node.get("feeds") is None
+    ]
     if not roots:
         # Where every row has a parent there is a cycle or a parent that is missing.
         document.add(("facility",), "no row without `parent`: one site must be the top")
@@ -45,7 +84,7 @@ def _roots(document: Document, rows: list[tuple[Steps, dict[str, Any]]]) -> None
         document.add(path, f"has no `parent`, but '{top}' is the top already", "name its parent")
     path, node = roots[0]
     kind = raw.text(node, "kind")
-    if kind in DEPTH and kind != "site":
+    if kind in LEVELS and kind != "site":
         document.add((*path, "kind"), f"the top must be a site, not a {kind}")
     count = raw.number(node, "count", 1)
     if count is not None and count > 1:
@@ -56,37 +95,39 @@ def _parent(
     document: Document,
     path: Steps,
     node: dict[str, Any],
+    parent: str,
     by_name: dict[str, tuple[Steps, dict[str, Any]]],
     cyclic: set[str],
 ) -> None:
-    name, parent = raw.text(node, "name"), raw.text(node, "parent")
-    if parent is None:
-        return
+    name = raw.text(node, "name")
     if parent not in by_name:
         others = [other for other in by_name if other != name]
-        unknown(document, (*path, "parent"), "facility row", parent, others)
+        unknown(document, path, "facility row", parent, others)
         return
     above, below = raw.text(by_name[parent][1], "kind"), raw.text(node, "kind")
-    if name in cyclic or above not in DEPTH or below not in DEPTH:
+    if name in cyclic or parent in cyclic or above not in LEVELS or below not in LEVELS:
         return
-    if DEPTH[above] >= DEPTH[below]:
-        document.add(
-            (*path, "parent"),
-            f"a {below} cannot stand under a {above} ('{parent}')",
-            "the order is site, row, rack, server",
-        )
+    if above == below == "branch" or not _ordered(above, below):
+        hint = "the order is " + ", ".join(LEVELS)
+        document.add(path, f"a {below} cannot stand under a {above} ('{parent}')", hint)
+        return
+    # A branch has room for much: what stands above it counts too.
+    while above == "branch":
+        ups = parents(by_name[parent][1])
+        if not ups or ups[0][1] not in by_name:
+            return
+        parent = ups[0][1]
+        above = raw.text(by_name[parent][1], "kind")
+        if above in LEVELS and not _ordered(above, below):
+            hint = "the order is " + ", ".join(LEVELS)
+            document.add(path, f"a {below} cannot stand under a {above} ('{parent}')", hint)
 
 
-def _breaker(document: Document, path: Steps, node: dict[str, Any]) -> None:
-    breaker = raw.block(node, "breaker")
-    curves = load_catalogue().curves
-    curve = raw.text(breaker, "curve")
-    if curve is not None and curve not in curves:
-        unknown(document, (*path, "breaker", "curve"), "time-current curve", curve, curves)
-    protected = isinstance(node.get("breaker"), dict)
-    if protected and node.get("rating") is None and breaker.get("rating") is None:
-        message = "has no rating, and neither has its node"
-        document.add((*path, "breaker"), message, "give `rating` to one of them")
+def _ordered(above: str, below: str) -> bool:
+    """Whether one kind may stand somewhere under another."""
+    if above == below:
+        return above in MANY
+    return LEVELS[above][0] <= LEVELS[below][1]
 
 
 def _cycles(document: Document, by_name: dict[str, tuple[Steps, dict[str, Any]]]) -> set[str]:
@@ -95,16 +136,23 @@ def _cycles(document: Document, by_name: dict[str, tuple[Steps, dict[str, Any]]]
     cyclic: set[str] = set()
     for start in by_name:
         trail: list[str] = []
-        name: str | None = start
-        while name is not None and name in by_name and name not in done and name not in trail:
-            trail.append(name)
-            name = raw.text(by_name[name][1], "parent")
-        if name in trail:
-            cycle = [*trail[trail.index(name) :], name]
-            path = by_name[name][0]
-            document.add((*path, "parent"), "the parents form a cycle: " + " -> ".join(cycle))
-            cyclic.update(cycle)
-        done.update(trail)
+        ways = [iter([start])]
+        while ways:  # depth first, by hand: tables may be long
+            name = next((up for up in ways[-1] if up in by_name and up not in done), None)
+            if name is None:
+                ways.pop()
+                if trail:
+                    done.add(trail.pop())
+            elif name in trail:
+                cycle = [*trail[trail.index(name) :], name]
+                path, node = by_name[name]
+                at = next(at for at, up in parents(node) if up == cycle[1])
+                message = "the parents form a cycle: " + " -> ".join(cycle)
+                document.add((*path, *at), message)
+                cyclic.update(cycle)
+            else:
+                trail.append(name)
+                ways.append(iter([up for _, up in parents(by_name[name][1])]))
     return cyclic
 
 
@@ -122,7 +170,7 @@ def _groups(document: Document, rows: list[tuple[Steps, dict[str, Any]]]) -> Non
             unsure = True
             message = "a server needs a `group`"
             document.add(path, message, "one of " + ", ".join(groups) if groups else "")
-        if kind in DEPTH and kind != "server" and node.get("group") is not None:
+        if kind in LEVELS and kind != "server" and node.get("group") is not None:
             document.add((*path, "group"), f"only servers have a group, and this is a {kind}")
         if group is not None:
             placed.add(group)
@@ -143,8 +191,8 @@ def _copies(document: Document, rows: list[tuple[Steps, dict[str, Any]]]) -> Non
             continue
         for path, other in rows:
             match = re.fullmatch(re.escape(name) + r"-([1-9]\d*)", raw.text(other, "name") or "")
-            same_parent = raw.text(other, "parent") == raw.text(node, "parent")
-            if match and int(match[1]) <= count and (same_parent or other.get("parent") is None):
+            same_parent = parents(other)[:1] == parents(node)[:1]
+            if match and int(match[1]) <= count and (same_parent or not parents(other)):
                 document.add(
                     (*path, "name"),
                     f"'{match[0]}' is also the name of copy {match[1]} of '{name}'",

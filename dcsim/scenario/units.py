@@ -49,6 +49,12 @@ def parse_quantity(value: Any, unit: str, example: str) -> float:
             "'{value}' is apparent power: give watts (VA x power factor), such as '{example}'",
             {"value": value, "example": example},
         )
+    if unit == "volt_ampere" and not _APPARENT_POWER.search(value):
+        raise PydanticCustomError(
+            "quantity",
+            "'{value}' is not apparent power such as '{example}'",
+            {"value": value, "example": example},
+        )
     try:
         number, symbol = _QUANTITY.fullmatch(value).groups()  # type: ignore[union-attr]
         symbol = "1" + symbol if symbol.startswith("/") else symbol.strip()
@@ -112,6 +118,8 @@ def _written(unit: Unit) -> Any:
 WATT = Unit("watt", "600 kW", (("MW", 1e6), ("kW", 1e3), ("W", 1.0)))
 SECOND = Unit("second", "250 ms", (("h", 3600.0), ("min", 60.0), ("s", 1.0)))
 RATE = Unit("req/s", "2 req/s", (("req/s", 1.0),))
+WATT_HOUR = Unit("watt_hour", "50 kWh", (("MWh", 1e6), ("kWh", 1e3), ("Wh", 1.0)))
+VOLT_AMPERE = Unit("volt_ampere", "750 kVA", (("MVA", 1e6), ("kVA", 1e3), ("VA", 1.0)))
 BYTE = Unit("byte", "80 GB", (("GB", 1e9), ("B", 1.0)))
 BYTE_RATE = Unit("byte/s", "2 TB/s", (("TB/s", 1e12), ("B/s", 1.0)))
 
@@ -121,5 +129,7 @@ Seconds = Annotated[float, SECOND, _quantity(SECOND), _written(SECOND)]
 SecondsOrZero = Annotated[float, SECOND, _quantity(SECOND, positive=False), _written(SECOND)]
 RequestsPerSecond = Annotated[float, RATE, _quantity(RATE), _written(RATE)]
 RequestsPerSecondOrZero = Annotated[float, RATE, _quantity(RATE, positive=False), _written(RATE)]
+WattHours = Annotated[float, WATT_HOUR, _quantity(WATT_HOUR), _written(WATT_HOUR)]
+VoltAmperes = Annotated[float, VOLT_AMPERE, _quantity(VOLT_AMPERE), _written(VOLT_AMPERE)]
 Bytes = Annotated[float, BYTE, _quantity(BYTE), _written(BYTE)]
 BytesPerSecond = Annotated[float, BYTE_RATE, _quantity(BYTE_RATE), _written(BYTE_RATE)]

@@ -327,6 +327,13 @@ class Fleet:
             self._fail(request, replica.index, now, generated)
         return len(lost)
 
+    def restore(self, replica: Replica, now: float) -> None:
+        """Power to a replica is back: it starts empty, and its router hears of it."""
+        if replica.up:
+            return
+        replica.restore(now)
+        self._router_of_replica[replica.index].changed(replica, now)
+
     # --- counts ----------------------------------------------------------------------------
 
     @property

@@ -59,6 +59,7 @@ def test_json_is_one_object_with_the_documented_keys(scenario: Path) -> None:
     assert len(servers) == 2
     assert set(site) == {
         "name", "kind", "limit_w", "peak_w", "p99_w", "mean_w", "energy_wh", "load_factor",
+        "trips", "time_over_limit_s", "min_margin_w", "binding",
     }  # fmt: skip
     assert found["power_model"]["name"] == "gru"
     assert found["power_model"]["pack"] == "gru-a100"

@@ -31,7 +31,7 @@ def test_every_key_is_described() -> None:
 
 def test_every_catalogue_name_is_listed() -> None:
     catalogue = load_catalogue()
-    for table in (catalogue.servers, catalogue.models, catalogue.curves):
+    for table in (catalogue.servers, catalogue.models, catalogue.curves, catalogue.losses):
         for name in table:
             assert f"`{name}`" in PAGE
 
@@ -47,7 +47,7 @@ def test_the_partial_examples_fit_into_a_file(
     trace.parent.mkdir()
     trace.write_text("")
     monkeypatch.setenv("DCSIM_DATA", str(tmp_path))
-    assert len(BLOCKS) == 8
+    assert len(BLOCKS) == 9
     data = yaml.safe_load(GOOD)
     streams = []
     for block in BLOCKS[1:]:

@@ -42,7 +42,18 @@ from dcsim.scenario.models.lengths import (
 )
 from dcsim.scenario.models.routing import Routing
 from dcsim.scenario.models.servers import Engine, KvTransfer, Power, ServerGroup
-from dcsim.scenario.models.site import Breaker, FacilityNode, Limits
+from dcsim.scenario.models.site import (
+    Battery,
+    Breaker,
+    Cooling,
+    Demand,
+    Electronic,
+    FacilityNode,
+    Fault,
+    Limits,
+    RampLimit,
+    Restart,
+)
 from dcsim.scenario.models.traffic import Retry, Slo, Stream, Tenant
 from dcsim.scenario.models.whole import Record, Scenario
 
@@ -50,15 +61,20 @@ __all__ = [
     "AdmissionThrottle",
     "Arrivals",
     "Autoscale",
+    "Battery",
     "Breaker",
     "Changing",
     "ClientsArrivals",
     "Clipped",
+    "Cooling",
+    "Demand",
     "DiurnalArrivals",
+    "Electronic",
     "EmpiricalTokens",
     "Engine",
     "ExponentialThinking",
     "FacilityNode",
+    "Fault",
     "FitTokens",
     "FixedThinking",
     "FixedTokens",
@@ -82,8 +98,10 @@ __all__ = [
     "Power",
     "PowerBudget",
     "Ramp",
+    "RampLimit",
     "Record",
     "ReplayArrivals",
+    "Restart",
     "Retry",
     "Routing",
     "ScaledPower",

@@ -1,24 +1,151 @@
-"""What it all hangs from: the facility's tree, its breakers, and when a load is worth a flag."""
+"""What it all hangs from: the electrical site, its breakers, batteries and cooling, what fails
+in it, and when a load is worth a flag."""
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from dcsim.scenario.models.base import Fraction, Name, Spec
-from dcsim.scenario.units import SecondsOrZero, Watts
+from dcsim.scenario.units import (
+    Seconds,
+    SecondsOrZero,
+    VoltAmperes,
+    WattHours,
+    Watts,
+    WattsOrZero,
+)
+
+Kind = Literal[
+    "site",
+    "utility",
+    "transformer",
+    "switchgear",
+    "ups",
+    "pdu",
+    "rpp",
+    "busway",
+    "row",
+    "rack",
+    "rack-pdu",
+    "branch",
+    "server",
+]
+KINDS: tuple[Kind, ...] = Kind.__args__  # type: ignore[attr-defined]
+"""From the top down; a level may be left out."""
+Phase = Literal["L1", "L2", "L3", "auto"]
+
+Points = tuple[tuple[float, float], ...]
+
+
+def falling(points: Points) -> bool:
+    """Whether multiples rise and seconds fall, all above 0: a curve that can be read."""
+    return all(0 < low < high and slow > fast > 0 for (low, slow), (high, fast) in pairwise(points))
+
+
+def rising(points: Points) -> bool:
+    """Whether the first numbers of the points rise."""
+    return all(low < high for (low, _), (high, _) in pairwise(points))
+
+
+def _order(message: str) -> PydanticCustomError:
+    """An error in our own words."""
+    return PydanticCustomError("order", message)
+
+
+class Electronic(Spec):
+    """An electronic trip unit: long-time (I2t), short-time (definite) and instantaneous, each in
+    multiples of the rating."""
+
+    long_pickup: float = Field(default=1.1, ge=1)
+    long_delay_s: Seconds = Field(default=10.0, alias="long_delay")
+    """At six times the rating, as makers state it; elsewhere I2t is constant."""
+    short_pickup: float = Field(default=6.0, gt=1)
+    short_delay_s: Seconds = Field(default=0.3, alias="short_delay")
+    instantaneous: float = Field(default=10.0, gt=1)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Electronic:
+        if not self.long_pickup < self.short_pickup < self.instantaneous:
+            raise _order("needs `long_pickup` < `short_pickup` < `instantaneous`")
+        if self.long_delay_s * (6.0 / self.short_pickup) ** 2 < self.short_delay_s:
+            raise _order("the long delay falls below `short_delay` before `short_pickup`")
+        return self
 
 
 class Breaker(Spec):
-    """Protection of one node."""
+    """Protection of one node, or the overload table of its transformer or UPS."""
 
     curve: Name = "thermal-magnetic"
     """Catalogue name of a time-current curve."""
+    points: Points | None = None
+    """A curve of one's own instead: (multiple of the rating, seconds to trip)."""
+    electronic: Electronic | None = None
+    """An electronic trip unit instead of a curve."""
+    band: Literal["earliest", "typical", "latest", "drawn"] = "latest"
+    """Where in its tolerance band each breaker trips; `drawn`: by chance, from the seed."""
     rating_w: Watts | None = Field(default=None, alias="rating")
     """None: the node's rating."""
     on_trip: Literal["open", "flag"] = "open"
     """`open`: what hangs below goes dark; `flag`: only reported."""
+    repair_after_s: Seconds | None = Field(default=None, alias="repair_after")
+    """Reclosed so long after a trip, with what it still remembers; None: never by itself."""
+
+    @model_validator(mode="after")
+    def _curved(self) -> Breaker:
+        if self.points is not None and self.electronic is not None:
+            raise _order("has both `points` and `electronic`: choose one")
+        if self.points is not None and len(self.points) < 2:
+            raise _order("`points` needs two points or more")
+        if self.points is not None and not falling(self.points):
+            raise _order("`points` must have rising multiples and falling seconds, above 0")
+        if self.points is not None and self.points[0][0] < 1:
+            raise _order("`points` begin below 1: a breaker holds its rating for good")
+        return self
+
+
+class Battery(Spec):
+    """Storage at a node: carries what hangs below when the supply is lost, and shaves peaks."""
+
+    energy_wh: WattHours = Field(alias="energy")
+    power_w: Watts = Field(alias="power")
+    """Most that it gives; power over energy is its C-rate."""
+    efficiency: Fraction = 0.9
+    """There and back; all of the loss is taken while charging."""
+    charge_w: WattsOrZero = Field(default=0.0, alias="charge")
+    """Most that it takes to recharge; 0: it is never recharged."""
+    initial: float = Field(default=1.0, ge=0, le=1)
+    """State of charge at the start."""
+    ride_through: bool = True
+    shave_above_w: Watts | None = Field(default=None, alias="shave_above")
+    """Gives what its node draws beyond this."""
+    reserve: float = Field(default=0.0, ge=0, le=1)
+    """State of charge that shaving leaves for ride-through."""
+
+
+class Demand(Spec):
+    """A limit on the mean over a window, as a supplier meters it."""
+
+    window_s: Seconds = Field(alias="window")
+    limit_w: Watts | None = Field(default=None, alias="limit")
+    contract: str | None = None
+    """CSV with columns time_s and limit_w instead: each limit holds from its time on."""
+
+    @model_validator(mode="after")
+    def _one_limit(self) -> Demand:
+        if (self.limit_w is None) == (self.contract is None):
+            raise _order("needs either `limit` or `contract`")
+        return self
+
+
+class RampLimit(Spec):
+    """A limit on how far the load may move, up or down, within a window."""
+
+    change_w: Watts = Field(alias="change")
+    window_s: Seconds = Field(alias="window")
 
 
 class FacilityNode(Spec):
@@ -29,14 +156,62 @@ class FacilityNode(Spec):
     """
 
     name: Name
-    kind: Literal["site", "row", "rack", "server"]
+    kind: Kind
     parent: Name | None = None
+    feeds: tuple[Name, ...] | None = None
+    """Two parents or more instead of one, the preferred first."""
+    transfer: Literal["share", "primary", "static"] = "share"
+    """With `feeds`: equal shares of those that live; the first that lives, going back to it when
+    it can; or a static switch, which stays where it is until that feed is lost."""
+    transfer_time_s: SecondsOrZero | None = Field(default=None, alias="transfer_time")
+    """None: 10 ms (primary) or 4 ms (static); `share` takes no time."""
     count: int = Field(default=1, ge=1)
     rating_w: Watts | None = Field(default=None, alias="rating")
     """Continuous limit; None: unknown, and never checked."""
+    apparent_rating_va: VoltAmperes | None = Field(default=None, alias="apparent_rating")
+    """Continuous limit in VA; needs power factors below."""
     group: Name | None = None
     """Servers only: the server group."""
     breaker: Breaker | None = None
+    losses: Name | None = None
+    """Catalogue name of a loss curve; needs a rating."""
+    phases: Literal[1, 3] | None = None
+    phase: Phase | None = None
+    """Of a single-phase node; `auto` deals copies out to L1, L2 and L3 in turn."""
+    power_factor: Fraction | None = None
+    """Servers only."""
+    battery: Battery | None = None
+    demand: tuple[Demand, ...] = ()
+    ramp: RampLimit | None = None
+    mtbf_s: Seconds | None = Field(default=None, alias="mtbf")
+    """Mean time between random failures."""
+    mttr_s: Seconds | None = Field(default=None, alias="mttr")
+    """Mean time to repair those."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> FacilityNode:
+        if self.feeds is not None and len(self.feeds) < 2:
+            raise _order("needs two feeds or more, or else a `parent`")
+        if self.feeds is not None and self.parent is not None:
+            raise _order("has both `parent` and `feeds`: choose one")
+        if self.feeds is not None and len(set(self.feeds)) < len(self.feeds):
+            raise _order("names a feed twice")
+        if self.feeds is None and (self.transfer != "share" or self.transfer_time_s is not None):
+            raise _order("`transfer` needs `feeds`")
+        if self.phase is not None and self.phases != 1:
+            raise _order("`phase` needs `phases: 1`")
+        if (self.mtbf_s is None) != (self.mttr_s is None):
+            raise _order("`mtbf` and `mttr` go together")
+        if self.power_factor is not None and self.kind != "server":
+            raise _order("only servers have a `power_factor`; those above follow")
+        return self
+
+    @property
+    def above(self) -> tuple[str, ...]:
+        """Names of the rows it is fed from, the preferred first; empty for the site."""
+        if self.feeds is not None:
+            return self.feeds
+        return () if self.parent is None else (self.parent,)
 
 
 class Limits(Spec):
@@ -46,3 +221,73 @@ class Limits(Spec):
     """The 80 % rule for continuous loads (NEC 210.20(A), 215.3)."""
     warning_after_s: SecondsOrZero = Field(default=60.0, alias="warning_after")
     overload_after_s: SecondsOrZero = Field(default=0.0, alias="overload_after")
+    predict_within_s: SecondsOrZero = Field(default=300.0, alias="predict_within")
+    """A trip this near, at the present load, is flagged; 0: never."""
+
+
+class Fault(Spec):
+    """Something that fails, or is put right, at a time."""
+
+    at_s: SecondsOrZero = Field(alias="at")
+    fail: str | None = None
+    """Name of a node, as results have it, or its last steps where they are enough."""
+    restore: str | None = None
+    """Ends a fault of this node and closes its breaker."""
+    repair_after_s: Seconds | None = Field(default=None, alias="repair_after")
+
+    @model_validator(mode="after")
+    def _one_deed(self) -> Fault:
+        if (self.fail is None) == (self.restore is None):
+            raise _order("needs either `fail` or `restore`")
+        if self.restore is not None and self.repair_after_s is not None:
+            raise _order("`repair_after` goes with `fail`")
+        return self
+
+
+class Restart(Spec):
+    """How servers come back when they have power again."""
+
+    group: int | None = Field(default=None, ge=1)
+    """So many at a time; None: all at once."""
+    every_s: SecondsOrZero = Field(default=0.0, alias="every")
+    """Time from one group to the next."""
+    inrush: float = Field(default=1.0, ge=1)
+    """Factor on a server's draw for `inrush_for` after it is switched on."""
+    inrush_for_s: SecondsOrZero = Field(default=0.0, alias="inrush_for")
+    boot_s: SecondsOrZero = Field(default=0.0, alias="boot")
+    """From power to serving."""
+
+
+class Cooling(Spec):
+    """Cooling as a load of the site: (PUE - 1) x IT load. Electrical losses are not part of this
+    PUE where nodes have `losses` of their own."""
+
+    pue: float = Field(default=1.0, ge=1)
+    by_load: Points = ()
+    """(IT load over `design_load`, PUE) instead of a constant."""
+    design_load_w: Watts | None = Field(default=None, alias="design_load")
+    by_temperature: Points = ()
+    """(outdoor temperature in Celsius, factor on PUE - 1)."""
+    temperature_c: float | None = None
+    """Constant outdoor temperature."""
+    weather: str | None = None
+    """CSV with columns time_s and temperature_c, interpolated."""
+    at: str | None = None
+    """Name of the node that feeds the plant; None: the site."""
+
+    @model_validator(mode="after")
+    def _readable(self) -> Cooling:
+        if not rising(self.by_load) or not rising(self.by_temperature):
+            raise _order("the first numbers of the points must rise")
+        if any(pue < 1 for _, pue in self.by_load):
+            raise _order("a PUE in `by_load` is below 1")
+        if any(factor < 0 for _, factor in self.by_temperature):
+            raise _order("a factor in `by_temperature` is below 0")
+        if self.by_load and self.design_load_w is None:
+            raise _order("`by_load` needs `design_load`")
+        if self.temperature_c is not None and self.weather is not None:
+            raise _order("has both `temperature_c` and `weather`: choose one")
+        known = self.temperature_c is not None or self.weather is not None
+        if bool(self.by_temperature) != known:
+            raise _order("`by_temperature` goes with `temperature_c` or `weather`")
+        return self

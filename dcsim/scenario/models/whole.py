@@ -8,7 +8,7 @@ from dcsim.scenario.models.base import Name, Spec
 from dcsim.scenario.models.control import AdmissionThrottle
 from dcsim.scenario.models.routing import Routing
 from dcsim.scenario.models.servers import ServerGroup
-from dcsim.scenario.models.site import FacilityNode, Limits
+from dcsim.scenario.models.site import Cooling, FacilityNode, Fault, Limits, Restart
 from dcsim.scenario.models.traffic import Stream, Tenant
 from dcsim.scenario.units import Seconds
 
@@ -35,5 +35,8 @@ class Scenario(Spec):
     routing: Routing = Routing()
     facility: tuple[FacilityNode, ...] = Field(min_length=1)
     limits: Limits = Limits()
+    cooling: Cooling = Cooling()
+    faults: tuple[Fault, ...] = ()
+    restart: Restart = Restart()
     control: tuple[AdmissionThrottle, ...] = ()
     record: Record = Record()

@@ -1,0 +1,334 @@
+"""The electrical site as one object: a step in, loads and flags out, and who has power."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import networkx as nx
+import numpy as np
+import numpy.typing as npt
+
+from dcsim.facility.cooling import Cooling
+from dcsim.facility.demand import Crossing, build_ramps, build_windows
+from dcsim.facility.events import EventKind, FacilityEvent
+from dcsim.facility.faults import Due, Faults
+from dcsim.facility.flow import Flow
+from dcsim.facility.restart import Restart
+from dcsim.facility.supply import Supply
+from dcsim.facility.topology import Topology
+from dcsim.facility.watch import LimitWatch
+from dcsim.scenario.catalogue import Catalogue
+from dcsim.scenario.models import Cooling as CoolingSpec
+from dcsim.scenario.models import Fault, Limits
+from dcsim.scenario.models import Restart as RestartSpec
+
+FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
+
+
+class ElectricalSite:
+    """Sums loads, ages breakers, plays faults and repairs, and tells which servers have power.
+
+    What happens at the end of a step is felt from the next step on: `powered` and `ready` (both
+    (servers,)) then say who draws and who may serve; `changed` whether they differ from before.
+    """
+
+    def __init__(
+        self,
+        topology: Topology,
+        catalogue: Catalogue,
+        step_s: float,
+        limits: Limits | None = None,
+        *,
+        faults: Sequence[Fault] = (),
+        restart: RestartSpec | None = None,
+        cooling: CoolingSpec | None = None,
+        seed: np.random.SeedSequence | None = None,
+    ) -> None:
+        """`seed` is for random failures and breakers drawn from their band. Raises KeyError for a
+        fault of an unknown node, SeriesError for a weather or contract file."""
+        self.topology = topology
+        self._seed = np.random.SeedSequence(0) if seed is None else seed
+        self._step_s = step_s
+        self.cooling = Cooling(CoolingSpec() if cooling is None else cooling)
+        self._plant = 0
+        if cooling is not None and cooling.at is not None:
+            self._plant = topology.find(cooling.at)
+        self.supply = Supply(topology)
+        self.flow = Flow(topology, self.supply, catalogue.losses, own_loads=self.cooling.runs)
+        self._stand_by()
+        self.watch = LimitWatch(topology, limits or Limits(), catalogue.curves, self._draw)
+        self._demand = build_windows(topology, step_s)
+        self._ramps = build_ramps(topology, step_s)
+        self._faults = Faults(topology, faults, self._seed)
+        self._failed = np.zeros(len(topology.names), dtype=np.int64)
+        """Faults that hold each node."""
+        self._restart = Restart(restart or RestartSpec(), topology.server_count)
+        self.changed = False
+        self._transfer_s = np.inf
+        self._opens = {
+            name: spec.breaker
+            for name, spec in zip(topology.names, topology.specs, strict=True)
+            if spec.breaker is not None
+        }
+        self.peak_w: FloatArray = np.full(len(topology.names), -np.inf)
+        """Highest of `felt_w` so far."""
+        self.felt_w: FloatArray = np.zeros(len(topology.names))
+        """Loads as ratings feel them: the worst of three poles, apparent power where rated so."""
+
+    @property
+    def powered(self) -> BoolArray:
+        """Servers that draw power."""
+        return self._restart.powered
+
+    @property
+    def ready(self) -> BoolArray:
+        """Servers that have power and have booted."""
+        return self._restart.ready
+
+    def step(
+        self, now_s: float, step_s: float, server_w: FloatArray
+    ) -> tuple[FloatArray, list[FacilityEvent]]:
+        """Play the step that ends at `now_s`, in which servers drew `server_w`, shape (servers,).
+
+        Returns the loads of all nodes, shape (nodes,), reused by the next call, and the flags.
+        """
+        node_w = self._loads(now_s, step_s, server_w)
+        felt_w = self._felt(node_w)
+        np.maximum(self.peak_w, felt_w, out=self.peak_w)
+        events = self.watch.step(now_s, step_s, felt_w)
+        for window in self._demand:
+            for crossing in window.step(now_s, node_w):
+                events.append(self._crossed(now_s, "demand", "mean", crossing))
+        for ramp in self._ramps:
+            for crossing in ramp.step(now_s, node_w):
+                events.append(self._crossed(now_s, "ramp", "move", crossing))
+        rewired = self._trips(now_s, events)
+        for due in self._faults.due(now_s):
+            rewired |= self._do(now_s, due, events)
+        if len(self.flow.batteries):
+            rewired |= self._storage(now_s, events)
+        self.changed = False
+        if rewired or self._transfer_s <= now_s + 5e-7:
+            self._rewire(now_s, events)
+        if self._restart.step(now_s):
+            self.changed = True
+        return node_w, events
+
+    def restore(self, node: str, now_s: float) -> None:
+        """End all faults of a node and close its breaker, as from the next step's end. Raises
+        KeyError."""
+        self._faults.plan(now_s, "restore", self.topology.find(node))
+
+    def trip_in_s(self) -> dict[str, float]:
+        """Seconds until each breaker would trip at the loads of the last step, by node."""
+        return self.watch.trip_in_s(self.felt_w)
+
+    def binding(self, server: int) -> tuple[str, float]:
+        """The node that leaves a server (by number) the fewest watts, itself and all above it by
+        any feed, and how many; an empty name and infinity where nothing has a rating."""
+        topology = self.topology
+        seen = {int(topology.server_nodes[server])}
+        todo = list(seen)
+        while todo:
+            ups = topology.feeds[todo.pop()]
+            new = {int(up) for up in ups if up >= 0} - seen
+            seen |= new
+            todo += new
+        left = {node: topology.rating_w[node] - self.felt_w[node] for node in sorted(seen)}
+        rated = {node: float(w) for node, w in left.items() if np.isfinite(w)}
+        if not rated:
+            return "", np.inf
+        node = min(rated, key=rated.__getitem__)
+        return topology.names[node], rated[node]
+
+    def figures(self) -> dict[str, float | None]:
+        """Energies of the run so far, Wh, and what came in over what IT drew. `grid_wh` is the sum
+        of all others, `discharged_wh` counted negative."""
+        found: dict[str, float | None] = {
+            f"{'cooling' if name == 'own' else name}_wh": joules / 3600.0
+            for name, joules in self.flow.energy_j.items()
+        }
+        energy_j = self.flow.energy_j
+        grid_j = sum(energy_j.values()) - 2.0 * energy_j["discharged"]
+        found["grid_wh"] = grid_j / 3600.0
+        found["pue"] = grid_j / energy_j["it"] if energy_j["it"] > 0.0 else None
+        return found
+
+    def annotate(self, rows: Sequence[dict[str, Any]]) -> None:
+        """Add to each node's row of a summary, in node order, what its limits have seen: `trips`,
+        `time_over_limit_s`, `min_margin_w` (None where there is no rating) and `binding`, the
+        node with the smallest margin among it and those above it."""
+        topology = self.topology
+        margin_w = topology.rating_w - self.peak_w
+        tightest: list[int | None] = [None] * len(rows)
+        for name in nx.topological_sort(topology.graph):
+            node = topology.index[name]
+            found = [tightest[up] for up in topology.feeds[node].tolist() if up >= 0]
+            if np.isfinite(margin_w[node]):
+                found.append(node)
+            known = [at for at in found if at is not None]
+            tightest[node] = min(known, key=lambda at: float(margin_w[at])) if known else None
+        for node, row in enumerate(rows):
+            rated = bool(np.isfinite(topology.rating_w[node]))
+            at = tightest[node]
+            row["trips"] = self.watch.trips[topology.names[node]]
+            row["time_over_limit_s"] = float(self.watch.over_s[node]) if rated else None
+            row["min_margin_w"] = float(margin_w[node]) if np.isfinite(margin_w[node]) else None
+            row["binding"] = None if at is None else topology.names[at]
+
+    # --- loads -----------------------------------------------------------------------------
+
+    def _loads(self, now_s: float, step_s: float, server_w: FloatArray) -> FloatArray:
+        drawn_w = self._restart.drawn_w(now_s, step_s, server_w)
+        if self.cooling.runs:
+            live = self.supply.energised[self._plant]
+            cooling_w = self.cooling.load_w(now_s, float(drawn_w.sum()))
+            self.flow.own_w[self._plant] = cooling_w if live else 0.0
+        return self.flow.step(drawn_w, step_s)
+
+    def _felt(self, node_w: FloatArray) -> FloatArray:
+        phases = self.flow.phases
+        if phases is None:
+            self.felt_w = node_w
+            return node_w
+        felt_w = phases.worst_pole_w(node_w)
+        rated = np.flatnonzero(np.isfinite(self.topology.apparent_va))
+        share = phases.apparent_va(node_w)[rated] / self.topology.apparent_va[rated]
+        felt_w[rated] = np.maximum(felt_w[rated], share * self.topology.rating_w[rated])
+        self.felt_w = felt_w
+        return felt_w
+
+    # --- what happens ----------------------------------------------------------------------
+
+    def _trips(self, now_s: float, events: list[FacilityEvent]) -> bool:
+        """Open what has tripped, and plan its reclosing."""
+        opened = False
+        for event in events:
+            if event.kind != "trip":
+                continue
+            node, breaker = self.topology.index[event.node], self._opens[event.node]
+            if breaker.on_trip == "open":
+                self.supply.open[node] = opened = True
+            if breaker.repair_after_s is not None:
+                self._faults.plan(now_s + breaker.repair_after_s, "reclose", node)
+        return opened
+
+    def _do(self, now_s: float, due: Due, events: list[FacilityEvent]) -> bool:
+        """Carry out one entry of the calendar; whether the supply changes by it."""
+        node, name = due.node, self.topology.names[due.node]
+        supply = self.supply
+        before = bool(supply.ok[node] and not supply.open[node])
+        if due.deed == "fail":
+            self._failed[node] += 1
+            cause = "failed by chance" if due.by_chance else "failed"
+            events.append(self._event(now_s, "fault", node, cause))
+        elif due.deed == "repair" and self._failed[node]:
+            self._failed[node] -= 1
+        elif due.deed == "restore":
+            self._failed[node] = 0
+        mended = not supply.ok[node] and self._failed[node] == 0
+        supply.ok[node] = self._failed[node] == 0
+        if mended:
+            events.append(self._event(now_s, "repaired", node, "put right"))
+        if due.deed in ("reclose", "restore") and self.watch.is_open(name):
+            self.watch.reset(name, cold=False)
+            supply.open[node] = False
+            events.append(self._event(now_s, "reclosed", node, "breaker closed again"))
+        return bool(supply.ok[node] and not supply.open[node]) != before
+
+    def _storage(self, now_s: float, events: list[FacilityEvent]) -> bool:
+        """Batteries that can carry, or no longer; whether the supply changes by it."""
+        nodes = self.flow.battery_nodes
+        carries = self.flow.batteries.carries
+        changed = carries != self.supply.carries[nodes]
+        self.supply.carries[nodes] = carries
+        for i in np.flatnonzero(changed & ~carries & ~self.supply.fed[nodes]).tolist():
+            events.append(
+                self._event(now_s, "depleted", int(nodes[i]), "battery can carry no more")
+            )
+        return bool(changed.any())
+
+    def _stand_by(self) -> None:
+        """Batteries are ready from the start."""
+        self.supply.carries[self.flow.battery_nodes] = self.flow.batteries.carries
+
+    def _rewire(self, now_s: float, events: list[FacilityEvent]) -> None:
+        """Work the supply out anew, and tell what has come of it."""
+        supply, topology = self.supply, self.topology
+        was, was_fed = supply.energised.copy(), supply.fed.copy()
+        supply.update(now_s)
+        self._transfer_s = supply.next_s(now_s)
+        self.flow.rewire()
+        for node in supply.moved:
+            feed = topology.names[topology.feeds[node, supply.slot[node]]]
+            events.append(self._event(now_s, "transfer", node, f"now fed from {feed}"))
+        now = supply.energised
+        alone = was_fed & ~supply.fed & now
+        for node in self.flow.battery_nodes[alone[self.flow.battery_nodes]].tolist():
+            events.append(self._event(now_s, "on-battery", node, "supply lost, battery carries"))
+        live = now[topology.server_nodes]
+        lost, back = was & ~now, now & ~was
+        for kind, changed in (("dark", lost), ("restored", back)):
+            events += self._tops(now_s, kind, changed)  # type: ignore[arg-type]
+        if not np.array_equal(live, was[topology.server_nodes]):
+            self._restart.supply(now_s, live)
+            self.changed = True
+
+    def _tops(self, now_s: float, kind: EventKind, changed: BoolArray) -> list[FacilityEvent]:
+        """One event for each node that changed while nothing above it did."""
+        topology = self.topology
+        events = []
+        nodes = np.flatnonzero(changed)
+        ups = topology.feeds[nodes]
+        tops = nodes[~((ups >= 0) & changed[ups]).any(axis=1)]
+        servers = changed[topology.server_nodes]
+        for node in tops.tolist():
+            count = int(servers[topology.servers_under(topology.names[node])].sum())
+            who = {0: "no server", 1: "1 server"}.get(count, f"{count} servers")
+            what = "lost power" if kind == "dark" else "with power again"
+            events.append(self._event(now_s, kind, node, f"{who} {what}"))
+        return events
+
+    # --- words -----------------------------------------------------------------------------
+
+    def _event(self, now_s: float, kind: EventKind, node: int, message: str) -> FacilityEvent:
+        load_w, limit_w = float(self.felt_w[node]), float(self.topology.rating_w[node])
+        self.watch.counts[kind] += 1
+        return FacilityEvent(
+            time_s=now_s,
+            kind=kind,
+            node=self.topology.names[node],
+            node_kind=self.topology.kinds[node],
+            load_w=load_w,
+            limit_w=limit_w,
+            margin_w=limit_w - load_w,
+            message=message,
+        )
+
+    def _crossed(
+        self, now_s: float, kind: EventKind, what: str, crossing: Crossing
+    ) -> FacilityEvent:
+        over = f"{what} over {crossing.window_s:g} s"
+        self.watch.counts[kind if crossing.raised else "cleared"] += 1
+        return FacilityEvent(
+            time_s=now_s,
+            kind=kind if crossing.raised else "cleared",
+            node=self.topology.names[crossing.node],
+            node_kind=self.topology.kinds[crossing.node],
+            load_w=crossing.value_w,
+            limit_w=crossing.limit_w,
+            margin_w=crossing.limit_w - crossing.value_w,
+            message=f"{over} at {crossing.value_w / crossing.limit_w:.1%} of its limit"
+            if crossing.raised
+            else f"{kind} limit kept again",
+        )
+
+    def _draw(self, name: str) -> float:
+        """A breaker's place in its band, by its node's name."""
+        own = np.random.SeedSequence(
+            entropy=self._seed.entropy,
+            spawn_key=(*self._seed.spawn_key, 1, *name.encode()),
+        )
+        return float(np.random.default_rng(own).random())

@@ -1,0 +1,116 @@
+"""Which nodes have power, and by which of their feeds."""
+
+from __future__ import annotations
+
+import networkx as nx
+import numpy as np
+import numpy.typing as npt
+
+from dcsim.facility.topology import Topology
+
+HOLD_UP_S = 0.02
+"""Gap that a server's power supply bridges by itself: ITI (CBEMA) curve, 20 ms without voltage."""
+TRANSFER_S = {"share": 0.0, "primary": 0.010, "static": 0.004}
+"""Where a scenario says nothing: about a quarter cycle for a static switch, and half a cycle for a
+relay's; both shorter than HOLD_UP_S."""
+ROUNDING_S = 5e-7
+
+BoolArray = npt.NDArray[np.bool_]
+
+
+class Supply:
+    """The live state of a diagram, worked out anew whenever something fails or is restored.
+
+    A node has power while it is in order itself, and one of its feeds has power or its battery
+    carries it. Arrays are in node order; `ok`, `open` and `carries` are set from outside.
+    """
+
+    def __init__(self, topology: Topology) -> None:
+        count = len(topology.names)
+        self.ok = np.ones(count, dtype=bool)
+        """In order: not failed."""
+        self.open = np.zeros(count, dtype=bool)
+        """Its breaker is open."""
+        self.carries = np.zeros(count, dtype=bool)
+        """Its battery would carry it."""
+        self.energised = np.ones(count, dtype=bool)
+        self.fed = np.ones(count, dtype=bool)
+        """Gets power from above, through a feed or, for the site, from the grid."""
+        self.weight = np.zeros(topology.feeds.shape)
+        """Share of its load that each feed of a node carries."""
+        self.moved: list[int] = []
+        """Nodes that went over to another feed at the last update."""
+        self._feeds = topology.feeds
+        kinds = [spec.transfer for spec in topology.specs]
+        self._shares = np.array([kind == "share" for kind in kinds])
+        self._returns = np.array([kind == "primary" for kind in kinds])
+        transfer_s = [
+            TRANSFER_S[spec.transfer] if spec.transfer_time_s is None else spec.transfer_time_s
+            for spec in topology.specs
+        ]
+        self._gap_s = np.array([0.0 if gap_s <= HOLD_UP_S else gap_s for gap_s in transfer_s])
+        self._dead_until_s = np.full(count, -np.inf)
+        """A switch under way has no output until then."""
+        self.slot = np.zeros(count, dtype=np.int64)
+        """The feed that each node's switch stands on."""
+        self._levels = _by_depth(topology)
+        self.update(0.0)
+
+    def next_s(self, now_s: float) -> float:
+        """When the next transfer under way is done; infinite where there is none."""
+        due = self._dead_until_s[self._dead_until_s > now_s + ROUNDING_S]
+        return float(due.min()) if len(due) else np.inf
+
+    def update(self, now_s: float) -> None:
+        """Work the state out, from the top down."""
+        alive, fed, weight = self.energised, self.fed, self.weight
+        self.moved = []
+        able = self.ok & ~self.open
+        root = self._levels[0]
+        fed[root] = True
+        alive[root] = able[root]
+        for nodes in self._levels[1:]:
+            feeds = self._feeds[nodes]
+            live: BoolArray = (feeds >= 0) & alive[feeds]
+            some = np.logical_or.reduce(live, axis=1)
+            slot = self._choose(nodes, live, some, now_s)
+            through = some & (self._dead_until_s[nodes] <= now_s + ROUNDING_S)
+            one = np.zeros(live.shape)
+            one[np.arange(len(nodes)), slot] = 1.0
+            each = live / np.maximum(live.sum(axis=1), 1)[:, None]
+            share = np.where(self._shares[nodes, None], each, one)
+            # A failed node takes nothing from above, nor does one whose breaker is open.
+            through &= able[nodes]
+            weight[nodes] = share * through[:, None]
+            fed[nodes] = through
+            alive[nodes] = able[nodes] & (through | self.carries[nodes])
+
+    def _choose(
+        self, nodes: npt.NDArray[np.int64], live: BoolArray, some: BoolArray, now_s: float
+    ) -> npt.NDArray[np.int64]:
+        """The feed that each node's switch stands on. Leaving a dead feed takes the switch its
+        time; going back to a better one does not, because both live."""
+        old = self.slot[nodes]
+        first = live.argmax(axis=1)
+        stays = live[np.arange(len(nodes)), old]
+        new = np.where(stays & ~self._returns[nodes], old, first)
+        new = np.where(some, new, old)
+        moved = (new != old) & ~self._shares[nodes]
+        if moved.any():
+            late = nodes[moved & ~stays]
+            self._dead_until_s[late] = now_s + self._gap_s[late]
+            self.moved += nodes[moved].tolist()
+            self.slot[nodes] = new
+        return np.where(self._shares[nodes], first, new)
+
+
+def _by_depth(topology: Topology) -> list[npt.NDArray[np.int64]]:
+    """Nodes by their longest way from the top."""
+    depth = dict.fromkeys(topology.names, 0)
+    for name in nx.topological_sort(topology.graph):
+        for below in topology.graph.successors(name):
+            depth[below] = max(depth[below], depth[name] + 1)
+    levels: list[list[int]] = [[] for _ in range(max(depth.values()) + 1)]
+    for index, name in enumerate(topology.names):
+        levels[depth[name]].append(index)
+    return [np.array(level, dtype=np.int64) for level in levels]

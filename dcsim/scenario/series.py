@@ -1,0 +1,65 @@
+"""Time series in CSV files that a scenario names, such as a weather record or a contract."""
+
+from __future__ import annotations
+
+import csv
+import math
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+
+class Series(NamedTuple):
+    """Values over time; times rise."""
+
+    time_s: npt.NDArray[np.float64]
+    value: npt.NDArray[np.float64]
+
+    def straight(self, now_s: float) -> float:
+        """In straight lines between the rows, the ends held."""
+        return float(np.interp(now_s, self.time_s, self.value))
+
+    def held(self, now_s: float) -> float:
+        """The latest row's value; before the first row, the first's."""
+        row = int(np.searchsorted(self.time_s, now_s, side="right")) - 1
+        return float(self.value[max(row, 0)])
+
+
+class SeriesError(ValueError):
+    """A file that cannot be read as a series; the message says where and what was expected."""
+
+
+def read_series(path: str | Path, column: str) -> Series:
+    """Read the columns `time_s` (seconds from the start of the run, rising) and `column`.
+
+    Raises SeriesError.
+    """
+    times: list[float] = []
+    values: list[float] = []
+    try:
+        with open(path, encoding="utf-8", newline="") as file:
+            rows = csv.DictReader(file)
+            missing = {"time_s", column} - set(rows.fieldnames or ())
+            if missing:
+                names = " and ".join(sorted(missing))
+                raise SeriesError(f"{path}: no column {names} in its first line")
+            for row in rows:
+                where = f"{path}, line {rows.line_num}"
+                try:
+                    time_s, value = float(row["time_s"]), float(row[column])
+                except (TypeError, ValueError) as error:
+                    raise SeriesError(f"{where}: expected two numbers") from error
+                if not (math.isfinite(time_s) and math.isfinite(value)):
+                    raise SeriesError(f"{where}: expected finite numbers")
+                if times and time_s <= times[-1]:
+                    raise SeriesError(f"{where}: times must rise")
+                times.append(time_s)
+                values.append(value)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        cause = error.strerror if isinstance(error, OSError) else error
+        raise SeriesError(f"{path}: cannot be read ({cause})") from error
+    if not times:
+        raise SeriesError(f"{path}: no rows")
+    return Series(np.array(times), np.array(values))
