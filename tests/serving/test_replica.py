@@ -9,7 +9,7 @@ import random
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from dcsim.ledger import GpuState
@@ -151,6 +151,13 @@ def test_matches_the_plain_engine_with_everything_on(
 
 @settings(max_examples=40, deadline=None)
 @given(requests, engines, st.floats(0.01, 0.7), st.sampled_from([MODEL, EXPERTS]), st.booleans())
+@example(
+    [(0.0, 1, 2), (0.0, 1, 2), (2.0**-20, 1, 1)],
+    Engine(max_num_seqs=3, max_num_batched_tokens=16, block_tokens=1),
+    0.01,
+    MODEL,
+    False,
+)
 def test_ledger_is_the_exact_integral(
     arrivals: list[tuple[float, int, int]],
     engine: Engine,
@@ -181,7 +188,10 @@ def test_ledger_is_the_exact_integral(
         assert ledger.decode_tokens[0] == pytest.approx((share * iterations[:, 2]).sum(), abs=1e-2)
         peak = CONFIG.hbm_bandwidth_per_gpu * step_s
         expected_util = float((share * np.array(expected.moved)).sum()) / peak
-        assert ledger.memory_util[0] == pytest.approx(expected_util, rel=1e-6, abs=1e-6)
+        # The closed form is a parabola through the ends of iterations: within one it may be off by
+        # an eighth of a token of context a sequence, in what is read and in the time it takes.
+        eighths = 2 * 2 * engine.max_num_seqs / 8 * bench.timing.costs.kv_bytes
+        assert ledger.memory_util[0] == pytest.approx(expected_util, rel=1e-6, abs=eighths / peak)
         assert 0.0 <= ledger.kv_fraction[0] <= 1.0 + engine.max_num_seqs / 3000
 
 
