@@ -251,16 +251,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--updates", type=int, default=Recipe.updates)
     parser.add_argument("--no-pictures", action="store_true")
+    parser.add_argument("--only", choices=("runs", "mixtures"), help="one of the two halves")
     options = parser.parse_args()
     data, catalogue = need_data(), load_catalogue()
     started = time.perf_counter()
-    tables, drawn = judge_runs(data, catalogue, recipe_of(options.updates))
-    if not options.no_pictures:
-        pictures(drawn)
     page = PAGE.read_text(encoding="utf-8")
-    for at, rows in tables.items():
-        page = put(page, f"runs at {at}", rows)
-    page = put(page, "mixtures", mixtures(data))
+    if options.only != "mixtures":
+        tables, drawn = judge_runs(data, catalogue, recipe_of(options.updates))
+        for at, rows in tables.items():
+            page = put(page, f"runs at {at}", rows)
+        if not options.no_pictures:
+            pictures(drawn)
+    if options.only != "runs":
+        page = put(page, "mixtures", mixtures(data))
     PAGE.write_text(page, encoding="utf-8")
     print(f"wrote {PAGE} in {time.perf_counter() - started:.0f} s")
 

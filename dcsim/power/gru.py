@@ -192,9 +192,9 @@ class GruPower:
         found = configs.get(config.key)
         if found is not None:
             return found
-        own = configs.get(any_key(config.gpu))
-        if own is not None:
-            return own
+        general = self._general(config)
+        if general is not None:
+            return configs[general]
         donor = self._nearest(config)
         scale = config.tensor_parallel / int(donor.split("/tp")[1])
         states = configs[donor]
@@ -207,10 +207,16 @@ class GruPower:
             figures={},
         )
 
+    def _general(self, config: ReplicaConfig) -> str | None:
+        """The table that answers for a configuration that has none: for models with experts theirs
+        where there is one, else that of dense ones."""
+        experts = self._catalogue.models[config.model].n_experts > 1
+        keys = [any_key(config.gpu, experts), any_key(config.gpu)]
+        return next((key for key in keys if key in self._pack.configs), None)
+
     def _relative(self, config: ReplicaConfig) -> bool:
         """Whether the configuration's states are ratios to the linear ledger model."""
-        configs = self._pack.configs
-        return config.key not in configs and any_key(config.gpu) in configs
+        return config.key not in self._pack.configs and self._general(config) is not None
 
     def _nearest(self, config: ReplicaConfig) -> str:
         """The configuration on the same GPU whose weights a GPU are nearest, by ratio."""

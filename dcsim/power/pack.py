@@ -25,13 +25,13 @@ FORMAT_VERSION = 1
 Float32 = npt.NDArray[np.float32]
 
 
-ANY = "any"
+ANY = ("any", "any-moe")
 
 
-def any_key(gpu: str) -> str:
-    """The table for configurations that a pack never saw; its states are ratios to the watts of the
-    linear ledger model at the same moment."""
-    return f"{ANY}/{gpu}/tp1"
+def any_key(gpu: str, experts: bool = False) -> str:
+    """The table for configurations that a pack never saw, dense or with experts; its states are
+    ratios to the watts of the linear ledger model at the same moment."""
+    return f"{ANY[experts]}/{gpu}/tp1"
 
 
 class PackError(NoSuchConfiguration):
@@ -84,7 +84,7 @@ class Pack:
     @property
     def known(self) -> list[str]:
         """Configurations with a table of their own."""
-        return [key for key in self.configs if not key.startswith(f"{ANY}/")]
+        return [key for key in self.configs if key.split("/")[0] not in ANY]
 
     def without(self, key: str) -> Pack:
         """The pack without the table of one configuration, for judging what it says unseen."""

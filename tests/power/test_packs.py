@@ -13,7 +13,7 @@ from dcsim.power.gru import GruPower
 from dcsim.power.learn.evaluate import generate
 from dcsim.power.learn.states import published_key, read_published
 from dcsim.power.linear_ledger import LinearLedger
-from dcsim.power.pack import PackError, find_pack, load, save, shipped
+from dcsim.power.pack import PackError, any_key, find_pack, load, save, shipped
 from tests.power.bench import CATALOGUE, LLAMA, QWEN, ledger, small_pack
 
 
@@ -90,13 +90,13 @@ def test_shipped_packs_are_sound() -> None:
     for path in packs.values():
         assert path.stat().st_size < 500_000
         pack = load(path)
-        (rest,) = set(pack.configs) - set(pack.known)
-        anything = pack.configs[rest]
-        assert anything.evidence == "extrapolated"
-        assert 0.3 < anything.mean_w[0] < 1 < anything.mean_w[-1] < 6  # ratios, not watts
-        assert anything.figures["unseen_configurations"] == len(
-            [key for key in pack.known if not key.startswith("qwen3")]
-        )
+        rest = set(pack.configs) - set(pack.known)
+        assert any_key(pack.known[0].split("/")[1]) in rest
+        for key in rest:
+            table = pack.configs[key]
+            assert table.evidence == "extrapolated"
+            assert 0.3 < table.mean_w[0] < 1.2 < table.mean_w[-1] < 6  # ratios, not watts
+            assert table.figures["unseen_configurations"] >= 3
         for key in pack.known:
             states = pack.configs[key]
             model, gpu, parallel = key.split("/")

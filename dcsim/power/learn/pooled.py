@@ -28,8 +28,15 @@ SHARE = 4.0
 """Of the training windows, one configuration's being 1."""
 
 
-def pooled(gpu: str, subjects: Sequence[Subject], catalogue: Catalogue, recipe: Recipe) -> Subject:
-    """The subject of all configurations on one GPU. `subjects` must all be on it."""
+def pooled(
+    gpu: str,
+    subjects: Sequence[Subject],
+    catalogue: Catalogue,
+    recipe: Recipe,
+    experts: bool = False,
+) -> Subject:
+    """The subject of all given configurations, which must be on that GPU; `experts` names it for
+    models with experts, whose work the linear model misses in another way than dense ones'."""
     rng = np.random.default_rng(recipe.seed)
     sequences: list[Example] = []
     beyond: list[Example] = []
@@ -43,7 +50,7 @@ def pooled(gpu: str, subjects: Sequence[Subject], catalogue: Catalogue, recipe: 
         every = np.concatenate([one.power_w for one in own])
         watts.append(rng.choice(every, SAMPLES // len(subjects)))
     return Subject(
-        key=any_key(gpu),
+        key=any_key(gpu, experts),
         mixture=_mixture(np.concatenate(watts), recipe.seed),
         sequences=sequences,
         beyond=beyond,
