@@ -165,6 +165,6 @@ def test_power_train_and_evaluate_end_to_end(tmp_path: Path, data: Path) -> None
     done = dcsim("power", "train", *folders, "--out", pack, "--updates", "40")
     assert done.returncode == 0, done.stderr
     assert "run left out" in done.stdout
-    judged = dcsim("power", "evaluate", pack, folders[0])
+    judged = dcsim("power", "evaluate", folders[0], "--pack", pack)
     assert judged.returncode == 0, judged.stderr
-    assert "ledger" in judged.stdout
+    assert "gru 250ms" in judged.stdout and "gru 1s" in judged.stdout
