@@ -133,9 +133,18 @@ def make(
     leave_out: Collection[str] = (),
 ) -> Pack:
     """A pack of one GPU, taught by these runs and mixtures but for the keys left out."""
+    general: list[Subject] = []
     subjects = [replace(one, share=MEASURED_SHARE) for one in measured_subjects(runs)]
     subjects = [one for one in [*subjects, *published] if one.key not in leave_out]
-    subjects.append(pooled(gpu, [one for one in subjects if alike(one)], catalogue, recipe))
+    for experts in (False, True):
+        like = [
+            one
+            for one in subjects
+            if alike(one) and (catalogue.models[split_key(one.key)[0]].n_experts > 1) == experts
+        ]
+        if like:
+            general.append(pooled(gpu, like, catalogue, recipe, experts))
+    subjects += general
     notes = (
         "made by `python -m benchmarks.packs`; true watts, before any meter; a quarter of the "
         "training windows are made-up work beyond the campaigns (dcsim.power.learn.imagined)"
@@ -172,19 +181,30 @@ def unseen(
     return found
 
 
-def with_band(pack: Pack, gpu: str, errors: dict[str, tuple[float, float]]) -> Pack:
-    """The pack with the error band of `any`, from the errors on configurations left out."""
-    key = any_key(gpu)
-    table = pack.configs[key]
-    biases = np.array([bias for bias, _ in errors.values()])
-    figures = {
-        "unseen_configurations": float(len(errors)),
-        "unseen_mean_error_pct_median": float(np.median(np.abs(biases))),
-        "unseen_mean_bias_pct_p10": float(np.percentile(biases, 10)),
-        "unseen_mean_bias_pct_p90": float(np.percentile(biases, 90)),
-        "unseen_ks_median": float(np.median([ks for _, ks in errors.values()])),
-    }
-    return replace(pack, configs={**pack.configs, key: replace(table, figures=figures)})
+def with_band(
+    pack: Pack, gpu: str, errors: dict[str, tuple[float, float]], catalogue: Catalogue
+) -> Pack:
+    """The pack with the error bands of `any`, from the errors on configurations left out."""
+    tables = dict(pack.configs)
+    for experts in (False, True):
+        key = any_key(gpu, experts)
+        rows = [
+            row
+            for name, row in errors.items()
+            if (catalogue.models[split_key(name)[0]].n_experts > 1) == experts
+        ]
+        if key not in tables or not rows:
+            continue
+        biases = np.array([bias for bias, _ in rows])
+        figures = {
+            "unseen_configurations": float(len(rows)),
+            "unseen_mean_error_pct_median": float(np.median(np.abs(biases))),
+            "unseen_mean_bias_pct_p10": float(np.percentile(biases, 10)),
+            "unseen_mean_bias_pct_p90": float(np.percentile(biases, 90)),
+            "unseen_ks_median": float(np.median([ks for _, ks in rows])),
+        }
+        tables[key] = replace(tables[key], figures=figures)
+    return replace(pack, configs=tables)
 
 
 def report(update: int, loss: float) -> None:
@@ -210,7 +230,7 @@ def main() -> None:
         pack = make(f"gru-{short}", gpu, runs, published, catalogue, recipe, report)
         quick = recipe_of(options.unseen_updates)
         errors = unseen(gpu, runs, published, catalogue, quick, data)
-        pack = with_band(pack, gpu, errors)
+        pack = with_band(pack, gpu, errors, catalogue)
         save(pack, PACKS / f"{pack.name}.h5")
         print(f"{short}: {len(pack.configs)} tables in {time.perf_counter() - started:.0f} s")
 

@@ -26,8 +26,10 @@ def list_packs() -> None:
 
     for name, path in shipped().items():
         typer.echo(name)
-        for key, states in load(path).configs.items():
-            typer.echo(f"  {key}: {len(states.mean_w)} states, {states.evidence}")
+        pack = load(path)
+        for key, states in pack.configs.items():
+            note = "" if key in pack.known else ", for every other configuration if asked for"
+            typer.echo(f"  {key}: {len(states.mean_w)} states, {states.evidence}{note}")
 
 
 @app.command("show")
@@ -42,8 +44,9 @@ def show(pack: PackName) -> None:
         typer.echo(found.notes)
     for key, states in found.configs.items():
         typer.echo(f"\n{key} ({states.evidence})\n  {states.source}")
-        typer.echo("  states, W: " + ", ".join(f"{w:.0f}" for w in states.mean_w))
-        typer.echo("  spread, W: " + ", ".join(f"{w:.0f}" for w in states.std_w))
+        unit, how = ("W", ".0f") if key in found.known else ("of the linear model's W", ".2f")
+        for name, values in (("states", states.mean_w), ("spread", states.std_w)):
+            typer.echo(f"  {name}, {unit}: " + ", ".join(format(value, how) for value in values))
         typer.echo(
             f"  lag-one correlation: of the state {states.state_correlation:.2f}, "
             f"within it {states.noise_correlation:.2f}"

@@ -21,6 +21,7 @@ from scipy.special import ndtr
 from dcsim.ledger import GpuState, ReplicaConfig, WorkLedger
 from dcsim.power.cell import Cell
 from dcsim.power.features import FeatureMaker
+from dcsim.power.linear_ledger import LinearLedger
 from dcsim.power.model import Provenance
 from dcsim.power.pack import Float32, Pack, PackError, States, any_key
 from dcsim.scenario.catalogue import Catalogue
@@ -37,9 +38,10 @@ state: what was measured outranks the data sheet."""
 class GruPower:
     """A pack, stepping `n` replicas in one batch.
 
-    With `extrapolate`, a configuration that the pack lacks borrows per-GPU states: of the table
-    that stands for all configurations on its GPU, or, in a pack without one, of the nearest that it
-    has (weights filling a like share of memory). It is labelled so.
+    With `extrapolate`, a configuration that the pack lacks gets the linear ledger model's watts,
+    times ratios of the table that stands for all configurations on its GPU; in a pack without that
+    table, per-GPU states of the nearest that it has (weights filling a like share of memory). It is
+    labelled so.
     """
 
     name: str = "gru"
@@ -90,9 +92,18 @@ class GruPower:
             for row in range(len(tables))
         ]
         self._floor_w = 0.9 * self._mean_w[rows, 0]
+        relative = np.array([self._relative(config) for config in configs])
+        self._relatives = np.flatnonzero(relative)
+        self._prior = LinearLedger(self._catalogue)
+        self._prior.reset(configs, step_s, seed)
         nameplate_w = np.array([c.gpus * c.gpu_nameplate_w for c in configs])
         highest_w = (self._mean_w + 3.0 * self._std_w).max(axis=1)[rows]
         self._ceiling_w = np.maximum(OVER_NAMEPLATE * nameplate_w, highest_w)
+        if len(self._relatives):
+            who = self._relatives
+            idle_w = [self._catalogue.gpus[c.gpu].ledger_power.idle_w for c in configs]
+            gpus = np.array([c.gpus for c in configs])
+            self._floor_w[who] = 0.9 * (gpus * np.array(idle_w))[who]
         self._cell = Cell(pack, count)
         self._features = FeatureMaker(configs, self._catalogue, self._cell.inputs)
         self._logits = np.zeros((size, count), dtype=np.float32)
@@ -118,6 +129,9 @@ class GruPower:
         watts = self._mean_w.take(state)
         within = within * self._std_w.take(state)
         watts += within
+        if len(self._relatives):
+            who = self._relatives
+            watts[who] *= self._prior.step(ledger)[who]
         np.maximum(watts, self._floor_w, out=watts)
         np.minimum(watts, self._ceiling_w, out=watts)
         off = ledger.state == GpuState.OFF
@@ -137,7 +151,11 @@ class GruPower:
 
     def provenance(self, config: ReplicaConfig) -> Provenance:
         table = self._states(config)
-        return Provenance(table.evidence, table.source)
+        low, high = (table.figures.get(f"unseen_mean_bias_pct_{edge}") for edge in ("p10", "p90"))
+        band = ""
+        if self._relative(config) and low is not None and high is not None:
+            band = f"; on configurations left out the mean was off by {low:+.0f} to {high:+.0f} %"
+        return Provenance(table.evidence, table.source + band)
 
     def _cumulative(self, ledger: WorkLedger) -> Float32:
         """Running sums over the states of their unnormalised weights, shape (states, n)."""
@@ -174,9 +192,10 @@ class GruPower:
         found = configs.get(config.key)
         if found is not None:
             return found
-        donor = any_key(config.gpu)
-        if donor not in configs:
-            donor = self._nearest(config)
+        general = self._general(config)
+        if general is not None:
+            return configs[general]
+        donor = self._nearest(config)
         scale = config.gpus / int(donor.split("/tp")[1])
         states = configs[donor]
         return replace(
@@ -185,7 +204,19 @@ class GruPower:
             std_w=states.std_w * np.float32(scale),
             evidence="extrapolated",
             source=f"per-GPU states of {donor} ({states.source})",
+            figures={},
         )
+
+    def _general(self, config: ReplicaConfig) -> str | None:
+        """The table that answers for a configuration that has none: for models with experts theirs
+        where there is one, else that of dense ones."""
+        experts = self._catalogue.models[config.model].n_experts > 1
+        keys = [any_key(config.gpu, experts), any_key(config.gpu)]
+        return next((key for key in keys if key in self._pack.configs), None)
+
+    def _relative(self, config: ReplicaConfig) -> bool:
+        """Whether the configuration's states are ratios to the linear ledger model."""
+        return config.key not in self._pack.configs and self._general(config) is not None
 
     def _nearest(self, config: ReplicaConfig) -> str:
         """The configuration on the same GPU whose weights a GPU are nearest, by ratio."""

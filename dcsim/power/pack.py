@@ -25,9 +25,13 @@ FORMAT_VERSION = 1
 Float32 = npt.NDArray[np.float32]
 
 
-def any_key(gpu: str) -> str:
-    """The table, per GPU of a replica, for configurations that a pack never saw."""
-    return f"any/{gpu}/tp1"
+ANY = ("any", "any-moe")
+
+
+def any_key(gpu: str, experts: bool = False) -> str:
+    """The table for configurations that a pack never saw, dense or with experts; its states are
+    ratios to the watts of the linear ledger model at the same moment."""
+    return f"{ANY[experts]}/{gpu}/tp1"
 
 
 class PackError(NoSuchConfiguration):
@@ -39,7 +43,8 @@ class States:
     """One configuration: its states, the head that weighs them, and how noise persists."""
 
     mean_w: Float32
-    """(K,), rising: watts of all GPUs of a replica."""
+    """(K,), rising: watts of all GPUs of a replica; in the table `any`, ratios to the linear ledger
+    model."""
     std_w: Float32
     head_weight: Float32
     """(K, hidden)."""
@@ -76,6 +81,11 @@ class Pack:
     def hidden(self) -> int:
         return int(self.weight_hh.shape[1])
 
+    @property
+    def known(self) -> list[str]:
+        """Configurations with a table of their own."""
+        return [key for key in self.configs if key.split("/")[0] not in ANY]
+
     def without(self, key: str) -> Pack:
         """The pack without the table of one configuration, for judging what it says unseen."""
         kept = {name: states for name, states in self.configs.items() if name != key}
@@ -89,8 +99,8 @@ class Pack:
         if config.key in self.configs or (extrapolate and same_gpu):
             return None
         return (
-            f"pack {self.name} has no states for {config.key}; it has {', '.join(self.configs)}. "
-            "Choose one of those, `model: ledger`, or `extrapolate: true` to borrow the nearest"
+            f"pack {self.name} has no states for {config.key}; it has {', '.join(self.known)}. "
+            "Choose one of those, `model: ledger`, or `extrapolate: true` to borrow from others"
         )
 
 

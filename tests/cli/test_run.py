@@ -168,4 +168,4 @@ def test_power_train_and_evaluate_end_to_end(tmp_path: Path, data: Path) -> None
     assert "run left out" in done.stdout
     judged = dcsim("power", "evaluate", folders[0], "--pack", pack)
     assert judged.returncode == 0, judged.stderr
-    assert "energy" in judged.stdout
+    assert "gru 250ms" in judged.stdout and "gru 1s" in judged.stdout

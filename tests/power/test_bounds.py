@@ -86,7 +86,7 @@ def test_seeds_change_the_draws_but_not_the_probabilities() -> None:
 
 
 def shipped_configurations() -> list[tuple[str, str]]:
-    return [(name, key) for name, path in shipped().items() for key in load(path).configs]
+    return [(name, key) for name, path in shipped().items() for key in load(path).known]
 
 
 @pytest.mark.parametrize(("name", "key"), shipped_configurations())

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dcsim.engine.check import check_power
 from dcsim.ledger import GpuState
 from dcsim.power import build
 from dcsim.power.baseline_tables import MeanRow, look_up_table, mean_table
@@ -22,6 +23,7 @@ from dcsim.power.model import NoSuchConfiguration, PowerModel
 from dcsim.power.nameplate import Nameplate
 from dcsim.power.pack import PackError
 from dcsim.scenario.models import Power
+from tests.engine.sites import site
 from tests.power.bench import CATALOGUE, LLAMA, QWEN, ledger, small_pack
 
 SEED = np.random.SeedSequence(5)
@@ -233,3 +235,11 @@ def test_measured_runs(run: str, pack: str, data: Path) -> None:
     assert found["acf_mae"] < 0.06
     if run.startswith("qwen3-8b"):  # the 14B run is steady: its ACF is flat, and R2 chance
         assert found["acf_r2"] > 0.8
+
+
+def test_a_mean_that_nobody_measured_is_told_before_the_run() -> None:
+    for parallel, told in ((8, []), (2, ["servers.0.power.model"])):
+        scenario = site(parallel=parallel, power="{model: mean}", engine="{max_model_len: 4096}")
+        problems = check_power(scenario)
+        assert [path for path, _ in problems] == told
+        assert all("no measured mean of llama-3-70b" in message for _, message in problems)

@@ -11,9 +11,10 @@ import pytest
 from dcsim.engine.bench import campaign, configuration
 from dcsim.power.gru import GruPower
 from dcsim.power.learn.evaluate import generate
-from dcsim.power.learn.states import read_published
-from dcsim.power.pack import PackError, find_pack, load, save, shipped
-from tests.power.bench import CATALOGUE, LLAMA, QWEN, small_pack
+from dcsim.power.learn.states import published_key, read_published
+from dcsim.power.linear_ledger import LinearLedger
+from dcsim.power.pack import PackError, any_key, find_pack, load, save, shipped
+from tests.power.bench import CATALOGUE, LLAMA, QWEN, ledger, small_pack
 
 
 @pytest.fixture
@@ -88,7 +89,16 @@ def test_shipped_packs_are_sound() -> None:
     assert set(packs) == {"gru-a100", "gru-h100"}
     for path in packs.values():
         assert path.stat().st_size < 500_000
-        for key, states in load(path).configs.items():
+        pack = load(path)
+        rest = set(pack.configs) - set(pack.known)
+        assert any_key(pack.known[0].split("/")[1]) in rest
+        for key in rest:
+            table = pack.configs[key]
+            assert table.evidence == "extrapolated"
+            assert 0.3 < table.mean_w[0] < 1.2 < table.mean_w[-1] < 6  # ratios, not watts
+            assert table.figures["unseen_configurations"] >= 3
+        for key in pack.known:
+            states = pack.configs[key]
             model, gpu, parallel = key.split("/")
             card = CATALOGUE.gpus[gpu]
             count = int(parallel[2:])
@@ -124,3 +134,32 @@ def test_campaign_reproduces_the_published_distribution(
     )
     assert watts.mean() == pytest.approx(mean_w, rel=0.05)
     assert watts.std() == pytest.approx(spread_w, rel=0.12)
+
+
+def test_packs_know_every_published_configuration(data: Path) -> None:
+    known = {key for path in shipped().values() for key in load(path).known}
+    files = (data / "published" / "state_distributions").glob("*.json")
+    assert {published_key(file.stem) for file in files} < known
+    assert {"qwen3-8b/a100-sxm-80gb/tp1", "qwen3-8b/h100-sxm-80gb/tp1"} < known
+    assert "qwen3-14b/a100-sxm-80gb/tp1" in known
+
+
+def test_what_nobody_measured_is_the_linear_model_corrected() -> None:
+    """Within ratios of the table, above rest, and said to be extrapolated, with an error band."""
+    config = configuration("qwen3-32b", "h100-sxm-80gb", 4, CATALOGUE)
+    pack = find_pack(None, [config])
+    with pytest.raises(PackError, match="has no states for qwen3-32b"):
+        GruPower(pack, CATALOGUE).reset([config], 0.25, np.random.SeedSequence(1))
+    model, prior = GruPower(pack, CATALOGUE, extrapolate=True), LinearLedger(CATALOGUE)
+    for each in (model, prior):
+        each.reset([config] * 500, 0.25, np.random.SeedSequence(1))
+    assert model.provenance(config).evidence == "extrapolated"
+    assert "on configurations left out the mean was off by" in model.provenance(config).source
+    ratios = []
+    for seed in range(20):
+        work = ledger(500, seed=seed)
+        ratios.append(model.step(work) / prior.step(work))
+    found = np.concatenate(ratios)
+    assert 0.6 < found.mean() < 1.7
+    table = pack.configs["any/h100-sxm-80gb/tp1"]
+    assert found.max() <= table.mean_w[-1] + 6 * table.std_w.max()

@@ -25,6 +25,7 @@ WARM_UP_STEPS = 8
 LEAST_STD = 0.05
 """Least divisor of a feature. One that never varied in the runs (no request ever waited) must not
 be blown up when it does."""
+WEIGHTS = FEATURES.index("weight_fraction")
 Pool = list[tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]]
 """Feature matrices and state posteriors of examples."""
 
@@ -42,7 +43,7 @@ class Subject:
     """A configuration to learn: its states and the sequences that show them.
 
     A subject may also stand for many configurations (`pooled`): then every sequence is of its own
-    configuration, and watts are per GPU.
+    configuration, and for watts stand ratios to the linear ledger model.
     """
 
     key: str
@@ -61,6 +62,9 @@ class Subject:
     """Work beyond the sequences; None: made up (`imagined`)."""
     share: float = 1.0
     """Of the training windows, beside the other subjects'."""
+    blur: float = 0.0
+    """Standard deviations by which a window's weight fraction is moved. That feature tells
+    configurations apart; a subject that stands for unseen ones must not lean on it."""
 
 
 @dataclass(frozen=True)
@@ -122,6 +126,7 @@ def train(
     size = max(len(t.mixture.weight) for t in subjects)
     shares = np.array([subject.share for subject in subjects])
     shares /= shares.sum()
+    blurs = [subject.blur for subject in subjects]
     network = _Network(len(subjects), recipe.hidden, size)
     network.start_heads([t.mixture.weight for t in subjects])
     optimiser = torch.optim.AdamW(
@@ -129,7 +134,7 @@ def train(
     )
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, recipe.updates)
     for update in range(1, recipe.updates + 1):
-        x, y, who = _batch(own, beyond, mean, std, size, shares, recipe, rng)
+        x, y, who = _batch(own, beyond, mean, std, size, shares, blurs, recipe, rng)
         optimiser.zero_grad()
         log_p = torch.log_softmax(network(x, who), dim=2)
         loss = -(y * log_p).sum(dim=2)[:, WARM_UP_STEPS:].mean()
@@ -196,6 +201,7 @@ def _batch(
     std: npt.NDArray[np.float32],
     states: int,
     shares: npt.NDArray[np.float64],
+    blurs: Sequence[float],
     recipe: Recipe,
     rng: np.random.Generator,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -210,6 +216,7 @@ def _batch(
         matrix, goal = pool[int(rng.choice(len(spare), p=spare / spare.sum()))]
         start = int(rng.integers(len(matrix) - width + 1))
         x[row] = (matrix[start : start + width] - mean) / std
+        x[row, :, WEIGHTS] += blurs[subject] * rng.standard_normal()
         y[row, :, : goal.shape[1]] = goal[start : start + width]
     x += recipe.feature_noise * rng.standard_normal(x.shape, dtype=np.float32)
     return torch.from_numpy(x), torch.from_numpy(y), torch.from_numpy(who)

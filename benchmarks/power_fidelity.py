@@ -1,0 +1,272 @@
+"""How near each power model comes to measured power: python -m benchmarks.power_fidelity
+
+Writes the tables of docs/fidelity-power.md between their marks, and its pictures (the extra
+`plots`, for matplotlib). Every measured run is judged by models that have not seen it:
+
+- a run of which the configuration has another run: all models learn from that other run;
+- a run of the only kind: whole, by models that never saw its configuration; and its later part, by
+  models that learned from its first 60 %.
+
+Work comes from the engine's own log, or from the simulator playing the run's requests. Then the
+shipped packs, and packs with the configuration's own table hidden, on simulated campaigns against
+every published mixture. About 15 minutes on one core.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from benchmarks.data import need_data
+from benchmarks.packs import GPUS, make, measured_runs, published_subjects, recipe_of
+from dcsim.cli.power_judge import simulated
+from dcsim.power.baseline_tables import MeanRow
+from dcsim.power.gru import GruPower
+from dcsim.power.learn.bigru import BiGru
+from dcsim.power.learn.evaluate import judge, shown_by
+from dcsim.power.learn.holdout import TRAINED_SHARE, part
+from dcsim.power.learn.metrics import acf
+from dcsim.power.learn.runs import LedgerSeries, MeasuredRun
+from dcsim.power.learn.train import Recipe
+from dcsim.power.linear_ledger import LinearLedger
+from dcsim.power.look_up import LookUpPower
+from dcsim.power.mean import MeanPower
+from dcsim.power.model import PowerModel
+from dcsim.power.nameplate import Nameplate
+from dcsim.scenario.catalogue import Catalogue, load_catalogue
+
+DOCS = Path(__file__).parents[1] / "docs"
+PAGE = DOCS / "fidelity-power.md"
+SEEDS = 20
+FIGURES = (
+    ("energy_bias_pct", "energy, %", "+.1f"),
+    ("ks", "KS", ".3f"),
+    ("acf_r2", "ACF R²", ".3f"),
+    ("nrmse", "NRMSE", ".3f"),
+    ("nrmse_mean", "NRMSE of the mean", ".3f"),
+    ("p95_error_pct", "P95, %", ".1f"),
+    ("p99_error_pct", "P99, %", ".1f"),
+)
+Float64 = npt.NDArray[np.float64]
+Generate = Callable[[LedgerSeries, int], Float64]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A run, or a part of one, and what models may learn from."""
+
+    run: MeasuredRun
+    folder: Path
+    how: str
+    taught: list[MeasuredRun]
+    """On the same GPU."""
+    start: int = 0
+    """First judged step of the whole run."""
+
+
+def cases(data: Path, catalogue: Catalogue, gpu: str) -> Iterator[Case]:
+    """The judged runs of a GPU."""
+    runs = measured_runs(data, catalogue, gpu)
+    for run in runs:
+        folder = data / "measured" / "vllm_runs" / run.name
+        rest = [one for one in runs if one is not run]
+        if any(one.series.config == run.series.config for one in rest):
+            yield Case(run, folder, "run left out", rest)
+            continue
+        yield Case(run, folder, "model never seen", rest)
+        cut = int(TRAINED_SHARE * len(run.series))
+        later, first = part(run, cut, len(run.series)), part(run, 0, cut)
+        yield Case(later, folder, "later part left out", [*rest, first], cut)
+
+
+def models(
+    case: Case, published: list[Any], catalogue: Catalogue, recipe: Recipe
+) -> Iterator[tuple[str, Generate]]:
+    """Name and generator of every model that can answer."""
+    config = case.run.series.config
+
+    def live(model: PowerModel) -> Generate:
+        return lambda series, seeds: shown_by(model, series, seeds)
+
+    pack = make("left-out", config.gpu, case.taught, published, catalogue, recipe)
+    yield "gru", live(GruPower(pack, catalogue, extrapolate=True))
+    own = [run for run in case.taught if run.series.config == config]
+    if own:
+        yield "bigru", BiGru(own).generate
+    yield "ledger", live(LinearLedger(catalogue))
+    yield "lut", live(LookUpPower(catalogue))
+    if own:
+        watts = np.concatenate([run.power_w for run in own])
+        row = MeanRow(float(watts.mean()), len(watts), "runs not judged")
+        yield "mean", live(MeanPower({config.key: row}))
+    yield "nameplate", live(Nameplate())
+
+
+def row_of(label: tuple[str, ...], figures: dict[str, float]) -> str:
+    """A line of a Markdown table."""
+    cells = [
+        "-" if np.isnan(figures[name]) else format(figures[name], how) for name, _, how in FIGURES
+    ]
+    return "| " + " | ".join([*label, *cells]) + " |"
+
+
+def head(*labels: str) -> list[str]:
+    """The head of a Markdown table."""
+    titles = [*labels, *(title for _, title, _ in FIGURES)]
+    return ["| " + " | ".join(titles) + " |", "| " + " | ".join(["---"] * len(titles)) + " |"]
+
+
+def judge_runs(
+    data: Path, catalogue: Catalogue, recipe: Recipe
+) -> tuple[dict[str, list[str]], list[tuple[Case, Float64]]]:
+    """Tables at 250 ms and at 1 s, and the gru's watts of each case for the pictures."""
+    tables = {label: head("run", "model", "work from") for label in ("250ms", "1s")}
+    drawn = []
+    for gpu in GPUS.values():
+        published = published_subjects(gpu, catalogue, data)
+        for case in cases(data, catalogue, gpu):
+            whole = simulated(_whole(case, data, catalogue), case.folder)
+            series = {
+                "engine": case.run.series,
+                "requests": _tail(whole, case.start, len(case.run.power_w)),
+            }
+            for name, generate in models(case, published, catalogue, recipe):
+                for origin, work in series.items():
+                    watts = generate(work, SEEDS)
+                    if name == "gru" and origin == "engine":
+                        drawn.append((case, watts))
+                    for at, figures in judge(watts, case.run.power_w).items():
+                        label = (f"{case.run.name}, {case.how}", name, origin)
+                        tables[at].append(row_of(label, figures))
+                        if at == "1s":
+                            print(tables[at][-1], flush=True)
+    return tables, drawn
+
+
+def _whole(case: Case, data: Path, catalogue: Catalogue) -> MeasuredRun:
+    """The run that a case's part is of."""
+    if case.start == 0:
+        return case.run
+    runs = measured_runs(data, catalogue, case.run.series.config.gpu)
+    return next(run for run in runs if run.name == case.run.name)
+
+
+def _tail(series: LedgerSeries, start: int, count: int) -> LedgerSeries:
+    columns = {name: values[start : start + count] for name, values in series.columns.items()}
+    return LedgerSeries(series.config, series.step_s, columns)
+
+
+def validate(data: Path, *options: str) -> dict[str, Any]:
+    """What `dcsim power validate` tells of the published mixtures."""
+    folder = data / "published" / "state_distributions"
+    code = "from dcsim.cli import main; main()"
+    command = [sys.executable, "-c", code, "power", "validate", str(folder), "--json", *options]
+    found: dict[str, Any] = json.loads(
+        subprocess.run(command, check=True, capture_output=True).stdout
+    )
+    return found
+
+
+def mixtures(data: Path) -> list[str]:
+    """The table of published mixtures."""
+    told = {
+        "own table": validate(data),
+        "own table hidden": validate(data, "--left-out"),
+        "ledger": validate(data, "--model", "ledger"),
+    }
+    rows = [
+        "| configuration | " + " | ".join(f"{name}: mean, KS" for name in told) + " |",
+        "| --- " * (len(told) + 1) + "|",
+    ]
+    for index, own in enumerate(told["own table"]["configurations"]):
+        cells = []
+        for found in told.values():
+            row = found["configurations"][index]
+            cells.append(
+                f"{row['mean_bias_pct']:+.1f} %, {row['ks']:.3f}" if "ks" in row else row["skipped"]
+            )
+        rows.append("| " + " | ".join([own["configuration"], *cells]) + " |")
+    medians = [
+        f"{found['medians']['mean_error_pct']:.2f} %, {found['medians']['ks']:.3f}"
+        for found in told.values()
+    ]
+    rows.append("| **median, absolute** | " + " | ".join(medians) + " |")
+    return rows
+
+
+def pictures(drawn: list[tuple[Case, Float64]]) -> None:
+    """A picture for each case: watts over time, their distribution, their autocorrelation."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    folder = DOCS / "img"
+    folder.mkdir(exist_ok=True)
+    for case, watts in drawn:
+        measured, one = case.run.power_w, watts[:, 0]
+        time_s = 0.25 * np.arange(len(measured))
+        figure, axes = pyplot.subplots(
+            1, 3, figsize=(11, 2.8), width_ratios=(2.4, 1, 1), layout="constrained"
+        )
+        axes[0].plot(time_s, measured, color="black", lw=0.8, label="measured")
+        axes[0].plot(time_s, one, color="tab:orange", lw=0.8, alpha=0.85, label="generated")
+        axes[0].set(xlabel="s", ylabel="W", title=f"{case.run.name}: {case.how}", ylim=(0, None))
+        axes[0].legend(loc="lower right", fontsize=8)
+        share = (np.arange(len(measured)) + 1) / len(measured)
+        axes[1].plot(np.sort(measured), share, color="black", lw=1)
+        axes[1].plot(np.sort(one), share, color="tab:orange", lw=1)
+        axes[1].set(xlabel="W", ylabel="share below", title="distribution")
+        lag_s = 0.25 * np.arange(1, 51)
+        axes[2].plot(lag_s, acf(measured), color="black", lw=1)
+        axes[2].plot(lag_s, acf(one), color="tab:orange", lw=1)
+        axes[2].set(
+            xlabel="lag, s", title="autocorrelation", ylim=(min(0.0, acf(measured).min()), 1)
+        )
+        name = f"power-{case.run.name}{'-later' if case.start else ''}.png"
+        figure.savefig(folder / name, dpi=70)
+        pyplot.close(figure)
+
+
+def put(page: str, mark: str, rows: list[str]) -> str:
+    """The page with a table between its marks, `<!-- mark -->` and `<!-- end mark -->`."""
+    begin, end = f"<!-- {mark} -->", f"<!-- end {mark} -->"
+    before, rest = page.split(begin)
+    after = rest.split(end)[1]
+    return before + begin + "\n" + "\n".join(rows) + "\n" + end + after
+
+
+def main() -> None:
+    """Judge, draw, and write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--updates", type=int, default=Recipe.updates)
+    parser.add_argument("--no-pictures", action="store_true")
+    parser.add_argument("--only", choices=("runs", "mixtures"), help="one of the two halves")
+    options = parser.parse_args()
+    data, catalogue = need_data(), load_catalogue()
+    started = time.perf_counter()
+    page = PAGE.read_text(encoding="utf-8")
+    if options.only != "mixtures":
+        tables, drawn = judge_runs(data, catalogue, recipe_of(options.updates))
+        for at, rows in tables.items():
+            page = put(page, f"runs at {at}", rows)
+        if not options.no_pictures:
+            pictures(drawn)
+    if options.only != "runs":
+        page = put(page, "mixtures", mixtures(data))
+    PAGE.write_text(page, encoding="utf-8")
+    print(f"wrote {PAGE} in {time.perf_counter() - started:.0f} s")
+
+
+if __name__ == "__main__":
+    main()
