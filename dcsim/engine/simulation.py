@@ -107,8 +107,8 @@ class Simulation:
         self._replicas_of: list[list[int]] = [[] for _ in server_groups]
         for replica, server in enumerate(self.placement.server_index.tolist()):
             self._replicas_of[server].append(replica)
-        self._ready = self.site.ready.copy()
-        """Servers that may serve, as the fleet knows it."""
+        self._powered, self._ready = self.site.powered.copy(), self.site.ready.copy()
+        """Servers with power, and those that may serve, as meter and fleet know it."""
         self._policies = self._start_policies()
         self.state_steps = np.zeros(len(GpuState), dtype=np.int64)
         """Replica-steps ended in each GPU state."""
@@ -221,16 +221,16 @@ class Simulation:
         """Servers that have lost power go dark, and their requests fail; those that have it again
         draw at once, and serve when they have booted."""
         powered, ready = self.site.powered, self.site.ready
-        for server in np.flatnonzero(powered != (self.meter.supplied > 0.0)).tolist():
-            self.meter.supplied[server] = float(powered[server])
-        for server, replicas in enumerate(self._replicas_of):
-            for index in replicas:
+        changed = powered != self._powered  # others may have switched servers off for their reasons
+        self.meter.supplied[changed] = powered[changed]
+        for server in np.flatnonzero(ready != self._ready).tolist():
+            for index in self._replicas_of[server]:
                 replica = self.fleet.replicas[index]
-                if not ready[server]:
-                    self.fleet.darken(replica, now)
-                elif not self._ready[server]:
+                if ready[server]:
                     self.fleet.restore(replica, now)
-        self._ready = ready.copy()
+                else:
+                    self.fleet.darken(replica, now)
+        self._powered, self._ready = powered.copy(), ready.copy()
 
     # --- control ---------------------------------------------------------------------------
 
