@@ -110,8 +110,8 @@ class Simulation:
         self._replicas_of: list[list[int]] = [[] for _ in server_groups]
         for replica, server in enumerate(self.placement.server_index.tolist()):
             self._replicas_of[server].append(replica)
-        self._ready = self.site.ready.copy()
-        """Servers that may serve, as the fleet knows it."""
+        self._powered, self._ready = self.site.powered.copy(), self.site.ready.copy()
+        """Servers with power, and those that may serve, as meter and fleet know it."""
         self._policies = self._start_policies()
         self.state_steps = np.zeros(len(GpuState), dtype=np.int64)
         """Replica-steps ended in each GPU state."""
@@ -232,7 +232,8 @@ class Simulation:
         draw at once, and serve when they have booted. What an autoscaler has lost stays lost: it
         starts others."""
         powered, ready = self.site.powered, self.site.ready
-        self.meter.supplied[:] = powered
+        changed = powered != self._powered  # others may have switched servers off for their reasons
+        self.meter.supplied[changed] = powered[changed]
         for server in np.flatnonzero(ready != self._ready).tolist():
             for index in self._replicas_of[server]:
                 replica = self.fleet.replicas[index]
@@ -242,7 +243,7 @@ class Simulation:
                         scaler.lost(index, now)
                 elif self.placement.groups[index].name not in self.scalers:
                     self.fleet.restore(replica, now)
-        self._ready = ready.copy()
+        self._powered, self._ready = powered.copy(), ready.copy()
 
     # --- autoscaling -----------------------------------------------------------------------
 

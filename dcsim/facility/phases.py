@@ -19,16 +19,16 @@ class Phases:
     Losses and battery power follow the load that passes, cooling is spread evenly. Reactive power
     adds up from the servers (their `power_factor`); losses and cooling have none.
 
-    Arrays in node order: `spread` (nodes, 3), rows sum to 1; `reactive_var`.
+    Arrays in node order: `spread` (3, nodes), columns sum to 1; `reactive_var`.
     """
 
     def __init__(self, topology: Topology, line: npt.NDArray[np.int64]) -> None:
         count = len(topology.names)
         self.line = line
         """0, 1 or 2 for single-phase nodes, -1 for three-phase ones."""
-        self.spread = np.full((count, 3), 1 / 3)
+        self.spread = np.full((3, count), 1 / 3)
         single = line >= 0
-        self.spread[single] = np.eye(3)[line[single]]
+        self.spread[:, single] = np.eye(3)[:, line[single]]
         self._single = single
         self.reactive_var = np.zeros(count)
         factor = np.array([spec.power_factor or 1.0 for spec in topology.specs])
@@ -57,22 +57,28 @@ class Phases:
         own_w: FloatArray,
     ) -> None:
         """Carry one level up: `weight` is the share of each `child` that flows to its parent."""
-        through_w = node_w[child] * weight
-        lines_w = np.add.reduceat(self.spread[child] * through_w[:, None], starts, axis=0)
-        lines_w += own_w[nodes, None] / 3.0
-        total_w = lines_w.sum(axis=1)
+        lines_w = self.spread[:, child]
+        lines_w *= node_w[child] * weight
+        lines_w = np.add.reduceat(lines_w, starts, axis=1)
+        lines_w += own_w[nodes] / 3.0
+        total_w = lines_w[0] + lines_w[1] + lines_w[2]
         three = (total_w > 0.0) & ~self._single[nodes]
-        self.spread[nodes[three]] = lines_w[three] / total_w[three, None]
+        np.divide(lines_w, total_w, out=lines_w, where=three)
+        self.spread[:, nodes[three]] = lines_w[:, three]
         self.reactive_var[nodes] += np.add.reduceat(self.reactive_var[child] * weight, starts)
 
     def worst_pole_w(self, node_w: FloatArray) -> FloatArray:
         """Three times the fullest line of three-phase nodes: what their ratings must bear."""
-        heavy = np.where(self._single, 1.0, 3.0 * self.spread.max(axis=1))
-        return node_w * heavy
+        one, two, three = self.spread
+        heavy = np.maximum(np.maximum(one, two), three)
+        heavy *= 3.0
+        heavy[self._single] = 1.0
+        heavy *= node_w
+        return heavy
 
     def line_w(self, node_w: FloatArray) -> FloatArray:
         """Watts on each line, shape (nodes, 3); rows sum to the nodes' loads."""
-        return self.spread * node_w[:, None]
+        return (self.spread * node_w).T
 
     def apparent_va(self, node_w: FloatArray) -> FloatArray:
         """Volt-amperes of each node."""
@@ -81,7 +87,7 @@ class Phases:
     def imbalance(self) -> FloatArray:
         """Largest deviation of a line from the mean of the three, over the mean (as NEMA MG 1
         has it); 0 for single-phase nodes."""
-        uneven = np.abs(self.spread - 1 / 3).max(axis=1) * 3.0
+        uneven = np.abs(self.spread - 1 / 3).max(axis=0) * 3.0
         return np.where(self._single, 0.0, uneven)
 
 

@@ -145,6 +145,7 @@ def _power(models: Any, console: Console) -> None:
                 markup=False,
             )
     console.print(
-        "Servers add a constant for CPUs, fans and conversion, which is assumed, not measured.",
+        "Servers add CPUs, fans and conversion: an assumed constant, or a fitted chassis where the "
+        "catalogue has one.",
         highlight=False,
     )

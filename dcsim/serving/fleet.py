@@ -322,6 +322,7 @@ class Fleet:
         }
         lost = replica.fail_all(now) + self._handover.cut_off(replica.index, now)
         self._router_of_replica[replica.index].changed(replica, now)
+        # A stream's rule to retry elsewhere would take these here, before they are booked.
         for request in lost:
             generated = progress.get(id(request), request.generated)
             self._fail(request, replica.index, now, generated)

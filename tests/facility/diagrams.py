@@ -98,6 +98,7 @@ LOSSES = {
     "transformer": "transformer-dry",
     "ups": "ups-double-conversion",
     "pdu": "pdu-transformer",
+    "server": "psu-titanium",
 }
 
 
@@ -109,7 +110,7 @@ def diagrams(draw: st.DrawFn, *, lossy: bool = False) -> list[FacilityNode]:
         for number in range(draw(st.integers(0, 2))):
             rows.append(_row(draw, f"{kind}{number}", kind, rows, lossy))
     for number in range(draw(st.integers(1, 3))):
-        rows.append(_row(draw, f"server{number}", "server", rows, False, group="g"))
+        rows.append(_row(draw, f"server{number}", "server", rows, lossy, group="g"))
     return rows
 
 

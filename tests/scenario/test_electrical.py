@@ -4,15 +4,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from dcsim.scenario import loads
+from dcsim.facility.topology import Topology
+from dcsim.scenario import ScenarioError, loads
 from dcsim.scenario.dump import dump
 from tests.scenario.sample import GOOD, only, problems
+from tests.scenario.test_fuzz import VALUES, places
 
 TWO_LINES: list[dict[str, Any]] = [
     {"name": "site", "kind": "site"},
@@ -158,3 +164,51 @@ def test_all_keys_survive_being_written_and_read() -> None:
     )
     scenario = loads(full)
     assert loads(dump(scenario)) == scenario
+
+
+FULL = yaml.safe_load(
+    text(
+        (1, {"losses": "ups-eco", "battery": {"energy": "5 kWh", "power": "50 kW"}}),
+        (
+            2,
+            {
+                "breaker": {"points": [[1.1, 100], [2, 10]]},
+                "ramp": {"change": "1 kW", "window": "1 s"},
+            },
+        ),
+        (3, {"transfer": "static", "transfer_time": "8 ms"}),
+        (0, {"demand": [{"window": "15 min", "limit": "80 kW"}], "apparent_rating": "90 kVA"}),
+        (4, {"phases": 1, "phase": "L1", "breaker": {"electronic": {"long_pickup": 1.2}}}),
+        (5, {"power_factor": 0.95, "mtbf": "1000 h", "mttr": "2 h"}),
+        faults=[{"at": "1 min", "fail": "ups-a", "repair_after": "1 min"}],
+        cooling={"by_load": [[0.1, 1.5], [1, 1.2]], "design_load": "80 kW", "at": "ups-a"},
+        restart={"group": 3, "every": "5 s"},
+    )
+)
+KEYS = ("facility", "faults", "cooling", "restart", "limits")
+PLACES = [path for path in places(FULL) if path[0] in KEYS]
+ODD = VALUES | st.sampled_from(
+    ["ups-a", "row", "server", "branch", "L2", "drawn", "static", "50 kVA", ["ups-a", "row"], 3, 1]
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(changes=st.lists(st.tuples(st.sampled_from(PLACES), ODD), min_size=1, max_size=3))
+def test_whatever_is_written_is_a_scenario_or_its_problems(
+    changes: list[tuple[tuple[Any, ...], Any]],
+) -> None:
+    data = copy.deepcopy(FULL)
+    for path, value in changes:
+        here = data
+        with contextlib.suppress(KeyError, TypeError, IndexError):
+            for step in path[:-1]:
+                here = here[step]
+            here[path[-1]] = value
+    try:
+        scenario = loads(yaml.safe_dump(data))
+    except ScenarioError as error:
+        assert error.problems
+        return
+    assert loads(dump(scenario)) == scenario
+    if sum(node.count for node in scenario.facility) < 100:
+        Topology.build(scenario.facility)

@@ -1,0 +1,138 @@
+"""The shipped story of a cascade, played once: docs/facility.md must tell it truly."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from dcsim.engine.simulation import simulate
+from dcsim.facility.breakers import COOLING_TIME_S, trip_time_s
+from dcsim.results import Results
+from dcsim.scenario import load, load_catalogue
+
+PROJECT = Path(__file__).parents[2]
+STORY = (PROJECT / "docs/facility.md").read_text(encoding="utf-8").split("## A story")[1]
+UPS = "utility/transformer/ups-"
+
+
+@pytest.fixture(scope="module")
+def run() -> Iterator[Results]:
+    with simulate(load(PROJECT / "scenarios/feed-loss.yaml")) as results:
+        yield results
+
+
+def first(run: Results, kind: str, node: str) -> float:
+    events = run.events()
+    found = events[(events["kind"] == kind) & (events["node"] == UPS + node)]
+    return float(found["time_s"].iloc[0])
+
+
+def test_the_table_is_the_events(run: Results) -> None:
+    told = re.findall(r"^\| ([\d.]+) s \| `([\w-]+)` \| `([\w-]+)` \|", STORY, flags=re.MULTILINE)
+    events = run.events()
+    shown = events[~events["kind"].isin(["warning", "cleared"])]
+    played = list(zip(shown["time_s"], shown["kind"], shown["node"], strict=True))
+    assert [(kind, node) for _, kind, node in told] == [
+        (kind, node.rsplit("/")[-1]) for _, kind, node in played
+    ]
+    for (time_s, _, _), (played_s, _, _) in zip(told, played, strict=True):
+        assert float(time_s) == pytest.approx(played_s, rel=0.02)
+
+
+def test_three_feeds_are_lost_one_after_the_other(run: Results) -> None:
+    lost = [first(run, "fault", "a"), first(run, "trip", "b"), first(run, "trip", "c")]
+    assert lost == sorted(lost)
+    assert lost[0] == 300.0
+
+
+@pytest.mark.parametrize("ups", ["b", "c"])
+def test_a_survivor_trips_at_the_curves_time(run: Results, ups: str) -> None:
+    """The time-current integral over the recorded load, by itself."""
+    rating_w = 48e3 if ups == "b" else 52e3
+    series = run.load("ups")[UPS + ups]
+    curve = load_catalogue().curves["dynamo-rpp"]
+    held_s = trip_time_s(curve, series.to_numpy() / rating_w)
+    used, trip_s = 0.0, None
+    for time_s, hold_s in zip(series.index, held_s, strict=True):
+        used *= 1.0 if np.isfinite(hold_s) else np.exp(-0.25 / COOLING_TIME_S)
+        used += 0.25 / hold_s  # nothing where it is held for good
+        if used >= 1.0:
+            trip_s = time_s
+            break
+    assert first(run, "trip", ups) == pytest.approx(trip_s, abs=0.25)
+
+
+def test_the_survivors_carry_what_was_lost(run: Results) -> None:
+    load_w = run.load("ups").loc[290:320]
+    before, after = load_w.loc[290:300].mean(), load_w.loc[300.25:320].mean()
+    assert after[UPS + "a"] == 0.0
+    for ups in "bc":
+        assert after[UPS + ups] == pytest.approx(1.5 * before[UPS + ups], rel=0.04)
+
+
+def test_who_lost_power_and_when_it_came_back(run: Results) -> None:
+    rows = run.load("row")
+    rows.columns = [name.rsplit("/")[-1] for name in rows.columns]
+    b, c = first(run, "trip", "b"), first(run, "trip", "c")
+    assert (rows["row-1"].loc[b + 0.25 : 1680] == 0).all()
+    assert (rows["row-1"].loc[:b] > 0).all()
+    assert (rows[["row-2", "row-3"]].loc[c + 0.25 : 1680] == 0).all().all()
+    assert (rows[["row-2", "row-3"]].loc[:c] > 0).all().all()
+    assert (rows["row-4"] > 0).all()
+    # Four servers every half minute; all are back after nine groups.
+    assert (rows.loc[1680.25 + 8 * 30 :] > 0).all().all()
+    assert rows["row-3"].loc[1680 + 6 * 30 - 5] == 0
+
+
+def test_which_requests_failed(run: Results) -> None:
+    requests = run.requests()
+    status = requests["status"].astype(str)
+    failed = requests[status == "failed"] if (status == "failed").any() else requests[status == "2"]
+    assert len(failed) == run.summary["requests"]["failed"] > 100
+    b, c = first(run, "trip", "b"), first(run, "trip", "c")
+    assert set(failed["end_s"]) == {b, c}
+    rejected = re.search(r"([\d,]+) requests find full queues", STORY)
+    assert rejected is not None
+    told = int(rejected[1].replace(",", ""))
+    assert told == pytest.approx(run.summary["requests"]["rejected"], rel=0.1)
+    prose = re.search(r"12 servers go dark and (\d+) requests fail", STORY)
+    more = re.search(r"go dark, (\d+) more requests fail", STORY)
+    assert prose is not None
+    assert more is not None
+    assert int(prose[1]) == pytest.approx((failed["end_s"] == b).sum(), rel=0.1)
+    assert int(more[1]) == pytest.approx((failed["end_s"] == c).sum(), rel=0.1)
+
+
+def test_what_latency_did(run: Results) -> None:
+    requests = run.requests()
+
+    def medians(since_s: float, until_s: float) -> pd.Series:
+        arrived = requests["arrival_s"].between(since_s, until_s)
+        return requests.loc[arrived, ["ttft_s", "tpot_s"]].median()
+
+    before, alone, after = medians(0, 600), medians(900, 1680), medians(2100, 2700)
+    assert alone["ttft_s"] > 20 * before["ttft_s"]
+    assert alone["tpot_s"] > 4 * before["tpot_s"]
+    assert after["ttft_s"] < 1.5 * before["ttft_s"]
+    told = re.search(r"TTFT goes from ([\d.]+) s to ([\d.]+) s, TPOT from (\d+) ms to (\d+)", STORY)
+    assert told is not None
+    assert float(told[1]) == pytest.approx(before["ttft_s"], rel=0.15)
+    assert float(told[2]) == pytest.approx(alone["ttft_s"], rel=0.1)
+    assert float(told[3]) == pytest.approx(1e3 * before["tpot_s"], rel=0.1)
+    assert float(told[4]) == pytest.approx(1e3 * alone["tpot_s"], rel=0.1)
+
+
+def test_energies_close(run: Results) -> None:
+    site = run.summary["site"]
+    top = run.summary["nodes"][0]
+    assert site["grid_wh"] == pytest.approx(top["energy_wh"], rel=1e-9)
+    assert site["it_wh"] == pytest.approx(
+        sum(n["energy_wh"] for n in run.summary["nodes"] if n["kind"] == "server"), rel=1e-9
+    )
+    parts = site["it_wh"] + site["losses_wh"] + site["cooling_wh"]
+    assert parts == pytest.approx(site["grid_wh"], rel=1e-12)
