@@ -1,12 +1,14 @@
-"""How true the serving room is: `python -m benchmarks.serving_fidelity [runs|nlr|mlenergy]`.
+"""How true the serving room is: `python -m benchmarks.serving_fidelity [runs|nlr|rates|mlenergy]`.
 
 Prints the tables of docs/fidelity-serving.md. Everything is predicted with constants fitted
 without what is predicted: a vLLM run without that run, NLR's sweeps without NLR (and with NLR's
-other data set), an ML.ENERGY model without any row of that model.
+other data set), decode rates without any row of a model of that shape, an ML.ENERGY model without
+any row of that model.
 """
 
 from __future__ import annotations
 
+import math
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -17,7 +19,7 @@ import numpy as np
 from benchmarks.data import need_data
 from benchmarks.serving_nlr import GPU, Point, play_sweeps
 from benchmarks.serving_replay import Errors, Run, compare, play, read_run
-from benchmarks.timing_fit import H100, fit_all, stalled, with_fits
+from benchmarks.timing_fit import H100, fit_all, residuals, stalled, with_fits
 from benchmarks.timing_rows import (
     PROMPT_TOKENS,
     Row,
@@ -107,6 +109,33 @@ def print_points(points: Sequence[Point]) -> None:
     )
 
 
+def print_rates(rows: Sequence[Row], catalogue: Catalogue) -> None:
+    """Decode rates by concurrency, without any row of a model of the same shape."""
+
+    def shape(row: Row) -> tuple[int, int, float]:
+        model = catalogue.models[row.model]
+        return model.n_layers, model.d_model, model.bytes_per_param
+
+    print("\n| configuration | modelled over measured time a token, at so many requests |")
+    print("| --- | --- |")
+    errors = []
+    own = [row for row in rows if row.source == "rates"]
+    cases = dict.fromkeys((row.gpu, shape(row)) for row in own)
+    for gpu, wanted in cases:
+        fitted = without(rows, [], catalogue, lambda row, w=wanted: shape(row) == w, gpu)
+        found = residuals([row for row in own if row.gpu == gpu and shape(row) == wanted], fitted)
+        by_series = defaultdict(list)
+        for row, error in found:
+            by_series[row.series].append(f"{row.batch:g}: {math.expm1(error):+.0%}")
+            errors.append(abs(math.expm1(error)))
+        for series, cells in by_series.items():
+            print(f"| {' '.join(series.split()[1:-1])} | {', '.join(cells)} |")
+    print(
+        f"{len(errors)} figures: median |error| {np.median(errors):.1%}, nine in ten within "
+        f"{np.quantile(errors, 0.9):.1%}"
+    )
+
+
 def print_ml_energy(rows: Sequence[Row], runs: Sequence[Run], catalogue: Catalogue) -> None:
     """ML.ENERGY's median ITL and output throughput, by GPU and model left out."""
     slow = stalled(rows)
@@ -160,11 +189,13 @@ def main() -> None:
     catalogue = load_catalogue()
     rows = all_rows(data)
     runs = [read_run(folder) for folder in vllm_runs(data)]
-    wanted = sys.argv[1:] or ["runs", "nlr", "mlenergy"]
+    wanted = sys.argv[1:] or ["runs", "nlr", "rates", "mlenergy"]
     if "runs" in wanted:
         print_runs(rows, runs, catalogue)
     if "nlr" in wanted:
         print_nlr(rows, runs, catalogue, data)
+    if "rates" in wanted:
+        print_rates(rows, catalogue)
     if "mlenergy" in wanted:
         print_ml_energy(rows, runs, catalogue)
 

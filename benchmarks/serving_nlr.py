@@ -6,9 +6,9 @@ output lengths is read off the lowest rate, 10/s: latency percentiles over time 
 lengths (their mean comes within 5 % of the tokens counted). So the shape of the latencies at 10/s
 is no prediction, their level is, and so is everything at the other rates.
 
-Prompts come from the prefix cache, all but `NLR_COMPUTED_TOKENS` (see there for why); the cached
-tokens are left out altogether, though decoding reads their keys and values (2 % of an iteration at
-most).
+NLR sent the same prompts again and again, and vLLM had them in its prefix cache (see
+`NLR_COMPUTED_TOKENS`). So all prompts are sent once before the sweep begins. Single lengths are
+not known: prompts have the mean length, give or take half a block of the cache.
 """
 
 from __future__ import annotations
@@ -21,15 +21,17 @@ import numpy.typing as npt
 import pandas as pd
 
 from benchmarks.serving_replay import BLOCK_TOKENS, serve
-from benchmarks.timing_rows import NLR_COMPUTED_TOKENS
 from dcsim.scenario.catalogue import Catalogue, timing_of
 from dcsim.scenario.models import Engine
 from dcsim.serving.timing import kv_capacity_blocks
+from dcsim.workload.stream import Prefix
 
 GPU, MODEL, GPUS = "h100-sxm-80gb", "llama-3-70b", 4
 ENGINE = Engine(max_num_seqs=1024, max_num_batched_tokens=8192, block_tokens=BLOCK_TOKENS)
 """vLLM's defaults for its server on an H100. Up to 975 of 1,000 requests were seen running."""
 REQUESTS = 1000
+BEGIN_S = 100.0
+"""When the sweep begins, after all prompts have been sent once."""
 PERCENTILES = (10, 30, 50, 70, 90)
 RATES_PER_S = (10, 20, 30, 40, 50, 60, 70, 80, 90, 100, 200, 500, 1000)
 
@@ -87,19 +89,27 @@ def play_sweeps(data: Path, catalogue: Catalogue, only: str = "") -> list[Point]
         for limit, limited in runs.groupby("hf-output-len"):
             lowest = limited[limited["request_rate_x"] == RATES_PER_S[0]]
             output = output_lengths(lowest.median(numeric_only=True), int(limit))
-            prompt = np.full(REQUESTS, round(NLR_COMPUTED_TOKENS))
+            mean = round(lowest["total_input_tokens"].median() / REQUESTS)
+            prompt = mean + np.arange(REQUESTS) % BLOCK_TOKENS - BLOCK_TOKENS // 2
+            prefixes = [Prefix(((i + 1, int(n)),)) for i, n in enumerate(prompt)]
             for rate in RATES_PER_S:
                 real = limited[limited["request_rate_x"] == rate].median(numeric_only=True)
                 arrival_s = np.arange(REQUESTS) / rate
-                ours = serve(
+                played = serve(
                     catalogue,
                     (GPU, MODEL, GPUS),
                     ENGINE,
                     blocks,
-                    (arrival_s, prompt, output),
+                    (
+                        np.concatenate([np.arange(REQUESTS) / 20.0, BEGIN_S + arrival_s]),
+                        np.tile(prompt, 2),
+                        np.concatenate([np.ones_like(output), output]),
+                    ),
                     np.empty(0),
+                    prefixes * 2,
                 )
-                tpot_s = (ours.e2e_s - ours.ttft_s) / (output - 1)
+                ttft_s, e2e_s = played.ttft_s[REQUESTS:], played.e2e_s[REQUESTS:]
+                tpot_s = (e2e_s - ttft_s) / (output - 1)
                 points.append(
                     Point(
                         dataset=str(dataset).split("/")[1],
@@ -110,9 +120,9 @@ def play_sweeps(data: Path, catalogue: Catalogue, only: str = "") -> list[Point]
                         ttft_s=real["median_ttft_ms"] / 1e3,
                         throughput_per_s=real["request_throughput"],
                         our_tpot_s=float(np.median(tpot_s)),
-                        our_e2e_s=float(np.median(ours.e2e_s)) + overhead_s,
-                        our_ttft_s=float(np.median(ours.ttft_s)) + overhead_s,
-                        our_throughput_per_s=REQUESTS / float(np.max(arrival_s + ours.e2e_s)),
+                        our_e2e_s=float(np.median(e2e_s)) + overhead_s,
+                        our_ttft_s=float(np.median(ttft_s)) + overhead_s,
+                        our_throughput_per_s=REQUESTS / float(np.max(arrival_s + e2e_s)),
                     )
                 )
     return points

@@ -9,6 +9,7 @@ The counter is sampled every 0.25 s and interpolated in between.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from dcsim.serving.replica import Replica
 from dcsim.serving.request import Request, Status
 from dcsim.serving.timing import IterationModel
 from dcsim.serving.work import WorkTable
+from dcsim.workload.stream import Prefix
 
 Floats = npt.NDArray[np.float64]
 BLOCK_TOKENS = 16
@@ -142,10 +144,11 @@ def serve(
     capacity_blocks: int,
     requests: tuple[Floats, npt.NDArray[np.int64], npt.NDArray[np.int64]],
     sample_s: Floats,
+    prefixes: Sequence[Prefix] | None = None,
 ) -> Played:
     """Requests (arrivals in seconds, prompt and output tokens; each of shape (n,)) through one
     replica of (GPU, model, tensor parallel size), to their end; requests running are counted at
-    `sample_s` (samples,)."""
+    `sample_s` (samples,). `prefixes` (n,) says what prompts have in common."""
     gpu, model = catalogue.gpus[configuration[0]], catalogue.models[configuration[1]]
     parallel = configuration[2]
     timing = IterationModel(model, gpu, parallel, engine.max_num_seqs)
@@ -171,7 +174,8 @@ def serve(
     work = WorkTable([config], [timing.costs], [capacity_blocks * engine.block_tokens])
     replica = Replica(0, clock, timing, engine, capacity_blocks, work, end)
     for id_, row in enumerate(zip(*(column.tolist() for column in requests), strict=True)):
-        request = Request(id_, 0, *row)
+        prefix = prefixes[id_] if prefixes is not None else None
+        request = Request(id_, 0, *row, prefix=prefix)
         alarm = clock.alarm(lambda now, r=request: replica.submit(r, now))
         clock.set_alarm(alarm, request.arrival_s)
     running = np.zeros(len(sample_s))

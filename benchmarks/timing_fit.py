@@ -67,10 +67,11 @@ SPREADS = (0.1, 0.05, 0.1, 0.2, 0.1)
 quantised_stream. Narrow: the published constants stand on hundreds of engine logs that we do not
 have. Three times as wide where they come from another GPU."""
 FACTOR_SPREAD = 0.1
-ENGINE_WEIGHT = 4
-"""A series of the engine's own counters counts as so many of a client's latencies, which hold
-the client's and the front end's time as well."""
-OVERLAP, OVERLAP_SPREAD = 1.5, 0.3
+ENGINE_WEIGHT = 2
+"""The engine's own counters of a configuration count as so many series of a client's latencies,
+which hold the client's and the front end's time as well."""
+OVERLAP, OVERLAP_SPREAD = 4.0, 0.5
+"""The published form hides the shorter of computing and reading altogether."""
 ROUTING, ROUTING_SPREAD = 1.0, 0.2
 FRONT_END_S, FRONT_END_SPREAD = 50e-6, 1.0
 """Seconds that a step of 1 is worth, and the prior's spread around 0."""
@@ -95,9 +96,10 @@ def residuals(rows: Iterable[Row], catalogue: Catalogue) -> list[tuple[Row, floa
         fit = catalogue.gpus[row.gpu].timing_fit
         front_s = fit.front_end_per_token_s if fit is not None and row.source == "mlenergy" else 0.0
         front_s *= row.batch
-        if row.source != "mlenergy" or row.batch / row.output_tokens < QUIET:
+        closed = row.source == "mlenergy"
+        if row.source in ("vllm", "nlr") or (closed and row.batch / row.output_tokens < QUIET):
             found.append((row, math.log((row.predicted_s(timing) + front_s) / row.measured_s)))
-        if row.source == "mlenergy":
+        if closed or row.source == "rates":
             prompt = PROMPT_TOKENS[row.series.split()[-1]]
             ours = throughput_tokens_s(row, timing, prompt)
             ours_s = row.batch / ours + front_s
@@ -178,15 +180,17 @@ def fit_gpu(
         )
         return fit, common
 
-    weight = Counter(row.series for row, _ in residuals(rows, catalogue))
-    for name in weight:
-        weight[name] /= ENGINE_WEIGHT if name.startswith("vllm") else 1
+    counts = Counter(_group(row) for row, _ in residuals(rows, catalogue))
+    weight = {
+        group: math.sqrt((ENGINE_WEIGHT if group.startswith("vllm") else 1.0) / count) / SCALE
+        for group, count in counts.items()
+    }
 
     def loss(point: Floats) -> Floats:
         step = point - 1.0  # about 1, so that relative steps of the solver are sound
         fit, _ = constants(step)
         found = residuals(rows, with_fits(catalogue, {gpu.name: fit}))
-        misses = [error / SCALE / math.sqrt(weight[row.series]) for row, error in found]
+        misses = [error * weight[_group(row)] for row, error in found]
         return np.array([*misses, *(step / spreads)])
 
     # Some constants may start at their bound, where a step up shows no change: begin below.
@@ -195,6 +199,13 @@ def fit_gpu(
     solved = least_squares(loss, begin, loss="soft_l1", diff_step=1e-3)
     fit, common = constants(solved.x - 1.0)
     return _with_evidence(gpu, fit, rows, catalogue), common
+
+
+def _group(row: Row) -> str:
+    """What counts once: a series, and all vLLM runs of one configuration together."""
+    if row.source == "vllm":
+        return f"vllm {row.gpu} {row.model} x{row.tensor_parallel}"
+    return row.series
 
 
 def _with_evidence(
@@ -281,11 +292,12 @@ HEADER = """\
 """
 
 SOURCES = {
-    H100: "ML.ENERGY leaderboard (H100 rows), NLR's sweeps of Llama 3.1 70B (arXiv 2604.07345) and "
-    "the vLLM run qwen3-8b_h100_tp1_poisson4 of powertrace-sim, starting from its published "
-    "constants",
-    "a100-sxm-80gb": "the vLLM runs of Qwen3 8B (two) and 14B (one) on A100 of powertrace-sim, "
-    "starting from its published constants; overlap and routing as fitted on the H100",
+    H100: "ML.ENERGY leaderboard (H100 rows), NLR's sweeps of Llama 3.1 70B (arXiv 2604.07345), "
+    "powertrace-sim's decode rates of 11 configurations and its vLLM run "
+    "qwen3-8b_h100_tp1_poisson4, starting from its published constants",
+    "a100-sxm-80gb": "powertrace-sim's decode rates of 12 configurations and its vLLM runs of "
+    "Qwen3 8B (two) and 14B (one), starting from its published constants; overlap and routing as "
+    "fitted on the H100",
     "b200-sxm-180gb": "ML.ENERGY leaderboard (B200 rows, but those slower than on an H100), "
     "starting from the H100's published constants; overlap and routing as fitted on the H100; "
     "the first-token overhead is the H100's, no run on a B200 tells it",

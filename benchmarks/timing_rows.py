@@ -1,11 +1,14 @@
 """Measured iteration times, as rows that a fit can use.
 
-Three sources, each with its own way of telling an iteration time:
+Four sources, each with its own way of telling an iteration time:
 
 - ML.ENERGY (`steady_state/mlenergy_*.csv`): a server kept at a fixed number of requests by its
   client. Median inter-token latency (ITL) and output throughput.
 - vLLM runs (`measured/vllm_runs`): the engine's counters every 0.25 s. Seconds over iterations in
   intervals with a steady batch.
+- Decode rates (`published/request_throughput.json`): 25 configurations of Llama 3, DeepSeek
+  distills and gpt-oss on 1 to 8 A100 or H100, ShareGPT requests by the thousand. Median tokens a
+  second of a request by how many were under way.
 - NLR (`steady_state/nlr_inference_online_finite_*`): Llama 3.1 70B on 4 H100 under an even stream
   of requests. Mean time per output token (TPOT) while the server keeps up; the batch is rate times
   latency (Little's law).
@@ -21,7 +24,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from dcsim.scenario.catalogue import Catalogue
+from dcsim.scenario.catalogue import Catalogue, load_catalogue
 from dcsim.serving.timing import IterationModel
 
 GPUS = {"H100": "h100-sxm-80gb", "A100": "a100-sxm-80gb", "B200": "b200-sxm-180gb"}
@@ -52,8 +55,14 @@ ML_ENERGY_MODELS = {
 attention), Llama 4 (chunked attention) and Qwen3 Coder 480B in FP8 (replicated attention) need
 mechanisms that the iteration model does not have."""
 
-PROMPT_TOKENS = {"gpqa": 250.0, "lm_arena_chat": 245.0, "sourcegraph_fim": 1100.0}
-OUTPUT_CV2 = {"gpqa": 0.2, "lm_arena_chat": 0.87, "sourcegraph_fim": 0.5}
+ML_ENERGY_TASKS = ("gpqa", "lm_arena_chat", "sourcegraph_fim")
+PROMPT_TOKENS = {
+    "sharegpt": 297.0,
+    "gpqa": 250.0,
+    "lm_arena_chat": 245.0,
+    "sourcegraph_fim": 1100.0,
+}
+OUTPUT_CV2 = {"sharegpt": 1.04, "gpqa": 0.2, "lm_arena_chat": 0.87, "sourcegraph_fim": 0.5}
 PROMPT_CV2 = {"gpqa": 0.5, "lm_arena_chat": 4.0, "sourcegraph_fim": 0.5}
 """The leaderboard tells output lengths only. Mean prompt and squared coefficient of variation of
 the output follow from rows whose batch is held down by KV memory: average batch times mean
@@ -94,12 +103,12 @@ def _mixed(
 ) -> float:
     each = chunk / prompts if prompts else 0.0
     return timing.mixed_s(
-        batch,  # type: ignore[arg-type]  # a mean batch need not be whole
+        batch,
         batch * context,
-        chunk,  # type: ignore[arg-type]
+        chunk,
         chunk * each / 2.0,
         1.5 * chunk,
-        prompts,  # type: ignore[arg-type]
+        prompts,
     )
 
 
@@ -121,7 +130,8 @@ def ml_energy_rows(data: Path) -> list[Row]:
     ITL is that of an iteration with the median prefill.
     """
     rows = []
-    for task, prompt in PROMPT_TOKENS.items():
+    for task in ML_ENERGY_TASKS:
+        prompt = PROMPT_TOKENS[task]
         table = pd.read_csv(data / f"steady_state/mlenergy_{task}.csv")
         for record in table.itertuples():
             model = ML_ENERGY_MODELS.get(record.model_id)
@@ -160,8 +170,10 @@ def median_prefill(prompts: float, task: str) -> tuple[float, float]:
     mu = math.log(PROMPT_TOKENS[task]) - sigma2 / 2.0
     each = np.split(rng.lognormal(mu, sigma2**0.5, counts.sum()), np.cumsum(counts)[:-1])
     totals = np.array([lengths.sum() for lengths in each])
-    middle = np.argsort(totals, kind="stable")[len(totals) // 2]
-    return float(counts[middle]), float(totals[middle])
+    order = np.argsort(totals, kind="stable")
+    middle = order[len(order) * 9 // 20 : len(order) * 11 // 20]
+    median = float(np.median(totals))
+    return (float(counts[middle].mean()), median) if median else (0.0, 0.0)
 
 
 def throughput_tokens_s(row: Row, timing: IterationModel, prompt: float) -> float:
@@ -256,6 +268,45 @@ def nlr_rows(data: Path) -> list[Row]:
     return rows
 
 
+RATE_BATCHES = (1, 2, 4, 8, 16, 32)
+RATE_OUTPUT_TOKENS = 218.0
+"""Mean answer; this, the mean prompt and the variation are those of the shipped ShareGPT fit."""
+
+
+def decode_rate_rows(data: Path, catalogue: Catalogue) -> list[Row]:
+    """Mean iterations behind the published decode rates by concurrency.
+
+    A request's decoding holds the prefill of those that come meanwhile: as in a closed loop, B / o
+    prompts an iteration.
+    """
+    table = json.loads((data / "published/request_throughput.json").read_text())["configs"]
+    rows = []
+    for name, config in table.items():
+        model, hardware, parallel = name.rsplit("_", 2)
+        if model not in catalogue.models:
+            continue
+        gpus = int(parallel.removeprefix("tp"))
+        for batch, rate in config["decode_by_concurrency"]:
+            if batch in RATE_BATCHES:
+                rows.append(
+                    Row(
+                        series=f"rates {hardware} {model} x{gpus} sharegpt",
+                        source="rates",
+                        gpu=GPUS[hardware],
+                        model=model,
+                        tensor_parallel=gpus,
+                        expert_parallel=1,
+                        batch=float(batch),
+                        context=PROMPT_TOKENS["sharegpt"]
+                        + RATE_OUTPUT_TOKENS * (1.0 + OUTPUT_CV2["sharegpt"]) / 2.0,
+                        measured_s=1.0 / rate,
+                        throughput_tokens_s=batch * rate,
+                        output_tokens=RATE_OUTPUT_TOKENS,
+                    )
+                )
+    return rows
+
+
 def vllm_runs(data: Path) -> list[Path]:
     """Folders of the measured vLLM runs."""
     return sorted(path.parent for path in (data / "measured/vllm_runs").glob("*/requests.csv"))
@@ -264,6 +315,7 @@ def vllm_runs(data: Path) -> list[Path]:
 def all_rows(data: Path) -> list[Row]:
     """Every row of every source."""
     rows = ml_energy_rows(data) + nlr_rows(data)
+    rows += decode_rate_rows(data, load_catalogue(timing_fits=False))
     for run in vllm_runs(data):
         rows += engine_rows(run)
     return rows

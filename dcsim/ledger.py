@@ -27,6 +27,11 @@ class GpuState(IntEnum):
     PREFILL = 3
     DECODE = 4
     MIXED = 5
+    # Results files keep these codes: new ones follow, none changes.
+    BOOTING = 6
+    """Its server is starting."""
+    LOADING = 7
+    """Weights are on their way into its memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +55,21 @@ class ReplicaConfig:
     """Board power limit of one GPU."""
     weight_bytes: float
     """Bytes of weights over all GPUs of the replica."""
+    pipeline_parallel: int = 1
+    expert_parallel: int = 1
+
+    @property
+    def gpus(self) -> int:
+        """GPUs of the replica."""
+        return self.tensor_parallel * self.pipeline_parallel
 
     @property
     def key(self) -> str:
-        """`model/gpu/tpN`: the name under which packs list a configuration."""
-        return f"{self.model}/{self.gpu}/tp{self.tensor_parallel}"
+        """`model/gpu/tpN`, with `ppN` and `epN` where they are not 1: the name under which packs
+        list a configuration."""
+        stages = f"pp{self.pipeline_parallel}" if self.pipeline_parallel > 1 else ""
+        experts = f"ep{self.expert_parallel}" if self.expert_parallel > 1 else ""
+        return f"{self.model}/{self.gpu}/tp{self.tensor_parallel}{stages}{experts}"
 
 
 @dataclass(slots=True)
@@ -75,9 +90,9 @@ class WorkLedger:
     """Share of the step during which an iteration ran, 0 to 1."""
     kv_fraction: FloatArray
     compute_util: FloatArray
-    """FLOPs done / (step x tensor parallel x peak FLOP/s)."""
+    """FLOPs done / (step x GPUs x peak FLOP/s)."""
     memory_util: FloatArray
-    """Weight and attention bytes moved / (step x tensor parallel x HBM bandwidth)."""
+    """Weight and attention bytes moved / (step x GPUs x HBM bandwidth)."""
     state: IntArray
     """GpuState codes."""
 

@@ -9,7 +9,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from dcsim.scenario.load import load
-from dcsim.scenario.models import ReplayArrivals, Scenario
+from dcsim.scenario.models import Scenario
 from dcsim.scenario.problems import Problem, ScenarioError
 
 WRONG_INPUT = 2
@@ -55,16 +55,18 @@ def refuse(problems: Iterable[Problem]) -> NoReturn:
 
 def room_problems(path: Path, scenario: Scenario) -> list[Problem]:
     """What the file alone does not show: its traces read through, its power packs asked."""
-    from dcsim.engine.check import check_power
+    from dcsim.engine.check import check_power, check_scaling
 
-    packs = [Problem(str(path), None, where, told) for where, told in check_power(scenario)]
-    return trace_problems(scenario) + packs
+    told = check_scaling(scenario) + check_power(scenario)
+    return trace_problems(scenario) + [Problem(str(path), None, at, what) for at, what in told]
 
 
 def trace_problems(scenario: Scenario) -> list[Problem]:
-    """What is wrong inside the scenario's trace files, read through."""
-    if not any(isinstance(stream.arrivals, ReplayArrivals) for stream in scenario.workload):
-        return []
-    from dcsim.workload import check
+    """What is wrong inside the files of the scenario's workload, read through. What is left out
+    of them on the user's word is told on stderr."""
+    from dcsim.workload import survey
 
-    return check(scenario)
+    found = survey(scenario)
+    for note in found.notes:
+        typer.echo(f"note: {note}", err=True)
+    return found.problems

@@ -2,11 +2,41 @@
 
 from __future__ import annotations
 
+from dcsim.facility.topology import Topology
 from dcsim.power.baseline_tables import mean_table, no_mean
 from dcsim.power.pack import PackError, find_pack
 from dcsim.scenario.catalogue import load_catalogue
 from dcsim.scenario.models import Scenario
-from dcsim.serving.fleet import replica_config
+from dcsim.scenario.nearest import suggestion
+from dcsim.serving.fleet import place, replica_config
+
+
+def check_scaling(scenario: Scenario) -> list[tuple[str, str]]:
+    """Autoscalers that ask for replicas or nodes that are not there, as (dotted path, message)."""
+    if all(group.autoscale is None for group in scenario.servers):
+        return []
+    catalogue = load_catalogue()
+    topology = Topology.build(scenario.facility)
+    groups = place(scenario, catalogue, topology.server_groups).groups
+    problems = []
+    for index, group in enumerate(scenario.servers):
+        spec = group.autoscale
+        if spec is None:
+            continue
+        there = sum(of.name == group.name for of in groups)
+        for key, asked in (
+            ("min", spec.min_replicas),
+            ("start", spec.start),
+            ("max", spec.max_replicas),
+        ):
+            if asked is not None and asked > there:
+                told = f"this group has {there} replicas, not {asked}"
+                problems.append((f"servers.{index}.autoscale.{key}", told))
+        if spec.budget is not None and spec.budget.node not in topology.index:
+            hint = suggestion(spec.budget.node, topology.names)
+            told = f"no node is called '{spec.budget.node}'" + (f" ({hint})" if hint else "")
+            problems.append((f"servers.{index}.autoscale.budget.node", told))
+    return problems
 
 
 def check_power(scenario: Scenario) -> list[tuple[str, str]]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from dcsim.engine.scaling import RestingWatts
 from dcsim.engine.seeds import branch
 from dcsim.ledger import FloatArray, ReplicaConfig, WorkLedger
 from dcsim.power.chassis import Chassis, ChassisModel, chassis_table
@@ -26,7 +27,8 @@ class Meter:
     Replicas that name the same power model and pack are stepped together. A server draws its
     replicas' GPUs, its GPUs that hold no replica (idle), and its non-GPU power: a constant, or
     where the catalogue says so a chassis that follows its GPUs (`dcsim.power.chassis`). A server
-    without supply draws nothing.
+    without supply draws nothing. What replicas draw that an autoscaler has off, booting or loading
+    is stated by the scenario.
     """
 
     def __init__(
@@ -60,15 +62,21 @@ class Meter:
         for server, name in enumerate(server_groups):
             group = groups[name]
             kind = catalogue.servers[group.server]
-            spare = kind.gpu_count % group.tensor_parallel
-            base_w[server] = spare * catalogue.gpus[kind.gpu].ledger_power.idle_w
+            spare = kind.gpu_count % group.replica_gpus
+            base_w[server] = kind.non_gpu_w + spare * catalogue.gpus[kind.gpu].ledger_power.idle_w
             if kind.chassis == "fitted":
                 chassis[server] = chassis_table()[kind.name]
-            else:
-                base_w[server] += kind.non_gpu_w
-        self._base_w = base_w
+        self.base_w = base_w
+        """Constant watts of each server: all but the GPUs of its replicas."""
         self._with_chassis = np.array(sorted(chassis), dtype=np.int64)
         self._chassis = ChassisModel([chassis[s] for s in sorted(chassis)], scenario.power_step_s)
+        # The chassis takes the constant's place, and needs the GPUs' watts alone.
+        self._added_w = base_w.copy()
+        for server in chassis:
+            kind = catalogue.servers[groups[server_groups[server]].server]
+            self._added_w[server] -= kind.non_gpu_w
+        resting = RestingWatts(catalogue, placement, servers)
+        self.resting: RestingWatts | None = resting if resting.any else None
         self.supplied = np.ones(servers)
         """1.0 for servers with power, 0.0 for those in the dark."""
         self._server_index = placement.server_index
@@ -85,14 +93,18 @@ class Meter:
             for model, members in zip(self.models, self._members, strict=True):
                 replica_w[members] = model.step(subset(ledger, members))
         server_w = self._server_w
+        if self.resting is not None:
+            replica_w = self.resting.apply(ledger.state, replica_w)
         if self._one_each:
-            np.add(replica_w, self._base_w, out=server_w)
+            np.add(replica_w, self._added_w, out=server_w)
         else:
             gpu_w = np.bincount(self._server_index, weights=replica_w, minlength=len(server_w))
-            np.add(gpu_w, self._base_w, out=server_w)
+            np.add(gpu_w, self._added_w, out=server_w)
         if len(self._with_chassis):
             who = self._with_chassis
             server_w[who] = self._chassis.step(server_w[who])
+        if self.resting is not None:
+            self.resting.servers(ledger.state, server_w)
         np.multiply(server_w, self.supplied, out=server_w)
         return server_w
 

@@ -25,6 +25,7 @@ from dcsim.control.policy import Policy, Site, Telemetry
 from dcsim.engine.clock import AFTER, Clock
 from dcsim.engine.headroom import Headroom
 from dcsim.engine.meter import Meter
+from dcsim.engine.scaling import build_scalers
 from dcsim.engine.seeds import branch
 from dcsim.facility.events import FacilityEvent
 from dcsim.facility.topology import Topology
@@ -37,9 +38,10 @@ from dcsim.results.goodput import Promise
 from dcsim.results.recorder import NodeTable, Recorder
 from dcsim.results.summary import build_summary
 from dcsim.results.versions import versions
-from dcsim.scenario.catalogue import load_catalogue
+from dcsim.scenario.catalogue import Catalogue, load_catalogue
 from dcsim.scenario.load import dump
 from dcsim.scenario.models import Power, Scenario, Slo, Tenant
+from dcsim.serving.autoscale import Autoscaler
 from dcsim.serving.fleet import Fleet, place
 from dcsim.serving.log import RequestLog
 from dcsim.workload import requests
@@ -93,6 +95,7 @@ class Simulation:
             return build_power(power, configs, catalogue)
 
         self.meter = Meter(scenario, catalogue, self.placement, server_groups, build)
+        self.scalers = self._start_scalers(catalogue)
         self.watch = LimitWatch(self.topology, scenario.limits, catalogue.curves)
         self._replicas_of: list[list[int]] = [[] for _ in server_groups]
         for replica, server in enumerate(self.placement.server_index.tolist()):
@@ -155,6 +158,7 @@ class Simulation:
                 power_model=self.meter.describe(),
                 gpu_state_s=self._state_seconds(),
                 routing={"failovers": self.fleet.failovers},
+                autoscale=self._scaling(),
             )
             recorder.finish(summary)
         except BaseException:
@@ -215,6 +219,40 @@ class Simulation:
             self.meter.supplied[server] = 0.0
             for replica in self._replicas_of[server]:
                 self.fleet.darken(self.fleet.replicas[replica], now)
+                for scaler in self.scalers.values():
+                    scaler.lost(replica, now)
+
+    # --- autoscaling -----------------------------------------------------------------------
+
+    def _start_scalers(self, catalogue: Catalogue) -> dict[str, Autoscaler]:
+        """The autoscalers by server group, with the replicas off that the run begins without."""
+        if self.meter.resting is None:
+            return {}
+        scalers = build_scalers(
+            self.scenario,
+            catalogue,
+            self.topology,
+            self.placement,
+            self.fleet,
+            self.clock,
+            self.meter.base_w,
+            self.meter.resting,
+        )
+
+        def emptied(replica: int, now: float) -> None:
+            for scaler in scalers.values():
+                scaler.emptied(replica, now)
+
+        self.fleet.on_empty = emptied
+        for scaler in scalers.values():
+            scaler.start()
+        self.fleet.begin()
+        return scalers
+
+    def _scaling(self) -> list[dict[str, Any]]:
+        """What the autoscalers did, for the summary."""
+        end_s = self.scenario.duration_s
+        return [{"group": name, **scaler.describe(end_s)} for name, scaler in self.scalers.items()]
 
     # --- control ---------------------------------------------------------------------------
 

@@ -45,9 +45,7 @@ class FeatureMaker:
         fits = [catalogue.gpus[c.gpu].ledger_power for c in configs]
         nameplate_w = np.array([c.gpu_nameplate_w for c in configs])
         span_w = nameplate_w - np.array([fit.idle_w for fit in fits])
-        held = np.array(
-            [c.weight_bytes / (c.tensor_parallel * c.hbm_bytes_per_gpu) for c in configs]
-        )
+        held = np.array([c.weight_bytes / (c.gpus * c.hbm_bytes_per_gpu) for c in configs])
         self._weights = np.array([fit.active_weight_w for fit in fits]) * np.minimum(held, 1)
         self._weights /= span_w
         self._compute = np.array([fit.compute_w for fit in fits]) / span_w

@@ -96,13 +96,13 @@ class GruPower:
         self._relatives = np.flatnonzero(relative)
         self._prior = LinearLedger(self._catalogue)
         self._prior.reset(configs, step_s, seed)
-        nameplate_w = np.array([c.tensor_parallel * c.gpu_nameplate_w for c in configs])
+        nameplate_w = np.array([c.gpus * c.gpu_nameplate_w for c in configs])
         highest_w = (self._mean_w + 3.0 * self._std_w).max(axis=1)[rows]
         self._ceiling_w = np.maximum(OVER_NAMEPLATE * nameplate_w, highest_w)
         if len(self._relatives):
             who = self._relatives
             idle_w = [self._catalogue.gpus[c.gpu].ledger_power.idle_w for c in configs]
-            gpus = np.array([c.tensor_parallel for c in configs])
+            gpus = np.array([c.gpus for c in configs])
             self._floor_w[who] = 0.9 * (gpus * np.array(idle_w))[who]
         self._cell = Cell(pack, count)
         self._features = FeatureMaker(configs, self._catalogue, self._cell.inputs)
@@ -196,7 +196,7 @@ class GruPower:
         if general is not None:
             return configs[general]
         donor = self._nearest(config)
-        scale = config.tensor_parallel / int(donor.split("/tp")[1])
+        scale = config.gpus / int(donor.split("/tp")[1])
         states = configs[donor]
         return replace(
             states,
@@ -221,7 +221,7 @@ class GruPower:
     def _nearest(self, config: ReplicaConfig) -> str:
         """The configuration on the same GPU whose weights a GPU are nearest, by ratio."""
         near = [key for key in self._pack.configs if key.split("/")[1] == config.gpu]
-        share = config.weight_bytes / config.tensor_parallel
+        share = config.weight_bytes / config.gpus
 
         def distance(key: str) -> float:
             model, _, parallel = key.split("/")

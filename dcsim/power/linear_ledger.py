@@ -39,10 +39,8 @@ class LinearLedger:
         self, configs: Sequence[ReplicaConfig], step_s: float, seed: np.random.SeedSequence
     ) -> None:
         fits = [self._catalogue.gpus[c.gpu].ledger_power for c in configs]
-        gpus = np.array([c.tensor_parallel for c in configs], dtype=np.float64)
-        held = np.array(
-            [c.weight_bytes / (c.tensor_parallel * c.hbm_bytes_per_gpu) for c in configs]
-        )
+        gpus = np.array([c.gpus for c in configs], dtype=np.float64)
+        held = np.array([c.weight_bytes / (c.gpus * c.hbm_bytes_per_gpu) for c in configs])
         self._idle_w = gpus * np.array([fit.idle_w for fit in fits])
         self._weight_w = gpus * np.array([fit.active_weight_w for fit in fits])
         self._weight_w *= np.minimum(held, 1.0)

@@ -42,7 +42,7 @@ class LookUpPower:
     def reset(
         self, configs: Sequence[ReplicaConfig], step_s: float, seed: np.random.SeedSequence
     ) -> None:
-        self._limit_w = np.array([c.tensor_parallel * c.gpu_nameplate_w for c in configs])
+        self._limit_w = np.array([c.gpus * c.gpu_nameplate_w for c in configs])
         self._capacity_tokens = np.array([_capacity(c, self._catalogue) for c in configs])
         chosen = np.array([nearest(self._rows, c.tensor_parallel) for c in configs])
         self._members = [
@@ -81,5 +81,5 @@ def nearest(rows: Mapping[int, LookUp], parallel: int) -> int:
 
 def _capacity(config: ReplicaConfig, catalogue: Catalogue) -> float:
     """Tokens of context that the replica's KV cache holds."""
-    held = KV_SHARE * config.hbm_bytes_per_gpu * config.tensor_parallel - config.weight_bytes
+    held = KV_SHARE * config.hbm_bytes_per_gpu * config.gpus - config.weight_bytes
     return max(held, 0.0) / catalogue.models[config.model].held_kv_bytes_per_token

@@ -23,7 +23,7 @@ class Nameplate:
     def reset(
         self, configs: Sequence[ReplicaConfig], step_s: float, seed: np.random.SeedSequence
     ) -> None:
-        self._watts = np.array([c.tensor_parallel * c.gpu_nameplate_w for c in configs])
+        self._watts = np.array([c.gpus * c.gpu_nameplate_w for c in configs])
 
     def step(self, ledger: WorkLedger) -> npt.NDArray[np.float64]:
         return np.where(ledger.state == GpuState.OFF, 0.0, self._watts)

@@ -23,6 +23,7 @@ def build_summary(
     power_model: Sequence[Mapping[str, Any]],
     gpu_state_s: Mapping[str, float],
     routing: Mapping[str, int] | None = None,
+    autoscale: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """All figures but the wall-clock time, which would differ from run to run. What is unknown
     is None. Flushes the recorder's series: no power step may follow."""
@@ -40,6 +41,7 @@ def build_summary(
         "events": {kind: recorder.event_counts.get(kind, 0) for kind in EVENT_KINDS},
         "gpu_state_s": dict(gpu_state_s),
         "routing": dict(routing or {}),
+        "autoscale": [dict(group) for group in autoscale],
         "power_model": dict(power_model[0])
         if len(power_model) == 1
         else [dict(model) for model in power_model],

@@ -77,28 +77,50 @@ def _stream(document: Document, path: Steps, stream: dict[str, Any], catalogue: 
     for number, tenant in enumerate(wanted if isinstance(wanted, list) else []):
         if isinstance(tenant, str) and tenant not in tenants:
             unknown(document, (*path, "tenants", number), "tenant", tenant, tenants)
-    arrivals, tokens = raw.block(stream, "arrivals"), stream.get("tokens")
-    kind = raw.text(arrivals, "kind")
+    _own_lengths(document, path, stream)
+    for at, part in raw.recordings(path, stream):
+        _recording(document, at, part)
+
+
+def _own_lengths(document: Document, path: Steps, stream: dict[str, Any]) -> None:
+    """A recording brings its lengths and what its prompts share; all else needs lengths."""
+    kind = raw.text(raw.block(stream, "arrivals"), "kind")
+    brought = {
+        "tokens": "a replay brings its own token counts",
+        "sessions": "a replay has the conversations that were recorded",
+        "system_prompt": "a replay has the prompts that were recorded",
+    }
     if kind == "replay":
-        if tokens is not None:
-            message = "a replay brings its own token counts"
-            document.add((*path, "tokens"), message, "leave `tokens` out")
-        file = raw.text(arrivals, "file")
-        if file is not None and "${" not in file and not Path(file).is_file():
-            problem = "is a folder" if Path(file).is_dir() else "does not exist"
-            document.add((*path, "arrivals", "file"), f"trace file {file} {problem}")
-    elif kind is not None and tokens is None:
+        for key, message in brought.items():
+            if stream.get(key) not in (None, 0):
+                document.add((*path, key), message, f"leave `{key}` out")
+    elif kind is not None and stream.get("tokens") is None:
         document.add(
             (*path, "tokens"),
             "required unless arrivals are a replay",
-            "kind fit, fixed or lognormal",
+            "kind fit, fixed, lognormal, empirical or mixture",
         )
-    fit = raw.block(stream, "tokens")
-    name = raw.text(fit, "name")
-    if raw.text(fit, "kind") == "fit" and name is not None:
-        fits = shipped("workload/fits", ".yaml")
-        if name not in fits:
-            unknown(document, (*path, "tokens", "name"), "shipped fit", name, fits)
+
+
+def _recording(document: Document, path: Steps, part: dict[str, Any]) -> None:
+    """Files must be there, and what is shipped must have the name."""
+    file, folder = raw.text(part, "file"), raw.text(part, "folder")
+    if file is not None and "${" not in file and not Path(file).is_file():
+        what = "trace file" if path[-1] == "arrivals" else "file"
+        problem = "is a folder" if Path(file).is_dir() else "does not exist"
+        document.add((*path, "file"), f"{what} {file} {problem}")
+    if folder is not None and "${" not in folder and not Path(folder).is_dir():
+        problem = "is no folder" if Path(folder).exists() else "does not exist"
+        document.add((*path, "folder"), f"{folder} {problem}")
+    name = raw.text(part, "name")
+    for kind, what, where in (
+        ("fit", "shipped fit", "workload/fits"),
+        ("clients", "shipped population of clients", "workload/populations"),
+    ):
+        if raw.text(part, "kind") == kind and name is not None:
+            known = shipped(where, ".yaml")
+            if name not in known:
+                unknown(document, (*path, "name"), what, name, known)
 
 
 def shipped(folder: str, suffix: str) -> list[str]:
@@ -124,30 +146,56 @@ def _group(document: Document, path: Steps, group: dict[str, Any], catalogue: Ca
     pack = raw.text(raw.block(group, "power"), "pack")
     if pack is not None:
         _pack(document, (*path, "power", "pack"), pack)
-    given = raw.number(group, "tensor_parallel", 0)
-    if server is None or given is None or given < 1 or given % 1:
+    size = _whole(group, "tensor_parallel", 0)
+    stages = _whole(group, "pipeline_parallel", 1)
+    _experts(document, path, group, model, size)
+    if server is None or not size or not stages:
         return
-    size = int(given)
-    at = (*path, "tensor_parallel")
+    at = (*path, "tensor_parallel" if stages == 1 else "pipeline_parallel")
     gpu = catalogue.gpu(server.gpu)
-    if size > server.gpu_count or server.gpu_count % size:
+    gpus = size * stages
+    if gpus > server.gpu_count or server.gpu_count % gpus:
         sizes = [str(n) for n in range(1, server.gpu_count + 1) if server.gpu_count % n == 0]
+        wanted = f"{size}" if stages == 1 else f"{size} x {stages} = {gpus}"
         document.add(
             at,
-            f"{size} does not divide the {server.gpu_count} GPUs of {server.name}",
+            f"{wanted} does not divide the {server.gpu_count} GPUs of {server.name}",
             "possible are " + ", ".join(sizes),
         )
         return
     if size not in gpu.timing.per_message_s:
         sizes = [str(known) for known in gpu.timing.per_message_s]
         message = f"the catalogue has no timing of {gpu.name} at tensor_parallel {size}"
-        document.add(at, message, "there is " + ", ".join(sizes))
+        document.add((*path, "tensor_parallel"), message, "there is " + ", ".join(sizes))
+    if model is not None and stages > model.n_layers:
+        message = f"more stages than the {model.n_layers} layers of {model.name}"
+        document.add((*path, "pipeline_parallel"), message)
     utilization = raw.number(
         raw.block(group, "engine"), "gpu_memory_utilization", ENGINE.gpu_memory_utilization
     )
     if model is not None and utilization is not None and 0 < utilization <= 1:
         usable = utilization * gpu.hbm_bytes
-        _memory(document, path, raw.block(group, "engine"), model, usable, size, server.gpu_count)
+        _memory(document, path, raw.block(group, "engine"), model, usable, gpus, server.gpu_count)
+
+
+def _whole(group: dict[str, Any], key: str, default: int) -> int:
+    """A whole number of at least 1, or 0 where the models complain."""
+    given = raw.number(group, key, default)
+    return int(given) if given is not None and given >= 1 and not given % 1 else 0
+
+
+def _experts(
+    document: Document, path: Steps, group: dict[str, Any], model: ServedModel | None, size: int
+) -> None:
+    given = _whole(group, "expert_parallel", 1)
+    if given < 2 or not size:
+        return
+    at = (*path, "expert_parallel")
+    if model is not None and model.n_experts < 2:
+        document.add(at, f"{model.name} has no experts", "leave it out")
+    elif given != size:
+        message = f"must be 1 or tensor_parallel ({size}): vLLM spreads experts over these GPUs"
+        document.add(at, message)
 
 
 def _pools(document: Document) -> None:
@@ -187,7 +235,7 @@ def _memory(
         )
         return
     longest = raw.number(engine, "max_model_len", ENGINE.max_model_len)
-    tokens = int(spare // model.kv_bytes_per_token)
+    tokens = int(spare // model.held_kv_bytes_per_token)
     if longest is not None and longest > tokens:
         # vLLM refuses to start so, too: such a request could never be served.
         document.add(

@@ -15,10 +15,11 @@ VARIABLE = re.compile(r"\$\{(\w*)\}")
 def resolve(document: Document) -> None:
     """Make the paths of trace files and packs absolute, in place."""
     for path, stream in raw.items(document, "workload"):
-        arrivals = raw.block(stream, "arrivals")
-        file = raw.text(arrivals, "file")
-        if file is not None:
-            arrivals["file"] = _absolute(document, (*path, "arrivals", "file"), file)
+        for at, part in raw.recordings(path, stream):
+            for key in ("file", "folder"):
+                named = raw.text(part, key)
+                if named is not None:
+                    part[key] = _absolute(document, (*at, key), named)
     for path, group in raw.items(document, "servers"):
         power = raw.block(group, "power")
         pack = raw.text(power, "pack")

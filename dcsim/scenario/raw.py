@@ -42,3 +42,14 @@ def items(document: Document, key: str) -> Iterator[tuple[Steps, dict[str, Any]]
     for index, item in enumerate(found if isinstance(found, list) else []):
         if isinstance(item, dict):
             yield (key, index), item
+
+
+def recordings(path: Steps, stream: dict[str, Any]) -> Iterator[tuple[Steps, dict[str, Any]]]:
+    """The parts of a workload stream that may name files, each with its path: the arrivals, the
+    tokens, and the tokens within a mixture."""
+    yield (*path, "arrivals"), block(stream, "arrivals")
+    tokens = block(stream, "tokens")
+    yield (*path, "tokens"), tokens
+    parts = tokens.get("parts")
+    for index, part in enumerate(parts if isinstance(parts, list) else []):
+        yield (*path, "tokens", "parts", index, "tokens"), block(part, "tokens")

@@ -120,5 +120,6 @@ WattsOrZero = Annotated[float, WATT, _quantity(WATT, positive=False), _written(W
 Seconds = Annotated[float, SECOND, _quantity(SECOND), _written(SECOND)]
 SecondsOrZero = Annotated[float, SECOND, _quantity(SECOND, positive=False), _written(SECOND)]
 RequestsPerSecond = Annotated[float, RATE, _quantity(RATE), _written(RATE)]
+RequestsPerSecondOrZero = Annotated[float, RATE, _quantity(RATE, positive=False), _written(RATE)]
 Bytes = Annotated[float, BYTE, _quantity(BYTE), _written(BYTE)]
 BytesPerSecond = Annotated[float, BYTE_RATE, _quantity(BYTE_RATE), _written(BYTE_RATE)]

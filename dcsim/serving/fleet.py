@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dcsim.ledger import ReplicaConfig
+from dcsim.ledger import GpuState, ReplicaConfig
 from dcsim.scenario.catalogue import Catalogue
 from dcsim.scenario.models import Scenario, ServerGroup
 from dcsim.serving.handover import Handover
@@ -44,6 +44,8 @@ def replica_config(group: ServerGroup, catalogue: Catalogue) -> ReplicaConfig:
         gpu=gpu.name,
         model=model.name,
         tensor_parallel=group.tensor_parallel,
+        pipeline_parallel=group.pipeline_parallel,
+        expert_parallel=group.expert_parallel,
         peak_flops_per_gpu=gpu.peak_flops,
         hbm_bandwidth_per_gpu=gpu.hbm_bandwidth_bytes_s,
         hbm_bytes_per_gpu=gpu.hbm_bytes,
@@ -62,7 +64,7 @@ def place(scenario: Scenario, catalogue: Catalogue, server_groups: Sequence[str]
         group = groups[name]
         config = replica_config(group, catalogue)
         server_type = catalogue.servers[group.server]
-        for _ in range(server_type.gpu_count // group.tensor_parallel):
+        for _ in range(server_type.gpu_count // group.replica_gpus):
             configs.append(config)
             of.append(group)
             servers.append(server)
@@ -101,7 +103,12 @@ class Fleet:
             engine = group.engine
             if group.name not in models:
                 models[group.name] = IterationModel(
-                    served, gpu, group.tensor_parallel, engine.max_num_seqs
+                    served,
+                    gpu,
+                    group.tensor_parallel,
+                    engine.max_num_seqs,
+                    group.pipeline_parallel,
+                    group.expert_parallel,
                 )
             timings.append(models[group.name])
             blocks.append(
@@ -112,6 +119,7 @@ class Fleet:
                     group.tensor_parallel,
                     engine.gpu_memory_utilization,
                     engine.block_tokens,
+                    group.pipeline_parallel,
                 )
             )
         self.work = WorkTable(
@@ -133,6 +141,10 @@ class Fleet:
             for index, group in enumerate(placement.groups)
         ]
         self._priority = [tenant.priority for tenant in scenario.tenants] or [0]
+        self.on_empty: Callable[[int, float], None] | None = None
+        """Told, by replica, of every request that leaves one that does not admit."""
+        self._barred: set[int] = set()
+        self._draining: set[int] = set()
         self._overhead_s = [timing.first_token_overhead_s for timing in timings]
         pools: dict[tuple[str, bool], list[Replica]] = {}
         for replica, group in zip(self.replicas, placement.groups, strict=True):
@@ -226,6 +238,8 @@ class Fleet:
         index = replica.index
         self.log.add(request, index, end_s, status, generated, self._overhead_s[index])
         self._router_of_replica[index].changed(replica, end_s)
+        if not replica.admitting and self.on_empty is not None:
+            self.on_empty(index, end_s)
 
     def _prefilled(self, request: Request, replica: Replica, now: float) -> None:
         """A prompt is done where prompts are only prefilled: off to a pool that decodes."""
@@ -237,14 +251,48 @@ class Fleet:
         router = self._decoder_of_stream[request.stream]
         assert router is not None, "the scenario's checks ask for a decode pool"
         self._router_of_replica[origin.index].changed(origin, now)
+        if not origin.admitting and self.on_empty is not None:
+            self.on_empty(origin.index, now)
         self._route(request, router, self._decoding[request.stream], now)
 
     # --- power and policies ----------------------------------------------------------------
 
     def admit(self, replica: Replica, allowed: bool, now: float) -> None:
         """A policy lets a replica take new requests, or not."""
-        replica.admitting = allowed
+        (self._barred.discard if allowed else self._barred.add)(replica.index)
+        self._open_or_close(replica, now)
+
+    def drain(self, index: int, draining: bool, now: float) -> None:
+        """An autoscaler lets a replica finish what it has, or takes it back."""
+        (self._draining.add if draining else self._draining.discard)(index)
+        self._open_or_close(self.replicas[index], now)
+
+    def _open_or_close(self, replica: Replica, now: float) -> None:
+        """Either of policy and autoscaler keeps a replica closed."""
+        replica.admitting = replica.index not in self._barred | self._draining
         self._router_of_replica[replica.index].changed(replica, now)
+
+    def switch_off(self, index: int, now: float) -> None:
+        """An empty replica's GPUs are switched off."""
+        replica = self.replicas[index]
+        lost = replica.fail_all(now)
+        assert not lost, "a replica is emptied before it is switched off"
+        self.drain(index, False, now)
+
+    def prepare(self, index: int, state: GpuState, now: float) -> None:
+        """A replica that is off begins to boot, or goes on to load its weights."""
+        self.replicas[index].prepare(now, float(state))
+
+    def wake(self, index: int, now: float) -> None:
+        """A replica's weights are loaded: it serves from now on."""
+        replica = self.replicas[index]
+        replica.restore(now)
+        self._router_of_replica[index].changed(replica, now)
+
+    def begin(self) -> None:
+        """Tell the routers how things are, without delay, before anything happens."""
+        for router in self._routers:
+            router.start()
 
     def observe(self, now: float, headroom_w: list[float]) -> None:
         """Tell the routers that ask for it each feed's headroom over the last power step."""

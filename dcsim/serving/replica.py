@@ -30,7 +30,7 @@ OnPrefilled = Callable[[Request, "Replica", float], None]
 
 
 class Replica(Spans):
-    """The engine of one model instance on `tensor_parallel` GPUs."""
+    """The engine of one model instance."""
 
     __slots__ = (
         "_deadlines",
@@ -38,6 +38,7 @@ class Replica(Spans):
         "_expiry_s",
         "_longest",
         "_max_tokens",
+        "_next_timing",
         "_on_end",
         "_on_prefilled",
         "_plans_ahead",
@@ -77,6 +78,8 @@ class Replica(Spans):
         self._expiry = clock.alarm(self._on_expiry)
         self._expiry_s = _INF
         """When it is next due; alarms at other times are stale."""
+        self._next_timing: IterationModel | None = None
+        """Of the next iteration on, where the clock has been changed."""
         # A plan made ahead cannot be taken back when somebody more urgent comes, or gives up.
         self._plans_ahead = not self._by_priority and self._queue_timeout_s == _INF
 
@@ -126,6 +129,9 @@ class Replica(Spans):
         self.running = self.outstanding = self.context_tokens = self.held_tokens = 0
         self.parked_blocks = 0
         self.up = False
+        if self._next_timing is not None:
+            self._timing = self._next_timing
+            self._next_timing = None
         self._idle(now, OFF)
         return running + waiting
 
@@ -133,6 +139,32 @@ class Replica(Spans):
         """Power is back: an empty engine, ready at once."""
         self.up = True
         self._idle(now, IDLE)
+
+    def set_clock(self, clock: float, now: float) -> None:
+        """Hold the GPUs' core clock at a share of its full clock, from the next iteration on."""
+        timing = self._timing.at_clock(clock)
+        if self._span_end_s == _INF:
+            self._timing = timing
+            return
+        self._next_timing = timing
+        self._shorten_span(now)
+
+    def limit_batch(self, max_num_seqs: int, now: float) -> None:
+        """Admit no more than so many at once, within the engine's own limit. Who runs goes on."""
+        most: int = self.engine.max_num_seqs
+        more = min(max_num_seqs, most) > self._max_seqs
+        self._max_seqs = max(1, min(max_num_seqs, most))
+        if more and self.waiting:
+            self._shorten_span(now)
+
+    def prepare(self, now: float, state: float) -> None:
+        """No engine yet: its GPUs boot or load weights (a GpuState). It takes no requests."""
+        self.up = False
+        self._idle(now, state)
+
+    def is_empty(self) -> bool:
+        """Nothing runs or waits here, and no keys and values wait to be sent elsewhere."""
+        return self.outstanding == 0 and self.parked_blocks == 0
 
     def generated_tokens(self, request: Request, now: float) -> int:
         """Output tokens that a request present here has received, whole iterations only."""
@@ -145,11 +177,17 @@ class Replica(Spans):
         """The span has ended: book it, let the finished go, plan the next."""
         if now != self._span_end_s:
             return  # the span was cut short after this alarm was set
+        if self._next_timing is not None:
+            self._timing = self._next_timing
+            self._next_timing = None
         decoding = self.decoding
         count = self._span_iterations
         if self.cache is not None:
             self._trim(count - 1)
         iteration = self.iteration = self.iteration + count
+        if self._has_experts:
+            self._total_experts += count * self._experts_each
+            self._experts_before = 0.0
         self._total_busy_s += now - self._span_start_s
         batch = len(decoding)
         if batch:
@@ -191,6 +229,9 @@ class Replica(Spans):
             self._trim(count - 1)
         edge_s = self._span_start_s + count * a + 0.5 * b * count * (count - 1)
         self.iteration += count
+        if self._has_experts:
+            self._total_experts += count * self._experts_each
+            self._experts_before = self._experts_each
         batch = len(self.decoding)
         tokens = batch * count
         self._total_busy_s += edge_s - self._span_start_s

@@ -14,7 +14,15 @@ from dcsim.ledger import GpuState
 from dcsim.scenario.models import Engine
 from dcsim.serving.batch import Batch
 from dcsim.serving.timing import IterationModel
-from dcsim.serving.work import PREFILL, PREFILL_OFFSET, ROW_BYTES, SPAN, WorkTable
+from dcsim.serving.work import (
+    EXPERTS,
+    EXPERTS_OFFSET,
+    PREFILL,
+    PREFILL_OFFSET,
+    ROW_BYTES,
+    SPAN,
+    WorkTable,
+)
 
 IDLE = float(GpuState.IDLE)
 OFF = float(GpuState.OFF)
@@ -25,6 +33,7 @@ _MIXED = float(GpuState.MIXED)
 _INF = math.inf
 _pack_span = SPAN.pack_into
 _pack_prefill = PREFILL.pack_into
+_pack_experts = EXPERTS.pack_into
 
 
 class Clock(Protocol):
@@ -43,6 +52,9 @@ class Spans(Batch):
     __slots__ = (
         "_buffer",
         "_costs",
+        "_experts_before",
+        "_experts_each",
+        "_has_experts",
         "_lead_s",
         "_lost_iterations",
         "_row",
@@ -59,6 +71,7 @@ class Spans(Batch):
         "_total_busy_s",
         "_total_bytes",
         "_total_context",
+        "_total_experts",
         "_total_flops",
         "_total_prefill",
         "_wake",
@@ -86,6 +99,12 @@ class Spans(Batch):
         self._work = work
         self._buffer: bytearray = work.buffer
         self._row = index * ROW_BYTES
+        self._has_experts = self._costs.expert_bytes > 0.0
+        self._total_experts = 0.0
+        """Shares of the expert weights read by all iterations before the span."""
+        self._experts_each = 0.0
+        self._experts_before = 0.0
+        """The same of one iteration of the span, and of the one under way before it begins."""
         self._total_context = 0.0
         self._total_busy_s = 0.0
         self._total_prefill = 0.0
@@ -158,6 +177,8 @@ class Spans(Batch):
             waiting,
             lead_s,
         )
+        if self._has_experts:
+            self._write_experts(timing.experts_read(batch, 0, 0))
         self._set_alarm(self._wake, end_s)
 
     def _begin_mixed(self, start_s: float, batch: int, lead_s: float) -> None:
@@ -221,6 +242,8 @@ class Spans(Batch):
             flops,
             moved,
         )
+        if self._has_experts:
+            self._write_experts(self._timing.experts_read(batch, tokens, finishing))
         self._set_alarm(self._wake, end_s)
 
     def _idle(self, now: float, state: float) -> None:
@@ -249,6 +272,8 @@ class Spans(Batch):
             len(self.waiting),
             _INF,
         )
+        if self._has_experts:
+            self._write_experts(0.0)
 
     def _settle(self, now: float) -> None:
         """Book what the interrupted span has done so far, fractions of an iteration included."""
@@ -260,11 +285,23 @@ class Spans(Batch):
         self.total_decode += batch * x
         self._total_context += x * (self.context_tokens + 0.5 * batch * (x - 1.0))
         self._lost_iterations += x
+        self._total_experts += x * (self._experts_each if x > 0.0 else self._experts_before)
         if self._chunks and x > 0.0:
             self._total_prefill += self._span_prefill * x
             self._total_flops += self._span_flops * x
             self._total_bytes += self._span_bytes * x
         self._write_prefill()
+
+    def _write_experts(self, each: float) -> None:
+        """The span that begins reads this share of the expert weights in each iteration."""
+        self._experts_each = each
+        _pack_experts(
+            self._buffer,
+            self._row + EXPERTS_OFFSET,
+            self._total_experts,
+            each,
+            self._experts_before,
+        )
 
     def _write_prefill(self) -> None:
         """Totals of prefill work, with none under way."""

@@ -106,10 +106,18 @@ class IterationModel:
         max_batch: int,
         pipeline_parallel: int = 1,
         expert_parallel: int = 1,
+        clock: float = 1.0,
     ) -> None:
+        self.clock = clock
+        """Share of the full core clock. Computing slows in proportion; reading of memory, messages
+        and sampling do not: memory and links have clocks of their own."""
+        self._kin: dict[float, IterationModel] = {clock: self}
+        self._made_of = (
+            model, gpu, tensor_parallel, max_batch, pipeline_parallel, expert_parallel
+        )  # fmt: skip
         timing = timing_of(model, gpu)
         ranks = tensor_parallel
-        flops_s = timing.eff_flops * gpu.peak_flops * ranks
+        flops_s = timing.eff_flops * gpu.peak_flops * ranks * clock
         bytes_s = timing.eff_bandwidth * gpu.hbm_bandwidth_bytes_s * ranks
         weights_s = bytes_s * (timing.quantised_stream if model.quantised else 1.0)
         self.costs = work_costs(model, pipeline_parallel, timing.routing)
@@ -149,6 +157,17 @@ class IterationModel:
         self.context_s = self._factor * max(self._pair_s, self._kv_s) / pipeline_parallel
         self.decode_s = [self._decode_s(batch) for batch in range(max_batch + 1)]
 
+    def at_clock(self, clock: float) -> IterationModel:
+        """The same on a GPU whose core clock is held at a share of its full clock, above 0 and up
+        to 1. Made once for each clock."""
+        found = self._kin.get(clock)
+        if found is None:
+            model, gpu, ranks, max_batch, stages, experts = self._made_of
+            found = IterationModel(model, gpu, ranks, max_batch, stages, experts, clock)
+            self._kin[clock] = found
+            found._kin = self._kin
+        return found
+
     def _decode_s(self, batch: int) -> float:
         share = batch / self._stages
         return self._factor * (self._linear_s(share, share) + share * self._sample_s)
@@ -172,17 +191,18 @@ class IterationModel:
 
     def mixed_s(
         self,
-        batch: int,
+        batch: float,
         context: float,
-        chunk_tokens: int,
+        chunk_tokens: float,
         chunk_pairs: float,
         chunk_kv: float,
-        finishing: int,
+        finishing: float,
     ) -> float:
         """Seconds of an iteration with `batch` decodes over `context` tokens and prompt chunks.
 
         `chunk_tokens` is the sum of chunk lengths C, `chunk_pairs` of C (p + C/2) with p tokens
         computed before, `chunk_kv` of p + C/2 + C, `finishing` the chunks that end their prompt.
+        Means over many iterations need not be whole numbers.
         """
         prompts = max(1.0, finishing)
         spread = min(self._stages, prompts)
@@ -198,6 +218,11 @@ class IterationModel:
             )
         seconds += prefill_s / spread
         return self._factor * seconds + self.context_s * (context + batch)
+
+    def experts_read(self, batch: int, chunk_tokens: int, finishing: int) -> float:
+        """Share of the expert weights that such an iteration reads; see `mixed_s`."""
+        spread = min(self._stages, max(1.0, finishing))
+        return self.costs.expert_share(batch / self._stages + chunk_tokens / spread)
 
 
 def _overlap(compute_s: float, read_s: float, p: float) -> float:

@@ -28,9 +28,13 @@ SPAN = struct.Struct("15d")
 running, held KV tokens, GPU state, waiting, lead_s."""
 PREFILL = struct.Struct("6d")
 """Totals of prefill tokens, FLOPs, bytes; then the same of the current span."""
-_WIDTH = 21
+EXPERTS = struct.Struct("3d")
+"""Shares of the expert weights read: total, by an iteration of the span, by one of the iteration
+under way before it. Written for models with experts only."""
+_WIDTH = 24
 ROW_BYTES = _WIDTH * 8
 PREFILL_OFFSET = 15 * 8
+EXPERTS_OFFSET = 21 * 8
 _WAITING = 13
 
 
@@ -50,10 +54,12 @@ class WorkTable:
         self._context_flops = np.array([c.flops_per_context for c in costs])
         self._iteration_bytes = np.array([c.bytes_per_iteration for c in costs])
         self._decode_bytes = np.array([c.kv_bytes + c.bytes_per_token for c in costs])
+        expert_bytes = np.array([c.expert_bytes for c in costs])
+        self._expert_bytes = expert_bytes if expert_bytes.any() else None
         self._context_bytes = np.array([c.kv_bytes for c in costs])
         self._kv_tokens = np.array(kv_tokens, dtype=np.float64)
-        self._peak_flops = np.array([c.peak_flops_per_gpu * c.tensor_parallel for c in configs])
-        self._peak_bytes = np.array([c.hbm_bandwidth_per_gpu * c.tensor_parallel for c in configs])
+        self._peak_flops = np.array([c.peak_flops_per_gpu * c.gpus for c in configs])
+        self._peak_bytes = np.array([c.hbm_bandwidth_per_gpu * c.gpus for c in configs])
         self.held_tokens = np.zeros(n)
         """KV tokens held when `totals_at` was last asked."""
         self._all_columns = np.zeros((_WIDTH, n))
@@ -113,6 +119,9 @@ class WorkTable:
         prefill += self._all_columns[15:18]
         out[0] = prefill[0]
         out[4:6] += prefill[1:]
+        if self._expert_bytes is not None:
+            total, each, before = self._all_columns[21:24]
+            out[5] += self._expert_bytes * (total + x * np.where(early, before, each))
         return out
 
     def step(self, time_s: float) -> WorkLedger:

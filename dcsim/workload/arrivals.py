@@ -1,99 +1,112 @@
-"""Arrival instants as lazy blocks: Poisson, and Poisson with a rate that follows the day."""
+"""Arrival instants as lazy blocks: a process of rate 1, moved in time to the rate wanted."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
 import numpy as np
-import numpy.typing as npt
 
-from dcsim.scenario.models import DiurnalArrivals, PoissonArrivals
-from dcsim.workload.stream import BLOCK_REQUESTS
+from dcsim.scenario.models import (
+    Changing,
+    DiurnalArrivals,
+    GammaArrivals,
+    MmppArrivals,
+    PoissonArrivals,
+    WeibullArrivals,
+)
+from dcsim.workload import luck
+from dcsim.workload.rates import (
+    Factor,
+    Floats,
+    Levels,
+    Lines,
+    Profile,
+    Smooth,
+    growth,
+    lines,
+    ramp,
+    rescaled,
+    spike,
+    steps,
+    wave,
+)
+from dcsim.workload.renewal import Exponential, Gamma, Gaps, Weibull, unit, weibull_shape
 
-SETTLED_S = 1e-9
-"""Step below which the search for an arrival ends. A day in float64 resolves 1.5e-11 s, half a
-year only 2e-9 s: beyond some days the search ends at what float64 resolves."""
+DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+DWELLS_AT_ONCE = 256
 
-
-def poisson(
-    spec: PoissonArrivals, horizon_s: float, rng: np.random.Generator
-) -> Iterator[npt.NDArray[np.float64]]:
-    """Blocks of arrival times in [0, horizon_s), gaps exponential with mean 1 / rate."""
-    for unit_s in _unit_poisson(rng):
-        times_s = unit_s / spec.rate_per_s
-        if times_s[-1] >= horizon_s:
-            yield times_s[times_s < horizon_s]
-            return
-        yield times_s
-
-
-def diurnal(
-    spec: DiurnalArrivals, horizon_s: float, rng: np.random.Generator
-) -> Iterator[npt.NDArray[np.float64]]:
-    """Blocks of arrival times of the non-homogeneous Poisson process with `rate_per_s(spec, t)`.
-
-    Time is rescaled: unit-rate arrivals at the expected count L(t) are arrivals at t. That is
-    exact, wastes no draw, and keeps the luck of a seed when the rate is scaled.
-    """
-    low_s = 0.0
-    for counts in _unit_poisson(rng):
-        times_s = _invert(spec, counts, low_s)
-        low_s = float(times_s[-1])
-        if low_s >= horizon_s:
-            yield times_s[times_s < horizon_s]
-            return
-        yield times_s
+Process = PoissonArrivals | GammaArrivals | WeibullArrivals | MmppArrivals | DiurnalArrivals
 
 
-def rate_per_s(spec: DiurnalArrivals, time_s: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """Arrival rate at seconds since the start of the run."""
-    phase = 2 * math.pi * (np.asarray(time_s) + spec.start_at_s - spec.peak_at_s) / spec.period_s
-    return spec.mean_rate_per_s * (1.0 + spec.amplitude * np.cos(phase))
+def arrivals(
+    spec: Process, horizon_s: float, seed: np.random.SeedSequence, scale: float = 1.0
+) -> Iterator[Floats]:
+    """Blocks of arrival times in [0, horizon_s) at `scale` times the rate, lazily; blocks may be
+    empty."""
+    counts = unit(_gaps(spec), luck.generator(seed, luck.ARRIVALS))
+    profile = _profile(spec, scale, luck.generator(seed, luck.STATES))
+    return rescaled(counts, profile, horizon_s)
 
 
-def expected_count(spec: DiurnalArrivals, time_s: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """Expected arrivals between the start of the run and `time_s`: the rate's integral."""
-    turn = 2 * math.pi / spec.period_s
-    shift_s = spec.start_at_s - spec.peak_at_s
-    wave = np.sin(turn * (np.asarray(time_s) + shift_s)) - math.sin(turn * shift_s)
-    return spec.mean_rate_per_s * (np.asarray(time_s) + spec.amplitude / turn * wave)
+def changes(spec: Changing) -> tuple[Lines | Smooth, ...]:
+    """What multiplies the rate of any arrivals: spikes, ramps and growth."""
+    grown = () if spec.growth is None else (growth(spec.growth),)
+    return (*map(spike, spec.spikes), *map(ramp, spec.ramps), *grown)
 
 
-def _invert(
-    spec: DiurnalArrivals, counts: npt.NDArray[np.float64], low_s: float
-) -> npt.NDArray[np.float64]:
-    """Times at which `expected_count` reaches the rising `counts`, none before `low_s`.
-
-    A grid brackets each time, then Newton's method closes in, with bisection where it would leave
-    the bracket: the rate may touch zero (amplitude 1).
-    """
-    reach_s = 2.0 * spec.amplitude * spec.period_s / (2 * math.pi) + 1.0
-    high_s = max(low_s, float(counts[-1]) / spec.mean_rate_per_s + reach_s)
-    grid_s = np.linspace(low_s, high_s, BLOCK_REQUESTS)
-    at = np.clip(np.searchsorted(expected_count(spec, grid_s), counts), 1, len(grid_s) - 1)
-    low, high = grid_s[at - 1], grid_s[at]
-    times_s = 0.5 * (low + high)
-    settled_s = max(SETTLED_S, 8 * float(np.spacing(high_s)))
-    for _ in range(100):
-        excess = expected_count(spec, times_s) - counts
-        low = np.where(excess < 0, times_s, low)
-        high = np.where(excess < 0, high, times_s)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            newton_s = times_s - excess / rate_per_s(spec, times_s)
-        inside = (newton_s >= low) & (newton_s <= high)
-        better_s = np.where(inside, newton_s, 0.5 * (low + high))
-        moved_s = float(np.abs(better_s - times_s).max())
-        times_s = better_s
-        if moved_s < settled_s:
-            break
-    return np.maximum.accumulate(np.maximum(times_s, low_s))
+def _gaps(spec: Process) -> Gaps:
+    if isinstance(spec, GammaArrivals):
+        if spec.burstiness is not None:
+            return Gamma(spec.burstiness)
+        assert spec.cv is not None
+        return Gamma(spec.cv**-2)
+    if isinstance(spec, WeibullArrivals):
+        if spec.shape is not None:
+            return Weibull(spec.shape)
+        assert spec.cv is not None
+        return Weibull(weibull_shape(spec.cv))
+    return Exponential()
 
 
-def _unit_poisson(rng: np.random.Generator) -> Iterator[npt.NDArray[np.float64]]:
-    """Arrival times of a unit-rate Poisson process, block by block, for ever."""
-    total = 0.0
-    while True:
-        times = total + np.cumsum(rng.standard_exponential(BLOCK_REQUESTS))
-        total = float(times[-1])
-        yield times
+def _profile(spec: Process, scale: float, rng: np.random.Generator) -> Profile:
+    if isinstance(spec, DiurnalArrivals):
+        return Profile(scale * spec.mean_rate_per_s, (*_day(spec), *changes(spec)))
+    if isinstance(spec, MmppArrivals):
+        return Profile(scale, (_states(spec, rng), *changes(spec)))
+    return Profile(scale * spec.rate_per_s, changes(spec))
+
+
+def _day(spec: DiurnalArrivals) -> Iterator[Factor]:
+    day_s = spec.period_s
+    if spec.hours is not None:
+        width_s = day_s / len(spec.hours)
+        points = [(hour * width_s, factor) for hour, factor in enumerate(spec.hours)]
+        yield lines([*points, (day_s, spec.hours[0])], day_s, spec.start_at_s)
+    elif spec.amplitude > 0:
+        yield wave(spec.amplitude, day_s, spec.peak_at_s - spec.start_at_s)
+    if spec.weekdays is not None:
+        start_s = DAYS.index(spec.start_day) * day_s + spec.start_at_s
+        yield steps(day_s, spec.weekdays, start_s)
+
+
+def _states(spec: MmppArrivals, rng: np.random.Generator) -> Levels:
+    """The chain's rate in req/s, begun as if it had run for ever."""
+    rates = np.array([state.rate_per_s for state in spec.states])
+    dwells_s = np.array([state.mean_dwell_s for state in spec.states])
+    number = len(rates)
+
+    def drawn() -> Iterator[tuple[Floats, Floats]]:
+        # Any other state is as likely, so all are visited alike and time is shared by dwell.
+        state = int(rng.choice(number, p=dwells_s / dwells_s.sum()))
+        end_s = 0.0
+        while True:
+            # One of the others: at most number - 1 further round the ring.
+            moves = rng.integers(1, number, DWELLS_AT_ONCE)
+            lasting = rng.standard_exponential(DWELLS_AT_ONCE)
+            visited = (state + np.concatenate([[0], np.cumsum(moves)])) % number
+            state = int(visited[-1])
+            ends_s = end_s + np.cumsum(lasting * dwells_s[visited[:-1]])
+            end_s = float(ends_s[-1])
+            yield ends_s, rates[visited[:-1]]
+
+    return Levels(float(dwells_s.min()), drawn())

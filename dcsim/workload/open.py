@@ -2,37 +2,68 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from dcsim.scenario.models import (
-    PoissonArrivals,
+    ClientsArrivals,
     ReplayArrivals,
     Scenario,
+    ServegenArrivals,
     Stream,
     Tenant,
 )
-from dcsim.scenario.problems import Problem
-from dcsim.workload.arrivals import diurnal, poisson
-from dcsim.workload.azure import TraceError, faults
+from dcsim.workload import luck
+from dcsim.workload.arrivals import arrivals
+from dcsim.workload.clients import made_up, servegen
+from dcsim.workload.rates import Floats
 from dcsim.workload.replay import replay
+from dcsim.workload.sessions import conversations, mean_turns
+from dcsim.workload.shared import begins_alike
 from dcsim.workload.stream import RequestBlock, RequestStream, merge
 from dcsim.workload.tokens import sampler
-
-PROBLEMS_PER_FILE = 20
-"""Of a trace that is wrong all over, so many rows are named."""
+from dcsim.workload.traces import Tally
 
 
-def requests(scenario: Scenario, seed: np.random.SeedSequence) -> RequestStream:
+class Requests:
+    """A scenario's requests as an iterator of blocks, and what was left out of its traces so far.
+
+    Lazily drawn, in order of arrival. Raises TraceError or OSError, when iterated, for a file that
+    cannot be read.
+    """
+
+    def __init__(self, scenario: Scenario, seed: np.random.SeedSequence) -> None:
+        self.tally = {spec.name: Tally() for spec in scenario.workload}
+        """By stream, as far as its trace has been read; a trace that is looped counts once."""
+        streams = []
+        for index, spec in enumerate(scenario.workload):
+            own = luck.branch(seed, spec.name)
+            stream = open_stream(spec, index, scenario.duration_s, own, self.tally[spec.name])
+            streams.append(owned(stream, spec, scenario.tenants, luck.child(own, luck.TENANTS)))
+        self._blocks = merge(streams)
+
+    def __iter__(self) -> Iterator[RequestBlock]:
+        return self
+
+    def __next__(self) -> RequestBlock:
+        return next(self._blocks)
+
+    @property
+    def skipped(self) -> dict[str, int]:
+        """Rows that were wrong and skipped, by stream; streams without any are left out."""
+        return {name: tally.skipped for name, tally in self.tally.items() if tally.skipped}
+
+    @property
+    def dropped(self) -> dict[str, int]:
+        """Rows that were right and not wanted, by stream; streams without any are left out."""
+        return {name: tally.dropped for name, tally in self.tally.items() if tally.dropped}
+
+
+def requests(scenario: Scenario, seed: np.random.SeedSequence) -> Requests:
     """All of a scenario's requests before its end, lazily, in order of arrival."""
-    streams = []
-    for index, spec in enumerate(scenario.workload):
-        branch = _branch(seed, spec.name)
-        stream = open_stream(spec, index, scenario.duration_s, branch)
-        streams.append(owned(stream, spec, scenario.tenants, _child(branch, 2)))
-    return merge(streams)
+    return Requests(scenario, seed)
 
 
 def owned(
@@ -46,71 +77,67 @@ def owned(
         at for at, tenant in enumerate(tenants) if not spec.tenants or tenant.name in spec.tenants
     ]
     bounds = np.cumsum([tenants[at].share for at in of])
-    luck = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     for block in stream:
-        drawn = np.searchsorted(bounds, luck.random(len(block)) * bounds[-1], side="right")
+        drawn = np.searchsorted(bounds, rng.random(len(block)) * bounds[-1], side="right")
         yield replace(block, tenant=np.array(of, dtype=np.int64)[drawn])
 
 
 def open_stream(
-    spec: Stream, index: int, horizon_s: float, seed: np.random.SeedSequence
+    spec: Stream,
+    index: int,
+    horizon_s: float,
+    seed: np.random.SeedSequence,
+    tally: Tally | None = None,
 ) -> RequestStream:
     """One stream's requests in [0, horizon_s). Nothing is read or drawn before it is asked for.
 
-    Raises TraceError or OSError, when iterated, for a replay that cannot be read.
+    Raises TraceError or OSError, when iterated, for a file that cannot be read.
     """
-    # Instants and lengths have luck of their own: changing one leaves the other alone.
-    when, what = (np.random.default_rng(_child(seed, number)) for number in (0, 1))
-    arrivals = spec.arrivals
-    if isinstance(arrivals, ReplayArrivals):
-        return replay(arrivals, index, horizon_s, when)
+    if isinstance(spec.arrivals, ReplayArrivals):
+        return replay(spec.arrivals, index, horizon_s, seed, tally)
     assert spec.tokens is not None
-    if isinstance(arrivals, PoissonArrivals):
-        times = poisson(arrivals, horizon_s, when)
-    else:
-        times = diurnal(arrivals, horizon_s, when)
     draw = sampler(spec.tokens)
+    what = luck.generator(seed, luck.LENGTHS)
+    # The rate is that of requests, so fewer conversations begin.
+    scale = 1.0 if spec.sessions is None else 1.0 / mean_turns(spec.sessions)
+    times = _times(spec, horizon_s, seed, scale)
+    if spec.sessions is not None:
+        return conversations(
+            filter(len, times),
+            spec.sessions,
+            draw,
+            system_prompt=spec.system_prompt,
+            stream=index,
+            horizon_s=horizon_s,
+            what=what,
+            course=luck.generator(seed, luck.SESSIONS),
+        )
 
     def blocks() -> RequestStream:
         for times_s in times:
-            if not len(times_s):
+            count = len(times_s)
+            if not count:
                 continue
-            prompt, output = draw(len(times_s), what)
-            stream = np.full(len(times_s), index, dtype=np.int64)
-            yield RequestBlock(times_s, prompt, output, stream)
+            prompt, output = draw(count, what)
+            stream = np.full(count, index, dtype=np.int64)
+            prefix = None
+            if spec.system_prompt:
+                prompt = prompt + spec.system_prompt
+                prefix = begins_alike(index, spec.system_prompt, count)
+            yield RequestBlock(times_s, prompt, output, stream, prefix=prefix)
 
     return blocks()
 
 
-def check(scenario: Scenario) -> list[Problem]:
-    """Read every replay file through, and tell what is wrong: up to PROBLEMS_PER_FILE rows of
-    each file, then how many more. Empty when all is well."""
-    problems: list[Problem] = []
-    traces = [a for spec in scenario.workload if isinstance(a := spec.arrivals, ReplayArrivals)]
-    for file in dict.fromkeys(trace.file for trace in traces):
-        found: list[TraceError] = []
-        more = 0
-        try:
-            for error in faults(file):
-                if len(found) < PROBLEMS_PER_FILE:
-                    found.append(error)
-                else:
-                    more += 1
-        except OSError as failure:
-            reason = failure.strerror or str(failure)
-            problems.append(Problem(str(file), None, "", f"cannot be read: {reason}"))
-        problems += [error.problem() for error in found]
-        if more:
-            problems.append(Problem(str(file), None, "", f"{more} more rows are wrong"))
-    return problems
-
-
-def _branch(seed: np.random.SeedSequence, name: str) -> np.random.SeedSequence:
-    """A child by name, so that adding a stream does not change the luck of the others."""
-    return _child(seed, *name.encode())
-
-
-def _child(seed: np.random.SeedSequence, *key: int) -> np.random.SeedSequence:
-    """A child by key. Unlike `spawn` it leaves the parent as it was: the same seed opens the same
-    stream again."""
-    return np.random.SeedSequence(entropy=seed.entropy, spawn_key=(*seed.spawn_key, *key))
+def _times(
+    spec: Stream, horizon_s: float, seed: np.random.SeedSequence, scale: float
+) -> Iterator[Floats]:
+    """Arrivals at `scale` times the scenario's rate."""
+    process = spec.arrivals
+    if isinstance(process, ServegenArrivals):
+        return servegen(process, horizon_s, seed, scale)
+    if isinstance(process, ClientsArrivals):
+        return made_up(process, horizon_s, seed, scale)
+    assert not isinstance(process, ReplayArrivals)
+    return arrivals(process, horizon_s, seed, scale)

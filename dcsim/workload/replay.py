@@ -1,73 +1,197 @@
-"""Recorded requests, played back at the trace's own rhythm."""
+"""Recorded requests, played back: a part of the trace, again and again, as many times over."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import islice
 
 import numpy as np
+import numpy.typing as npt
 
 from dcsim.scenario.models import ReplayArrivals
-from dcsim.workload.azure import Row, read
-from dcsim.workload.stream import BLOCK_REQUESTS, RequestBlock, RequestStream, join
+from dcsim.workload import luck
+from dcsim.workload.arrivals import changes
+from dcsim.workload.formats import FORMATS
+from dcsim.workload.rates import Floats, Profile, rescaled
+from dcsim.workload.settle import settle
+from dcsim.workload.shared import recorded
+from dcsim.workload.stream import BLOCK_REQUESTS, RequestBlock, RequestStream
+from dcsim.workload.traces import Options, Row, Tally, TraceError, read
 
 JITTER_S = 0.5
 """Repeats of a request are spread over this half-width, so that scaled traffic keeps its rhythm
 without arriving in lockstep. Assumed: far below the minutes over which production traffic swells
 and ebbs, well above a decode iteration."""
+COPIES = 1 << 10
+"""Repeats of one request that have ids of their own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Consecutive rows of a trace, and where they stand: `time_s` since the start of the replay
+    at the trace's own pace; `lap` counts how often the trace began again."""
+
+    time_s: Floats
+    rows: list[Row]
+    lap: npt.NDArray[np.int64]
 
 
 def replay(
-    spec: ReplayArrivals, stream: int, horizon_s: float, rng: np.random.Generator
+    spec: ReplayArrivals,
+    stream: int,
+    horizon_s: float,
+    seed: np.random.SeedSequence,
+    tally: Tally | None = None,
 ) -> RequestStream:
-    """The trace's requests before `horizon_s`, its first at 0 s, read as they are needed.
+    """The trace's requests before `horizon_s`, read as they are needed; the moment `spec.from_s`
+    is 0 s. What is left out is counted in `tally`.
 
-    Each request appears `rate_scale` times: its whole part always, its fraction by chance. The
-    first appearance keeps its instant, further ones are moved by up to JITTER_S. Raises
-    TraceError at the first row that cannot be read.
+    Raises TraceError at the first row that cannot be read, unless such rows are to be skipped.
     """
-    reach_s = JITTER_S if spec.rate_scale > 1.0 else 0.0
-    late: RequestBlock | None = None
-    for block in _blocks(read(spec.file), stream):
-        # The next rows may still bring requests from just before this block's end.
-        edge_s = float(block.arrival_s[-1]) - reach_s
-        known = _scaled(block, spec.rate_scale, rng)
-        if late is not None:
-            known = join([late, known])
-        ready = int(np.searchsorted(known.arrival_s, min(edge_s, horizon_s)))
-        late = known.take(slice(ready, None))
-        if ready:
-            yield known.take(slice(0, ready))
-        if edge_s >= horizon_s:
+    rows = _laps(spec, Tally() if tally is None else tally)
+    batches = _sampled(_batches(rows), spec.sample, luck.generator(seed, luck.SAMPLE))
+    if spec.scaling == "compress":
+        return _compressed(spec, stream, horizon_s, batches)
+    rng = luck.generator(seed, luck.ARRIVALS)
+    return settle(_repeated(spec, stream, batches, rng), horizon_s)
+
+
+def options(spec: ReplayArrivals) -> Options:
+    """What the scenario asks of the trace's format."""
+    return Options(spec.failed, spec.only_model)
+
+
+def _laps(spec: ReplayArrivals, tally: Tally) -> Iterator[tuple[float, Row, int]]:
+    """(time since the start of the replay, row, lap) of the wanted part of the trace."""
+    lap, started_s = 0, 0.0
+    while True:
+        first_s = last_s = None
+        played = 0
+        counted = tally if lap == 0 else Tally()
+        for row in read(
+            spec.file,
+            FORMATS[spec.format],
+            options(spec),
+            tally=counted,
+            skip=spec.on_error == "skip",
+        ):
+            if row.time_s < spec.from_s:
+                continue
+            if spec.until_s is not None and row.time_s >= spec.until_s:
+                break
+            first_s = row.time_s if first_s is None else first_s
+            last_s = row.time_s
+            played += 1
+            yield started_s + row.time_s - spec.from_s, row, lap
+        if first_s is None or last_s is None:
+            raise TraceError(spec.file, 0, "", "", "requests between `from` and `until`", True)
+        if not spec.loop:
             return
-    if late is not None:
-        rest = late.take(slice(0, int(np.searchsorted(late.arrival_s, horizon_s))))
-        if len(rest):
-            yield rest
+        if spec.until_s is not None:
+            started_s += spec.until_s - spec.from_s
+        else:
+            # After the last request as long as on average, so that laps join without a seam.
+            gap_s = (last_s - first_s) / (played - 1) if last_s > first_s else 1.0
+            started_s += last_s + gap_s - spec.from_s
+        lap += 1
 
 
-def _scaled(block: RequestBlock, rate_scale: float, rng: np.random.Generator) -> RequestBlock:
-    if rate_scale == 1.0:
-        return block
-    whole = int(rate_scale)
-    copies = whole + (rng.random(len(block)) < rate_scale - whole)
+def _batches(rows: Iterator[tuple[float, Row, int]]) -> Iterator[Batch]:
+    while batch := list(islice(rows, BLOCK_REQUESTS)):
+        times_s, found, laps = zip(*batch, strict=True)
+        yield Batch(np.array(times_s), list(found), np.array(laps, dtype=np.int64))
+
+
+def _sampled(
+    batches: Iterator[Batch], fraction: float, rng: np.random.Generator
+) -> Iterator[Batch]:
+    for batch in batches:
+        if fraction == 1.0:
+            yield batch
+            continue
+        kept = np.flatnonzero(rng.random(len(batch.rows)) < fraction)
+        rows = [batch.rows[at] for at in kept]
+        yield Batch(batch.time_s[kept], rows, batch.lap[kept])
+
+
+def _block(batch: Batch, stream: int) -> RequestBlock:
+    rows = batch.rows
+    prefix = None
+    if any(row.blocks for row in rows):
+        prefix = np.empty(len(rows), dtype=object)
+        prefix[:] = [
+            recorded(stream, lap * COPIES, row.blocks, row.prompt_tokens)
+            for row, lap in zip(rows, batch.lap.tolist(), strict=True)
+        ]
+    return RequestBlock(
+        batch.time_s,
+        np.array([row.prompt_tokens for row in rows], dtype=np.int64),
+        np.array([row.output_tokens for row in rows], dtype=np.int64),
+        np.full(len(rows), stream, dtype=np.int64),
+        prefix=prefix,
+    )
+
+
+# --- time divided ----------------------------------------------------------------------------
+
+
+def _compressed(
+    spec: ReplayArrivals, stream: int, horizon_s: float, batches: Iterator[Batch]
+) -> RequestStream:
+    """The trace's time is what a process of rate 1 would count, so that a rate of `rate_scale`
+    divides it, and changes of the rate stretch it further."""
+    read_ahead: list[Batch] = []
+
+    def counts() -> Iterator[Floats]:
+        for batch in batches:
+            read_ahead.append(batch)
+            yield batch.time_s
+
+    for times_s in rescaled(counts(), Profile(spec.rate_scale, changes(spec)), horizon_s):
+        batch = read_ahead.pop()
+        if len(times_s):
+            part = Batch(times_s, batch.rows[: len(times_s)], batch.lap[: len(times_s)])
+            yield _block(part, stream)
+
+
+# --- requests repeated -----------------------------------------------------------------------
+
+
+def _repeated(
+    spec: ReplayArrivals, stream: int, batches: Iterator[Batch], rng: np.random.Generator
+) -> Iterator[tuple[RequestBlock, float]]:
+    """Each request appears `rate_scale` times: its whole part always, its fraction by chance. The
+    first appearance keeps its instant, further ones are moved by up to JITTER_S. Changes of the
+    rate change the scale."""
+    factors = changes(spec)
+    for batch in batches:
+        if not len(batch.rows):
+            continue
+        scale = np.full(len(batch.rows), spec.rate_scale)
+        for factor in factors:
+            scale *= np.maximum(factor.at(batch.time_s), 0.0)
+        block = _block(batch, stream)
+        # Later rows may still bring repeats from just before this block's end.
+        edge_s = float(batch.time_s[-1]) - (JITTER_S if spec.rate_scale > 1.0 or factors else 0.0)
+        if (scale != 1.0).any():
+            block = _scaled(block, batch, stream, scale, rng)
+        yield block, edge_s
+
+
+def _scaled(
+    block: RequestBlock, batch: Batch, stream: int, scale: Floats, rng: np.random.Generator
+) -> RequestBlock:
+    whole = scale.astype(np.int64)
+    copies = whole + (rng.random(len(block)) < scale - whole)
     at = np.repeat(np.arange(len(block)), copies)
     more = block.take(at)
-    repeated = np.zeros(len(at), dtype=bool)
-    repeated[1:] = at[1:] == at[:-1]
-    moved_s = np.where(repeated, rng.uniform(-JITTER_S, JITTER_S, len(at)), 0.0)
+    number = np.arange(len(at)) - np.repeat(np.cumsum(copies) - copies, copies)
+    moved_s = np.where(number > 0, rng.uniform(-JITTER_S, JITTER_S, len(at)), 0.0)
+    if more.prefix is not None:
+        for place in np.flatnonzero(number > 0).tolist():
+            row, lap = batch.rows[at[place]], int(batch.lap[at[place]])
+            variant = lap * COPIES + int(number[place])
+            more.prefix[place] = recorded(stream, variant, row.blocks, row.prompt_tokens)
     # What would arrive before the start arrives as long after it.
-    times_s = np.abs(more.arrival_s + moved_s)
-    return replace(more, arrival_s=times_s).take(np.argsort(times_s, kind="stable"))
-
-
-def _blocks(rows: Iterator[Row], stream: int) -> Iterator[RequestBlock]:
-    while batch := list(islice(rows, BLOCK_REQUESTS)):
-        times_s, prompts, outputs = zip(*batch, strict=True)
-        yield RequestBlock(
-            np.array(times_s, dtype=np.float64),
-            np.array(prompts, dtype=np.int64),
-            np.array(outputs, dtype=np.int64),
-            np.full(len(batch), stream, dtype=np.int64),
-        )
+    return replace(more, arrival_s=np.abs(more.arrival_s + moved_s))

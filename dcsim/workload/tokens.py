@@ -1,18 +1,32 @@
-"""Prompt and output lengths: fixed, log-normal, or drawn from a shipped fit."""
+"""Prompt and output lengths: fixed, log-normal, drawn from a shipped fit or from a file, and
+mixtures of these."""
 
 from __future__ import annotations
 
 from functools import lru_cache
 from importlib import resources
 from itertools import pairwise
-from typing import Annotated, Protocol
+from typing import Annotated, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import yaml
 from pydantic import AfterValidator, Field, model_validator
 
-from dcsim.scenario.models import FitTokens, FixedTokens, LognormalTokens, Spec, Tokens
+from dcsim.scenario.models import (
+    Clipped,
+    EmpiricalTokens,
+    FixedTokens,
+    LognormalTokens,
+    MixtureTokens,
+    Spec,
+    Tokens,
+)
+from dcsim.workload.formats import FORMATS
+from dcsim.workload.traces import read
+
+MOST_DRAWN = 1e7
+"""Tokens; a log-normal without a maximum ends here."""
 
 Lengths = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
 
@@ -81,13 +95,17 @@ def load_fits() -> dict[str, TokenFit]:
 
 
 def sampler(spec: Tokens) -> Sampler:
-    """The sampler of a scenario's `tokens`. Raises KeyError for a fit that is not shipped."""
+    """The sampler of a scenario's `tokens`. Raises KeyError for a fit that is not shipped, and
+    TraceError or OSError, when first drawn from, for a file that cannot be read."""
     if isinstance(spec, FixedTokens):
         return _fixed(spec)
     if isinstance(spec, LognormalTokens):
-        return _lognormal(spec)
-    assert isinstance(spec, FitTokens)
-    return fitted(load_fits()[spec.name])
+        return _clipped(spec, _lognormal(spec))
+    if isinstance(spec, EmpiricalTokens):
+        return _clipped(spec, _empirical(spec))
+    if isinstance(spec, MixtureTokens):
+        return _clipped(spec, _mixture(spec))
+    return _clipped(spec, fitted(load_fits()[spec.name]))
 
 
 def fitted(fit: TokenFit) -> Sampler:
@@ -119,9 +137,52 @@ def _lognormal(spec: LognormalTokens) -> Sampler:
         first, second = rng.standard_normal((2, count))
         prompt = spec.prompt_median * np.exp(spec.prompt_sigma * first)
         output = spec.output_median * np.exp(spec.output_sigma * second)
+        # Far beyond any model's context, and far from where whole numbers end.
+        return _whole(np.minimum(prompt, MOST_DRAWN)), _whole(np.minimum(output, MOST_DRAWN))
+
+    return draw
+
+
+def _empirical(spec: EmpiricalTokens) -> Sampler:
+    """Pairs as they stand in the file, so that what hangs together stays together."""
+    known: list[npt.NDArray[np.int32]] = []
+
+    def draw(count: int, rng: np.random.Generator) -> Lengths:
+        if not known:  # 8 bytes a row
+            rows = read(spec.file, FORMATS[spec.format])
+            pairs: npt.NDArray[Any] = np.fromiter(
+                ((row.prompt_tokens, row.output_tokens) for row in rows),
+                dtype=np.dtype((np.int32, 2)),
+            )
+            known.append(pairs)
+        drawn = known[0][rng.integers(0, len(known[0]), count)].astype(np.int64)
+        return drawn[:, 0], drawn[:, 1]
+
+    return draw
+
+
+def _mixture(spec: MixtureTokens) -> Sampler:
+    samplers = [sampler(part.tokens) for part in spec.parts]
+    bounds = np.cumsum([part.weight for part in spec.parts])
+
+    def draw(count: int, rng: np.random.Generator) -> Lengths:
+        kind = np.searchsorted(bounds, rng.random(count) * bounds[-1], side="right")
+        prompt = np.empty(count, dtype=np.int64)
+        output = np.empty(count, dtype=np.int64)
+        for number, part in enumerate(samplers):
+            at = np.flatnonzero(kind == number)
+            prompt[at], output[at] = part(len(at), rng)
+        return prompt, output
+
+    return draw
+
+
+def _clipped(spec: Clipped, inner: Sampler) -> Sampler:
+    def draw(count: int, rng: np.random.Generator) -> Lengths:
+        prompt, output = inner(count, rng)
         return (
-            _whole(np.minimum(prompt, spec.prompt_max)),
-            _whole(np.minimum(output, spec.output_max)),
+            np.clip(prompt, spec.prompt_min, spec.prompt_max),
+            np.clip(output, spec.output_min, spec.output_max),
         )
 
     return draw

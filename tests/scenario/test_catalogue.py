@@ -10,14 +10,45 @@ import pytest
 from pydantic import ValidationError
 
 from dcsim.scenario import CatalogueError, load_catalogue
-from dcsim.scenario.catalogue import Curve
+from dcsim.scenario.catalogue import Curve, ServedModel, timing_of
 
-FEED_FORWARD = {"llama-3-8b": 14336, "llama-3-70b": 28672, "qwen3-8b": 12288, "qwen3-14b": 17408}
+FEED_FORWARD = {
+    "llama-3-8b": 14336,
+    "llama-3-70b": 28672,
+    "deepseek-r1-distill-8b": 14336,
+    "deepseek-r1-distill-70b": 28672,
+    "llama-3-405b": 53248,
+    "llama-3-405b-bf16": 53248,
+    "qwen3-8b": 12288,
+    "qwen3-14b": 17408,
+    "qwen3-32b": 25600,
+    "qwen3-30b-a3b": 768,
+    "qwen3-235b-a22b": 1536,
+    "qwen3-235b-a22b-fp8": 1536,
+    "qwen3-coder-480b-a35b": 2560,
+    "gpt-oss-20b": 2880,
+    "gpt-oss-120b": 2880,
+    "gemma-3-12b": 15360,
+    "gemma-3-27b": 21504,
+}
 TOTAL = {  # as the model hubs state them
     "llama-3-8b": 8_030_261_248,
     "llama-3-70b": 70_553_706_496,
+    "deepseek-r1-distill-8b": 8_030_261_248,
+    "deepseek-r1-distill-70b": 70_553_706_496,
+    "llama-3-405b": 405_853_388_800,
+    "llama-3-405b-bf16": 405_853_388_800,
     "qwen3-8b": 8_190_735_360,
     "qwen3-14b": 14_768_307_200,
+    "qwen3-32b": 32_762_123_264,
+    "qwen3-30b-a3b": 30_532_122_624,
+    "qwen3-235b-a22b": 235_093_634_560,
+    "qwen3-235b-a22b-fp8": 235_093_634_560,
+    "qwen3-coder-480b-a35b": 480_154_875_392,
+    "gpt-oss-20b": 20_914_757_184,
+    "gpt-oss-120b": 116_829_156_672,
+    "gemma-3-12b": 11_766_034_176,  # without the vision tower, as is the next
+    "gemma-3-27b": 27_009_346_304,
 }
 
 
@@ -30,16 +61,95 @@ def data_folder() -> Path:
     return folder
 
 
-@pytest.mark.parametrize("name", sorted(TOTAL))
+@pytest.mark.parametrize("name", sorted(load_catalogue().models))
 def test_parameters_follow_from_the_architecture(name: str) -> None:
     model = load_catalogue().model(name)
-    d, heads = model.d_model, model.head_dim
-    attention = 2 * d * model.n_heads * heads + 2 * d * model.n_kv_heads * heads
-    norms = 2 * d + (2 * heads if name.startswith("qwen") else 0)
-    layer = attention + 3 * d * FEED_FORWARD[name] + norms
-    assert model.transformer_params == model.n_layers * layer + d
+    d, size, heads = model.d_model, model.head_dim, model.n_heads
+    layer = 2 * d * heads * size + 2 * d * model.n_kv_heads * size
+    layer += (4 if name.startswith("gemma") else 2) * d  # norms
+    layer += 2 * size if name.startswith(("qwen", "gemma")) else 0
+    experts = 0
+    if name.startswith("gpt-oss"):
+        layer += (heads + 2 * model.n_kv_heads) * size + d + heads  # biases, sinks
+        layer += (d + 1) * model.n_experts  # router
+        experts = model.n_experts * (3 * d * FEED_FORWARD[name] + 2 * FEED_FORWARD[name] + d)
+    elif model.n_experts > 1:
+        layer += d * model.n_experts
+        experts = model.n_experts * 3 * d * FEED_FORWARD[name]
+    else:
+        layer += 3 * d * FEED_FORWARD[name]
+    assert model.expert_params == model.n_layers * experts
+    assert model.transformer_params == model.n_layers * (layer + experts) + d
     assert model.head_params == model.vocab_size * d
-    assert model.weight_bytes == 2 * TOTAL[name]
+    copies = 1 if model.tied_embeddings else 2
+    assert model.transformer_params + copies * model.head_params == TOTAL[name]
+    if not model.quantised:
+        assert model.weight_bytes == 2 * TOTAL[name]
+
+
+def test_quantised_weights_are_as_large_as_published() -> None:
+    fits = json.loads((data_folder() / "published/ledger_model.json").read_text())
+    for key, name in (
+        ("llama-3-405b", "llama-3-405b"),
+        ("gpt-oss-20b", "gpt-oss-20b"),
+        ("gpt-oss-120b", "gpt-oss-120b"),
+    ):
+        published = fits["architectures"][key]
+        model = load_catalogue().model(name)
+        assert model.weight_bytes == pytest.approx(published["w_bytes"], rel=2e-3)
+        if "swa_window" in published:
+            assert model.sliding_window == published["swa_window"]
+            assert model.n_experts == published["n_experts"]
+            assert model.experts_per_token == published["top_k"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"experts_per_token": 200}, "at most n_experts"),
+        ({"expert_params": 1e12}, "less than transformer_params"),
+        ({"expert_params": 0.0}, "come together"),
+        ({"sliding_layers": 10}, "come together"),
+        ({"sliding_layers": 99, "sliding_window": 128}, "at most n_layers"),
+    ],
+)
+def test_parts_of_a_model_must_fit_together(change: dict[str, float], message: str) -> None:
+    model = load_catalogue().model("qwen3-30b-a3b")
+    with pytest.raises(ValidationError, match=message):
+        ServedModel.model_validate(model.model_dump() | change)
+
+
+def test_timing_says_how_it_is_known() -> None:
+    """Measured: this model on this GPU was in the fit; fitted: the GPU was; else extrapolated."""
+    catalogue = load_catalogue()
+
+    def evidence(model: str, gpu: str) -> str:
+        return timing_of(catalogue.model(model), catalogue.gpu(gpu)).evidence
+
+    assert evidence("qwen3-8b", "a100-sxm-80gb") == "measured"
+    assert evidence("qwen3-32b", "a100-sxm-80gb") == "fitted"
+    assert evidence("llama-3-70b", "h100-sxm-80gb") == "measured"
+    assert evidence("deepseek-r1-distill-70b", "h100-sxm-80gb") == "measured"
+    assert evidence("llama-3-405b-bf16", "h100-sxm-80gb") == "fitted"
+    assert evidence("gpt-oss-120b", "b200-sxm-180gb") == "measured"
+    for model in catalogue.models:
+        assert evidence(model, "h200-sxm-141gb") == "extrapolated"
+    bare = load_catalogue(timing_fits=False)
+    published = timing_of(bare.model("llama-3-8b"), bare.gpu("b200-sxm-180gb"))
+    assert published.evidence == "extrapolated" and published.factor == 1.0
+
+
+def test_corrections_are_for_families_and_shrunk() -> None:
+    catalogue = load_catalogue()
+    families = {model.family for model in catalogue.models.values()}
+    for gpu in catalogue.gpus.values():
+        fit = gpu.timing_fit
+        assert fit is not None and len(fit.source) > 20
+        for family, correction in fit.corrections.items():
+            assert family in families
+            assert 0.5 < correction.factor < 2.0
+            for name in correction.models:
+                assert catalogue.model(name).family == family
 
 
 def test_weights_match_the_measured_runs() -> None:

@@ -47,13 +47,19 @@ def test_the_partial_examples_fit_into_a_file(
     trace.parent.mkdir()
     trace.write_text("")
     monkeypatch.setenv("DCSIM_DATA", str(tmp_path))
-    assert len(BLOCKS) == 6
+    assert len(BLOCKS) == 8
     data = yaml.safe_load(GOOD)
+    streams = []
     for block in BLOCKS[1:]:
         data |= yaml.safe_load(block)
-    # The code stream needs a group of its own.
+        if "workload" in yaml.safe_load(block):
+            streams.append(data["workload"])
+    # The small model's streams need a group of their own.
     data["servers"].append(
         {"name": "small", "server": "dgx-h100", "model": "llama-3-8b", "tensor_parallel": 1}
     )
     data["facility"].append({"name": "small", "kind": "server", "parent": "row", "group": "small"})
-    assert len(loads(yaml.safe_dump(data)).workload) == 2
+    assert len(streams) == 2
+    for workload in streams:
+        data["workload"] = workload
+        assert len(loads(yaml.safe_dump(data)).workload) == 2

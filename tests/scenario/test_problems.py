@@ -185,6 +185,24 @@ def test_unreadable_files(tmp_path: Path) -> None:
             "servers.0.tensor_parallel",
             "does not divide",
         ),
+        (
+            "tensor_parallel: 8",
+            "tensor_parallel: 4\n    pipeline_parallel: 4",
+            "servers.0.pipeline_parallel",
+            "4 x 4 = 16 does not divide",
+        ),
+        (
+            "tensor_parallel: 8",
+            "tensor_parallel: 8\n    expert_parallel: 8",
+            "servers.0.expert_parallel",
+            "llama-3-70b has no experts",
+        ),
+        (
+            "tensor_parallel: 8",
+            "tensor_parallel: 8\n    role: prefill",
+            "servers.0.role",
+            "no decode pool",
+        ),
         ("tensor_parallel: 8", "tensor_parallel: 1", "servers.0.tensor_parallel", "141.1 GB"),
         (
             "tensor_parallel: 8",

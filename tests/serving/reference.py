@@ -43,6 +43,8 @@ class Outcome:
     jobs: list[Job]
     iterations: list[tuple[float, float, int, int]] = field(default_factory=list)
     """(start_s, seconds, decode tokens, prefill tokens) of each iteration."""
+    moved: list[float] = field(default_factory=list)
+    """Bytes of weights, embeddings, keys and values that each iteration moves."""
     preemptions: int = 0
     peak_blocks: int = 0
 
@@ -213,6 +215,7 @@ def play(
             sum(job.computed + c == job.goal for job, c in chunks),
         )
         outcome.iterations.append((now, seconds, len(decoding), sum(c for _, c in chunks)))
+        outcome.moved.append(moved(timing, decoding, chunks))
         now += seconds
         for job in decoding:
             job.context += 1
@@ -237,6 +240,19 @@ def play(
                 if job.emitted == job.output:
                     leave(job, cache, running, now)
     return outcome
+
+
+def moved(timing: IterationModel, decoding: list[Job], chunks: list[tuple[Job, int]]) -> float:
+    costs = timing.costs
+    tokens = len(decoding) + sum(c for _, c in chunks)
+    ending = sum(job.computed + c == job.goal for job, c in chunks)
+    read = sum(job.context + 1 for job in decoding)
+    read += sum(job.computed + c / 2 + c for job, c in chunks)
+    total = costs.bytes_per_iteration + tokens * costs.bytes_per_token + read * costs.kv_bytes
+    if not decoding and not ending:
+        total -= costs.head_bytes
+    share = timing.experts_read(len(decoding), tokens - len(decoding), ending)
+    return total + costs.expert_bytes * share
 
 
 def leave(job: Job, cache: Cache, running: list[Job], now: float) -> None:

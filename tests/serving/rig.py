@@ -31,6 +31,13 @@ MODEL = ServedModel(
     head_params=0.525e9,
     source="test",
 )
+EXPERTS = MODEL.model_copy(
+    update={
+        "n_experts": 16,
+        "experts_per_token": 2,
+        "expert_params": 5e9,
+    }
+)
 GPU: Any = SimpleNamespace(
     peak_flops=312e12,
     hbm_bandwidth_bytes_s=2e12,
@@ -52,9 +59,15 @@ CONFIG = ReplicaConfig("bench", "bench-8b", 1, 312e12, 2e12, 80e9, 400.0, MODEL.
 class Bench:
     """One replica, its clock, and what left it."""
 
-    def __init__(self, engine: Engine, capacity_blocks: int) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        capacity_blocks: int,
+        model: ServedModel = MODEL,
+        pipeline_parallel: int = 1,
+    ) -> None:
         self.clock = Clock()
-        self.timing = IterationModel(MODEL, GPU, 1, engine.max_num_seqs)
+        self.timing = IterationModel(model, GPU, 1, engine.max_num_seqs, pipeline_parallel)
         self.work = WorkTable(
             [CONFIG], [self.timing.costs], [capacity_blocks * engine.block_tokens]
         )

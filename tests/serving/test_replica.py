@@ -13,10 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dcsim.ledger import GpuState
+from dcsim.scenario.catalogue import ServedModel
 from dcsim.scenario.models import Engine
 from dcsim.workload.stream import Prefix
 from tests.serving.reference import play
-from tests.serving.rig import Bench
+from tests.serving.rig import CONFIG, EXPERTS, MODEL, Bench
 
 
 def seconds(high: int) -> st.SearchStrategy[float]:
@@ -149,14 +150,18 @@ def test_matches_the_plain_engine_with_everything_on(
 
 
 @settings(max_examples=40, deadline=None)
-@given(requests, engines, st.floats(0.01, 0.7))
+@given(requests, engines, st.floats(0.01, 0.7), st.sampled_from([MODEL, EXPERTS]), st.booleans())
 def test_ledger_is_the_exact_integral(
-    arrivals: list[tuple[float, int, int]], engine: Engine, step_s: float
+    arrivals: list[tuple[float, int, int]],
+    engine: Engine,
+    step_s: float,
+    model: ServedModel,
+    staged: bool,
 ) -> None:
     """Invariant 6: what the power steps see is the plain engine's work, spread evenly over each
     iteration, whatever the step."""
     capacity = 3000 // engine.block_tokens
-    bench = Bench(engine, capacity)
+    bench = Bench(engine, capacity, model, 2 if staged else 1)
     expected = play(arrivals, bench.timing, engine, capacity)
     bench.feed(arrivals)
     iterations = np.array(expected.iterations).reshape(-1, 4)
@@ -174,6 +179,9 @@ def test_ledger_is_the_exact_integral(
         assert ledger.busy_fraction[0] == pytest.approx(overlap.sum() / step_s, abs=1e-6)
         assert ledger.prefill_tokens[0] == pytest.approx((share * iterations[:, 3]).sum(), abs=1e-3)
         assert ledger.decode_tokens[0] == pytest.approx((share * iterations[:, 2]).sum(), abs=1e-2)
+        peak = CONFIG.hbm_bandwidth_per_gpu * step_s
+        expected_util = float((share * np.array(expected.moved)).sum()) / peak
+        assert ledger.memory_util[0] == pytest.approx(expected_util, rel=1e-6, abs=1e-6)
         assert 0.0 <= ledger.kv_fraction[0] <= 1.0 + engine.max_num_seqs / 3000
 
 
@@ -277,3 +285,59 @@ def test_states_are_seen_at_the_step() -> None:
     assert seen[0.55] == (GpuState.DECODE, 1, 0)
     assert seen[0.65] == (GpuState.MIXED, 2, 0)
     assert seen[1.5][0] in (GpuState.QUEUED, GpuState.DECODE)
+
+
+def test_a_lower_clock_slows_prompts_and_hardly_answers() -> None:
+    """Prefill is bound by computing, decode of a small batch by reading the weights."""
+    full = Bench(Engine(), 5000).timing
+    half = full.at_clock(0.5)
+    assert half is full.at_clock(0.5)
+    assert half.at_clock(1.0) is full
+    prompt = [t.mixed_s(0, 0, 2048, 2048 * 1024.0, 3072.0, 1) for t in (full, half)]
+    answer = [t.decode_s[8] for t in (full, half)]
+    assert 1.7 < prompt[1] / prompt[0] <= 2.0
+    assert 1.0 <= answer[1] / answer[0] < 1.05
+
+
+@settings(max_examples=60, deadline=None)
+@given(requests, engines, seconds(3), st.sampled_from([0.25, 0.6]))
+def test_a_new_clock_holds_from_the_next_iteration_on(
+    arrivals: list[tuple[float, int, int]], engine: Engine, at_s: float, clock: float
+) -> None:
+    """Tokens are conserved whatever the clock does, and set before the first arrival it gives
+    the plain engine's instants at that clock."""
+    capacity = 3000 // engine.block_tokens
+    bench = Bench(engine, capacity)
+    bench.replica.set_clock(clock, 0.0)
+    expected = play(arrivals, bench.timing.at_clock(clock), engine, capacity)
+    bench.feed(arrivals)
+    bench.clock.play(1e6)
+    for id_, job in enumerate(expected.jobs):
+        if not job.rejected:
+            assert bench.ended[id_][1] == pytest.approx(job.end_s, rel=1e-9)
+    changed = Bench(engine, capacity)
+    changed.feed(arrivals)
+    changed.clock.play(at_s)
+    changed.replica.set_clock(clock, at_s)
+    changed.clock.play(1e6)
+    full = play(arrivals, bench.timing, engine, capacity)
+    for id_, job in enumerate(full.jobs):
+        if not job.rejected:
+            _, end_s, generated = changed.ended[id_]
+            assert generated == job.output
+            if job.end_s is not None and job.end_s <= at_s:
+                assert end_s == pytest.approx(job.end_s, rel=1e-9)
+    assert changed.replica.held_tokens == changed.replica.outstanding == 0
+
+
+def test_a_smaller_batch_admits_fewer_and_a_larger_one_more_at_once() -> None:
+    bench = Bench(Engine(max_num_seqs=8), 5000)
+    bench.feed([(0.0, 10, 400)] * 8)
+    bench.replica.limit_batch(2, 0.0)
+    bench.clock.play(1.0)
+    assert (bench.replica.running, len(bench.replica.waiting)) == (2, 6)
+    bench.replica.limit_batch(100, 1.0)
+    bench.clock.play(1.1)
+    assert (bench.replica.running, len(bench.replica.waiting)) == (8, 0)
+    bench.clock.play(1e6)
+    assert len(bench.ended) == 8

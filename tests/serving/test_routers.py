@@ -148,7 +148,7 @@ def test_a_delay_is_a_log_shifted(log: list[tuple[int, int, int]], policy: str, 
         if at < 4 or count == 0:
             # What was shifted comes before anything of the same instant, in its own order.
             merged.append((now + delay, 1, number, "other", at, count))
-    for ticks, _, _, who, at, count in sorted(merged):
+    for ticks, _, number, who, at, count in sorted(merged):
         time_s = ticks * TICK_S
         heard = one if who == "one" else other
         if at < 4:
@@ -157,7 +157,7 @@ def test_a_delay_is_a_log_shifted(log: list[tuple[int, int, int]], policy: str, 
             heard.changed(replica, time_s)
         elif count == 0:
             if isinstance(heard, PowerAware):
-                heard.observe(time_s, [float(ticks % 7), 3.0])
+                heard.observe(time_s, [float(number % 7), 3.0])
         else:
             prefix = Prefix(((count % 3, 16), (100 + count, 16)))
             first, second = one.pick(request(prefix), time_s), other.pick(request(prefix), time_s)
@@ -355,6 +355,18 @@ def test_memory_is_bounded_and_power_loss_forgets() -> None:
     assert made.pick(request(Prefix(((999, 16),))), 0.0) is other
 
 
+def test_what_is_used_is_kept() -> None:
+    """The segments longest unused go first, whenever they came."""
+    fleet = replicas(2)
+    made = router("prefix-aware", fleet, prefix_entries=2)
+    load(made, fleet[1], 3)
+    for segment in (1, 2, 1, 3):
+        assert made.pick(request(Prefix(((segment, 16),))), 0.0) is fleet[0]
+    load(made, fleet[0], 5)
+    for segment, at in ((1, 0), (3, 0), (2, 1)):
+        assert made.pick(request(Prefix(((segment, 16),))), 0.0) is fleet[at]
+
+
 def test_a_closed_holder_has_not_forgotten() -> None:
     fleet = replicas(2)
     made = router("prefix-aware", fleet)
@@ -389,7 +401,10 @@ def test_most_headroom_first_then_fewest_requests() -> None:
     assert made.pick(request(), 0.25) is fleet[2]
     made.observe(0.5, [100.0, 100.0])
     load(made, fleet[2], 3)
-    assert made.pick(request(), 0.5) in (fleet[0], fleet[3])
+    load(made, fleet[3], 0)
+    assert made.pick(request(), 0.5) is fleet[3]
+    load(made, fleet[3], 2)
+    assert made.pick(request(), 0.5) is fleet[0]
     # A feed with nobody open has no say, however much is left there.
     made.observe(0.75, [100.0, float("inf")])
     for replica in (fleet[1], fleet[3]):

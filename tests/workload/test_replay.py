@@ -17,12 +17,14 @@ from pydantic import ValidationError
 from benchmarks.data import data_folder
 from dcsim.scenario import Scenario, loads
 from dcsim.scenario.models import ReplayArrivals
-from dcsim.workload import TraceError, check
-from dcsim.workload.azure import faults, read
+from dcsim.workload import check
+from dcsim.workload.formats import FORMATS
 from dcsim.workload.replay import JITTER_S, replay
 from dcsim.workload.stream import BLOCK_REQUESTS, RequestBlock, join
+from dcsim.workload.traces import Row, TraceError, faults, read
 from tests.scenario.sample import edited
 
+AZURE = FORMATS["azure-2023"]
 HEADER = "TIMESTAMP,ContextTokens,GeneratedTokens"
 needs_data = pytest.mark.skipif(
     data_folder() is None, reason="reference data not found (DCSIM_DATA)"
@@ -39,7 +41,7 @@ def play(
     file: Path, *, rate_scale: float = 1.0, horizon_s: float = 1e9, seed: int = 0
 ) -> RequestBlock:
     spec = ReplayArrivals(kind="replay", file=file, rate_scale=rate_scale)
-    blocks = list(replay(spec, 3, horizon_s, np.random.default_rng(seed)))
+    blocks = list(replay(spec, 3, horizon_s, np.random.SeedSequence(seed)))
     assert all(len(block) for block in blocks)
     for before, after in pairwise(blocks):
         assert before.arrival_s[-1] <= after.arrival_s[0]
@@ -205,17 +207,17 @@ def test_a_bad_row_is_named(
 ) -> None:
     file = write(tmp_path, FIRST, row, FIRST.replace(":46", ":59"))
     with pytest.raises(TraceError) as caught:
-        list(read(file))
+        list(read(file, AZURE))
     error = caught.value
     assert (error.file, error.line, error.column, error.value) == (file, 3, column, value)
     assert expected in error.expected
     assert str(error).startswith(f"{file}:3: ")
-    assert len(list(faults(file))) == 1  # the rows around it are right
+    assert len(list(faults(file, AZURE))) == 1  # the rows around it are right
 
 
 def test_time_goes_back_from_row_to_row_not_from_the_first(tmp_path: Path) -> None:
     stamps = [f"2023-11-16 18:15:{second},1,1" for second in (46, 50, 48, 49, 50, 51)]
-    assert [fault.line for fault in faults(write(tmp_path, *stamps))] == [4, 5]
+    assert [fault.line for fault in faults(write(tmp_path, *stamps), AZURE)] == [4, 5]
 
 
 @pytest.mark.parametrize(
@@ -235,7 +237,7 @@ def test_a_file_that_is_no_trace_is_refused(
     file = tmp_path / "trace.csv"
     file.write_bytes(content)
     with pytest.raises(TraceError) as caught:
-        list(read(file))
+        list(read(file, AZURE))
     assert caught.value.line == line
     assert expected in caught.value.expected
 
@@ -248,15 +250,15 @@ def test_damage_gives_an_error_or_rows_never_something_else(
     good = f"{HEADER}\n{FIRST}\n{FIRST}\n".encode()
     file = tmp_path_factory.getbasetemp() / "damaged.csv"
     file.write_bytes(good[:place] + junk + good[place:])
-    rows, wrong = [], list(faults(file))
+    rows, wrong = [], list(faults(file, AZURE))
     try:
-        rows = list(read(file))
+        rows = list(read(file, AZURE))
     except TraceError as error:
         assert str(error) == str(wrong[0])
     else:
         assert not wrong
         assert rows
-    assert all(prompt >= 1 and output >= 1 for _, prompt, output in rows)
+    assert all(prompt >= 1 and output >= 1 for _, prompt, output, _ in rows)
 
 
 def test_other_columns_byte_order_mark_and_windows_lines_are_no_damage(tmp_path: Path) -> None:
@@ -266,7 +268,7 @@ def test_other_columns_byte_order_mark_and_windows_lines_are_no_damage(tmp_path:
         b"a,44,374,2023-11-16T23:59:59.5\r\n"
         b"b,5,6,2023-11-17T00:00:00.25\r\n"
     )
-    assert list(read(file)) == [(0.0, 374, 44), (0.75, 6, 5)]
+    assert list(read(file, AZURE)) == [Row(0.0, 374, 44), Row(0.75, 6, 5)]
 
 
 # --- check -----------------------------------------------------------------------------------

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,7 +11,13 @@ from pydantic import ValidationError
 from scipy import stats
 
 from benchmarks.data import data_folder
-from dcsim.scenario.models import FitTokens, FixedTokens, LognormalTokens
+from dcsim.scenario.models import (
+    EmpiricalTokens,
+    FitTokens,
+    FixedTokens,
+    LognormalTokens,
+    MixtureTokens,
+)
 from dcsim.workload.tokens import TokenFit, fitted, load_fits, sampler
 
 DRAWS = 100_000
@@ -44,6 +52,53 @@ def test_lognormal_median_sigma_and_bounds() -> None:
     tail = stats.norm.sf(np.log(39.5 / 2) / 1.5)
     assert (output == 40).mean() == pytest.approx(tail, rel=0.1)
     assert abs(stats.spearmanr(prompt, output).statistic) < 0.02
+
+
+def test_empirical_pairs_stay_pairs(tmp_path: Path) -> None:
+    file = tmp_path / "lengths.csv"
+    file.write_text("prompt,output\n10,1\n20,2\n30,3\n30,3\n")
+    spec = EmpiricalTokens(kind="empirical", file=file)
+    prompt, output = sampler(spec)(DRAWS, np.random.default_rng(0))
+    assert np.array_equal(prompt, 10 * output)
+    shares = np.bincount(output, minlength=4)[1:] / DRAWS
+    assert shares == pytest.approx([0.25, 0.25, 0.5], abs=0.01)
+    clipped = spec.model_copy(update={"prompt_max": 25, "output_min": 2})
+    prompt, output = sampler(clipped)(DRAWS, np.random.default_rng(0))
+    assert (prompt.max(), output.min()) == (25, 2)
+
+
+def test_empirical_lengths_of_a_trace(data: Path) -> None:
+    file = data / "arrivals" / "azure_llm_2023_code.csv"
+    spec = EmpiricalTokens(kind="empirical", file=file, format="azure-2023")
+    prompt, output = sampler(spec)(DRAWS, np.random.default_rng(0))
+    rows = pd.read_csv(file)
+    pairs = set(zip(rows["ContextTokens"], rows["GeneratedTokens"], strict=True))
+    assert set(zip(prompt.tolist(), output.tolist(), strict=True)) <= pairs
+    assert stats.ks_2samp(prompt, rows["ContextTokens"]).statistic < 0.01
+
+
+def test_mixtures_by_weight_and_clipped() -> None:
+    parts = [
+        {"weight": 3, "tokens": {"kind": "fixed", "prompt": 10, "output": 1}},
+        {"tokens": {"kind": "lognormal", "prompt_median": 5000, "prompt_sigma": 0.1,
+                    "output_median": 100, "output_sigma": 0.5}},
+    ]  # fmt: skip
+    spec = MixtureTokens.model_validate({"kind": "mixture", "parts": parts, "output_max": 150})
+    prompt, output = sampler(spec)(DRAWS, np.random.default_rng(0))
+    small = prompt == 10
+    assert small.mean() == pytest.approx(0.75, abs=0.01)
+    assert (output[small] == 1).all()
+    assert np.median(prompt[~small]) == pytest.approx(5000, rel=0.01)
+    assert output.max() == 150
+
+
+def test_a_lognormal_without_a_maximum_stays_a_number() -> None:
+    spec = LognormalTokens(
+        kind="lognormal", prompt_median=1e3, prompt_sigma=50, prompt_max=None,
+        output_median=1, output_sigma=0, output_max=None,
+    )  # fmt: skip
+    prompt, _ = sampler(spec)(1000, np.random.default_rng(0))
+    assert (prompt.min(), prompt.max()) == (1, 10_000_000)
 
 
 @pytest.mark.parametrize("kind", ["conv", "code"])

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from dcsim.scenario.models.autoscale import Autoscale
 from dcsim.scenario.models.base import Fraction, Name, Spec
 from dcsim.scenario.units import BytesPerSecond, Seconds, SecondsOrZero
 
@@ -92,6 +93,10 @@ class ServerGroup(Spec):
     server: Name
     model: Name
     tensor_parallel: int = Field(ge=1)
+    pipeline_parallel: int = Field(default=1, ge=1)
+    """Stages of a replica, each of `tensor_parallel` GPUs of the same server."""
+    expert_parallel: int = Field(default=1, ge=1)
+    """1, or `tensor_parallel`: whole experts on each GPU instead of a slice of every expert."""
     role: Literal["both", "prefill", "decode"] = "both"
     """`prefill` groups hand each request to a `decode` group of the same model after its first
     token."""
@@ -99,3 +104,10 @@ class ServerGroup(Spec):
     """Prefill groups only."""
     engine: Engine = Engine()
     power: Power = Power()
+    autoscale: Autoscale | None = None
+    """None: all replicas are there all the time."""
+
+    @property
+    def replica_gpus(self) -> int:
+        """GPUs of one replica."""
+        return self.tensor_parallel * self.pipeline_parallel

@@ -1,80 +1,13 @@
-"""Who asks: streams of requests, when they come and how long they are."""
+"""Who asks: streams of requests, and the tenants that they belong to."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Literal
-
 from pydantic import Field
 
+from dcsim.scenario.models.arrivals import Arrivals
 from dcsim.scenario.models.base import Name, Spec
-from dcsim.scenario.units import RequestsPerSecond, Seconds, SecondsOrZero
-
-
-class PoissonArrivals(Spec):
-    """Memoryless arrivals at one rate."""
-
-    kind: Literal["poisson"]
-    rate_per_s: RequestsPerSecond = Field(alias="rate")
-
-
-class DiurnalArrivals(Spec):
-    """Non-homogeneous Poisson, t seconds into the run:
-    rate(t) = mean (1 + amplitude cos(2 pi (t + start - peak) / period))."""
-
-    kind: Literal["diurnal"]
-    mean_rate_per_s: RequestsPerSecond = Field(alias="mean_rate")
-    amplitude: float = Field(default=0.3, ge=0, le=1)
-    period_s: Seconds = Field(default=86400.0, alias="period")
-    peak_at_s: SecondsOrZero = Field(default=14 * 3600.0, alias="peak_at")
-    """Time of day of the peak."""
-    start_at_s: SecondsOrZero = Field(default=0.0, alias="start_at")
-    """Time of day at which the run starts."""
-
-
-class ReplayArrivals(Spec):
-    """Requests from a recorded file, tokens included."""
-
-    kind: Literal["replay"]
-    file: Path
-    """`${VAR}` is replaced from the environment; relative paths start at the scenario file."""
-    format: Literal["azure-2023"] = "azure-2023"
-    rate_scale: float = Field(default=1.0, gt=0, le=1000)
-    """Traffic multiplier. Above 1, requests are repeated with a small jitter; below 1, thinned:
-    both keep the trace's rhythm."""
-
-
-class FitTokens(Spec):
-    """Prompt and output lengths from a shipped fit."""
-
-    kind: Literal["fit"]
-    name: Name
-
-
-class FixedTokens(Spec):
-    """Every request alike."""
-
-    kind: Literal["fixed"]
-    prompt_tokens: int = Field(ge=1, alias="prompt")
-    output_tokens: int = Field(ge=1, alias="output")
-
-
-class LognormalTokens(Spec):
-    """Independent log-normal lengths, given by median and sigma of the logarithm, clipped."""
-
-    kind: Literal["lognormal"]
-    prompt_median: float = Field(gt=0)
-    prompt_sigma: float = Field(ge=0)
-    prompt_max: int = Field(default=32768, ge=1)
-    output_median: float = Field(gt=0)
-    output_sigma: float = Field(ge=0)
-    output_max: int = Field(default=8192, ge=1)
-
-
-Arrivals = Annotated[
-    PoissonArrivals | DiurnalArrivals | ReplayArrivals, Field(discriminator="kind")
-]
-Tokens = Annotated[FitTokens | FixedTokens | LognormalTokens, Field(discriminator="kind")]
+from dcsim.scenario.models.lengths import Sessions, Tokens
+from dcsim.scenario.units import Seconds
 
 
 class Slo(Spec):
@@ -106,5 +39,10 @@ class Stream(Spec):
     arrivals: Arrivals
     tokens: Tokens | None = None
     """Needed unless `arrivals` is a replay, which brings its own."""
+    system_prompt: int = Field(default=0, ge=0, le=1_000_000)
+    """Tokens with which every prompt of the stream begins, the same for all: they come on top of
+    `tokens`."""
+    sessions: Sessions | None = None
+    """None: each request stands alone."""
     tenants: tuple[Name, ...] = ()
     """Whose requests these are; empty: any of the scenario's tenants, by their shares."""

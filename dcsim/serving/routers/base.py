@@ -59,7 +59,7 @@ class Router(ABC):
                 self.sent(slot, request)
                 return replica
             self.failovers += 1
-            self.told(slot, CLOSED if replica.up else DOWN)
+            self.told(slot, CLOSED)
 
     def changed(self, replica: Replica, now: float) -> None:
         """`outstanding`, `up` or `admitting` of the replica changed."""

@@ -1,0 +1,186 @@
+"""Autoscaling and watts: what replicas draw that do not serve, and budgets that hold them back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from dcsim.engine.clock import Clock
+from dcsim.facility.topology import Topology
+from dcsim.ledger import FloatArray, GpuState, IntArray
+from dcsim.scenario.catalogue import Catalogue
+from dcsim.scenario.models import Autoscale, Scenario, ServerGroup
+from dcsim.serving.autoscale import Autoscaler
+from dcsim.serving.fleet import Fleet, Placement
+
+
+class RestingWatts:
+    """Replaces the power models' watts of replicas that are off, booting or loading.
+
+    States are those at the end of a power step, so a change takes effect with the step in which
+    it happens.
+    """
+
+    def __init__(self, catalogue: Catalogue, placement: Placement, servers: int) -> None:
+        count = len(placement.groups)
+        self._stated_w = np.full((len(GpuState), count), np.nan)
+        """By state and replica; NaN: the power model's business."""
+        self._standby_w = np.full(servers, np.nan)
+        """By server; NaN: not scaled."""
+        self._all = np.arange(count)
+        self._server_index = placement.server_index
+        self._replicas = np.bincount(placement.server_index, minlength=servers)
+        for replica, group in enumerate(placement.groups):
+            if group.autoscale is None:
+                continue
+            stated = group.autoscale.power
+            gpu = catalogue.gpus[catalogue.servers[group.server].gpu]
+            for state, watts in (
+                (GpuState.OFF, stated.stopped_w),
+                (GpuState.BOOTING, stated.booting_w),
+                (GpuState.LOADING, stated.loading_w),
+            ):
+                per_gpu_w = gpu.ledger_power.idle_w if watts is None else watts
+                self._stated_w[state, replica] = per_gpu_w * group.replica_gpus
+            self._standby_w[placement.server_index[replica]] = stated.standby_w
+        self.any = bool(np.isfinite(self._standby_w).any())
+
+    def resting(self, off: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+        """Scaled servers all of whose replicas are off, shape (servers,)."""
+        count = np.bincount(self._server_index, weights=off, minlength=len(self._replicas))
+        all_off: npt.NDArray[np.bool_] = (count == self._replicas) & np.isfinite(self._standby_w)
+        return all_off
+
+    def apply(self, state: IntArray, replica_w: FloatArray) -> FloatArray:
+        """GPU watts of each replica, shape (replicas,), the power models' or the stated ones."""
+        stated_w = self._stated_w[state, self._all]
+        return np.where(np.isnan(stated_w), replica_w, stated_w)
+
+    def servers(self, state: IntArray, server_w: FloatArray) -> None:
+        """Put servers at rest at their standby watts, in place, shape (servers,)."""
+        resting = self.resting(state == GpuState.OFF)
+        server_w[resting] = self._standby_w[resting]
+
+    def expected_w(
+        self, off: npt.NDArray[np.bool_], on_w: FloatArray, base_w: FloatArray
+    ) -> FloatArray:
+        """Server watts, shape (servers,), where the replicas that are not `off` draw `on_w`."""
+        off_w = self._stated_w[GpuState.OFF]
+        replica_w = np.where(off & np.isfinite(off_w), off_w, on_w)
+        server_w = np.bincount(self._server_index, replica_w, len(base_w)) + base_w
+        resting = self.resting(off)
+        server_w[resting] = self._standby_w[resting]
+        return server_w
+
+
+class Budget:
+    """What a node is expected to draw: every replica below that is on (draining ones included)
+    at its GPUs' nameplate or what the budget states, servers at their constant watts."""
+
+    def __init__(
+        self,
+        limit_w: float,
+        servers: IntArray,
+        on_w: FloatArray,
+        base_w: FloatArray,
+        watts: RestingWatts,
+        server_index: IntArray,
+        scalers: Sequence[Autoscaler],
+    ) -> None:
+        """`servers` are those under the node; `scalers` all of the site's, to be filled later."""
+        self.limit_w = limit_w
+        self._servers = servers
+        self._on_w = on_w
+        self._base_w = base_w
+        self._watts = watts
+        self._below = set(np.flatnonzero(np.isin(server_index, servers)).tolist())
+        self._scalers = scalers
+
+    def expected_w(self, starting: int | None = None) -> float:
+        """The node's watts, with one more replica on or as it is."""
+        off = np.zeros(len(self._on_w), dtype=bool)
+        for scaler in self._scalers:
+            off[scaler.off()] = True
+        if starting is not None:
+            off[starting] = False
+        server_w = self._watts.expected_w(off, self._on_w, self._base_w)
+        return float(server_w[self._servers].sum())
+
+    def allows(self, replica: int) -> bool:
+        """Whether a replica may be started. One that hangs elsewhere always may."""
+        return replica not in self._below or self.expected_w(replica) <= self.limit_w
+
+
+def build_scalers(
+    scenario: Scenario,
+    catalogue: Catalogue,
+    topology: Topology,
+    placement: Placement,
+    fleet: Fleet,
+    clock: Clock,
+    base_w: FloatArray,
+    watts: RestingWatts,
+) -> dict[str, Autoscaler]:
+    """The autoscaler of each server group that has one, by name.
+
+    `base_w` are the servers' constant watts, shape (servers,). Raises ValueError for a group that
+    has too few replicas, or a budget of a node that is not there.
+    """
+    scalers: list[Autoscaler] = []
+    named: dict[str, Autoscaler] = {}
+    for group in scenario.servers:
+        spec = group.autoscale
+        if spec is None:
+            continue
+        members = [i for i, of in enumerate(placement.groups) if of.name == group.name]
+        budget = None
+        if spec.budget is not None:
+            if spec.budget.node not in topology.index:
+                raise ValueError(f"no node is called '{spec.budget.node}'")
+            budget = Budget(
+                spec.budget.watts,
+                topology.servers_under(spec.budget.node),
+                _expected_w(placement, group, spec.budget.per_gpu_w),
+                base_w,
+                watts,
+                placement.server_index,
+                scalers,
+            )
+        scaler = Autoscaler(
+            spec,
+            fleet,
+            clock,
+            members,
+            placement.server_index[members].tolist(),
+            _load_s(spec, catalogue.models[group.model].weight_bytes),
+            None if budget is None else budget.allows,
+        )
+        scalers.append(scaler)
+        named[group.name] = scaler
+    return named
+
+
+def _load_s(spec: Autoscale, weight_bytes: float) -> float:
+    if spec.load_bandwidth_bytes_s is not None:
+        return weight_bytes / spec.load_bandwidth_bytes_s
+    assert spec.load_s is not None
+    return spec.load_s
+
+
+def _expected_w(
+    placement: Placement, group: ServerGroup, per_gpu_w: float | None
+) -> npt.NDArray[np.float64]:
+    """GPU watts of each replica when on: stated for this group, nameplate for all others."""
+    return np.array(
+        [
+            config.gpus
+            * (
+                per_gpu_w
+                if per_gpu_w is not None and of.name == group.name
+                else config.gpu_nameplate_w
+            )
+            for of, config in zip(placement.groups, placement.configs, strict=True)
+        ]
+    )

@@ -1,0 +1,271 @@
+"""When requests come: processes, recordings, and what changes the rate of any of them."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from dcsim.scenario.models.base import Fraction, Name, Spec
+from dcsim.scenario.units import (
+    RequestsPerSecond,
+    RequestsPerSecondOrZero,
+    Seconds,
+    SecondsOrZero,
+)
+
+Factor = Annotated[float, Field(ge=0, le=1000)]
+"""Multiplies a rate."""
+
+DAY_S = 86400.0
+
+
+def _refuse(message: str) -> PydanticCustomError:
+    return PydanticCustomError("order", message)
+
+
+# --- what changes a rate ---------------------------------------------------------------------
+
+
+class Spike(Spec):
+    """The rate is multiplied for a while. It rises in a straight line over `ramp_up`, stays for
+    `duration` and falls over `ramp_down`."""
+
+    at_s: SecondsOrZero = Field(alias="at")
+    """When it begins to rise, from the start of the run."""
+    duration_s: Seconds = Field(alias="duration")
+    """At full height, without the ramps."""
+    factor: Factor
+    ramp_up_s: SecondsOrZero = Field(default=0.0, alias="ramp_up")
+    ramp_down_s: SecondsOrZero = Field(default=0.0, alias="ramp_down")
+
+
+class Ramp(Spec):
+    """The rate goes in a straight line to `factor` times itself, and stays there."""
+
+    at_s: SecondsOrZero = Field(alias="at")
+    duration_s: Seconds = Field(alias="duration")
+    factor: Factor
+
+
+class GrowthPoint(Spec):
+    """The rate's factor at one time."""
+
+    at_s: SecondsOrZero = Field(alias="at")
+    factor: Factor
+
+
+class Growth(Spec):
+    """The rate is multiplied by `per_day` each day or by `per_month` each month (365.25 / 12
+    days), steadily; or as a table says: straight between its points, level outside them."""
+
+    per_day: float | None = Field(default=None, gt=0, le=100)
+    per_month: float | None = Field(default=None, gt=0, le=100)
+    table: tuple[GrowthPoint, ...] = ()
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        given = (self.per_day is not None) + (self.per_month is not None) + bool(self.table)
+        if given != 1:
+            raise _refuse("give one of `per_day`, `per_month` and `table`")
+        if any(low.at_s >= high.at_s for low, high in pairwise(self.table)):
+            raise _refuse("the times of `table` must rise")
+        return self
+
+
+class Changing(Spec):
+    """Base of all arrivals: what multiplies their rate, all of it together."""
+
+    spikes: tuple[Spike, ...] = ()
+    ramps: tuple[Ramp, ...] = ()
+    growth: Growth | None = None
+
+
+# --- processes -------------------------------------------------------------------------------
+
+
+class PoissonArrivals(Changing):
+    """Memoryless arrivals at one rate."""
+
+    kind: Literal["poisson"]
+    rate_per_s: RequestsPerSecond = Field(alias="rate")
+
+
+class GammaArrivals(Changing):
+    """Independent gaps with a Gamma distribution."""
+
+    kind: Literal["gamma"]
+    rate_per_s: RequestsPerSecond = Field(alias="rate")
+    burstiness: float | None = Field(default=None, ge=0.001, le=10_000)
+    """The Gamma shape, as in vLLM's benchmark: 1 is Poisson, less is burstier."""
+    cv: float | None = Field(default=None, ge=0.01, le=30)
+    """Standard deviation over mean of the gaps: 1 / sqrt(burstiness)."""
+
+    @model_validator(mode="after")
+    def _one_of(self) -> Self:
+        if (self.burstiness is None) == (self.cv is None):
+            raise _refuse("give one of `burstiness` and `cv`")
+        return self
+
+
+class WeibullArrivals(Changing):
+    """Independent gaps with a Weibull distribution, whose tail is longer than the Gamma's."""
+
+    kind: Literal["weibull"]
+    rate_per_s: RequestsPerSecond = Field(alias="rate")
+    shape: float | None = Field(default=None, ge=0.1, le=100)
+    """1 is Poisson, less is burstier."""
+    cv: float | None = Field(default=None, ge=0.02, le=100)
+    """Standard deviation over mean of the gaps."""
+
+    @model_validator(mode="after")
+    def _one_of(self) -> Self:
+        if (self.shape is None) == (self.cv is None):
+            raise _refuse("give one of `shape` and `cv`")
+        return self
+
+
+class MmppState(Spec):
+    """One state of a Markov-modulated Poisson process."""
+
+    rate_per_s: RequestsPerSecondOrZero = Field(alias="rate")
+    mean_dwell_s: Annotated[Seconds, Field(ge=0.01)] = Field(alias="mean_dwell")
+    """How long the state lasts on average; exponential."""
+
+
+class MmppArrivals(Changing):
+    """Poisson arrivals whose rate jumps among states; after each, any other is as likely."""
+
+    kind: Literal["mmpp"]
+    states: tuple[MmppState, ...] = Field(min_length=2, max_length=100)
+
+    @model_validator(mode="after")
+    def _some_rate(self) -> Self:
+        if not any(state.rate_per_s > 0 for state in self.states):
+            raise _refuse("one of the states must have a rate above 0")
+        return self
+
+
+class DiurnalArrivals(Changing):
+    """Poisson arrivals whose rate follows the day, t seconds into the run:
+    rate(t) = mean (1 + amplitude cos(2 pi (t + start - peak) / period)), or mean times a table of
+    hourly factors; and times the factor of the weekday."""
+
+    kind: Literal["diurnal"]
+    mean_rate_per_s: RequestsPerSecond = Field(alias="mean_rate")
+    amplitude: float = Field(default=0.3, ge=0, le=1)
+    period_s: Seconds = Field(default=DAY_S, alias="period")
+    peak_at_s: SecondsOrZero = Field(default=14 * 3600.0, alias="peak_at")
+    """Time of day of the peak."""
+    start_at_s: SecondsOrZero = Field(default=0.0, alias="start_at")
+    """Time of day at which the run starts."""
+    start_day: Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"] = "mon"
+    """Weekday on which the run starts."""
+    hours: tuple[Factor, ...] | None = None
+    """Factors at 0:00, 1:00 ... 23:00, straight between them: instead of the cosine."""
+    weekdays: tuple[Factor, ...] | None = None
+    """Factors of Monday to Sunday."""
+
+    @model_validator(mode="after")
+    def _tables(self) -> Self:
+        if self.hours is not None and len(self.hours) != 24:
+            raise _refuse("`hours` must be 24 factors, from midnight on")
+        if self.weekdays is not None and len(self.weekdays) != 7:
+            raise _refuse("`weekdays` must be 7 factors, from Monday on")
+        tables = [table for table in (self.hours, self.weekdays) if table is not None]
+        if tables and self.period_s != DAY_S:
+            raise _refuse("`hours` and `weekdays` need a `period` of 24 h")
+        if any(max(table) == 0 for table in tables):
+            raise _refuse("one of the factors must be above 0")
+        if self.hours is not None and {"amplitude", "peak_at_s"} & self.model_fields_set:
+            raise _refuse("`hours` stand instead of `amplitude` and `peak_at`")
+        return self
+
+
+# --- clients ---------------------------------------------------------------------------------
+
+
+class ServegenArrivals(Changing):
+    """Many clients at once, each as measured window by window: a folder of ServeGen's files."""
+
+    kind: Literal["servegen"]
+    folder: Path
+    """Has a file a client, `chunk-*-trace.csv`."""
+    rate_scale: float = Field(default=1.0, gt=0, le=1000)
+    from_s: SecondsOrZero = Field(default=0.0, alias="from")
+    """Time in the recording at which the run starts."""
+    loop: bool = False
+    """Start again where the recording ends."""
+    one_client_in: int = Field(default=1, ge=1)
+    """Take the first of every so many clients."""
+
+
+class ClientsArrivals(Changing):
+    """Many clients at once, made up after a shipped fit of measured ones."""
+
+    kind: Literal["clients"]
+    name: Name
+    rate_per_s: RequestsPerSecond | None = Field(default=None, alias="rate")
+    """Mean of all clients together; None: the fit's own."""
+    clients: int | None = Field(default=None, ge=1, le=10_000)
+    """None: as many as were measured."""
+    start_at_s: SecondsOrZero = Field(default=0.0, alias="start_at")
+    """Time in the fit's day or week at which the run starts."""
+
+
+# --- recordings ------------------------------------------------------------------------------
+
+TraceFormat = Literal["azure-2023", "azure-2024", "burstgpt", "mooncake", "vllm", "dcsim"]
+
+
+class ReplayArrivals(Changing):
+    """Requests from a recorded file, tokens included."""
+
+    kind: Literal["replay"]
+    file: Path
+    """`${VAR}` is replaced from the environment; relative paths start at the scenario file."""
+    format: TraceFormat = "azure-2023"
+    rate_scale: float = Field(default=1.0, gt=0, le=1000)
+    """Traffic multiplier."""
+    scaling: Literal["repeat", "compress"] = "repeat"
+    """`repeat`: above 1, requests are repeated with a small jitter; below 1, thinned: the minutes
+    stay what they were. `compress`: time is divided: the order and relative gaps stay."""
+    from_s: SecondsOrZero = Field(default=0.0, alias="from")
+    """Time in the trace at which the run starts."""
+    until_s: Seconds | None = Field(default=None, alias="until")
+    """Time in the trace at which it ends; None: with the file."""
+    loop: bool = False
+    """Start again where the trace ends."""
+    sample: Fraction = 1.0
+    """Fraction of the requests that is played, by chance."""
+    on_error: Literal["stop", "skip"] = "stop"
+    """What to do with a row that cannot be read; skipped ones are counted."""
+    failed: Literal["drop", "keep"] = "drop"
+    """BurstGPT's requests without a response: left out, or played with one token."""
+    only_model: str | None = None
+    """BurstGPT: play the requests of this model only."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.until_s is not None and self.until_s <= self.from_s:
+            raise _refuse("`until` must be later than `from`")
+        special = self.failed != "drop" or self.only_model is not None
+        if special and self.format != "burstgpt":
+            raise _refuse("`failed` and `only_model` are for `format: burstgpt` only")
+        return self
+
+
+Arrivals = Annotated[
+    PoissonArrivals
+    | GammaArrivals
+    | WeibullArrivals
+    | MmppArrivals
+    | DiurnalArrivals
+    | ServegenArrivals
+    | ClientsArrivals
+    | ReplayArrivals,
+    Field(discriminator="kind"),
+]

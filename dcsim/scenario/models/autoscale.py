@@ -1,0 +1,72 @@
+"""Replicas that come and go with the traffic."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from dcsim.scenario.models.base import Spec
+from dcsim.scenario.units import BytesPerSecond, Seconds, SecondsOrZero, Watts, WattsOrZero
+
+
+class ScaledPower(Spec):
+    """What servers draw while their replicas do not serve. Watts per GPU, but for `standby`."""
+
+    standby_w: WattsOrZero = Field(alias="standby")
+    """A whole server all of whose replicas are off, GPUs included."""
+    stopped_w: WattsOrZero | None = Field(default=None, alias="stopped")
+    """A replica that is off beside others that are not (YAML reads a bare `off` as false). None,
+    here and below: the GPU's idle watts in the catalogue."""
+    booting_w: WattsOrZero | None = Field(default=None, alias="booting")
+    loading_w: WattsOrZero | None = Field(default=None, alias="loading")
+
+
+class PowerBudget(Spec):
+    """A node of the facility whose expected load no scale-up may take above so many watts."""
+
+    node: str = Field(min_length=1)
+    """Name of one node, with its path, such as `row-1/rack-2`."""
+    watts: Watts
+    per_gpu_w: Watts | None = Field(default=None, alias="per_gpu")
+    """What a GPU of this group is expected to draw when its replica is on; None: its nameplate."""
+
+
+class Autoscale(Spec):
+    """Starts and stops replicas of a server group so that each has about `target` requests."""
+
+    metric: Literal["concurrency", "queue"] = "concurrency"
+    """Requests running and waiting, or waiting only."""
+    target: float = Field(gt=0)
+    """Of the metric, for each replica."""
+    min_replicas: int = Field(default=1, ge=1, alias="min")
+    max_replicas: int | None = Field(default=None, ge=1, alias="max")
+    """None: as many as the group has."""
+    start: int | None = Field(default=None, ge=1)
+    """Replicas that are warm when the run begins; None: `min`."""
+    interval_s: Seconds = Field(default=15.0, alias="interval")
+    """How often it decides. Default: Kubernetes' horizontal pod autoscaler."""
+    scale_down_after_s: SecondsOrZero = Field(default=300.0, alias="scale_down_after")
+    """So long must fewer have been enough. Default: the same autoscaler's stabilisation window."""
+    boot_s: SecondsOrZero = Field(default=60.0, alias="boot")
+    """From power-on of a server to its GPUs being ready."""
+    load_s: SecondsOrZero | None = Field(default=None, alias="load")
+    """From there to a replica that serves: reading weights, building its graphs. None: what
+    `load_bandwidth` makes of the weights."""
+    load_bandwidth_bytes_s: BytesPerSecond | None = Field(default=None, alias="load_bandwidth")
+    """At which the weights of one replica are read."""
+    power: ScaledPower
+    budget: PowerBudget | None = None
+
+    @model_validator(mode="after")
+    def _bounds_in_order(self) -> Autoscale:
+        most = self.max_replicas
+        if most is not None and most < self.min_replicas:
+            raise PydanticCustomError("autoscale", "`max` must not be less than `min`")
+        start = self.start
+        if start is not None and (start < self.min_replicas or (most is not None and start > most)):
+            raise PydanticCustomError("autoscale", "`start` must lie between `min` and `max`")
+        if (self.load_s is None) == (self.load_bandwidth_bytes_s is None):
+            raise PydanticCustomError("autoscale", "give either `load` or `load_bandwidth`")
+        return self

@@ -1,0 +1,171 @@
+"""Conversations: turns that follow each other, each with all that was said before in its prompt.
+
+An open loop: a turn comes a think time after the turn before it **arrived**, however long the
+answer took. So the traffic does not hang on the site, and two sites can be compared under it; what
+a slow site does to its users is not in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from dcsim.scenario.models import (
+    ExponentialThinking,
+    FixedThinking,
+    FixedTurns,
+    GeometricTurns,
+    Sessions,
+)
+from dcsim.workload.rates import Floats
+from dcsim.workload.settle import settle
+from dcsim.workload.shared import SYSTEM_PROMPT, first_id
+from dcsim.workload.stream import BLOCK_REQUESTS, Prefix, RequestBlock, RequestStream, Segments
+from dcsim.workload.tokens import Sampler
+
+Whole = npt.NDArray[np.int64]
+Number = TypeVar("Number", np.float64, np.int64)
+
+STARTS_AT_ONCE = BLOCK_REQUESTS // 8
+"""Conversations drawn together: what is drawn ahead is held."""
+
+
+def conversations(
+    starts: Iterator[Floats],
+    spec: Sessions,
+    draw: Sampler,
+    *,
+    system_prompt: int,
+    stream: int,
+    horizon_s: float,
+    what: np.random.Generator,
+    course: np.random.Generator,
+) -> RequestStream:
+    """The requests of conversations, and of those who ask once, that begin at `starts`.
+
+    `what` draws lengths, `course` who goes on and how long they think. Held are the turns to come
+    of conversations that have begun.
+    """
+    chances = _chances(spec)
+
+    def made() -> Iterator[tuple[RequestBlock, float]]:
+        next_id = first_id(stream) | SYSTEM_PROMPT
+        for begun_s in starts:
+            for at in range(0, len(begun_s), STARTS_AT_ONCE):
+                times_s = begun_s[at : at + STARTS_AT_ONCE]
+                count = len(times_s)
+                talks = course.random(count) < spec.share
+                turns = 1 + np.searchsorted(chances, course.random(count), side="right")
+                turns = np.where(talks, turns, 1)
+                total = int(turns.sum())
+                thinking_s = _thinking_s(spec, course, total)
+                prompt, output = draw(total, what)
+                block = _played(
+                    times_s, turns, talks, thinking_s, prompt, output,
+                    system_prompt=system_prompt, most=spec.max_context,
+                    stream=stream, next_id=next_id + 1,
+                )  # fmt: skip
+                next_id += total
+                yield block, float(times_s[-1])
+
+    return settle(made(), horizon_s)
+
+
+def mean_turns(spec: Sessions) -> float:
+    """Requests that come of one arrival on average, before `max_context` ends any."""
+    chances = _chances(spec)
+    turns = 1.0 + float(np.sum(1.0 - chances[:-1]))
+    return 1.0 + spec.share * (turns - 1.0)
+
+
+def _chances(spec: Sessions) -> Floats:
+    """By number of turns, from 1 on: the chance of at most so many."""
+    turns = spec.turns
+    if isinstance(turns, FixedTurns):
+        return np.append(np.zeros(turns.count - 1), 1.0)
+    if isinstance(turns, GeometricTurns):
+        number = np.arange(1, turns.most + 1)
+        return np.append(1.0 - (1.0 - 1.0 / turns.mean) ** number[:-1], 1.0)
+    summed = np.cumsum(turns.weights)
+    return summed / summed[-1]
+
+
+def _thinking_s(spec: Sessions, rng: np.random.Generator, count: int) -> Floats:
+    think = spec.think_time
+    if isinstance(think, FixedThinking):
+        return np.full(count, think.time_s)
+    if isinstance(think, ExponentialThinking):
+        return think.mean_s * rng.standard_exponential(count)
+    return think.median_s * np.exp(think.sigma * rng.standard_normal(count))
+
+
+def _played(
+    begun_s: Floats,
+    turns: Whole,
+    talks: npt.NDArray[np.bool_],
+    thinking_s: Floats,
+    prompt: Whole,
+    output: Whole,
+    *,
+    system_prompt: int,
+    most: int,
+    stream: int,
+    next_id: int,
+) -> RequestBlock:
+    """All turns of the conversations that begin at `begun_s`, in no order."""
+    first = np.cumsum(turns) - turns
+    of = np.repeat(np.arange(len(turns)), turns)
+    thought_s = _sum_within(np.where(np.arange(len(of)) == first[of], 0.0, thinking_s), first, of)
+    said = _sum_within(prompt + output, first, of)
+    # Before a turn: the system prompt and all that was said in the turns before it.
+    before = system_prompt + said - prompt - output
+    place = np.arange(len(of)) - first[of]
+    # What is said only grows, so a conversation that once is too long stays so.
+    kept = np.flatnonzero((place == 0) | (system_prompt + said <= most))
+    prefix = np.empty(len(of), dtype=object)
+    if system_prompt or talks.any():
+        _chain(prefix, kept, of, turns, prompt + output, system_prompt, stream, next_id)
+    return RequestBlock(
+        (begun_s[of] + thought_s)[kept],
+        (before + prompt)[kept],
+        output[kept],
+        np.full(len(kept), stream, dtype=np.int64),
+        prefix=prefix[kept],
+    )
+
+
+def _chain(
+    prefix: npt.NDArray[np.object_],
+    kept: Whole,
+    of: Whole,
+    turns: Whole,
+    said: Whole,
+    system_prompt: int,
+    stream: int,
+    next_id: int,
+) -> None:
+    """Fill in what each turn has in common with those before it, and is met again as."""
+    opening: Segments = ()
+    if system_prompt:
+        opening = ((first_id(stream) | SYSTEM_PROMPT, system_prompt),)
+    alone = Prefix(opening) if opening else None
+    segments, session = opening, -1
+    for at, own, length, tokens in zip(
+        kept.tolist(), of[kept].tolist(), turns[of[kept]].tolist(), said[kept].tolist(), strict=True
+    ):
+        if length == 1:
+            prefix[at] = alone
+            continue
+        if own != session:
+            segments, session = opening, own
+        prefix[at] = Prefix(segments, next_id + at)
+        segments = (*segments, (next_id + at, tokens))
+
+
+def _sum_within(values: npt.NDArray[Number], first: Whole, of: Whole) -> npt.NDArray[Number]:
+    """Running sums that begin anew with each group; `first` are the groups' first places."""
+    summed = np.cumsum(values, dtype=values.dtype)
+    return summed - (summed - values)[first][of]
