@@ -213,3 +213,24 @@ def test_short_names() -> None:
     assert named(names, "ups-b") == ["u/ups-b", "v/ups-b"]
     assert named(names, "v/ups-b") == ["v/ups-b"]
     assert named(names, "b") == []
+
+
+def test_each_cord_may_have_a_rating_of_its_own() -> None:
+    """Servers on two rack PDUs each, one of each pair on either line: losing a line overloads the
+    other cord, by name."""
+    rows = [
+        node("site", "site"),
+        node("pdu-a", "pdu", "site"),
+        node("pdu-b", "pdu", "site"),
+        node("strip-a", "rack-pdu", "pdu-a", count=2, rating="2 kW"),
+        node("strip-b", "rack-pdu", "pdu-b", count=2, rating="2 kW"),
+        node("server", "server", ["strip-a", "strip-b"], count=2, group="g"),
+    ]
+    play = Play(site_of(rows, faults=[{"at": "1 s", "fail": "pdu-a"}]))
+    server_w = np.array([1200.0, 1100.0, 500.0, 600.0])
+    loads = play.until(1.0, server_w)
+    assert (loads["pdu-a/strip-a-1"], loads["pdu-b/strip-b-2"]) == (1150.0, 550.0)
+    assert play.site.binding(0) == ("pdu-a/strip-a-1", 850.0)
+    play.until(2.0, server_w)
+    assert play.brief("overload") == [(1.25, "overload", "pdu-b/strip-b-1")]
+    assert play.site.binding(0) == ("pdu-b/strip-b-1", -300.0)
