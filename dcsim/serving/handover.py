@@ -58,10 +58,13 @@ class Handover:
         done_s = start_s + request.to_compute * self._token_s[index]
         self._busy_until_s[index] = done_s
 
+        attempt = request.retries
+
         def arrived(now: float) -> None:
+            # Cut off, and perhaps sent again since: then another transfer is the request's.
             sending = self._sending.get(index, {})
-            if sending.pop(request.id, None) is None:
-                return  # cut off
+            if request.retries != attempt or sending.pop(request.id, None) is None:
+                return
             replica.send_done(-(-request.to_compute // self._block[index]), now)
             self._deliver(request, replica, now)
 

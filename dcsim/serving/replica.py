@@ -130,8 +130,7 @@ class Replica(Spans):
         self.parked_blocks = 0
         self.up = False
         if self._next_timing is not None:
-            self._timing = self._next_timing
-            self._next_timing = None
+            self._take_new_timing()
         self._idle(now, OFF)
         return running + waiting
 
@@ -148,6 +147,11 @@ class Replica(Spans):
             return
         self._next_timing = timing
         self._shorten_span(now)
+
+    def _take_new_timing(self) -> None:
+        assert self._next_timing is not None
+        self._timing = self._next_timing
+        self._next_timing = None
 
     def limit_batch(self, max_num_seqs: int, now: float) -> None:
         """Admit no more than so many at once, within the engine's own limit. Who runs goes on."""
@@ -178,8 +182,7 @@ class Replica(Spans):
         if now != self._span_end_s:
             return  # the span was cut short after this alarm was set
         if self._next_timing is not None:
-            self._timing = self._next_timing
-            self._next_timing = None
+            self._take_new_timing()
         decoding = self.decoding
         count = self._span_iterations
         if self.cache is not None:
@@ -211,14 +214,8 @@ class Replica(Spans):
         another newcomer (who joins the plan) or a loss of power can happen here, so the
         iteration is booked as done and the edge needs no event of its own.
         """
-        a = self._span_a
-        b = self._span_b
-        half = a - 0.5 * b
-        tau = now - self._span_start_s
-        if tau < 0.0:
-            count = 0
-        else:
-            count = int(2.0 * tau / (half + math.sqrt(half * half + 2.0 * b * tau))) + 1
+        done = self._progress(now)
+        count = 0 if done < 0.0 else int(done) + 1
         if count >= self._span_iterations:
             self._work.set_waiting(self.index, 1)
             return  # the last iteration of the run: its end is an event anyway
@@ -227,7 +224,7 @@ class Replica(Spans):
             return
         if self.cache is not None:
             self._trim(count - 1)
-        edge_s = self._span_start_s + count * a + 0.5 * b * count * (count - 1)
+        edge_s = self._edge_s(count)
         self.iteration += count
         if self._has_experts:
             self._total_experts += count * self._experts_each
@@ -239,23 +236,18 @@ class Replica(Spans):
         self._total_context += count * (self.context_tokens + 0.5 * batch * (count - 1))
         self.context_tokens += tokens
         self.held_tokens += tokens
-        self._begin_span(edge_s, a + b * (count - 1))
+        self._begin_span(edge_s, self._span_a + self._span_b * (count - 1))
 
     def _shorten_span(self, now: float) -> None:
         """End a decode run with the iteration under way, by an event at its end."""
         self._work.set_waiting(self.index, len(self.waiting))
         if self._chunks:
             return  # a single iteration anyway
-        a = self._span_a
-        b = self._span_b
-        half = a - 0.5 * b
-        tau = max(0.0, now - self._span_start_s)
-        count = int(2.0 * tau / (half + math.sqrt(half * half + 2.0 * b * tau))) + 1
+        count = int(max(0.0, self._progress(now))) + 1
         if count < self._span_iterations:
             self._span_iterations = count
-            end_s = self._span_start_s + count * a + 0.5 * b * count * (count - 1)
-            self._span_end_s = end_s
-            self._set_alarm(self._wake, end_s)
+            self._span_end_s = self._edge_s(count)
+            self._set_alarm(self._wake, self._span_end_s)
 
     def _on_expiry(self, now: float) -> None:
         """Those who came long ago and have never been scheduled give up."""

@@ -137,6 +137,12 @@ class Spans(Batch):
         half = a - 0.5 * b
         return 2.0 * tau / (half + math.sqrt(half * half + 2.0 * b * tau))
 
+    def _edge_s(self, count: int) -> float:
+        """When the span's first `count` iterations will have been done."""
+        a = self._span_a
+        b = self._span_b
+        return self._span_start_s + count * a + 0.5 * b * count * (count - 1)
+
     def _begin_decode(self, start_s: float, lead_s: float, once: bool = False) -> None:
         """Decode until the first of the batch is done, or as far as there are KV blocks; or a
         single iteration."""

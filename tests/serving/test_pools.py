@@ -20,6 +20,7 @@ workload:
     model: llama-3-8b
     arrivals: {{kind: poisson, rate: 1 req/s}}
     tokens: {{kind: fixed, prompt: 100, output: 10}}
+    retry: {retry}
 servers:
   - name: prompts
     server: dgx-a100-80gb
@@ -53,6 +54,7 @@ class Pools:
             "blocks": 200,
             "prefill": 1,
             "decode": 1,
+            "retry": "null",
             **changes,
         }
         simulation = Simulation(loads(TEXT.format(**given)))
@@ -137,6 +139,22 @@ def test_darkness_on_the_way_loses_what_was_sent() -> None:
     rows = pools.finish()
     assert [rows[i]["status"] for i in (0, 1)] == [Status.FAILED] * 2
     assert [rows[i]["generated_tokens"] for i in (0, 1)] == [1, 1]
+
+
+def test_a_cut_off_transfer_does_not_end_the_one_sent_again() -> None:
+    """The first transfer would have arrived while the second, of the same request, is under way."""
+    pools = Pools(bandwidth="10 MB/s", retry="{attempts: 1, delay: 1 s}")
+    sender = pools.fleet.replicas[0]
+    pools.feed([(0.0, 500, 5)])
+    pools.clock.play(2.0)
+    pools.fleet.darken(sender, 2.0)
+    pools.fleet.restore(sender, 2.5)
+    pools.conserved()
+    row = pools.finish()[0]
+    transfer_s = 500 * sender._timing.costs.kv_bytes / 10e6
+    assert transfer_s > 4.0
+    assert (row["status"], row["retries"]) == (Status.COMPLETED, 1)
+    assert row["end_s"] > 3.0 + transfer_s
 
 
 def test_no_decode_pool_up_fails_the_request() -> None:
