@@ -114,7 +114,7 @@ wide_engines = st.builds(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400, deadline=None, derandomize=True)
 @given(conversations(), wide_engines, st.integers(300, 4000), st.randoms(use_true_random=False))
 def test_matches_the_plain_engine_with_everything_on(
     talk: tuple[list[tuple[float, int, int]], list[Prefix | None]],
