@@ -41,23 +41,31 @@ class Spike(Spec):
     duration_s: Seconds = Field(alias="duration")
     """At full height, without the ramps."""
     factor: Factor
+    """What the rate is multiplied by at full height."""
     ramp_up_s: SecondsOrZero = Field(default=0.0, alias="ramp_up")
+    """How long it takes to rise."""
     ramp_down_s: SecondsOrZero = Field(default=0.0, alias="ramp_down")
+    """How long it takes to fall."""
 
 
 class Ramp(Spec):
     """The rate goes in a straight line to `factor` times itself, and stays there."""
 
     at_s: SecondsOrZero = Field(alias="at")
+    """When it begins, from the start of the run."""
     duration_s: Seconds = Field(alias="duration")
+    """How long it takes."""
     factor: Factor
+    """What the rate is multiplied by at its end, and from then on."""
 
 
 class GrowthPoint(Spec):
     """The rate's factor at one time."""
 
     at_s: SecondsOrZero = Field(alias="at")
+    """From the start of the run."""
     factor: Factor
+    """What the rate is multiplied by then."""
 
 
 class Growth(Spec):
@@ -65,8 +73,11 @@ class Growth(Spec):
     days), steadily; or as a table says: straight between its points, level outside them."""
 
     per_day: float | None = Field(default=None, gt=0, le=100)
+    """Factor of each day, steadily."""
     per_month: float | None = Field(default=None, gt=0, le=100)
+    """Factor of each month of 30.4 days, steadily."""
     table: tuple[GrowthPoint, ...] = ()
+    """Factors at times: straight between them, level outside."""
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
@@ -82,8 +93,11 @@ class Changing(Spec):
     """Base of all arrivals: what multiplies their rate, all of it together."""
 
     spikes: tuple[Spike, ...] = ()
+    """Times at which the rate rises and falls again."""
     ramps: tuple[Ramp, ...] = ()
+    """Times at which it goes to another level, and stays."""
     growth: Growth | None = None
+    """Steady growth, or a table of it."""
 
 
 # --- processes -------------------------------------------------------------------------------
@@ -94,6 +108,7 @@ class PoissonArrivals(Changing):
 
     kind: Literal["poisson"]
     rate_per_s: RequestsPerSecond = Field(alias="rate")
+    """Mean rate."""
 
 
 class GammaArrivals(Changing):
@@ -101,6 +116,7 @@ class GammaArrivals(Changing):
 
     kind: Literal["gamma"]
     rate_per_s: RequestsPerSecond = Field(alias="rate")
+    """Mean rate."""
     burstiness: float | None = Field(default=None, ge=0.001, le=10_000)
     """The Gamma shape, as in vLLM's benchmark: 1 is Poisson, less is burstier."""
     cv: float | None = Field(default=None, ge=0.01, le=30)
@@ -118,6 +134,7 @@ class WeibullArrivals(Changing):
 
     kind: Literal["weibull"]
     rate_per_s: RequestsPerSecond = Field(alias="rate")
+    """Mean rate."""
     shape: float | None = Field(default=None, ge=0.1, le=100)
     """1 is Poisson, less is burstier."""
     cv: float | None = Field(default=None, ge=0.02, le=100)
@@ -134,6 +151,7 @@ class MmppState(Spec):
     """One state of a Markov-modulated Poisson process."""
 
     rate_per_s: RequestsPerSecondOrZero = Field(alias="rate")
+    """Rate in this state; may be 0."""
     mean_dwell_s: Annotated[Seconds, Field(ge=0.01)] = Field(alias="mean_dwell")
     """How long the state lasts on average; exponential."""
 
@@ -143,6 +161,7 @@ class MmppArrivals(Changing):
 
     kind: Literal["mmpp"]
     states: tuple[MmppState, ...] = Field(min_length=1, max_length=100)
+    """Two or more, each with its rate and how long it lasts."""
 
     @model_validator(mode="after")
     def _states(self) -> Self:
@@ -160,8 +179,11 @@ class DiurnalArrivals(Changing):
 
     kind: Literal["diurnal"]
     mean_rate_per_s: RequestsPerSecond = Field(alias="mean_rate")
+    """Mean over a period."""
     amplitude: float = Field(default=AMPLITUDE, ge=0, le=1)
+    """Swing of the rate around its mean, as a share of it."""
     period_s: Seconds = Field(default=DAY_S, alias="period")
+    """Of the swing."""
     peak_at_s: SecondsOrZero = Field(default=PEAK_AT_S, alias="peak_at")
     """Time of day of the peak."""
     start_at_s: SecondsOrZero = Field(default=0.0, alias="start_at")
@@ -200,6 +222,7 @@ class ServegenArrivals(Changing):
     folder: Path
     """Has a file a client, `chunk-*-trace.csv`."""
     rate_scale: float = Field(default=1.0, gt=0, le=1000)
+    """Multiplies all rates."""
     from_s: SecondsOrZero = Field(default=0.0, alias="from")
     """Time in the recording at which the run starts."""
     loop: bool = False
@@ -213,10 +236,12 @@ class ClientsArrivals(Changing):
 
     kind: Literal["clients"]
     name: Name
+    """A shipped fit: `servegen-m-small` (a general language service, two weeks) or `servegen-
+    deepseek-r1` (a reasoning service, one day)."""
     rate_per_s: RequestsPerSecond | None = Field(default=None, alias="rate")
     """Mean of all clients together; None: the fit's own."""
     clients: int | None = Field(default=None, ge=1, le=10_000)
-    """None: as many as were measured."""
+    """How many; more of them are smoother together. None: as many as were measured."""
     start_at_s: SecondsOrZero = Field(default=0.0, alias="start_at")
     """Time in the fit's day or week at which the run starts."""
 
@@ -233,6 +258,7 @@ class ReplayArrivals(Changing):
     file: Path
     """`${VAR}` is replaced from the environment; relative paths start at the scenario file."""
     format: TraceFormat = "azure-2023"
+    """Columns of the file; docs/scenario-format.md lists them."""
     rate_scale: float = Field(default=1.0, gt=0, le=1000)
     """Traffic multiplier."""
     scaling: Literal["repeat", "compress"] = "repeat"

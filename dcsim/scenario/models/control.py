@@ -15,6 +15,7 @@ class AdmissionThrottle(Spec):
     """Overloaded nodes take no new requests until their load has fallen."""
 
     policy: Literal["admission-throttle"]
+    """The policy."""
     nodes: Literal["site", "row", "rack"] = "row"
     """The kind of node watched; each acts for itself."""
     above: float = Field(default=0.98, gt=0)
@@ -22,6 +23,7 @@ class AdmissionThrottle(Spec):
     below: float = Field(default=0.92, gt=0)
     """Fraction of rating below which it admits again."""
     period_s: Seconds = Field(default=1.0, alias="period")
+    """How often it looks."""
     delay_s: SecondsOrZero = Field(default=0.0, alias="delay")
     """Age of the telemetry that the policy sees."""
 

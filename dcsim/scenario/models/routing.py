@@ -25,6 +25,7 @@ class Routing(Spec):
         "prefix-aware",
         "power-aware",
     ] = "least-outstanding"
+    """Who gets a request: docs/serving.md tells what each does."""
     signal_delay_s: SecondsOrZero = Field(default=0.0, alias="signal_delay")
     """Age of all that the router sees of the replicas and of the power."""
     balance_requests: int = Field(default=32, ge=0)

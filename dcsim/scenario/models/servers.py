@@ -16,9 +16,13 @@ class Engine(Spec):
     """Limits of the serving engine, with vLLM's names and defaults."""
 
     max_num_seqs: int = Field(default=256, ge=1)
+    """Requests in one batch."""
     max_num_batched_tokens: int = Field(default=2048, ge=1)
+    """Tokens of one iteration; at least `max_num_seqs`."""
     gpu_memory_utilization: Fraction = 0.9
+    """Share of GPU memory for weights and KV cache."""
     block_tokens: int = Field(default=16, ge=1)
+    """Tokens of one KV block."""
     max_model_len: int = Field(default=32768, ge=1)
     """Longer requests (prompt + output) are rejected."""
     num_gpu_blocks_override: int | None = Field(default=None, ge=1)
@@ -64,6 +68,9 @@ class Power(Spec):
     """Which power model turns work into watts."""
 
     model: Literal["gru", "ledger", "lut", "mean", "nameplate"] = "gru"
+    """`gru`: causal, learned; `ledger`: linear, published coefficients; `lut`: shares of the board
+    limit after Splitwise; `mean`: the measured mean, always; `nameplate`: the board limit,
+    always."""
     pack: str | None = None
     """Name of a shipped pack or path of an .h5 file; None: the shipped pack of the GPU."""
     extrapolate: bool = False
@@ -80,7 +87,7 @@ class KvTransfer(Spec):
     """How a prefill pool hands a prompt's keys and values to the pool that decodes."""
 
     bandwidth_bytes_s: BytesPerSecond = Field(default=50e9, alias="bandwidth")
-    """Of one replica. Default: one 400 Gbit/s network adapter."""
+    """Of one replica: one network adapter of 400 Gbit/s."""
     latency_s: SecondsOrZero = Field(default=0.005, alias="latency")
     """Before the first byte, and what is not hidden behind computing. Splitwise (Patel et al.,
     ISCA 2024) measured about 5 ms on H100 and 8 ms on A100 machines."""
@@ -90,9 +97,14 @@ class ServerGroup(Spec):
     """Servers that are alike: type, model, parallelism, engine, power model."""
 
     name: Name
+    """How the facility calls it."""
     server: Name
+    """A server type of the catalogue."""
     model: Name
+    """A served model of the catalogue."""
     tensor_parallel: int = Field(ge=1)
+    """GPUs of one replica, or of each of its stages; divides the server's GPUs, and a server holds
+    as many replicas as fit."""
     pipeline_parallel: int = Field(default=1, ge=1)
     """Stages of a replica, each of `tensor_parallel` GPUs of the same server."""
     expert_parallel: int = Field(default=1, ge=1)
@@ -103,7 +115,9 @@ class ServerGroup(Spec):
     kv_transfer: KvTransfer = KvTransfer()
     """Prefill groups only."""
     engine: Engine = Engine()
+    """Limits of the serving engine, with vLLM's names and defaults."""
     power: Power = Power()
+    """Which power model turns work into watts."""
     autoscale: Autoscale | None = None
     """None: all replicas are there all the time."""
 
