@@ -102,8 +102,8 @@ def _quantity(option: str, text: str, unit: str, example: str, *, zero: bool = F
 
     try:
         value = parse_quantity(text, unit, example)
-    except ValueError as error:
-        _refuse(f"--{option}: {getattr(error, 'message', lambda: error)()}")
+    except ValueError as error:  # worded for users by the models
+        _refuse(f"--{option}: {error}")
     if value < 0 or (value == 0 and not zero):
         _refuse(f"--{option}: '{text}' must be {'0 or more' if zero else 'above 0'}")
     return value

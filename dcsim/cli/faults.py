@@ -13,6 +13,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 FAULT = 70
@@ -86,7 +87,5 @@ def told_place(log: Path | None) -> str:
 
 
 def _tell(line: str) -> None:
-    try:
+    with suppress(OSError):  # no stderr may be left either
         print(line, file=sys.stderr)
-    except OSError:  # no stderr is left either
-        pass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
@@ -89,8 +90,10 @@ def new(
     typer.echo(f"next: dcsim validate {file}, then dcsim run {file}")
 
 
-def _asked(wishes: Wishes, given: dict[str, object], catalogue: Catalogue) -> Wishes:
+def _asked(wishes: Wishes, given: Mapping[str, object], catalogue: Catalogue) -> Wishes:
     """The wishes after asking for those that no flag stated."""
+    from dcsim.scenario.draft import TOKEN_FITS, first_rate
+
     gpus = ", ".join(server.gpu.split("-")[0] for server in catalogue.servers.values())
     questions: list[tuple[str, str, type]] = [
         ("gpu", f"Which GPU? ({gpus})", str),
@@ -99,15 +102,14 @@ def _asked(wishes: Wishes, given: dict[str, object], catalogue: Catalogue) -> Wi
         ("servers_per_rack", "Servers in a rack?", int),
         ("row_limit", "What may the row draw for good? ('none' if unknown)", str),
         ("rate", "How many requests a second in all?", str),
-        ("tokens", "How long are they? (azure-2023-conv, azure-2023-code, sharegpt, 1000:250)", str),
+        ("tokens", f"How long are they? ({', '.join(TOKEN_FITS)}, or such as 1000:250)", str),
         ("duration", "How long shall it play?", str),
     ]
     for key, question, kind in questions:
         if given[key] is None:
             default = getattr(wishes, key)
             if key == "rate":
-                servers = wishes.racks * wishes.servers_per_rack
-                default = f"{max(0.1, round(servers * 0.1, 1)):g} req/s"
+                default = first_rate(wishes)
             wishes = replace(wishes, **{key: typer.prompt(question, default, type=kind, err=True)})
     return wishes
 
@@ -132,9 +134,7 @@ def _right(wishes: Wishes, catalogue: Catalogue) -> str:
     tries = [("gru", False, size) for size in sizes]
     told: list[str] = []
     for model, extrapolate, size in [*tries, ("gru", True, least), ("ledger", False, least)]:
-        wish = replace(
-            wishes, power_model=model, extrapolate=extrapolate, tensor_parallel=size
-        )
+        wish = replace(wishes, power_model=model, extrapolate=extrapolate, tensor_parallel=size)
         text = draft(wish, catalogue)
         try:
             scenario = loads(text, name="draft")

@@ -91,7 +91,7 @@ def _walk(spec: type[BaseModel], prefix: str, kinds: tuple[str, ...]) -> Iterato
 def _key(
     spec: type[BaseModel], name: str, field: FieldInfo, prefix: str, kinds: tuple[str, ...]
 ) -> Key:
-    home = next(base for base in spec.__mro__ if name in base.__dict__.get("__annotations__", {}))
+    home = next(base for base in spec.__mro__ if name in inspect.get_annotations(base))
     meaning, instead = _meaning(_texts(home).get(name, ""))
     if not meaning and models_in(field.annotation):
         meaning = " ".join(about(member) for member in models_in(field.annotation)[:1])
@@ -340,7 +340,7 @@ def _example(key: str, field: FieldInfo) -> str:
     unit = unit_of(field)
     if key in EXAMPLES and not models_in(field.annotation):
         fits = unit is None or unit.name == "second" or not EXAMPLES[key][0].isdigit()
-        if fits and not _choices(field.annotation):
+        if fits and not _choices(field.annotation) and bare(field.annotation) is not int:
             return EXAMPLES[key]
     default = field.get_default(call_default_factory=True)
     if unit is not None:

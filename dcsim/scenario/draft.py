@@ -106,6 +106,12 @@ def model_for(name: str, catalogue: Catalogue) -> ServedModel:
     return catalogue.models[name]
 
 
+def first_rate(wishes: Wishes) -> str:
+    """A first guess of the traffic for so many servers."""
+    servers = wishes.racks * wishes.servers_per_rack
+    return f"{max(0.1, round(servers * REQUESTS_PER_SERVER_S, 1)):g} req/s"
+
+
 def draft(wishes: Wishes, catalogue: Catalogue) -> str:
     """The text of a scenario file. Raises DraftError for a wish that no file could state;
     quantities are left to the loader to judge."""
@@ -114,8 +120,8 @@ def draft(wishes: Wishes, catalogue: Catalogue) -> str:
     parallel = wishes.tensor_parallel or parallel_for(model, server, catalogue)
     servers = wishes.racks * wishes.servers_per_rack
     rack_w = wishes.servers_per_rack * server.nameplate_w * RACK_MARGIN
-    rate = _scalar(wishes.rate) if wishes.rate else f"{max(0.1, round(servers * REQUESTS_PER_SERVER_S, 1)):g} req/s"
-    group = server.gpu.split("-")[0]
+    rate = _scalar(wishes.rate) if wishes.rate else first_rate(wishes)
+    group, nameplate = server.gpu.split("-")[0], _watts(server.nameplate_w)
     replicas = server.gpu_count // parallel
     limit = _scalar(wishes.row_limit) if wishes.row_limit else None
     if not NAME.fullmatch(wishes.name):
@@ -125,7 +131,7 @@ def draft(wishes: Wishes, catalogue: Catalogue) -> str:
     breaker = ""
     if wishes.breaker and limit:
         breaker = (
-            "    breaker:                # above the rating it takes time to trip: the less the longer\n"
+            "    breaker:                # above the rating it trips, the sooner the more it is\n"
             f"      curve: {_scalar(wishes.breaker)}\n"
         )
     return f"""\
@@ -152,7 +158,7 @@ workload:
 # --- who answers ---------------------------------------------------------------------------
 servers:
   - name: {group}
-    server: {_padded(server.name, 16)}# {server.gpu_count} GPUs, nameplate {server.nameplate_w / 1e3:g} kW
+    server: {_padded(server.name, 16)}# {server.gpu_count} GPUs, {nameplate} nameplate
     model: {model.name}
     tensor_parallel: {parallel}      # {_replicas(replicas)}
 {_power(wishes)}

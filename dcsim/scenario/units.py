@@ -17,6 +17,10 @@ _QUANTITY = re.compile(
 )
 """A number and a unit, nothing else: pint alone would work out any expression."""
 
+LARGEST = 1e15
+"""In SI units: thirty million years, a petawatt, a petabyte. Beyond lie slips of the keyboard, and
+numbers that files and clocks cannot hold."""
+
 _APPARENT_POWER = re.compile(r"(?<![A-Za-z])[kMG]?VA\b")
 
 
@@ -101,6 +105,10 @@ def _plain(value: float) -> str:
 def _quantity(unit: Unit, *, positive: bool = True) -> Any:
     def check(value: Any) -> float:
         magnitude = parse_quantity(value, unit.name, unit.example)
+        if magnitude > LARGEST:
+            raise PydanticCustomError(
+                "quantity", "'{value}' is more than any site has", {"value": value}
+            )
         if magnitude < 0 or (positive and magnitude == 0):
             bound = "above 0" if positive else "0 or more"
             raise PydanticCustomError(
@@ -135,12 +143,24 @@ BYTE = Unit("byte", "80 GB", (("GB", 1e9), ("B", 1.0)))
 BYTE_RATE = Unit("byte/s", "2 TB/s", (("TB/s", 1e12), ("B/s", 1.0)))
 
 Watts = Annotated[float, WATT, _quantity(WATT), _written(WATT), _in_schema(WATT)]
-WattsOrZero = Annotated[float, WATT, _quantity(WATT, positive=False), _written(WATT), _in_schema(WATT)]
+WattsOrZero = Annotated[
+    float, WATT, _quantity(WATT, positive=False), _written(WATT), _in_schema(WATT)
+]
 Seconds = Annotated[float, SECOND, _quantity(SECOND), _written(SECOND), _in_schema(SECOND)]
-SecondsOrZero = Annotated[float, SECOND, _quantity(SECOND, positive=False), _written(SECOND), _in_schema(SECOND)]
+SecondsOrZero = Annotated[
+    float, SECOND, _quantity(SECOND, positive=False), _written(SECOND), _in_schema(SECOND)
+]
 RequestsPerSecond = Annotated[float, RATE, _quantity(RATE), _written(RATE), _in_schema(RATE)]
-RequestsPerSecondOrZero = Annotated[float, RATE, _quantity(RATE, positive=False), _written(RATE), _in_schema(RATE)]
-WattHours = Annotated[float, WATT_HOUR, _quantity(WATT_HOUR), _written(WATT_HOUR), _in_schema(WATT_HOUR)]
-VoltAmperes = Annotated[float, VOLT_AMPERE, _quantity(VOLT_AMPERE), _written(VOLT_AMPERE), _in_schema(VOLT_AMPERE)]
+RequestsPerSecondOrZero = Annotated[
+    float, RATE, _quantity(RATE, positive=False), _written(RATE), _in_schema(RATE)
+]
+WattHours = Annotated[
+    float, WATT_HOUR, _quantity(WATT_HOUR), _written(WATT_HOUR), _in_schema(WATT_HOUR)
+]
+VoltAmperes = Annotated[
+    float, VOLT_AMPERE, _quantity(VOLT_AMPERE), _written(VOLT_AMPERE), _in_schema(VOLT_AMPERE)
+]
 Bytes = Annotated[float, BYTE, _quantity(BYTE), _written(BYTE), _in_schema(BYTE)]
-BytesPerSecond = Annotated[float, BYTE_RATE, _quantity(BYTE_RATE), _written(BYTE_RATE), _in_schema(BYTE_RATE)]
+BytesPerSecond = Annotated[
+    float, BYTE_RATE, _quantity(BYTE_RATE), _written(BYTE_RATE), _in_schema(BYTE_RATE)
+]

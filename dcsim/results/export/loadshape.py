@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from dcsim.results.export.needs import ExportError, whole_folder
+from dcsim.results.export.needs import ExportError, whole_folder, whole_steps
 from dcsim.results.results import Results
 
 SCRIPT = "loadshapes.dss"
@@ -24,8 +24,8 @@ def export_loadshapes(
     interval, None: the recorded step. Values are means over an interval; the last one, where the
     run ends within it, is its mean so far. `useactual=yes` makes a load take them as its kW.
 
-    Raises ExportError for a level that the site lacks or where `out` is in the way, ValueError
-    for an `every_s` below the recorded step.
+    Raises ExportError for a level that the site lacks, where `out` is in the way, or for an
+    `every_s` below the recorded step.
     """
     kinds = list(dict.fromkeys(results.nodes()["kind"]))
     if kind is None:
@@ -33,8 +33,10 @@ def export_loadshapes(
         kind = above[-1]
     if kind not in kinds:
         raise ExportError(f"no {kind} in this site; there is {', '.join(kinds)}")
+    recorded_s = results.server_step_s if kind == "server" else results.step_s
+    whole_steps(every_s, recorded_s)
     load_w = results.load(kind, every_s)
-    step_s = every_s or (results.server_step_s if kind == "server" else results.step_s)
+    step_s = every_s or recorded_s
     names = _names(list(load_w.columns))
     lines = [
         f"! Loads of {len(names)} nodes of kind {kind}, simulated by dcsim "

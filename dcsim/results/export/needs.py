@@ -32,6 +32,12 @@ def need(module: str, what: str) -> Any:
         ) from None
 
 
+def whole_steps(every_s: float | None, step_s: float) -> None:
+    """Raises ExportError for means over less than what was recorded."""
+    if every_s is not None and every_s < step_s * (1 - 1e-9):
+        raise ExportError(f"loads are recorded every {step_s:g} s: no means over {every_s:g} s")
+
+
 @contextmanager
 def whole_folder(path: Path, force: bool) -> Iterator[Path]:
     """A temporary folder to write into, which becomes `path` when the block ends well.

@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dcsim.results.export.cables import IMPEDANCE, cable, line, transformer
-from dcsim.results.export.needs import ExportError, need, whole_file
+from dcsim.results.export.needs import ExportError, need, whole_file, whole_steps
 from dcsim.results.export.tables import loads_w
 from dcsim.results.export.wiring import Wire, wiring
 from dcsim.results.results import Results
@@ -58,6 +58,8 @@ class Place:
     name: str
     weight: float
     """Part of the node's load that is carried here."""
+    side: str = ""
+    """The feed that this part hangs from, such as `@ups-a`; empty where there is one."""
 
 
 def export_network(
@@ -88,9 +90,10 @@ def network(
     """The net, with the loads of the power step that holds `at_s` (None: the site's peak) and a
     controller that plays the loads' time series, means over `every_s`.
 
-    Raises MissingExtra without pandapower, ExportError for a time outside the run or a scenario
-    that cannot be read, ValueError for an `every_s` below the recorded step.
+    Raises MissingExtra without pandapower, ExportError for a time outside the run, a scenario
+    that cannot be read, or an `every_s` below the recorded step.
     """
+    whole_steps(every_s, results.step_s)
     pandapower = need("pandapower", "--to pandapower")
     diagram = wiring(results)
     wires = [wire for wire in diagram if wire.kind != "server"]
@@ -106,10 +109,10 @@ def network(
     own_w = own.of_loads(series.to_numpy(dtype=np.float64))
     now_own_w = own.of_loads(now_w[None, :])[0]
     # Loads are kept in single precision, so that a difference of two is never quite zero.
-    drawing = np.abs(np.vstack([own_w, now_own_w])).max(axis=0) > 1.0 + 1e-6 * now_w.max()
+    drawing = np.abs(np.vstack([own_w, now_own_w])).max(axis=0) > 1.0 + 1e-4 * now_w
     known: list[tuple[int, int, float]] = []
-    for wire, place in ((wire, place) for wire in wires for place in places[wire.name]):
-        node = column[wire.name]
+    standing = [(column[wire.name], place) for wire in wires for place in places[wire.name]]
+    for node, place in standing:
         if not own.serves[node] and not drawing[node]:
             continue
         mw = float(now_own_w[node]) * place.weight / 1e6
@@ -265,9 +268,12 @@ def _build(
         apart = sum(len(places[f]) for f, s in zip(wire.feeds, wire.shares, strict=True) if s) > 1
         for feed, share in zip(wire.feeds, wire.shares, strict=True):
             for up in places[feed] if share else ():
-                name = f"{wire.name}@{up.name}" if apart else wire.name
+                side = f"@{feed}" if apart and not up.side else up.side
+                name = wire.name + side
+                if name in {place.name for place in made}:  # sides that meet again below
+                    name = f"{name}@{feed}"
                 bus = int(pandapower.create_bus(net, vn_kv=kv, name=name, zone=wire.kind))
-                made.append(Place(bus, name, share * up.weight))
+                made.append(Place(bus, name, share * up.weight, side))
                 _connect(pandapower, net, wire, up, made[-1], grid, peak_w, closed=True)
         for feed, share in zip(wire.feeds, wire.shares, strict=True):
             if not share:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from dcsim.results.export.needs import need, whole_folder
+from dcsim.results.export.needs import need, whole_folder, whole_steps
 from dcsim.results.results import Results
 
 if TYPE_CHECKING:
@@ -30,9 +30,10 @@ def export_tables(
     interval) and one a node, at the recorded step or, with `every_s`, as means over that long.
     What is unknown is empty in CSV and null in Parquet.
 
-    Raises MissingExtra without pyarrow (Parquet only), ExportError where `out` is in the way,
-    ValueError for an `every_s` below the recorded step.
+    Raises MissingExtra without pyarrow (Parquet only), ExportError where `out` is in the way or
+    for an `every_s` below the recorded step.
     """
+    whole_steps(every_s, results.step_s)
     if form == "parquet":
         need("pyarrow", "--to parquet")
     with whole_folder(out, force) as folder:

@@ -13,16 +13,20 @@ from dcsim.scenario.models.base import Fraction, Name, Spec
 from dcsim.scenario.units import Seconds, SecondsOrZero
 
 
+MOST_TOKENS = 100_000_000
+"""Of one prompt or answer: a hundred times the longest context there is."""
+
+
 class Clipped(Spec):
     """Base of drawn lengths: what is drawn beyond these is taken for these."""
 
-    prompt_min: int = Field(default=1, ge=1)
+    prompt_min: int = Field(default=1, ge=1, le=MOST_TOKENS)
     """Shorter prompts are taken for this many tokens."""
-    prompt_max: int | None = Field(default=None, ge=1)
+    prompt_max: int | None = Field(default=None, ge=1, le=MOST_TOKENS)
     """Longer prompts are taken for this many tokens."""
-    output_min: int = Field(default=1, ge=1)
+    output_min: int = Field(default=1, ge=1, le=MOST_TOKENS)
     """Shorter answers are taken for this many tokens."""
-    output_max: int | None = Field(default=None, ge=1)
+    output_max: int | None = Field(default=None, ge=1, le=MOST_TOKENS)
     """Longer answers are taken for this many tokens."""
 
     @model_validator(mode="after")
@@ -48,9 +52,9 @@ class FixedTokens(Spec):
     """Every request alike."""
 
     kind: Literal["fixed"]
-    prompt_tokens: int = Field(ge=1, alias="prompt")
+    prompt_tokens: int = Field(ge=1, le=MOST_TOKENS, alias="prompt")
     """Tokens of every prompt."""
-    output_tokens: int = Field(ge=1, alias="output")
+    output_tokens: int = Field(ge=1, le=MOST_TOKENS, alias="output")
     """Tokens of every answer."""
 
 
@@ -58,17 +62,17 @@ class LognormalTokens(Clipped):
     """Independent log-normal lengths, given by median and sigma of the logarithm, clipped."""
 
     kind: Literal["lognormal"]
-    prompt_median: float = Field(gt=0)
+    prompt_median: float = Field(gt=0, le=MOST_TOKENS)
     """Tokens."""
     prompt_sigma: float = Field(ge=0)
     """Standard deviation of the logarithm."""
-    prompt_max: int | None = Field(default=32768, ge=1)
+    prompt_max: int | None = Field(default=32768, ge=1, le=MOST_TOKENS)
     """Longer prompts are taken for this many tokens."""
-    output_median: float = Field(gt=0)
+    output_median: float = Field(gt=0, le=MOST_TOKENS)
     """Tokens."""
     output_sigma: float = Field(ge=0)
     """Standard deviation of the logarithm."""
-    output_max: int | None = Field(default=8192, ge=1)
+    output_max: int | None = Field(default=8192, ge=1, le=MOST_TOKENS)
     """Longer answers are taken for this many tokens."""
 
 
@@ -186,5 +190,5 @@ class Sessions(Spec):
         FixedThinking | ExponentialThinking | LognormalThinking, Field(discriminator="kind")
     ]
     """How long after a turn's arrival the next one comes."""
-    max_context: int = Field(default=32768, ge=2)
+    max_context: int = Field(default=32768, ge=2, le=MOST_TOKENS)
     """A conversation ends before the turn whose prompt and answer would exceed so many tokens."""

@@ -179,7 +179,7 @@ class FacilityNode(Spec):
     transfer_time_s: SecondsOrZero | None = Field(default=None, alias="transfer_time")
     """How long a switch that loses its feed has no output; servers bridge 20 ms. None: 10 ms
     (`primary`), 4 ms (`static`), no time (`share`)."""
-    count: int = Field(default=1, ge=1)
+    count: int = Field(default=1, ge=1, le=1_000_000)
     """Copies under each copy of the parent; one site only."""
     rating_w: Watts | None = Field(default=None, alias="rating")
     """Continuous limit; None: unknown, and never checked."""
@@ -192,7 +192,7 @@ class FacilityNode(Spec):
     losses: Name | None = None
     """Catalogue name of a loss curve; needs a rating."""
     phases: Literal[1, 3] | None = None
-    """1: all of the node's load is on one line. None: three."""
+    """1: all of the node's load is on one line. None: 3."""
     phase: Phase | None = None
     """Of a single-phase node; `auto` deals copies out to L1, L2 and L3 in turn."""
     power_factor: Fraction | None = None

@@ -29,7 +29,7 @@ class Scenario(Spec):
     """Names the results."""
     description: str = ""
     """Free text."""
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, le=2**63 - 1)
     """The same scenario and seed give the same bytes."""
     duration_s: Seconds = Field(alias="duration")
     """Simulated time."""
