@@ -12,7 +12,6 @@ from dcsim.scenario.models.arrivals import TraceFormat
 from dcsim.scenario.models.base import Fraction, Name, Spec
 from dcsim.scenario.units import Seconds, SecondsOrZero
 
-
 MOST_TOKENS = 100_000_000
 """Of one prompt or answer: a hundred times the longest context there is."""
 
