@@ -212,6 +212,16 @@ def _choices(annotation: Any) -> tuple[str, ...]:
     return tuple(tag[1] for tag in tags if tag) if len(tags) > 1 else ()
 
 
+QUANTITIES = {
+    "second": "time",
+    "watt": "power",
+    "req/s": "rate",
+    "watt_hour": "energy",
+    "volt_ampere": "apparent power",
+    "byte": "size",
+    "byte/s": "bandwidth",
+}
+"""What a unit measures."""
 NAMES: dict[Any, str] = {
     int: "whole number",
     float: "number",
@@ -224,7 +234,7 @@ NAMES: dict[Any, str] = {
 def _type(field: FieldInfo) -> str:
     unit = unit_of(field)
     if unit is not None:
-        return f"quantity in {unit.written[-1][0]} or a multiple" + _bounds(field.metadata)
+        return f"{QUANTITIES[unit.name]} with its unit" + _bounds(field.metadata)
     inner = bare(field.annotation)
     if is_list(inner):
         item = get_args(inner)[0]
@@ -264,14 +274,18 @@ def _bounds(metadata: list[Any]) -> str:
     low = high = ""
     for extra in metadata:
         if getattr(extra, "ge", None) is not None:
-            low = f"{extra.ge:g} or more"
+            low = f"{_plain(extra.ge)} or more"
         if getattr(extra, "gt", None) is not None:
-            low = f"above {extra.gt:g}"
+            low = f"above {_plain(extra.gt)}"
         if getattr(extra, "le", None) is not None:
-            high = f"up to {extra.le:g}"
+            high = f"up to {_plain(extra.le)}"
         if getattr(extra, "lt", None) is not None:
-            high = f"below {extra.lt:g}"
+            high = f"below {_plain(extra.lt)}"
     return "".join(f", {bound}" for bound in (low, high) if bound)
+
+
+def _plain(bound: float) -> str:
+    return f"{bound:,}" if isinstance(bound, int) else f"{bound:g}"
 
 
 def _written(field: FieldInfo, value: Any) -> str:

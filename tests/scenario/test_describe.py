@@ -14,6 +14,7 @@ from dcsim.scenario.describe import Key, keys, quantity
 from dcsim.scenario.find import below, find, near, top
 from dcsim.scenario.json_schema import json_schema, schema_text
 from dcsim.scenario.models import Scenario
+from dcsim.scenario.reference import filled
 from dcsim.scenario.units import BYTE_RATE, SECOND, WATT, parse_quantity
 from tests.scenario.sample import GOOD
 from tests.scenario.schema_check import complaints
@@ -37,7 +38,7 @@ def test_every_key_is_told_in_full() -> None:
         # Blocks are left to the keys in them.
         assert key.example or "block" in key.type, key
         if key.choices and key.default not in ("required", "none") and "block" not in key.type:
-            assert key.default in key.choices or " " in key.default, key
+            assert key.default.strip("`") in key.choices or " " in key.default, key
 
 
 def test_keys_are_those_of_a_whole_scenario() -> None:
@@ -48,14 +49,14 @@ def test_keys_are_those_of_a_whole_scenario() -> None:
 @pytest.mark.parametrize(
     ("path", "kind", "kind_of_value", "default", "example"),
     [
-        ("duration", "", "quantity in s", "required", "1 h"),
-        ("power_step", "", "quantity in s", "250 ms", "250 ms"),
+        ("duration", "", "time with its unit", "required", "1 h"),
+        ("power_step", "", "time with its unit", "250 ms", "250 ms"),
         ("servers.*.engine.max_num_seqs", "", "whole number, 1 or more", "256", "256"),
         ("servers.*.engine.queue_limit", "", "whole number, 1 or more", "no limit", "8"),
         ("servers.*.power.extrapolate", "", "true or false", "false", "true"),
-        ("servers.*.kv_transfer.bandwidth", "", "quantity in B/s", "50 GB/s", "50 GB/s"),
+        ("servers.*.kv_transfer.bandwidth", "", "bandwidth with its unit", "50 GB/s", "50 GB/s"),
         ("facility.*.feeds", "", "list of text", "none", "[ups-a, ups-b]"),
-        ("facility.*.breaker.rating", "", "quantity in W", "the node's", "600 kW"),
+        ("facility.*.breaker.rating", "", "power with its unit", "the node's", "600 kW"),
         ("workload.*.arrivals.cv", "kind: gamma", "number, 0.01 or more, up to 30", "none", "0.51"),
     ],
 )  # fmt: skip
@@ -68,7 +69,8 @@ def test_a_key(path: str, kind: str, kind_of_value: str, default: str, example: 
 def test_the_sentence_on_nothing_is_the_default() -> None:
     key = one("servers.*.power.pack")
     assert key.default == "the shipped pack of the GPU"
-    assert key.meaning == "Name of a shipped pack or path of an .h5 file."
+    assert key.meaning.startswith("Name of a shipped pack, or path of an `.h5` file (")
+    assert key.meaning.endswith("for a replay).")
 
 
 @pytest.mark.parametrize(
@@ -180,3 +182,26 @@ def test_examples_are_values_that_their_keys_take() -> None:
         checked += 1
     assert checked > 200
     assert loads(GOOD).name == "sample"
+
+
+# --- the page --------------------------------------------------------------------------------
+
+
+def test_the_tables_of_the_page_are_in_step() -> None:
+    """Out of step? `make reference`."""
+    page = (PROJECT / "docs/scenario-format.md").read_text(encoding="utf-8")
+    assert page.count("<!-- keys: ") > 30
+    assert filled(page) == page
+
+
+def test_a_table_is_made_anew_and_no_more() -> None:
+    page = "before\n\n<!-- keys: RampLimit -->\n| old | table |\n| x | y |\n\nafter | this |\n"
+    made = filled(page)
+    assert made.startswith(
+        "before\n\n<!-- keys: RampLimit -->\n| key | what | default | meaning |\n"
+    )
+    assert "old" not in made
+    assert "| `window` | time | required | Within this time |\n\nafter | this |\n" in made
+    assert filled(made) == made
+    with pytest.raises(KeyError):
+        filled("<!-- keys: Nothing -->\n")

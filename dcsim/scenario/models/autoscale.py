@@ -33,14 +33,15 @@ class PowerBudget(Spec):
     watts: Watts
     """Most that may be expected there."""
     per_gpu_w: Watts | None = Field(default=None, alias="per_gpu")
-    """What a GPU of this group is expected to draw when its replica is on; None: its nameplate."""
+    """What a GPU of this group is expected to draw when its replica is on. None: the GPU's
+    nameplate."""
 
 
 class Autoscale(Spec):
     """Starts and stops replicas of a server group so that each has about `target` requests."""
 
     metric: Literal["concurrency", "queue"] = "concurrency"
-    """Requests running and waiting, or waiting only."""
+    """`concurrency`: requests running and waiting; `queue`: waiting only."""
     target: float = Field(gt=0)
     """Of the metric, for each replica."""
     min_replicas: int = Field(default=1, ge=1, alias="min")
@@ -56,10 +57,10 @@ class Autoscale(Spec):
     boot_s: SecondsOrZero = Field(default=60.0, alias="boot")
     """From power-on of a server to its GPUs being ready."""
     load_s: SecondsOrZero | None = Field(default=None, alias="load")
-    """From there to a replica that serves: reading weights, building its graphs. None: what
-    `load_bandwidth` makes of the weights."""
+    """From there to a replica that serves: reading weights, building its graphs. This or
+    `load_bandwidth`."""
     load_bandwidth_bytes_s: BytesPerSecond | None = Field(default=None, alias="load_bandwidth")
-    """At which the weights of one replica are read."""
+    """Instead of `load`: the rate at which the weights of a replica are read."""
     power: ScaledPower
     """What is drawn by replicas that do not serve."""
     budget: PowerBudget | None = None

@@ -80,7 +80,8 @@ class EmpiricalTokens(Clipped):
 
     kind: Literal["empirical"]
     file: Path
-    """`${VAR}` is replaced from the environment; relative paths start at the scenario file."""
+    """As for a replay: `${VAR}` is replaced from the environment; relative paths start at the
+    scenario file."""
     format: TraceFormat | Literal["lengths"] = "lengths"
     """`lengths`: a CSV with the columns `prompt` and `output`; or a format of traces."""
 
@@ -182,7 +183,7 @@ class Sessions(Spec):
     """
 
     share: Fraction = 1.0
-    """Of the arrivals that could, so many begin a conversation; the others ask once."""
+    """Of arrivals that begin a conversation; the others ask once."""
     turns: Annotated[FixedTurns | GeometricTurns | WeightedTurns, Field(discriminator="kind")]
     """How many turns a conversation has."""
     think_time: Annotated[
