@@ -25,7 +25,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "engine": PLAYED,
     "studies": {"engine", "results"},
     "report": {"results", "studies"},
-    "cli": PLAYED | {"engine", "studies", "report"},
+    "data": set(),
+    "cli": PLAYED | {"engine", "studies", "report", "data"},
 }
 NEUTRAL = {"dcsim.ledger"}
 """Ground between the rooms, which itself imports none of them."""
