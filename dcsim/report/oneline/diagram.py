@@ -17,7 +17,7 @@ SMALL = ("rack", "rack-pdu", "branch", "server")
 """Kinds whose copies are always bundled."""
 MANY = 12
 """More alike neighbours than this are bundled whatever they are."""
-CELLS = 96
+CELLS = 480
 """A bundle of more is one box without a cell for each."""
 
 

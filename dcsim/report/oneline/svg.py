@@ -21,6 +21,7 @@ LABELS = 86.0
 """Width of the column that names the layers."""
 CELL, CELL_GAP = 15.0, 3.0
 CELLS_WIDE = 12
+"""At least so many cells in a line; large bundles are two and a half times as wide as high."""
 
 STANDALONE = """
 svg.oneline{--ink:#1d2730;--soft:#5c6873;--line:#8793a0;--card:#ffffff;--edge:#c3ccd4;--ground:#fafbfb;
@@ -132,13 +133,17 @@ def _lines(box: Box, paint: Mapping[str, Paint] | None) -> list[str]:
 
 def _width(box: Box, lines: Sequence[str]) -> float:
     texts = [len(box.title) * 7.4 + 30, *(len(line) * 6.0 for line in lines)]
-    cells = min(box.cells, CELLS_WIDE) * (CELL + CELL_GAP)
+    cells = min(box.cells, _columns(box)) * (CELL + CELL_GAP)
     return max(96.0, *(text + 22 for text in texts), cells + 20)
 
 
 def _height(box: Box, lines: Sequence[str]) -> float:
-    rows = -(-box.cells // CELLS_WIDE)
+    rows = -(-box.cells // _columns(box))
     return 32.0 + LINE * len(lines) + (4 if lines else 0) + rows * (CELL + CELL_GAP)
+
+
+def _columns(box: Box) -> int:
+    return max(CELLS_WIDE, math.ceil(math.sqrt(2.5 * box.cells)))
 
 
 def _bands(
@@ -242,10 +247,10 @@ def _card(
         return f"<g>{''.join(parts)}</g>"
     if single is not None:
         return _node(single, painted, "".join(parts))
-    cells = []
+    cells, columns = [], _columns(box)
     for i, name in enumerate(box.members[: box.cells]):
-        cell_x = left + 10 + (i % CELLS_WIDE) * (CELL + CELL_GAP)
-        cell_y = text_y - 8 + (i // CELLS_WIDE) * (CELL + CELL_GAP)
+        cell_x = left + 10 + (i % columns) * (CELL + CELL_GAP)
+        cell_y = text_y - 8 + (i // columns) * (CELL + CELL_GAP)
         found = paint.get(name) if paint is not None else None
         shade = found.shade if found is not None else "none"
         over = " over" if shade == "h3" else ""
