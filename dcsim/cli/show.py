@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from dcsim.cli.open import Duration, Overrides, ScenarioPath, Seed, open_scenario
+from dcsim.cli.open import WRONG_INPUT, Duration, Overrides, ScenarioPath, Seed, open_scenario
 from dcsim.cli.outline import Outline, outline
 from dcsim.scenario.dump import dump, resolved
+from dcsim.scenario.models import Scenario
 from dcsim.scenario.units import WATT
 
 
@@ -20,16 +22,37 @@ def show(
     seed: Seed = None,
     duration: Duration = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    svg: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.svg", help="Draw the one-line diagram there, and print nothing else."
+        ),
+    ] = None,
 ) -> None:
     """Print a scenario with all defaults filled in, and its power tree with ratings."""
     checked = open_scenario(scenario, set_, seed, duration)
     site = outline(checked)
+    if svg is not None:
+        _draw(checked, site, svg)
+        return
     if as_json:
         content = {"scenario": resolved(checked), "facility": list(_rows(site))}
         typer.echo(json.dumps(content, indent=2, ensure_ascii=False))
         return
     typer.echo(dump(checked))
     _print_tree(site)
+
+
+def _draw(checked: Scenario, site: Outline, path: Path) -> None:
+    from dcsim.report.oneline import draw, of_table
+
+    nameplate_w = {row["name"]: row["nameplate_w"] for row in _rows(site)}
+    try:
+        path.write_text(draw(of_table(checked, nameplate_w)), encoding="utf-8")
+    except OSError as error:
+        typer.echo(f"--svg: {error}", err=True)
+        raise typer.Exit(WRONG_INPUT) from None
+    typer.echo(f"One-line diagram: {path}")
 
 
 def _rows(item: Outline) -> Iterator[dict[str, Any]]:

@@ -27,12 +27,14 @@ D.chartset = (() => {
     const dark = document.documentElement.dataset.theme === "dark";
     const flat = z.flat().filter((v) => v !== null);
     const high = flat.reduce((a, b) => Math.max(a, b), 0);
-    const scale = dark
+    const low = flat.reduce((a, b) => Math.min(a, b), high);
+    const stretched = D.get("heat-stretch").checked;
+    const scale = stretched ? (dark ? [[0, "#141b22"], [0.5, "#2f6690"], [1, "#a8dbf7"]] : [[0, "#f5f8fa"], [0.5, "#7fb3d8"], [1, "#08406b"]]) : dark
       ? [[0, "#141b22"], [0.25, "#17394f"], [0.5, "#2f6690"], [0.75, "#8fb8a0"], [0.9, "#f0c04a"], [1, "#e8703a"]]
       : [[0, "#f5f8fa"], [0.25, "#dcebf5"], [0.5, "#9fcae6"], [0.75, "#5b9cc9"], [0.9, "#f3c969"], [1, "#d9642c"]];
     const top = rated ? Math.max(1, high) : high || 1;
     const height = Math.min(620, Math.max(180, 70 + nodes.length * 14));
-    Plotly.react(place, [{ type: "heatmap", x, y: nodes.map((_, i) => i), z, zmin: 0, zmax: top, colorscale: scale,
+    Plotly.react(place, [{ type: "heatmap", x, y: nodes.map((_, i) => i), z, zmin: stretched ? low : 0, zmax: stretched ? high : top, colorscale: scale,
       text: z.map((row, r) => row.map((v, c) => `<b>${D.safe(D.model.nodes[nodes[r]].name)}</b> ${D.clock((c + 0.5) * step)}<br>${v === null ? "unknown" : rated ? D.percent(v) + " of its rating" : D.watts(v)}`)),
       hovertemplate: "%{text}<extra></extra>",
       colorbar: { thickness: 10, outlinewidth: 0, tickformat: rated ? ".0%" : ".3~s", ticksuffix: rated ? "" : "W",
@@ -136,10 +138,10 @@ D.chartset = (() => {
     const notes = titles.map(([title, keys], i) => ({ xref: "paper", yref: "paper", x: 0, y: 1 - i * 0.25 - 0.005, xanchor: "left", yanchor: "top", showarrow: false,
       text: `<b>${title}</b>  ${keys.map(([k, c]) => `<span style="color:${D.css(c)}">━ ${k}</span>`).join("  ")}`, font: { size: 12 } }));
     const domain = (i) => [1 - (i + 1) * 0.25 + 0.03, 1 - i * 0.25 - 0.05];
-    const ticks = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000];
+    const ticks = [-3, -2, -1, 0, 1, 2, 3].flatMap((e) => [1, 2, 5].map((d) => Number(`${d}e${e}`)));
     const log = { type: "log", tickvals: ticks, ticktext: ticks.map((v) => (v < 1 ? `${v * 1000} ms` : `${v} s`)) };
     Plotly.react(place, traces, D.plots.layout({ height: 620, margin: { l: 68, r: 14, t: 4, b: 40 }, annotations: notes,
-      xaxis: D.plots.timeAxis({ anchor: "y4", range: [0, D.date(D.model.duration_s)] }),
+      xaxis: D.plots.timeAxis({ anchor: "y4", range: [D.date(0), D.date(D.model.duration_s)] }),
       yaxis: { domain: domain(0), ticksuffix: "W", tickformat: ".3~s", rangemode: "tozero", nticks: 4, fixedrange: true },
       yaxis2: { domain: domain(1), rangemode: "tozero", nticks: 4, fixedrange: true },
       yaxis3: { domain: domain(2), ...log, fixedrange: true }, yaxis4: { domain: domain(3), ...log, fixedrange: true } }), D.plots.config);
@@ -153,6 +155,7 @@ D.chartset = (() => {
     kinds(D.get("duration-kind"), 1);
     D.get("duration-kind").value = D.model.levels.length > 1 ? D.model.levels[Math.max(0, D.model.levels.findIndex((l) => l.kind === "row"))].kind : D.model.levels[0].kind;
     D.get("heat-kind").addEventListener("change", heat);
+    D.get("heat-stretch").addEventListener("change", heat);
     D.get("duration-kind").addEventListener("change", duration);
     [["heat", heat], ["duration", duration], ["smoothing", smoothing], ["traffic", traffic]].forEach(([id, draw]) => D.plots.lazy(id, draw));
   };

@@ -1,6 +1,6 @@
 // Load over time: one panel a level, one lane of flags, redrawn from the pyramid at every zoom.
 D.timeline = (() => {
-  const PANEL = 118, LANE = 66, MOST_POINTS = 1400, MOST_MARKS = 1500, MOST_LINES = 60, MOST_OPTIONS = 3000;
+  const LANE = 66, MOST_POINTS = 1400, MOST_MARKS = 1500, MOST_LINES = 60, MOST_OPTIONS = 3000;
   const CLASSES = [
     { name: "trip or dark", kinds: ["trip", "dark", "depleted", "fault"], colour: "s3", symbol: "x" },
     { name: "over a limit", kinds: ["overload", "demand", "ramp", "predicted"], colour: "s2", symbol: "triangle-up" },
@@ -41,10 +41,11 @@ D.timeline = (() => {
     const width = place.clientWidth || 900;
     const most = Math.min(MOST_POINTS, Math.max(300, width));
     const panels = shown.filter((panel) => panel.on);
-    const height = panels.length * PANEL + LANE + 54;
-    const inner = height - 54;
+    const PANEL = panels.length < 5 ? 142 : 118;
+    const height = panels.length * PANEL + LANE + 36;
+    const inner = height - 36;
     const traces = [], shapes = [], notes = [];
-    const layout = { height, margin: { l: 68, r: 14, t: 8, b: 46 }, dragmode: "zoom", uirevision: "keep",
+    const layout = { height, margin: { l: 68, r: 14, t: 8, b: 28 }, dragmode: "zoom", uirevision: "keep",
       xaxis: D.plots.timeAxis({ range: [D.date(from_s), D.date(to_s)], anchor: axis(panels.length) }) };
     let finest = Infinity;
     panels.forEach((panel, i) => {
@@ -74,8 +75,9 @@ D.timeline = (() => {
         shapes.push({ type: "line", xref: "paper", x0: 0, x1: 1, yref: axis(i), y0: data.limit_w, y1: data.limit_w,
           line: { color: D.css("h3"), width: 1.3, dash: "dash" } });
       }
-      const limit = data.limit_w ? `rating ${D.watts(data.limit_w)}, peak ${D.percent(data.peak_w / data.limit_w)} of it`
-        : `no rating, peak ${D.watts(data.peak_w)}`;
+      const coarse = view.finest_s > panel.level.recorded_s && (to_s - from_s) / view.finest_s < most / 4;
+      const limit = (coarse ? `kept every ${D.span(view.finest_s)} here; ` : "") + (data.limit_w ? `rating ${D.watts(data.limit_w)}, peak ${D.percent(data.peak_w / data.limit_w)} of it`
+        : `no rating, peak ${D.watts(data.peak_w)}`);
       notes.push({ text: `<b>${D.safe(data.name)}</b>  <span style="color:${D.css("soft")}">${limit}</span>`, xref: "paper", yref: "paper",
         x: 0, y: 1 - (i * PANEL + 19) / inner, xanchor: "left", yanchor: "bottom", showarrow: false, font: { size: 12 } });
     });
@@ -90,7 +92,7 @@ D.timeline = (() => {
     Plotly.react(place, traces, D.plots.layout(layout), D.plots.config).then(() => { busy = false; });
     const many = to_s - from_s;
     D.get("timeline-span").textContent = `${D.clock(from_s, many < 60)} to ${D.clock(to_s, many < 60)} (${D.span(many)}); ` +
-      `finest drawn here: ${Number.isFinite(finest) ? D.span(finest) : "–"} of ${D.span(D.model.step_s)} recorded.`;
+      `drawn in intervals of ${Number.isFinite(finest) ? D.span(finest) : "–"} or more, recorded every ${D.span(D.model.step_s)}.`;
     place.setAttribute("aria-label", `Load over time from ${D.clock(from_s)} to ${D.clock(to_s)}: ${panels.map((p) =>
       `${D.model.nodes[p.node].name}, peak of the run ${D.watts(D.model.nodes[p.node].peak_w)}`).join("; ")}`);
   };

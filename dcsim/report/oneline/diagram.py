@@ -90,7 +90,7 @@ def of_results(nodes: pd.DataFrame, facility: Sequence[FacilityNode] | None = No
     feeds, specs = _feeds(nodes, facility)
     kinds = {name: str(kind) for name, kind in nodes["kind"].items()}
     rating_w = {str(name): float(w) for name, w in nodes["rating_w"].items()}
-    order = sorted(names, key=lambda name: KINDS.index(kinds[name]))  # type: ignore[arg-type]
+    order = sorted(names, key=lambda name: KINDS.index(kinds[name]))
     place = {name: i for i, name in enumerate(order)}
     box_of: dict[str, str] = {}
     groups: dict[tuple[object, ...], list[str]] = {}
@@ -116,11 +116,7 @@ def of_results(nodes: pd.DataFrame, facility: Sequence[FacilityNode] | None = No
         rated = () if math.isnan(rating_w[key]) else (watts(rating_w[key]),)
         lines = tuple(_ratings(spec)) if spec is not None else rated
         kind = kinds[key]
-        if len(inside) > 1:
-            title = f"{len(inside)} {_plural(kind)}"
-            lines = (f"{lines[0]} each", *lines[1:]) if lines else ()
-        else:
-            title = key.rpartition("/")[2]
+        title = f"{len(inside)} {_plural(kind)}" if len(inside) > 1 else key.rpartition("/")[2]
         boxes.append(
             Box(key, kind, title, lines, tuple(inside), _curve(spec),
                 spec is not None and spec.battery is not None)

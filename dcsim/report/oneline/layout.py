@@ -8,6 +8,7 @@ several feeds is then drawn towards all of them, layer by layer, in the order fo
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -122,7 +123,7 @@ def _settle(row: Sequence[Item], wanted: Sequence[float], gap: float) -> None:
     """As near to the wanted places as order and gaps allow, in least squares: neighbours that
     would overlap become one block at their mean (pool adjacent violators)."""
     offsets = [0.0]
-    for left, right in zip(row, row[1:], strict=False):
+    for left, right in itertools.pairwise(row):
         offsets.append(offsets[-1] + (left.width + right.width) / 2 + gap)
     blocks: list[tuple[float, int]] = []
     for want, offset in zip(wanted, offsets, strict=True):

@@ -14,14 +14,14 @@ from dcsim.report.text import percent
 from dcsim.scenario.models.site import KINDS
 
 LINE = 14.0
-GAP_X = 18.0
+GAP_X = 14.0
 GAP_Y = 44.0
 MARGIN = 16.0
 LABELS = 86.0
 """Width of the column that names the layers."""
-CELL, CELL_GAP = 15.0, 3.0
-CELLS_WIDE = 12
-"""At least so many cells in a line; large bundles are two and a half times as wide as high."""
+CELL, CELL_GAP = 13.0, 3.0
+CELLS_WIDE = 6
+"""At least so many cells in a line; large bundles are wider than high."""
 
 STANDALONE = """
 svg.oneline{--ink:#1d2730;--soft:#5c6873;--line:#8793a0;--card:#ffffff;--edge:#c3ccd4;--ground:#fafbfb;
@@ -100,10 +100,16 @@ def draw(
     style = f"<style>{STANDALONE}{STYLE}</style>" if standalone else ""
     title = escape(diagram.title)
     name = f"One-line diagram{' of ' + title if title else ''}"
+    # In the page: shrunk to its width as long as it can be read.
+    fit = (
+        ""
+        if standalone
+        else f' style="width:100%;max-width:{wide:.0f}px;min-width:{0.7 * wide:.0f}px"'
+    )
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" class="oneline" '
         f'role="{"group" if paint is not None and not standalone else "img"}" aria-label="{name}" '
-        f'viewBox="0 0 {wide:.0f} {tall:.0f}" width="{wide:.0f}" height="{tall:.0f}">'
+        f'viewBox="0 0 {wide:.0f} {tall:.0f}" width="{wide:.0f}" height="{tall:.0f}"{fit}>'
         f"{style}<title>{name}</title>{''.join(parts)}</svg>\n"
     )
 
@@ -124,11 +130,16 @@ def _lines(box: Box, paint: Mapping[str, Paint] | None) -> list[str]:
     painted = [paint[name] for name in box.members if name in paint] if paint is not None else []
     shares = [found.share for found in painted if found.share is not None]
     if shares and lines:
-        lines[0] += f" · {'' if len(painted) == 1 else 'to '}{percent(max(shares))}"
+        lines[0] += f" · {'' if len(painted) == 1 else 'to '}{_short(max(shares))}"
     if box.breaker:
         trips = sum(found.trips for found in painted)
         lines.append(f"⊠ {box.breaker}" + (f" · {trips} trip{'s' * (trips != 1)}" if trips else ""))
     return lines
+
+
+def _short(share: float) -> str:
+    """Whole per cent, and a tenth where it matters on which side of the limit it is."""
+    return percent(share) if 0.99 < share < 1.01 else f"{100 * share:.0f} %"
 
 
 def _width(box: Box, lines: Sequence[str]) -> float:
@@ -143,7 +154,7 @@ def _height(box: Box, lines: Sequence[str]) -> float:
 
 
 def _columns(box: Box) -> int:
-    return max(CELLS_WIDE, math.ceil(math.sqrt(2.5 * box.cells)))
+    return max(CELLS_WIDE, math.ceil(math.sqrt(1.5 * box.cells)))
 
 
 def _bands(

@@ -35,7 +35,8 @@ TIMELINE = """
 <button type="button" data-pan="1" aria-label="Later">→</button>
 <button type="button" data-go="peak">Site peak</button>
 <button type="button" data-go="flag">Next flag</button>
-<label class="check"><input type="checkbox" id="timeline-fit"> fit to the data, not to the limit</label>
+<label class="check"><input type="checkbox" id="timeline-fit"> fit to the data, not
+to the limit</label>
 </div>
 <p class="small" id="timeline-span" role="status" aria-live="polite"></p>
 <div class="chart" id="timeline" tabindex="0" role="img" aria-label="Load over time"></div>
@@ -47,7 +48,9 @@ double-click for the whole run; arrow keys and + and − work too. Flags:
 </div>"""
 
 HEAT = """
-<div class="card"><div class="bar"><label>Level <select id="heat-kind"></select></label></div>
+<div class="card"><div class="bar"><label>Level <select id="heat-kind"></select></label>
+<label class="check"><input type="checkbox" id="heat-stretch"> spread the colours over the
+data</label></div>
 <div class="chart" id="heat" role="img" aria-label="Load by node and time"></div>
 <p class="small" id="heat-note"></p></div>"""
 
@@ -94,15 +97,16 @@ def oneline(svg: str) -> str:
         for shade, text in steps
     )
     return f"""<div class="card">
-<div class="bar"><label class="wide">Coloured by <output id="oneline-when">highest load of the run</output>
+<div class="bar"><label class="wide">Coloured by <output
+id="oneline-when">highest load of the run</output>
 <input type="range" id="oneline-time" min="0" max="400" value="0"
 aria-label="Moment of the run; far left: highest load"></label>
 <button type="button" id="oneline-play" aria-pressed="false">Play</button></div>
 <div class="scroll diagram" id="diagram">{svg}</div>
 <ul class="legend">{legend}<li><span class="dash"></span> second feed</li>
 <li>⊠ breaker</li></ul>
-<div id="picked" class="picked" aria-live="polite"><p class="small">Click a node, or tab to the diagram and
-move with the arrow keys, to see its figures here and its load above.</p></div></div>"""
+<div id="picked" class="picked" aria-live="polite"><p class="small">Click a node, or tab to the
+diagram and move with the arrow keys, to see its figures here and its load above.</p></div></div>"""
 
 
 def tiles(summary: Mapping[str, Any], trust: Trust) -> str:
@@ -220,7 +224,7 @@ def _stack(title: str, parts: Sequence[tuple[str, float]], told: Any) -> str:
 
 
 def _count(value: int) -> str:
-    return f"{value / 1e6:,.1f} million" if value >= 1_000_000 else f"{value:,}"
+    return f"{value / 1e6:,.0f} M" if value >= 10_000_000 else f"{value:,}"
 
 
 def _of(peak_w: float | None, limit_w: float | None) -> str:

@@ -83,7 +83,9 @@ def run_page(results: Results, budget: int = BUDGET) -> str:
     sections = [
         Section("summary", "Summary", "Summary", figures.tiles(summary, trust)),
         Section("load", "Load over time", "Load", figures.TIMELINE),
-        Section("oneline", "One-line diagram", "Diagram", figures.oneline(draw(diagram, paint, False))),
+        Section(
+            "oneline", "One-line diagram", "Diagram", figures.oneline(draw(diagram, paint, False))
+        ),
         Section("where", "Where and when", "Heat map", figures.HEAT),
         Section("shape", "Shape of the load", "Shape", figures.SHAPE),
         Section("service", "Latency and goodput next to power", "Service", figures.TRAFFIC),

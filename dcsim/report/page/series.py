@@ -96,8 +96,12 @@ def gather(results: Results, packer: Packer, budget: int = BUDGET) -> Loads:
     nodes = results.nodes()
     loads = Loads(levels(results, nodes, budget), [], {}, {})
     flags = _flags(results.events())
+    together: list[float] = []
+    """The site's peak, around which every node's steps are kept."""
     for level in loads.levels:
         for name, load_w in _each(results, level):
+            if not together:
+                together = _peak(load_w, level.recorded_s)
             _pack(level, load_w, packer)
             known = load_w[np.isfinite(load_w)]
             if len(known):
@@ -105,14 +109,21 @@ def gather(results: Results, packer: Packer, budget: int = BUDGET) -> Loads:
                 loads.duration_w[name] = [round(float(w), 1) for w in curve]
                 loads.variation[name] = _variation(load_w, level.recorded_s)
             if level.factor > 1 and len(known):
-                moments = [*flags.get(name, ()), (int(np.nanargmax(load_w)) + 1) * level.recorded_s]
-                for first, last in _windows(moments, level.recorded_s, len(load_w)):
+                moments = [*flags.get(name, ()), *_peak(load_w, level.recorded_s), *together]
+                for first, last in _windows(moments, level, len(load_w)):
                     packed = packer.add(load_w[first:last])
                     loads.details.append(
                         {"node": name, "first": first, "count": last - first,
                          "at": packed.at, "low": packed.low, "scale": packed.scale}
                     )  # fmt: skip
     return loads
+
+
+def _peak(load_w: npt.NDArray[np.float64], step_s: float) -> list[float]:
+    """The end of the highest step; none where no load is known."""
+    if not np.isfinite(load_w).any():
+        return []
+    return [(int(np.nanargmax(load_w)) + 1) * step_s]
 
 
 def _each(results: Results, level: Level) -> Iterator[tuple[str, npt.NDArray[np.float64]]]:
@@ -167,13 +178,15 @@ def _flags(events: pd.DataFrame) -> Mapping[str, list[float]]:
     return {str(node): rows["time_s"].tolist() for node, rows in kept.groupby("node")}
 
 
-def _windows(moments: list[float], step_s: float, rows: int) -> list[tuple[int, int]]:
-    """Ranges of steps around moments, overlapping ones made one."""
-    around = max(1, round(AROUND_S / step_s))
+def _windows(moments: list[float], level: Level, rows: int) -> list[tuple[int, int]]:
+    """Ranges of steps around moments, whole intervals of the page, overlapping ones made one."""
+    around = max(1, round(AROUND_S / level.recorded_s))
+    whole = level.factor
     found: list[tuple[int, int]] = []
     for moment in sorted(moments):
-        step = round(moment / step_s)
-        low, high = max(0, step - around), min(rows, step + around)
+        step = round(moment / level.recorded_s)
+        low = max(0, step - around) // whole * whole
+        high = min(rows, -(-(step + around) // whole) * whole)
         if found and low <= found[-1][1]:
             found[-1] = (found[-1][0], max(high, found[-1][1]))
         elif high > low:

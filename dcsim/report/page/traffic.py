@@ -76,9 +76,7 @@ def traffic(results: Results, promises: Sequence[Promise]) -> dict[str, Any] | N
     }
 
 
-def _interval(
-    time_s: npt.NDArray[np.float64], width_s: float, count: int
-) -> npt.NDArray[np.int64]:
+def _interval(time_s: npt.NDArray[np.float64], width_s: float, count: int) -> npt.NDArray[np.int64]:
     return np.clip((time_s / width_s).astype(np.int64), 0, count - 1)
 
 

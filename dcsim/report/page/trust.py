@@ -104,9 +104,7 @@ class Trust:
         )
         used = ", ".join(f"{name} {number}" for name, number in self.versions.items())
         left_out = "".join(f"<li>{escape(line)}</li>" for line in NOT_MODELLED)
-        legend = "".join(
-            f"<li>{badge(name)} {escape(MEANING[name])}</li>" for name in EVIDENCE
-        )
+        legend = "".join(f"<li>{badge(name)} {escape(MEANING[name])}</li>" for name in EVIDENCE)
         table = (
             '<div class="scroll"><table class="plain"><thead><tr><th scope="col">figure</th>'
             '<th scope="col">evidence</th><th scope="col">source</th></tr></thead>'
