@@ -15,6 +15,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "validate": ("dcsim.cli.validate:validate", "Check a scenario file; name every problem."),
     "show": ("dcsim.cli.show:show", "Print a scenario with its defaults, and its power tree."),
     "report": ("dcsim.cli.report:report", "Write a self-contained page of a run or a study."),
+    "plot": ("dcsim.cli.plot:plot", "Draw a result as a picture: PNG, SVG or PDF."),
     "power": ("dcsim.cli.power:app", "Power models: train, list and check them."),
 }
 """Name: (module:attribute, one line of help). The attribute is a function or a typer app."""

@@ -71,7 +71,7 @@ def draw(
 ) -> str:
     """The diagram as an SVG element. `paint`, by node name, colours it and makes its nodes
     clickable (`data-node`); `standalone` gives it colours and fonts of its own, light and dark."""
-    layers = _layers(diagram)
+    layers = layers_of(diagram)
     feeds: dict[str, list[str]] = {box.key: [] for box in diagram.boxes}
     for link in diagram.links:
         feeds[link.below].append(link.above)
@@ -114,7 +114,7 @@ def draw(
     )
 
 
-def _layers(diagram: Diagram) -> dict[str, int]:
+def layers_of(diagram: Diagram) -> dict[str, int]:
     """One layer a kind that is there, and always below what feeds it."""
     kinds = {box.kind for box in diagram.boxes}
     rank = {kind: i for i, kind in enumerate(kind for kind in KINDS if kind in kinds)}
