@@ -22,7 +22,7 @@ BLUE, SKY, ORANGE, VERMILION, GREEN, PURPLE, GREY = (
     "#0072b2", "#56b4e9", "#e69f00", "#d55e00", "#009e73", "#cc79a7", "#8a939b",
 )  # fmt: skip
 CYCLE = (BLUE, VERMILION, GREEN, ORANGE, SKY, PURPLE, GREY)
-STYLE: dict[str, Any] = {
+STYLE: Any = {
     "font.size": 8.5,
     "axes.titlesize": 9.5,
     "axes.titleweight": "bold",
@@ -40,6 +40,7 @@ STYLE: dict[str, Any] = {
     "svg.hashsalt": "dcsim",
     "pdf.fonttype": 42,
 }
+ROUND = "round,pad=0,rounding_size=4"
 POINTS = 1500
 """Intervals across a figure; more than it has pixels."""
 
@@ -77,10 +78,10 @@ def load(results: Results, node: str | None) -> Figure:
     names = [_known(nodes, node)] if node is not None else _hottest(results, nodes)
     figure, axes = _sheet(len(names), 1, (6.8, 1.1 + 1.25 * len(names)))
     for axis, name in zip(axes, names, strict=True):
-        mean, low, high, hours = _bands(results, str(nodes.loc[name, "kind"]), name)
+        mean, low, high, hours = _bands(results, _kind(nodes, name), name)
         axis.fill_between(hours, low, high, step="pre", color=SKY, alpha=0.35, linewidth=0)
         axis.plot(hours, mean, drawstyle="steps-pre", color=BLUE)
-        _limit(axis, float(nodes.loc[name, "rating_w"]))
+        _limit(axis, _rating_w(nodes, name))
         axis.set_title(_plain(name))
         axis.set_ylabel("kW")
         axis.set_ylim(bottom=0)
@@ -100,11 +101,12 @@ def duration(results: Results, node: str | None) -> Figure:
     names = [_known(nodes, node)] if node is not None else _hottest(results, nodes)
     figure, (axis,) = _sheet(1, 1, (4.6, 3.2))
     share = np.linspace(0, 1, 400)
-    rated = all(nodes.loc[name, "rating_w"] > 0 for name in names)
+    with_rating = [name for name in names if _rating_w(nodes, name) > 0]
+    rated, names = bool(with_rating), with_rating or names
     for i, name in enumerate(names):
-        watts = results.load(str(nodes.loc[name, "kind"]), nodes=[name]).to_numpy()[:, 0]
+        watts = results.load(_kind(nodes, name), nodes=[name]).to_numpy()[:, 0]
         curve = np.quantile(watts[np.isfinite(watts)], 1 - share)
-        scale = float(nodes.loc[name, "rating_w"]) / 100 if rated else 1e3
+        scale = _rating_w(nodes, name) / 100 if rated else 1e3
         axis.plot(100 * share, curve / scale, color=CYCLE[i % len(CYCLE)], label=_plain(name))
     if rated:
         axis.axhline(100, color=VERMILION, linestyle="--", linewidth=1)
@@ -201,7 +203,20 @@ def oneline(results: Results, node: str | None) -> Figure:
     feeds: dict[str, list[str]] = {box.key: [] for box in diagram.boxes}
     for link in diagram.links:
         feeds[link.below].append(link.above)
-    text = {box.key: "\n".join((box.title, *box.lines[:1])) for box in diagram.boxes}
+    peaks = {
+        name: row["peak_w"] / row["limit_w"]
+        for name, row in figures.items()
+        if row["limit_w"] and row["peak_w"] is not None
+    }
+    share_of = {
+        box.key: max((peaks[name] for name in box.members if name in peaks), default=None)
+        for box in diagram.boxes
+    }
+    text = {
+        box.key: "\n".join((box.title, *box.lines[:1]))
+        + ("" if (share := share_of[box.key]) is None else f" · {100 * share:.0f} %")
+        for box in diagram.boxes
+    }
     widths = {key: max(70.0, 6.2 * max(map(len, lines.split("\n"))) + 14)
               for key, lines in text.items()}  # fmt: skip
     items = [Item(box.key, layers[box.key], widths[box.key], feeds[box.key])
@@ -220,21 +235,15 @@ def oneline(results: Results, node: str | None) -> Figure:
                   color="#b3540e" if second else GREY, linestyle="--" if second else "-",
                   linewidth=0.9)  # fmt: skip
     for box in diagram.boxes:
-        shares = [
-            row["peak_w"] / row["limit_w"]
-            for name in box.members
-            if (row := figures.get(name)) and row["limit_w"] and row["peak_w"] is not None
-        ]
-        share = max(shares) if shares else None
+        share = share_of[box.key]
         x, y = at[box.key]
         width = widths[box.key]
         axis.add_patch(
-            FancyBboxPatch((x - width / 2, y - 17), width, 34, boxstyle="round,pad=0,rounding_size=4",
+            FancyBboxPatch((x - width / 2, y - 17), width, 34, boxstyle=ROUND,
                            facecolor=shades[Paint(share).shade], edgecolor="#566470",
                            linewidth=0.7, zorder=2)
         )  # fmt: skip
-        told = text[box.key] + ("" if share is None else f" · {100 * share:.0f} %")
-        axis.text(x, y, _plain(told), ha="center", va="center", zorder=3, fontsize=6.5,
+        axis.text(x, y, _plain(text[box.key]), ha="center", va="center", zorder=3, fontsize=6.5,
                   color="white" if share is not None and share > 1 else "#17212b")  # fmt: skip
     axis.set_axis_off()
     axis.set_aspect("equal")
@@ -297,6 +306,14 @@ def _bands(results: Results, kind: str, name: str) -> tuple[np.ndarray, ...]:
     low, high = np.minimum.reduceat(watts, starts), np.maximum.reduceat(watts, starts)
     ends = np.minimum((starts + counts) * step_s, results.duration_s) / 3600
     return mean, low, high, ends
+
+
+def _kind(nodes: pd.DataFrame, name: str) -> str:
+    return str(nodes["kind"].to_dict()[name])
+
+
+def _rating_w(nodes: pd.DataFrame, name: str) -> float:
+    return float(nodes["rating_w"].to_dict()[name])
 
 
 def _limit(axis: Axes, rating_w: float) -> None:
