@@ -29,6 +29,7 @@ FLAGS = (
     "--hide-scrollbars", "--window-size=1360,1000",
 )  # fmt: skip
 PATIENCE_S = 30.0
+CENTRE = "{block: 'center', behavior: 'instant'}"
 
 
 @pytest.fixture(scope="module")
@@ -82,9 +83,7 @@ def text(browser: Any, css: str) -> str:
 
 def click(browser: Any, css: str) -> None:
     part = browser.find_element("css selector", css)
-    browser.execute_script(
-        "arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", part
-    )
+    browser.execute_script(f"arguments[0].scrollIntoView({CENTRE})", part)
     part.click()
 
 
@@ -100,9 +99,7 @@ def errors(browser: Any) -> list[Any]:
 
 
 def drawn(browser: Any, chart: str) -> None:
-    browser.execute_script(
-        f"D.get('{chart}').scrollIntoView({{block: 'center', behavior: 'instant'}})"
-    )
+    browser.execute_script(f"D.get('{chart}').scrollIntoView({CENTRE})")
     wait(lambda: browser.execute_script(f"return !!D.get('{chart}')._fullLayout"), f"chart {chart}")
 
 
@@ -114,9 +111,11 @@ def test_the_story_of_a_run(browser: Any, story: Path) -> None:
 
     # A click on a node shows its figures and its series.
     click(browser, "[data-node='utility/transformer/ups-b']")
-    assert "1 trip" in text(browser, "[data-node='utility/transformer/ups-b']") or "127" in text(
-        browser, "#picked"
+    told = browser.execute_script(
+        "return document.querySelector(arguments[0]).getAttribute('aria-label')",
+        "[data-node='utility/transformer/ups-b']",
     )
+    assert told.startswith("utility/transformer/ups-b: peak 1") and told.endswith("1 trip")
     assert text(browser, "#picked h3") == "utility/transformer/ups-b"
     shown = browser.execute_script(
         "return D.get('timeline').layout.annotations.map((a) => a.text).join(' ')"
@@ -166,7 +165,7 @@ def test_the_story_of_a_run(browser: Any, story: Path) -> None:
         "[...document.querySelectorAll('#events-kinds button')]"
         ".filter((b) => !b.innerText.startsWith('trip')).forEach((b) => b.click())"
     )
-    assert "1 of" in text(browser, "#events-count")
+    assert "2 of" in text(browser, "#events-count")
     click(browser, "#nodes-table th:nth-child(5) button")
     assert "ups" in text(browser, "#nodes-table tbody tr td")
 
@@ -216,8 +215,7 @@ def test_names_run_nothing(browser: Any, tmp_path: Path) -> None:
     assert errors(browser) == []  # and no alert stands in the way of asking
 
 
-def test_ids_of_what_is_asked_for_by_name_are_in_the_page(browser: Any, story: Path) -> None:
-    """What a screen reader is told: every chart, control and table has a name."""
+def test_a_screen_reader_is_told_what_everything_is(browser: Any, story: Path) -> None:
     opened(browser, story)
     nameless = browser.execute_script(
         "return [...document.querySelectorAll('select, input, button, [role=img], [role=button]')]"
