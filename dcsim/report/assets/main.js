@@ -40,6 +40,7 @@
       D.tables.start();
     } else D.study.start();
     root.dataset.ready = "true";
+    performance.mark("ready");
   };
   if (typeof DecompressionStream === "undefined") {
     D.trouble("This browser is too old for the charts (it lacks DecompressionStream): use one of 2023 or later.");

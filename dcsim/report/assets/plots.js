@@ -19,7 +19,7 @@ D.plots = (() => {
   const lazy = (id, draw) => {
     const place = D.get(id);
     if (!place) return;
-    const chart = { drawn: false, draw: () => { chart.drawn = true; draw(); } };
+    const chart = { drawn: false, draw: () => { chart.drawn = true; draw(); performance.mark(`drawn ${id}`); } };
     D.charts.push(chart);
     const watch = new IntersectionObserver((seen) => {
       if (seen.some((entry) => entry.isIntersecting) && !chart.drawn) { watch.disconnect(); chart.draw(); }
