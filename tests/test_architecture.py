@@ -24,7 +24,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "results": {"scenario"},
     "engine": PLAYED,
     "studies": {"engine", "results"},
-    "report": {"results", "studies"},
+    "report": {"scenario", "facility", "results", "studies"},
     "data": set(),
     "cli": PLAYED | {"engine", "studies", "report", "data"},
 }
