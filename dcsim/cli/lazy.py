@@ -14,6 +14,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("dcsim.cli.run:run", "Play a scenario and report the load of every level."),
     "validate": ("dcsim.cli.validate:validate", "Check a scenario file; name every problem."),
     "show": ("dcsim.cli.show:show", "Print a scenario with its defaults, and its power tree."),
+    "measure": ("dcsim.cli.measure:app", "Measure a GPU that serves: plan, run, check, import."),
     "power": ("dcsim.cli.power:app", "Power models: train, list and check them."),
 }
 """Name: (module:attribute, one line of help). The attribute is a function or a typer app."""
