@@ -69,7 +69,7 @@ def understood(raw: RawAnswer) -> Answer:
     usage: dict[str, Any] = {}
     ended = False
     trouble = raw.trouble
-    for at_s, event in _events(raw.pieces) if raw.http == 200 else ():
+    for at_s, event in events(raw.pieces) if raw.http == 200 else ():
         if event == b"[DONE]":
             ended = True
             continue
@@ -109,7 +109,7 @@ def understood(raw: RawAnswer) -> Answer:
     )
 
 
-def _events(pieces: list[tuple[float, bytes]]) -> list[tuple[float, bytes]]:
+def events(pieces: list[tuple[float, bytes]]) -> list[tuple[float, bytes]]:
     """Payloads of a stream of server-sent events, each with the instant at which its line was
     complete (WHATWG HTML, section 9.2; these engines put each event on one line)."""
     found = []

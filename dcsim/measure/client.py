@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -85,8 +84,6 @@ class Player:
             self._halt.set_result(self._why)
         beat = asyncio.create_task(self.pulse.beat())
         whole = asyncio.create_task(self._whole())
-        gc.collect()
-        gc.freeze()  # what is there already need not be looked through while streams run
         try:
             both: set[asyncio.Future[Any]] = {whole, self._halt}
             await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
@@ -94,7 +91,6 @@ class Player:
                 raise Stopped(self._halt.result())
             await whole
         finally:
-            gc.unfreeze()
             beat.cancel()
             whole.cancel()
             await asyncio.gather(whole, beat, return_exceptions=True)

@@ -45,7 +45,7 @@ class GpuFacts:
     @property
     def hardware(self) -> str:
         """The short name of the catalogue: `NVIDIA A100-SXM4-80GB` is an `A100`."""
-        found = re.search(r"\b([A-Z]{1,2}\d{2,3})(?=\b|[A-Z])", self.name.replace("NVIDIA", ""))
+        found = re.search(r"\b([A-Z]{1,2}\d{1,3}[A-Z]?)\b", self.name)
         return found[1] if found else self.name
 
 

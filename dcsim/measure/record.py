@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import platform
 import signal
 import threading
@@ -71,6 +72,8 @@ def measure_part(campaign: Campaign, part: PlannedPart, folder: Path, site: Site
     run = _Run(campaign, part, folder, site, bodies)
     run.write("running", "")
     status, why = "complete", ""
+    gc.collect()
+    gc.freeze()  # what is there already need not be looked through while streams run
     try:
         run.start()
         asyncio.run(run.player.play())
@@ -84,6 +87,7 @@ def measure_part(campaign: Campaign, part: PlannedPart, folder: Path, site: Site
         raise
     finally:
         with _undisturbed():
+            gc.unfreeze()
             run.finish()
             run.write(status, why)
     return why
@@ -243,7 +247,7 @@ class _Run:
                     "endpoint": campaign.endpoint,
                     "api": campaign.client.api,
                     "prompts": campaign.client.prompts,
-                    "options": {**site.dialect.options},
+                    "options": sorted(site.dialect.options),
                     **self.player.pulse.told(),
                 },
                 "instrumentation": {name: s.told() for name, s in self.samplers.items()},

@@ -185,9 +185,7 @@ class Engine:
             "iteration_tokens_total_count": self.iterations,
         }
         lines = [f"vllm:{name}{label} {value}" for name, value in values.items()]
-        lines.append(
-            f'vllm:cache_config_info{{block_size="16",num_gpu_blocks="{BLOCKS}"}} 1.0'
-        )
+        lines.append(f'vllm:cache_config_info{{block_size="16",num_gpu_blocks="{BLOCKS}"}} 1.0')
         return web.Response(text="# HELP x y\n" + "\n".join(lines) + "\n")
 
     async def _main(self) -> None:
