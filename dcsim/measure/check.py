@@ -37,6 +37,8 @@ MOST_DRIFT_S = 0.05
 LATE_MS = 5.0
 """Of the client's loop at the 99th percentile: more distorts the gaps between tokens."""
 LATE_SEND_S = 0.05
+WRONG = (RunError, OSError, ValueError, TypeError, KeyError, IndexError)
+"""What a file with anything in it may raise."""
 ENERGY_SHARE = 0.05
 """By which the GPU's own energy counter may differ from the sampled watts."""
 
@@ -70,8 +72,8 @@ def verdict(folder: Path) -> Verdict:
     found = Verdict(folder)
     try:
         manifest = read_manifest(folder)
-    except (RunError, OSError) as error:
-        found.faults.append(_own(folder, str(error)))
+    except WRONG as error:
+        found.faults.append(_own(folder, error))
         return found
     status = manifest.get("status", "complete")
     if status != "complete":
@@ -81,24 +83,29 @@ def verdict(folder: Path) -> Verdict:
         at_s, watts = read_power(folder, manifest)
         _power(found, manifest, at_s, watts)
         _telemetry(found, folder, at_s, watts)
-    except (RunError, OSError, ValueError) as error:
-        found.faults.append(_own(folder, str(error)))
+    except WRONG as error:
+        found.faults.append(_own(folder, error))
     try:
         engine = read_engine(folder)
         _engine(found, manifest, engine)
         _requests(found, folder, manifest, engine)
-    except (RunError, OSError, ValueError) as error:
-        found.faults.append(_own(folder, str(error)))
-    _clocks(found, manifest)
-    _client(found, manifest)
+    except WRONG as error:
+        found.faults.append(_own(folder, error))
+    try:
+        _clocks(found, manifest)
+        _client(found, manifest)
+    except WRONG as error:
+        found.faults.append(f"manifest.json: {_own(folder, error)}")
     if found.good:
         _train(found, folder, manifest)
     return found
 
 
-def _own(folder: Path, message: str) -> str:
+def _own(folder: Path, error: Exception) -> str:
     """A reader's words without the folder's name, which the caller gives."""
-    return message.removeprefix(f"{folder}: ")
+    if isinstance(error, KeyError):
+        return f"there is no {error} where it should be"
+    return str(error).removeprefix(f"{folder}: ")
 
 
 def _power(found: Verdict, manifest: dict[str, Any], at_s: Float64, watts: Float64) -> None:
@@ -179,7 +186,7 @@ def _requests(
         return
     rows = _rows(path)
     if len(rows) > 1:
-        read_requests(folder)  # as the simulator's replay reads it
+        read_requests(folder)  # as the simulator reads it, and with its words
     prompt = sum(int(float(row["input_tokens"])) for row in rows)
     output = sum(int(float(row["output_tokens"])) for row in rows)
     found.figures |= {"requests": len(rows), "prompt_tokens": prompt, "output_tokens": output}
@@ -190,7 +197,8 @@ def _requests(
             words = _reasons(failed)
             text = f"{lost} of {planned} requests were not answered in full{words}"
             (found.faults if lost > MOST_FAILED * planned else found.doubts).append(text)
-        cut = sum(row.get("planned_output") != row["output_tokens"] for row in rows)
+    if rows and "planned_start" in rows[0]:
+        cut = sum(row["planned_output"] != row["output_tokens"] for row in rows)
         if cut:
             found.doubts.append(f"{cut} answers have another length than planned")
         late_s = [float(row["start"]) - float(row["planned_start"]) for row in rows]
@@ -313,7 +321,7 @@ def _train(found: Verdict, folder: Path, manifest: dict[str, Any]) -> None:
     try:
         read_run(folder, catalogue)
     except RunError as error:
-        found.faults.append(_own(folder, str(error)))
+        found.faults.append(_own(folder, error))
 
 
 def _block(data: Any, key: str) -> dict[str, Any]:

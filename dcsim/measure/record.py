@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 
-from dcsim import __version__
 from dcsim.measure.campaign import Campaign
 from dcsim.measure.client import Player, Stopped
 from dcsim.measure.clock import Clock, ClockWatch
@@ -38,7 +37,7 @@ from dcsim.measure.sampler import CsvFile, Sampler
 from dcsim.measure.scrape import Sample
 
 FORMAT = 1
-PACKAGES = ("aiohttp", "nvidia-ml-py", "numpy")
+PACKAGES = ("dcsim", "aiohttp", "nvidia-ml-py", "numpy")
 
 
 @dataclass
@@ -234,7 +233,7 @@ class _Run:
                     **self.watch.told(),
                 },
                 "server": server,
-                "gpus": [_gpu(facts) for facts in self._facts],
+                "devices": [_gpu(facts) for facts in self._facts],
                 "engine": {
                     "name": None if engine is None else engine.engine,
                     "columns_counted": [] if engine is None else list(engine.columns),
@@ -285,7 +284,7 @@ def _gpu(facts: GpuFacts) -> dict[str, Any]:
 
 
 def _versions(site: Site) -> dict[str, str | None]:
-    found: dict[str, str | None] = {"dcsim": __version__, "python": platform.python_version()}
+    found: dict[str, str | None] = {"python": platform.python_version()}
     for name in PACKAGES:
         try:
             found[name] = version(name)

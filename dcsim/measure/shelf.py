@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+from importlib.metadata import version
 from pathlib import Path
 
-from dcsim import __version__
 from dcsim.measure.campaign import Campaign
 from dcsim.measure.check import verdict
 from dcsim.measure.errors import MeasureError
@@ -39,7 +39,7 @@ def open_shelf(out: Path, campaign: Campaign) -> None:
     out.mkdir(parents=True, exist_ok=True)
     content = {
         "digest": ours,
-        "dcsim": __version__,
+        "dcsim": version("dcsim"),
         "campaign": campaign.model_dump(mode="json", by_alias=True),
     }
     note.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

@@ -51,6 +51,8 @@ class Engine:
     metrics: bool = True
     key: str = ""
     max_seqs: int = 256
+    foreign: int = 0
+    """Requests of somebody else's that it works on."""
 
     def __post_init__(self) -> None:
         self.prompt_total = self.generation_total = self.iterations = self.asked = 0
@@ -177,7 +179,7 @@ class Engine:
         blocks = int(self.null_block) + sum(-(-(j.prompt + j.given) // 16) for j in self.running)
         label = f'{{engine="0",model_name="{MODEL}"}}'
         values = {
-            "num_requests_running": len(self.running),
+            "num_requests_running": len(self.running) + self.foreign,
             "num_requests_waiting": len(self.waiting),
             "kv_cache_usage_perc": blocks / BLOCKS,
             "prompt_tokens_total": self.prompt_total,
@@ -199,7 +201,7 @@ class Engine:
         app.router.add_get("/metrics", self._metrics)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0, shutdown_timeout=0.1)  # type: ignore[call-arg]
+        site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()
         self.port = runner.addresses[0][1]
         loop = asyncio.create_task(self._iterate())

@@ -65,7 +65,7 @@ def test_what_a_part_leaves(engine: Engine, tmp_path: Path) -> None:
     assert (told["status"], told["hardware"], told["tp"]) == ("complete", "A100", 1)
     assert told["model"] == "Qwen/Qwen3-8B" and told["server"] == {"max_model_len": 32768}
     assert told["versions"]["engine"] == "0.10.1-standin"
-    assert told["gpus"][0]["limit_w"] == 400.0
+    assert told["devices"][0]["limit_w"] == 400.0
     found = rows(folder / "requests.csv")
     assert len(found) == told["probe"]["requests"] == told["summary"]["answered"] > 10
     assert {(r["input_tokens"], r["output_tokens"]) for r in found} == {("50", "20")}
@@ -161,36 +161,32 @@ def test_going_on_keeps_what_is_good(
         collect(spec, tmp_path)
 
 
-def one(number: int, kind: str) -> Callable[[int], str]:
-    """A fault that befalls one request; number 0 is the probe."""
-    return lambda asked: kind if asked == number else ""
+TROUBLES = {
+    3: ("429", 0, "HTTP 429: too busy"),
+    5: ("500", 0, "HTTP 500: internal error"),
+    7: ("drop", 3, "the connection broke"),
+    9: ("stall", 3, "timed out"),
+    11: ("garbage", 20, "not the protocol"),
+    13: ("error", 20, "the engine: out of memory"),
+}
+"""By number of the request, 0 being the probe: what befalls it, the pieces of text that came, and
+what is said of it."""
 
 
-@pytest.mark.parametrize(
-    ("kind", "why"),
-    [
-        ("429", "HTTP 429: too busy"),
-        ("500", "HTTP 500: internal error"),
-        ("drop", "the connection broke"),
-        ("stall", "timed out"),
-        ("garbage", "not the protocol"),
-        ("error", "the engine: out of memory"),
-    ],
-)
-def test_a_request_that_fails_is_kept_as_failed(
-    engine: Engine, tmp_path: Path, kind: str, why: str
-) -> None:
-    engine.fault = one(4, kind)
+def test_requests_that_fail_are_kept_as_failed(engine: Engine, tmp_path: Path) -> None:
+    engine.fault = lambda number: TROUBLES[number][0] if number in TROUBLES else ""
     with engine:
         spec = campaign(tmp_path, engine.url, more="client: {timeout: 6 s}\n")
         collect(spec, tmp_path / "out", clock=FastClock(RATE))
     folder = tmp_path / "out" / PART
-    (failed,) = rows(folder / "failures.csv")
-    assert failed["trouble"].startswith(why)
-    assert int(failed["pieces"]) == {"429": 0, "500": 0, "drop": 3, "stall": 3}.get(kind, 20)
+    failed = {int(row["number"]) + 1: row for row in rows(folder / "failures.csv")}
+    assert set(failed) == set(TROUBLES)
+    for number, (_, pieces, why) in TROUBLES.items():
+        assert int(failed[number]["pieces"]) == pieces
+        assert failed[number]["trouble"].startswith(why)
     planned = manifest(folder)["probe"]["requests"]
-    assert len(rows(folder / "requests.csv")) == planned - 1
-    assert f"1 of {planned} requests were not answered in full (1 x {why}" in faults(folder)
+    assert len(rows(folder / "requests.csv")) == planned - 6
+    assert f"6 of {planned} requests were not answered in full (1 x " in faults(folder)
 
 
 def test_short_answers_are_told(engine: Engine, tmp_path: Path) -> None:
@@ -304,8 +300,8 @@ def test_refusals_come_before_anything_is_measured(
         refused("give meter.engine.kv_tokens", more=more)
         engine.metrics = True
         monkeypatch.setattr("dcsim.measure.collect.QUIET_S", 0.0)
-        engine.running.append(type("Job", (), {"prompt": 1, "given": 1, "gone": True})())  # type: ignore[arg-type]
-        refused("works on 1 requests that are not ours", more=key)
+        engine.foreign = 2
+        refused("works on 2 requests that are not ours", more=key)
         spec = campaign(tmp_path, engine.url, more=key).model_copy(update={"model": "other"})
         shutil_free(out)
         with pytest.raises(MeasureError, match=r"no model 'other'; it serves Qwen/Qwen3-8B"):
