@@ -16,7 +16,6 @@ import asyncio
 import json
 import multiprocessing
 import os
-import sys
 import tempfile
 import time
 from multiprocessing.connection import Connection
@@ -29,13 +28,13 @@ from dcsim.measure.answers import RawAnswer, events
 from dcsim.measure.campaign import Campaign
 from dcsim.measure.client import Player
 from dcsim.measure.clock import Clock, ClockWatch
-from dcsim.measure.collect import SWITCH_S
 from dcsim.measure.endpoint import Asker
 from dcsim.measure.engine import find_engine
 from dcsim.measure.folder import AnswerBook
 from dcsim.measure.plan import make_plan
 from dcsim.measure.sampler import Sampler
 from dcsim.measure.scrape import Page
+from dcsim.measure.steady import steady
 
 MODEL = "benchmark"
 PAGE_LINES = 1500
@@ -162,7 +161,6 @@ def measure(streams: int, rate: float, seconds: float, port: int) -> dict[str, f
     kept: list[RawAnswer] = []
     engine = find_engine(Page(f"{campaign.endpoint}/metrics"))
     assert engine is not None
-    sys.setswitchinterval(SWITCH_S)
     with tempfile.TemporaryDirectory() as folder:
         book = AnswerBook(Path(folder), watch)
 
@@ -176,7 +174,8 @@ def measure(streams: int, rate: float, seconds: float, port: int) -> dict[str, f
         before_s = time.process_time()
         for thread in (book, scraper, beat):
             thread.start()
-        asyncio.run(player.play())
+        with steady():
+            asyncio.run(player.play())
         busy_s = time.process_time() - before_s
         for sampler in (scraper, beat):
             sampler.finish()

@@ -7,6 +7,7 @@ thread, so that one answer's text does not delay another's clock.
 from __future__ import annotations
 
 import json
+from array import array
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,12 +27,18 @@ class RawAnswer:
     planned_s: float
     """When it should have been sent; where its stream's turn decides, when it was."""
     sent_s: float
-    pieces: list[tuple[float, bytes]] = field(default_factory=list)
+    at_s: array[float] = field(default_factory=lambda: array("d"))
+    data: list[bytes] = field(default_factory=list)
+    """Pieces and their instants, apart: nothing in them that the garbage collector would visit."""
     end_s: float = 0.0
     http: int = 0
     """0: there was no answer."""
     trouble: str = ""
     """Why it ended before its time; empty where it did not."""
+
+    @property
+    def pieces(self) -> list[tuple[float, bytes]]:
+        return list(zip(self.at_s, self.data, strict=False))
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +94,7 @@ def understood(raw: RawAnswer) -> Answer:
         except (ValueError, TypeError, AttributeError, KeyError):
             trouble = trouble or f"not the protocol: {event[:80]!r}"
     if raw.http != 200 and not trouble:
-        body = b"".join(data for _, data in raw.pieces)
+        body = b"".join(raw.data)
         trouble = f"HTTP {raw.http}: {refusal(body)}" if raw.http else "no answer"
     if not trouble and not ended:
         trouble = "the stream ended before the answer did"

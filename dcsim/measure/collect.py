@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -25,9 +24,6 @@ from dcsim.measure.shelf import open_shelf, part_is_done, set_aside
 
 QUIET_S = 30.0
 """How long an engine may take to finish what is not ours."""
-SWITCH_S = 0.0005
-"""Between threads: at CPython's 5 ms, a thread that computes would make the streams' loop late by
-as much as we promise not to be."""
 
 Say = Callable[[str], None]
 
@@ -73,9 +69,7 @@ def collect(
     if not waiting:
         return outcome
     clock = clock or Clock()
-    before_s = sys.getswitchinterval()
     site = _open(campaign, clock, say)
-    sys.setswitchinterval(SWITCH_S)
     try:
         for part in waiting:
             say(_line(part, len(outcome.good) + len(outcome.bad) + 1, len(parts)))
@@ -86,7 +80,6 @@ def collect(
         outcome.interrupted = True
         outcome.stopped = "stopped from the keyboard"
     finally:
-        sys.setswitchinterval(before_s)
         site.close()
     return outcome
 

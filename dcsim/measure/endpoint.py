@@ -161,14 +161,15 @@ async def stream(
 ) -> None:
     """Put one request and keep each piece of the answer with its instant. What goes wrong on the
     way is the answer's trouble; only being cancelled is raised, after noting it."""
-    pieces, now = raw.pieces, clock.monotonic
+    stamp, keep, now = raw.at_s.append, raw.data.append, clock.monotonic
     raw.sent_s = now()
     try:
         async with session.post(url, data=body) as answer:
             raw.http = answer.status
             content = answer.content
             while data := await content.readany():
-                pieces.append((now(), data))
+                stamp(now())
+                keep(data)
     except TimeoutError:
         raw.trouble = "timed out"
     except (aiohttp.ClientError, OSError, ValueError) as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import platform
 import signal
 import threading
@@ -35,6 +34,7 @@ from dcsim.measure.nvml import GpuFacts, Nvml
 from dcsim.measure.plan import PROMPTS, PlannedPart
 from dcsim.measure.sampler import CsvFile, Sampler
 from dcsim.measure.scrape import Sample
+from dcsim.measure.steady import steady
 
 FORMAT = 1
 PACKAGES = ("dcsim", "aiohttp", "nvidia-ml-py", "numpy")
@@ -71,11 +71,10 @@ def measure_part(campaign: Campaign, part: PlannedPart, folder: Path, site: Site
     run = _Run(campaign, part, folder, site, bodies)
     run.write("running", "")
     status, why = "complete", ""
-    gc.collect()
-    gc.freeze()  # what is there already need not be looked through while streams run
     try:
-        run.start()
-        asyncio.run(run.player.play())
+        with steady():
+            run.start()
+            asyncio.run(run.player.play())
     except Stopped as stop:
         status, why = "stopped", str(stop)
     except KeyboardInterrupt:
@@ -86,7 +85,6 @@ def measure_part(campaign: Campaign, part: PlannedPart, folder: Path, site: Site
         raise
     finally:
         with _undisturbed():
-            gc.unfreeze()
             run.finish()
             run.write(status, why)
     return why

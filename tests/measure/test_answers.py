@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from array import array
 from typing import Any
 
 import numpy as np
@@ -23,8 +24,8 @@ def sse(*said: Any, end: bytes = b"\n\n") -> bytes:
 
 def raw(*pieces: bytes, http: int = 200, trouble: str = "") -> RawAnswer:
     """Pieces that came a second apart, the first at 1 s."""
-    found = [(1.0 + i, piece) for i, piece in enumerate(pieces)]
-    return RawAnswer(Ask(0, 7, 3), 0.0, 0.0, found, 1.0 + len(pieces), http, trouble)
+    at_s = array("d", [1.0 + i for i in range(len(pieces))])
+    return RawAnswer(Ask(0, 7, 3), 0.0, 0.0, at_s, list(pieces), 1.0 + len(pieces), http, trouble)
 
 
 def token(reason: str | None = None) -> dict[str, Any]:
