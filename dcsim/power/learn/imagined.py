@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from dcsim.ledger import GpuState, ReplicaConfig
-from dcsim.power.learn.runs import LedgerSeries, read_bytes
+from dcsim.power.learn.counters import KV_SHARE, read_bytes
+from dcsim.power.learn.runs import LedgerSeries
 from dcsim.scenario.catalogue import Catalogue, timing_of
 
 Float64 = npt.NDArray[np.float64]
@@ -26,8 +27,6 @@ MAX_CHUNK_TOKENS = 8192.0
 """Largest prefill chunk of an iteration, vLLM's default budget on these GPUs."""
 STRETCH_STEPS = (4, 80)
 """Shortest and longest stretch of steady load, 1 to 20 s."""
-KV_SHARE = 0.9
-"""Of GPU memory, for weights and KV cache together (vLLM's default)."""
 
 
 def imagine(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +25,8 @@ WARM_UP_STEPS = 8
 LEAST_STD = 0.05
 """Least divisor of a feature. One that never varied in the runs (no request ever waited) must not
 be blown up when it does."""
+JUDGE_EVERY = 25
+"""Updates between two looks at sequences held out."""
 WEIGHTS = FEATURES.index("weight_fraction")
 Pool = list[tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]]
 """Feature matrices and state posteriors of examples."""
@@ -86,6 +88,17 @@ class Recipe:
     seed: int = 1
 
 
+@dataclass
+class Judged:
+    """A sequence that is not trained on, and the loss on it as training goes."""
+
+    key: str
+    """Of the subject that should tell its states."""
+    example: Example
+    losses: list[tuple[int, float]] = field(default_factory=list)
+    """Updates and cross-entropy."""
+
+
 def features_of(series: LedgerSeries, catalogue: Catalogue) -> npt.NDArray[np.float32]:
     """The feature matrix of a series, shape (steps, features)."""
     maker = FeatureMaker([series.config] * len(series), catalogue)
@@ -99,12 +112,18 @@ def train(
     recipe: Recipe | None = None,
     progress: Callable[[int, float], None] | None = None,
     notes: str = "",
+    start: Pack | None = None,
+    judged: Sequence[Judged] = (),
 ) -> Pack:
     """Fit a pack: cross-entropy between the network's state probabilities and the posterior of
     the states given the watts, over random windows, each subject by its share.
 
-    Deterministic for a recipe. `progress(update, loss)` is called after each update. Raises
-    ValueError when a configuration has no run as long as a window.
+    With a pack to `start` from, its network is kept as it is: only the subjects' tables are
+    fitted, and join or replace the pack's, of which the others stay as they were.
+
+    Deterministic for a recipe. `progress(update, loss)` is called after each update; every
+    JUDGE_EVERY, those of `judged` get the loss on their own sequence. Raises ValueError when a
+    configuration has no run as long as a window.
     """
     recipe = recipe or Recipe()
     for subject in subjects:
@@ -119,6 +138,9 @@ def train(
     own = [_pool(subject, subject.sequences, catalogue) for subject in subjects]
     every = np.concatenate([matrix for pool in own for matrix, _ in pool])
     mean, std = every.mean(axis=0), np.maximum(every.std(axis=0), LEAST_STD)
+    if start is not None:
+        recipe = replace(recipe, hidden=start.hidden)
+        mean, std = start.feature_mean, start.feature_std
     beyond = [
         _pool(subject, beyond_of(subject, catalogue, recipe, row), catalogue)
         for row, subject in enumerate(subjects)
@@ -129,8 +151,11 @@ def train(
     blurs = [subject.blur for subject in subjects]
     network = _Network(len(subjects), recipe.hidden, size)
     network.start_heads([t.mixture.weight for t in subjects])
+    if start is not None:
+        network.keep(start)
+    learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
     optimiser = torch.optim.AdamW(
-        network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
+        learning, lr=recipe.learning_rate, weight_decay=recipe.weight_decay
     )
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, recipe.updates)
     for update in range(1, recipe.updates + 1):
@@ -139,12 +164,18 @@ def train(
         log_p = torch.log_softmax(network(x, who), dim=2)
         loss = -(y * log_p).sum(dim=2)[:, WARM_UP_STEPS:].mean()
         loss.backward()
-        nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        nn.utils.clip_grad_norm_(learning, 1.0)
         optimiser.step()
         schedule.step()
         if progress is not None:
             progress(update, float(loss.detach()))
-    return _pack(name, network, subjects, own, mean, std, notes)
+        if update % JUDGE_EVERY == 0 or update == recipe.updates:
+            for one in judged:
+                one.losses.append((update, _loss_on(network, one, subjects, catalogue, mean, std)))
+    pack = _pack(name, network, subjects, own, mean, std, notes)
+    if start is None:
+        return pack
+    return replace(pack, step_s=start.step_s, configs={**start.configs, **pack.configs})
 
 
 class _Network(nn.Module):
@@ -162,9 +193,34 @@ class _Network(nn.Module):
             for row, weight in enumerate(weights):
                 self.bias[row, : len(weight)] = torch.from_numpy(np.log(weight)).float()
 
+    def keep(self, pack: Pack) -> None:
+        """Take the recurrent part of a pack, and leave it as it is."""
+        with torch.no_grad():
+            for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
+                own = self.gru.get_parameter(f"{name}_l0")
+                own.copy_(torch.from_numpy(getattr(pack, name)))
+                own.requires_grad_(False)
+
     def forward(self, x: torch.Tensor, who: torch.Tensor) -> torch.Tensor:
         hidden, _ = self.gru(x)
         return torch.einsum("bth,bkh->btk", hidden, self.weight[who]) + self.bias[who][:, None]
+
+
+def _loss_on(
+    network: _Network,
+    judged: Judged,
+    subjects: Sequence[Subject],
+    catalogue: Catalogue,
+    mean: npt.NDArray[np.float32],
+    std: npt.NDArray[np.float32],
+) -> float:
+    """Cross-entropy on a sequence, in nats a step."""
+    row = next(row for row, subject in enumerate(subjects) if subject.key == judged.key)
+    ((matrix, goal),) = _pool(subjects[row], [judged.example], catalogue)
+    with torch.inference_mode():
+        logits = network(torch.from_numpy((matrix - mean) / std)[None], torch.tensor([row]))[0]
+        log_p = torch.log_softmax(logits, dim=1)[:, : goal.shape[1]]
+        return float(-(torch.from_numpy(goal) * log_p).sum(dim=1)[WARM_UP_STEPS:].mean())
 
 
 def _pool(subject: Subject, examples: Sequence[Example], catalogue: Catalogue) -> Pool:
