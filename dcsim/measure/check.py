@@ -292,7 +292,10 @@ def _clocks(found: Verdict, manifest: dict[str, Any]) -> None:
     sure = clock.get("alignment")
     for name, one in (sure or {}).items():
         if isinstance(one, dict) and not one.get("sure", True):
-            found.doubts.append(f"the clock of {name} was aligned, but it is not sure")
+            if one.get("needed"):
+                found.faults.append(f"the clock of {name} is a guess: nothing shows it surely")
+            else:
+                found.doubts.append(f"the clock of {name} could not be confirmed by the logs")
 
 
 def _client(found: Verdict, manifest: dict[str, Any]) -> None:
