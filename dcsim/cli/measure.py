@@ -12,6 +12,7 @@ from dcsim.cli.open import WRONG_INPUT, refuse
 
 if TYPE_CHECKING:
     from dcsim.measure.campaign import Campaign
+    from dcsim.measure.check import Verdict
 
 NOT_GOOD = 1
 """Exit status for what was measured, or read, and is not good."""
@@ -120,13 +121,95 @@ def check(
         typer.echo(json.dumps([one.told() for one in found], indent=1))
     else:
         for one in found:
-            typer.echo(f"{one.folder}: {'good' if one.good else 'not good'}{_figures(one.figures)}")
-            for fault in one.faults:
-                typer.echo(f"  fault: {fault}")
-            for doubt in one.doubts:
-                typer.echo(f"  doubt: {doubt}")
+            _tell(one)
     if not all(one.good for one in found):
         raise typer.Exit(NOT_GOOD)
+
+
+@app.command("import")
+def import_(
+    out: Annotated[Path, typer.Option(metavar="DIR", help="The run folder to be written.")],
+    hardware: Annotated[str, typer.Option(help="The GPU, such as H100.")],
+    model: Annotated[str, typer.Option(help="The served model, such as Qwen/Qwen3-8B.")],
+    tp: Annotated[int, typer.Option(min=1, help="GPUs that serve one replica.")] = 1,
+    power: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="GPU watts: nvidia-smi CSV, DCGM, or Prometheus' answer to a range query.",
+        ),
+    ] = None,
+    engine: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="vLLM's metrics over time, or answers of Prometheus' (may be repeated).",
+        ),
+    ] = None,
+    requests: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="vLLM's benchmark (JSON), or start,input_tokens,output_tokens."
+        ),
+    ] = None,
+    server_power: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="MLPerf's spl.txt: the wall meter.")
+    ] = None,
+    gpus: Annotated[
+        str | None, typer.Option(metavar="A,B", help="GPUs of the replica, as the log names them.")
+    ] = None,
+    utc_offset: Annotated[
+        str | None, typer.Option(metavar="HOURS", help="Of local times, such as -7; else found.")
+    ] = None,
+    search: Annotated[
+        str, typer.Option(metavar="TIME", help="By how much clocks may differ.")
+    ] = "20 s",
+    as_json: Json = False,
+) -> None:
+    """Make a run folder of logs that others took; clocks are aligned, and how surely is told.
+
+    Exit status 0 when the folder is good, 1 when it is not, 2 when a log cannot be read.
+    """
+    from dcsim.measure.bring import Wanted, bring
+    from dcsim.measure.check import verdict
+    from dcsim.measure.errors import MeasureError
+    from dcsim.scenario.units import SECOND, parse_quantity
+
+    try:
+        wanted = Wanted(
+            hardware=hardware,
+            model=model,
+            tensor_parallel=tp,
+            power=tuple(power or ()),
+            engine=tuple(engine or ()),
+            requests=requests,
+            server_power=server_power,
+            gpus=tuple(gpus.split(",")) if gpus else (),
+            local_utc_offset_s=None if utc_offset is None else 3600.0 * float(utc_offset),
+            search_s=parse_quantity(search, SECOND.name, SECOND.example),
+        )
+        brought = bring(wanted, out)
+    except (MeasureError, OSError, ValueError) as error:
+        typer.echo(f"import: {error}", err=True)
+        raise typer.Exit(WRONG_INPUT) from None
+    found = verdict(out)
+    if as_json:
+        document = {**found.told(), "notes": brought.notes, "alignment": brought.alignment}
+        typer.echo(json.dumps(document, indent=1))
+    else:
+        for note in brought.notes:
+            typer.echo(f"  {note}")
+        _tell(found)
+    if not found.good:
+        raise typer.Exit(NOT_GOOD)
+
+
+def _tell(found: Verdict) -> None:
+    typer.echo(f"{found.folder}: {'good' if found.good else 'not good'}{_figures(found.figures)}")
+    for fault in found.faults:
+        typer.echo(f"  fault: {fault}")
+    for doubt in found.doubts:
+        typer.echo(f"  doubt: {doubt}")
 
 
 def _open(path: Path) -> Campaign:

@@ -10,14 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dcsim.power.learn.logs import (
-    RunError,
-    read_engine,
-    read_manifest,
-    read_power,
-    read_requests,
-)
-from dcsim.power.learn.runs import MAX_GAP_STEPS, POWER_STEP_S, read_run
+from dcsim.measure.engine import COUNTERS
+from dcsim.power.learn.counters import POWER_STEP_S
+from dcsim.power.learn.logs import RunError, RunLogs, read_logs, read_manifest
+from dcsim.power.learn.runs import MAX_GAP_STEPS, read_run
 from dcsim.scenario.catalogue import load_catalogue
 
 Float64 = npt.NDArray[np.float64]
@@ -79,16 +75,17 @@ def verdict(folder: Path) -> Verdict:
     if status != "complete":
         why = manifest.get("stopped")
         found.faults.append(f"it was not finished: {status}" + (f" ({why})" if why else ""))
+    logs: RunLogs | None = None
     try:
-        at_s, watts = read_power(folder, manifest)
-        _power(found, manifest, at_s, watts)
-        _telemetry(found, folder, at_s, watts)
-    except WRONG as error:
-        found.faults.append(_own(folder, error))
-    try:
-        engine = read_engine(folder)
-        _engine(found, manifest, engine)
-        _requests(found, folder, manifest, engine)
+        logs = read_logs(folder, manifest)
+        found.doubts += logs.remarks
+        _power(found, manifest, logs.power.at_s, logs.power.watts.sum(axis=1))
+        _telemetry(found, folder)
+        if logs.engine is None:
+            found.doubts.append("no log of the engine: training simulates the requests' work")
+        else:
+            _engine(found, folder, manifest, logs.engine.at_s, logs.engine.columns)
+        _requests(found, folder, manifest, logs)
     except WRONG as error:
         found.faults.append(_own(folder, error))
     try:
@@ -96,8 +93,8 @@ def verdict(folder: Path) -> Verdict:
         _client(found, manifest)
     except WRONG as error:
         found.faults.append(f"manifest.json: {_own(folder, error)}")
-    if found.good:
-        _train(found, folder, manifest)
+    if found.good and logs is not None and logs.engine is not None:
+        _train(found, folder)
     return found
 
 
@@ -132,19 +129,26 @@ def _power(found: Verdict, manifest: dict[str, Any], at_s: Float64, watts: Float
         found.faults.append(f"power.csv: {int((watts <= 0).sum())} samples are not above 0 W")
 
 
-def _engine(found: Verdict, manifest: dict[str, Any], engine: dict[str, Float64]) -> None:
-    gaps_s = np.diff(engine["epoch"])
+def _engine(
+    found: Verdict,
+    folder: Path,
+    manifest: dict[str, Any],
+    at_s: Float64,
+    columns: dict[str, Float64],
+) -> None:
+    gaps_s = np.diff(at_s)
     longest_s = float(gaps_s.max())
-    span_s = float(engine["epoch"][-1] - engine["epoch"][0])
-    found.figures |= {"engine_samples": float(len(gaps_s) + 1), "longest_engine_gap_s": longest_s}
+    found.figures |= {"engine_samples": float(len(at_s)), "longest_engine_gap_s": longest_s}
     if longest_s > LONGEST_GAP_S:
-        at = float(engine["epoch"][int(np.argmax(gaps_s))] - engine["epoch"][0])
+        at = float(at_s[int(np.argmax(gaps_s))] - at_s[0])
         found.faults.append(f"engine.csv has no sample for {longest_s:.2f} s, {at:.1f} s on")
-    _coverage(found, manifest, "engine", len(gaps_s) + 1, span_s)
-    for column in ("prompt_total", "generation_total", "iterations"):
-        if column in engine and (np.diff(engine[column]) < 0).any():
+    _coverage(found, manifest, "engine", len(at_s), float(at_s[-1] - at_s[0]))
+    rows = _rows(folder / "engine.csv")
+    for column in COUNTERS:
+        told = [float(row[column]) for row in rows if row.get(column)]
+        if told and (np.diff(told) < 0).any():
             found.faults.append(f"engine.csv: {column} falls: the engine was started anew")
-    if "iterations" not in engine:
+    if "iterations" not in columns:
         found.doubts.append("nobody counted iterations: generated tokens over running stand in")
     seen = _block(manifest, "engine").get("columns_seen_by_client") or []
     if seen:
@@ -172,27 +176,21 @@ def _coverage(
         found.doubts.append(f"{meter}: {told['failed']} samples failed ({last})")
 
 
-def _requests(
-    found: Verdict, folder: Path, manifest: dict[str, Any], engine: dict[str, Float64]
-) -> None:
-    path = folder / "requests.csv"
-    probe = _block(manifest, "probe")
-    planned = probe.get("requests")
-    if not path.is_file():
+def _requests(found: Verdict, folder: Path, manifest: dict[str, Any], logs: RunLogs) -> None:
+    planned = _block(manifest, "probe").get("requests")
+    if logs.requests is None and planned != 0:
         if manifest.get("measure_format"):
             found.faults.append("no requests.csv")
         else:
             found.doubts.append("no requests.csv: nothing can be replayed")
         return
-    rows = _rows(path)
-    if len(rows) > 1:
-        read_requests(folder)  # as the simulator reads it, and with its words
-    prompt = sum(int(float(row["input_tokens"])) for row in rows)
-    output = sum(int(float(row["output_tokens"])) for row in rows)
-    found.figures |= {"requests": len(rows), "prompt_tokens": prompt, "output_tokens": output}
+    rows = _rows(folder / "requests.csv")
+    asked = logs.requests or []
+    prompt, output = sum(one[1] for one in asked), sum(one[2] for one in asked)
+    found.figures |= {"requests": len(asked), "prompt_tokens": prompt, "output_tokens": output}
     failed = _rows(folder / "failures.csv")
     if isinstance(planned, int):
-        lost = planned - len(rows)
+        lost = planned - len(asked)
         if lost and planned:
             words = _reasons(failed)
             text = f"{lost} of {planned} requests were not answered in full{words}"
@@ -207,7 +205,8 @@ def _requests(
                 f"requests were sent late: {np.quantile(late_s, 0.99) * 1e3:.0f} ms at the "
                 "99th percentile"
             )
-    _agreement(found, manifest, engine, prompt, output, bool(failed))
+    if logs.engine is not None:
+        _agreement(found, manifest, logs.engine.columns, prompt, output, bool(failed))
 
 
 def _agreement(
@@ -246,7 +245,7 @@ def _reasons(failed: list[dict[str, str]]) -> str:
     return f" ({kinds[most]} x {most})"
 
 
-def _telemetry(found: Verdict, folder: Path, at_s: Float64, watts: Float64) -> None:
+def _telemetry(found: Verdict, folder: Path) -> None:
     """Limits that moved, and the GPUs' own energy counters."""
     path = folder / "telemetry.csv"
     if not path.is_file():
@@ -284,7 +283,7 @@ def _energy(found: Verdict, gpu: str, rows: list[dict[str, str]]) -> None:
 
 
 def _clocks(found: Verdict, manifest: dict[str, Any]) -> None:
-    clock = manifest["clock"]
+    clock = _block(manifest, "clock")
     for step in clock.get("steps") or []:
         found.faults.append(f"the wall clock was set by {step['step_s']:+.3f} s meanwhile")
     drift_s = clock.get("drift_s")
@@ -293,7 +292,10 @@ def _clocks(found: Verdict, manifest: dict[str, Any]) -> None:
     sure = clock.get("alignment")
     for name, one in (sure or {}).items():
         if isinstance(one, dict) and not one.get("sure", True):
-            found.doubts.append(f"the clock of {name} was aligned, but it is not sure")
+            if one.get("needed"):
+                found.faults.append(f"the clock of {name} is a guess: nothing shows it surely")
+            else:
+                found.doubts.append(f"the clock of {name} could not be confirmed by the logs")
 
 
 def _client(found: Verdict, manifest: dict[str, Any]) -> None:
@@ -307,21 +309,20 @@ def _client(found: Verdict, manifest: dict[str, Any]) -> None:
             )
 
 
-def _train(found: Verdict, folder: Path, manifest: dict[str, Any]) -> None:
+def _train(found: Verdict, folder: Path) -> None:
     """The word of the reader that training uses."""
-    catalogue = load_catalogue()
-    wanted = str(manifest["hardware"]).lower()
-    if not any(gpu.name.startswith(wanted) for gpu in catalogue.gpus.values()):
-        found.doubts.append(f"training will refuse it: the catalogue has no GPU {wanted}")
-        return
-    model = str(manifest["model"]).rsplit("/", maxsplit=1)[-1].lower()
-    if model not in catalogue.models:
-        found.doubts.append(f"training will refuse it: the catalogue has no model {model}")
-        return
     try:
-        read_run(folder, catalogue)
+        run = read_run(folder, load_catalogue())
     except RunError as error:
-        found.faults.append(_own(folder, error))
+        told = _own(folder, error)
+        if "the catalogue has no" in told:
+            found.doubts.append(f"training will refuse it: {told}")
+        else:
+            found.faults.append(told)
+        return
+    found.doubts += [
+        text for text in run.remarks if text not in found.doubts and not text.startswith("clocks:")
+    ]
 
 
 def _block(data: Any, key: str) -> dict[str, Any]:

@@ -112,7 +112,10 @@ class AnswerBook(threading.Thread):
         self.answers.sort(key=lambda answer: (answer.sent_s, answer.ask.number))
         good = [answer for answer in self.answers if answer.ok]
         bad = [answer for answer in self.answers if not answer.ok]
-        write_lines(self._folder / "requests.csv", [REQUESTS, *map(self._row, good)])
+        requests = self._folder / "requests.csv"
+        write_lines(requests, [REQUESTS, *map(self._row, good)])
+        if not good:
+            requests.unlink()  # readers take a table without rows for damage
         write_lines(self._folder / "failures.csv", [FAILURES, *map(self._failure, bad)])
         self._streams(self._folder / "streams.h5")
 

@@ -72,9 +72,12 @@ TELEMETRY = "epoch,gpu,power_w,energy_j,limit_w\n1,0,100,0,400\n2,0,100,120,{}\n
     [
         (lambda f: drop_power(f, 100, 120), "power.csv has no sample for 5.25 s, 24.5 s on"),
         (lambda f: (f / "power.csv").unlink(), "no power.csv"),
-        (lambda f: (f / "engine.csv").unlink(), "no engine.csv"),
+        (lambda f: rewrite(f, "engine.csv", "prompt_total", "x"), "lacks vllm:prompt_tokens"),
         (lambda f: (f / "manifest.json").write_text("{}"), "manifest.json lacks hardware, model"),
-        (lambda f: rewrite(f, "power.csv", "80.00", "nan"), "power.csv:2: expected a number"),
+        (
+            lambda f: rewrite(f, "power.csv", "80.00", "lots"),
+            "power.csv:2: expected a number, not 'lots'",
+        ),
         (lambda f: rewrite(f, "power.csv", "80.00", "0"), "samples are not above 0 W"),
         (lambda f: rewrite(f, "engine.csv", ",1200,", ",0,"), "prompt_total falls: the engine"),
         (set_clock, "the wall clock was set by +2.000 s meanwhile"),
@@ -124,13 +127,14 @@ def test_one_fault(folder: Path, harm: Callable[[Path], object], fault: str) -> 
     ("harm", "doubt"),
     [
         (lambda f: (f / "requests.csv").unlink(), "no requests.csv: nothing can be replayed"),
+        (lambda f: (f / "engine.csv").unlink(), "training simulates the requests' work"),
         (
             lambda f: change(f, lambda m: m.update(model="acme/unheard-of")),
-            "training will refuse it: the catalogue has no model unheard-of",
+            "training will refuse it: the catalogue has no model acme/unheard-of",
         ),
         (
             lambda f: change(f, lambda m: m.update(hardware="X9")),
-            "training will refuse it: the catalogue has no GPU x9",
+            "training will refuse it: the catalogue has no GPU X9",
         ),
         (
             lambda f: change(f, lambda m: m.update(client={"late_p99_ms": 30.0})),
