@@ -13,6 +13,7 @@ from torch import nn
 
 from dcsim.power.features import FEATURES, FeatureMaker
 from dcsim.power.learn.imagined import imagine
+from dcsim.power.learn.persistence import fit_persistence
 from dcsim.power.learn.runs import LedgerSeries
 from dcsim.power.learn.states import Mixture
 from dcsim.power.learn.targets import Levels, carry_over
@@ -291,11 +292,15 @@ def _pack(
     configs = {}
     for row, subject in enumerate(subjects):
         count = len(subject.mixture.weight)
-        correlation = subject.state_correlation
+        scaled = [(matrix - mean) / std for matrix, _ in own[row]]
+        scores = [
+            _scores(network, row, subject, example, matrix)
+            for example, matrix in zip(subject.sequences, scaled, strict=True)
+        ]
+        found = fit_persistence(scores)
+        correlation, noise = subject.state_correlation, subject.noise_correlation
         if correlation is None:
-            scaled = [(matrix - mean) / std for matrix, _ in own[row]]
-            correlation = _correlation(network, row, subject, scaled)
-        noise = subject.noise_correlation
+            correlation = found.quick
         configs[subject.key] = States(
             mean_w=subject.mixture.mean_w.astype(np.float32),
             std_w=subject.mixture.std_w.astype(np.float32),
@@ -306,6 +311,8 @@ def _pack(
             evidence=subject.evidence,
             source=subject.source,
             figures=dict(subject.figures),
+            slow_share=found.slow_share,
+            slow_correlation=found.slow,
         )
     return Pack(
         name=name,
@@ -321,22 +328,22 @@ def _pack(
     )
 
 
-def _correlation(
-    network: _Network, row: int, subject: Subject, scaled: list[npt.NDArray[np.float32]]
-) -> float:
-    """Lag-one correlation of where the measured watts lie in the network's distribution.
+def _scores(
+    network: _Network,
+    row: int,
+    subject: Subject,
+    example: Example,
+    scaled: npt.NDArray[np.float32],
+) -> npt.NDArray[np.float64]:
+    """Where the measured watts lie in the network's distribution, as normal scores.
 
-    If the network were all there is to know, these normal scores would be independent; what
-    correlation they have is what the generator must add.
+    If the network were all there is to know, these would be independent in time; what correlation
+    they have is what the generator must add.
     """
     count = len(subject.mixture.weight)
-    products = squares = 0.0
-    for sequence, matrix in zip(subject.sequences, scaled, strict=True):
-        with torch.inference_mode():
-            logits = network(torch.from_numpy(matrix)[None], torch.tensor([row]))[0, :, :count]
-            weight = torch.softmax(logits, dim=1).double().numpy()
-        share = subject.mixture.cdf(sequence.power_w, weight)
-        score = ndtri(np.clip(share, 1e-4, 1 - 1e-4))
-        products += float((score[1:] * score[:-1]).sum())
-        squares += float((score * score).sum())
-    return float(np.clip(products / squares, 0.0, 0.98)) if squares else 0.0
+    with torch.inference_mode():
+        logits = network(torch.from_numpy(scaled)[None], torch.tensor([row]))[0, :, :count]
+        weight = torch.softmax(logits, dim=1).double().numpy()
+    share = subject.mixture.cdf(example.power_w, weight)
+    found: npt.NDArray[np.float64] = ndtri(np.clip(share, 1e-4, 1 - 1e-4))
+    return found
