@@ -173,8 +173,14 @@ def _read(file, path: Path) -> Pack:  # type: ignore[no-untyped-def]  # an open 
         if evidence not in get_args(Evidence):
             raise PackError(f"{path}: {name}: unknown evidence {evidence!r}")
         configs[name.replace("|", "/")] = States(
-            **{column: _array(group[column], path) for column in _TABLE},
-            **{name: float(group.attrs.get(name, 0.0)) for name in _NOISE},
+            mean_w=_array(group["mean_w"], path),
+            std_w=_array(group["std_w"], path),
+            head_weight=_array(group["head_weight"], path),
+            head_bias=_array(group["head_bias"], path),
+            state_correlation=float(group.attrs["state_correlation"]),
+            noise_correlation=float(group.attrs["noise_correlation"]),
+            slow_share=float(group.attrs.get("slow_share", 0.0)),
+            slow_correlation=float(group.attrs.get("slow_correlation", 0.0)),
             evidence=evidence,  # type: ignore[arg-type]  # checked above
             source=str(group.attrs["source"]),
             figures={
