@@ -5,7 +5,7 @@ site under stress does. A network that has never seen such work may answer anyth
 included. So a share of its training is work made up here: stretches of steady load, drawn over
 all that an engine can do, their iteration times from the catalogue's roofline
 (reference-method.md 4.2 and 4.3). Their watts are carried over from those that were measured
-(`targets`), and end where the measured ones end.
+(`targets`); beyond those, a prior says how much more, up to the board limit.
 """
 
 from __future__ import annotations

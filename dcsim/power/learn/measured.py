@@ -8,10 +8,8 @@ import numpy as np
 
 from dcsim.power.learn.runs import MeasuredRun
 from dcsim.power.learn.states import fit_mixture
-from dcsim.power.learn.train import Example, Subject
+from dcsim.power.learn.train import MIXTURE_SEED, Example, Subject
 from dcsim.power.learn.true_power import true_watts
-
-MIXTURE_SEED = 42
 
 
 def by_configuration(runs: Sequence[MeasuredRun]) -> dict[str, list[MeasuredRun]]:

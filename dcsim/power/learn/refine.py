@@ -18,10 +18,10 @@ import numpy.typing as npt
 from dcsim.power.gru import GruPower
 from dcsim.power.learn.evaluate import generate
 from dcsim.power.learn.imagined import imagine
-from dcsim.power.learn.measured import MIXTURE_SEED, measured_subjects
+from dcsim.power.learn.measured import measured_subjects
 from dcsim.power.learn.runs import MeasuredRun
 from dcsim.power.learn.states import STATES, fit_mixture
-from dcsim.power.learn.train import Example, Judged, Recipe, Subject, train
+from dcsim.power.learn.train import MIXTURE_SEED, Example, Judged, Recipe, Subject, train
 from dcsim.power.pack import Pack, any_key
 from dcsim.scenario.catalogue import Catalogue
 

@@ -13,9 +13,10 @@ from torch import nn
 
 from dcsim.power.features import FEATURES, FeatureMaker
 from dcsim.power.learn.imagined import imagine
+from dcsim.power.learn.persistence import fit_persistence
 from dcsim.power.learn.runs import LedgerSeries
-from dcsim.power.learn.states import Mixture
-from dcsim.power.learn.targets import Levels, carry_over
+from dcsim.power.learn.states import Mixture, with_headroom
+from dcsim.power.learn.targets import Levels, Prior, carry_over
 from dcsim.power.model import Evidence
 from dcsim.power.pack import Pack, States
 from dcsim.scenario.catalogue import Catalogue
@@ -25,6 +26,7 @@ WARM_UP_STEPS = 8
 LEAST_STD = 0.05
 """Least divisor of a feature. One that never varied in the runs (no request ever waited) must not
 be blown up when it does."""
+MIXTURE_SEED = 42
 JUDGE_EVERY = 25
 """Updates between two looks at sequences held out."""
 WEIGHTS = FEATURES.index("weight_fraction")
@@ -62,6 +64,11 @@ class Subject:
     figures: dict[str, float] = field(default_factory=dict)
     beyond: Sequence[Example] | None = None
     """Work beyond the sequences; None: made up (`imagined`)."""
+    prior: Prior | None = None
+    """What made-up work should draw where it goes beyond the sequences; None: by the linear ledger
+    model."""
+    also: Sequence[Example] = ()
+    """Measured work beyond the sequences, learned from beside the made-up."""
     share: float = 1.0
     """Of the training windows, beside the other subjects'."""
     blur: float = 0.0
@@ -79,7 +86,7 @@ class Recipe:
     batch_windows: int = 32
     learning_rate: float = 5e-3
     weight_decay: float = 1e-3
-    feature_noise: float = 0.05
+    feature_noise: float = 0.3
     """Noise on standardised features, so that a short run is not learnt by heart."""
     imagined_share: float = 0.25
     """Of the windows: work beyond the subject's own (see `imagined`)."""
@@ -135,16 +142,16 @@ def train(
     torch.set_num_threads(1)  # same sums on every machine, and hardly slower
     torch.manual_seed(recipe.seed)
     rng = np.random.default_rng(recipe.seed)
+    subjects = [
+        with_beyond(subject, catalogue, recipe, row) for row, subject in enumerate(subjects)
+    ]
     own = [_pool(subject, subject.sequences, catalogue) for subject in subjects]
     every = np.concatenate([matrix for pool in own for matrix, _ in pool])
     mean, std = every.mean(axis=0), np.maximum(every.std(axis=0), LEAST_STD)
     if start is not None:
         recipe = replace(recipe, hidden=start.hidden)
         mean, std = start.feature_mean, start.feature_std
-    beyond = [
-        _pool(subject, beyond_of(subject, catalogue, recipe, row), catalogue)
-        for row, subject in enumerate(subjects)
-    ]
+    beyond = [_pool(subject, subject.beyond or (), catalogue) for subject in subjects]
     size = max(len(t.mixture.weight) for t in subjects)
     shares = np.array([subject.share for subject in subjects])
     shares /= shares.sum()
@@ -233,12 +240,13 @@ def _pool(subject: Subject, examples: Sequence[Example], catalogue: Catalogue) -
     ]
 
 
-def beyond_of(
-    subject: Subject, catalogue: Catalogue, recipe: Recipe, row: int = 0
-) -> Sequence[Example]:
-    """Work beyond the subject's sequences: its own, or made up with watts in keeping with them."""
+def with_beyond(subject: Subject, catalogue: Catalogue, recipe: Recipe, row: int = 0) -> Subject:
+    """The subject with work beyond its sequences, and with states for what that draws.
+
+    Made up where it has none, with watts in keeping with the sequences.
+    """
     if subject.beyond is not None:
-        return subject.beyond
+        return subject
     seen = [example.series for example in subject.sequences]
     steps = max(recipe.imagined_steps, recipe.window_steps)
     seed = recipe.seed + 1000 * row
@@ -247,7 +255,12 @@ def beyond_of(
     if levels is None:
         levels = Levels.of_runs(seen, [example.power_w for example in subject.sequences])
     rng = np.random.default_rng(seed)
-    return [Example(series, carry_over([series], seen, levels, catalogue, rng)[0])]
+    watts = carry_over([series], seen, levels, catalogue, rng, subject.prior)[0]
+    beyond = [Example(series, watts), *subject.also]
+    drawn = np.concatenate([one.power_w for one in beyond])
+    return replace(
+        subject, beyond=beyond, mixture=with_headroom(subject.mixture, drawn, MIXTURE_SEED)
+    )
 
 
 def _batch(
@@ -291,11 +304,15 @@ def _pack(
     configs = {}
     for row, subject in enumerate(subjects):
         count = len(subject.mixture.weight)
-        correlation = subject.state_correlation
+        scaled = [(matrix - mean) / std for matrix, _ in own[row]]
+        scores = [
+            _scores(network, row, subject, example, matrix)
+            for example, matrix in zip(subject.sequences, scaled, strict=True)
+        ]
+        found = fit_persistence(scores)
+        correlation, noise = subject.state_correlation, subject.noise_correlation
         if correlation is None:
-            scaled = [(matrix - mean) / std for matrix, _ in own[row]]
-            correlation = _correlation(network, row, subject, scaled)
-        noise = subject.noise_correlation
+            correlation = found.quick
         configs[subject.key] = States(
             mean_w=subject.mixture.mean_w.astype(np.float32),
             std_w=subject.mixture.std_w.astype(np.float32),
@@ -306,6 +323,8 @@ def _pack(
             evidence=subject.evidence,
             source=subject.source,
             figures=dict(subject.figures),
+            slow_share=found.slow_share,
+            slow_correlation=found.slow,
         )
     return Pack(
         name=name,
@@ -321,22 +340,22 @@ def _pack(
     )
 
 
-def _correlation(
-    network: _Network, row: int, subject: Subject, scaled: list[npt.NDArray[np.float32]]
-) -> float:
-    """Lag-one correlation of where the measured watts lie in the network's distribution.
+def _scores(
+    network: _Network,
+    row: int,
+    subject: Subject,
+    example: Example,
+    scaled: npt.NDArray[np.float32],
+) -> npt.NDArray[np.float64]:
+    """Where the measured watts lie in the network's distribution, as normal scores.
 
-    If the network were all there is to know, these normal scores would be independent; what
-    correlation they have is what the generator must add.
+    If the network were all there is to know, these would be independent in time; what correlation
+    they have is what the generator must add.
     """
     count = len(subject.mixture.weight)
-    products = squares = 0.0
-    for sequence, matrix in zip(subject.sequences, scaled, strict=True):
-        with torch.inference_mode():
-            logits = network(torch.from_numpy(matrix)[None], torch.tensor([row]))[0, :, :count]
-            weight = torch.softmax(logits, dim=1).double().numpy()
-        share = subject.mixture.cdf(sequence.power_w, weight)
-        score = ndtri(np.clip(share, 1e-4, 1 - 1e-4))
-        products += float((score[1:] * score[:-1]).sum())
-        squares += float((score * score).sum())
-    return float(np.clip(products / squares, 0.0, 0.98)) if squares else 0.0
+    with torch.inference_mode():
+        logits = network(torch.from_numpy(scaled)[None], torch.tensor([row]))[0, :, :count]
+        weight = torch.softmax(logits, dim=1).double().numpy()
+    share = subject.mixture.cdf(example.power_w, weight)
+    found: npt.NDArray[np.float64] = ndtri(np.clip(share, 1e-4, 1 - 1e-4))
+    return found
