@@ -134,7 +134,10 @@ def tiles(summary: Mapping[str, Any], trust: Trust) -> str:
             ("Nearest to its limit", percent(share), f"{node['name']}: {watts(node['peak_w'])} of "
              f"{watts(node['limit_w'])}", watt)
         )  # fmt: skip
-    flagged = f"{events.get('overload', 0):,} overloads, {events.get('warning', 0):,} warnings"
+    flagged = ", ".join(
+        f"{events.get(kind, 0):,} {kind}{'s' * (events.get(kind, 0) != 1)}"
+        for kind in ("overload", "warning")
+    )
     found.append(("Trips", f"{events.get('trip', 0):,}", flagged, watt))
     found.append(
         ("Requests", f"{requests['completed']:,}", f"completed of {requests['arrived']:,}; "
