@@ -104,7 +104,7 @@ aria-label="Moment of the run; far left: highest load"></label>
 <button type="button" id="oneline-play" aria-pressed="false">Play</button></div>
 <div class="scroll diagram" id="diagram">{svg}</div>
 <ul class="legend">{legend}<li><span class="dash"></span> second feed</li>
-<li>⊠ breaker</li></ul>
+<li><span class="out"></span> without power</li><li>⊠ breaker</li></ul>
 <div id="picked" class="picked" aria-live="polite"><p class="small">Click a node, or tab to the
 diagram and move with the arrow keys, to see its figures here and its load above.</p></div></div>"""
 
