@@ -159,6 +159,10 @@ def test_the_story_of_a_run(browser: Any, story: Path) -> None:
     assert browser.execute_script(
         "return Number(document.querySelector(arguments[0]).getAttribute('width'))", failed
     ) == pytest.approx(0, abs=0.5)
+    dark = browser.execute_script(
+        "return [...document.querySelectorAll('.node.dark')].map((part) => part.dataset.node)"
+    )
+    assert dark == ["utility/transformer/ups-a"]  # its rows live by their other feeds
 
     # Tables: only trips, then sorted by share of the rating.
     browser.execute_script(

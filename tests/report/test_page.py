@@ -67,6 +67,13 @@ def test_series_come_back_within_half_a_level(series: list[np.ndarray], hole: bo
             assert error <= 0.51 * (known.max() - known.min()) / LEVELS + 1e-6 * abs(known).max()
 
 
+def test_every_recorded_interval_is_in_the_page(tmp_path: Path) -> None:
+    record(tmp_path / "run.h5", steps=42)  # 10.5 s: the servers' last second is half a one
+    with Results.open(tmp_path / "run.h5") as results:
+        for level in gather(results, Packer()).levels:
+            assert level.points == len(results.load(level.kind))
+
+
 def test_all_series_fit_the_budget_and_keep_their_peaks(tmp_path: Path) -> None:
     record(tmp_path / "run.h5", steps=4000)
     watts = loads(4000)

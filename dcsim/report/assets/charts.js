@@ -34,16 +34,15 @@ D.chartset = (() => {
       : [[0, "#f5f8fa"], [0.25, "#dcebf5"], [0.5, "#9fcae6"], [0.75, "#5b9cc9"], [0.9, "#f3c969"], [1, "#d9642c"]];
     const top = rated ? Math.max(1, high) : high || 1;
     const height = Math.min(620, Math.max(180, 70 + nodes.length * 14));
-    Plotly.react(place, [{ type: "heatmap", x, y: nodes.map((_, i) => i), z, zmin: stretched ? low : 0, zmax: stretched ? high : top, colorscale: scale,
+    D.plots.react(place, [{ type: "heatmap", x, y: nodes.map((_, i) => i), z, zmin: stretched ? low : 0, zmax: stretched ? high : top, colorscale: scale,
       text: z.map((row, r) => row.map((v, c) => `<b>${D.safe(D.model.nodes[nodes[r]].name)}</b> ${D.clock((c + 0.5) * step)}<br>${v === null ? "unknown" : rated ? D.percent(v) + " of its rating" : D.watts(v)}`)),
       hovertemplate: "%{text}<extra></extra>",
       colorbar: { thickness: 10, outlinewidth: 0, tickformat: rated ? ".0%" : ".3~s", ticksuffix: rated ? "" : "W",
         tickfont: { color: D.css("soft"), size: 11 } } }],
-    D.plots.layout({ height, margin: { l: 110, r: 10, t: 8, b: 36 }, hovermode: "closest",
+    { height, margin: { l: 110, r: 10, t: 8, b: 36 }, hovermode: "closest",
       xaxis: D.plots.timeAxis({ showgrid: false }), yaxis: { autorange: "reversed", showgrid: false,
         tickvals: nodes.map((_, i) => i).filter((i) => i % Math.ceil(nodes.length / 30) === 0),
-        ticktext: names.filter((_, i) => i % Math.ceil(nodes.length / 30) === 0).map(D.safe) } }),
-    D.plots.config);
+        ticktext: names.filter((_, i) => i % Math.ceil(nodes.length / 30) === 0).map(D.safe) } });
     D.get("heat-note").textContent = `Means over ${D.span(step)}${rated ? ", as shares of each rating" : ""}` +
       `${level.nodes.length > MOST_ROWS ? `; the first ${MOST_ROWS} of ${level.nodes.length}` : ""}.`;
     place.setAttribute("aria-label", `${level.kind} loads over time; highest mean ${rated ? D.percent(high) + " of the rating" : D.watts(high)}`);
@@ -59,12 +58,12 @@ D.chartset = (() => {
       hovertemplate: `<b>${D.safe(D.model.nodes[node].name)}</b><br>%{y:.3~s}W or more for %{x:.2f} % of the time<extra></extra>` }));
     traces.sort((a, b) => a.line.width - b.line.width);
     const limit = hot === undefined ? null : D.model.nodes[hot].limit_w;
-    Plotly.react(place, traces, D.plots.layout({ height: 300, hovermode: "closest",
+    D.plots.react(place, traces, { height: 300, hovermode: "closest",
       xaxis: { title: { text: "share of time, %", font: { size: 12, color: D.css("soft") } }, range: [-1, 101], ticksuffix: "" },
       yaxis: { rangemode: "tozero", ticksuffix: "W", tickformat: ".3~s" },
       shapes: limit ? [{ type: "line", xref: "paper", x0: 0, x1: 1, y0: limit, y1: limit, line: { color: D.css("h3"), width: 1.3, dash: "dash" } }] : [],
       annotations: hot === undefined ? [] : [{ x: 100, y: D.model.nodes[hot].duration_w[D.model.shares.length - 1], xanchor: "right", yanchor: "top",
-        text: `<b>${D.safe(D.model.nodes[hot].name)}</b>`, showarrow: false, font: { size: 11.5, color: D.css("s0") } }] }), D.plots.config);
+        text: `<b>${D.safe(D.model.nodes[hot].name)}</b>`, showarrow: false, font: { size: 11.5, color: D.css("s0") } }] });
     place.setAttribute("aria-label", `Load-duration curves of level ${level.kind}${hot === undefined ? "" : `; highest: ${D.model.nodes[hot].name}, peak ${D.watts(D.model.nodes[hot].peak_w)}, median ${D.watts(D.model.nodes[hot].duration_w[(D.model.shares.length - 1) >> 1])}`}`);
   };
 
@@ -101,11 +100,11 @@ D.chartset = (() => {
       text: drawn.map((r) => `<b>${D.safe(r.kind)}</b>: ${D.percent(steps(r))} with ${r.servers} servers below`) });
     const named = new Map();
     drawn.forEach((r) => { const key = r.servers; named.set(key, [...(named.get(key) || []), r]); });
-    Plotly.react(D.get("smoothing"), traces, D.plots.layout({ height: 240, hovermode: "closest",
+    D.plots.react(D.get("smoothing"), traces, { height: 240, hovermode: "closest",
       xaxis: { type: "log", title: { text: "servers below", font: { size: 12, color: D.css("soft") } }, tickvals: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000] },
       yaxis: { type: "log", tickvals: [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2], tickformat: ".1~%" },
       annotations: [...named.values()].map((group) => ({ x: Math.log10(group[0].servers), y: Math.log10(Math.max(...group.map(steps))), text: D.safe(group.map((r) => r.kind).join(", ")),
-        showarrow: false, yshift: 14, xshift: group[0].servers === most ? -12 : group[0].servers === 1 ? 16 : 0, font: { size: 11.5, color: D.css("soft") } })) }), D.plots.config);
+        showarrow: false, yshift: 14, xshift: group[0].servers === most ? -12 : group[0].servers === 1 ? 16 : 0, font: { size: 11.5, color: D.css("soft") } })) });
     const name = (w) => D.span(Number(w));
     const used = widths.filter((w, i) => widths.indexOf(w) === i && rows.some((r) => r.by[w] !== null));
     D.get("smoothing-table").replaceChildren(D.el("table", { class: "plain" },
@@ -140,11 +139,11 @@ D.chartset = (() => {
     const domain = (i) => [1 - (i + 1) * 0.25 + 0.03, 1 - i * 0.25 - 0.05];
     const ticks = [-3, -2, -1, 0, 1, 2, 3].flatMap((e) => [1, 2, 5].map((d) => Number(`${d}e${e}`)));
     const log = { type: "log", tickvals: ticks, ticktext: ticks.map((v) => (v < 1 ? `${v * 1000} ms` : `${v} s`)) };
-    Plotly.react(place, traces, D.plots.layout({ height: 620, margin: { l: 68, r: 14, t: 4, b: 40 }, annotations: notes,
+    D.plots.react(place, traces, { height: 620, margin: { l: 68, r: 14, t: 4, b: 40 }, annotations: notes,
       xaxis: D.plots.timeAxis({ anchor: "y4", range: [D.date(0), D.date(D.model.duration_s)] }),
       yaxis: { domain: domain(0), ticksuffix: "W", tickformat: ".3~s", rangemode: "tozero", nticks: 4, fixedrange: true },
       yaxis2: { domain: domain(1), rangemode: "tozero", nticks: 4, fixedrange: true },
-      yaxis3: { domain: domain(2), ...log, fixedrange: true }, yaxis4: { domain: domain(3), ...log, fixedrange: true } }), D.plots.config);
+      yaxis3: { domain: domain(2), ...log, fixedrange: true }, yaxis4: { domain: domain(3), ...log, fixedrange: true } });
     D.get("traffic-note").textContent = `By time of arrival, in intervals of ${D.span(t.width_s)}; percentiles of completed requests, to 1 %. Requests still running at the end count neither way. ` +
       (t.promised ? "" : "No tenant of this scenario has an SLO, so goodput is what completed.");
   };

@@ -1,7 +1,7 @@
 // The one-line diagram: colours by headroom, at the worst or at a moment; click a node.
 D.oneline = (() => {
   const SHADES = ["h0", "h1", "h2", "h3", "none"];
-  let svg = null, nodes = [], byName = new Map(), playing = null, darkUntil = [];
+  let svg = null, nodes = [], byName = new Map(), playing = null;
 
   const shade = (share) => (share === null || Number.isNaN(share) ? "none"
     : `h${(share >= 0.5) + (share >= 0.8) + (share > 1)}`);
@@ -20,24 +20,13 @@ D.oneline = (() => {
 
   const colour = (time_s) => {
     const width = D.model.duration_s / 400;
-    const dark = time_s === null ? new Set() : darkAt(time_s);
     nodes.forEach((part) => {
       const index = byName.get(part.dataset.node);
       const data = D.model.nodes[index];
       const load = time_s === null ? data.peak_w : D.series.at(index, time_s, width);
-      paint(part, data.limit_w && load !== null ? load / data.limit_w : null, dark.has(index));
+      // What draws nothing at all has no power.
+      paint(part, data.limit_w && load !== null ? load / data.limit_w : null, time_s !== null && load < 1);
     });
-  };
-
-  // Nodes without power: those told of, and all that hangs below them.
-  const darkAt = (time_s) => {
-    const events = D.model.events, out = new Set();
-    for (let i = 0; i < events.time_s.length && events.time_s[i] <= time_s; i += 1) {
-      if (events.kind[i] === "dark" || events.kind[i] === "trip") out.add(events.node[i]);
-      if (events.kind[i] === "restored" || events.kind[i] === "reclosed") out.delete(events.node[i]);
-    }
-    D.model.nodes.forEach((node, i) => { if (node.parent >= 0 && out.has(node.parent)) out.add(i); });
-    return out;
   };
 
   const picked = (index) => {

@@ -15,6 +15,12 @@ D.plots = (() => {
   };
   const config = { displaylogo: false, responsive: true, displayModeBar: false };
 
+  // The place gets the chart's height at once: what follows must not move when it is drawn.
+  const react = (place, traces, more) => {
+    place.style.height = `${more.height}px`;
+    return Plotly.react(place, traces, layout(more), config);
+  };
+
   // `draw` is called when the chart comes into sight, and again when the theme changes.
   const lazy = (id, draw) => {
     const place = D.get(id);
@@ -35,5 +41,5 @@ D.plots = (() => {
 
   const redraw = (all = false) => D.charts.forEach((chart) => { if (chart.drawn || all) chart.draw(); });
 
-  return { layout, config, lazy, timeAxis, redraw };
+  return { react, lazy, timeAxis, redraw };
 })();

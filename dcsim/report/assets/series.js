@@ -51,7 +51,6 @@ D.series = (() => {
     }
     const views = [{ step_s: level.step_s, mean, min, max }];
     while (views[views.length - 1].mean.length > LEVELS_AT_LEAST) views.push(halve(views[views.length - 1]));
-    if (kept.size > 400) kept.clear();
     kept.set(node, views);
     return views;
   };

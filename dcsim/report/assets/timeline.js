@@ -89,7 +89,7 @@ D.timeline = (() => {
     layout.shapes = shapes;
     layout.annotations = notes;
     busy = true;
-    Plotly.react(place, traces, D.plots.layout(layout), D.plots.config).then(() => { busy = false; });
+    D.plots.react(place, traces, layout).then(() => { busy = false; });
     const many = to_s - from_s;
     D.get("timeline-span").textContent = `${D.clock(from_s, many < 60)} to ${D.clock(to_s, many < 60)} (${D.span(many)}); ` +
       `drawn in intervals of ${Number.isFinite(finest) ? D.span(finest) : "–"} or more, recorded every ${D.span(D.model.step_s)}.`;

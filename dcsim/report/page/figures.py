@@ -104,7 +104,7 @@ aria-label="Moment of the run; far left: highest load"></label>
 <button type="button" id="oneline-play" aria-pressed="false">Play</button></div>
 <div class="scroll diagram" id="diagram">{svg}</div>
 <ul class="legend">{legend}<li><span class="dash"></span> second feed</li>
-<li>⊠ breaker</li></ul>
+<li><span class="out"></span> without power</li><li>⊠ breaker</li></ul>
 <div id="picked" class="picked" aria-live="polite"><p class="small">Click a node, or tab to the
 diagram and move with the arrow keys, to see its figures here and its load above.</p></div></div>"""
 
@@ -134,7 +134,10 @@ def tiles(summary: Mapping[str, Any], trust: Trust) -> str:
             ("Nearest to its limit", percent(share), f"{node['name']}: {watts(node['peak_w'])} of "
              f"{watts(node['limit_w'])}", watt)
         )  # fmt: skip
-    flagged = f"{events.get('overload', 0):,} overloads, {events.get('warning', 0):,} warnings"
+    flagged = ", ".join(
+        f"{events.get(kind, 0):,} {kind}{'s' * (events.get(kind, 0) != 1)}"
+        for kind in ("overload", "warning")
+    )
     found.append(("Trips", f"{events.get('trip', 0):,}", flagged, watt))
     found.append(
         ("Requests", f"{requests['completed']:,}", f"completed of {requests['arrived']:,}; "

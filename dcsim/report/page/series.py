@@ -8,6 +8,7 @@ each node's peak, and around flags, the recorded steps themselves are kept.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -76,7 +77,7 @@ def levels(results: Results, nodes: pd.DataFrame, budget: int = BUDGET) -> list[
     for i, kind in enumerate(kinds):
         names = [str(name) for name in nodes.index[nodes["kind"] == kind]]
         recorded_s = results.server_step_s if kind == "server" else results.step_s
-        rows = max(1, round(results.duration_s / recorded_s))
+        rows = max(1, math.ceil(results.duration_s / recorded_s - 1e-9))
         share = left // (len(kinds) - i)
         factor = 1
         while factor < rows and len(names) * _values(rows, factor) > share:
