@@ -66,6 +66,8 @@ OVER = ("time above the rating", node("row", "time_over_limit_s", 1, "s"))
 TTFT = ("first token, p95", latency("ttft_s", "p95"))
 E2E = ("whole answer, p95", latency("e2e_s", "p95"))
 TRIPS = ("trips", events("trip"))
+REJECTED = ("rejected", requests("rejected"))
+COMPLETED = ("completed", requests("completed"))
 
 
 def racks(count: int) -> list[str]:
@@ -103,7 +105,7 @@ TABLES: dict[str, tuple[str, list[Run], list[tuple[str, Cell]]]] = {
             ("130 %, none", QUICK, [f"{RATE}=29.9 req/s"], "20 min"),
             ("130 %, `admission-throttle`", QUICK, [f"{RATE}=29.9 req/s", THROTTLE], "20 min"),
         ],
-        [PEAK, OVER, ("rejected", requests("rejected")), ("completed", requests("completed")), TTFT],
+        [PEAK, OVER, REJECTED, COMPLETED, TTFT],
     ),
     "feed-loss": (
         "site",
@@ -117,10 +119,10 @@ TABLES: dict[str, tuple[str, list[Run], list[tuple[str, Cell]]]] = {
             ),
         ],
         [
-            ("trips", events("trip")),
+            TRIPS,
             ("failed", requests("failed")),
-            ("rejected", requests("rejected")),
-            ("completed", requests("completed")),
+            REJECTED,
+            COMPLETED,
             TTFT,
         ],
     ),
@@ -155,7 +157,7 @@ TABLES: dict[str, tuple[str, list[Run], list[tuple[str, Cell]]]] = {
         ],
         [PEAK, MEAN],
     ),
-}  # fmt: skip
+}
 
 
 def table(name: str) -> str:
