@@ -18,6 +18,7 @@ from pathlib import Path
 
 FAULT = 70
 """Exit status of a fault in dcsim itself (`EX_SOFTWARE` of sysexits.h)."""
+WRONG_INPUT = 2
 STOPPED = 130
 """Exit status after Ctrl-C: 128 and the signal's number, as shells have it."""
 OUT_OF_MEMORY = "out of memory: play a shorter run or a smaller site, or keep less (`record`)"
@@ -40,6 +41,12 @@ def guarded(command: Callable[[], object]) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         sys.exit(1)
     except Exception as error:
+        problems = getattr(error, "problems", None)
+        if type(error).__name__ == "ScenarioError" and isinstance(problems, list):
+            # Of a catalogue of one's own, which any command may be the first to read.
+            for problem in problems:
+                _tell(str(problem))
+            sys.exit(WRONG_INPUT)
         log = write_log(error)
         if isinstance(error, MemoryError):
             _tell(OUT_OF_MEMORY + told_place(log))
