@@ -37,26 +37,31 @@ class DualThreshold:
         self._step = [0] * count
         self._braked_s = [math.inf] * count
         """When each brake was put on; infinite while it is off."""
+        self._unseen_s = [-math.inf] * count
+        """Until then loads are those of the brake, and say nothing of what clocks would do."""
 
     def decide(self, now_s: float, telemetry: Telemetry) -> list[Command]:
         share = self._watched.share(telemetry.node_w)
         commands: list[Command] = []
         for i, of_rating in enumerate(share.tolist()):
             reason = f"load at {of_rating:.1%} of rating"
-            commands += self._clocks(i, of_rating, reason)
             commands += self._brake(i, of_rating, reason, now_s)
+            commands += self._clocks(i, of_rating, reason, now_s)
         return commands
 
-    def _clocks(self, i: int, share: float, reason: str) -> list[Command]:
+    def _clocks(self, i: int, share: float, reason: str, now_s: float) -> list[Command]:
+        """Steps rise at once; they do not fall by what the brake does to the load, or all would
+        run free, with the work that has piled up, as soon as it is released."""
         spec = self._spec
+        falls = now_s >= self._unseen_s[i]
         before = step = self._step[i]
         if share > spec.second:
             step = 2
         elif share > spec.first:
             step = max(step, 1)
-        if step == 2 and share < spec.second - spec.margin:
+        if falls and step == 2 and share < spec.second - spec.margin:
             step = 1
-        if step == 1 and share < spec.first - spec.margin:
+        if falls and step == 1 and share < spec.first - spec.margin:
             step = 0
         self._step[i] = step
         low = (1.0, spec.first_clock, spec.second_clock)
@@ -77,8 +82,10 @@ class DualThreshold:
         due_s = self._braked_s[i] + spec.actuation_delay_s
         if not on and share > spec.brake:
             self._braked_s[i], clock = now_s, spec.brake_clock
+            self._unseen_s[i] = math.inf
         elif on and share < spec.second - spec.margin and now_s >= due_s:
             self._braked_s[i], clock = math.inf, 1.0
+            self._unseen_s[i] = now_s + spec.brake_delay_s + spec.delay_s + spec.period_s
         else:
             return []
         return [self._limit(i, self._watched.servers[i], clock, "brake", reason)]
