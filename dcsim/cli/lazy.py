@@ -19,6 +19,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "schema": ("dcsim.cli.schema:schema", "Print the JSON Schema of scenario files, for editors."),
     "export": ("dcsim.cli.export:export", "Results as parquet, CSV, pandapower or OpenDSS."),
     "data": ("dcsim.cli.data:app", "Public request traces: list them, fetch them."),
+    "report": ("dcsim.cli.report:report", "Write a self-contained page of a run or a study."),
+    "plot": ("dcsim.cli.plot:plot", "Draw a result as a picture: PNG, SVG or PDF."),
+    "measure": ("dcsim.cli.measure:app", "Measure a GPU that serves: plan, run, check, import."),
     "power": ("dcsim.cli.power:app", "Power models: train, list and check them."),
 }
 """Name: (module:attribute, one line of help). The attribute is a function or a typer app."""
