@@ -6,6 +6,7 @@ of dcsim itself (its log is named), 130 stopped with Ctrl-C.
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import Annotated
 
 import typer
@@ -28,7 +29,10 @@ for _name in COMMANDS:
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"dcsim {__version__}")
+        # Without a C compiler at installation all is plain Python, which only speed tells.
+        spec = find_spec("dcsim.serving.replica")
+        plain = spec is None or spec.origin is None or spec.origin.endswith(".py")
+        typer.echo(f"dcsim {__version__}, event loop {'in plain Python' if plain else 'compiled'}")
         raise typer.Exit
 
 
