@@ -1,7 +1,8 @@
 """The command line: one module a command, each thin. This file only lists them.
 
-Exit status: 0 well, 1 a run that failed, 2 a scenario or a command line that is wrong, 70 a fault
-of dcsim itself (its log is named), 130 stopped with Ctrl-C.
+Exit status: 0 well, 1 a run that failed, 2 a scenario or a command line that is wrong, 3 a run
+in which happened what `run --fail-on` names, 70 a fault of dcsim itself (its log is named), 130
+stopped with Ctrl-C.
 """
 
 from __future__ import annotations

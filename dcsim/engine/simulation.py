@@ -346,7 +346,7 @@ class Simulation:
 
 def _promise(tenant: Tenant) -> Promise:
     slo = tenant.slo or Slo()
-    return Promise(tenant.name, slo.ttft_s or math.inf, slo.tpot_s or math.inf)
+    return Promise(tenant.name, slo.ttft_s or math.inf, slo.tpot_s or math.inf, slo.attainment)
 
 
 def simulate(

@@ -103,7 +103,7 @@ def _files(part: Any) -> Iterator[tuple[str, Path]]:
     elif isinstance(part, list | tuple):
         for value in part:
             yield from _files(value)
-    elif isinstance(part, str) and part.startswith(("/", "\\")) or _drive(part):
+    elif (isinstance(part, str) and part.startswith(("/", "\\"))) or _drive(part):
         path = Path(part)
         if path.exists():
             yield part, path
