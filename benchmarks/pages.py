@@ -223,10 +223,48 @@ def interconnection() -> str:
     return "\n".join([*lines, ""])
 
 
+TOLD = ("fault", "dark", "overload", "predicted", "trip", "reclosed", "restored", "repaired")
+
+
+def story() -> str:
+    """The flags of the feed loss, as a table."""
+    with play("feed-loss") as results:
+        flags = results.events()
+    lines = ["| time | flag | node | what |", "| --- | --- | --- | --- |"]
+    for flag in flags[flags.kind.isin(TOLD)].itertuples():
+        node_name = flag.node.rsplit("/", 1)[-1]
+        lines.append(f"| {flag.time_s:g} s | `{flag.kind}` | `{node_name}` | {flag.message} |")
+    return "\n".join([*lines, ""])
+
+
+def story_service() -> str:
+    """What the feed loss was for those who asked, in three parts."""
+    with play("feed-loss") as results:
+        asked = results.requests()
+        row = results.load("row")["utility/transformer/row-4"]
+    lines = [
+        "| asked in minutes | requests | failed | rejected | first token, median "
+        "| per token, median | row 4, mean |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for start, end in ((0, 10), (10, 13), (13, 28), (35, 45)):
+        part = asked[asked.arrival_s.between(60 * start, 60 * end)]
+        load_w = row[(row.index > 60 * start) & (row.index <= 60 * end)].mean()
+        ended = part.status.value_counts()
+        lines.append(
+            f"| {start} to {end} | {len(part):,} | {ended['failed']:,} | {ended['rejected']:,} "
+            f"| {part.ttft_s.median():.2f} s | {part.tpot_s.median() * 1e3:.0f} ms "
+            f"| {load_w / 1e3:.0f} kW |"
+        )
+    return "\n".join([*lines, ""])
+
+
 MADE: dict[str, Callable[[], str]] = {
     **{name: partial(table, name) for name in TABLES},
     "quickstart": printed,
     "sizing": interconnection,
+    "story": story,
+    "story-service": story_service,
 }
 
 
