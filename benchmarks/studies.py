@@ -40,9 +40,10 @@ def main() -> None:
     scenario = site("studies", DURATION_S, RATE_PER_S, FACILITY)
     over = {"seed": list(range(1, asked.runs + 1))}
     tables: list[pd.DataFrame] = []
-    best = {1: float("inf"), asked.workers: float("inf")}
+    crews = (1, asked.workers)
+    best = dict.fromkeys(crews, float("inf"))
     for _ in range(asked.rounds):
-        for workers in best:
+        for workers in crews:
             with (
                 tempfile.TemporaryDirectory() as folder,
                 Crew(Path(folder), workers=workers) as crew,
