@@ -22,8 +22,9 @@ from dcsim.control.policy import (
 )
 from dcsim.engine.actuators import Actuators
 from dcsim.engine.simulation import Simulation, simulate
+from dcsim.scenario.load import loads
 from dcsim.scenario.models import Scenario
-from tests.engine.sites import site
+from tests.engine.sites import HOLES, SITE, site
 
 SLOW = settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
 
@@ -59,6 +60,18 @@ def test_watts_are_never_above_a_cap(power: str, gpu_w: float, server_w: float, 
         assert held.max() <= most_w * (1 + 1e-6)  # series are kept in single precision
         if most_w < 2500.0:
             assert free.max() > held.max()
+
+
+def test_a_cap_on_a_server_whose_fans_follow_its_gpus() -> None:
+    """Invariant 22 where the chassis is fitted: what fans still draw is taken off the GPUs. The
+    cap begins in full swing, and holds from the second step on: the first is clocks' to find."""
+    cap = {"policy": "static-cap", "server_power": "4.5 kW", "start": "10 s"}
+    text = SITE.replace("dgx-a100-80gb", "dgx-h200")
+    holes = HOLES | {"rate": 60, "duration": "30 s", "control": json.dumps([cap])}
+    with simulate(loads(text.format(**holes))) as run:
+        loads_w = run.load("server")
+        assert loads_w.loc[:10.0].to_numpy().max() > 4600.0
+        assert loads_w.loc[10.1:].to_numpy().max() <= 4500.0 * (1 + 1e-6)
 
 
 def test_a_cap_slows_tokens_and_saves_watts() -> None:
