@@ -77,6 +77,7 @@ E2E = ("whole answer, p95", latency("e2e_s", "p95"))
 TRIPS = ("trips", events("trip"))
 REJECTED = ("rejected", requests("rejected"))
 COMPLETED = ("completed", requests("completed"))
+CAPPED = ("server-hours under a limit", lambda found: f"{found['control']['capped_server_h']:.1f}")
 
 
 def racks(count: int) -> list[str]:
@@ -84,13 +85,33 @@ def racks(count: int) -> list[str]:
     return [f"facility.rack.count={count}", f"{RATE}={23 * count / 57:.6g} req/s"]
 
 
-THROTTLE = "control=[{policy: admission-throttle, nodes: row, above: 0.98, below: 0.92}]"
+def policy(text: str) -> list[str]:
+    """One policy on the row."""
+    return [f"control=[{{policy: {text}}}]"]
+
+
+MORE = [f"{RATE}=29.9 req/s"]
+"""30 % more than the row was meant for."""
 
 TABLES: dict[str, tuple[str, list[Run], list[tuple[str, Cell]]]] = {
     "racks": (
         "racks",
         [(str(n), QUICK, racks(n), "20 min") for n in (23, 45, 50, 54, 57, 60)],
         [PEAK, P99, MEAN, OVER],
+    ),
+    "racks-policy": (
+        "racks, policy",
+        [
+            (
+                f"{n}, {text.partition(',')[0] if text else 'none'}",
+                QUICK,
+                [*racks(n), *(policy(text) if text else [])],
+                "20 min",
+            )
+            for n in (57, 63, 69)
+            for text in ("", "row-budget", "static-cap, server_power: 2.4 kW")
+        ],
+        [PEAK, OVER, TRIPS, CAPPED, TTFT, E2E],
     ),
     "growth": (
         "traffic",
@@ -109,12 +130,21 @@ TABLES: dict[str, tuple[str, list[Run], list[tuple[str, Cell]]]] = {
         [PEAK, MEAN, TTFT, E2E],
     ),
     "hold": (
-        "traffic, policy",
+        "policy",
         [
-            ("130 %, none", QUICK, [f"{RATE}=29.9 req/s"], "20 min"),
-            ("130 %, `admission-throttle`", QUICK, [f"{RATE}=29.9 req/s", THROTTLE], "20 min"),
+            ("none", QUICK, MORE, "20 min"),
+            *(
+                (f"`{text}`", QUICK, [*MORE, *policy(text)], "20 min")
+                for text in (
+                    "admission-throttle",
+                    "row-budget",
+                    "dual-threshold",
+                    "static-cap, server_power: 2.7 kW",
+                    "static-cap, clock: 0.85",
+                )
+            ),
         ],
-        [PEAK, OVER, REJECTED, COMPLETED, TTFT],
+        [PEAK, OVER, REJECTED, CAPPED, TTFT, E2E],
     ),
     "feed-loss": (
         "site",
