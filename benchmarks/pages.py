@@ -8,6 +8,7 @@ on the command line make only those.
 from __future__ import annotations
 
 import io
+import json
 import math
 import re
 import sys
@@ -17,8 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from typer.testing import CliRunner
 
 import dcsim
+from dcsim.cli import app
 from dcsim.report.terminal import render
 from dcsim.studies import sizing
 
@@ -289,10 +292,26 @@ def story_service() -> str:
     return "\n".join([*lines, ""])
 
 
+def answer(*words: str) -> str:
+    """What a study says first, as a block. It is asked by the command line, as readers do."""
+    done = CliRunner().invoke(app, ["study", *words, "--json", "--quiet"])
+    if done.exit_code:
+        raise SystemExit(done.output)
+    lines = json.loads(done.stdout)["headline"]
+    return "\n".join(["```", *lines, "```", ""])
+
+
+GROWTH = [
+    "growth", str(PROJECT / "scenarios/quickstart.yaml"), "--set", "duration=10 min",
+    "--factors", "1:1.4:0.1", "--seeds", "3", "--per-month", "1.05", "--start", "2027-01-01",
+    "--fix", "longer row | 40000 | facility.row.rating=700 kW",
+]  # fmt: skip
+
 MADE: dict[str, Callable[[], str]] = {
     **{name: partial(table, name) for name in TABLES},
     "quickstart": printed,
     "sizing": interconnection,
+    "growth-answer": partial(answer, *GROWTH),
     "story": story,
     "story-service": story_service,
 }
