@@ -8,6 +8,7 @@ instead of a scenario.
 
 from dcsim.studies.answer import Answer, StudyError
 from dcsim.studies.crew import Crew, RunFailed
+from dcsim.studies.failover import failover
 from dcsim.studies.fixes import Fix
 from dcsim.studies.growth import growth
 from dcsim.studies.sizing import sizing
@@ -20,6 +21,7 @@ __all__ = [
     "Fix",
     "RunFailed",
     "StudyError",
+    "failover",
     "growth",
     "sizing",
     "sizing_study",

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import typer
 
+from dcsim.cli.studies.failover import failover
 from dcsim.cli.studies.growth import growth
 from dcsim.cli.studies.sizing import sizing
 from dcsim.cli.studies.sweep import sweep
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
-for command in (growth, sizing, sweep):
+for command in (failover, growth, sizing, sweep):
     app.command(command.__name__)(command)
