@@ -37,6 +37,12 @@ def run(
         bool, typer.Option("--json", help="Print the summary as one JSON object.")
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
+    watch: Annotated[
+        bool,
+        typer.Option(
+            "--watch", help="Show the site on the whole screen; q ends the run, results are kept."
+        ),
+    ] = False,
 ) -> None:
     """Play a scenario: requests in, tokens out, watts at every level, limits flagged.
 
@@ -57,10 +63,18 @@ def run(
     from dcsim.power.model import NoSuchConfiguration
     from dcsim.report.live import LiveView
     from dcsim.report.terminal import render
+    from dcsim.report.watch import WatchView
+
+    console = Console(stderr=True)
+    duration_s = checked.duration_s
 
     try:
         with (
-            LiveView(checked.duration_s, Console(stderr=True), quiet) as view,
+            (
+                WatchView(checked.name, duration_s, console, quiet)
+                if watch
+                else LiveView(duration_s, console, quiet)
+            ) as view,
             simulate(checked, out, view) as results,
         ):
             summary = results.summary
@@ -73,6 +87,8 @@ def run(
     except KeyboardInterrupt:
         typer.echo("stopped; no results were kept", err=True)
         raise typer.Exit(RUN_FAILED) from None
+    if view.stopped:
+        typer.echo(f"stopped after {summary['simulated_s']:g} s of {duration_s:g} s", err=True)
     if as_json:
         typer.echo(json.dumps(summary))
         return

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from dcsim.cli.open import Duration, Overrides, ScenarioPath, Seed, open_scenario
+from dcsim.cli.open import WRONG_INPUT, Duration, Overrides, ScenarioPath, Seed, open_scenario
 from dcsim.cli.outline import Outline, outline
 from dcsim.scenario.dump import dump, resolved
-from dcsim.scenario.units import WATT
+from dcsim.scenario.models import FacilityNode, Scenario
+from dcsim.scenario.units import VOLT_AMPERE, WATT, WATT_HOUR
 
 
 def show(
@@ -20,16 +22,37 @@ def show(
     seed: Seed = None,
     duration: Duration = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    svg: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.svg", help="Draw the one-line diagram there, and print nothing else."
+        ),
+    ] = None,
 ) -> None:
     """Print a scenario with all defaults filled in, and its power tree with ratings."""
     checked = open_scenario(scenario, set_, seed, duration)
     site = outline(checked)
+    if svg is not None:
+        _draw(checked, site, svg)
+        return
     if as_json:
         content = {"scenario": resolved(checked), "facility": list(_rows(site))}
         typer.echo(json.dumps(content, indent=2, ensure_ascii=False))
         return
     typer.echo(dump(checked))
     _print_tree(site)
+
+
+def _draw(checked: Scenario, site: Outline, path: Path) -> None:
+    from dcsim.report.oneline import draw, of_table
+
+    nameplate_w = {row["name"]: row["nameplate_w"] for row in _rows(site)}
+    try:
+        path.write_text(draw(of_table(checked, nameplate_w)), encoding="utf-8")
+    except OSError as error:
+        typer.echo(f"--svg: {error}", err=True)
+        raise typer.Exit(WRONG_INPUT) from None
+    typer.echo(f"One-line diagram: {path}")
 
 
 def _rows(item: Outline) -> Iterator[dict[str, Any]]:
@@ -54,7 +77,11 @@ def _rows(item: Outline) -> Iterator[dict[str, Any]]:
 def _print_tree(site: Outline) -> None:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
+    every = list(_items(site))
+    fed_twice = any(len(item.node.above) > 1 for item in every)
+    stored = any(item.node.battery for item in every)
     table = Table(
         box=None, pad_edge=False, title="facility, watts of one copy", title_justify="left"
     )
@@ -62,28 +89,64 @@ def _print_tree(site: Outline) -> None:
     for column in ("rating", "nameplate", "nameplate/rating", "servers", "copies"):
         table.add_column(column, justify="right", no_wrap=True)
     table.add_column("breaker", no_wrap=True)
+    if fed_twice:
+        table.add_column("also fed by", no_wrap=True)
+    if stored:
+        table.add_column("battery", no_wrap=True)
 
-    def add(item: Outline, depth: int) -> None:
+    def add(item: Outline, lead: str, branch: str) -> None:
         node = item.node
         name = node.name if node.kind in node.name else f"{node.name} ({node.kind})"
-        rating_w = node.rating_w
-        table.add_row(
-            "  " * depth + name + (f" x {node.count}" if node.count > 1 else ""),
-            "unknown" if rating_w is None else _watts(rating_w),
+        cells = [
+            lead + branch + name + (f" x {node.count}" if node.count > 1 else ""),
+            _rating(node),
             _watts(item.nameplate_w),
-            "unknown" if rating_w is None else f"{item.nameplate_w / rating_w:.2f}",
+            "unknown" if node.rating_w is None else f"{item.nameplate_w / node.rating_w:.2f}",
             str(item.servers),
             str(item.copies),
-            node.breaker.curve if node.breaker else "none",
-        )
+            _breaker(node),
+        ]
+        if fed_twice:
+            more = ", ".join(node.above[1:])
+            cells.append(f"{more} ({node.transfer})" if more else "")
+        if stored:
+            battery = node.battery
+            cells.append(
+                f"{_watts(battery.power_w)}, {WATT_HOUR.format(battery.energy_wh)}"
+                if battery else ""
+            )  # fmt: skip
+        table.add_row(*map(Text, cells))
+        below = lead + {"": "", "├ ": "│ ", "└ ": "  "}[branch]
         for child in item.children:
-            add(child, depth + 1)
+            add(child, below, "└ " if child is item.children[-1] else "├ ")
 
-    add(site, 0)
+    add(site, "", "")
     console = Console(highlight=False)
     if not console.is_terminal:
-        console = Console(highlight=False, width=120)
+        console = Console(highlight=False, width=140)
     console.print(table)
+
+
+def _items(item: Outline) -> Iterator[Outline]:
+    yield item
+    for child in item.children:
+        yield from _items(child)
+
+
+def _rating(node: FacilityNode) -> str:
+    """In W, in VA, or in both."""
+    parts = [] if node.rating_w is None else [_watts(node.rating_w)]
+    if node.apparent_rating_va is not None:
+        parts.append(VOLT_AMPERE.format(round(node.apparent_rating_va, 3)))
+    return ", ".join(parts) or "unknown"
+
+
+def _breaker(node: FacilityNode) -> str:
+    breaker = node.breaker
+    if breaker is None:
+        return "none"
+    own = "own points" if breaker.points else "electronic" if breaker.electronic else breaker.curve
+    return own if breaker.rating_w is None else f"{own}, {_watts(breaker.rating_w)}"
 
 
 def _watts(watts: float) -> str:

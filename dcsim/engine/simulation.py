@@ -50,6 +50,18 @@ from dcsim.workload import requests
 class Watcher(Protocol):
     """Somebody who looks on while a run goes, such as the terminal's live view."""
 
+    def begin(
+        self,
+        names: Sequence[str],
+        kinds: Sequence[str],
+        parent_index: npt.NDArray[np.int64],
+        rating_w: npt.NDArray[np.float64],
+    ) -> None:
+        """Called before the first step, with the site's nodes in node order."""
+
+    def loads(self, node_w: npt.NDArray[np.float64]) -> None:
+        """Called after every power step, before `update`; shape (nodes,), not to be kept."""
+
     def update(
         self,
         now_s: float,
@@ -58,11 +70,15 @@ class Watcher(Protocol):
         worst: tuple[str, float],
         running: int,
         waiting: int,
-    ) -> None:
-        """Called after every power step."""
+    ) -> bool:
+        """Called after every power step; True ends the run here, as if it were no longer."""
 
     def flag(self, event: FacilityEvent) -> None:
         """Called for every flag."""
+
+
+class _Enough(Exception):
+    """The watcher has seen enough."""
 
 
 class Simulation:
@@ -116,6 +132,7 @@ class Simulation:
         self.state_steps = np.zeros(len(GpuState), dtype=np.int64)
         """Replica-steps ended in each GPU state."""
         self._steps = 0
+        self._end_s = scenario.duration_s
         self._recorder: Recorder | None = None
         self._watcher: Watcher | None = None
         self._tick: Any = self.clock.alarm(self._power_step)
@@ -148,13 +165,18 @@ class Simulation:
             promises=[_promise(tenant) for tenant in scenario.tenants],
         )
         self._watcher = watcher
+        if watcher is not None:
+            watcher.begin(topology.names, topology.kinds, topology.parent_index, topology.rating_w)
         try:
             self.log.sink = recorder.requests
             traffic = requests(scenario, branch(scenario.seed, "workload"))
             self.fleet.feed(traffic)
             self.clock.set_alarm(self._tick, scenario.power_step_s, AFTER)
-            self.clock.play(scenario.duration_s)
-            self.fleet.close(scenario.duration_s)
+            try:
+                self.clock.play(scenario.duration_s)
+            except _Enough:
+                self._end_s = self.clock.now
+            self.fleet.close(self._end_s)
             summary = build_summary(
                 recorder,
                 counts=self.fleet.counts(),
@@ -210,7 +232,8 @@ class Simulation:
         if self._headroom is not None:
             self.fleet.observe(now, self._headroom.step(node_w))
         if self._watcher is not None:
-            self._watcher.update(
+            self._watcher.loads(node_w)
+            enough = self._watcher.update(
                 now,
                 node_w[0],
                 self.topology.rating_w[0],
@@ -218,6 +241,8 @@ class Simulation:
                 ledger.running.sum(),
                 ledger.waiting.sum(),
             )
+            if enough:
+                raise _Enough
         # Whole multiples of the step: adding steps up would drift.
         self.clock.set_alarm(self._tick, (self._steps + 1) * step_s, AFTER)
 
@@ -274,8 +299,9 @@ class Simulation:
 
     def _scaling(self) -> list[dict[str, Any]]:
         """What the autoscalers did, for the summary."""
-        end_s = self.scenario.duration_s
-        return [{"group": name, **scaler.describe(end_s)} for name, scaler in self.scalers.items()]
+        return [
+            {"group": name, **scaler.describe(self._end_s)} for name, scaler in self.scalers.items()
+        ]
 
     # --- control ---------------------------------------------------------------------------
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
@@ -45,6 +48,20 @@ class LiveView:
         self._flags: Counter[str] = Counter()
         self._last_flag: Any = None
         self._next_line_s = total_s / PLAIN_LINES
+        self._node_w: npt.NDArray[np.float64] | None = None
+
+    def begin(
+        self,
+        names: Sequence[str],
+        kinds: Sequence[str],
+        parent_index: npt.NDArray[np.int64],
+        rating_w: npt.NDArray[np.float64],
+    ) -> None:
+        """Told of the site before the first step."""
+
+    def loads(self, node_w: npt.NDArray[np.float64]) -> None:
+        """Shown the loads of a power step, shape (nodes,), before `update`; reused by the next."""
+        self._node_w = node_w
 
     def __enter__(self) -> LiveView:
         self._started = time.perf_counter()
@@ -75,25 +92,31 @@ class LiveView:
         worst: tuple[str, float],
         running: int,
         waiting: int,
-    ) -> None:
-        """Look at one power step; draws a few times a second at most."""
+    ) -> bool:
+        """Look at one power step; draws a few times a second at most. False: go on."""
         if self._steps == 0:
             self._started = time.perf_counter()  # building the site is not playing it
         self._steps += 1
         if self._quiet:
-            return
+            return False
         if self._live is None:
             if now_s >= self._next_line_s - 1e-9:
                 self._next_line_s += self._total_s / PLAIN_LINES
                 self._line(self._plain(now_s, site_w, site_limit_w, worst, running, waiting))
-            return
+            return False
         if self._steps % LOOK_EVERY:
-            return
+            return False
         wall = time.perf_counter()
         if wall - self._shown_at >= REFRESH_S:
             self._shown_at = wall
             panel = self._panel(now_s, site_w, site_limit_w, worst, running, waiting)
             self._live.update(panel, refresh=True)
+        return False
+
+    @property
+    def stopped(self) -> bool:
+        """Whether somebody asked for the end."""
+        return False
 
     def flag(self, event: Any) -> None:
         """Take note of a flag."""

@@ -194,6 +194,24 @@ class Results:
         frame["tpot_s"] = (frame["end_s"] - frame["arrival_s"] - frame["ttft_s"]) / gaps
         return frame
 
+    def request_blocks(
+        self, columns: Sequence[str], rows: int = 1 << 19
+    ) -> Iterator[dict[str, npt.NDArray[Any]]]:
+        """Some columns of the requests, `rows` at a time, in order of leaving: a day of a site has
+        millions. Nothing where the scenario did not keep them."""
+        with self._reading():
+            table = self._file.get("requests")
+            count = 0 if table is None else len(table["id"])
+        for low in range(0, count, rows):
+            with self._reading():
+                block = {
+                    name: table[name][low : low + rows]
+                    if name in table or name not in LATER_COLUMNS
+                    else np.zeros(min(rows, count - low), REQUEST_COLUMNS[name])
+                    for name in columns
+                }
+            yield block
+
     def events(self) -> pd.DataFrame:
         """One row a flag: time_s, kind, node, node_kind, load_w, limit_w, margin_w (negative
         when over), message."""

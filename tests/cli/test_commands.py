@@ -141,9 +141,26 @@ def test_show(good: Path) -> None:
     assert "duration: 2 h\n" in done.stdout
     assert "max_num_seqs: 256" in done.stdout
     rack = next(line for line in done.stdout.splitlines() if "rack x 2" in line)
-    assert rack.split() == ["rack", "x", "2", "23", "kW", "26", "kW", "1.13", "4", "2", "none"]
-    row = next(line for line in done.stdout.splitlines() if line.startswith("  row"))
-    assert row.split()[1] == "unknown"
+    assert rack.split()[1:] == ["rack", "x", "2", "23", "kW", "26", "kW", "1.13", "4", "2", "none"]
+    row = next(line for line in done.stdout.splitlines() if line.startswith("└ row"))
+    assert row.split()[2] == "unknown"
+
+
+def test_show_svg(good: Path, tmp_path: Path) -> None:
+    out = tmp_path / "site.svg"
+    done = runner.invoke(app, ["show", str(good), "--svg", str(out)])
+    assert (done.exit_code, done.stdout) == (0, f"One-line diagram: {out}\n")
+    assert "rack × 2" in out.read_text()
+    nowhere = runner.invoke(app, ["show", str(good), "--svg", str(tmp_path / "no" / "site.svg")])
+    assert nowhere.exit_code == 2
+    assert "--svg" in nowhere.stderr
+
+
+def test_show_tells_second_feeds_and_apparent_ratings() -> None:
+    shipped = Path(__file__).parents[2] / "scenarios" / "feed-loss.yaml"
+    lines = runner.invoke(app, ["show", str(shipped)]).stdout.splitlines()
+    assert any("row-3" in line and "ups-a (share)" in line for line in lines)
+    assert any("transformer" in line and "400 kVA" in line for line in lines)
 
 
 def test_show_json(good: Path) -> None:

@@ -1,0 +1,43 @@
+"""`dcsim plot`: a picture of a result, for papers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dcsim.cli.open import WRONG_INPUT
+
+KINDS = ("load", "duration", "heatmap", "states", "smoothing", "oneline")
+
+
+def plot(
+    result: Annotated[Path, typer.Argument(metavar="RESULT.h5", help="Results of a run.")],
+    out: Annotated[
+        Path,
+        typer.Option("-o", "--out", metavar="FILE", help="Ends in .png, .svg or .pdf."),
+    ],
+    kind: Annotated[str, typer.Option(help=f"One of {', '.join(KINDS)}.")] = "load",
+    node: Annotated[
+        str | None,
+        typer.Option(help="One node (load, duration), or one level such as 'row' (heatmap)."),
+    ] = None,
+) -> None:
+    """Draw a result with matplotlib, which comes with the extra `plots`."""
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError:
+        typer.echo("pictures need matplotlib: pip install 'dcsim[plots]'", err=True)
+        raise typer.Exit(WRONG_INPUT) from None
+    from dcsim.report.plots import PlotError
+    from dcsim.report.plots import plot as draw
+    from dcsim.results import Results, ResultsError
+
+    try:
+        with Results.open(result) as results:
+            draw(results, kind, out, node)
+    except (PlotError, ResultsError, OSError) as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(WRONG_INPUT) from None
+    typer.echo(f"Picture: {out}")

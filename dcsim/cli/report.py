@@ -1,0 +1,39 @@
+"""`dcsim report`: a results file as one self-contained page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dcsim.cli.open import WRONG_INPUT
+
+
+def report(
+    result: Annotated[
+        Path,
+        typer.Argument(
+            metavar="RESULT.h5|STUDY_DIR", help="Results of a run, or the folder of a study."
+        ),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "-o", "--out", metavar="FILE.html", help="Write here; else beside what is shown."
+        ),
+    ] = None,
+) -> None:
+    """Write one HTML page that shows all of it, works offline and fetches nothing."""
+    from dcsim.report.page import run_page
+    from dcsim.results import Results, ResultsError
+
+    target = out or result.with_suffix(".html")
+    try:
+        with Results.open(result) as results:
+            text = run_page(results)
+        target.write_text(text, encoding="utf-8")
+    except (ResultsError, OSError) as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(WRONG_INPUT) from None
+    typer.echo(f"Report: {target} ({target.stat().st_size / 1e6:.1f} MB)")

@@ -1,0 +1,112 @@
+"""The page of one run: everything that its results file can show."""
+
+from __future__ import annotations
+
+import math
+from html import escape
+from typing import Any
+
+from dcsim.report.oneline import draw, of_results
+from dcsim.report.oneline.svg import Paint
+from dcsim.report.page import figures
+from dcsim.report.page.html import Section, page
+from dcsim.report.page.pack import Packer
+from dcsim.report.page.series import AVERAGED_S, BUDGET, SHARES, gather
+from dcsim.report.page.traffic import traffic
+from dcsim.report.page.trust import Trust
+from dcsim.report.text import clock
+from dcsim.results import Results
+
+MOST_EVENTS = 20_000
+"""Flags in the page's log; further ones are only counted."""
+
+
+def run_page(results: Results, budget: int = BUDGET) -> str:
+    """The whole page as HTML. Raises ResultsError where the file is damaged."""
+    summary = results.summary
+    trust = Trust.of(results)
+    nodes = results.nodes()
+    packer = Packer()
+    loads = gather(results, packer, budget)
+    diagram = of_results(nodes, trust.facility)
+    figure = {row["name"]: row for row in summary["nodes"]}
+    paint = {name: _paint(figure.get(name, {})) for name in map(str, nodes.index)}
+    place = {str(name): i for i, name in enumerate(nodes.index)}
+    events = results.events()
+    model: dict[str, Any] = {
+        "page": "run",
+        "step_s": results.step_s,
+        "duration_s": results.duration_s,
+        "nodes": [
+            {
+                **figure.get(str(name), {"limit_w": None, "peak_w": None}),
+                "name": name,
+                "kind": row["kind"],
+                "parent": place[row["parent"]] if isinstance(row["parent"], str) else -1,
+                "duration_w": loads.duration_w.get(str(name)),
+                "variation": loads.variation.get(str(name), {}),
+            }
+            for name, row in nodes.iterrows()
+        ],
+        "levels": [
+            {
+                "kind": level.kind,
+                "nodes": [place[name] for name in level.names],
+                "recorded_s": level.recorded_s,
+                "step_s": level.recorded_s * level.factor,
+                "points": level.points,
+                "stats": level.stats,
+                "at": level.at,
+                "low": level.low,
+                "scale": level.scale,
+            }
+            for level in loads.levels
+        ],
+        "details": [{**detail, "node": place[detail["node"]]} for detail in loads.details],
+        "values": packer.count,
+        "shares": SHARES.tolist(),
+        "averaged_s": [results.step_s, *AVERAGED_S],
+        "events": {
+            "total": len(events),
+            "time_s": events["time_s"][:MOST_EVENTS].tolist(),
+            "kind": events["kind"][:MOST_EVENTS].tolist(),
+            "node": [place[str(name)] for name in events["node"][:MOST_EVENTS]],
+            "load_w": _known(events["load_w"][:MOST_EVENTS]),
+            "limit_w": _known(events["limit_w"][:MOST_EVENTS]),
+            "message": events["message"][:MOST_EVENTS].tolist(),
+        },
+        "traffic": traffic(results, trust.promises),
+        "tenants": summary.get("tenants", []),
+        "badge": {"watts": trust.watts, "latency": trust.latency},
+    }
+    title = trust.name
+    sections = [
+        Section("summary", "Summary", "Summary", figures.tiles(summary, trust)),
+        Section("load", "Load over time", "Load", figures.TIMELINE),
+        Section(
+            "oneline", "One-line diagram", "Diagram", figures.oneline(draw(diagram, paint, False))
+        ),
+        Section("where", "Where and when", "Heat map", figures.HEAT),
+        Section("shape", "Shape of the load", "Shape", figures.SHAPE),
+        Section("service", "Latency and goodput next to power", "Service", figures.TRAFFIC),
+        Section("states", "Where time and energy went", "Time and energy", figures.shares(summary)),
+        Section("nodes", "Every node", "Nodes", figures.NODES),
+        Section("events", "Event log", "Events", figures.EVENTS),
+        Section("trust", "How far to trust this", "Trust", trust.html()),
+    ]
+    facts = (
+        f"{clock(results.duration_s)} played in steps of {results.step_s:g} s · "
+        f"seed {results.seed} · dcsim {results.versions.get('dcsim', '')}"
+    )
+    return page(title, trust.description, escape(facts), sections, model, packer.text())
+
+
+def _paint(row: dict[str, Any]) -> Paint:
+    peak_w, limit_w = row.get("peak_w"), row.get("limit_w")
+    share = peak_w / limit_w if peak_w is not None and limit_w else None
+    return Paint(share, int(row.get("trips") or 0))
+
+
+def _known(values: Any) -> list[float | None]:
+    """For JSON: what is no number is None."""
+    return [round(float(v), 1) if math.isfinite(v) else None for v in values]

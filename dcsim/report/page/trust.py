@@ -1,0 +1,159 @@
+"""What stands behind a run's figures, and what was not modelled."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from dcsim.results import Results
+from dcsim.results.goodput import Promise
+from dcsim.scenario.catalogue import load_catalogue, timing_of
+from dcsim.scenario.models import FacilityNode, Scenario, Slo
+
+EVIDENCE = ("measured", "fitted", "assumed", "extrapolated")
+"""From the strongest to the weakest."""
+MEANING = {
+    "measured": "stands on measurements of this very configuration",
+    "fitted": "a model fitted to measurements, used within their range",
+    "assumed": "a constant that nobody measured here",
+    "extrapolated": "carried over from another model or GPU",
+    "unknown": "the file does not say",
+}
+NOT_MODELLED = (
+    "Voltage, short circuits and their selectivity, harmonics and neutral currents, cable losses.",
+    "Generators: batteries are all that carries a site whose utility is lost.",
+    "Ambient heat at breakers and thermal drift of GPUs.",
+    "The network between the router and the servers, and replicas over several servers.",
+    "Users who give up or ask again after a rejection, unless the scenario says so; conversations "
+    "that wait for an answer.",
+    "Anything within a power step: what happens is felt from the next step on.",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of evidence."""
+
+    what: str
+    evidence: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """A scenario's words about itself, and the evidence by figure."""
+
+    name: str
+    description: str
+    facility: tuple[FacilityNode, ...] | None
+    """None where the file's scenario cannot be read by this version."""
+    promises: tuple[Promise, ...]
+    rows: tuple[Row, ...]
+    watts: str
+    latency: str
+    seed: int
+    versions: Mapping[str, str]
+
+    @classmethod
+    def of(cls, results: Results) -> Trust:
+        """From a results file. A scenario of a later version is read as far as it goes."""
+        data = yaml.safe_load(results.scenario_yaml)
+        plain = data if isinstance(data, dict) else {}
+        try:
+            scenario = Scenario.model_validate(plain)
+        except ValidationError:
+            scenario = None
+        rows = [
+            Row(f"GPU power of {row['configuration']}", row["evidence"], row["source"])
+            for row in _power_rows(results.summary.get("power_model"))
+        ]
+        watts = weakest([row.evidence for row in rows])
+        times: list[Row] = []
+        if scenario is not None:
+            times, rest = _serving_rows(scenario), _chassis_rows(scenario)
+            rows += [*times, *rest]
+        promises = () if scenario is None else tuple(
+            Promise(tenant.name, (tenant.slo or Slo()).ttft_s or math.inf,
+                    (tenant.slo or Slo()).tpot_s or math.inf)
+            for tenant in scenario.tenants
+        )  # fmt: skip
+        return cls(
+            str(plain.get("name", results.path.stem)),
+            str(plain.get("description", "")),
+            None if scenario is None else scenario.facility,
+            promises,
+            tuple(rows),
+            watts,
+            weakest([row.evidence for row in times]),
+            results.seed,
+            results.versions,
+        )
+
+    def html(self) -> str:
+        """The section: evidence by line, versions, what is not modelled."""
+        body = "".join(
+            f"<tr><td>{escape(row.what)}</td><td>{badge(row.evidence)}</td>"
+            f"<td>{escape(row.source)}</td></tr>"
+            for row in self.rows
+        )
+        used = ", ".join(f"{name} {number}" for name, number in self.versions.items())
+        left_out = "".join(f"<li>{escape(line)}</li>" for line in NOT_MODELLED)
+        legend = "".join(f"<li>{badge(name)} {escape(MEANING[name])}</li>" for name in EVIDENCE)
+        table = (
+            '<div class="scroll"><table class="plain"><thead><tr><th scope="col">figure</th>'
+            '<th scope="col">evidence</th><th scope="col">source</th></tr></thead>'
+            f"<tbody>{body}</tbody></table></div>"
+            if self.rows else '<p class="note">The file does not say what its figures stand on.</p>'
+        )  # fmt: skip
+        return (
+            f'<div class="card"><h3>Evidence</h3>{table}<ul class="legend">{legend}</ul>'
+            f'<p class="small">Seed {self.seed}; {escape(used)}. The same scenario and seed give '
+            "the same figures.</p></div>"
+            f'<div class="card"><h3>What is not modelled</h3><ul>{left_out}</ul></div>'
+        )
+
+
+def badge(evidence: str) -> str:
+    """A word in a frame; its meaning as a tooltip."""
+    known = evidence if evidence in MEANING else "unknown"
+    return f'<span class="badge {known}" title="{escape(MEANING[known])}">{known}</span>'
+
+
+def weakest(found: Sequence[str]) -> str:
+    """The weakest kind of evidence; `unknown` of nothing."""
+    return max(found, key=EVIDENCE.index) if found and set(found) <= set(EVIDENCE) else "unknown"
+
+
+def _power_rows(models: Any) -> list[Mapping[str, Any]]:
+    every = models if isinstance(models, list) else [models] if models else []
+    return [row for model in every for row in model.get("provenance", ())]
+
+
+def _serving_rows(scenario: Scenario) -> list[Row]:
+    catalogue = load_catalogue()
+    rows = {}
+    for group in scenario.servers:
+        kind, model = catalogue.servers.get(group.server), catalogue.models.get(group.model)
+        if kind is None or model is None:
+            continue
+        timing = timing_of(model, catalogue.gpus[kind.gpu])
+        what = f"Times of {group.model} on {kind.gpu}"
+        rows[what] = Row(what, timing.evidence, "iteration-time constants of the catalogue")
+    return list(rows.values())
+
+
+def _chassis_rows(scenario: Scenario) -> list[Row]:
+    catalogue = load_catalogue()
+    rows = {}
+    for group in scenario.servers:
+        kind = catalogue.servers.get(group.server)
+        if kind is not None:
+            what = f"CPUs, fans and conversion of {group.server}"
+            rows[what] = Row(what, kind.non_gpu_evidence, "the catalogue's server type")
+    return list(rows.values())

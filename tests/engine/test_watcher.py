@@ -1,0 +1,56 @@
+"""Somebody looks on, and ends a run: what was played is whole, and as if played to the end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dcsim.engine import simulate
+from dcsim.results import Results
+from dcsim.scenario.load import loads
+from tests.cli.test_run import SCENARIO
+
+
+class Ends:
+    """Ends the run after some steps; keeps what it was shown."""
+
+    def __init__(self, steps: int) -> None:
+        self.left = steps
+        self.names: list[str] = []
+        self.seen_w: list[np.ndarray] = []
+
+    def begin(self, names: Any, kinds: Any, parent_index: Any, rating_w: Any) -> None:
+        self.names = list(names)
+
+    def loads(self, node_w: Any) -> None:
+        self.seen_w.append(np.array(node_w))
+
+    def update(self, *now: Any) -> bool:
+        self.left -= 1
+        return self.left == 0
+
+    def flag(self, event: Any) -> None: ...
+
+
+def test_a_run_that_is_ended_is_the_beginning_of_the_whole_run(tmp_path: Path) -> None:
+    scenario = loads(SCENARIO)
+    watcher = Ends(30)
+    with simulate(scenario, tmp_path / "part.h5", watcher):
+        pass
+    with simulate(scenario, tmp_path / "whole.h5"):
+        pass
+    with Results.open(tmp_path / "part.h5") as part, Results.open(tmp_path / "whole.h5") as whole:
+        assert part.duration_s == part.summary["simulated_s"] == 7.5
+        assert whole.duration_s == 20.0
+        for kind in ("site", "row", "server"):
+            first, every = part.load(kind), whole.load(kind)
+            # The last window of the servers was cut short by the end.
+            rows = len(first) - (kind == "server")
+            assert np.array_equal(first.to_numpy()[:rows], every.to_numpy()[:rows])
+        assert watcher.names == list(part.nodes().index)
+        site_w = np.array(watcher.seen_w)[:, 0]
+        assert np.array_equal(site_w.astype(np.float32), part.load("site").to_numpy()[:, 0])
+        counts = part.summary["requests"]
+        assert counts["arrived"] == sum(n for name, n in counts.items() if name != "arrived")

@@ -1,0 +1,234 @@
+"""The page in a real browser: opened, clicked, zoomed, read by keyboard; nothing goes wrong.
+
+Needs Chromium and its driver; screenshots are kept in `out/browser/`, to be looked at.
+"""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dcsim.engine import simulate
+from dcsim.report.page import run_page
+from dcsim.scenario.load import load
+from tests.report.test_page import EVIL, evil_page
+
+webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+
+PROJECT = Path(__file__).parents[2]
+SHOTS = PROJECT / "out" / "browser"
+FLAGS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    "--hide-scrollbars", "--window-size=1360,1000",
+)  # fmt: skip
+PATIENCE_S = 30.0
+CENTRE = "{block: 'center', behavior: 'instant'}"
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    driver = shutil.which("chromedriver")
+    if chromium is None or driver is None:
+        pytest.skip("no Chromium here: apt-get install chromium chromium-driver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    service = webdriver.ChromeService(executable_path=driver)
+    found = webdriver.Chrome(options=options, service=service)
+    SHOTS.mkdir(parents=True, exist_ok=True)
+    yield found
+    found.quit()
+
+
+@pytest.fixture(scope="module")
+def story(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of a UPS's failure and of the next one's trip."""
+    folder = tmp_path_factory.mktemp("story")
+    scenario = load(PROJECT / "scenarios" / "feed-loss.yaml", duration="12 min")
+    with simulate(scenario, folder / "run.h5") as results:
+        (folder / "run.html").write_text(run_page(results), encoding="utf-8")
+    return folder / "run.html"
+
+
+def wait(said: Callable[[], Any], what: str) -> Any:
+    end = time.monotonic() + PATIENCE_S
+    while time.monotonic() < end:
+        found = said()
+        if found:
+            return found
+        time.sleep(0.02)
+    raise AssertionError(f"waited in vain for {what}")
+
+
+def opened(browser: Any, page: Path) -> Any:
+    browser.get_log("browser")  # what was said of another page
+    browser.get(page.as_uri())
+    wait(lambda: browser.execute_script("return document.documentElement.dataset.ready"), "page")
+    return browser
+
+
+def text(browser: Any, css: str) -> str:
+    return str(browser.execute_script("return document.querySelector(arguments[0]).innerText", css))
+
+
+def click(browser: Any, css: str) -> None:
+    part = browser.find_element("css selector", css)
+    browser.execute_script(f"arguments[0].scrollIntoView({CENTRE})", part)
+    part.click()
+
+
+def span_s(browser: Any) -> float:
+    low, high = browser.execute_script(
+        "return D.get('timeline')._fullLayout ? D.timeline.span() : [0, 0]"
+    )
+    return float(high) - float(low)
+
+
+def errors(browser: Any) -> list[Any]:
+    return [line for line in browser.get_log("browser") if line["level"] == "SEVERE"]
+
+
+def drawn(browser: Any, chart: str) -> None:
+    browser.execute_script(f"D.get('{chart}').scrollIntoView({CENTRE})")
+    wait(lambda: browser.execute_script(f"return !!D.get('{chart}')._fullLayout"), f"chart {chart}")
+
+
+def test_the_story_of_a_run(browser: Any, story: Path) -> None:
+    opened(browser, story)
+    assert text(browser, "h1") == "feed-loss"
+    drawn(browser, "timeline")
+    assert span_s(browser) == 720.0
+
+    # A click on a node shows its figures and its series.
+    click(browser, "[data-node='utility/transformer/ups-b']")
+    told = browser.execute_script(
+        "return document.querySelector(arguments[0]).getAttribute('aria-label')",
+        "[data-node='utility/transformer/ups-b']",
+    )
+    assert told.startswith("utility/transformer/ups-b: peak 1") and told.endswith("1 trip")
+    assert text(browser, "#picked h3") == "utility/transformer/ups-b"
+    shown = browser.execute_script(
+        "return D.get('timeline').layout.annotations.map((a) => a.text).join(' ')"
+    )
+    assert "utility/transformer/ups-b" in shown
+    browser.save_screenshot(str(SHOTS / "node.png"))
+
+    # Zoom: by buttons to ten seconds, by keys, by dragging; and back.
+    click(browser, "[data-go=flag]")
+    click(browser, "[data-zoom='10']")
+    assert span_s(browser) == 10.0
+    assert "(10 s)" in text(browser, "#timeline-span")
+    points = browser.execute_script("return D.series.view(0, ...D.timeline.span(), 1400)")
+    assert points["finest_s"] == 0.25
+    assert 40 <= len(points["x"]) <= 46
+    browser.save_screenshot(str(SHOTS / "ten-seconds.png"))
+    keys = webdriver.Keys
+    chart = browser.find_element("id", "timeline")
+    chart.send_keys(keys.ARROW_RIGHT, "-")
+    assert span_s(browser) == 20.0
+    click(browser, "[data-zoom=all]")
+    assert span_s(browser) == 720.0
+    area = browser.find_element("css selector", "#timeline .nsewdrag")
+    chain = webdriver.ActionChains(browser).move_to_element_with_offset(area, -200, 0)
+    chain.click_and_hold().move_by_offset(150, 0).move_by_offset(50, 0).release().perform()
+    wait(lambda: 0 < span_s(browser) < 300, "a zoom by dragging")
+
+    # The diagram by keyboard: to the first node, a step down, chosen.
+    browser.execute_script("document.querySelector('#diagram [tabindex=\"0\"]').focus()")
+    browser.switch_to.active_element.send_keys(keys.ARROW_DOWN)
+    assert browser.switch_to.active_element.get_attribute("data-node") == "utility"
+    browser.switch_to.active_element.send_keys(keys.ENTER)
+    assert text(browser, "#picked h3") == "utility"
+
+    # At a moment: the UPS that failed is dark, and takes nothing.
+    browser.execute_script(
+        "const s = D.get('oneline-time'); s.value = 300; s.dispatchEvent(new Event('input'))"
+    )
+    assert "load at" in text(browser, "#oneline-when")
+    failed = "[data-node='utility/transformer/ups-a'] .fill"
+    assert browser.execute_script(
+        "return Number(document.querySelector(arguments[0]).getAttribute('width'))", failed
+    ) == pytest.approx(0, abs=0.5)
+    dark = browser.execute_script(
+        "return [...document.querySelectorAll('.node.dark')].map((part) => part.dataset.node)"
+    )
+    assert dark == ["utility/transformer/ups-a"]  # its rows live by their other feeds
+
+    # Tables: only trips, then sorted by share of the rating.
+    browser.execute_script(
+        "[...document.querySelectorAll('#events-kinds button')]"
+        ".filter((b) => !b.innerText.startsWith('trip')).forEach((b) => b.click())"
+    )
+    assert "2 of" in text(browser, "#events-count")
+    click(browser, "#nodes-table th:nth-child(5) button")
+    assert "ups" in text(browser, "#nodes-table tbody tr td")
+
+    for chart_id in ("heat", "duration", "smoothing", "traffic"):
+        drawn(browser, chart_id)
+        height = browser.execute_script(f"return D.get('{chart_id}').clientHeight")
+        assert height > 150
+    fetched = browser.execute_script("return performance.getEntriesByType('resource').length")
+    assert fetched == 0
+    assert errors(browser) == []
+
+
+def test_dark_and_paper(browser: Any, story: Path) -> None:
+    opened(browser, story)
+    for theme in ("light", "dark"):
+        browser.execute_script(
+            "if (document.documentElement.dataset.theme !== arguments[0]) D.get('theme').click()",
+            theme,
+        )
+        height = browser.execute_script("return document.documentElement.scrollHeight")
+        browser.set_window_size(1360, height)
+        for chart in ("timeline", "heat", "duration", "smoothing", "traffic"):
+            drawn(browser, chart)
+        browser.save_screenshot(str(SHOTS / f"page-{theme}.png"))
+    browser.set_window_size(1360, 1000)
+    ink = browser.execute_script("return getComputedStyle(document.body).color")
+    assert ink == "rgb(233, 238, 242)"
+    paper = browser.execute_cdp_cmd("Page.printToPDF", {"printBackground": True})
+    assert len(paper["data"]) > 100_000
+    assert errors(browser) == []
+
+
+def test_names_run_nothing(browser: Any, tmp_path: Path) -> None:
+    page = tmp_path / "evil.html"
+    page.write_text(evil_page(tmp_path / "evil.h5"), encoding="utf-8")
+    opened(browser, page)
+    for chart in ("timeline", "heat", "duration", "smoothing", "traffic"):
+        drawn(browser, chart)
+    browser.execute_script("D.choose(1)")
+    assert text(browser, "h1") == EVIL
+    assert text(browser, "#picked h3") == EVIL
+    drawn_names = browser.execute_script(
+        "return [...document.querySelectorAll('#timeline .annotation-text')]"
+        ".map((part) => part.textContent).join(' ')"
+    )
+    assert EVIL in drawn_names
+    assert errors(browser) == []  # and no alert stands in the way of asking
+
+
+def test_a_screen_reader_is_told_what_everything_is(browser: Any, story: Path) -> None:
+    opened(browser, story)
+    nameless = browser.execute_script(
+        "return [...document.querySelectorAll('select, input, button, [role=img], [role=button]')]"
+        ".filter((e) => !(e.getAttribute('aria-label') || e.innerText.trim() ||"
+        " (e.labels && e.labels.length))).map((e) => e.outerHTML.slice(0, 80))"
+    )
+    assert nameless == []
+    levels = browser.execute_script(
+        "return [...document.querySelectorAll('h1, h2, h3')].map((h) => Number(h.tagName[1]))"
+    )
+    assert levels[0] == 1 and levels.count(1) == 1
+    assert all(after - before <= 1 for before, after in itertools.pairwise(levels))

@@ -1,0 +1,128 @@
+"""The full-screen view: what it shows, how it is left, and that the terminal is as it was."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import sys
+import termios
+import time
+from io import StringIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from dcsim.report.watch import WatchView
+from dcsim.results import Results
+from tests.cli.test_run import SCENARIO
+from tests.results.made import event
+
+NAMES = ["site", "row", *[f"row/rack-{i}" for i in range(20)]]
+KINDS = ["site", "row", *["rack"] * 20]
+PARENTS = np.array([-1, 0, *[1] * 20])
+RATINGS = np.array([np.nan, 20e3, *[2e3] * 20])
+
+
+def screen(width: int, height: int, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The last screen of a short run, as text."""
+    monkeypatch.setattr("dcsim.report.watch.REFRESH_S", 0.0)
+    console = Console(file=StringIO(), force_terminal=True, width=width, height=height)
+    view = WatchView("my site", 100.0, console)
+    view.begin(NAMES, KINDS, PARENTS, RATINGS)
+    load_w = np.array([22e3, 22e3, *[1e3] * 19, 1.9e3])
+    with view:
+        view.flag(event("trip"))
+        for step in range(1, 30):
+            view.loads(load_w * (1 + 0.1 * (step % 2)))
+            assert view.update(step, 22e3, float("nan"), ("row", 1.1), 5, 2) is False
+        plain = Console(file=StringIO(), width=width, height=height)
+        plain.print(view._screenful(paused=True))
+    said = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "\x1b[?1049h" in said and "\x1b[?1049l" in said  # a screen of its own, and back
+    return str(plain.file.getvalue())  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (140, 45), (200, 60)])
+def test_the_screen_shows_the_tree_and_the_flags(
+    width: int, height: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = screen(width, height, monkeypatch)
+    lines = said.splitlines()
+    assert len(lines) <= height
+    assert max(map(len, lines)) <= width
+    assert "nan" not in said
+    row = next(
+        line for line in lines if ("row " in line and "110.0 %" in line) or "121.0 %" in line
+    )
+    assert "█" in row
+    assert "rack-19  of 20" in said  # the fullest of the crowd
+    assert said.count("rack-") == 3
+    assert "trip" in said and "PAUSED" in said
+    assert "5 requests running, 2 waiting" in said
+
+
+def test_elsewhere_it_prints_lines() -> None:
+    console = Console(file=StringIO(), width=100)
+    view = WatchView("my site", 10.0, console)
+    view.begin(NAMES, KINDS, PARENTS, RATINGS)
+    with view:
+        for step in range(1, 11):
+            view.loads(np.zeros(22))
+            assert not view.update(step, 1.0, 2.0, ("row", 0.5), 1, 0)
+    said = console.file.getvalue()  # type: ignore[attr-defined]
+    assert said.count("\n") == 10
+    assert "\x1b" not in said
+
+
+CODE = "import sys; from dcsim.cli import main; sys.argv[0] = 'dcsim'; main()"
+
+
+@pytest.mark.parametrize("end", ["q", "interrupt"])
+def test_a_run_that_is_left_keeps_its_results(tmp_path: Path, end: str) -> None:
+    scenario = tmp_path / "tiny.yaml"
+    scenario.write_text(SCENARIO.replace("duration: 20 s", "duration: 200 d"))
+    out = tmp_path / "run.h5"
+    ours, theirs = pty.openpty()
+    before = termios.tcgetattr(theirs)
+    command = [sys.executable, "-c", CODE, "run", str(scenario), "--watch", "--out", str(out)]
+    child = subprocess.Popen(
+        command, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
+        env={**os.environ, "TERM": "xterm-256color", "COLUMNS": "100", "LINES": "30"},
+    )  # fmt: skip
+    said = b""
+    asked = False
+    limit = time.monotonic() + 60
+    try:
+        while time.monotonic() < limit and (child.poll() is None or _ready(ours)):
+            if _ready(ours):
+                said += os.read(ours, 1 << 16)
+            if not asked and b"real time" in said:
+                asked = True
+                if end == "q":
+                    os.write(ours, b"q")
+                else:
+                    child.send_signal(signal.SIGINT)
+        assert child.wait(timeout=10) == 0, said[-2000:]
+        assert termios.tcgetattr(theirs) == before
+    finally:
+        child.kill()
+        os.close(ours)
+        os.close(theirs)
+    text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", said.decode(errors="ignore"))
+    assert "stopped after" in text
+    with Results.open(out) as results:
+        assert 0 < results.summary["simulated_s"] < 200 * 86400
+        assert results.duration_s == results.summary["simulated_s"]
+        requests = results.summary["requests"]
+        gone = ("completed", "rejected", "timed_out", "failed", "running", "waiting")
+        assert requests["arrived"] == sum(requests[name] for name in gone)
+
+
+def _ready(file: int) -> bool:
+    return bool(select.select([file], [], [], 0.05)[0])
