@@ -122,8 +122,13 @@ def _requests(summary: Mapping[str, Any], console: Console) -> None:
         )
 
 
+def _plural(kind: str, count: int) -> str:
+    """Nouns (warning, trip) take their plural; what has happened to a node (restored) has none."""
+    return kind if count == 1 or kind.endswith("ed") or kind == "dark" else f"{kind}s"
+
+
 def _events(counts: Mapping[str, int], first_flags: Sequence[Any], console: Console) -> None:
-    told = ", ".join(f"{count:,} {kind}{'s' * (count != 1)}" for kind, count in counts.items())
+    told = ", ".join(f"{count:,} {_plural(kind, count)}" for kind, count in counts.items())
     console.print(f"Flags: {told}.", highlight=False)
     for event in first_flags:
         console.print(

@@ -205,7 +205,9 @@ def growth(
         },
         tables=tables,
         plots=(
-            Plot("loads", "peak of each node as a share of its limit", "factor", ["of_limit"], "node"),
+            Plot(
+                "loads", "peak of each node as a share of its limit", "factor", ["of_limit"], "node"
+            ),
             Plot("service", "SLO loss", "factor", ["slo_loss"]),
         ),
         evidence=evidence,
@@ -438,7 +440,11 @@ def _told(
         at_start = first["factor"] <= grid[0]
         head = [
             f"First limit met: {first['node']} ({first['limit_w'] / 1e3:.1f} kW) "
-            + (f"at the traffic of x{grid[0]:g} already." if at_start else f"at traffic {where}{when}.")
+            + (
+                f"at the traffic of x{grid[0]:g} already."
+                if at_start
+                else f"at traffic {where}{when}."
+            )
         ]
         others = breaches[breaches["factor"].notna()].iloc[1:4]
         for other in others.itertuples():

@@ -86,7 +86,7 @@ def test_finding_packs() -> None:
 def test_shipped_packs_are_sound() -> None:
     """Idle states lie at the boards' idle power, none far above their nameplate."""
     packs = shipped()
-    assert set(packs) == {"gru-a100", "gru-h100"}
+    assert set(packs) == {"gru-a100", "gru-h100", "gru-h200", "gru-b200"}
     for path in packs.values():
         assert path.stat().st_size < 500_000
         pack = load(path)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dcsim.control.admission import AdmissionThrottle
 from dcsim.control.policy import Site, Telemetry
+from dcsim.control.thresholds import AdmissionThrottle
 from dcsim.scenario.models import AdmissionThrottle as Spec
 
 SITE = Site(
@@ -35,7 +35,7 @@ def test_closes_above_and_reopens_below_each_row_for_itself() -> None:
 
 def test_a_site_without_ratings_is_refused() -> None:
     policy = AdmissionThrottle(Spec(policy="admission-throttle", nodes="rack"))
-    with pytest.raises(ValueError, match="no rack has a rating"):
+    with pytest.raises(ValueError, match="no node is called"):
         policy.start(SITE)
 
 
