@@ -8,11 +8,7 @@ from typing import Any
 
 import yaml
 
-<<<<<<< HEAD
-from dcsim.engine.check import check_power, check_scaling
-=======
 from dcsim.engine.check import check_rooms
->>>>>>> d8b6bc3de33bf53a23bf6a39006e036ba7472106
 from dcsim.facility.topology import Topology
 from dcsim.scenario.load import change, load
 from dcsim.scenario.models import Scenario
@@ -39,11 +35,7 @@ def variant(scenario: Scenario, changes: Changes, option: str = "--set") -> Scen
         changed = change(scenario, changes, option=option)
     except ScenarioError as error:
         raise StudyError(*map(str, error.problems)) from error
-<<<<<<< HEAD
-    told = check_scaling(changed) + check_power(changed)
-=======
     told = check_rooms(changed)
->>>>>>> d8b6bc3de33bf53a23bf6a39006e036ba7472106
     if told:
         raise StudyError(*(f"{option}: {path}: {what}" for path, what in told))
     return changed
@@ -78,13 +70,7 @@ def with_traffic(scenario: Scenario, factor: float) -> Scenario:
         return scenario
     changes: dict[str, Any] = {}
     for index, stream in enumerate(scenario.workload):
-<<<<<<< HEAD
-        spikes = [
-            spike.model_dump(mode="json", by_alias=True) for spike in stream.arrivals.spikes
-        ]
-=======
         spikes = [spike.model_dump(mode="json", by_alias=True) for spike in stream.arrivals.spikes]
->>>>>>> d8b6bc3de33bf53a23bf6a39006e036ba7472106
         # A second more than the run, so that the end is not at an edge.
         whole = {"at": "0 s", "duration": f"{scenario.duration_s + 1.0:.6f} s", "factor": factor}
         changes[f"workload.{index}.arrivals.spikes"] = [*spikes, whole]
@@ -134,13 +120,7 @@ def load_rows(outcome: Outcome, window_s: float | None = None) -> dict[str, dict
     """Load figures by node at one averaging time; None: the longest there is."""
     if window_s is None:
         window_s = max(row["resolution_s"] for row in outcome.loads)
-<<<<<<< HEAD
-    return {
-        row["node"]: row for row in outcome.loads if abs(row["resolution_s"] - window_s) < 1e-9
-    }
-=======
     return {row["node"]: row for row in outcome.loads if abs(row["resolution_s"] - window_s) < 1e-9}
->>>>>>> d8b6bc3de33bf53a23bf6a39006e036ba7472106
 
 
 def slo_loss(summary: Mapping[str, Any]) -> float:

@@ -134,7 +134,7 @@ def oversubscription(
     used = _seeds(base, rule, seeds, max_trip)
     _check(draws, quantile, max_slo_loss, window_s)
     limited = target.limited() if rule == "breaker" else base
-    asked = {OWN: None} if not policies else policies
+    asked = policies or {OWN: None}
     cases = [
         Case(model, policy, with_model(with_policy(limited, policy, block), model))
         for model in models

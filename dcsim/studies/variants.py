@@ -98,7 +98,7 @@ def _block(text: str) -> list[dict[str, Any]]:
     except yaml.YAMLError:
         raise ValueError("what is given is not YAML") from None
     if isinstance(found, dict):
-        found = found["control"] if "control" in found else [found]
+        found = found.get("control", [found])
     if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
         raise ValueError("a control block is a list of policies, as under `control` in a scenario")
     return found
