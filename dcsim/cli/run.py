@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from dcsim.cli.fail_on import FAILED_ON, failures, parse
+from dcsim.cli.faults import STOPPED, said
 from dcsim.cli.open import (
     WRONG_INPUT,
     Duration,
@@ -55,7 +56,7 @@ def run(
     """Play a scenario: requests in, tokens out, watts at every level, limits flagged.
 
     Exit status 0 when the run ended, 1 when it failed, 2 when the scenario is wrong,
-    3 when what --fail-on names has happened (the results are kept).
+    3 when what --fail-on names has happened (the results are kept), 130 when it was stopped.
     """
     checked = open_scenario(scenario, set_, seed, duration)
     problems = room_problems(scenario, checked)
@@ -64,6 +65,9 @@ def run(
     asked = parse(fail_on, checked)
     if out is not None and not out.parent.is_dir():
         typer.echo(f"--out: there is no folder {out.parent}", err=True)
+        raise typer.Exit(WRONG_INPUT)
+    if out is not None and out.exists() and not out.is_file():
+        typer.echo(f"--out: {out} is no file that could be replaced", err=True)
         raise typer.Exit(WRONG_INPUT)
 
     # After the checks: these bring PyTorch and take a second.
@@ -92,11 +96,11 @@ def run(
         typer.echo(f"{scenario}: power: {error}", err=True)
         raise typer.Exit(WRONG_INPUT) from None
     except OSError as error:
-        typer.echo(f"the run failed: {error}", err=True)
+        typer.echo(f"the run failed: {said(error)}", err=True)
         raise typer.Exit(RUN_FAILED) from None
     except KeyboardInterrupt:
         typer.echo("stopped; no results were kept", err=True)
-        raise typer.Exit(RUN_FAILED) from None
+        raise typer.Exit(STOPPED) from None
     if view.stopped:
         typer.echo(f"stopped after {summary['simulated_s']:g} s of {duration_s:g} s", err=True)
     if as_json:

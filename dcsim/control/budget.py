@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from dcsim.control.policy import CapServers, Command, FloatArray, Site, Telemetry
+from dcsim.control.policy import CapServers, Command, FloatArray, IntArray, Site, Telemetry
 from dcsim.control.watched import PolicyError, Watched
 from dcsim.scenario import models
 
@@ -25,6 +25,7 @@ class RowBudget:
         spec = self._spec
         self._watched = watched = Watched(site, spec.nodes, spec.budget_w)
         self._server_nodes = site.server_nodes
+        self._group = np.unique(np.array(site.server_groups), return_inverse=True)[1]
         self._rest_w = [site.server_rest_w[servers] for servers in watched.servers]
         for name, limit_w, rest_w in zip(watched.names, watched.limit_w, self._rest_w, strict=True):
             if limit_w <= rest_w.sum():
@@ -46,8 +47,11 @@ class RowBudget:
             cap_w = self._cap_w[i]
             if of_budget > spec.above:
                 excess_w = (of_budget - spec.target) * float(self._watched.limit_w[i])
-                drawn_w = telemetry.node_w[self._server_nodes[self._watched.servers[i]]]
-                cap_w = np.minimum(cap_w, self._shared(drawn_w, self._rest_w[i], excess_w))
+                servers, rest_w = self._watched.servers[i], self._rest_w[i]
+                drawn_w = telemetry.node_w[self._server_nodes[servers]]
+                span_w = self._spans(servers, drawn_w, rest_w)
+                base_w = rest_w if self._spec.sharing == "proportional" else np.zeros(len(rest_w))
+                cap_w = np.minimum(cap_w, share_out(drawn_w, rest_w, base_w, span_w, excess_w))
             elif of_budget < spec.below and np.isfinite(cap_w).any():
                 cap_w = np.full(len(cap_w), math.inf)
             else:
@@ -66,31 +70,34 @@ class RowBudget:
             )
         return commands
 
-    def _shared(self, drawn_w: FloatArray, rest_w: FloatArray, excess_w: float) -> FloatArray:
-        share = highest_first if self._spec.sharing == "highest-first" else proportional
-        return share(drawn_w, rest_w, excess_w)
+    def _spans(self, servers: IntArray, drawn_w: FloatArray, rest_w: FloatArray) -> FloatArray:
+        """What a level of 1 stands for, above rest: where all give the same share, the most that
+        any server of the same group draws; else one number of watts for all."""
+        above_w = np.maximum(drawn_w - rest_w, 0.0)
+        if self._spec.sharing == "highest-first":
+            return np.full(len(servers), max(float(np.max(drawn_w)), 1e-9))
+        of = self._group[servers]
+        most_w = np.zeros(int(of.max()) + 1)
+        np.maximum.at(most_w, of, above_w)
+        return np.maximum(most_w[of], 1e-9)
 
 
-def highest_first(drawn_w: FloatArray, rest_w: FloatArray, excess_w: float) -> FloatArray:
-    """Caps, infinite for none, that take `excess_w` from servers that draw so much, by bringing
-    the highest down to one level; none below rest. All arrays (servers,)."""
-    top = np.maximum(drawn_w, rest_w)
-    if excess_w >= (top - rest_w).sum():
-        return np.where(top > rest_w, rest_w, math.inf)
-    low, high = 0.0, float(top.max())
+def share_out(
+    drawn_w: FloatArray, rest_w: FloatArray, base_w: FloatArray, span_w: FloatArray, less_w: float
+) -> FloatArray:
+    """Caps, `base_w + level x span_w` and none below rest, at the level at which cutting off what
+    is drawn takes `less_w` from the servers together. All arrays (servers,).
+
+    Who draws less than its cap may rise up to it: a cap at what it draws by chance now would hold
+    it there. Where even rest is too much, all are capped at rest.
+    """
+    low, high = 0.0, float(np.max((np.maximum(drawn_w, rest_w) - base_w) / span_w))
     for _ in range(60):
         level = 0.5 * (low + high)
-        if np.maximum(top - np.maximum(level, rest_w), 0.0).sum() > excess_w:
+        kept_w = np.minimum(drawn_w, np.maximum(base_w + level * span_w, rest_w))
+        if (drawn_w - kept_w).sum() > less_w:
             low = level
         else:
             high = level
-    held = np.maximum(low, rest_w)
-    return np.where(top > held, held, math.inf)
-
-
-def proportional(drawn_w: FloatArray, rest_w: FloatArray, excess_w: float) -> FloatArray:
-    """The same, each giving one share of what it draws above rest."""
-    above_w = np.maximum(drawn_w - rest_w, 0.0)
-    total_w = above_w.sum()
-    kept = max(1.0 - excess_w / total_w, 0.0) if total_w > 0 else 0.0
-    return np.where(above_w > 0.0, rest_w + kept * above_w, math.inf)
+    caps_w: FloatArray = np.maximum(base_w + low * span_w, rest_w)
+    return caps_w

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from dcsim.scenario.models import Scenario
+from dcsim.scenario.units import SECOND
 from dcsim.studies.answer import Answer, Plot, StudyError, Table
 from dcsim.studies.ask import (
     load_rows,
@@ -34,6 +35,9 @@ from dcsim.studies.statistics import mean_interval
 MONTH_DAYS = 365.25 / 12
 FACTORS = tuple(1.0 + 0.1 * step for step in range(11))
 NAN = float("nan")
+BREACH_SHOWN = ("node", "kind", "limit_w", "factor", "reached", "month", "date")
+SERVICE_SHOWN = ("factor", "slo_loss", "ttft_p95_s", "tpot_p95_s", "generated_per_s", "trips")
+FIX_SHOWN = ("fix", "cost", "removes", "factor", "binding", "gained_months", "cost_per_month")
 LOAD_COLUMNS = {
     "factor": "traffic, as a multiple of the scenario's",
     "month": "months from the start at the stated growth; empty without one",
@@ -159,19 +163,23 @@ def growth(
     evidence = power_evidence([one for some in outcomes.values() for one in some])
     slo_at = service.loc[service["slo_loss"] > max_slo_loss, "factor"].min()
     tables = {
-        "breaches": Table(breaches, "where each limit is met, the first on top", BREACH_COLUMNS),
+        "breaches": Table(
+            breaches, "where each limit is met, the first on top", BREACH_COLUMNS, BREACH_SHOWN
+        ),
         "loads": Table(loads, "load of every node at every factor", LOAD_COLUMNS),
-        "service": Table(service, "what requests felt", SERVICE_COLUMNS),
+        "service": Table(service, "what requests felt", SERVICE_COLUMNS, SERVICE_SHOWN),
     }
     if table is not None:
-        tables["fixes"] = Table(table, "what would put it off, the cheapest on top", FIX_COLUMNS)
+        tables["fixes"] = Table(
+            table, "what would put it off, the cheapest on top", FIX_COLUMNS, FIX_SHOWN
+        )
     headline, reasons = _told(first, slo_at, max_slo_loss, grid, breaches, table, pace)
     return Answer(
         study="growth",
         headline=headline,
         reasons=(*reasons, f"SLO loss is the {promise(base)}."),
         uncertainty=(
-            f"Peaks are the highest mean over {window_s:g} s in {base.duration_s / 3600:g} h; "
+            f"Peaks are the highest mean over {window_s:g} s in {SECOND.format(base.duration_s)}; "
             "a longer run has a higher peak.",
             f"Intervals are 95 % of the mean over {len(used)} seeds (Student)."
             if len(used) > 1
@@ -316,7 +324,7 @@ def _breaches(
         limit_w = float(node.limit_w)  # type: ignore[arg-type]
         found = np.array(
             [
-                crossing(grid, [peaks[f, seed][node.node]["peak_w"] for f in grid], limit_w)
+                crossing(grid, [peaks[f, seed][str(node.node)]["peak_w"] for f in grid], limit_w)
                 for seed in range(seeds)
             ]
         )

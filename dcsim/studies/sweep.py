@@ -49,6 +49,14 @@ RUN_COLUMNS = {
     "wh_per_1000_tokens": "energy of the site per thousand tokens generated, Wh",
 }
 """What the columns of the table of runs mean; before them stands one column a path."""
+SHOWN = (
+    "site_mean_w",
+    "site_peak_window_w",
+    "worst_of_limit",
+    "slo_loss",
+    "wh_per_1000_tokens",
+    "runs_with_trips",
+)
 SPREAD = ("site_mean_w", "site_peak_window_w", "worst_of_limit", "slo_loss", "wh_per_1000_tokens")
 
 
@@ -124,6 +132,7 @@ def sweep(
                 summary,
                 "every variant, over its seeds",
                 {path: f"value of {path}" for path in over},
+                (*over, *SHOWN),
             ),
         },
         plots=_plots(summary, over),

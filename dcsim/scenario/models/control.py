@@ -103,8 +103,9 @@ class RowBudget(Watching):
     below: Share = 0.90
     """Share below which all caps are lifted."""
     sharing: Literal["highest-first", "proportional"] = "highest-first"
-    """`highest-first`: the servers that draw most are brought down to one level.
-    `proportional`: each gives the same share of what it draws above rest."""
+    """`highest-first`: the servers that draw most are brought down to one level in watts.
+    `proportional`: to one share of what the busiest of their group draws above rest, so that
+    large servers do not give all."""
     period_s: Seconds = Field(default=3.0, alias="period")
     """How often it looks; Dynamo's lowest controllers ask their servers every 3 s."""
     actuation_delay_s: SecondsOrZero = Field(default=2.0, alias="actuation_delay")
