@@ -581,7 +581,7 @@ def _told_doubt(
         "were not played.",
         *(
             [
-                f"Runs are shorter than {bounds.window_s:g} s: the longest averaging time that fits "
+                f"Runs are shorter than {bounds.window_s:g} s: the longest mean that fits "
                 "stands for the continuous rating."
             ]
             if base.duration_s < bounds.window_s
