@@ -10,6 +10,7 @@ from dcsim.studies.answer import Answer, StudyError
 from dcsim.studies.crew import Crew, RunFailed
 from dcsim.studies.fixes import Fix
 from dcsim.studies.growth import growth
+from dcsim.studies.oversubscription import oversubscription
 from dcsim.studies.sizing import sizing
 from dcsim.studies.sizing_study import sizing_study
 from dcsim.studies.sweep import sweep
@@ -21,6 +22,7 @@ __all__ = [
     "RunFailed",
     "StudyError",
     "growth",
+    "oversubscription",
     "sizing",
     "sizing_study",
     "sweep",

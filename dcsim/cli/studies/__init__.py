@@ -5,9 +5,10 @@ from __future__ import annotations
 import typer
 
 from dcsim.cli.studies.growth import growth
+from dcsim.cli.studies.oversubscription import oversubscription
 from dcsim.cli.studies.sizing import sizing
 from dcsim.cli.studies.sweep import sweep
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
-for command in (growth, sizing, sweep):
+for command in (growth, oversubscription, sizing, sweep):
     app.command(command.__name__)(command)
