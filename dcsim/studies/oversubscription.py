@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from dcsim.scenario.models import Scenario
+from dcsim.scenario.units import SECOND
 from dcsim.studies.answer import Answer, StudyError
 from dcsim.studies.ask import opened, power_evidence, promise, seeds_of, told_evidence
 from dcsim.studies.candidates import Bounds, Candidate, most_that_passes, try_count
@@ -170,7 +171,7 @@ def _by_paper(
         case.model,
         case.policy,
         count,
-        (low, high),
+        (low, NAN if high == first.longest else high),
         peak_w=first.peak_w(count),
         peak_low_w=low_w,
         peak_high_w=high_w if math.isfinite(high_w) else NAN,
@@ -351,7 +352,7 @@ def _told_rule(
         f"Rule `breaker`: a run fails where a breaker trips, or a mean over "
         f"{bounds.window_s:g} s is above a rating; that has a probability of at most "
         f"{bounds.max_trip:g}, and the SLO loss is at most {bounds.max_slo_loss:g}, each with 95 % "
-        "confidence.",
+        "confidence (one-sided).",
         f"SLO loss is the {promise(base)}.",
         keeps,
     )
@@ -365,16 +366,16 @@ def _told_doubt(
     draws: int,
     quantile: float,
 ) -> tuple[str, ...]:
-    hours = base.duration_s / 3600.0
+    length = SECOND.format(base.duration_s)
     if rule == "paper":
         return (
             f"Intervals are of the {quantile:.0%} quantile over {draws} draws, whatever its "
             "distribution; draws share the same recording.",
-            f"{len(seeds)} recording{'s' if len(seeds) > 1 else ''} of {hours:g} h: another day "
+            f"{len(seeds)} recording{'s' if len(seeds) > 1 else ''} of {length}: another day "
             "is not in it, nor what breakers and queues would do.",
         )
     return (
-        f"A probability is per run of {hours:g} h, over traffic, tokens and routing of "
+        f"A probability is per run of {length}, over traffic, tokens and routing of "
         f"{len(seeds)} seeds; all candidates met the same seeds.",
         "What fits is searched for as if more racks were never safer; candidates not in the table "
         "were not played.",
