@@ -90,7 +90,7 @@ def oversubscription(
     found = Findings(target, by_nameplate)
     if NAMEPLATE in models:
         found.nameplate()
-    bounds = Bounds(max_trip, max_slo_loss, window_s)
+    bounds = Bounds(max_trip, max_slo_loss, _whole_window_s(base, window_s))
     for case in cases:
         if rule == "paper":
             _by_paper(found, case, used, draws, quantile, crew)
@@ -334,6 +334,12 @@ def _check(draws: int, quantile: float, max_slo_loss: float, window_s: float) ->
         raise StudyError(*problems)
 
 
+def _whole_window_s(base: Scenario, window_s: float) -> float:
+    """The averaging time, or all of a shorter run: whole power steps either way."""
+    step_s = base.power_step_s
+    return max(step_s, math.floor(min(window_s, base.duration_s) / step_s + 1e-9) * step_s)
+
+
 def _told_rule(
     rule: Rule, bounds: Bounds, draws: int, quantile: float, base: Scenario, traffic: str
 ) -> tuple[str, ...]:
@@ -380,11 +386,8 @@ def _told_doubt(
         "What fits is searched for as if more racks were never safer; candidates not in the table "
         "were not played.",
         *(
-            [
-                f"Runs are shorter than {bounds.window_s:g} s: the longest mean that fits "
-                "stands for the continuous rating."
-            ]
-            if base.duration_s < bounds.window_s
+            [f"Runs last {length}: what the continuous rating would see later is not in them."]
+            if base.duration_s < 3600.0
             else []
         ),
     )
