@@ -11,6 +11,7 @@ from dcsim.studies.crew import Crew, RunFailed
 from dcsim.studies.fixes import Fix
 from dcsim.studies.growth import growth
 from dcsim.studies.oversubscription import oversubscription
+from dcsim.studies.policies import policies
 from dcsim.studies.sizing import sizing
 from dcsim.studies.sizing_study import sizing_study
 from dcsim.studies.sweep import sweep
@@ -23,6 +24,7 @@ __all__ = [
     "StudyError",
     "growth",
     "oversubscription",
+    "policies",
     "sizing",
     "sizing_study",
     "sweep",
