@@ -11,6 +11,8 @@ from dcsim.studies.crew import Crew, RunFailed
 from dcsim.studies.failover import failover
 from dcsim.studies.fixes import Fix
 from dcsim.studies.growth import growth
+from dcsim.studies.oversubscription import oversubscription
+from dcsim.studies.policies import policies
 from dcsim.studies.sizing import sizing
 from dcsim.studies.sizing_study import sizing_study
 from dcsim.studies.sweep import sweep
@@ -23,6 +25,8 @@ __all__ = [
     "StudyError",
     "failover",
     "growth",
+    "oversubscription",
+    "policies",
     "sizing",
     "sizing_study",
     "sweep",
