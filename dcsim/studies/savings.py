@@ -6,7 +6,6 @@ a reader, or a page, can change an input and work it out anew. What is not given
 
 from __future__ import annotations
 
-import ast
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -24,6 +23,7 @@ from dcsim.studies.ask import opened, power_evidence, seeds_of, told_evidence
 from dcsim.studies.crew import Crew
 from dcsim.studies.jobs import Keep, job
 from dcsim.studies.outcome import Outcome
+from dcsim.studies.savings_lines import work_out
 from dcsim.studies.statistics import mean_interval
 from dcsim.studies.target import find_target
 from dcsim.studies.tariff import Bill, Tariff, bill
@@ -31,88 +31,6 @@ from dcsim.studies.tariff import Bill, Tariff, bill
 NAN = float("nan")
 HOURS_A_YEAR = 8766.0
 """365.25 days."""
-LINES = (
-    (
-        "nameplate_kw",
-        "kW",
-        "count * unit_nameplate_kw",
-        "what would be built for so many by their labels",
-    ),
-    ("avoided_kw", "kW", "nameplate_kw - limit_kw", "capacity that need not be built"),
-    (
-        "avoided_per_unit_kw",
-        "kW",
-        "avoided_kw / count",
-        "the same for each rack, or what is counted",
-    ),
-    ("capital_deferred", "money", "avoided_kw * capital_per_kw", "at the price of a kW built"),
-    ("capital_deferred_per_unit", "money", "capital_deferred / count", "for each rack"),
-    (
-        "deferral_gain",
-        "money",
-        "capital_deferred * (1 - (1 + interest) ** -years)",
-        "present value of building it `years` later",
-    ),
-    (
-        "deferral_gain_a_year",
-        "money a year",
-        "capital_deferred * interest",
-        "interest not paid while it is not built",
-    ),
-    (
-        "contracted_saved_a_year",
-        "money a year",
-        "avoided_kw * contracted_price * 12",
-        "capacity that is not contracted",
-    ),
-    ("energy_kwh_a_year", "kWh a year", "mean_kw * 8766", "of the site, at the run's mean load"),
-    ("energy_a_year", "money a year", "energy_kwh_a_year * energy_price", "charge for energy"),
-    (
-        "demand_a_year",
-        "money a year",
-        "peak_kw * demand_price * 12",
-        "charge for the highest meter reading, as if each month had the run's",
-    ),
-    ("fixed_a_year", "money a year", "fixed_price * 12", "what is due whatever is drawn"),
-    ("bill_a_year", "money a year", "energy_a_year + demand_a_year + fixed_a_year", "all three"),
-    (
-        "demand_by_nameplate_a_year",
-        "money a year",
-        "nameplate_kw * demand_price * 12",
-        "what the demand charge would be at the labels",
-    ),
-    (
-        "carbon_t_a_year",
-        "t CO2e a year",
-        "energy_kwh_a_year * grid_g_per_kwh / 1000000",
-        "of the energy drawn",
-    ),
-    (
-        "bill_per_million_tokens",
-        "money",
-        "bill_a_year / tokens_a_year * 1000000",
-        "for a million generated tokens",
-    ),
-    (
-        "carbon_kg_per_million_tokens",
-        "kg CO2e",
-        "carbon_t_a_year * 1000 / tokens_a_year * 1000000",
-        "for a million generated tokens",
-    ),
-    (
-        "benefit_a_year",
-        "money a year",
-        "deferral_gain_a_year + contracted_saved_a_year",
-        "of not building and not contracting",
-    ),
-    (
-        "payback_years",
-        "years",
-        "invest / benefit_a_year",
-        "until what oversubscribing takes (controls, meters, people) has paid",
-    ),
-)
-"""Name, unit, formula, meaning. Formulas know inputs and lines above them."""
 INPUT_COLUMNS = {
     "name": "as in the formulas",
     "value": "number; empty: unknown, and so is what depends on it",
@@ -180,7 +98,7 @@ def savings(
     _check(base, count, target.each, tariff, money)
     used = seeds_of(base, seeds)
     series = None if grid is None else _grid(grid)
-    sized = target.resized(base, count, "scaled")
+    sized = target.resized(target.limited(), count, "scaled")
     crew = Crew(workers=1) if crew is None else crew
     root = next(node for node in base.facility if not node.above)
     kept = Keep(root.kind, tariff.meter_s)
@@ -211,6 +129,7 @@ def savings(
             f"{count} {target.kind}s by their labels would take "
             f"{values['nameplate_kw']:,.0f} kW; the limit is {target.limit_w / 1e3:,.0f} kW.",
             f"The site is metered as means over {SECOND.format(tariff.meter_s)}.",
+            *_told_trips(outcomes),
             *_told_missing(lines),
         ),
         uncertainty=_doubt(bills, base, used, told_evidence(evidence)),
@@ -253,66 +172,6 @@ def savings(
         plots=(Plot("readings", "meter readings", "time_s", ["load_w"], kind="step"),),
         evidence=evidence,
     )
-
-
-def work_out(values: Mapping[str, float | None]) -> list[dict[str, Any]]:
-    """All lines from inputs by name; those that lack an input are NaN and say which."""
-    known: dict[str, float] = {
-        name: NAN if value is None else float(value) for name, value in values.items()
-    }
-    lacks: dict[str, tuple[str, ...]] = {
-        name: (name,) for name, value in known.items() if math.isnan(value)
-    }
-    rows = []
-    for name, unit, formula, about in LINES:
-        code = ast.parse(formula, mode="eval")
-        names = [node.id for node in ast.walk(code) if isinstance(node, ast.Name)]
-        missing = tuple(dict.fromkeys(part for used in names for part in lacks.get(used, ())))
-        value = NAN
-        if not missing:
-            try:
-                value = float(_evaluate(code.body, known))
-            except ZeroDivisionError:
-                missing = (f"nothing to divide by in {formula}",)
-        if missing:
-            lacks[name] = missing
-        known[name] = value
-        rows.append(
-            {
-                "name": name,
-                "value": value,
-                "unit": unit,
-                "formula": formula,
-                "about": about,
-                "missing": ", ".join(missing) or None,
-            }
-        )
-    return rows
-
-
-def _evaluate(node: ast.expr, known: Mapping[str, float]) -> float:
-    """The arithmetic of LINES, and no more."""
-    match node:
-        case ast.Constant(value=int() | float() as value):
-            return float(value)
-        case ast.Name(id=name):
-            return known[name]
-        case ast.UnaryOp(op=ast.USub(), operand=operand):
-            return -_evaluate(operand, known)
-        case ast.BinOp(left=left, op=operator, right=right):
-            one, two = _evaluate(left, known), _evaluate(right, known)
-            match operator:
-                case ast.Add():
-                    return one + two
-                case ast.Sub():
-                    return one - two
-                case ast.Mult():
-                    return one * two
-                case ast.Div():
-                    return one / two
-                case ast.Pow():
-                    return float(one**two)
-    raise ValueError(f"no arithmetic of a line: {ast.dump(node)}")
 
 
 def _inputs(
@@ -402,10 +261,10 @@ def _check(base: Scenario, count: int, each: int, tariff: Tariff, money: Money) 
         step = "" if each == 1 else f", a multiple of {each}"
         problems.append(f"--racks: 1 or more{step}, such as what `study oversubscription` found")
     if base.duration_s < tariff.meter_s:
+        reading = SECOND.format(tariff.meter_s)
         problems.append(
-            f"the run lasts {SECOND.format(base.duration_s)}, a meter reading "
-            f"{SECOND.format(tariff.meter_s)}: give --set 'duration={SECOND.format(tariff.meter_s)}'"
-            " or more"
+            f"the run lasts {SECOND.format(base.duration_s)}, a meter reading {reading}: give "
+            f"--set 'duration={reading}' or more"
         )
     steps = tariff.meter_s / base.power_step_s
     if abs(steps - round(steps)) > 1e-9:
@@ -442,6 +301,13 @@ def _told_missing(lines: Sequence[Mapping[str, Any]]) -> list[str]:
     return [f"Unknown for want of an input: {', '.join(missing)}."] if missing else []
 
 
+def _told_trips(outcomes: Sequence[Outcome]) -> list[str]:
+    trips = sum(outcome.summary["events"]["trip"] for outcome in outcomes)
+    if not trips:
+        return []
+    return [f"{trips} breakers tripped in these runs: so many do not fit, and the bill is too low."]
+
+
 def _doubt(
     bills: Sequence[Bill], base: Scenario, seeds: Sequence[int], evidence: Sequence[str]
 ) -> tuple[str, ...]:
@@ -465,7 +331,7 @@ def _readings(
     loads: Sequence[np.ndarray], tariff: Tariff, start_s: float, intensity: np.ndarray | None
 ) -> pd.DataFrame:
     first = np.asarray(loads[0], dtype=np.float64)
-    time_s = np.arange(len(first)) * tariff.meter_s
+    time_s = np.arange(len(first), dtype=np.float64) * tariff.meter_s
     return pd.DataFrame(
         {
             "time_s": time_s,

@@ -159,7 +159,7 @@ def bill(
     (time of the day) on. `grid`: g CO2e/kWh at each reading."""
     kw = np.asarray(load_w, dtype=np.float64) / 1000.0
     kwh = kw * step_s / 3600.0
-    middle_s = start_s + (np.arange(len(kw)) + 0.5) * step_s
+    middle_s = start_s + (np.arange(len(kw), dtype=np.float64) + 0.5) * step_s
     total = float(kwh.sum())
 
     def weighted(values: npt.NDArray[np.float64]) -> float:
