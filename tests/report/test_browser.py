@@ -33,7 +33,7 @@ FLAGS = (
 )  # fmt: skip
 PATIENCE_S = 30.0
 CALCULATED = {
-    "count": 30.0, "unit_nameplate_kw": 26.0, "limit_kw": 600.0, "mean_kw": 480.5, "peak_kw": 590.25,
+    "count": 30.0, "unit_nameplate_kw": 26.0, "limit_kw": 600.0, "mean_kw": 480.5, "peak_kw": 590.2,
     "tokens_a_year": 4.5e11, "energy_price": 0.11, "demand_price": 15.0, "contracted_price": 4.0,
     "fixed_price": 500.0, "grid_g_per_kwh": 400.0, "capital_per_kw": 12000.0, "interest": 0.08,
     "years": 5.0, "invest": None,
