@@ -8,8 +8,12 @@ instead of a scenario.
 
 from dcsim.studies.answer import Answer, StudyError
 from dcsim.studies.crew import Crew, RunFailed
+from dcsim.studies.failover import failover
 from dcsim.studies.fixes import Fix
 from dcsim.studies.growth import growth
+from dcsim.studies.oversubscription import oversubscription
+from dcsim.studies.policies import policies
+from dcsim.studies.refresh import Fleet, refresh
 from dcsim.studies.sizing import sizing
 from dcsim.studies.sizing_study import sizing_study
 from dcsim.studies.sweep import sweep
@@ -18,9 +22,14 @@ __all__ = [
     "Answer",
     "Crew",
     "Fix",
+    "Fleet",
     "RunFailed",
     "StudyError",
+    "failover",
     "growth",
+    "oversubscription",
+    "policies",
+    "refresh",
     "sizing",
     "sizing_study",
     "sweep",
