@@ -138,6 +138,16 @@ def seconds_asked(option: str, text: str) -> float:
         refuse_words(f"{option}: {error}")
 
 
+def watts_asked(option: str, text: str) -> float:
+    """A power such as `600 kW`."""
+    from dcsim.scenario.units import WATT, parse_quantity
+
+    try:
+        return parse_quantity(text.strip(), WATT.name, "600 kW")
+    except ValueError as error:
+        refuse_words(f"{option}: {error}")
+
+
 def numbers_asked(option: str, text: str) -> list[float]:
     """`1,1.5,2`, or `1:2:0.1`: from, to and step, both ends included."""
     try:
