@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 
 from dcsim.engine import simulate
-from dcsim.report.page import run_page
+from dcsim.report.page import run_page, study_page
 from dcsim.scenario.load import load
+from tests.report.made_study import made_study
 from tests.report.test_page import EVIL, evil_page
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
@@ -232,3 +233,23 @@ def test_a_screen_reader_is_told_what_everything_is(browser: Any, story: Path) -
     )
     assert levels[0] == 1 and levels.count(1) == 1
     assert all(after - before <= 1 for before, after in itertools.pairwise(levels))
+
+
+def test_a_study(browser: Any, tmp_path: Path) -> None:
+    page = tmp_path / "study.html"
+    page.write_text(study_page(made_study(tmp_path / "study")), encoding="utf-8")
+    opened(browser, page)
+    assert text(browser, ".headline").endswith("fix <it> by then.")
+    for number in range(4):
+        drawn(browser, f"plot-{number}")
+    limits = browser.execute_script("return D.get('plot-0')._fullLayout.shapes.map(s => s.y0)")
+    assert limits == [750e3, 600e3, 17e3]
+    first = "#table-0 tbody tr:first-child"
+    click(browser, "#table-0 thead th:nth-child(4) button")
+    assert "979.1 kW" in text(browser, first)  # site after 36 months at 2 %
+    click(browser, "#table-0 thead th:nth-child(4) button")
+    assert "9.00 kW" in text(browser, first)
+    browser.find_element("css selector", "#table-0-find").send_keys("a<b")
+    assert text(browser, "#table-0-count") == "37 of 111 rows"
+    browser.save_screenshot(str(SHOTS / "study.png"))
+    assert errors(browser) == []

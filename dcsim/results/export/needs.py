@@ -72,5 +72,7 @@ def whole_file(path: Path, force: bool) -> Iterator[Path]:
 def _clear_way(path: Path, force: bool) -> None:
     if not path.parent.is_dir():
         raise ExportError(f"there is no folder {path.parent}")
+    if path.exists() and not (path.is_file() or path.is_dir()):  # a device would be removed
+        raise ExportError(f"{path} is no plain file")
     if path.exists() and not force:
         raise ExportError(f"{path} is there already; --force replaces it")
