@@ -38,6 +38,15 @@ STATUS = {
 }
 
 
+CALCULATOR = """<div class="card"><p>Change an input; all that hangs on it is worked out anew, here
+in the page. What differs from the study's own answer is green. Watts and tokens stay those that were
+simulated.</p><form class="form" id="calculator-fields" onsubmit="return false"></form>
+<p><button type="button" id="calculator-reset">Back to the study's inputs</button></p>
+<div class="scroll"><table class="plain" aria-live="polite"><thead><tr><th scope="col">line</th>
+<th scope="col" class="n">value</th><th scope="col">unit</th><th scope="col">formula</th></tr></thead>
+<tbody id="calculator-lines"></tbody></table></div></div>"""
+
+
 class StudyPageError(ValueError):
     """A folder that is no study, or a damaged one; the message says what is wrong."""
 
@@ -66,6 +75,8 @@ def study_page(folder: Path) -> str:
     sections = [Section("answer", "Answer", "Answer", _answer(study))]
     if plots:
         sections.append(Section("pictures", "Pictures", "Pictures", _frames(plots)))
+    if _calculates(tables):
+        sections.append(Section("calculator", "Calculator", "Calculator", CALCULATOR))
     if tables:
         sections.append(Section("tables", "Tables", "Tables", _table_frames(tables)))
     sections.append(Section("inputs", "Every input", "Inputs", _inputs(study)))
@@ -113,6 +124,17 @@ def _table(folder: Path, table: Mapping[str, Any]) -> dict[str, Any]:
         "rows": int(table.get("rows", len(frame))),
         "columns": columns,
     }
+
+
+def _calculates(tables: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether there are inputs, and lines with formulas over them."""
+    columns = {table["name"]: {c["name"] for c in table["columns"]} for table in tables}
+    return {"name", "value", "unit", "origin", "about"} <= columns.get("inputs", set()) and {
+        "name",
+        "value",
+        "unit",
+        "formula",
+    } <= columns.get("lines", set())
 
 
 def _cell(value: Any) -> Any:
