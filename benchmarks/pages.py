@@ -8,6 +8,7 @@ on the command line make only those.
 from __future__ import annotations
 
 import io
+import json
 import math
 import re
 import sys
@@ -17,8 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from typer.testing import CliRunner
 
 import dcsim
+from dcsim.cli import app
 from dcsim.report.terminal import render
 from dcsim.studies import sizing
 
@@ -77,6 +80,7 @@ E2E = ("whole answer, p95", latency("e2e_s", "p95"))
 TRIPS = ("trips", events("trip"))
 REJECTED = ("rejected", requests("rejected"))
 COMPLETED = ("completed", requests("completed"))
+CAPPED = ("server-hours under a limit", lambda found: f"{found['control']['capped_server_h']:.1f}")
 
 
 def racks(count: int) -> list[str]:
@@ -84,13 +88,33 @@ def racks(count: int) -> list[str]:
     return [f"facility.rack.count={count}", f"{RATE}={23 * count / 57:.6g} req/s"]
 
 
-THROTTLE = "control=[{policy: admission-throttle, nodes: row, above: 0.98, below: 0.92}]"
+def policy(text: str) -> list[str]:
+    """One policy on the row."""
+    return [f"control=[{{policy: {text}}}]"]
+
+
+MORE = [f"{RATE}=29.9 req/s"]
+"""30 % more than the row was meant for."""
 
 TABLES: dict[str, tuple[str, list[Run], list[tuple[str, Cell]]]] = {
     "racks": (
         "racks",
         [(str(n), QUICK, racks(n), "20 min") for n in (23, 45, 50, 54, 57, 60)],
         [PEAK, P99, MEAN, OVER],
+    ),
+    "racks-policy": (
+        "racks, policy",
+        [
+            (
+                f"{n}, {text.partition(',')[0] if text else 'none'}",
+                QUICK,
+                [*racks(n), *(policy(text) if text else [])],
+                "20 min",
+            )
+            for n in (57, 63, 69)
+            for text in ("", "row-budget", "static-cap, server_power: 2.4 kW")
+        ],
+        [PEAK, OVER, TRIPS, CAPPED, TTFT, E2E],
     ),
     "growth": (
         "traffic",
@@ -109,12 +133,21 @@ TABLES: dict[str, tuple[str, list[Run], list[tuple[str, Cell]]]] = {
         [PEAK, MEAN, TTFT, E2E],
     ),
     "hold": (
-        "traffic, policy",
+        "policy",
         [
-            ("130 %, none", QUICK, [f"{RATE}=29.9 req/s"], "20 min"),
-            ("130 %, `admission-throttle`", QUICK, [f"{RATE}=29.9 req/s", THROTTLE], "20 min"),
+            ("none", QUICK, MORE, "20 min"),
+            *(
+                (f"`{text}`", QUICK, [*MORE, *policy(text)], "20 min")
+                for text in (
+                    "admission-throttle",
+                    "row-budget",
+                    "dual-threshold",
+                    "static-cap, server_power: 2.7 kW",
+                    "static-cap, clock: 0.85",
+                )
+            ),
         ],
-        [PEAK, OVER, REJECTED, COMPLETED, TTFT],
+        [PEAK, OVER, REJECTED, CAPPED, TTFT, E2E],
     ),
     "feed-loss": (
         "site",
@@ -259,10 +292,26 @@ def story_service() -> str:
     return "\n".join([*lines, ""])
 
 
+def answer(*words: str) -> str:
+    """What a study says first, as a block. It is asked by the command line, as readers do."""
+    done = CliRunner().invoke(app, ["study", *words, "--json", "--quiet"])
+    if done.exit_code:
+        raise SystemExit(done.output)
+    lines = json.loads(done.stdout)["headline"]
+    return "\n".join(["```", *lines, "```", ""])
+
+
+GROWTH = [
+    "growth", str(PROJECT / "scenarios/quickstart.yaml"), "--set", "duration=10 min",
+    "--factors", "1:1.4:0.1", "--seeds", "3", "--per-month", "1.05", "--start", "2027-01-01",
+    "--fix", "longer row | 40000 | facility.row.rating=700 kW",
+]  # fmt: skip
+
 MADE: dict[str, Callable[[], str]] = {
     **{name: partial(table, name) for name in TABLES},
     "quickstart": printed,
     "sizing": interconnection,
+    "growth-answer": partial(answer, *GROWTH),
     "story": story,
     "story-service": story_service,
 }

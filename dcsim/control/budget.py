@@ -91,13 +91,18 @@ def share_out(
     Who draws less than its cap may rise up to it: a cap at what it draws by chance now would hold
     it there. Where even rest is too much, all are capped at rest.
     """
-    low, high = 0.0, float(np.max((np.maximum(drawn_w, rest_w) - base_w) / span_w))
-    for _ in range(60):
-        level = 0.5 * (low + high)
-        kept_w = np.minimum(drawn_w, np.maximum(base_w + level * span_w, rest_w))
-        if (drawn_w - kept_w).sum() > less_w:
-            low = level
-        else:
-            high = level
-    caps_w: FloatArray = np.maximum(base_w + low * span_w, rest_w)
+    # A server gives between two levels: from where its cap meets what it draws, down to rest.
+    top = (np.maximum(drawn_w, rest_w) - base_w) / span_w
+    bottom = (rest_w - base_w) / span_w
+    at = np.concatenate((top, bottom))
+    slope_w = np.concatenate((span_w, -span_w))
+    order = np.argsort(-at, kind="stable")
+    at, slope_w = at[order], np.cumsum(slope_w[order])
+    cut_w = np.zeros(len(at))
+    np.cumsum(slope_w[:-1] * (at[:-1] - at[1:]), out=cut_w[1:])
+    if less_w >= cut_w[-1]:
+        return rest_w.copy()
+    piece = int(np.searchsorted(cut_w, less_w, side="right")) - 1
+    level = at[piece] - (less_w - cut_w[piece]) / max(float(slope_w[piece]), 1e-12)
+    caps_w: FloatArray = np.maximum(base_w + level * span_w, rest_w)
     return caps_w

@@ -16,6 +16,10 @@ def _none() -> IntArray:
     return np.zeros(0, dtype=np.int64)
 
 
+def _of(servers: IntArray) -> str:
+    return "1 server" if len(servers) == 1 else f"{len(servers)} servers"
+
+
 @dataclass(frozen=True, slots=True)
 class Site:
     """What a policy may know of the site before it starts. Arrays are in node order, those of
@@ -75,7 +79,7 @@ class Admit(Command):
 
     @property
     def told(self) -> str:
-        return "" if self.allowed else "no new requests"
+        return "" if self.allowed else f"no new requests to {_of(self.servers)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +93,7 @@ class LimitClock(Command):
 
     @property
     def told(self) -> str:
-        return f"clock held at {self.clock:.1%}" if self.clock < 1.0 else ""
+        return f"clock of {_of(self.servers)} held at {self.clock:.1%}" if self.clock < 1.0 else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +105,9 @@ class CapGpus(Command):
 
     @property
     def told(self) -> str:
-        return f"GPUs capped at {self.cap_w:.0f} W" if np.isfinite(self.cap_w) else ""
+        if not np.isfinite(self.cap_w):
+            return ""
+        return f"GPUs of {_of(self.servers)} capped at {self.cap_w:.0f} W"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +119,8 @@ class CapServers(Command):
 
     @property
     def told(self) -> str:
-        capped = int(np.isfinite(self.cap_w).sum())
-        return f"power of {capped} servers capped" if capped else ""
+        capped = self.servers[np.isfinite(self.cap_w)]
+        return f"power of {_of(capped)} capped" if len(capped) else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +132,9 @@ class LimitBatch(Command):
 
     @property
     def told(self) -> str:
-        return "" if self.max_batch is None else f"batches of {self.max_batch} at most"
+        if self.max_batch is None:
+            return ""
+        return f"batches of at most {self.max_batch} on {_of(self.servers)}"
 
 
 @dataclass(frozen=True, slots=True)

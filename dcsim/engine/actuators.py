@@ -125,8 +125,9 @@ class Actuators:
     def _take(self, policy: int, command: Command) -> None:
         wish = (policy, command.slot)
         if isinstance(command, Admit):
-            wanted = self._closed.setdefault(wish, np.zeros(self._servers, dtype=bool))
-            wanted[command.servers] = not command.allowed
+            if wish not in self._closed:
+                self._closed[wish] = np.zeros(self._servers, dtype=bool)
+            self._closed[wish][command.servers] = not command.allowed
         elif isinstance(command, LimitClock):
             self._wished(self._clock, wish, 1.0)[command.servers] = command.clock
         elif isinstance(command, CapGpus):
@@ -145,7 +146,10 @@ class Actuators:
             raise TypeError(f"no actuator obeys a {type(command).__name__}")
 
     def _wished(self, wishes: dict[Wish, FloatArray], wish: Wish, free: float) -> FloatArray:
-        return wishes.setdefault(wish, np.full(self._servers, free))
+        found = wishes.get(wish)
+        if found is None:
+            found = wishes[wish] = np.full(self._servers, free)
+        return found
 
     def _settle(self, touched: set[type[Command]], now_s: float) -> None:
         """The tightest of all wishes, to whom they concern."""

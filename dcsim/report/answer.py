@@ -77,9 +77,21 @@ def _table(kept: StudyTable) -> Table:
     for column in kept.shown:
         numeric = pd.api.types.is_numeric_dtype(shown[column].dtype)
         table.add_column(_head(column), justify="right" if numeric else "left")
+    for column in kept.shown:
+        if shown[column].map(lambda value: isinstance(value, str) and "/" in value).any():
+            shown = shown.assign(**{column: _short(shown[column].tolist())})
     for row in shown.itertuples(index=False):
         table.add_row(*(_cell(n, value) for n, value in zip(kept.shown, row, strict=True)))
     return table
+
+
+def _short(names: list[Any]) -> list[Any]:
+    """Paths of nodes by their last parts, as many as tell them apart."""
+    paths = {name for name in names if isinstance(name, str)}
+    parts = 1
+    while len({tuple(path.split("/")[-parts:]) for path in paths}) < len(paths):
+        parts += 1
+    return ["/".join(n.split("/")[-parts:]) if isinstance(n, str) else n for n in names]
 
 
 def _head(column: str) -> str:

@@ -8,10 +8,12 @@ instead of a scenario.
 
 from dcsim.studies.answer import Answer, StudyError
 from dcsim.studies.crew import Crew, RunFailed
+from dcsim.studies.failover import failover
 from dcsim.studies.fixes import Fix
 from dcsim.studies.growth import growth
 from dcsim.studies.oversubscription import oversubscription
 from dcsim.studies.policies import policies
+from dcsim.studies.refresh import Fleet, refresh
 from dcsim.studies.savings import Money, savings
 from dcsim.studies.sizing import sizing
 from dcsim.studies.sizing_study import sizing_study
@@ -22,14 +24,17 @@ __all__ = [
     "Answer",
     "Crew",
     "Fix",
+    "Fleet",
     "Money",
     "RunFailed",
     "StudyError",
     "Tariff",
+    "failover",
     "growth",
     "oversubscription",
     "policies",
     "read_tariff",
+    "refresh",
     "savings",
     "sizing",
     "sizing_study",

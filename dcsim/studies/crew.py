@@ -196,7 +196,7 @@ class Crew:
                 n_workers=self.workers,
                 threads_per_worker=1,
                 processes=True,
-                dashboard_address=None,
+                dashboard_address="127.0.0.1:0",  # any free port
                 memory_limit=0,
                 silence_logs=50,
             )

@@ -13,6 +13,14 @@ from dcsim.studies.ask import parse_changes
 SYNTAX = "write 'NAME | COST | PATH=VALUE | PATH=VALUE ...'"
 
 
+def parse_named(text: str, option: str) -> tuple[str, dict[str, Any]]:
+    """A name and changes, from `NAME | PATH=VALUE | ...`. Raises StudyError."""
+    name, *rest = (part.strip() for part in text.split("|"))
+    if not name or not rest:
+        raise StudyError(f"{option}: '{text}' changes nothing (write 'NAME | PATH=VALUE | ...')")
+    return name, parse_changes(rest, option)
+
+
 @dataclass(frozen=True)
 class Fix:
     """Changes to a scenario under a name, and their cost in any one currency."""

@@ -4,25 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from dcsim.scenario.models import Power, Scenario
+from dcsim.scenario.models import Scenario
 from dcsim.scenario.nearest import suggestion
 from dcsim.scenario.units import SECOND
 from dcsim.studies.answer import Answer, Plot, StudyError, Table
-from dcsim.studies.ask import opened, power_evidence, seeds_of, told_evidence, variant
+from dcsim.studies.ask import opened, power_evidence, seeds_of, told_evidence
 from dcsim.studies.crew import Crew
 from dcsim.studies.jobs import job
 from dcsim.studies.outcome import Outcome
 from dcsim.studies.sizing import RESOLUTIONS_S
 from dcsim.studies.statistics import mean_interval
+from dcsim.studies.variants import NAMEPLATE, OWN, check_models, with_model
 
-OWN = "scenario"
-"""The power models that the file itself names."""
-MODELS = (OWN, *get_args(Power.model_fields["model"].annotation))
 AVERAGED = (
     "peak_w",
     "mean_w",
@@ -83,7 +81,8 @@ def sizing_study(
 ) -> Answer:
     """Load figures of every node above the servers, by power model and averaging time.
 
-    `models`: of MODELS. `node` is whose figures the headline tells; None: the site's. The same
+    `models`: of `variants.MODELS`. `node` is whose figures the headline tells; None: the site's.
+    The same
     requests meet the same servers under each model: only watts differ, unless breakers or
     policies act on them. Raises StudyError, RunFailed.
     """
@@ -91,17 +90,27 @@ def sizing_study(
     _check(models, windows_s)
     used = seeds_of(base, seeds)
     crew = Crew(workers=1) if crew is None else crew
-    variants = {name: _with_model(base, name) for name in models}
+    # The nameplate needs no run, but for the names of the nodes.
+    played = [name for name in models if name != NAMEPLATE] or [OWN]
+    variants = {name: with_model(base, name) for name in played}
     jobs = [
         job(variants[name], seed, windows_s=tuple(sorted(windows_s)))
-        for name in models
+        for name in played
         for seed in used
     ]
     outcomes = crew.play(jobs, "sizing")
     by_model = {
-        name: outcomes[i * len(used) : (i + 1) * len(used)] for i, name in enumerate(models)
+        name: outcomes[i * len(used) : (i + 1) * len(used)] for i, name in enumerate(played)
     }
-    rows = [row for name, runs in by_model.items() for row in _rows(name, runs)]
+    rows = [
+        row
+        for name in models
+        for row in (
+            _nameplate(_rows(name, by_model[played[0]]))
+            if name == NAMEPLATE
+            else _rows(name, by_model[name])
+        )
+    ]
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
     names = frame["node"].unique().tolist()
     told = names[0] if node is None else node
@@ -142,28 +151,9 @@ def sizing_study(
 
 
 def _check(models: Sequence[str], windows_s: Sequence[float]) -> None:
-    problems = [
-        f"--models: there is no '{name}' ({suggestion(name, MODELS)})"
-        for name in models
-        if name not in MODELS
-    ]
-    if len(set(models)) < len(models):
-        problems.append("--models: one is named twice")
-    if not models:
-        problems.append("--models: name one, such as scenario")
+    check_models(models)
     if not windows_s or min(windows_s) <= 0:
-        problems.append("--windows: averaging times are above 0, such as 15 min")
-    if problems:
-        raise StudyError(*problems)
-
-
-def _with_model(scenario: Scenario, name: str) -> Scenario:
-    if name == OWN:
-        return scenario
-    changes: dict[str, Any] = {
-        f"servers.{index}.power": {"model": name} for index in range(len(scenario.servers))
-    }
-    return variant(scenario, changes, f"--models {name}")
+        raise StudyError("--windows: averaging times are above 0, such as 15 min")
 
 
 def _rows(model: str, runs: Sequence[Outcome]) -> list[dict[str, Any]]:
@@ -187,6 +177,14 @@ def _rows(model: str, runs: Sequence[Outcome]) -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def _nameplate(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """As if all servers drew what their makers print on them, always; no cooling, no losses."""
+    constant = {"peak_to_average": 1.0, "load_factor": 1.0, "ramp_up_w": 0.0, "ramp_down_w": 0.0}
+    constant |= {"coincidence": 1.0, "server_coincidence": 1.0, "nameplate_to_peak": 1.0}
+    watts = ("peak_w", "peak_highest_w", "peak_low", "peak_high", "mean_w", "p95_w", "p99_w")
+    return [row | dict.fromkeys(watts, row["nameplate_w"]) | constant for row in rows]
 
 
 def _headline(own: pd.DataFrame, node: str, model: str, window_s: float) -> str:

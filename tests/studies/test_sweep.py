@@ -43,9 +43,12 @@ def test_every_combination_or_pairs() -> None:
 
 
 def test_sizing_puts_power_models_side_by_side() -> None:
-    answer = sizing_study(small(), ["ledger", "nameplate"], windows_s=[1.0, 60.0], seeds=2)
+    answer = sizing_study(
+        small(), ["ledger", "board-limit", "nameplate"], windows_s=[1.0, 60.0], seeds=2
+    )
     table = answer.frame.set_index(["model", "window_s"])
-    assert table.loc[("nameplate", 60.0), "peak_w"] == pytest.approx(4 * (8 * 400 + 1000))
+    assert table.loc[("board-limit", 60.0), "peak_w"] == pytest.approx(4 * (8 * 400 + 1000))
+    assert table.loc[("nameplate", 60.0), "peak_w"] == pytest.approx(4 * 6500)
     assert table.loc[("ledger", 60.0), "nameplate_w"] == pytest.approx(4 * 6500)
     assert table.loc[("ledger", 1.0), "peak_w"] >= table.loc[("ledger", 60.0), "peak_w"]
     with pytest.raises(StudyError, match="did you mean 'gru'"):

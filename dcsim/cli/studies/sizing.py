@@ -28,8 +28,8 @@ def sizing(
     models: Annotated[
         str,
         typer.Option(
-            help="Power models to put side by side: scenario (the file's own), gru, ledger, lut, "
-            "mean, nameplate."
+            help="Power models to put side by side: scenario (the file's own), nameplate, "
+            "board-limit, mean, lut, ledger, gru."
         ),
     ] = "scenario",
     windows: Annotated[
