@@ -14,22 +14,28 @@ from dcsim.studies.growth import growth
 from dcsim.studies.oversubscription import oversubscription
 from dcsim.studies.policies import policies
 from dcsim.studies.refresh import Fleet, refresh
+from dcsim.studies.savings import Money, savings
 from dcsim.studies.sizing import sizing
 from dcsim.studies.sizing_study import sizing_study
 from dcsim.studies.sweep import sweep
+from dcsim.studies.tariff import Tariff, read_tariff
 
 __all__ = [
     "Answer",
     "Crew",
     "Fix",
     "Fleet",
+    "Money",
     "RunFailed",
     "StudyError",
+    "Tariff",
     "failover",
     "growth",
     "oversubscription",
     "policies",
+    "read_tariff",
     "refresh",
+    "savings",
     "sizing",
     "sizing_study",
     "sweep",

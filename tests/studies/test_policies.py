@@ -26,7 +26,7 @@ def tight() -> Scenario:
             "facility.row.rating": "9 kW",
             "workload.chat.arrivals.rate": "3 req/s",
             "tenants": [{"name": "web", "slo": {"ttft": "2 s", "tpot": "100 ms"}}],
-            "workload.chat.tenant": "web",
+            "workload.chat.tenants": ["web"],
         },
     )
 
