@@ -22,6 +22,7 @@ from typer.testing import CliRunner
 
 import dcsim
 from dcsim.cli import app
+from dcsim.cli.run import PIPE_WIDTH
 from dcsim.report.terminal import render
 from dcsim.studies import sizing
 
@@ -226,7 +227,7 @@ def printed() -> str:
     """The table and the flags that `make run` ends with, as a block."""
     with play(QUICK) as results:
         out = io.StringIO()
-        render(results.summary, Console(file=out, width=122, force_terminal=False))
+        render(results.summary, Console(file=out, width=PIPE_WIDTH, force_terminal=False))
     lines = [line.rstrip() for line in out.getvalue().splitlines()]
     start = next(i for i, line in enumerate(lines) if "limit" in line)
     table = lines[start : next(i for i in range(start, len(lines)) if not lines[i])]
