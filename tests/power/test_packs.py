@@ -107,7 +107,9 @@ def test_shipped_packs_are_sound() -> None:
             assert 0.7 < states.mean_w[0] / (count * card.ledger_power.idle_w) < 1.5
             # Short peaks of the A100 runs reach 538 W on boards of 400 W.
             assert states.mean_w[-1] < 1.35 * count * card.nameplate_w
-            assert states.evidence == "fitted"
+            # Of some only levels of steady loads are known, and of an H200 nothing.
+            guessed = states.source.startswith(("levels: ", "of the H100"))
+            assert states.evidence == ("extrapolated" if guessed else "fitted")
 
 
 @pytest.mark.parametrize(
