@@ -82,7 +82,7 @@ def test_more_servers_under_the_same_limit_without_a_trip(
     """The point of it: 16 hold with the policy, trip without it; 13 hold without, and queue."""
     assert row_of(free)["trips"] == 1
     assert row_of(capped)["trips"] == row_of(fewer)["trips"] == 0
-    assert free.summary["requests"]["failed"] == 13047
+    assert free.summary["requests"]["failed"] == 14171
     assert capped.summary["requests"]["failed"] == 0
     late_s = fewer.summary["latency"]["ttft_s"]["p95"]
     assert late_s == pytest.approx(198.0, abs=1.0)
@@ -100,9 +100,9 @@ def test_the_price_is_what_is_told(capped: Results, free: Results) -> None:
     assert len(braked) == 1
     off = events[(events["kind"] == "released") & events["message"].str.contains("20.4%")]
     assert float(off["time_s"].iloc[0] - braked["time_s"].iloc[0]) == pytest.approx(40.0, abs=2.0)
-    between = (600.0, 1500.0)
+    between = (600.0, 1450.0)  # before the breaker trips
     mean_kw = [run.load("row")["row"].loc[slice(*between)].mean() / 1e3 for run in (capped, free)]
-    assert [round(float(kw)) for kw in mean_kw] == [48, 54]
+    assert [round(float(kw)) for kw in mean_kw] == [49, 54]
 
 
 def test_who_gives_way_is_the_batch(capped: Results) -> None:
