@@ -68,7 +68,9 @@ def shortened(words: list[str]) -> list[str]:
             "--set",
             f"duration={STUDIED.get(words[1], SIMULATED)}",
         ]
-        words += {"failover": [], "oversubscription": ["--max-trip", "0.95"]}.get(words[1], [])
+        words += {"failover": ["--window", "1 s"], "oversubscription": ["--max-trip", "0.95"]}.get(
+            words[1], []
+        )
         words += [] if words[1] in ("failover", "oversubscription") else ["--seeds", "1"]
     if "--at" in words and words[words.index("--at") + 1] != "peak":
         words[words.index("--at") + 1] = "1 s"
