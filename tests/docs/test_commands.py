@@ -24,8 +24,8 @@ from tests.scenario.sample import GOOD
 
 SIMULATED = "3 s"
 """Instead of what a command or its scenario says."""
-STUDIED = {"savings": "15 min"}
-"""A study that reads a meter needs a reading."""
+STUDIED = {"savings": "15 min", "failover": "1 min", "oversubscription": "10 s"}
+"""Studies that need a meter's reading, a whole window, or requests that end."""
 NOT_RUN = {
     r"^(make|pip|source|cd|git) ": "changes the machine; CI runs `make test`",
     r"^export ": "sets a variable of the reader's shell",
@@ -72,6 +72,8 @@ def shortened(words: list[str]) -> list[str]:
             words[1], []
         )
         words += [] if words[1] in ("failover", "oversubscription") else ["--seeds", "1"]
+        if words[1] == "savings":
+            words += ["--set", "workload.chat.arrivals.mean_rate=1 req/s"]
     if "--at" in words and words[words.index("--at") + 1] != "peak":
         words[words.index("--at") + 1] = "1 s"
     return words
@@ -116,12 +118,14 @@ def test_commands_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         monkeypatch.setenv("DCSIM_CATALOGUE", "my-catalogue")
     if data_folder() is not None:
         monkeypatch.setenv("DCSIM_DATA", str(data_folder()))
-    for line in lines:
+    for number, line in enumerate(lines):
         if isinstance(line, Code):
             execute(line, tmp_path)
             continue
         words = shortened(line.words[1:])
-        keeps = not {"--out", "-o"}.isdisjoint(words) or words[0] in ("new", "export")
+        later = " ".join(after.text for after in lines[number + 1 :])
+        made = {words[at + 1] for at, word in enumerate(words) if word in ("--out", "-o")}
+        keeps = any(name in later for name in made) or words[0] in ("new", "export")
         if not keeps and line.text in done_before:
             continue
         ready(words, tmp_path)

@@ -74,6 +74,8 @@ def test_what_is_meaningless_is_refused(tmp_path: Path) -> None:
         failover(small())
     with pytest.raises(StudyError, match="nothing is left"):
         failover(small(), ["site"])
+    with pytest.raises(StudyError, match="play a longer run"):
+        failover(small(), ["row"], window_s=1e6)
     faulty = TWO_FEEDS.replace("RATING", "20 kW") + "faults: [{at: 10 s, fail: ups-a}]\n"
     with pytest.raises(StudyError, match="faults of its own"):
         failover(loads(faulty))
