@@ -68,7 +68,7 @@ def shortened(words: list[str]) -> list[str]:
             "--set",
             f"duration={STUDIED.get(words[1], SIMULATED)}",
         ]
-        words += {"failover": ["--window", "1 s"], "oversubscription": ["--max-trip", "0.95"]}.get(
+        words += {"failover": ["--window", "1 s"], "oversubscription": ["--rule", "paper"]}.get(
             words[1], []
         )
         words += [] if words[1] in ("failover", "oversubscription") else ["--seeds", "1"]
