@@ -22,6 +22,7 @@ from typer.testing import CliRunner
 
 import dcsim
 from dcsim.cli import app
+from dcsim.cli.run import PIPE_WIDTH
 from dcsim.report.terminal import render
 from dcsim.studies import sizing
 
@@ -226,7 +227,7 @@ def printed() -> str:
     """The table and the flags that `make run` ends with, as a block."""
     with play(QUICK) as results:
         out = io.StringIO()
-        render(results.summary, Console(file=out, width=122, force_terminal=False))
+        render(results.summary, Console(file=out, width=PIPE_WIDTH, force_terminal=False))
     lines = [line.rstrip() for line in out.getvalue().splitlines()]
     start = next(i for i, line in enumerate(lines) if "limit" in line)
     table = lines[start : next(i for i in range(start, len(lines)) if not lines[i])]
@@ -301,8 +302,26 @@ def answer(*words: str) -> str:
     return "\n".join(["```", *lines, "```", ""])
 
 
+ROW = str(PROJECT / "scenarios/quickstart.yaml")
+RACKS = [
+    "oversubscription", ROW, "--set", "duration=5 min", "--policy", "none",
+    "--policy", "budget=[{policy: row-budget}]",
+]  # fmt: skip
+FAILOVER = [
+    "failover", str(PROJECT / "scenarios/feed-loss.yaml"), "--set", "faults=[]",
+    "--set", "duration=5 min",
+]  # fmt: skip
+SAVINGS = [
+    "savings", ROW, "--set", "duration=30 min", "--starts", "13 h", "--racks", "60",
+    "--capital-per-kw", "3000", "--interest", "0.08", "--years", "2", "--invest", "50000",
+    "--grid", "350",
+]  # fmt: skip
+REFRESH = [
+    "refresh", ROW, "--set", "duration=2 min", "--seeds", "2",
+    "--change", "h100 | servers.a100.server=dgx-h100",
+]  # fmt: skip
 GROWTH = [
-    "growth", str(PROJECT / "scenarios/quickstart.yaml"), "--set", "duration=10 min",
+    "growth", ROW, "--set", "duration=10 min",
     "--factors", "1:1.4:0.1", "--seeds", "3", "--per-month", "1.05", "--start", "2027-01-01",
     "--fix", "longer row | 40000 | facility.row.rating=700 kW",
 ]  # fmt: skip
@@ -312,6 +331,10 @@ MADE: dict[str, Callable[[], str]] = {
     "quickstart": printed,
     "sizing": interconnection,
     "growth-answer": partial(answer, *GROWTH),
+    "racks-answer": partial(answer, *RACKS),
+    "failover-answer": partial(answer, *FAILOVER),
+    "savings-answer": partial(answer, *SAVINGS),
+    "refresh-answer": partial(answer, *REFRESH),
     "story": story,
     "story-service": story_service,
 }

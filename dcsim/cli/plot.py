@@ -29,7 +29,7 @@ def plot(
     try:
         import matplotlib  # noqa: F401
     except ImportError:
-        typer.echo("pictures need matplotlib: pip install 'dcsim[plots]'", err=True)
+        typer.echo("pictures need matplotlib: pip install matplotlib", err=True)
         raise typer.Exit(WRONG_INPUT) from None
     from dcsim.report.plots import PlotError
     from dcsim.report.plots import plot as draw

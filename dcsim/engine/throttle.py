@@ -12,6 +12,9 @@ from dcsim.serving.fleet import Placement
 
 NOTCH = 0.01
 """Clocks under a cap are whole multiples of this share; boards have steps of 15 MHz, or 1 %."""
+RAISE_FROM = 0.03
+"""A cap leaves the clock as it is where less than this could be gained. Assumed: boards dither,
+which would cut a run of iterations at every power step and change nothing that is measured."""
 RAISE_PER_S = 0.2
 """How fast a clock rises again under a cap, a share of the full clock a second; it falls at once.
 Assumed. Boards settle within a fraction of a second; a slow rise keeps a trembling load from
@@ -79,6 +82,8 @@ class Throttle:
         rise = max(NOTCH, RAISE_PER_S * step_s)
         clock = np.minimum(needed, self.clock + rise)
         held = clock < self.asked_clock
+        stays = held & (needed >= self.clock) & (needed < self.clock + RAISE_FROM)
+        clock[stays] = self.clock[stays]
         clock[held] = np.maximum(np.floor(clock[held] / NOTCH + 1e-9) * NOTCH, LOWEST_CLOCK)
         self.clock = np.minimum(clock, self.asked_clock)
         self._slow = bool((self.clock < 1.0).any())

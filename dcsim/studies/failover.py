@@ -115,10 +115,20 @@ def failover(
         raise StudyError(
             f"--window: must be a whole multiple of record.server_step, {SECOND.format(step_s)}"
         )
+    if window_s > base.duration_s:
+        raise StudyError(
+            f"--window: the run lasts {SECOND.format(base.duration_s)} only: give a shorter one, "
+            "or a longer run"
+        )
     topology = Topology.build(base.facility)
     lost = _losable(topology, nodes)
     if not np.isfinite(topology.rating_w).any():
         raise StudyError("no node of the facility has a rating: give one the key `rating`")
+    if base.duration_s < window_s:
+        raise StudyError(
+            f"the run lasts {SECOND.format(base.duration_s)}, a window {SECOND.format(window_s)}: "
+            "play a longer run, or give a shorter --window"
+        )
     crew = Crew(workers=1) if crew is None else crew
     used = base.seed if seed is None else seed
     windows_s = tuple(sorted({1.0, 60.0, 900.0, window_s}))

@@ -176,6 +176,7 @@ def _by_paper(
         peak_low_w=low_w,
         peak_high_w=high_w if math.isfinite(high_w) else NAN,
         runs=len(outcomes),
+        open_ended=count == first.longest,
         count_with_overhead=at_site.fits(),
     )
 
@@ -232,7 +233,11 @@ def _by_breaker(
     more = min((one for one in failing if one.count > count), key=lambda c: c.count, default=None)
     best = tried.get(count)
     if more is None:
-        found.reasons.append(f"More than {most} {target.kind}s were not tried.")
+        found.reasons.append(
+            f"{case.model}, {case.policy}: more than {most} {target.kind}s, {MOST_TIMES} times "
+            "what the nameplate allows, were not tried. A policy that slows servers holds any "
+            "number of them unless the scenario promises a speed: give its tenants an `slo`."
+        )
     else:
         found.reasons.append(
             f"{case.model}, {case.policy}: {more.count} do not fit: {more.why}; nearest to its "
@@ -255,6 +260,7 @@ def _by_breaker(
         count,
         (count, min(shown) - target.each if shown else NAN),
         next_fails=None if more is None else more.why,
+        open_ended=more is None,
         **peak,
     )
 

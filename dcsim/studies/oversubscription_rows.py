@@ -23,6 +23,7 @@ ANSWER_COLUMNS = {
     "policy": "policies in force",
     "count": "most units that fit under one limit",
     "count_low": "fewest that the interval allows",
+    "open_ended": "more may fit: no more were tried",
     "count_high": "most that the interval allows; empty: not shown",
     "to_nameplate": "over what the nameplate allows",
     "limit_w": "the limit, W",
@@ -100,7 +101,7 @@ class Findings:
     ) -> None:
         """One line of the comparison."""
         row: dict[str, Any] = dict.fromkeys(ANSWER_COLUMNS, NAN)
-        row["next_fails"] = None
+        row["next_fails"], row["open_ended"] = None, False
         row |= {
             "model": model,
             "policy": policy,
@@ -164,8 +165,9 @@ class Findings:
         who = ", ".join(name for name in (row["model"], row["policy"]) if name not in (OWN, "none"))
         if row["model"] == NAMEPLATE:
             who = NAMEPLATE
+        some = f"{row['count']}{' or more' if row['open_ended'] else ''}"
         return (
-            f"{who + ': ' if who else ''}{row['count']} {target.kind}s fit under "
+            f"{who + ': ' if who else ''}{some} {target.kind}s fit under "
             f"{target.under_name} ({target.limit_w / 1e3:g} kW)"
             + (
                 ""

@@ -24,6 +24,8 @@ from tests.scenario.sample import GOOD
 
 SIMULATED = "3 s"
 """Instead of what a command or its scenario says."""
+STUDIED = {"savings": "15 min", "failover": "1 min", "oversubscription": "10 s"}
+"""Studies that need a meter's reading, a whole window, or requests that end."""
 NOT_RUN = {
     r"^(make|pip|source|cd|git) ": "changes the machine; CI runs `make test`",
     r"^export ": "sets a variable of the reader's shell",
@@ -59,7 +61,19 @@ def shortened(words: list[str]) -> list[str]:
         words = [*words[:at], *words[at + 2 :], "--duration", SIMULATED]
         words += [] if "--quiet" in words else ["--quiet"]
     if words[0] == "study":  # of an option given twice the last counts, of a key set twice, too
-        words += ["--set", f"duration={SIMULATED}", "--workers", "1", "--seeds", "1", "--quiet"]
+        words += [
+            "--workers",
+            "1",
+            "--quiet",
+            "--set",
+            f"duration={STUDIED.get(words[1], SIMULATED)}",
+        ]
+        words += {"failover": ["--window", "1 s"], "oversubscription": ["--max-trip", "0.95"]}.get(
+            words[1], []
+        )
+        words += [] if words[1] in ("failover", "oversubscription") else ["--seeds", "1"]
+        if words[1] == "savings":
+            words += ["--set", "workload.chat.arrivals.mean_rate=1 req/s"]
     if "--at" in words and words[words.index("--at") + 1] != "peak":
         words[words.index("--at") + 1] = "1 s"
     return words
@@ -104,12 +118,14 @@ def test_commands_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         monkeypatch.setenv("DCSIM_CATALOGUE", "my-catalogue")
     if data_folder() is not None:
         monkeypatch.setenv("DCSIM_DATA", str(data_folder()))
-    for line in lines:
+    for number, line in enumerate(lines):
         if isinstance(line, Code):
             execute(line, tmp_path)
             continue
         words = shortened(line.words[1:])
-        keeps = not {"--out", "-o"}.isdisjoint(words) or words[0] in ("new", "export")
+        later = " ".join(after.text for after in lines[number + 1 :])
+        made = {words[at + 1] for at, word in enumerate(words) if word in ("--out", "-o")}
+        keeps = any(name in later for name in made) or words[0] in ("new", "export")
         if not keeps and line.text in done_before:
             continue
         ready(words, tmp_path)

@@ -319,3 +319,21 @@ def test_shedding_refuses_low_priority_at_the_door() -> None:
         assert len(free) > 5
         assert (free["status"] == "rejected").all()
         assert not (requests[requests["tenant"] == 0]["status"] == "rejected").any()
+
+
+def test_batteries_hold_a_row_where_the_policy_says() -> None:
+    """Rows of 4 servers draw about 12 kW; batteries of 8 kW take what is beyond 10."""
+    shave = {"policy": "battery-shave", "nodes": "row", "above": 0.5, "below": 0.45}
+    shave |= {"period": "0.5 s"}
+    battery = "{energy: 5 kWh, power: 8 kW}"
+    rows = {}
+    for policies in ([], [shave]):
+        scenario = controlled(
+            *policies, rate=24, duration="1 min", row_rating=f"20 kW, battery: {battery}"
+        )
+        with simulate(scenario) as run:
+            rows[len(policies)] = run.load("row").loc[10.0:].to_numpy()
+            discharged_wh = run.summary["site"]["discharged_wh"]
+            assert (discharged_wh > 0.0) == bool(policies)
+    assert rows[0].mean() > 11e3
+    assert rows[1].max() <= 10e3 * (1 + 1e-6)

@@ -91,12 +91,15 @@ PLOTS = [
 ]  # fmt: skip
 
 
-def made_study(folder: Path, **changes: Any) -> Path:
-    """Write the folder; `changes` replace keys of study.json."""
+def made_study(
+    folder: Path, more: Mapping[str, pd.DataFrame] | None = None, **changes: Any
+) -> Path:
+    """Write the folder, with `more` tables; `changes` replace keys of study.json."""
     tables: Mapping[str, pd.DataFrame] = {
         "growth": growth(),
         "racks": racks(),
         "policies": policies(),
+        **(more or {}),
     }
     (folder / "tables").mkdir(parents=True)
     described = []

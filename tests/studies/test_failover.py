@@ -74,9 +74,13 @@ def test_what_is_meaningless_is_refused(tmp_path: Path) -> None:
         failover(small())
     with pytest.raises(StudyError, match="nothing is left"):
         failover(small(), ["site"])
+    with pytest.raises(StudyError, match="play a longer run"):
+        failover(small(), ["row"], window_s=1e6)
     faulty = TWO_FEEDS.replace("RATING", "20 kW") + "faults: [{at: 10 s, fail: ups-a}]\n"
     with pytest.raises(StudyError, match="faults of its own"):
         failover(loads(faulty))
+    with pytest.raises(StudyError, match="1 min only"):
+        failover(small(), ["row"], window_s=120.0)
     file = tmp_path / "small.yaml"
     file.write_text(TEXT)
     done = CliRunner().invoke(app, ["study", "failover", str(file), "--window", "1.5 s"])

@@ -64,9 +64,11 @@ D.calculator = (() => {
       Object.fromEntries(names.map((name, k) => [name, table.columns[k].values[i]])));
   };
   const words = (name) => name.replace(/_/g, " ");
-  const told = (value) => (Number.isFinite(value)
-    ? value.toLocaleString("en", { maximumSignificantDigits: Math.abs(value) >= 1e4 ? 21 : 5, maximumFractionDigits: Math.abs(value) >= 1e4 ? 0 : undefined })
-    : "unknown");
+  const told = (value) => {
+    if (!Number.isFinite(value)) return "unknown";
+    const how = Math.abs(value) >= 1e4 ? { maximumFractionDigits: 0 } : { maximumSignificantDigits: 5 };
+    return value.toLocaleString("en", how);
+  };
 
   let inputs = [], lines = [], fields = {}, outputs = {};
 

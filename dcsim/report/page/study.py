@@ -38,13 +38,16 @@ STATUS = {
 }
 
 
-CALCULATOR = """<div class="card"><p>Change an input; all that hangs on it is worked out anew, here
-in the page. What differs from the study's own answer is green. Watts and tokens stay those that were
-simulated.</p><form class="form" id="calculator-fields" onsubmit="return false"></form>
-<p><button type="button" id="calculator-reset">Back to the study's inputs</button></p>
-<div class="scroll"><table class="plain" aria-live="polite"><thead><tr><th scope="col">line</th>
-<th scope="col" class="n">value</th><th scope="col">unit</th><th scope="col">formula</th></tr></thead>
-<tbody id="calculator-lines"></tbody></table></div></div>"""
+CALCULATOR = (
+    '<div class="card"><p>Change an input; all that hangs on it is worked out anew, here in the '
+    "page. What differs from the study's own answer is green. Watts and tokens stay those that "
+    'were simulated.</p><form class="form" id="calculator-fields" onsubmit="return false"></form>'
+    '<p><button type="button" id="calculator-reset">Back to the study\'s inputs</button></p>'
+    '<div class="scroll"><table class="plain" aria-live="polite"><thead><tr>'
+    '<th scope="col">line</th><th scope="col" class="n">value</th><th scope="col">unit</th>'
+    '<th scope="col">formula</th></tr></thead><tbody id="calculator-lines"></tbody></table></div>'
+    "</div>"
+)
 
 
 class StudyPageError(ValueError):
@@ -177,16 +180,20 @@ def told(name: str, value: Any) -> str:
         return watts(value)
     if name.endswith("_wh"):
         return watt_hours(value)
+    if name.endswith("_kw"):
+        return watts(1e3 * value)
     if name.endswith(("_share", "_probability", "_fraction", "_attainment")):
         return percent(value)
     if name.endswith("_s") and not name.endswith("_per_s"):
         return _span(value)
-    return f"{value:,}" if isinstance(value, int) else f"{value:,.4g}"
+    if isinstance(value, int) or abs(value) >= 1e4:
+        return f"{value:,.0f}"
+    return f"{value:,.4g}"
 
 
 def title_of(name: str) -> str:
     """A name without its unit, in words."""
-    for unit in ("_w", "_wh", "_s", "_share", "_fraction"):
+    for unit in ("_w", "_kw", "_wh", "_s", "_share", "_fraction"):
         if name.endswith(unit) and not name.endswith("_per_s"):
             name = name.removesuffix(unit)
             break
@@ -212,7 +219,7 @@ def _answer(study: Mapping[str, Any]) -> str:
         f'<div class="tile"><dt>{escape(title_of(name))}</dt><dd><span class="value">'
         f"{escape(told(name, value))}</span>{badge(evidence)}</dd></div>"
         for name, value in (study.get("figures") or {}).items()
-        if not isinstance(value, dict) and len(told(name, value)) <= 24
+        if value is not None and not isinstance(value, dict) and len(told(name, value)) <= 24
     )
     return (
         f'{note}<div class="headline">{headline}</div><dl class="tiles">{tiles}</dl>'

@@ -28,7 +28,7 @@ def need(module: str, what: str) -> Any:
         if error.name is not None and error.name.partition(".")[0] != top:
             raise
         raise MissingExtra(
-            f"{what} needs {top}, which is not installed: pip install 'dcsim[export]'"
+            f"{what} needs {top}, which is not installed: pip install {top}"
         ) from None
 
 
