@@ -115,11 +115,6 @@ def failover(
         raise StudyError(
             f"--window: must be a whole multiple of record.server_step, {SECOND.format(step_s)}"
         )
-    if window_s > base.duration_s:
-        raise StudyError(
-            f"--window: the run lasts {SECOND.format(base.duration_s)} only: give a shorter one, "
-            "or a longer run"
-        )
     topology = Topology.build(base.facility)
     lost = _losable(topology, nodes)
     if not np.isfinite(topology.rating_w).any():

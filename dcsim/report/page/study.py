@@ -27,6 +27,7 @@ TITLES = {
     "growth": "Growth",
     "sizing": "Sizing",
     "oversubscription": "Oversubscription",
+    "policies": "Policies",
     "failover": "Failover",
     "refresh": "Refresh",
     "savings": "Savings",
