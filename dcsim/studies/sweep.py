@@ -78,6 +78,8 @@ def sweep(
     """
     base = opened(scenario)
     used = seeds_of(base, seeds)
+    if "seed" in over and len(used) > 1:
+        raise StudyError("--over seed and --seeds both name seeds: choose one")
     variants = [
         (values, variant(base, dict(values), "--over")) for values in combine(over, pairing)
     ]
@@ -88,13 +90,19 @@ def sweep(
         )
     crew = Crew(workers=1) if crew is None else crew
     windows_s = tuple(sorted({1.0, 60.0, 900.0, window_s}))
-    jobs = [job(changed, seed, windows_s=windows_s) for _, changed in variants for seed in used]
+    # A seed among the values is the variant's own.
+    seeds_by_variant = [(changed.seed,) if "seed" in over else used for _, changed in variants]
+    jobs = [
+        job(changed, seed, windows_s=windows_s)
+        for (_, changed), own in zip(variants, seeds_by_variant, strict=True)
+        for seed in own
+    ]
     outcomes = crew.play(jobs, "sweep")
     rows = []
     for number, (values, _) in enumerate(variants):
-        for place, seed in enumerate(used):
+        for place, seed in enumerate(seeds_by_variant[number]):
             outcome = outcomes[number * len(used) + place]
-            settings = {path: shown(value) for path, value in values.items()}
+            settings = {path: shown(value) for path, value in values.items() if path != "seed"}
             rows.append({"run": number + 1, **settings, "seed": seed, **figures(outcome, window_s)})
     runs = pd.DataFrame(rows)
     summary = _summary(runs, list(over))
