@@ -101,7 +101,7 @@ def test_a_study_leaves_its_folder(file: Path, tmp_path: Path) -> None:
         (["sweep", "--over", "power_step=1 s"], "is no list"),
         (["sweep", "--over", "power_stp=[1 s]"], "did you mean 'power_step'"),
         (["sweep", "--over", "seed=[1,2]", "--over", "power_step=[1 s]", "--paired"], "one length"),
-        (["sweep", "--over", "seed=[1,2]", "--seeds", "2"], "choose one"),
+        (["sweep", "--over", "seed=[1,2]", "--seeds", "2"], "leave seed out"),
         (["growth", "--factors", "2"], "two or more"),
         (["growth", "--start", "tomorrow"], "no day such as"),
         (["growth", "--fix", "x | y"], "has no cost"),
