@@ -1,6 +1,6 @@
 """A study's workers: python -m benchmarks.studies [--workers N] [--runs R]
 
-A sweep of 32 runs (8 servers, a simulated hour each, the GRU stepping live) by one worker and
+A sweep of 32 runs (24 servers, a simulated hour each, the GRU stepping live) by one worker and
 by several, each with an empty folder, in turns; what to look for is the ratio of their times. The
 start of the workers is told apart: it is paid once a study. Tables must be alike.
 """
@@ -21,11 +21,11 @@ from dcsim.studies.jobs import job
 
 FACILITY = """
   - {name: site, kind: site}
-  - {name: rack, kind: rack, parent: site, count: 2, rating: 27 kW}
+  - {name: rack, kind: rack, parent: site, count: 6, rating: 27 kW}
   - {name: server, kind: server, parent: rack, count: 4, group: a100}
 """
 DURATION_S = 3600.0
-RATE_PER_S = 4.0
+RATE_PER_S = 12.0
 
 
 def main() -> None:

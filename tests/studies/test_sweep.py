@@ -83,6 +83,9 @@ def test_a_study_leaves_its_folder(file: Path, tmp_path: Path) -> None:
     assert kept["headline"] == told["headline"] == ["4 variants over power_step, seed, 1 seed each: 4 runs."]  # fmt: skip # noqa: E501
     assert len(told["tables"]["runs"]) == 4
     frame = pd.read_csv(out / "tables/runs.csv")
+    assert frame["seed"].tolist() == [1, 2, 1, 2]
+    assert frame["energy_wh"].nunique() == 4  # a seed among the values is really another seed
+    assert len(list(out.glob("runs/*.json"))) == 4
     assert frame["site_mean_w"].tolist() == pytest.approx(
         [row["site_mean_w"] for row in told["tables"]["runs"]]
     )
@@ -98,6 +101,7 @@ def test_a_study_leaves_its_folder(file: Path, tmp_path: Path) -> None:
         (["sweep", "--over", "power_step=1 s"], "is no list"),
         (["sweep", "--over", "power_stp=[1 s]"], "did you mean 'power_step'"),
         (["sweep", "--over", "seed=[1,2]", "--over", "power_step=[1 s]", "--paired"], "one length"),
+        (["sweep", "--over", "seed=[1,2]", "--seeds", "2"], "leave seed out"),
         (["growth", "--factors", "2"], "two or more"),
         (["growth", "--start", "tomorrow"], "no day such as"),
         (["growth", "--fix", "x | y"], "has no cost"),
