@@ -1,4 +1,4 @@
-"""`dcsim report`: a results file as one self-contained page."""
+"""`dcsim report`: a results file, or a study's folder, as one self-contained page."""
 
 from __future__ import annotations
 
@@ -25,15 +25,19 @@ def report(
     ] = None,
 ) -> None:
     """Write one HTML page that shows all of it, works offline and fetches nothing."""
-    from dcsim.report.page import run_page
+    from dcsim.report.page import StudyPageError, run_page, study_page
     from dcsim.results import Results, ResultsError
 
-    target = out or result.with_suffix(".html")
+    study = result.is_dir()
+    target = out or (result / "report.html" if study else result.with_suffix(".html"))
     try:
-        with Results.open(result) as results:
-            text = run_page(results)
+        if study:
+            text = study_page(result)
+        else:
+            with Results.open(result) as results:
+                text = run_page(results)
         target.write_text(text, encoding="utf-8")
-    except (ResultsError, OSError) as error:
+    except (ResultsError, StudyPageError, OSError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(WRONG_INPUT) from None
     typer.echo(f"Report: {target} ({target.stat().st_size / 1e6:.1f} MB)")

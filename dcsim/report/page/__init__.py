@@ -6,5 +6,6 @@ Nothing is fetched from anywhere when it is opened.
 """
 
 from dcsim.report.page.run import run_page
+from dcsim.report.page.study import StudyPageError, study_page
 
-__all__ = ["run_page"]
+__all__ = ["StudyPageError", "run_page", "study_page"]
