@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: run test lint format clean
+.PHONY: run test lint format reference docs clean
 
 run: $(VENV)/.installed
 	@mkdir -p out
@@ -21,6 +21,14 @@ lint: $(VENV)/.linted
 format: $(VENV)/.linted
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# What is made from the models: the tables of the scenario page, and the schema for editors.
+reference: $(VENV)/.installed
+	$(BIN)/python -m dcsim.scenario.reference docs/scenario-format.md
+	$(BIN)/dcsim schema -o docs/scenario.schema.json
+
+docs: $(VENV)/.documented
+	$(BIN)/mkdocs build --strict --site-dir out/site
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "dcsim needs Python 3.11 or later")'
@@ -41,6 +49,10 @@ $(VENV)/.tested: $(VENV)/.installed
 
 $(VENV)/.linted: $(VENV)/.installed
 	$(PIP) --editable '.[test,lint]'
+	@touch $@
+
+$(VENV)/.documented: $(VENV)/.installed
+	$(PIP) --editable '.[docs]'
 	@touch $@
 
 clean:

@@ -1,66 +1,79 @@
-"""Makes the shipped power packs: python -m benchmarks.packs   (some five minutes on one core)
+"""Makes the shipped power packs: python -m benchmarks.packs   (some ten minutes on one core)
 
-One pack a GPU, with three kinds of tables.
+One pack a GPU, with up to four kinds of tables.
 
 - Qwen3, measured: watts and engine log of the runs in `measured/vllm_runs`; states are fitted to
   those watts, the network learns from the engine's own log.
 - Every configuration of `published/state_distributions`: states are the published mixture of
   measured watts; the sequence is constructed (see dcsim.power.learn.targets) on work simulated at
   the campaign's rates.
+- H100 and B200: every configuration of ML.ENERGY's leaderboard that has no such table; its levels
+  under steady load are measured, all else is constructed (see dcsim.power.learn.levels).
 - `any`: what all of them have in common, for configurations that nobody measured (see
   dcsim.power.learn.pooled), with the errors that it made on configurations left out.
 
-All also learn from made-up work beyond what was measured (see dcsim.power.learn.imagined).
+All also learn from work beyond what was measured (see dcsim.power.learn.imagined), on the H100 and
+the B200 with the measured levels of steady loads. The pack of the H200 is that of the H100: the
+same chip and board limit, and nobody published watts of an H200's GPUs.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks.data import need_data
+from benchmarks.pack_subjects import (
+    alike,
+    level_subjects,
+    measured_runs,
+    published_subjects,
+    run_subjects,
+    with_levels,
+)
+from benchmarks.steady_levels import Level, steady_levels
 from dcsim.engine.bench import campaign, configuration
 from dcsim.power.gru import GruPower
-from dcsim.power.learn.evaluate import shown_by
-from dcsim.power.learn.measured import measured_subjects
+from dcsim.power.learn.evaluate import generate, shown_by
 from dcsim.power.learn.pooled import pooled
-from dcsim.power.learn.runs import MeasuredRun, read_run
-from dcsim.power.learn.states import (
-    distance,
-    fit_mixture,
-    published_key,
-    read_published,
-    split_key,
-)
-from dcsim.power.learn.targets import Levels, carry_over, idle_share
-from dcsim.power.learn.train import Example, Recipe, Subject, train
-from dcsim.power.learn.true_power import true_watts
-from dcsim.power.meter import TRAILING_S
+from dcsim.power.learn.runs import MeasuredRun
+from dcsim.power.learn.states import distance, read_published, split_key
+from dcsim.power.learn.train import Recipe, Subject, train
 from dcsim.power.pack import Pack, any_key, save
 from dcsim.scenario.catalogue import Catalogue, load_catalogue
 
 PACKS = Path(__file__).parents[1] / "dcsim" / "power" / "packs"
-GPUS = {"a100": "a100-sxm-80gb", "h100": "h100-sxm-80gb"}
-REPEATS = 2
-MEASURED_SHARE = 4.0
-"""Of the training windows, a published configuration's being 1: real series are worth more."""
-ALIKE = 0.1
-"""Where the simulated share of idle time differs by more from the published one, the mixture was
-measured under another load than ours, and does not teach `any`."""
-NOISE = 0.5
-"""Within-state correlation where none was published."""
-PUBLISHED_SOURCE = (
-    "states: powertrace-sim's published mixture of measured power ({name}, {points} samples, "
-    "nvidia-smi); dynamics: its linear ledger model on simulated ShareGPT work"
-)
+GPUS = {"a100": "a100-sxm-80gb", "h100": "h100-sxm-80gb", "b200": "b200-sxm-180gb"}
+H200 = "h200-sxm-141gb"
 JUDGING_SEED = 1001
 """Of the campaign that judges a configuration left out; none that taught has it."""
+SETTLING_STEPS = 20
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that packs of one GPU may learn from."""
+
+    gpu: str
+    runs: Sequence[MeasuredRun]
+    published: Sequence[Subject]
+    levels: Sequence[Level]
+
+
+def gather(gpu: str, catalogue: Catalogue, data: Path) -> Evidence:
+    """What is known of a GPU."""
+    levels = [] if gpu.startswith("a100") else steady_levels(data, catalogue, gpu)
+    return Evidence(
+        gpu,
+        measured_runs(data, catalogue, gpu),
+        published_subjects(gpu, catalogue, data),
+        levels,
+    )
 
 
 def recipe_of(updates: int) -> Recipe:
@@ -68,74 +81,25 @@ def recipe_of(updates: int) -> Recipe:
     return Recipe(updates=updates)
 
 
-def published_subjects(gpu: str, catalogue: Catalogue, data: Path) -> list[Subject]:
-    """The configurations of a GPU of which the mixture is published."""
-    subjects = []
-    for file in sorted((data / "published" / "state_distributions").glob("*.json")):
-        key = published_key(file.stem)
-        model, on, parallel = split_key(key)
-        if on != gpu:
-            continue
-        points = json.loads(file.read_text())["num_train_points"]
-        samples = "unstated number of" if points is None else f"{points:,}"
-        mixture, phi = read_published(file)
-        work = campaign(
-            configuration(model, gpu, parallel, catalogue), catalogue, parallel, REPEATS
-        )
-        levels = Levels.of_mixture(mixture)
-        watts = carry_over(work, work, levels, catalogue, np.random.default_rng(parallel))
-        idle = float(mixture.weight[mixture.mean_w < 1.3 * mixture.mean_w[0]].sum())
-        figures = {"idle_share_published": idle, "idle_share_simulated": idle_share(work)}
-        source = PUBLISHED_SOURCE.format(name=file.stem, points=samples)
-        if gpu in TRAILING_S:
-            # The mixture is of what the meter showed; the states are of what made it show that.
-            watts = true_watts(work, watts)
-            mixture = fit_mixture(np.concatenate(watts)[::5], seed=42)
-            source += "; states refitted to the true watts behind the meter's one-second mean"
-        subjects.append(
-            Subject(
-                key=key,
-                mixture=mixture,
-                sequences=[Example(s, w) for s, w in zip(work, watts, strict=True)],
-                levels=None if gpu in TRAILING_S else levels,
-                evidence="fitted",
-                source=source,
-                noise_correlation=NOISE if phi is None or gpu in TRAILING_S else phi,
-                figures=figures,
-            )
-        )
-    return subjects
-
-
-def alike(subject: Subject) -> bool:
-    """Whether our campaign is the one that its mixture was measured under."""
-    told = subject.figures
-    if "idle_share_published" not in told:
-        return True
-    return abs(told["idle_share_published"] - told["idle_share_simulated"]) <= ALIKE
-
-
-def measured_runs(data: Path, catalogue: Catalogue, gpu: str) -> list[MeasuredRun]:
-    """The measured runs on a GPU."""
-    folders = sorted((data / "measured" / "vllm_runs").iterdir())
-    runs = [read_run(folder, catalogue) for folder in folders]
-    return [run for run in runs if run.series.config.gpu == gpu]
-
-
 def make(
     name: str,
-    gpu: str,
-    runs: Sequence[MeasuredRun],
-    published: Sequence[Subject],
+    evidence: Evidence,
     catalogue: Catalogue,
     recipe: Recipe,
     progress: Callable[[int, float], None] | None = None,
     leave_out: Collection[str] = (),
 ) -> Pack:
-    """A pack of one GPU, taught by these runs and mixtures but for the keys left out."""
+    """A pack of one GPU, taught by all that is known but for the models left out."""
+    kept = [one for one in evidence.levels if one.series.config.model not in leave_out]
+    subjects = [
+        one
+        for one in [*run_subjects(evidence.runs), *evidence.published]
+        if split_key(one.key)[0] not in leave_out
+    ]
+    subjects = with_levels(subjects, kept, catalogue)
+    if kept:
+        subjects += level_subjects(kept, catalogue, [one.key for one in subjects])
     general: list[Subject] = []
-    subjects = [replace(one, share=MEASURED_SHARE) for one in measured_subjects(runs)]
-    subjects = [one for one in [*subjects, *published] if one.key not in leave_out]
     for experts in (False, True):
         like = [
             one
@@ -143,42 +107,60 @@ def make(
             if alike(one) and (catalogue.models[split_key(one.key)[0]].n_experts > 1) == experts
         ]
         if like:
-            general.append(pooled(gpu, like, catalogue, recipe, experts))
-    subjects += general
+            general.append(pooled(evidence.gpu, like, catalogue, recipe, experts))
     notes = (
         "made by `python -m benchmarks.packs`; true watts, before any meter; a quarter of the "
-        "training windows are made-up work beyond the campaigns (dcsim.power.learn.imagined)"
+        "training windows are work beyond the campaigns (dcsim.power.learn.imagined)"
     )
-    return train(name, subjects, catalogue, recipe, progress, notes)
+    return train(name, [*subjects, *general], catalogue, recipe, progress, notes)
 
 
 def unseen(
-    gpu: str,
-    runs: Sequence[MeasuredRun],
-    published: Sequence[Subject],
-    catalogue: Catalogue,
-    recipe: Recipe,
-    data: Path,
+    evidence: Evidence, catalogue: Catalogue, recipe: Recipe, data: Path
 ) -> dict[str, tuple[float, float]]:
     """What `any` says of each configuration left out of training: signed error of the mean, in
-    per cent, and KS distance, by key. Sizes of one model are left out together."""
-    found = {}
-    for model in sorted({split_key(one.key)[0] for one in published}):
-        keys = [one.key for one in published if split_key(one.key)[0] == model]
-        pack = make("unseen", gpu, runs, published, catalogue, recipe, leave_out=keys)
-        for key in keys:
-            parallel = split_key(key)[2]
-            label = {full: short.upper() for short, full in GPUS.items()}[gpu]
-            file = f"{model}_{label}_tp{parallel}.json"
-            mixture, _ = read_published(data / "published" / "state_distributions" / file)
-            config = configuration(model, gpu, parallel, catalogue)
-            work = campaign(config, catalogue, JUDGING_SEED, 1)
-            power = GruPower(pack, catalogue, extrapolate=True)
-            watts = np.concatenate([shown_by(power, series, 1)[:, 0] for series in work])
-            bias = 100.0 * (float(watts.mean()) / mixture.mean() - 1.0)
-            found[key] = (bias, distance(watts, mixture))
-            print(f"  unseen {key}: mean {bias:+.1f} %, KS {found[key][1]:.3f}", flush=True)
+    per cent, and KS distance (NaN where only levels are known), by key. All that is known of a
+    model is left out together."""
+    found: dict[str, tuple[float, float]] = {}
+    keys = [one.key for one in evidence.published]
+    if not keys:
+        keys = sorted({one.series.config.key for one in evidence.levels})
+    for model in sorted({split_key(key)[0] for key in keys}):
+        rest = replace(
+            evidence,
+            runs=[one for one in evidence.runs if one.series.config.model != model],
+        )
+        pack = make("unseen", rest, catalogue, recipe, leave_out=[model])
+        for key in (key for key in keys if split_key(key)[0] == model):
+            if evidence.published:
+                found[key] = _on_campaign(pack, key, catalogue, data)
+            else:
+                own = [one for one in evidence.levels if one.series.config.key == key]
+                bias = np.median([level_bias_pct(pack, one, catalogue) for one in own])
+                found[key] = (float(bias), float("nan"))
+            print(
+                f"  unseen {key}: mean {found[key][0]:+.1f} %, KS {found[key][1]:.3f}", flush=True
+            )
     return found
+
+
+def _on_campaign(pack: Pack, key: str, catalogue: Catalogue, data: Path) -> tuple[float, float]:
+    model, gpu, parallel = split_key(key)
+    label = {full: short.upper() for short, full in GPUS.items()}[gpu]
+    file = f"{model}_{label}_tp{parallel}.json"
+    mixture, _ = read_published(data / "published" / "state_distributions" / file)
+    config = configuration(model, gpu, parallel, catalogue)
+    work = campaign(config, catalogue, JUDGING_SEED, 1)
+    power = GruPower(pack, catalogue, extrapolate=True)
+    watts = np.concatenate([shown_by(power, series, 1)[:, 0] for series in work])
+    return 100.0 * (float(watts.mean()) / mixture.mean() - 1.0), distance(watts, mixture)
+
+
+def level_bias_pct(pack: Pack, level: Level, catalogue: Catalogue) -> float:
+    """Signed error of the pack on a steady load, in per cent."""
+    power = GruPower(pack, catalogue, extrapolate=True)
+    watts = generate(power, level.series, 4)[SETTLING_STEPS:]
+    return 100.0 * (float(watts.mean()) / level.power_w - 1.0)
 
 
 def with_band(
@@ -201,10 +183,26 @@ def with_band(
             "unseen_mean_error_pct_median": float(np.median(np.abs(biases))),
             "unseen_mean_bias_pct_p10": float(np.percentile(biases, 10)),
             "unseen_mean_bias_pct_p90": float(np.percentile(biases, 90)),
-            "unseen_ks_median": float(np.median([ks for _, ks in rows])),
         }
+        if not np.isnan([ks for _, ks in rows]).any():
+            figures["unseen_ks_median"] = float(np.median([ks for _, ks in rows]))
         tables[key] = replace(tables[key], figures=figures)
     return replace(pack, configs=tables)
+
+
+def as_h200(pack: Pack) -> Pack:
+    """The pack of the H100 under the name of the H200, said to be borrowed."""
+    h100 = GPUS["h100"]
+    tables = {
+        key.replace(h100, H200): replace(
+            states,
+            evidence="extrapolated",
+            source=f"of the H100, the same chip under the same limit with slower memory; no GPU "
+            f"watts of an H200 are published; {states.source}",
+        )
+        for key, states in pack.configs.items()
+    }
+    return replace(pack, name="gru-h200", configs=tables)
 
 
 def report(update: int, loss: float) -> None:
@@ -222,16 +220,14 @@ def main() -> None:
     options = parser.parse_args()
     data, catalogue = need_data(), load_catalogue()
     for short in options.gpu or GPUS:
-        gpu = GPUS[short]
         started = time.perf_counter()
-        runs = measured_runs(data, catalogue, gpu)
-        published = published_subjects(gpu, catalogue, data)
-        recipe = recipe_of(options.updates)
-        pack = make(f"gru-{short}", gpu, runs, published, catalogue, recipe, report)
-        quick = recipe_of(options.unseen_updates)
-        errors = unseen(gpu, runs, published, catalogue, quick, data)
-        pack = with_band(pack, gpu, errors, catalogue)
+        evidence = gather(GPUS[short], catalogue, data)
+        pack = make(f"gru-{short}", evidence, catalogue, recipe_of(options.updates), report)
+        errors = unseen(evidence, catalogue, recipe_of(options.unseen_updates), data)
+        pack = with_band(pack, evidence.gpu, errors, catalogue)
         save(pack, PACKS / f"{pack.name}.h5")
+        if short == "h100":
+            save(as_h200(pack), PACKS / "gru-h200.h5")
         print(f"{short}: {len(pack.configs)} tables in {time.perf_counter() - started:.0f} s")
 
 

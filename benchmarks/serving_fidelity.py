@@ -70,7 +70,10 @@ def print_runs(rows: Sequence[Row], runs: Sequence[Run], catalogue: Catalogue) -
 
 
 def print_nlr(rows: Sequence[Row], runs: Sequence[Run], catalogue: Catalogue, data: Path) -> None:
-    """NLR's sweeps: fitted without NLR at all, and without the data set that is predicted."""
+    """NLR's sweeps: with the shipped fit, fitted without the data set that is predicted, and
+    without NLR at all."""
+    print("\nas shipped: NLR is in the fit\n")
+    print_points(play_sweeps(data, load_catalogue()))
     fitted = without(rows, runs, catalogue, lambda row: row.source == "nlr", GPU)
     print("\nfitted without any NLR row\n")
     print_points(play_sweeps(data, fitted))

@@ -3,8 +3,9 @@
 Each measured run sends 1,000 requests at an even rate to an idle vLLM and waits for all of them.
 The tables give totals of tokens and percentiles of latencies, not single requests. The spread of
 output lengths is read off the lowest rate, 10/s: latency percentiles over time per token are
-lengths (their mean comes within 5 % of the tokens counted). So the shape of the latencies at 10/s
-is no prediction, their level is, and so is everything at the other rates.
+lengths. Beyond the last percentile they rise to the limit in the bend that gives the tokens
+counted; their standard deviation then comes within 5 % of that of the latencies. So the shape of
+the latencies at 10/s is no prediction, their level is, and so is everything at the other rates.
 
 NLR sent the same prompts again and again, and vLLM had them in its prefix cache (see
 `NLR_COMPUTED_TOKENS`). So all prompts are sent once before the sweep begins. Single lengths are
@@ -13,12 +14,14 @@ not known: prompts have the mean length, give or take half a block of the cache.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from scipy.optimize import brentq
 
 from benchmarks.serving_replay import BLOCK_TOKENS, serve
 from dcsim.scenario.catalogue import Catalogue, timing_of
@@ -33,6 +36,8 @@ REQUESTS = 1000
 BEGIN_S = 100.0
 """When the sweep begins, after all prompts have been sent once."""
 PERCENTILES = (10, 30, 50, 70, 90)
+BENDS = (-5.0, 5.0)
+"""Bounds of the logarithm of the tail's exponent: from all at the limit to none beyond the p90."""
 RATES_PER_S = (10, 20, 30, 40, 50, 60, 70, 80, 90, 100, 200, 500, 1000)
 
 
@@ -68,11 +73,21 @@ def output_lengths(lowest: pd.Series, limit: int) -> npt.NDArray[np.int64]:
         lowest[f"p{percent}_e2el_ms"] - lowest["median_ttft_ms"] for percent in PERCENTILES
     ]
     lengths = 1.0 + np.array(decode_ms) / lowest["median_tpot_ms"]
-    at = [0.0, *(percent / 100.0 for percent in PERCENTILES), 1.0]
-    ends = [2.0, *lengths, 2.0 * lengths[-1]]
-    drawn = np.interp((np.arange(REQUESTS) + 0.5) / REQUESTS, at, ends)
-    tokens = np.clip(drawn.round(), 2, limit).astype(np.int64)
-    return np.random.default_rng(0).permutation(tokens)
+    at = [0.0, *(percent / 100.0 for percent in PERCENTILES)]
+    share = (np.arange(REQUESTS) + 0.5) / REQUESTS
+    body = np.interp(share, at, [2.0, *lengths])
+    longest = np.clip((share - at[-1]) / (1.0 - at[-1]), 0.0, None)
+    room = max(0.0, limit - lengths[-1])
+
+    def drawn(log_bend: float) -> npt.NDArray[np.int64]:
+        tokens = body + room * longest ** math.exp(log_bend)
+        return np.clip(tokens.round(), 2, limit).astype(np.int64)
+
+    counted = lowest["total_output_tokens"]
+    low, high = BENDS
+    if drawn(high).sum() < counted < drawn(low).sum():
+        high = brentq(lambda bend: float(drawn(bend).sum() - counted), low, high, xtol=1e-3)
+    return np.random.default_rng(0).permutation(drawn(high))
 
 
 def play_sweeps(data: Path, catalogue: Catalogue, only: str = "") -> list[Point]:

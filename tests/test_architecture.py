@@ -23,9 +23,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "control": {"scenario"},
     "results": {"scenario"},
     "engine": PLAYED,
+    "measure": {"scenario", "workload", "power"},
     "studies": {"engine", "results"},
     "report": {"scenario", "facility", "results", "studies"},
-    "cli": PLAYED | {"engine", "studies", "report"},
+    "data": set(),
+    "cli": PLAYED | {"engine", "measure", "studies", "report", "data"},
 }
 NEUTRAL = {"dcsim.ledger"}
 """Ground between the rooms, which itself imports none of them."""

@@ -1,6 +1,7 @@
 """The command line: one module a command, each thin. This file only lists them.
 
-Exit status: 0 well, 1 a run that failed, 2 a scenario or a command line that is wrong.
+Exit status: 0 well, 1 a run that failed, 2 a scenario or a command line that is wrong, 70 a fault
+of dcsim itself (its log is named), 130 stopped with Ctrl-C.
 """
 
 from __future__ import annotations
@@ -45,4 +46,6 @@ def _top(
 
 def main() -> None:
     """Entry point of the `dcsim` command."""
-    app()
+    from dcsim.cli.faults import guarded
+
+    guarded(app)

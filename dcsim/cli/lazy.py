@@ -14,8 +14,14 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("dcsim.cli.run:run", "Play a scenario and report the load of every level."),
     "validate": ("dcsim.cli.validate:validate", "Check a scenario file; name every problem."),
     "show": ("dcsim.cli.show:show", "Print a scenario with its defaults, and its power tree."),
+    "new": ("dcsim.cli.new:new", "Write a commented scenario, after a few questions or flags."),
+    "explain": ("dcsim.cli.explain:explain", "Document any key of a scenario file."),
+    "schema": ("dcsim.cli.schema:schema", "Print the JSON Schema of scenario files, for editors."),
+    "export": ("dcsim.cli.export:export", "Results as parquet, CSV, pandapower or OpenDSS."),
+    "data": ("dcsim.cli.data:app", "Public request traces: list them, fetch them."),
     "report": ("dcsim.cli.report:report", "Write a self-contained page of a run or a study."),
     "plot": ("dcsim.cli.plot:plot", "Draw a result as a picture: PNG, SVG or PDF."),
+    "measure": ("dcsim.cli.measure:app", "Measure a GPU that serves: plan, run, check, import."),
     "power": ("dcsim.cli.power:app", "Power models: train, list and check them."),
 }
 """Name: (module:attribute, one line of help). The attribute is a function or a typer app."""

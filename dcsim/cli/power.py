@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dcsim.cli.power_judge import Folders, evaluate, header, line, read_runs, refuse, validate
+from dcsim.cli.power_judge import evaluate, refuse, validate
+from dcsim.cli.power_train import train
 
 if TYPE_CHECKING:
     from dcsim.power.pack import Pack
@@ -49,67 +49,14 @@ def show(pack: PackName) -> None:
             typer.echo(f"  {name}, {unit}: " + ", ".join(format(value, how) for value in values))
         typer.echo(
             f"  lag-one correlation: of the state {states.state_correlation:.2f}, "
-            f"within it {states.noise_correlation:.2f}"
+            f"within it {states.noise_correlation:.2f}; {states.slow_share:.0%} of both drifts, "
+            f"by {states.slow_correlation:.2f}"
         )
         for name, value in states.figures.items():
             typer.echo(f"  {name}: {value:g}")
 
 
-@app.command("train")
-def train(
-    folders: Folders,
-    out: Annotated[Path, typer.Option(metavar="PACK.h5", help="Where to write the pack.")],
-    updates: Annotated[int, typer.Option(min=1, help="Training steps.")] = 1000,
-    seed: Annotated[int, typer.Option(help="Same seed and runs, same pack.")] = 1,
-) -> None:
-    """Train a pack on measured runs, and report figures for each run left out in turn."""
-    if not out.parent.is_dir():
-        refuse(f"--out: there is no folder {out.parent}")
-    if out.suffix != ".h5":
-        refuse(f"--out: {out} must end in .h5, or no scenario can name it")
-    runs = read_runs(folders)
-
-    from rich.console import Console
-    from rich.progress import Progress
-
-    from dcsim.power.learn.holdout import held_out
-    from dcsim.power.learn.measured import measured_subjects
-    from dcsim.power.learn.train import Recipe
-    from dcsim.power.learn.train import train as fit
-    from dcsim.power.pack import save
-    from dcsim.scenario.catalogue import load_catalogue
-
-    catalogue = load_catalogue()
-    recipe = Recipe(updates=updates, seed=seed)
-    found = []
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("training", total=updates)
-        judging = bar.add_task("held-out figures", total=len(runs))
-        try:
-            pack = fit(
-                out.stem,
-                measured_subjects(runs),
-                catalogue,
-                recipe,
-                progress=lambda update, loss: bar.update(
-                    task, completed=update, description=f"training, loss {loss:.3f}"
-                ),
-                notes="made by `dcsim power train` of " + ", ".join(run.name for run in runs),
-            )
-            for one in held_out(runs, catalogue, recipe):
-                found.append(one)
-                bar.advance(judging)
-        except ValueError as error:
-            refuse(str(error))
-    save(pack, out)
-    typer.echo(f"wrote {out}: {', '.join(pack.configs)}")
-    width = max(len(one.run) for one in found)
-    header(width)
-    for one in found:
-        line(one.run, width, "gru 250ms", one.figures["250ms"], one.how)
-        line(one.run, width, "gru 1s", one.figures["1s"], one.how)
-
-
+app.command("train")(train)
 app.command("evaluate")(evaluate)
 app.command("validate")(validate)
 

@@ -92,13 +92,17 @@ def evaluate(
     problems = []
     for run, folder in zip(runs, folders, strict=True):
         try:
-            series = run.series if origin == Origin.engine else simulated(run, folder)
+            # Without an engine's log the run's own work is simulated already.
+            requests = origin == Origin.requests or run.simulated
+            series = run.series
+            if requests and not run.simulated:
+                series = simulated(run, folder)
             if model == Model.bigru:
                 generated = _bigru(run, runs).generate(series, seeds)
                 evidence, name = "fitted", None
             else:
                 power = _model(model, pack, extrapolate, run.series.config)
-                generated = shown_by(power, series, seeds)
+                generated = shown_by(power, series, seeds, run.trailing_s)
                 evidence, name = power.provenance(run.series.config).evidence, power.pack
         except (NoSuchConfiguration, RunError, ValueError) as error:
             problems.append(f"{folder}: {error}")
@@ -109,7 +113,7 @@ def evaluate(
                 "run": run.name,
                 "configuration": run.series.config.key,
                 "model": str(model),
-                "from": str(origin),
+                "from": str(Origin.requests if requests else Origin.engine),
                 "pack": name,
                 "evidence": evidence,
                 "seeds": seeds,
@@ -137,9 +141,8 @@ def simulated(run: MeasuredRun, folder: Path) -> LedgerSeries:
     """
     import numpy as np
 
-    from dcsim.engine.bench import STEP_S, replay
+    from dcsim.engine.bench import STEP_S, simulate
     from dcsim.power.learn.logs import engine_settings, read_requests
-    from dcsim.scenario.catalogue import load_catalogue
 
     requests = [
         (at_s - run.start_s, prompt, output) for at_s, prompt, output in read_requests(folder)
@@ -149,10 +152,7 @@ def simulated(run: MeasuredRun, folder: Path) -> LedgerSeries:
         requests.insert(0, (STEP_S * float(working[0]), requests[0][1], requests[0][2]))
     asked = [(max(at_s, 0.0), prompt, output) for at_s, prompt, output in requests]
     settings = engine_settings(folder)
-    (series,) = replay(
-        run.series.config, load_catalogue(), [asked], len(run.series) * STEP_S, settings
-    )
-    return series
+    return simulate(run.series.config, asked, len(run.series) * STEP_S, settings)
 
 
 def _bigru(run: MeasuredRun, runs: list[MeasuredRun]) -> Any:
@@ -290,13 +290,14 @@ def line(run: str, width: int, model: str, figures: Mapping[str, float], note: s
 
 def read_runs(folders: list[Path]) -> list[MeasuredRun]:
     """All runs; where any cannot be used, every problem is told and nothing is done."""
+    from dcsim.engine.bench import simulate
     from dcsim.power.learn.runs import RunError, read_run
     from dcsim.scenario.catalogue import load_catalogue
 
     runs, problems = [], []
     for folder in folders:
         try:
-            runs.append(read_run(folder, load_catalogue()))
+            runs.append(read_run(folder, load_catalogue(), simulate))
         except RunError as error:
             problems.append(str(error))
     if problems:

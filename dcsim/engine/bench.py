@@ -14,8 +14,8 @@ import numpy as np
 
 from dcsim.engine.clock import Clock
 from dcsim.ledger import FloatArray, ReplicaConfig
-from dcsim.power.learn.runs import LedgerSeries
-from dcsim.scenario.catalogue import Catalogue
+from dcsim.power.learn.runs import Asked, LedgerSeries
+from dcsim.scenario.catalogue import Catalogue, load_catalogue
 from dcsim.scenario.models import Engine
 from dcsim.serving.replica import Replica
 from dcsim.serving.request import Request
@@ -28,8 +28,6 @@ STEP_S = 0.25
 RUN_S = 630.0
 """Published runs hold 2450 to 2630 samples of 0.25 s."""
 ARRIVALS_S = 600.0
-Asked = tuple[float, int, int]
-"""arrival_s, prompt tokens, output tokens."""
 
 
 def configuration(
@@ -101,6 +99,15 @@ def replay(
         LedgerSeries(config, STEP_S, {name: values[:, i].copy() for name, values in table.items()})
         for i in range(count)
     ]
+
+
+def simulate(
+    config: ReplicaConfig, asked: Sequence[Asked], duration_s: float, engine: Engine
+) -> LedgerSeries:
+    """The ledger of one run, by the shipped catalogue: what training needs of a simulator where no
+    engine was logged (`dcsim.power.learn.runs.Simulate`)."""
+    (series,) = replay(config, load_catalogue(), [asked], duration_s, engine)
+    return series
 
 
 def _submit(replica: Replica, request: Request, now: float) -> None:

@@ -5,7 +5,8 @@ normal variates per replica, each correlated in time, then choose a state by its
 within it. At every step the drawn watts follow exactly the mixture that the network gives, so
 energy stays unbiased, and yet neighbouring steps are alike as measured power is. (Drawing states
 independently, as the published method does, loses that likeness; its autoregressive variant
-keeps it at the price of energy.)
+keeps it at the price of energy.) Each variate has a quick part and one that drifts over seconds,
+as what the features do not tell does in measured runs.
 """
 
 from __future__ import annotations
@@ -110,12 +111,19 @@ class GruPower:
         self._triangle = np.tril(np.ones((size, size), dtype=np.float32))
         self._rng = np.random.default_rng(seed)
         correlation = np.array(
-            [[table.state_correlation, table.noise_correlation] for table in tables]
+            [
+                [table.state_correlation, table.noise_correlation, table.slow_correlation]
+                for table in tables
+            ]
         )[rows].T
         self._keep = np.ascontiguousarray(correlation)
         self._renew = np.sqrt(1.0 - self._keep**2)
-        self._variates = self._rng.standard_normal((2, count))
-        self._noise = np.empty((NOISE_STEPS, 2, count))
+        self._variates = self._rng.standard_normal((3, count))
+        self._noise = np.empty((NOISE_STEPS, 3, count))
+        slow = np.array([table.slow_share for table in tables])[rows]
+        self._slow, self._fast = np.sqrt(slow), np.sqrt(1.0 - slow)
+        self._drawn = np.empty((2, count))
+        self._drift = np.empty(count)
         self._noise_used = NOISE_STEPS
 
     def step(self, ledger: WorkLedger) -> npt.NDArray[np.float64]:
@@ -176,7 +184,8 @@ class GruPower:
         return cumulative
 
     def _draw(self) -> npt.NDArray[np.float64]:
-        """The two variates of this step, shape (2, n): standard normal, correlated in time."""
+        """The two variates of this step, shape (2, n): standard normal, correlated in time. Each is
+        a quick part of its own and a slow part that both share."""
         if self._noise_used == NOISE_STEPS:
             self._rng.standard_normal(out=self._noise)
             self._noise *= self._renew
@@ -185,7 +194,10 @@ class GruPower:
         variates *= self._keep
         variates += self._noise[self._noise_used]
         self._noise_used += 1
-        return variates
+        np.multiply(variates[2], self._slow, out=self._drift)
+        np.multiply(variates[:2], self._fast, out=self._drawn)
+        self._drawn += self._drift
+        return self._drawn
 
     def _states(self, config: ReplicaConfig) -> States:
         configs = self._pack.configs

@@ -58,7 +58,10 @@ class LinearLedger:
         return watts
 
     def provenance(self, config: ReplicaConfig) -> Provenance:
-        source = self._catalogue.gpus[config.gpu].ledger_power.source
+        power = self._catalogue.gpus[config.gpu].ledger_power
+        source = power.source
+        if power.evidence == "extrapolated":
+            return Provenance("extrapolated", source)
         if config.model in FITTED_MODELS:
             return Provenance("fitted", source)
         return Provenance("extrapolated", f"{source}; {config.model} was not among its runs")

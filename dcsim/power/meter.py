@@ -15,9 +15,14 @@ TRAILING_S = {"h100-sxm-80gb": 1.0}
 """Averaging time by GPU; none for others."""
 
 
-def as_read(power_w: npt.NDArray[np.float64], gpu: str, step_s: float) -> npt.NDArray[np.float64]:
-    """The series as nvidia-smi would show it, shape kept; the window grows at the start."""
-    width = round(TRAILING_S.get(gpu, 0.0) / step_s)
+def as_read(
+    power_w: npt.NDArray[np.float64], gpu: str, step_s: float, trailing_s: float | None = None
+) -> npt.NDArray[np.float64]:
+    """The series as nvidia-smi would show it, shape kept; the window grows at the start.
+
+    `trailing_s` is the meter's averaging time where it is not the one that the GPU is known for.
+    """
+    width = _width(gpu, step_s, trailing_s)
     if width <= 1:
         return power_w
     total = np.cumsum(np.concatenate([[0.0], power_w]))
@@ -33,6 +38,7 @@ def unread(
     gpu: str,
     step_s: float,
     doubt: float = 0.05,
+    trailing_s: float | None = None,
 ) -> npt.NDArray[np.float64]:
     """True watts that the meter would have shown as `shown_w`, shape kept.
 
@@ -40,7 +46,7 @@ def unread(
     (what the work says) is taken: least squares on the shown watts, plus `doubt` times those on
     the prior, `doubt` being the variance of the meter's error over that of the prior's.
     """
-    width = round(TRAILING_S.get(gpu, 0.0) / step_s)
+    width = _width(gpu, step_s, trailing_s)
     if width <= 1:
         return shown_w
     count = len(shown_w)
@@ -56,3 +62,8 @@ def unread(
     rest = spsolve(normal, mean.T @ (shown_w - mean @ prior_w))
     found: npt.NDArray[np.float64] = prior_w + rest
     return found
+
+
+def _width(gpu: str, step_s: float, trailing_s: float | None) -> int:
+    """Steps that the meter averages over."""
+    return round((TRAILING_S.get(gpu, 0.0) if trailing_s is None else trailing_s) / step_s)

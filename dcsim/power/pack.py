@@ -21,7 +21,8 @@ from dcsim.power.features import FEATURES
 from dcsim.power.model import Evidence, NoSuchConfiguration
 
 FORMAT = "dcsim-power-pack"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""2: slow noise. Packs of format 1 are read, and have none."""
 Float32 = npt.NDArray[np.float32]
 
 
@@ -58,6 +59,10 @@ class States:
     source: str
     figures: dict[str, float] = field(default_factory=dict)
     """Fit figures, such as held-out energy error."""
+    slow_share: float = 0.0
+    """Of the variance of both variates: the share that drifts, the same in both."""
+    slow_correlation: float = 0.0
+    """Lag-one correlation, per 250 ms, of what drifts."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +110,7 @@ class Pack:
 
 
 _SHARED = ("feature_mean", "feature_std", "weight_ih", "weight_hh", "bias_ih", "bias_hh")
+_NOISE = ("state_correlation", "noise_correlation", "slow_share", "slow_correlation")
 _TABLE = ("mean_w", "std_w", "head_weight", "head_bias")
 
 
@@ -127,7 +133,7 @@ def save(pack: Pack, path: Path) -> None:
             group = file.create_group("configs/" + key.replace("/", "|"))
             for name in _TABLE:
                 group.create_dataset(name, data=getattr(states, name))
-            for name in ("state_correlation", "noise_correlation", "evidence", "source"):
+            for name in (*_NOISE, "evidence", "source"):
                 group.attrs[name] = getattr(states, name)
             for figure, value in states.figures.items():
                 group.attrs[f"figure:{figure}"] = value
@@ -167,9 +173,14 @@ def _read(file, path: Path) -> Pack:  # type: ignore[no-untyped-def]  # an open 
         if evidence not in get_args(Evidence):
             raise PackError(f"{path}: {name}: unknown evidence {evidence!r}")
         configs[name.replace("|", "/")] = States(
-            **{column: _array(group[column], path) for column in _TABLE},
+            mean_w=_array(group["mean_w"], path),
+            std_w=_array(group["std_w"], path),
+            head_weight=_array(group["head_weight"], path),
+            head_bias=_array(group["head_bias"], path),
             state_correlation=float(group.attrs["state_correlation"]),
             noise_correlation=float(group.attrs["noise_correlation"]),
+            slow_share=float(group.attrs.get("slow_share", 0.0)),
+            slow_correlation=float(group.attrs.get("slow_correlation", 0.0)),
             evidence=evidence,  # type: ignore[arg-type]  # checked above
             source=str(group.attrs["source"]),
             figures={
@@ -220,6 +231,8 @@ def _check(pack: Pack, path: Path) -> None:
             or states.head_bias.shape != (count,)
         ):
             raise PackError(f"{path}: the tables of {key} do not fit together")
+        if any(not 0.0 <= getattr(states, name) < 1.0 for name in _NOISE):
+            raise PackError(f"{path}: {key}: {', '.join(_NOISE)} must be in [0, 1)")
         if (states.std_w < 0).any() or (states.mean_w <= 0).any():
             raise PackError(f"{path}: {key} has states without positive watts")
 

@@ -5,9 +5,14 @@ from __future__ import annotations
 import platform
 from importlib.metadata import version
 
+from dcsim.scenario.own_catalogue import own_sha256
+
 PACKAGES = ("dcsim", "simpy", "numpy", "torch", "h5py")
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that a run's figures depend on."""
-    return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
+    """Versions of Python and of the packages that a run's figures depend on, and the checksum of
+    a catalogue of one's own where there is one."""
+    found = {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
+    own = own_sha256()
+    return found if own is None else {**found, "catalogue": f"sha256:{own}"}

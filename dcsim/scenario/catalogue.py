@@ -14,6 +14,7 @@ from pydantic import Field, model_validator
 from dcsim.scenario.models import Name, Spec
 from dcsim.scenario.models.site import Points, falling, rising
 from dcsim.scenario.nearest import suggestion
+from dcsim.scenario.own_catalogue import own_entries, own_folder
 from dcsim.scenario.units import Bytes, BytesPerSecond, Seconds, SecondsOrZero, Watts, WattsOrZero
 
 
@@ -83,6 +84,8 @@ class LedgerPower(Spec):
     compute_w: float = Field(ge=0)
     memory_w: float = Field(ge=0)
     delay_s: float = Field(ge=0)
+    evidence: Literal["fitted", "extrapolated"] = "fitted"
+    """extrapolated: the coefficients are another GPU's."""
     source: str
 
 
@@ -368,12 +371,18 @@ TIMING_FITS = "timing_fits.yaml"
 """Made by `benchmarks.timing_fit`, by GPU; never edited by hand."""
 
 
-@lru_cache(maxsize=2)
 def load_catalogue(*, timing_fits: bool = True) -> Catalogue:
-    """The shipped catalogue, read once. Each entry's key is its name.
+    """The shipped catalogue and what DCSIM_CATALOGUE adds to it, read once. Each entry's key is
+    its name.
 
-    Without `timing_fits`, GPUs have the published timing only: what a new fit starts from.
+    Without `timing_fits`, GPUs have the published timing only: what a new fit starts from. Raises
+    ScenarioError for a catalogue of one's own that is wrong.
     """
+    return _load(timing_fits, own_folder())
+
+
+@lru_cache(maxsize=4)
+def _load(timing_fits: bool, own: str) -> Catalogue:
     tables: dict[str, dict[str, Spec]] = {}
     fits = _rows(TIMING_FITS) if timing_fits else {}
     for table, kind in _FILES.items():
@@ -381,6 +390,9 @@ def load_catalogue(*, timing_fits: bool = True) -> Catalogue:
         for name, row in _rows(f"{table}.yaml").items():
             fit = {"timing_fit": fits[name]} if table == "gpus" and name in fits else {}
             tables[table][name] = kind.model_validate({"name": name, **row, **fit})
+    if own:
+        for table, entries in own_entries(own, _FILES, tables).items():
+            tables[table] |= entries
     return Catalogue.model_validate(tables)
 
 

@@ -17,6 +17,8 @@ from dcsim.scenario.series import SeriesError, read_series
 
 MOST_NODES = 200_000
 """A diagram of more is not expanded to check names."""
+MOST_PLAYED = 2_000_000
+"""A diagram of more is refused: one process has no room for its loads."""
 
 Rows = dict[str, tuple[Steps, dict[str, Any]]]
 """Rows of the table by name."""
@@ -149,6 +151,10 @@ def _names(document: Document, by_name: Rows, above: dict[str, list[str]]) -> No
         if count is None or count < 1 or count % 1:
             return
         rows.append(Row(name, int(count), tuple(above[name])))
+    if _count(rows) > MOST_PLAYED:
+        message = f"makes more than {MOST_PLAYED:,} nodes: too many to play"
+        document.add(("facility",), message, "look at the `count` of its rows")
+        return
     plant = raw.text(raw.block(document.data, "cooling"), "at")
     faults = list(raw.items(document, "faults"))
     if plant is None and not faults and all(len(row.above) < 2 for row in rows):

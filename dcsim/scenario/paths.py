@@ -19,27 +19,27 @@ def resolve(document: Document) -> None:
             for key in ("file", "folder"):
                 named = raw.text(part, key)
                 if named is not None:
-                    part[key] = _absolute(document, (*at, key), named)
+                    part[key] = absolute(document, (*at, key), named)
     for path, group in raw.items(document, "servers"):
         power = raw.block(group, "power")
         pack = raw.text(power, "pack")
         if pack is not None and (pack.endswith(".h5") or VARIABLE.search(pack)):
-            power["pack"] = _absolute(document, (*path, "power", "pack"), pack)
+            power["pack"] = absolute(document, (*path, "power", "pack"), pack)
     cooling = raw.block(document.data, "cooling")
     weather = raw.text(cooling, "weather")
     if weather is not None:
-        cooling["weather"] = _absolute(document, ("cooling", "weather"), weather)
+        cooling["weather"] = absolute(document, ("cooling", "weather"), weather)
     for path, node in raw.items(document, "facility"):
         demands = node.get("demand")
         for index, demand in enumerate(demands if isinstance(demands, list) else []):
             contract = raw.text(demand, "contract") if isinstance(demand, dict) else None
             if contract is not None:
                 at = (*path, "demand", index, "contract")
-                demand["contract"] = _absolute(document, at, contract)
+                demand["contract"] = absolute(document, at, contract)
 
 
-def _absolute(document: Document, path: Steps, text: str) -> str:
-    """The text unchanged, and a problem, where a variable is not set."""
+def absolute(document: Document, path: Steps, text: str) -> str:
+    """A path in full; the text unchanged, and a problem, where a variable is not set."""
     missing = [name for name in VARIABLE.findall(text) if not os.environ.get(name)]
     for name in missing:
         message = f"the environment variable {name or '(no name)'} is not set"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
@@ -13,6 +13,8 @@ from dcsim.scenario.document import Document, Steps
 from dcsim.scenario.models import Scenario
 from dcsim.scenario.nearest import nearest
 from dcsim.scenario.units import Unit
+
+Root = TypeVar("Root", bound=BaseModel)
 
 OUR_OWN = ("quantity", "engine", "order")
 """Types of the errors that the models raise themselves, worded for the user already."""
@@ -39,16 +41,21 @@ PLAIN = {
 
 def validate(document: Document) -> Scenario | None:
     """The scenario, or None after adding every error to the document's problems."""
+    return validate_as(document, Scenario)
+
+
+def validate_as(document: Document, root: type[Root]) -> Root | None:
+    """A file of another kind (a campaign) by its own model, told of in the same words."""
     try:
-        return Scenario.model_validate(document.data)
+        return root.model_validate(document.data)
     except ValidationError as errors:
         for error in errors.errors(include_url=False):
-            _add(document, error)
+            _add(document, error, root)
     return None
 
 
-def _add(document: Document, error: ErrorDetails) -> None:
-    path, spec = _locate(error["loc"])
+def _add(document: Document, error: ErrorDetails, root: type[BaseModel]) -> None:
+    path, spec = _locate(error["loc"], root)
     kind, context, given = error["type"], error.get("ctx", {}), error["input"]
     if kind == "missing":
         document.add(path, "required key is missing", _expectation(_field(spec, path[-1])))
@@ -109,11 +116,13 @@ def _shown(value: Any) -> str:
 # --- the way through the models --------------------------------------------------------------
 
 
-def _locate(location: tuple[int | str, ...]) -> tuple[Steps, type[BaseModel] | None]:
+def _locate(
+    location: tuple[int | str, ...], root: type[BaseModel]
+) -> tuple[Steps, type[BaseModel] | None]:
     """The path in the file of a pydantic location, which also names the chosen kind of a union;
     and the model that the last step is a key of."""
     path: Steps = ()
-    here: Any = Scenario
+    here: Any = root
     parent: type[BaseModel] | None = None
     for step in location:
         members = _members(here)

@@ -9,13 +9,17 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, PlainSerializer
+from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 _QUANTITY = re.compile(
     r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*([A-Za-zµ/][A-Za-zµ_/ ]*)"
 )
 """A number and a unit, nothing else: pint alone would work out any expression."""
+
+LARGEST = 1e15
+"""In SI units: thirty million years, a petawatt, a petabyte. Beyond lie slips of the keyboard, and
+numbers that files and clocks cannot hold."""
 
 _APPARENT_POWER = re.compile(r"(?<![A-Za-z])[kMG]?VA\b")
 
@@ -101,6 +105,10 @@ def _plain(value: float) -> str:
 def _quantity(unit: Unit, *, positive: bool = True) -> Any:
     def check(value: Any) -> float:
         magnitude = parse_quantity(value, unit.name, unit.example)
+        if magnitude > LARGEST:
+            raise PydanticCustomError(
+                "quantity", "'{value}' is more than any site has", {"value": value}
+            )
         if magnitude < 0 or (positive and magnitude == 0):
             bound = "above 0" if positive else "0 or more"
             raise PydanticCustomError(
@@ -115,6 +123,17 @@ def _written(unit: Unit) -> Any:
     return PlainSerializer(unit.format, return_type=str, when_used="json")
 
 
+def _in_schema(unit: Unit) -> Any:
+    """What editors are told of it: the JSON Schema of the text, not of the float."""
+    return WithJsonSchema(
+        {"type": "string", "pattern": SCHEMA_PATTERN, "examples": [unit.example]},
+        mode="validation",
+    )
+
+
+SCHEMA_PATTERN = r"^\s*\+?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*[A-Za-zµ/][A-Za-zµ_/ ]*$"
+"""A quantity as `parse_quantity` takes it, less the sign that no key allows."""
+
 WATT = Unit("watt", "600 kW", (("MW", 1e6), ("kW", 1e3), ("W", 1.0)))
 SECOND = Unit("second", "250 ms", (("h", 3600.0), ("min", 60.0), ("s", 1.0)))
 RATE = Unit("req/s", "2 req/s", (("req/s", 1.0),))
@@ -123,13 +142,25 @@ VOLT_AMPERE = Unit("volt_ampere", "750 kVA", (("MVA", 1e6), ("kVA", 1e3), ("VA",
 BYTE = Unit("byte", "80 GB", (("GB", 1e9), ("B", 1.0)))
 BYTE_RATE = Unit("byte/s", "2 TB/s", (("TB/s", 1e12), ("B/s", 1.0)))
 
-Watts = Annotated[float, WATT, _quantity(WATT), _written(WATT)]
-WattsOrZero = Annotated[float, WATT, _quantity(WATT, positive=False), _written(WATT)]
-Seconds = Annotated[float, SECOND, _quantity(SECOND), _written(SECOND)]
-SecondsOrZero = Annotated[float, SECOND, _quantity(SECOND, positive=False), _written(SECOND)]
-RequestsPerSecond = Annotated[float, RATE, _quantity(RATE), _written(RATE)]
-RequestsPerSecondOrZero = Annotated[float, RATE, _quantity(RATE, positive=False), _written(RATE)]
-WattHours = Annotated[float, WATT_HOUR, _quantity(WATT_HOUR), _written(WATT_HOUR)]
-VoltAmperes = Annotated[float, VOLT_AMPERE, _quantity(VOLT_AMPERE), _written(VOLT_AMPERE)]
-Bytes = Annotated[float, BYTE, _quantity(BYTE), _written(BYTE)]
-BytesPerSecond = Annotated[float, BYTE_RATE, _quantity(BYTE_RATE), _written(BYTE_RATE)]
+Watts = Annotated[float, WATT, _quantity(WATT), _written(WATT), _in_schema(WATT)]
+WattsOrZero = Annotated[
+    float, WATT, _quantity(WATT, positive=False), _written(WATT), _in_schema(WATT)
+]
+Seconds = Annotated[float, SECOND, _quantity(SECOND), _written(SECOND), _in_schema(SECOND)]
+SecondsOrZero = Annotated[
+    float, SECOND, _quantity(SECOND, positive=False), _written(SECOND), _in_schema(SECOND)
+]
+RequestsPerSecond = Annotated[float, RATE, _quantity(RATE), _written(RATE), _in_schema(RATE)]
+RequestsPerSecondOrZero = Annotated[
+    float, RATE, _quantity(RATE, positive=False), _written(RATE), _in_schema(RATE)
+]
+WattHours = Annotated[
+    float, WATT_HOUR, _quantity(WATT_HOUR), _written(WATT_HOUR), _in_schema(WATT_HOUR)
+]
+VoltAmperes = Annotated[
+    float, VOLT_AMPERE, _quantity(VOLT_AMPERE), _written(VOLT_AMPERE), _in_schema(VOLT_AMPERE)
+]
+Bytes = Annotated[float, BYTE, _quantity(BYTE), _written(BYTE), _in_schema(BYTE)]
+BytesPerSecond = Annotated[
+    float, BYTE_RATE, _quantity(BYTE_RATE), _written(BYTE_RATE), _in_schema(BYTE_RATE)
+]

@@ -355,5 +355,7 @@ class Replica(Spans):
             self._idle(start_s, IDLE)
             return
         # Who was preempted for want of memory waits for the end of another. But he may not be the
-        # most urgent: the next iteration may have a place for whoever is.
-        self._begin_decode(start_s, lead_s, once=preempted and self._by_priority)
+        # most urgent, or need less now that others have left his prefix in the cache: then the
+        # next iteration may have a place.
+        may_fit = self._by_priority or self.cache is not None
+        self._begin_decode(start_s, lead_s, once=preempted and may_fit)

@@ -91,15 +91,17 @@ def test_nlr_sweeps_with_the_shipped_fit(data: Path) -> None:
         assert ours == pytest.approx(real, rel=0.10)
 
 
-def test_output_lengths_follow_the_percentiles() -> None:
+@pytest.mark.parametrize("counted", [164_000, 170_000, 176_000])
+def test_output_lengths_follow_the_percentiles_and_the_count(counted: int) -> None:
     lowest = pd.Series(
-        {"median_ttft_ms": 40.0, "median_tpot_ms": 20.0}
+        {"median_ttft_ms": 40.0, "median_tpot_ms": 20.0, "total_output_tokens": counted}
         | {f"p{p}_e2el_ms": 40.0 + 20.0 * (tokens - 1) for p, tokens in
            ((10, 50), (30, 100), (50, 150), (70, 220), (90, 300))}
     )  # fmt: skip
     tokens = output_lengths(lowest, 512)
     assert np.quantile(tokens, [0.1, 0.5, 0.9]) == pytest.approx([50, 150, 300], abs=2)
     assert tokens.max() <= 512 and tokens.min() >= 2
+    assert tokens.sum() == pytest.approx(counted, rel=1e-3)
 
 
 def test_median_prefill() -> None:

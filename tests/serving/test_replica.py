@@ -114,7 +114,28 @@ wide_engines = st.builds(
 )
 
 
-@settings(max_examples=400, deadline=None, derandomize=True)
+TICK_S = 1 / (1 << 20)
+HEAD = ((10, 106),)
+BACK_WITH_LESS = (
+    [(0.0, 212, 75), (TICK_S, 288, 3), (2 * TICK_S, 288, 1), (3 * TICK_S, 1, 1)],
+    [Prefix(HEAD, 11), None, Prefix((*HEAD, (11, 181)), 31), None],
+)
+"""The third is preempted, and fits again at once: the first has left their prefix in the cache."""
+
+
+@settings(max_examples=400, deadline=None)
+@example(
+    BACK_WITH_LESS,
+    Engine(
+        max_num_seqs=3,
+        max_num_batched_tokens=16,
+        block_tokens=1,
+        long_prefill_token_threshold=7,
+        enable_prefix_caching=True,
+    ),
+    802,
+    random.Random(0),
+)
 @given(conversations(), wide_engines, st.integers(300, 4000), st.randoms(use_true_random=False))
 def test_matches_the_plain_engine_with_everything_on(
     talk: tuple[list[tuple[float, int, int]], list[Prefix | None]],

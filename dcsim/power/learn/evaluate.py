@@ -34,10 +34,11 @@ def generate(model: PowerModel, series: LedgerSeries, seeds: int, seed: int = SE
     return watts
 
 
-def shown(watts: Float64, series: LedgerSeries) -> Float64:
-    """True watts, shape (steps, seeds), as the GPU's meter would show them."""
+def shown(watts: Float64, series: LedgerSeries, trailing_s: float | None = None) -> Float64:
+    """True watts, shape (steps, seeds), as the GPU's meter would show them; `trailing_s` where its
+    averaging time is not the known one."""
     gpu, step_s = series.config.gpu, series.step_s
-    return np.stack([as_read(column, gpu, step_s) for column in watts.T], axis=1)
+    return np.stack([as_read(column, gpu, step_s, trailing_s) for column in watts.T], axis=1)
 
 
 def judge(generated_w: Float64, measured_w: Float64) -> dict[str, dict[str, float]]:
@@ -61,12 +62,14 @@ def evaluate(
 ) -> Mapping[str, Mapping[str, float]]:
     """`judge` of a model on a run: on the work of its engine's log, or on other `work`."""
     series = run.series if work is None else work
-    return judge(shown_by(model, series, seeds), run.power_w)
+    return judge(shown_by(model, series, seeds, run.trailing_s), run.power_w)
 
 
-def shown_by(model: PowerModel, series: LedgerSeries, seeds: int) -> Float64:
+def shown_by(
+    model: PowerModel, series: LedgerSeries, seeds: int, trailing_s: float | None = None
+) -> Float64:
     """What the meter would show of the model's watts, shape (steps, seeds)."""
-    return shown(generate(model, series, seeds), series)
+    return shown(generate(model, series, seeds), series, trailing_s)
 
 
 def _copies(ledger: WorkLedger, count: int) -> WorkLedger:

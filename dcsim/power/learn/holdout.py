@@ -8,8 +8,10 @@ from dataclasses import dataclass, replace
 from dcsim.power.gru import GruPower
 from dcsim.power.learn.evaluate import evaluate
 from dcsim.power.learn.measured import measured_subjects
+from dcsim.power.learn.refine import refine
 from dcsim.power.learn.runs import MeasuredRun
-from dcsim.power.learn.train import Recipe, Subject, train
+from dcsim.power.learn.train import Example, Judged, Recipe, train
+from dcsim.power.pack import Pack
 from dcsim.scenario.catalogue import Catalogue
 
 TRAINED_SHARE = 0.6
@@ -21,40 +23,66 @@ class HeldOut:
     """Figures of one run by a pack trained without it."""
 
     run: str
+    key: str
+    """`ReplicaConfig.key`."""
     how: str
     figures: Mapping[str, Mapping[str, float]]
     """By resolution, as `evaluate.judge` gives them."""
+    losses: Sequence[tuple[int, float]]
+    """Updates and loss on the run as training went."""
 
 
 def held_out(
     runs: Sequence[MeasuredRun],
     catalogue: Catalogue,
     recipe: Recipe,
-    others: Sequence[Subject] = (),
+    start: Pack | None = None,
 ) -> Iterator[HeldOut]:
-    """Train anew for each run, without it, and evaluate on it.
+    """Train anew for each run, without it, and evaluate on it; with a pack to `start` from, refine
+    that one.
 
     Where a configuration has one run only, its first part trains and its last part is judged.
-    `others` are further subjects that share the network.
     """
     for run in runs:
+        config = run.series.config
         rest = [other for other in runs if other is not run]
         judged, how = run, "run left out"
-        if all(other.series.config != run.series.config for other in rest):
+        if all(other.series.config != config for other in rest):
             cut = int(TRAINED_SHARE * len(run.series))
             rest.append(part(run, 0, cut))
             judged = part(run, cut, len(run.series))
             how = f"last {1 - TRAINED_SHARE:.0%} left out"
-        pack = train("held-out", [*measured_subjects(rest), *others], catalogue, recipe)
-        yield HeldOut(run.name, how, evaluate(GruPower(pack, catalogue), judged))
+        if start is not None and any(run.name in one.source for one in start.configs.values()):
+            how += f"; but {start.name} learned from it"
+        watched = Judged(config.key, Example(judged.series, judged.power_w))
+        if start is None:
+            subjects = measured_subjects(rest)
+            pack = train("held-out", subjects, catalogue, recipe, judged=[watched])
+        else:
+            pack = refine(start, "held-out", rest, catalogue, recipe, judged=[watched])
+        figures = evaluate(GruPower(pack, catalogue), judged)
+        yield HeldOut(run.name, config.key, how, figures, watched.losses)
 
 
 def part(run: MeasuredRun, start: int, stop: int) -> MeasuredRun:
     """Some consecutive steps of a run."""
-    columns = {name: values[start:stop] for name, values in run.series.columns.items()}
     return replace(
         run,
         start_s=run.start_s + start * run.series.step_s,
-        series=replace(run.series, columns=columns),
+        series=run.series.part(start, stop),
         power_w=run.power_w[start:stop],
     )
+
+
+def with_figures(pack: Pack, found: Sequence[HeldOut]) -> Pack:
+    """The pack with the worst held-out figures of each configuration beside its table."""
+    tables = dict(pack.configs)
+    for key in {one.key for one in found}:
+        rows = [one.figures["250ms"] for one in found if one.key == key]
+        worst = {
+            f"held_out_{name}": max(row[name] for row in rows)
+            for name in ("energy_error_pct", "ks", "nrmse_mean", "p95_error_pct")
+        }
+        figures = {**tables[key].figures, **worst, "held_out_runs": float(len(rows))}
+        tables[key] = replace(tables[key], figures=figures)
+    return replace(pack, configs=tables)

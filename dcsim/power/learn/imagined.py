@@ -5,7 +5,7 @@ site under stress does. A network that has never seen such work may answer anyth
 included. So a share of its training is work made up here: stretches of steady load, drawn over
 all that an engine can do, their iteration times from the catalogue's roofline
 (reference-method.md 4.2 and 4.3). Their watts are carried over from those that were measured
-(`targets`), and end where the measured ones end.
+(`targets`); beyond those, a prior says how much more, up to the board limit.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from dcsim.ledger import GpuState, ReplicaConfig
-from dcsim.power.learn.runs import LedgerSeries, read_bytes
+from dcsim.power.learn.counters import KV_SHARE, read_bytes
+from dcsim.power.learn.runs import LedgerSeries
 from dcsim.scenario.catalogue import Catalogue, timing_of
 
 Float64 = npt.NDArray[np.float64]
@@ -26,8 +27,6 @@ MAX_CHUNK_TOKENS = 8192.0
 """Largest prefill chunk of an iteration, vLLM's default budget on these GPUs."""
 STRETCH_STEPS = (4, 80)
 """Shortest and longest stretch of steady load, 1 to 20 s."""
-KV_SHARE = 0.9
-"""Of GPU memory, for weights and KV cache together (vLLM's default)."""
 
 
 def imagine(

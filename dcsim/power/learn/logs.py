@@ -1,9 +1,13 @@
-"""The files of a run folder, read strictly: what is missing or malformed is said, by file."""
+"""The files of a run folder: found by name or by content, read strictly, put on one clock.
+
+What is missing or malformed is said, by file and line.
+"""
 
 from __future__ import annotations
 
 import csv
 import json
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,21 +16,46 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import ValidationError
 
+from dcsim.power.learn.readers import EngineLog, LogError, PowerLog, engine_log, kind_of, power_log
+from dcsim.power.learn.readers.found import Kind
+from dcsim.power.learn.readers.stamps import Clock, stamp
 from dcsim.scenario.models import Engine
 
 Float64 = npt.NDArray[np.float64]
-REQUIRED = ("hardware", "model", "tp", "clock")
-CLOCK = ("power_first_timestamp", "local_utc_offset_s")
-ENGINE = ("epoch", "running", "waiting", "kv", "prompt_total", "generation_total")
-"""Columns of engine.csv that the ledger needs; `iterations` is used where present."""
+REQUIRED = ("hardware", "model", "tp")
+NAMES: dict[Kind, str] = {
+    "power": "power.csv",
+    "engine": "engine.csv",
+    "requests": "requests.csv",
+}
+"""Files go by these names, or by any: then what they hold tells."""
+ALSO: dict[Kind, str] = {
+    "power": "nvidia-smi's or DCGM's log of watts",
+    "engine": "vLLM's log of metrics",
+    "requests": "table with start, input_tokens and output_tokens",
+}
+ZONE_S = 900.0
+"""Zones differ by multiples of this."""
 
 
 class RunError(ValueError):
     """A run folder that cannot support a fit, and what is missing."""
 
 
+@dataclass(frozen=True)
+class RunLogs:
+    """The logs of one run, times in unix seconds."""
+
+    power: PowerLog
+    engine: EngineLog | None
+    requests: list[tuple[float, int, int]] | None
+    """Unix seconds, prompt and output tokens, in order of time."""
+    remarks: tuple[str, ...]
+    """What had to be decided."""
+
+
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """manifest.json, with the keys of REQUIRED and CLOCK."""
+    """manifest.json, with the keys of REQUIRED."""
     text = _text(folder, "manifest.json")
     try:
         manifest = json.loads(text)
@@ -37,20 +66,17 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     missing = [key for key in REQUIRED if key not in manifest]
     if missing:
         raise RunError(f"{folder}: manifest.json lacks {', '.join(missing)}")
-    clock = manifest["clock"]
-    absent = [key for key in CLOCK if not isinstance(clock, dict) or key not in clock]
-    if absent:
-        raise RunError(f"{folder}: manifest.json lacks clock.{', clock.'.join(absent)}")
-    if not isinstance(manifest["tp"], int):
+    if not isinstance(manifest["tp"], int) or manifest["tp"] < 1:
         raise RunError(f"{folder}: manifest.json: tp is {manifest['tp']!r}, not a whole number")
+    for key in ("clock", "files", "server"):
+        if not isinstance(manifest.get(key, {}), dict):
+            raise RunError(f"{folder}: manifest.json: {key} holds no object")
     return manifest
 
 
 def engine_settings(folder: Path) -> Engine:
     """Limits of the serving engine from the manifest's `server`; where silent, our defaults."""
     server = read_manifest(folder).get("server", {})
-    if not isinstance(server, dict):
-        raise RunError(f"{folder}: manifest.json: server holds no object")
     known = ("max_num_seqs", "max_num_batched_tokens", "max_model_len", "enable_chunked_prefill")
     try:
         return Engine.model_validate({key: server[key] for key in known if key in server})
@@ -58,78 +84,188 @@ def engine_settings(folder: Path) -> Engine:
         raise RunError(f"{folder}: manifest.json: server: {error}") from error
 
 
-def read_engine(folder: Path) -> dict[str, Float64]:
-    """Columns of engine.csv, times not falling."""
-    header, rows = _rows(folder, "engine.csv")
-    for column in ENGINE:
-        if column not in header:
-            raise RunError(f"{folder}: engine.csv has no column {column}")
-    table = np.array([_numbers(folder, "engine.csv", line, row, len(header)) for line, row in rows])
-    columns = {name: table[:, i] for i, name in enumerate(header)}
-    if (np.diff(columns["epoch"]) < 0).any():
-        raise RunError(f"{folder}: engine.csv goes back in time")
-    if not (columns["kv"] > 0).any():
-        raise RunError(f"{folder}: engine.csv: kv is 0 throughout; contexts cannot be told")
-    return columns
+def find_file(folder: Path, manifest: dict[str, Any], kind: Kind) -> Path | None:
+    """The file of that kind: named in the manifest's `files`, of the usual name, or the only one
+    whose content is of it. Raises RunError where several are."""
+    named = manifest.get("files", {}).get(kind)
+    if named is not None:
+        if not (folder / str(named)).is_file():
+            raise RunError(f"{folder}: manifest.json: files.{kind}: there is no {named}")
+        return folder / str(named)
+    if (folder / NAMES[kind]).is_file():
+        return folder / NAMES[kind]
+    usual = set(NAMES.values()) | {"manifest.json"}
+    others = [
+        file
+        for file in sorted(folder.iterdir())
+        if file.is_file() and file.name not in usual and kind_of(file) == kind
+    ]
+    if len(others) > 1:
+        raise RunError(
+            f"{folder}: {' and '.join(file.name for file in others)} are both of {kind}; name one "
+            f"in manifest.json's files.{kind}"
+        )
+    return others[0] if others else None
 
 
-REQUESTS = ("start", "input_tokens", "output_tokens")
-"""Columns of requests.csv: unix seconds at which the client sent, prompt and output tokens."""
+def read_logs(folder: Path, manifest: dict[str, Any]) -> RunLogs:
+    """Power, and what is there of engine and requests. Raises RunError."""
+    remarks: list[str] = []
+    files = {kind: find_file(folder, manifest, kind) for kind in NAMES}
+    power_file, engine_file, requests_file = (files[kind] for kind in NAMES)
+    if power_file is None:
+        raise RunError(f"{folder}: no power.csv, nor another {ALSO['power']}")
+    if engine_file is None and requests_file is None:
+        raise RunError(
+            f"{folder}: no engine.csv, nor another {ALSO['engine']}; and no requests.csv, from "
+            "which the simulator could tell the work"
+        )
+    requests = None if requests_file is None else _requests(folder, requests_file)
+    clock = manifest.get("clock", {})
+    try:
+        engine = None if engine_file is None else engine_log(engine_file)
+        power = power_log(power_file, _number(clock, "power_interval_s"))
+        power = _chosen(power, manifest, folder, remarks)
+    except LogError as error:
+        raise RunError(str(error)) from error
+    if engine is not None and not (engine.columns["kv"] > 0).any():
+        raise RunError(f"{engine_file}: kv is 0 throughout; contexts cannot be told")
+    if engine is not None and engine.clock != "unix":
+        raise RunError(f"{engine_file}: times are {engine.clock}, not unix time or with a zone")
+    around = _around(engine, requests)
+    at_s = _unix(power.at_s, power.clock, clock, around, folder, remarks)
+    told = ~np.isnan(power.watts).any(axis=1)
+    if told.sum() < 2:
+        raise RunError(f"{power_file}: fewer than two samples of power")
+    if not told.all():
+        remarks.append(f"{int((~told).sum())} samples without watts left out")
+    if len(power.at_s) != len(np.unique(at_s)):
+        told &= np.diff(at_s, prepend=-np.inf) > 0
+    power = PowerLog(at_s[told], power.gpus, power.watts[told], "unix", power.layout, power.field)
+    return RunLogs(power, engine, requests, tuple(remarks))
 
 
 def read_requests(folder: Path) -> list[tuple[float, int, int]]:
     """Unix seconds, prompt and output tokens of each request, in order of time."""
-    header, rows = _rows(folder, "requests.csv")
+    file = find_file(folder, read_manifest(folder), "requests")
+    if file is None:
+        raise RunError(f"{folder}: no requests.csv")
+    return _requests(folder, file)
+
+
+REQUESTS = ("start", "input_tokens", "output_tokens")
+"""Columns of requests.csv: when the client sent (unix time, or with a zone), prompt and output
+tokens."""
+
+
+def _requests(folder: Path, file: Path) -> list[tuple[float, int, int]]:
+    name = file.name
+    header, rows = _rows(folder, name)
     for column in REQUESTS:
         if column not in header:
-            raise RunError(f"{folder}: requests.csv has no column {column}")
+            raise RunError(f"{folder}: {name} has no column {column}")
     at = [header.index(column) for column in REQUESTS]
     found = []
     for line, row in rows:
         if len(row) != len(header):
             raise RunError(
-                f"{folder}: requests.csv:{line}: expected {len(header)} values, found {len(row)}"
+                f"{folder}: {name}:{line}: expected {len(header)} values, found {len(row)}"
             )
-        start_s, prompt, output = _numbers(folder, "requests.csv", line, [row[i] for i in at], 3)
+        when = stamp(row[at[0]])
+        if when is None or when[1] != "unix":
+            raise RunError(
+                f"{folder}: {name}:{line}: expected a unix time or one with a zone, not "
+                f"{row[at[0]]!r}"
+            )
+        prompt, output = _numbers(folder, name, line, [row[i] for i in at[1:]], 2)
         if prompt < 1 or output < 1:
-            raise RunError(f"{folder}: requests.csv:{line}: a request has at least one token each")
-        found.append((start_s, int(prompt), int(output)))
+            raise RunError(f"{folder}: {name}:{line}: a request has at least one token each")
+        found.append((when[0], int(prompt), int(output)))
     return sorted(found)
 
 
-def read_power(folder: Path, manifest: dict[str, Any]) -> tuple[Float64, Float64]:
-    """Unix seconds, and watts over all GPUs, of power.csv: `t` in local wall time, which may
-    pass midnight, and a column `gpu...` each."""
-    header, rows = _rows(folder, "power.csv")
-    gpus = [i for i, name in enumerate(header) if name.startswith("gpu")]
-    if "t" not in header or not gpus:
-        raise RunError(f"{folder}: power.csv needs columns t and gpu0, not {', '.join(header)}")
-    clock = manifest["clock"]
-    try:
-        day = datetime.strptime(clock["power_first_timestamp"], "%Y/%m/%d %H:%M:%S.%f")
-        behind_s = float(clock["local_utc_offset_s"])
-    except (TypeError, ValueError) as error:
-        raise RunError(f"{folder}: manifest.json: clock is not readable ({error})") from error
-    midnight = day.replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=UTC)
-    at_s, watts = np.empty(len(rows)), np.empty(len(rows))
-    column = header.index("t")
-    for i, (line, row) in enumerate(rows):
-        if len(row) != len(header):
+def _chosen(
+    power: PowerLog, manifest: dict[str, Any], folder: Path, remarks: list[str]
+) -> PowerLog:
+    """The GPUs of the replica: those that the manifest names, else all where there are as many,
+    else the first. Raises LogError, RunError."""
+    count = manifest["tp"]
+    named = manifest.get("gpus") or manifest.get("server", {}).get("active_gpu_uuids")
+    if named is not None and not isinstance(named, list):
+        raise RunError(f"{folder}: manifest.json: gpus is {named!r}, not a list")
+    if named is not None and ("gpus" in manifest or set(map(str, named)) <= set(power.gpus)):
+        if len(named) != count:
+            raise RunError(f"{folder}: manifest.json names {len(named)} GPUs, but tp is {count}")
+        return power.of([str(name) for name in named])
+    if len(power.gpus) < count:
+        raise RunError(
+            f"{folder}: watts of {len(power.gpus)} GPUs ({', '.join(power.gpus)}), but tp is "
+            f"{count}"
+        )
+    if len(power.gpus) > count:
+        remarks.append(
+            f"of {len(power.gpus)} GPUs the first {count} taken "
+            f"({', '.join(power.gpus[:count])}); others: `gpus` in manifest.json"
+        )
+    return power.of(power.gpus[:count])
+
+
+def _around(engine: EngineLog | None, requests: list[tuple[float, int, int]] | None) -> float:
+    """The middle of the run, in unix seconds."""
+    if engine is not None:
+        return 0.5 * float(engine.at_s[0] + engine.at_s[-1])
+    assert requests is not None
+    return 0.5 * (requests[0][0] + requests[-1][0])
+
+
+def _unix(
+    at_s: Float64,
+    kind: Clock,
+    clock: dict[str, Any],
+    around_s: float,
+    folder: Path,
+    remarks: list[str],
+) -> Float64:
+    """Unix times of the power log, by the manifest's `clock` where it tells, else by the only zone
+    in which the logs lie over each other."""
+    if kind == "unix":
+        return at_s
+    if kind == "relative":
+        start_s = _number(clock, "power_start_epoch_s")
+        if start_s is None:
             raise RunError(
-                f"{folder}: power.csv:{line}: expected {len(header)} values, found {len(row)}"
+                f"{folder}: the power log has no times of its own: manifest.json needs "
+                "clock.power_start_epoch_s"
             )
+        return at_s + start_s
+    if kind == "day":
         try:
-            hours, minutes, seconds = row[column].split(":")
-            at_s[i] = 3600 * int(hours) + 60 * int(minutes) + float(seconds)
-        except ValueError as error:
+            day = datetime.strptime(str(clock["power_first_timestamp"])[:10], "%Y/%m/%d")
+            at_s = at_s + day.replace(tzinfo=UTC).timestamp()
+        except (KeyError, ValueError) as error:
             raise RunError(
-                f"{folder}: power.csv:{line}: expected a time such as 12:40:24.937, not "
-                f"{row[column]!r}"
+                f"{folder}: the power log has times of day only: manifest.json needs "
+                "clock.power_first_timestamp, such as 2026/07/20 12:40:24.937"
             ) from error
-        watts[i] = sum(_numbers(folder, "power.csv", line, [row[j] for j in gpus], len(gpus)))
-    at_s += midnight.timestamp() - behind_s
-    at_s += 86400.0 * np.cumsum(np.diff(at_s, prepend=at_s[0]) < -43200)  # past midnight
-    return at_s, watts
+    behind_s = _number(clock, "local_utc_offset_s")
+    if behind_s is None:
+        middle_s = 0.5 * float(at_s[0] + at_s[-1])
+        behind_s = ZONE_S * round((middle_s - around_s) / ZONE_S)
+        if abs(behind_s) > 14 * 3600.0:
+            raise RunError(
+                f"{folder}: the power log lies {abs(middle_s - around_s) / 3600:.0f} hours from "
+                "the engine's or the requests'; no zone is that far off"
+            )
+        remarks.append(
+            f"zone of the power log taken as UTC{behind_s / 3600:+g} h, where the logs meet; "
+            "`clock.local_utc_offset_s` in manifest.json would say"
+        )
+    return at_s - behind_s
+
+
+def _number(table: dict[str, Any], key: str) -> float | None:
+    value = table.get(key)
+    return float(value) if isinstance(value, (int, float)) else None
 
 
 def _text(folder: Path, name: str) -> str:
@@ -145,9 +281,7 @@ def _text(folder: Path, name: str) -> str:
 def _rows(folder: Path, name: str) -> tuple[list[str], list[tuple[int, list[str]]]]:
     """The header of a CSV file, and its rows with their line numbers; two rows at least."""
     try:
-        rows = [
-            (line, row) for line, row in enumerate(csv.reader(_text(folder, name).split("\n")), 1)
-        ]
+        rows = list(enumerate(csv.reader(_text(folder, name).split("\n")), 1))
     except csv.Error as error:
         raise RunError(f"{folder}: {name} is not CSV ({error})") from error
     filled = [(line, [cell.strip() for cell in row]) for line, row in rows if row]

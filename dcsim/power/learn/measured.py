@@ -8,10 +8,8 @@ import numpy as np
 
 from dcsim.power.learn.runs import MeasuredRun
 from dcsim.power.learn.states import fit_mixture
-from dcsim.power.learn.train import Example, Subject
+from dcsim.power.learn.train import MIXTURE_SEED, Example, Subject
 from dcsim.power.learn.true_power import true_watts
-
-MIXTURE_SEED = 42
 
 
 def by_configuration(runs: Sequence[MeasuredRun]) -> dict[str, list[MeasuredRun]]:
@@ -27,16 +25,20 @@ def measured_subjects(runs: Sequence[MeasuredRun]) -> list[Subject]:
     subjects = []
     for key, same in by_configuration(runs).items():
         series = [run.series for run in same]
-        watts = true_watts(series, [run.power_w for run in same])
+        meters = [run.trailing_s for run in same]
+        watts = true_watts(series, [run.power_w for run in same], meters)
         power_w = np.concatenate(watts)
-        names = ", ".join(run.name for run in same)
+        names = ", ".join(
+            run.name + (" (work simulated from the requests)" if run.simulated else "")
+            for run in same
+        )
         subjects.append(
             Subject(
                 key=key,
                 mixture=fit_mixture(power_w, seed=MIXTURE_SEED),
                 sequences=[Example(one, w) for one, w in zip(series, watts, strict=True)],
                 evidence="fitted",
-                source=f"states and dynamics: measured runs {names} (nvidia-smi)",
+                source=f"states and dynamics: measured runs {names}",
                 figures={"samples": float(len(power_w))},
             )
         )

@@ -14,13 +14,15 @@ import numpy.typing as npt
 
 from dcsim.power.learn.states import Mixture, fit_mixture
 from dcsim.power.learn.targets import ledger_watts
-from dcsim.power.learn.train import Example, Recipe, Subject, beyond_of
+from dcsim.power.learn.train import Example, Recipe, Subject, with_beyond
 from dcsim.power.pack import any_key
 from dcsim.scenario.catalogue import Catalogue
 
 STATES = 16
 SAMPLES = 20_000
 """Drawn from each configuration alike to fit the states."""
+BEYOND_SHARE = 0.25
+"""Samples of work beyond the sequences, of those from the sequences being 1."""
 BLUR = 1.0
 """See `Subject.blur`."""
 HUNDREDTHS = 100.0
@@ -44,11 +46,12 @@ def pooled(
     for row, subject in enumerate(subjects):
         own = [_over_prior(one, catalogue) for one in subject.sequences]
         sequences += own
-        beyond += [
-            _over_prior(one, catalogue) for one in beyond_of(subject, catalogue, recipe, row)
-        ]
+        more = with_beyond(subject, catalogue, recipe, row).beyond or ()
+        beyond += [_over_prior(one, catalogue) for one in more]
         every = np.concatenate([one.power_w for one in own])
-        watts.append(rng.choice(every, SAMPLES // len(subjects)))
+        far = np.concatenate([one.power_w for one in beyond[-len(more) :]])
+        each = SAMPLES // len(subjects)
+        watts += [rng.choice(every, each), rng.choice(far, int(BEYOND_SHARE * each))]
     return Subject(
         key=any_key(gpu, experts),
         mixture=_mixture(np.concatenate(watts), recipe.seed),

@@ -1,31 +1,39 @@
-"""Measured runs: an engine's metrics log and a GPU's power log, as a ledger and its watts.
+"""Measured runs: a GPU's power log and an engine's, or a client's, as a ledger and its watts.
 
-A run folder holds `manifest.json` (GPU, tensor parallel size, model, settings, clocks),
-`power.csv` (local wall time, W per GPU) and `engine.csv` (unix time, running, waiting, KV
-fraction, running totals of prompt tokens, generated tokens and iterations).
+A run folder holds `manifest.json` (GPU, tensor parallel size, model, and where needed settings and
+clocks), a power log, and the engine's log or the requests; see `logs` for their names. Without an
+engine's log, work is what a simulator makes of the requests, and that is said.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from dcsim.ledger import GpuState, ReplicaConfig, WorkLedger
-from dcsim.power.learn.logs import RunError, read_engine, read_manifest, read_power
-from dcsim.scenario.catalogue import Catalogue, Gpu, ServedModel, timing_of
+from dcsim.ledger import ReplicaConfig, WorkLedger
+from dcsim.power.learn.cleaning import find_shift, pieces, warm_up_until, without_slips
+from dcsim.power.learn.counters import POWER_STEP_S, ledger_columns
+from dcsim.power.learn.logs import RunError, RunLogs, engine_settings, read_logs, read_manifest
+from dcsim.power.linear_ledger import LinearLedger
+from dcsim.power.meter import TRAILING_S
+from dcsim.scenario.catalogue import Catalogue, Gpu, ServedModel
+from dcsim.scenario.models import Engine
 
 Float64 = npt.NDArray[np.float64]
-POWER_STEP_S = 0.25
 MAX_GAP_STEPS = 6
-"""Longer gaps in the power log are refused (the published limit, 4 steps, refuses a run with a
-gap of 1.07 s)."""
+"""Longer gaps in the power log are not bridged (the published limit, 4 steps, refuses a run with
+a gap of 1.07 s)."""
+SHORTEST_S = 60.0
 SLIP_SHARE = 0.6
 """While the engine works, a sample this far below both neighbours is the meter's slip."""
+LEAST_SHIFT_S = 0.3
+"""Clocks that agree better are left alone: a step is 0.25 s, and a fit of less is noise."""
 
 
 @dataclass(frozen=True)
@@ -51,166 +59,207 @@ class LedgerSeries:
         columns["state"] = columns["state"].astype(np.int64)
         return WorkLedger(step_s=self.step_s, **columns)
 
+    def part(self, start: int, stop: int) -> LedgerSeries:
+        """Some consecutive steps."""
+        columns = {name: values[start:stop] for name, values in self.columns.items()}
+        return replace(self, columns=columns)
+
 
 @dataclass(frozen=True)
 class MeasuredRun:
-    """One run: its work and, at the same steps, the watts of all its GPUs."""
+    """One run, or a stretch of one: its work and, at the same steps, the watts of its GPUs."""
 
     name: str
     series: LedgerSeries
     power_w: Float64
     start_s: float = math.nan
     """Unix time at which the first step begins; NaN where it has none."""
+    trailing_s: float | None = None
+    """Width of the mean that the meter showed; None: as the GPU's is known to."""
+    simulated: bool = False
+    """Whether the work is a simulator's, no engine having been logged."""
+    sampled_s: float = POWER_STEP_S
+    """Time between the meter's samples, median."""
+    remarks: tuple[str, ...] = ()
+    """What cleaning found and did."""
 
 
-def read_run(folder: Path, catalogue: Catalogue) -> MeasuredRun:
-    """Read and align one run folder.
+Asked = tuple[float, int, int]
+"""arrival_s, prompt tokens, output tokens."""
+Simulate = Callable[[ReplicaConfig, Sequence[Asked], float, Engine], LedgerSeries]
+"""Plays requests on a configuration for so many seconds, from second 0 in steps of 0.25 s."""
+
+
+def read_run(folder: Path, catalogue: Catalogue, simulate: Simulate | None = None) -> MeasuredRun:
+    """Read and align one run folder that has no long gap.
 
     Raises RunError when a file, a column or a model is missing, when power has a long gap, or
-    when the two logs do not overlap for a minute.
+    when the logs do not overlap for a minute.
+    """
+    found = read_pieces(folder, catalogue, simulate, whole=True)
+    return found[0]
+
+
+def read_pieces(
+    folder: Path,
+    catalogue: Catalogue,
+    simulate: Simulate | None = None,
+    *,
+    whole: bool = False,
+) -> list[MeasuredRun]:
+    """Read and clean one run folder: its stretches between long gaps of the power log.
+
+    Without an engine's log `simulate` makes the work. Raises RunError; for a gap, too, where the
+    run is wanted `whole`.
     """
     manifest = read_manifest(folder)
     gpu = _gpu(manifest, catalogue, folder)
     model = _model(manifest, catalogue, folder)
-    parallel = manifest["tp"]
-    if parallel not in gpu.timing.per_message_s:
-        raise RunError(f"{folder}: the catalogue has no timing of {gpu.name} at tp {parallel}")
-    power_at_s, power_w = read_power(folder, manifest)
-    engine = read_engine(folder)
-    gap_s = float(np.diff(power_at_s).max())
-    if gap_s > MAX_GAP_STEPS * POWER_STEP_S:
-        raise RunError(f"{folder}: power.csv has a gap of {gap_s:.1f} s")
-    power_w = _without_slips(power_at_s, power_w, engine)
-    start_s = max(power_at_s[0], engine["epoch"][0])
-    end_s = min(power_at_s[-1], engine["epoch"][-1])
-    if end_s - start_s < 60.0:
-        raise RunError(f"{folder}: the power and engine logs share less than a minute")
-    edges_s = np.arange(start_s, end_s, POWER_STEP_S)
+    if manifest["tp"] not in gpu.timing.per_message_s:
+        raise RunError(
+            f"{folder}: the catalogue has no timing of {gpu.name} at tp {manifest['tp']}"
+        )
     config = ReplicaConfig(
         gpu=gpu.name,
         model=model.name,
-        tensor_parallel=parallel,
+        tensor_parallel=manifest["tp"],
         peak_flops_per_gpu=gpu.peak_flops,
         hbm_bandwidth_per_gpu=gpu.hbm_bandwidth_bytes_s,
         hbm_bytes_per_gpu=gpu.hbm_bytes,
         gpu_nameplate_w=gpu.nameplate_w,
         weight_bytes=model.weight_bytes,
     )
-    columns = _columns(engine, edges_s, config, model, gpu)
-    return MeasuredRun(
-        name=folder.name,
-        start_s=float(edges_s[0]),
-        series=LedgerSeries(config, POWER_STEP_S, columns),
-        power_w=np.interp(edges_s[1:], power_at_s, power_w),
-    )
-
-
-def _columns(
-    engine: dict[str, Float64],
-    edges_s: Float64,
-    config: ReplicaConfig,
-    model: ServedModel,
-    gpu: Gpu,
-) -> dict[str, Float64]:
-    """Ledger columns from the engine's counters, on the steps between `edges_s`.
-
-    The counters do not tell FLOPs, bytes or busy time: those follow from tokens, iterations and
-    KV use by reference-method.md 4.2, contexts taken as what the KV cache held.
-    """
-    epoch = engine["epoch"]
-
-    def rate(name: str) -> Float64:
-        return np.maximum(np.diff(np.interp(edges_s, epoch, engine[name])), 0.0)
-
-    def level(name: str) -> Float64:
-        return np.interp(edges_s[1:], epoch, engine[name])
-
-    prefill, generated = rate("prompt_total"), rate("generation_total")
-    running, waiting, kv = level("running"), level("waiting"), level("kv")
-    iterations = (
-        rate("iterations") if "iterations" in engine else generated / np.maximum(running, 1)
-    )
-    # An idle engine holds one block, which gives the number of blocks (vLLM 0.10).
-    one_block = float(engine["kv"][engine["kv"] > 0].min())
-    context = np.maximum(kv / one_block - 1.0, 0.0) * 16.0
-    prompts = max(float(engine["prompt_total"][-1]), 1.0)
-    finished = max(float(np.count_nonzero(np.diff(engine["prompt_total"]))), 1.0)
-    mean_prompt = prompts / finished
-    parallel = config.tensor_parallel
-    timing = timing_of(model, gpu)
-    flops_token = 2.0 * model.active_params * (1.0 - 0.5 * model.fp8_share)
-    flops_logit = 2.0 * model.head_params
-    pair = 4.0 * model.n_heads * model.head_dim * model.full_layers
-    kv_bytes = model.kv_bytes_per_token - model.sliding_kv_bytes_per_token
-    tokens = (prefill + generated) / np.maximum(iterations, 1.0)
-    read = read_bytes(model, tokens, timing.routing)
-    flops = (
-        flops_token * (prefill + generated)
-        + flops_logit * generated
-        + pair * (iterations * context + prefill * mean_prompt / 2)
-    )
-    moved = read * iterations + kv_bytes * (iterations * context + generated + 2.0 * prefill)
-    active = level("running") > 0
-    before = np.interp(edges_s[:-1], epoch, engine["running"]) > 0
-    # At the edge of an idle time: what the roofline says that the counted work took.
-    took_s = (
-        np.maximum(
-            flops / (timing.eff_flops * gpu.peak_flops * parallel),
-            moved / (timing.eff_bandwidth * gpu.hbm_bandwidth_bytes_s * parallel),
+    logs = read_logs(folder, manifest)
+    at_s, watts = logs.power.at_s, logs.power.watts.sum(axis=1)
+    gap_s = float(np.diff(at_s).max())
+    if whole and gap_s > MAX_GAP_STEPS * POWER_STEP_S:
+        raise RunError(f"{folder}: power.csv has a gap of {gap_s:.1f} s")
+    series, edges_s = _work(folder, logs, config, model, gpu, simulate)
+    remarks = list(logs.remarks)
+    if logs.engine is None:
+        remarks.append("no engine log: work is simulated from the requests")
+    at_s, trailing_s = _on_the_works_clock(at_s, watts, edges_s, series, logs, catalogue, remarks)
+    working = np.interp(at_s, edges_s[1:], np.minimum(series.columns["running"], 1.0)) == 1.0
+    watts, slips = without_slips(watts, working, SLIP_SHARE)
+    if slips:
+        remarks.append(f"{slips} slips of the meter under load mended")
+    begin_s = warm_up_until(at_s, watts, working)
+    if begin_s > max(at_s[0], edges_s[0]):
+        remarks.append(f"{begin_s - max(at_s[0], edges_s[0]):.1f} s of the engine's start dropped")
+    stretches = pieces(at_s, MAX_GAP_STEPS * POWER_STEP_S, SHORTEST_S)
+    found = []
+    for number, stretch in enumerate(stretches, 1):
+        steps = np.flatnonzero(
+            (edges_s[:-1] >= max(at_s[stretch][0], begin_s)) & (edges_s[1:] <= at_s[stretch][-1])
         )
-        + iterations * 2 * model.n_layers * timing.per_message_s[parallel]
-    ) * timing.factor
-    busy = np.where(active & before, 1.0, np.minimum(took_s / POWER_STEP_S, 1.0))
-    busy = np.where((iterations > 0) | (prefill > 0) | active, busy, 0.0)
-    peak = config.peak_flops_per_gpu * parallel * POWER_STEP_S
-    bandwidth = config.hbm_bandwidth_per_gpu * parallel * POWER_STEP_S
-    state = np.full(len(busy), float(GpuState.IDLE))
-    state[busy > 0] = GpuState.DECODE
-    state[(prefill > 0) & (generated > 0)] = GpuState.MIXED
-    return {
-        "running": running,
-        "waiting": waiting,
-        "prefill_tokens": prefill,
-        "decode_tokens": generated,
-        "iterations": iterations,
-        "busy_fraction": busy,
-        "kv_fraction": np.clip(kv, 0.0, 1.0),
-        "compute_util": np.minimum(flops / peak, 1.0),
-        "memory_util": np.minimum(moved / bandwidth, 1.0),
-        "state": state,
-    }
-
-
-def read_bytes(model: ServedModel, tokens: Float64, routing: float) -> Float64:
-    """Bytes of weights that an iteration of so many tokens reads: all but the experts that no
-    token asks for (as in `dcsim.serving.timing`)."""
-    dense = (model.transformer_params - model.expert_params) * model.bytes_per_param
-    experts = model.expert_params * model.expert_bytes_per_param
-    asked = 1.0 - (1.0 - model.active_share) ** (tokens**routing)
-    found: Float64 = dense + model.head_params * model.head_bytes_per_param + experts * asked
+        if len(steps) * POWER_STEP_S < SHORTEST_S:
+            continue
+        first, last = int(steps[0]), int(steps[-1]) + 1
+        found.append(
+            MeasuredRun(
+                name=folder.name if len(stretches) == 1 else f"{folder.name}[{number}]",
+                series=series.part(first, last),
+                power_w=np.interp(edges_s[first + 1 : last + 1], at_s[stretch], watts[stretch]),
+                start_s=float(edges_s[first]),
+                trailing_s=trailing_s,
+                simulated=logs.engine is None,
+                sampled_s=float(np.median(np.diff(at_s))),
+                remarks=tuple(remarks),
+            )
+        )
+    if not found:
+        raise RunError(
+            f"{folder}: the power log and the work share less than a minute without a gap of "
+            f"{MAX_GAP_STEPS * POWER_STEP_S:g} s"
+        )
     return found
 
 
-def _without_slips(at_s: Float64, power_w: Float64, engine: dict[str, Float64]) -> Float64:
-    """Replace single samples that fall out of a working stretch by their neighbours' mean."""
-    clean = power_w.copy()
-    around = np.minimum(power_w[:-2], power_w[2:])
-    working = np.interp(at_s, engine["epoch"], np.minimum(engine["running"], 1.0)) == 1.0
-    steady = working[:-2] & working[1:-1] & working[2:]
-    slips = np.flatnonzero(steady & (power_w[1:-1] < SLIP_SHARE * around)) + 1
-    clean[slips] = 0.5 * (power_w[slips - 1] + power_w[slips + 1])
-    return clean
+def _work(
+    folder: Path,
+    logs: RunLogs,
+    config: ReplicaConfig,
+    model: ServedModel,
+    gpu: Gpu,
+    simulate: Simulate | None,
+) -> tuple[LedgerSeries, Float64]:
+    """The work of the run and the edges of its steps, from the engine's log or simulated."""
+    power_s = logs.power.at_s
+    if logs.engine is not None:
+        engine = logs.engine
+        start_s, end_s = max(power_s[0], engine.at_s[0]), min(power_s[-1], engine.at_s[-1])
+        if end_s - start_s < SHORTEST_S:
+            raise RunError(f"{folder}: the power and engine logs share less than a minute")
+        edges_s = np.arange(start_s, end_s, POWER_STEP_S)
+        columns = ledger_columns(
+            engine.at_s, engine.columns, edges_s, config, model, gpu, engine.kv_blocks
+        )
+        return LedgerSeries(config, POWER_STEP_S, columns), edges_s
+    assert logs.requests is not None
+    if simulate is None:
+        raise RunError(f"{folder}: no engine.csv, and nothing here simulates the requests' work")
+    start_s = float(min(power_s[0], logs.requests[0][0]))
+    duration_s = float(power_s[-1]) - start_s
+    inside = [one for one in logs.requests if one[0] < power_s[-1]]
+    if len(inside) < 2 or duration_s < SHORTEST_S or power_s[0] > logs.requests[-1][0]:
+        raise RunError(f"{folder}: the power log and the requests share less than a minute")
+    steps = int(duration_s / POWER_STEP_S)
+    asked = [(at_s - start_s, prompt, output) for at_s, prompt, output in inside]
+    series = simulate(config, asked, steps * POWER_STEP_S, engine_settings(folder))
+    return series, np.arange(steps + 1, dtype=np.float64) * POWER_STEP_S + start_s
+
+
+def _on_the_works_clock(
+    at_s: Float64,
+    watts: Float64,
+    edges_s: Float64,
+    series: LedgerSeries,
+    logs: RunLogs,
+    catalogue: Catalogue,
+    remarks: list[str],
+) -> tuple[Float64, float | None]:
+    """Times of the power log on the clock of the work, and the width of the meter's mean where it
+    is not the GPU's known one."""
+    prior = LinearLedger(catalogue)
+    prior.reset([series.config] * len(series), series.step_s, np.random.SeedSequence(0))
+    drawn = prior.step(series.ledger())
+    if np.std(watts) < 1e-6 or np.std(drawn) < 1e-6:
+        return at_s, None
+    known = TRAILING_S.get(series.config.gpu)
+    momentary = logs.power.field == "instant"
+    if momentary:
+        shift = find_shift(at_s, watts, edges_s[1:], drawn, widths_s=(0.0,))
+    elif known is not None:
+        shift = find_shift(at_s, watts, edges_s[1:], drawn, widths_s=(known,))
+    else:
+        shift = find_shift(at_s, watts, edges_s[1:], drawn)
+    remarks.append(f"clocks: {shift}")
+    if shift.sure and abs(shift.shift_s) > LEAST_SHIFT_S:
+        remarks.append(f"power log moved by {-shift.shift_s:+.2f} s")
+        at_s = at_s - shift.shift_s
+    if momentary:
+        return at_s, 0.0
+    if known is None and shift.sure and shift.trailing_s:
+        remarks.append(f"the meter shows the mean of the last {shift.trailing_s:g} s, as estimated")
+        return at_s, shift.trailing_s
+    return at_s, None
 
 
 def _gpu(manifest: dict[str, Any], catalogue: Catalogue, folder: Path) -> Gpu:
+    wanted = str(manifest["hardware"]).lower()
     for gpu in catalogue.gpus.values():
-        if gpu.name.startswith(str(manifest["hardware"]).lower()):
+        short = gpu.name.split("-")[0]
+        if gpu.name.startswith(wanted) or short in wanted.replace("-", " ").split():
             return gpu
-    raise RunError(f"{folder}: the catalogue has no GPU {manifest['hardware']}")
+    known = ", ".join(sorted(gpu.split("-")[0].upper() for gpu in catalogue.gpus))
+    raise RunError(f"{folder}: the catalogue has no GPU {manifest['hardware']}; it has {known}")
 
 
 def _model(manifest: dict[str, Any], catalogue: Catalogue, folder: Path) -> ServedModel:
     name = str(manifest["model"]).rsplit("/", maxsplit=1)[-1].lower()
     if name not in catalogue.models:
-        raise RunError(f"{folder}: the catalogue has no model {manifest['model']}")
+        raise RunError(
+            f"{folder}: the catalogue has no model {manifest['model']}; it has "
+            + ", ".join(sorted(catalogue.models))
+        )
     return catalogue.models[name]

@@ -66,6 +66,26 @@ def fit_mixture(power_w: Float64, seed: int, states: int = STATES) -> Mixture:
     )
 
 
+HEADROOM_STATES = 4
+HEADROOM_SIGMA = 2.0
+HEADROOM_WEIGHT = 0.05
+"""Of the states above those of a mixture, together: they are for work beyond it."""
+
+
+def with_headroom(mixture: Mixture, power_w: Float64, seed: int) -> Mixture:
+    """The mixture, and states for those of the watts that lie above all of its own."""
+    top_w = float((mixture.mean_w + HEADROOM_SIGMA * mixture.std_w).max())
+    above = power_w[power_w > top_w]
+    if len(above) < 40:
+        return mixture
+    more = fit_mixture(above, seed, HEADROOM_STATES)
+    return Mixture(
+        np.concatenate([(1 - HEADROOM_WEIGHT) * mixture.weight, HEADROOM_WEIGHT * more.weight]),
+        np.concatenate([mixture.mean_w, more.mean_w]),
+        np.concatenate([mixture.std_w, more.std_w]),
+    )
+
+
 PUBLISHED_GPUS = {"A100": "a100-sxm-80gb", "H100": "h100-sxm-80gb"}
 
 

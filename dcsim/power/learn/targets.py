@@ -6,14 +6,16 @@ while a replica works, the linear ledger model says which moments draw more than
 idles, the moments soon after work do. The level comes from what was measured: rank for rank, idle
 moments get the watts of the idle states and working moments those of the others. So a working
 replica has the measured distribution, an idle one idle power, and the share of idle time is the
-simulator's. Both see work as the meter does, an H100's as the mean of the last second. It is a
-construction, not a measurement, and packs say so.
+simulator's. Work beyond all that was seen gets more than the top, as a prior says. Both see work as
+the meter does, an H100's as the mean of the last second. It is a construction, not a measurement,
+and packs say so.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -37,6 +39,9 @@ IDLE_STATES_BELOW = 1.3
 one at rest and one about 1.22 times as high, after which working states follow from 1.4 on."""
 RECENT_S = 20.0
 """Idle moments are ordered by the time since work up to this; power has settled long before."""
+TOP_SHARE = 0.01
+Prior = Callable[[LedgerSeries], Float64]
+"""Watts that the work of a series should draw, shape (steps,)."""
 TABLE = 4001
 
 
@@ -87,9 +92,16 @@ def carry_over(
     levels: Levels,
     catalogue: Catalogue,
     rng: np.random.Generator,
+    prior: Prior | None = None,
 ) -> list[Float64]:
     """Watts of each series of `work`, ranked among the moments of `seen` (which may be `work`
-    itself) and given the levels of that rank; beyond the highest rank, the highest level."""
+    itself) and given the levels of that rank.
+
+    Working moments that should draw more than all but TOP_SHARE of those seen, by the `prior` (the
+    linear ledger model unless another is given), get the top level times the ratio of what the
+    prior says of them and of the top; at most the board limit, or the highest level where that was
+    higher.
+    """
     if seen is work:
         keys = known = _keys(work, catalogue, rng)
     else:
@@ -111,7 +123,26 @@ def carry_over(
                 else np.full(int(mask.sum()), 0.5)
             )
             watts[mask] = np.interp(rank, share, table)
+    if seen is not work and not seen_idle.all():
+        _raise(found, work, seen, levels, prior or partial(ledger_watts, catalogue=catalogue))
     return found
+
+
+def _raise(
+    found: list[Float64],
+    work: Sequence[LedgerSeries],
+    seen: Sequence[LedgerSeries],
+    levels: Levels,
+    prior: Prior,
+) -> None:
+    """Lift, in place, the watts of working moments beyond those seen."""
+    config = work[0].config
+    known = np.concatenate([prior(series)[~_idle(series)] for series in seen])
+    top = float(np.quantile(known, 1.0 - TOP_SHARE))
+    most_w = max(config.gpus * config.gpu_nameplate_w, float(levels.working_w[-1]))
+    for watts, series in zip(found, work, strict=True):
+        ratio = np.where(_idle(series), 1.0, np.maximum(prior(series) / top, 1.0))
+        np.minimum(watts * ratio, most_w, out=watts)
 
 
 def ledger_watts(series: LedgerSeries, catalogue: Catalogue) -> Float64:

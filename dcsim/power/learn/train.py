@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -13,9 +13,10 @@ from torch import nn
 
 from dcsim.power.features import FEATURES, FeatureMaker
 from dcsim.power.learn.imagined import imagine
+from dcsim.power.learn.persistence import fit_persistence
 from dcsim.power.learn.runs import LedgerSeries
-from dcsim.power.learn.states import Mixture
-from dcsim.power.learn.targets import Levels, carry_over
+from dcsim.power.learn.states import Mixture, with_headroom
+from dcsim.power.learn.targets import Levels, Prior, carry_over
 from dcsim.power.model import Evidence
 from dcsim.power.pack import Pack, States
 from dcsim.scenario.catalogue import Catalogue
@@ -25,6 +26,9 @@ WARM_UP_STEPS = 8
 LEAST_STD = 0.05
 """Least divisor of a feature. One that never varied in the runs (no request ever waited) must not
 be blown up when it does."""
+MIXTURE_SEED = 42
+JUDGE_EVERY = 25
+"""Updates between two looks at sequences held out."""
 WEIGHTS = FEATURES.index("weight_fraction")
 Pool = list[tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]]
 """Feature matrices and state posteriors of examples."""
@@ -60,6 +64,11 @@ class Subject:
     figures: dict[str, float] = field(default_factory=dict)
     beyond: Sequence[Example] | None = None
     """Work beyond the sequences; None: made up (`imagined`)."""
+    prior: Prior | None = None
+    """What made-up work should draw where it goes beyond the sequences; None: by the linear ledger
+    model."""
+    also: Sequence[Example] = ()
+    """Measured work beyond the sequences, learned from beside the made-up."""
     share: float = 1.0
     """Of the training windows, beside the other subjects'."""
     blur: float = 0.0
@@ -77,13 +86,24 @@ class Recipe:
     batch_windows: int = 32
     learning_rate: float = 5e-3
     weight_decay: float = 1e-3
-    feature_noise: float = 0.05
+    feature_noise: float = 0.3
     """Noise on standardised features, so that a short run is not learnt by heart."""
     imagined_share: float = 0.25
     """Of the windows: work beyond the subject's own (see `imagined`)."""
     imagined_steps: int = 4000
     """Made up for each subject."""
     seed: int = 1
+
+
+@dataclass
+class Judged:
+    """A sequence that is not trained on, and the loss on it as training goes."""
+
+    key: str
+    """Of the subject that should tell its states."""
+    example: Example
+    losses: list[tuple[int, float]] = field(default_factory=list)
+    """Updates and cross-entropy."""
 
 
 def features_of(series: LedgerSeries, catalogue: Catalogue) -> npt.NDArray[np.float32]:
@@ -99,12 +119,18 @@ def train(
     recipe: Recipe | None = None,
     progress: Callable[[int, float], None] | None = None,
     notes: str = "",
+    start: Pack | None = None,
+    judged: Sequence[Judged] = (),
 ) -> Pack:
     """Fit a pack: cross-entropy between the network's state probabilities and the posterior of
     the states given the watts, over random windows, each subject by its share.
 
-    Deterministic for a recipe. `progress(update, loss)` is called after each update. Raises
-    ValueError when a configuration has no run as long as a window.
+    With a pack to `start` from, its network is kept as it is: only the subjects' tables are
+    fitted, and join or replace the pack's, of which the others stay as they were.
+
+    Deterministic for a recipe. `progress(update, loss)` is called after each update; every
+    JUDGE_EVERY, those of `judged` get the loss on their own sequence. Raises ValueError when a
+    configuration has no run as long as a window.
     """
     recipe = recipe or Recipe()
     for subject in subjects:
@@ -116,21 +142,27 @@ def train(
     torch.set_num_threads(1)  # same sums on every machine, and hardly slower
     torch.manual_seed(recipe.seed)
     rng = np.random.default_rng(recipe.seed)
+    subjects = [
+        with_beyond(subject, catalogue, recipe, row) for row, subject in enumerate(subjects)
+    ]
     own = [_pool(subject, subject.sequences, catalogue) for subject in subjects]
     every = np.concatenate([matrix for pool in own for matrix, _ in pool])
     mean, std = every.mean(axis=0), np.maximum(every.std(axis=0), LEAST_STD)
-    beyond = [
-        _pool(subject, beyond_of(subject, catalogue, recipe, row), catalogue)
-        for row, subject in enumerate(subjects)
-    ]
+    if start is not None:
+        recipe = replace(recipe, hidden=start.hidden)
+        mean, std = start.feature_mean, start.feature_std
+    beyond = [_pool(subject, subject.beyond or (), catalogue) for subject in subjects]
     size = max(len(t.mixture.weight) for t in subjects)
     shares = np.array([subject.share for subject in subjects])
     shares /= shares.sum()
     blurs = [subject.blur for subject in subjects]
     network = _Network(len(subjects), recipe.hidden, size)
     network.start_heads([t.mixture.weight for t in subjects])
+    if start is not None:
+        network.keep(start)
+    learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
     optimiser = torch.optim.AdamW(
-        network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
+        learning, lr=recipe.learning_rate, weight_decay=recipe.weight_decay
     )
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, recipe.updates)
     for update in range(1, recipe.updates + 1):
@@ -139,12 +171,18 @@ def train(
         log_p = torch.log_softmax(network(x, who), dim=2)
         loss = -(y * log_p).sum(dim=2)[:, WARM_UP_STEPS:].mean()
         loss.backward()
-        nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        nn.utils.clip_grad_norm_(learning, 1.0)
         optimiser.step()
         schedule.step()
         if progress is not None:
             progress(update, float(loss.detach()))
-    return _pack(name, network, subjects, own, mean, std, notes)
+        if update % JUDGE_EVERY == 0 or update == recipe.updates:
+            for one in judged:
+                one.losses.append((update, _loss_on(network, one, subjects, catalogue, mean, std)))
+    pack = _pack(name, network, subjects, own, mean, std, notes)
+    if start is None:
+        return pack
+    return replace(pack, step_s=start.step_s, configs={**start.configs, **pack.configs})
 
 
 class _Network(nn.Module):
@@ -162,9 +200,34 @@ class _Network(nn.Module):
             for row, weight in enumerate(weights):
                 self.bias[row, : len(weight)] = torch.from_numpy(np.log(weight)).float()
 
+    def keep(self, pack: Pack) -> None:
+        """Take the recurrent part of a pack, and leave it as it is."""
+        with torch.no_grad():
+            for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
+                own = self.gru.get_parameter(f"{name}_l0")
+                own.copy_(torch.from_numpy(getattr(pack, name)))
+                own.requires_grad_(False)
+
     def forward(self, x: torch.Tensor, who: torch.Tensor) -> torch.Tensor:
         hidden, _ = self.gru(x)
         return torch.einsum("bth,bkh->btk", hidden, self.weight[who]) + self.bias[who][:, None]
+
+
+def _loss_on(
+    network: _Network,
+    judged: Judged,
+    subjects: Sequence[Subject],
+    catalogue: Catalogue,
+    mean: npt.NDArray[np.float32],
+    std: npt.NDArray[np.float32],
+) -> float:
+    """Cross-entropy on a sequence, in nats a step."""
+    row = next(row for row, subject in enumerate(subjects) if subject.key == judged.key)
+    ((matrix, goal),) = _pool(subjects[row], [judged.example], catalogue)
+    with torch.inference_mode():
+        logits = network(torch.from_numpy((matrix - mean) / std)[None], torch.tensor([row]))[0]
+        log_p = torch.log_softmax(logits, dim=1)[:, : goal.shape[1]]
+        return float(-(torch.from_numpy(goal) * log_p).sum(dim=1)[WARM_UP_STEPS:].mean())
 
 
 def _pool(subject: Subject, examples: Sequence[Example], catalogue: Catalogue) -> Pool:
@@ -177,12 +240,13 @@ def _pool(subject: Subject, examples: Sequence[Example], catalogue: Catalogue) -
     ]
 
 
-def beyond_of(
-    subject: Subject, catalogue: Catalogue, recipe: Recipe, row: int = 0
-) -> Sequence[Example]:
-    """Work beyond the subject's sequences: its own, or made up with watts in keeping with them."""
+def with_beyond(subject: Subject, catalogue: Catalogue, recipe: Recipe, row: int = 0) -> Subject:
+    """The subject with work beyond its sequences, and with states for what that draws.
+
+    Made up where it has none, with watts in keeping with the sequences.
+    """
     if subject.beyond is not None:
-        return subject.beyond
+        return subject
     seen = [example.series for example in subject.sequences]
     steps = max(recipe.imagined_steps, recipe.window_steps)
     seed = recipe.seed + 1000 * row
@@ -191,7 +255,12 @@ def beyond_of(
     if levels is None:
         levels = Levels.of_runs(seen, [example.power_w for example in subject.sequences])
     rng = np.random.default_rng(seed)
-    return [Example(series, carry_over([series], seen, levels, catalogue, rng)[0])]
+    watts = carry_over([series], seen, levels, catalogue, rng, subject.prior)[0]
+    beyond = [Example(series, watts), *subject.also]
+    drawn = np.concatenate([one.power_w for one in beyond])
+    return replace(
+        subject, beyond=beyond, mixture=with_headroom(subject.mixture, drawn, MIXTURE_SEED)
+    )
 
 
 def _batch(
@@ -235,11 +304,15 @@ def _pack(
     configs = {}
     for row, subject in enumerate(subjects):
         count = len(subject.mixture.weight)
-        correlation = subject.state_correlation
+        scaled = [(matrix - mean) / std for matrix, _ in own[row]]
+        scores = [
+            _scores(network, row, subject, example, matrix)
+            for example, matrix in zip(subject.sequences, scaled, strict=True)
+        ]
+        found = fit_persistence(scores)
+        correlation, noise = subject.state_correlation, subject.noise_correlation
         if correlation is None:
-            scaled = [(matrix - mean) / std for matrix, _ in own[row]]
-            correlation = _correlation(network, row, subject, scaled)
-        noise = subject.noise_correlation
+            correlation = found.quick
         configs[subject.key] = States(
             mean_w=subject.mixture.mean_w.astype(np.float32),
             std_w=subject.mixture.std_w.astype(np.float32),
@@ -250,6 +323,8 @@ def _pack(
             evidence=subject.evidence,
             source=subject.source,
             figures=dict(subject.figures),
+            slow_share=found.slow_share,
+            slow_correlation=found.slow,
         )
     return Pack(
         name=name,
@@ -265,22 +340,22 @@ def _pack(
     )
 
 
-def _correlation(
-    network: _Network, row: int, subject: Subject, scaled: list[npt.NDArray[np.float32]]
-) -> float:
-    """Lag-one correlation of where the measured watts lie in the network's distribution.
+def _scores(
+    network: _Network,
+    row: int,
+    subject: Subject,
+    example: Example,
+    scaled: npt.NDArray[np.float32],
+) -> npt.NDArray[np.float64]:
+    """Where the measured watts lie in the network's distribution, as normal scores.
 
-    If the network were all there is to know, these normal scores would be independent; what
-    correlation they have is what the generator must add.
+    If the network were all there is to know, these would be independent in time; what correlation
+    they have is what the generator must add.
     """
     count = len(subject.mixture.weight)
-    products = squares = 0.0
-    for sequence, matrix in zip(subject.sequences, scaled, strict=True):
-        with torch.inference_mode():
-            logits = network(torch.from_numpy(matrix)[None], torch.tensor([row]))[0, :, :count]
-            weight = torch.softmax(logits, dim=1).double().numpy()
-        share = subject.mixture.cdf(sequence.power_w, weight)
-        score = ndtri(np.clip(share, 1e-4, 1 - 1e-4))
-        products += float((score[1:] * score[:-1]).sum())
-        squares += float((score * score).sum())
-    return float(np.clip(products / squares, 0.0, 0.98)) if squares else 0.0
+    with torch.inference_mode():
+        logits = network(torch.from_numpy(scaled)[None], torch.tensor([row]))[0, :, :count]
+        weight = torch.softmax(logits, dim=1).double().numpy()
+    share = subject.mixture.cdf(example.power_w, weight)
+    found: npt.NDArray[np.float64] = ndtri(np.clip(share, 1e-4, 1 - 1e-4))
+    return found

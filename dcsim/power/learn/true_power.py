@@ -23,17 +23,24 @@ RIDGE = 1e-3
 """Of the fit, so that columns that never vary do no harm."""
 
 
-def true_watts(work: Sequence[LedgerSeries], shown_w: Sequence[Float64]) -> list[Float64]:
+def true_watts(
+    work: Sequence[LedgerSeries],
+    shown_w: Sequence[Float64],
+    trailing_s: Sequence[float | None] | None = None,
+) -> list[Float64]:
     """True watts of series of one configuration, shapes kept; equal to those shown where the meter
-    shows the present value. Never under the least that was shown."""
+    shows the present value. Never under the least that was shown. `trailing_s` are the meters'
+    averaging times where they are not the GPU's known one."""
     config, step_s = work[0].config, work[0].step_s
-    if config.gpu not in TRAILING_S:
+    known = TRAILING_S.get(config.gpu, 0.0)
+    widths = [known if one is None else one for one in trailing_s or [None] * len(work)]
+    if not any(widths):
         return list(shown_w)
     columns = [_columns(series) for series in work]
     seen = np.concatenate(
         [
-            np.stack([as_read(column, config.gpu, step_s) for column in matrix.T], axis=1)
-            for matrix in columns
+            np.stack([as_read(column, config.gpu, step_s, width) for column in matrix.T], axis=1)
+            for matrix, width in zip(columns, widths, strict=True)
         ]
     )
     watts = np.concatenate(shown_w)
@@ -43,8 +50,11 @@ def true_watts(work: Sequence[LedgerSeries], shown_w: Sequence[Float64]) -> list
     weight = np.linalg.solve(normal, scaled.T @ (watts - level))
     least = float(np.quantile(watts, 0.001))
     return [
-        np.maximum(unread(shown, level + (matrix - centre) @ weight, config.gpu, step_s), least)
-        for matrix, shown in zip(columns, shown_w, strict=True)
+        np.maximum(
+            unread(shown, level + (matrix - centre) @ weight, config.gpu, step_s, trailing_s=width),
+            least,
+        )
+        for matrix, shown, width in zip(columns, shown_w, widths, strict=True)
     ]
 
 

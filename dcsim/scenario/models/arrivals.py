@@ -41,23 +41,31 @@ class Spike(Spec):
     duration_s: Seconds = Field(alias="duration")
     """At full height, without the ramps."""
     factor: Factor
+    """What the rate is multiplied by at full height."""
     ramp_up_s: SecondsOrZero = Field(default=0.0, alias="ramp_up")
+    """How long it takes to rise."""
     ramp_down_s: SecondsOrZero = Field(default=0.0, alias="ramp_down")
+    """How long it takes to fall."""
 
 
 class Ramp(Spec):
     """The rate goes in a straight line to `factor` times itself, and stays there."""
 
     at_s: SecondsOrZero = Field(alias="at")
+    """When it begins, from the start of the run."""
     duration_s: Seconds = Field(alias="duration")
+    """How long it takes."""
     factor: Factor
+    """What the rate is multiplied by at its end, and from then on."""
 
 
 class GrowthPoint(Spec):
     """The rate's factor at one time."""
 
     at_s: SecondsOrZero = Field(alias="at")
+    """From the start of the run."""
     factor: Factor
+    """What the rate is multiplied by then."""
 
 
 class Growth(Spec):
@@ -65,8 +73,11 @@ class Growth(Spec):
     days), steadily; or as a table says: straight between its points, level outside them."""
 
     per_day: float | None = Field(default=None, gt=0, le=100)
+    """Factor of each day, steadily."""
     per_month: float | None = Field(default=None, gt=0, le=100)
+    """Factor of each month of 30.4 days, steadily."""
     table: tuple[GrowthPoint, ...] = ()
+    """Factors at times: straight between them, level outside."""
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
@@ -82,8 +93,11 @@ class Changing(Spec):
     """Base of all arrivals: what multiplies their rate, all of it together."""
 
     spikes: tuple[Spike, ...] = ()
+    """Times at which the rate rises and falls again."""
     ramps: tuple[Ramp, ...] = ()
+    """Times at which it goes to another level, and stays."""
     growth: Growth | None = None
+    """Steady growth, or a table of it."""
 
 
 # --- processes -------------------------------------------------------------------------------
@@ -94,6 +108,7 @@ class PoissonArrivals(Changing):
 
     kind: Literal["poisson"]
     rate_per_s: RequestsPerSecond = Field(alias="rate")
+    """Mean rate."""
 
 
 class GammaArrivals(Changing):
@@ -101,10 +116,11 @@ class GammaArrivals(Changing):
 
     kind: Literal["gamma"]
     rate_per_s: RequestsPerSecond = Field(alias="rate")
+    """Mean rate."""
     burstiness: float | None = Field(default=None, ge=0.001, le=10_000)
-    """The Gamma shape, as in vLLM's benchmark: 1 is Poisson, less is burstier."""
+    """The Gamma shape, as in vLLM's benchmark: 1 is Poisson, less is burstier. This or `cv`."""
     cv: float | None = Field(default=None, ge=0.01, le=30)
-    """Standard deviation over mean of the gaps: 1 / sqrt(burstiness)."""
+    """Instead of `burstiness`: standard deviation over mean of the gaps, 1 / √burstiness."""
 
     @model_validator(mode="after")
     def _one_of(self) -> Self:
@@ -118,10 +134,11 @@ class WeibullArrivals(Changing):
 
     kind: Literal["weibull"]
     rate_per_s: RequestsPerSecond = Field(alias="rate")
+    """Mean rate."""
     shape: float | None = Field(default=None, ge=0.1, le=100)
-    """1 is Poisson, less is burstier."""
+    """1 is Poisson, less is burstier. This or `cv`."""
     cv: float | None = Field(default=None, ge=0.02, le=100)
-    """Standard deviation over mean of the gaps."""
+    """Instead of `shape`: standard deviation over mean of the gaps."""
 
     @model_validator(mode="after")
     def _one_of(self) -> Self:
@@ -134,6 +151,7 @@ class MmppState(Spec):
     """One state of a Markov-modulated Poisson process."""
 
     rate_per_s: RequestsPerSecondOrZero = Field(alias="rate")
+    """Rate in this state; may be 0."""
     mean_dwell_s: Annotated[Seconds, Field(ge=0.01)] = Field(alias="mean_dwell")
     """How long the state lasts on average; exponential."""
 
@@ -143,6 +161,7 @@ class MmppArrivals(Changing):
 
     kind: Literal["mmpp"]
     states: tuple[MmppState, ...] = Field(min_length=1, max_length=100)
+    """2 or more; after each, any other is as likely."""
 
     @model_validator(mode="after")
     def _states(self) -> Self:
@@ -160,8 +179,11 @@ class DiurnalArrivals(Changing):
 
     kind: Literal["diurnal"]
     mean_rate_per_s: RequestsPerSecond = Field(alias="mean_rate")
+    """Mean over a period."""
     amplitude: float = Field(default=AMPLITUDE, ge=0, le=1)
+    """Swing of the rate around its mean, as a share of it."""
     period_s: Seconds = Field(default=DAY_S, alias="period")
+    """Of the swing."""
     peak_at_s: SecondsOrZero = Field(default=PEAK_AT_S, alias="peak_at")
     """Time of day of the peak."""
     start_at_s: SecondsOrZero = Field(default=0.0, alias="start_at")
@@ -169,9 +191,10 @@ class DiurnalArrivals(Changing):
     start_day: Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"] = "mon"
     """Weekday on which the run starts."""
     hours: tuple[Factor, ...] | None = None
-    """Factors at 0:00, 1:00 ... 23:00, straight between them: instead of the cosine."""
+    """24 factors of `mean_rate`, at 0:00, 1:00 and so on, straight between them: instead of
+    `amplitude` and `peak_at`. For `mean_rate` to be the mean, theirs must be 1."""
     weekdays: tuple[Factor, ...] | None = None
-    """Factors of Monday to Sunday."""
+    """7 factors, Monday to Sunday, from midnight to midnight."""
 
     @model_validator(mode="after")
     def _tables(self) -> Self:
@@ -198,12 +221,14 @@ class ServegenArrivals(Changing):
 
     kind: Literal["servegen"]
     folder: Path
-    """Has a file a client, `chunk-*-trace.csv`."""
+    """Has a file `chunk-*-trace.csv` a client, without header: window start in seconds, rate, CV,
+    `Gamma` or `Weibull`, shape, scale."""
     rate_scale: float = Field(default=1.0, gt=0, le=1000)
+    """Multiplies all rates."""
     from_s: SecondsOrZero = Field(default=0.0, alias="from")
     """Time in the recording at which the run starts."""
     loop: bool = False
-    """Start again where the recording ends."""
+    """Start again where the recording ends; otherwise nothing comes after."""
     one_client_in: int = Field(default=1, ge=1)
     """Take the first of every so many clients."""
 
@@ -213,10 +238,12 @@ class ClientsArrivals(Changing):
 
     kind: Literal["clients"]
     name: Name
+    """A shipped fit: `servegen-m-small` (a general language service, two weeks) or
+    `servegen-deepseek-r1` (a reasoning service, one day)."""
     rate_per_s: RequestsPerSecond | None = Field(default=None, alias="rate")
     """Mean of all clients together; None: the fit's own."""
     clients: int | None = Field(default=None, ge=1, le=10_000)
-    """None: as many as were measured."""
+    """How many; more of them are smoother together. None: as many as were measured."""
     start_at_s: SecondsOrZero = Field(default=0.0, alias="start_at")
     """Time in the fit's day or week at which the run starts."""
 
@@ -233,25 +260,29 @@ class ReplayArrivals(Changing):
     file: Path
     """`${VAR}` is replaced from the environment; relative paths start at the scenario file."""
     format: TraceFormat = "azure-2023"
+    """Columns of the file, listed in docs/scenario-format.md; `dcsim validate` reads it
+    through."""
     rate_scale: float = Field(default=1.0, gt=0, le=1000)
     """Traffic multiplier."""
     scaling: Literal["repeat", "compress"] = "repeat"
     """`repeat`: above 1, requests are repeated with a small jitter; below 1, thinned: the minutes
-    stay what they were. `compress`: time is divided: the order and relative gaps stay."""
+    stay what they were. `compress`: time is divided by `rate_scale`: the order and relative gaps
+    stay."""
     from_s: SecondsOrZero = Field(default=0.0, alias="from")
-    """Time in the trace at which the run starts."""
+    """Time in the trace, from its first request, at which the run starts."""
     until_s: Seconds | None = Field(default=None, alias="until")
-    """Time in the trace at which it ends; None: with the file."""
+    """Time in the trace at which the replay ends. None: the file's end."""
     loop: bool = False
-    """Start again where the trace ends."""
+    """Start again where the trace ends, until the run is over."""
     sample: Fraction = 1.0
     """Fraction of the requests that is played, by chance."""
     on_error: Literal["stop", "skip"] = "stop"
-    """What to do with a row that cannot be read; skipped ones are counted."""
+    """`stop`: a row that cannot be read ends it. `skip`: it is left out and counted."""
     failed: Literal["drop", "keep"] = "drop"
-    """BurstGPT's requests without a response: left out, or played with one token."""
+    """`burstgpt` only: requests with a response of 0 tokens are left out and counted (`drop`), or
+    played with one token (`keep`)."""
     only_model: str | None = None
-    """BurstGPT: play the requests of this model only."""
+    """`burstgpt` only: play this model's requests. None: those of all."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

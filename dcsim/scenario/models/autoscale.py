@@ -20,7 +20,9 @@ class ScaledPower(Spec):
     """A replica that is off beside others that are not (YAML reads a bare `off` as false). None,
     here and below: the GPU's idle watts in the catalogue."""
     booting_w: WattsOrZero | None = Field(default=None, alias="booting")
+    """A replica whose server boots. None: the GPU's idle watts in the catalogue."""
     loading_w: WattsOrZero | None = Field(default=None, alias="loading")
+    """A replica that reads its weights. None: the GPU's idle watts in the catalogue."""
 
 
 class PowerBudget(Spec):
@@ -29,35 +31,40 @@ class PowerBudget(Spec):
     node: str = Field(min_length=1)
     """Name of one node, with its path, such as `row-1/rack-2`."""
     watts: Watts
+    """Most that may be expected there."""
     per_gpu_w: Watts | None = Field(default=None, alias="per_gpu")
-    """What a GPU of this group is expected to draw when its replica is on; None: its nameplate."""
+    """What a GPU of this group is expected to draw when its replica is on. None: the GPU's
+    nameplate."""
 
 
 class Autoscale(Spec):
     """Starts and stops replicas of a server group so that each has about `target` requests."""
 
     metric: Literal["concurrency", "queue"] = "concurrency"
-    """Requests running and waiting, or waiting only."""
+    """`concurrency`: requests running and waiting; `queue`: waiting only."""
     target: float = Field(gt=0)
     """Of the metric, for each replica."""
     min_replicas: int = Field(default=1, ge=1, alias="min")
+    """Fewest replicas."""
     max_replicas: int | None = Field(default=None, ge=1, alias="max")
-    """None: as many as the group has."""
+    """Most replicas. None: as many as the group has."""
     start: int | None = Field(default=None, ge=1)
     """Replicas that are warm when the run begins; None: `min`."""
     interval_s: Seconds = Field(default=15.0, alias="interval")
-    """How often it decides. Default: Kubernetes' horizontal pod autoscaler."""
+    """How often it decides. As Kubernetes' horizontal pod autoscaler does."""
     scale_down_after_s: SecondsOrZero = Field(default=300.0, alias="scale_down_after")
-    """So long must fewer have been enough. Default: the same autoscaler's stabilisation window."""
+    """So long must fewer have been enough. As in that autoscaler's stabilisation window."""
     boot_s: SecondsOrZero = Field(default=60.0, alias="boot")
     """From power-on of a server to its GPUs being ready."""
     load_s: SecondsOrZero | None = Field(default=None, alias="load")
-    """From there to a replica that serves: reading weights, building its graphs. None: what
-    `load_bandwidth` makes of the weights."""
+    """From there to a replica that serves: reading weights, building its graphs. This or
+    `load_bandwidth`."""
     load_bandwidth_bytes_s: BytesPerSecond | None = Field(default=None, alias="load_bandwidth")
-    """At which the weights of one replica are read."""
+    """Instead of `load`: the rate at which the weights of a replica are read."""
     power: ScaledPower
+    """What is drawn by replicas that do not serve."""
     budget: PowerBudget | None = None
+    """A node whose expected load no start of a replica may take above a number of watts."""
 
     @model_validator(mode="after")
     def _bounds_in_order(self) -> Autoscale:

@@ -15,13 +15,15 @@ class AdmissionThrottle(Spec):
     """Overloaded nodes take no new requests until their load has fallen."""
 
     policy: Literal["admission-throttle"]
+    """The policy."""
     nodes: Literal["site", "row", "rack"] = "row"
     """The kind of node watched; each acts for itself."""
     above: float = Field(default=0.98, gt=0)
-    """Fraction of rating above which a node stops admitting."""
+    """Share of the rating above which a node stops admitting."""
     below: float = Field(default=0.92, gt=0)
-    """Fraction of rating below which it admits again."""
+    """Share below which it admits again; less than `above`."""
     period_s: Seconds = Field(default=1.0, alias="period")
+    """How often it looks."""
     delay_s: SecondsOrZero = Field(default=0.0, alias="delay")
     """Age of the telemetry that the policy sees."""
 

@@ -12,14 +12,21 @@ from dcsim.scenario.models.arrivals import TraceFormat
 from dcsim.scenario.models.base import Fraction, Name, Spec
 from dcsim.scenario.units import Seconds, SecondsOrZero
 
+MOST_TOKENS = 100_000_000
+"""Of one prompt or answer: a hundred times the longest context there is."""
+
 
 class Clipped(Spec):
     """Base of drawn lengths: what is drawn beyond these is taken for these."""
 
-    prompt_min: int = Field(default=1, ge=1)
-    prompt_max: int | None = Field(default=None, ge=1)
-    output_min: int = Field(default=1, ge=1)
-    output_max: int | None = Field(default=None, ge=1)
+    prompt_min: int = Field(default=1, ge=1, le=MOST_TOKENS)
+    """Shorter prompts are taken for this many tokens."""
+    prompt_max: int | None = Field(default=None, ge=1, le=MOST_TOKENS)
+    """Longer prompts are taken for this many tokens."""
+    output_min: int = Field(default=1, ge=1, le=MOST_TOKENS)
+    """Shorter answers are taken for this many tokens."""
+    output_max: int | None = Field(default=None, ge=1, le=MOST_TOKENS)
+    """Longer answers are taken for this many tokens."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -37,26 +44,35 @@ class FitTokens(Clipped):
 
     kind: Literal["fit"]
     name: Name
+    """`azure-2023-conv`, `azure-2023-code` or `sharegpt`."""
 
 
 class FixedTokens(Spec):
     """Every request alike."""
 
     kind: Literal["fixed"]
-    prompt_tokens: int = Field(ge=1, alias="prompt")
-    output_tokens: int = Field(ge=1, alias="output")
+    prompt_tokens: int = Field(ge=1, le=MOST_TOKENS, alias="prompt")
+    """Tokens of every prompt."""
+    output_tokens: int = Field(ge=1, le=MOST_TOKENS, alias="output")
+    """Tokens of every answer."""
 
 
 class LognormalTokens(Clipped):
     """Independent log-normal lengths, given by median and sigma of the logarithm, clipped."""
 
     kind: Literal["lognormal"]
-    prompt_median: float = Field(gt=0)
+    prompt_median: float = Field(gt=0, le=MOST_TOKENS)
+    """Tokens."""
     prompt_sigma: float = Field(ge=0)
-    prompt_max: int | None = Field(default=32768, ge=1)
-    output_median: float = Field(gt=0)
+    """Standard deviation of the logarithm."""
+    prompt_max: int | None = Field(default=32768, ge=1, le=MOST_TOKENS)
+    """Longer prompts are taken for this many tokens."""
+    output_median: float = Field(gt=0, le=MOST_TOKENS)
+    """Tokens."""
     output_sigma: float = Field(ge=0)
-    output_max: int | None = Field(default=8192, ge=1)
+    """Standard deviation of the logarithm."""
+    output_max: int | None = Field(default=8192, ge=1, le=MOST_TOKENS)
+    """Longer answers are taken for this many tokens."""
 
 
 class EmpiricalTokens(Clipped):
@@ -64,6 +80,8 @@ class EmpiricalTokens(Clipped):
 
     kind: Literal["empirical"]
     file: Path
+    """As for a replay: `${VAR}` is replaced from the environment; relative paths start at the
+    scenario file."""
     format: TraceFormat | Literal["lengths"] = "lengths"
     """`lengths`: a CSV with the columns `prompt` and `output`; or a format of traces."""
 
@@ -77,7 +95,9 @@ class MixturePart(Spec):
     """One kind of request in a mixture."""
 
     weight: float = Field(default=1.0, gt=0)
+    """Of this kind among the others."""
     tokens: PlainTokens
+    """Lengths of this kind: any but a mixture."""
 
 
 class MixtureTokens(Clipped):
@@ -85,6 +105,7 @@ class MixtureTokens(Clipped):
 
     kind: Literal["mixture"]
     parts: tuple[MixturePart, ...] = Field(min_length=1)
+    """The kinds, with their weights."""
 
 
 Tokens = Annotated[
@@ -101,6 +122,7 @@ class FixedTurns(Spec):
 
     kind: Literal["fixed"]
     count: int = Field(ge=1, le=1000)
+    """Turns of every conversation."""
 
 
 class GeometricTurns(Spec):
@@ -110,6 +132,7 @@ class GeometricTurns(Spec):
     mean: float = Field(ge=1, le=1000)
     """Before `most` cuts it."""
     most: int = Field(default=100, ge=1, le=1000)
+    """Longer conversations are cut here."""
 
 
 class WeightedTurns(Spec):
@@ -117,6 +140,7 @@ class WeightedTurns(Spec):
 
     kind: Literal["weights"]
     weights: tuple[Annotated[float, Field(ge=0)], ...] = Field(min_length=1, max_length=1000)
+    """Of 1, 2, 3 ... turns."""
 
     @model_validator(mode="after")
     def _some(self) -> Self:
@@ -130,6 +154,7 @@ class FixedThinking(Spec):
 
     kind: Literal["fixed"]
     time_s: SecondsOrZero = Field(alias="time")
+    """From a turn's arrival to the next."""
 
 
 class ExponentialThinking(Spec):
@@ -137,6 +162,7 @@ class ExponentialThinking(Spec):
 
     kind: Literal["exponential"]
     mean_s: Seconds = Field(alias="mean")
+    """From a turn's arrival to the next."""
 
 
 class LognormalThinking(Spec):
@@ -144,7 +170,9 @@ class LognormalThinking(Spec):
 
     kind: Literal["lognormal"]
     median_s: Seconds = Field(alias="median")
+    """From a turn's arrival to the next."""
     sigma: float = Field(ge=0, le=5)
+    """Standard deviation of the logarithm."""
 
 
 class Sessions(Spec):
@@ -155,10 +183,12 @@ class Sessions(Spec):
     """
 
     share: Fraction = 1.0
-    """Of the arrivals that could, so many begin a conversation; the others ask once."""
+    """Of arrivals that begin a conversation; the others ask once."""
     turns: Annotated[FixedTurns | GeometricTurns | WeightedTurns, Field(discriminator="kind")]
+    """How many turns a conversation has."""
     think_time: Annotated[
         FixedThinking | ExponentialThinking | LognormalThinking, Field(discriminator="kind")
     ]
-    max_context: int = Field(default=32768, ge=2)
+    """How long after a turn's arrival the next one comes."""
+    max_context: int = Field(default=32768, ge=2, le=MOST_TOKENS)
     """A conversation ends before the turn whose prompt and answer would exceed so many tokens."""

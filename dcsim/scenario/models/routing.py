@@ -25,14 +25,17 @@ class Routing(Spec):
         "prefix-aware",
         "power-aware",
     ] = "least-outstanding"
+    """Who gets a request: docs/serving.md tells what each does; `power-aware` needs a rating on a
+    site, row or rack."""
     signal_delay_s: SecondsOrZero = Field(default=0.0, alias="signal_delay")
     """Age of all that the router sees of the replicas and of the power."""
     balance_requests: int = Field(default=32, ge=0)
-    """So many requests more than the least loaded replica has may a preferred one have."""
+    """`prefix-aware` and `power-aware`: a preferred replica may have so many requests more than
+    the least loaded one."""
     balance_factor: float = Field(default=1.5, ge=1)
     """Or so many times as many."""
     prefix_entries: int = Field(default=2048, ge=1)
-    """Segments of prompts that the router remembers of each replica."""
+    """`prefix-aware`: segments of prompts remembered of each replica."""
 
     @model_validator(mode="after")
     def _keys_belong_to_policies(self) -> Routing:

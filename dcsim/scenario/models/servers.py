@@ -16,19 +16,27 @@ class Engine(Spec):
     """Limits of the serving engine, with vLLM's names and defaults."""
 
     max_num_seqs: int = Field(default=256, ge=1)
+    """Requests in one batch."""
     max_num_batched_tokens: int = Field(default=2048, ge=1)
+    """Tokens of one iteration; at least `max_num_seqs`."""
     gpu_memory_utilization: Fraction = 0.9
+    """Share of GPU memory for weights and KV cache."""
     block_tokens: int = Field(default=16, ge=1)
+    """Tokens of one KV block."""
     max_model_len: int = Field(default=32768, ge=1)
-    """Longer requests (prompt + output) are rejected."""
+    """Longer requests (prompt + output) are rejected; one such request must fit into the KV
+    cache."""
     num_gpu_blocks_override: int | None = Field(default=None, ge=1)
-    """KV blocks of one replica; None: as many as memory holds beside the weights."""
+    """KV blocks of a replica. None: what memory holds beside the weights."""
     enable_chunked_prefill: bool = True
-    """Split prompts that do not fit into what is left of an iteration's token budget."""
+    """Split prompts that do not fit into what is left of an iteration's token budget; without it,
+    `max_num_batched_tokens` must be at least `max_model_len`."""
     long_prefill_token_threshold: int = Field(default=0, ge=0)
-    """Most tokens of one prompt in one iteration; 0: no limit but the budget."""
+    """Most tokens of one prompt in one iteration, so that long prompts leave room for short ones;
+    0: no limit but the budget."""
     scheduling_policy: Literal["fcfs", "priority"] = "fcfs"
-    """Who goes first, and who is preempted last."""
+    """`fcfs`, or `priority`: by the tenant's `priority`, then by arrival; who is last is preempted
+    first."""
     enable_prefix_caching: bool = True
     """Keep KV blocks for prompts that begin alike."""
     queue_limit: int | None = Field(default=None, ge=1)
@@ -64,10 +72,15 @@ class Power(Spec):
     """Which power model turns work into watts."""
 
     model: Literal["gru", "ledger", "lut", "mean", "nameplate"] = "gru"
+    """`gru`: causal, learned; `ledger`: linear, published coefficients; `lut`: shares of the board
+    limit after Splitwise; `mean`: the measured mean, always; `nameplate`: the board limit,
+    always."""
     pack: str | None = None
-    """Name of a shipped pack or path of an .h5 file; None: the shipped pack of the GPU."""
+    """Name of a shipped pack, or path of an `.h5` file (`${VAR}` and relative paths as for a
+    replay). None: the shipped pack of the GPU."""
     extrapolate: bool = False
-    """Let the GRU borrow the states of the nearest configuration where its pack lacks one."""
+    """Let the GRU answer for a configuration that its pack lacks, from what the others have in
+    common; its figures are then labelled extrapolated, with an error band."""
 
     @model_validator(mode="after")
     def _only_the_gru_has_packs(self) -> Power:
@@ -80,7 +93,7 @@ class KvTransfer(Spec):
     """How a prefill pool hands a prompt's keys and values to the pool that decodes."""
 
     bandwidth_bytes_s: BytesPerSecond = Field(default=50e9, alias="bandwidth")
-    """Of one replica. Default: one 400 Gbit/s network adapter."""
+    """Of one replica: one network adapter of 400 Gbit/s."""
     latency_s: SecondsOrZero = Field(default=0.005, alias="latency")
     """Before the first byte, and what is not hidden behind computing. Splitwise (Patel et al.,
     ISCA 2024) measured about 5 ms on H100 and 8 ms on A100 machines."""
@@ -90,22 +103,30 @@ class ServerGroup(Spec):
     """Servers that are alike: type, model, parallelism, engine, power model."""
 
     name: Name
+    """How the facility calls it."""
     server: Name
+    """A server type of the catalogue."""
     model: Name
+    """A served model of the catalogue."""
     tensor_parallel: int = Field(ge=1)
+    """GPUs of one replica, or of each of its stages; divides the server's GPUs, and a server holds
+    as many replicas as fit."""
     pipeline_parallel: int = Field(default=1, ge=1)
-    """Stages of a replica, each of `tensor_parallel` GPUs of the same server."""
+    """Stages of a replica, each of `tensor_parallel` GPUs, all in one server."""
     expert_parallel: int = Field(default=1, ge=1)
-    """1, or `tensor_parallel`: whole experts on each GPU instead of a slice of every expert."""
+    """1, or `tensor_parallel`: whole experts on each GPU instead of a slice of every expert;
+    models with experts only."""
     role: Literal["both", "prefill", "decode"] = "both"
     """`prefill` groups hand each request to a `decode` group of the same model after its first
     token."""
     kv_transfer: KvTransfer = KvTransfer()
-    """Prefill groups only."""
+    """Prefill groups: how keys and values get to the decode group."""
     engine: Engine = Engine()
+    """Limits of the serving engine, with vLLM's names and defaults."""
     power: Power = Power()
+    """Which power model turns work into watts."""
     autoscale: Autoscale | None = None
-    """None: all replicas are there all the time."""
+    """Replicas are started and stopped with the traffic. None: all are there all the time."""
 
     @property
     def replica_gpus(self) -> int:

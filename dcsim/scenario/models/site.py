@@ -61,11 +61,15 @@ class Electronic(Spec):
     multiples of the rating."""
 
     long_pickup: float = Field(default=1.1, ge=1)
+    """Long-time pick-up, in multiples of the rating."""
     long_delay_s: Seconds = Field(default=10.0, alias="long_delay")
-    """At six times the rating, as makers state it; elsewhere I2t is constant."""
+    """At six times the rating, as makers state it; elsewhere I²t is constant."""
     short_pickup: float = Field(default=6.0, gt=1)
+    """Short-time pick-up, in multiples of the rating."""
     short_delay_s: Seconds = Field(default=0.3, alias="short_delay")
+    """Definite time of the short-time region."""
     instantaneous: float = Field(default=10.0, gt=1)
+    """Instantaneous pick-up, in multiples of the rating."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Electronic:
@@ -82,17 +86,19 @@ class Breaker(Spec):
     curve: Name = "thermal-magnetic"
     """Catalogue name of a time-current curve."""
     points: Points | None = None
-    """A curve of one's own instead: (multiple of the rating, seconds to trip)."""
+    """A curve of your own instead: `[multiple of rating, seconds]`, multiples rising from 1 or
+    more, seconds falling."""
     electronic: Electronic | None = None
     """An electronic trip unit instead of a curve."""
     band: Literal["earliest", "typical", "latest", "drawn"] = "latest"
-    """Where in its tolerance band each breaker trips; `drawn`: by chance, from the seed."""
+    """Where in its tolerance band it trips: `earliest`, `typical` (midway, in logarithms),
+    `latest`, or `drawn` by chance for each breaker; curves without a band have only the latest."""
     rating_w: Watts | None = Field(default=None, alias="rating")
-    """None: the node's rating."""
+    """Continuous rating of the breaker. None: the node's."""
     on_trip: Literal["open", "flag"] = "open"
     """`open`: what hangs below goes dark; `flag`: only reported."""
     repair_after_s: Seconds | None = Field(default=None, alias="repair_after")
-    """Reclosed so long after a trip, with what it still remembers; None: never by itself."""
+    """Recloses so long after a trip, with what it still remembers. None: never by itself."""
 
     @model_validator(mode="after")
     def _curved(self) -> Breaker:
@@ -111,6 +117,7 @@ class Battery(Spec):
     """Storage at a node: carries what hangs below when the supply is lost, and shaves peaks."""
 
     energy_wh: WattHours = Field(alias="energy")
+    """What it holds when full."""
     power_w: Watts = Field(alias="power")
     """Most that it gives; power over energy is its C-rate."""
     efficiency: Fraction = 0.9
@@ -120,6 +127,7 @@ class Battery(Spec):
     initial: float = Field(default=1.0, ge=0, le=1)
     """State of charge at the start."""
     ride_through: bool = True
+    """It carries its node when the supply is lost."""
     shave_above_w: Watts | None = Field(default=None, alias="shave_above")
     """Gives what its node draws beyond this."""
     reserve: float = Field(default=0.0, ge=0, le=1)
@@ -130,7 +138,9 @@ class Demand(Spec):
     """A limit on the mean over a window, as a supplier meters it."""
 
     window_s: Seconds = Field(alias="window")
+    """Length of the window; means slide with the power steps."""
     limit_w: Watts | None = Field(default=None, alias="limit")
+    """Most that the mean may be."""
     contract: str | None = None
     """CSV with columns time_s and limit_w instead: each limit holds from its time on."""
 
@@ -145,7 +155,9 @@ class RampLimit(Spec):
     """A limit on how far the load may move, up or down, within a window."""
 
     change_w: Watts = Field(alias="change")
+    """Most that the load may move."""
     window_s: Seconds = Field(alias="window")
+    """Within this time."""
 
 
 class FacilityNode(Spec):
@@ -156,35 +168,50 @@ class FacilityNode(Spec):
     """
 
     name: Name
+    """Of the node, or of each copy before its number."""
     kind: Kind
+    """Level of the node, from the top down; levels may be left out, but not swapped. `branch` is a
+    circuit that feeds racks or servers. Kinds of one level (`transformer` and `switchgear`; `rpp`,
+    `busway` and `row`) may stand under each other; only switchgear also under its own kind."""
     parent: Name | None = None
+    """Name of the row that feeds it; the site has none, all others must name one, or several
+    `feeds`."""
     feeds: tuple[Name, ...] | None = None
-    """Two parents or more instead of one, the preferred first."""
+    """Two or more rows instead of `parent`, the preferred first."""
     transfer: Literal["share", "primary", "static"] = "share"
-    """With `feeds`: equal shares of those that live; the first that lives, going back to it when
-    it can; or a static switch, which stays where it is until that feed is lost."""
+    """With `feeds`: `share` (equal parts of those that live), `primary` (the first that lives; it
+    goes back when it can) or `static` (a static switch: it stays where it is until that feed is
+    lost)."""
     transfer_time_s: SecondsOrZero | None = Field(default=None, alias="transfer_time")
-    """None: 10 ms (primary) or 4 ms (static); `share` takes no time."""
-    count: int = Field(default=1, ge=1)
+    """How long a switch that loses its feed has no output; servers bridge 20 ms. None: 10 ms
+    (`primary`), 4 ms (`static`), no time (`share`)."""
+    count: int = Field(default=1, ge=1, le=1_000_000)
+    """Copies under each copy of the parent; one site only."""
     rating_w: Watts | None = Field(default=None, alias="rating")
-    """Continuous limit; None: unknown, and never checked."""
+    """Continuous limit. None: unknown, and never checked."""
     apparent_rating_va: VoltAmperes | None = Field(default=None, alias="apparent_rating")
-    """Continuous limit in VA; needs power factors below."""
+    """Continuous limit in VA; needs a `power_factor` on servers."""
     group: Name | None = None
-    """Servers only: the server group."""
+    """Servers only, and required there: the server group."""
     breaker: Breaker | None = None
+    """Protection of the node."""
     losses: Name | None = None
     """Catalogue name of a loss curve; needs a rating."""
     phases: Literal[1, 3] | None = None
+    """1: all of the node's load is on one line. None: 3."""
     phase: Phase | None = None
-    """Of a single-phase node; `auto` deals copies out to L1, L2 and L3 in turn."""
+    """Of a single-phase node: `L1`, `L2`, `L3`, or `auto`, which deals copies out in turn. None:
+    `auto`."""
     power_factor: Fraction | None = None
-    """Servers only."""
+    """Servers only; those above follow. None: 1.0."""
     battery: Battery | None = None
+    """Storage at the node."""
     demand: tuple[Demand, ...] = ()
+    """Limits on means over a window."""
     ramp: RampLimit | None = None
+    """How far the load may move, up or down, within a window."""
     mtbf_s: Seconds | None = Field(default=None, alias="mtbf")
-    """Mean time between random failures."""
+    """Mean time between random failures; goes with `mttr`."""
     mttr_s: Seconds | None = Field(default=None, alias="mttr")
     """Mean time to repair those."""
 
@@ -220,7 +247,9 @@ class Limits(Spec):
     warning_fraction: Fraction = 0.8
     """The 80 % rule for continuous loads (NEC 210.20(A), 215.3)."""
     warning_after_s: SecondsOrZero = Field(default=60.0, alias="warning_after")
+    """How long a load must stay above it before it is flagged."""
     overload_after_s: SecondsOrZero = Field(default=0.0, alias="overload_after")
+    """How long a load must stay above the rating."""
     predict_within_s: SecondsOrZero = Field(default=300.0, alias="predict_within")
     """A trip this near, at the present load, is flagged; 0: never."""
 
@@ -229,11 +258,14 @@ class Fault(Spec):
     """Something that fails, or is put right, at a time."""
 
     at_s: SecondsOrZero = Field(alias="at")
+    """When, from the start of the run."""
     fail: str | None = None
-    """Name of a node, as results have it, or its last steps where they are enough."""
+    """Name of the node that fails, as results have it, or its last steps where only one node has
+    them: `ups-b` for `utility-b/ups-b`."""
     restore: str | None = None
-    """Ends a fault of this node and closes its breaker."""
+    """Instead of `fail`: ends all faults of a node and closes its breaker."""
     repair_after_s: Seconds | None = Field(default=None, alias="repair_after")
+    """When that fault ends. None: never."""
 
     @model_validator(mode="after")
     def _one_deed(self) -> Fault:
@@ -248,12 +280,13 @@ class Restart(Spec):
     """How servers come back when they have power again."""
 
     group: int | None = Field(default=None, ge=1)
-    """So many at a time; None: all at once."""
+    """So many servers at a time. None: all."""
     every_s: SecondsOrZero = Field(default=0.0, alias="every")
     """Time from one group to the next."""
     inrush: float = Field(default=1.0, ge=1)
     """Factor on a server's draw for `inrush_for` after it is switched on."""
     inrush_for_s: SecondsOrZero = Field(default=0.0, alias="inrush_for")
+    """How long the inrush lasts."""
     boot_s: SecondsOrZero = Field(default=0.0, alias="boot")
     """From power to serving."""
 
@@ -263,11 +296,13 @@ class Cooling(Spec):
     PUE where nodes have `losses` of their own."""
 
     pue: float = Field(default=1.0, ge=1)
+    """Constant PUE of cooling."""
     by_load: Points = ()
-    """(IT load over `design_load`, PUE) instead of a constant."""
+    """Instead of `pue`: list of `[IT load over design load, PUE]`."""
     design_load_w: Watts | None = Field(default=None, alias="design_load")
+    """IT load that counts as 1 in `by_load`."""
     by_temperature: Points = ()
-    """(outdoor temperature in Celsius, factor on PUE - 1)."""
+    """List of `[outdoor temperature in °C, factor on PUE − 1]`."""
     temperature_c: float | None = None
     """Constant outdoor temperature."""
     weather: str | None = None

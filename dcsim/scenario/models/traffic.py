@@ -23,11 +23,13 @@ class Tenant(Spec):
     """A customer or a class of requests."""
 
     name: Name
+    """How streams and results call it."""
     priority: int = Field(default=0, ge=-1000, le=1000)
     """The lower the sooner, as in vLLM, where an engine's `scheduling_policy` is `priority`."""
     share: float = Field(default=1.0, gt=0)
     """Weight of this tenant among those of a stream: its part of the requests."""
     slo: Slo | None = None
+    """What it was promised."""
 
 
 class Retry(Spec):
@@ -46,17 +48,21 @@ class Stream(Spec):
     """One stream of requests and the model it asks for."""
 
     name: Name
+    """Also the stream's luck: another name, other requests."""
     model: Name
-    """Served model wanted; some server group must serve it."""
+    """A served model of the catalogue; some server group must serve it."""
     arrivals: Arrivals
+    """When requests come."""
     tokens: Tokens | None = None
-    """Needed unless `arrivals` is a replay, which brings its own."""
+    """How long requests are; required unless `arrivals` is a replay, which brings its own."""
     system_prompt: int = Field(default=0, ge=0, le=1_000_000)
-    """Tokens with which every prompt of the stream begins, the same for all: they come on top of
-    `tokens`."""
+    """Tokens, the same for all, with which every prompt of the stream begins: on top of `tokens`;
+    not with a replay."""
     sessions: Sessions | None = None
-    """None: each request stands alone."""
+    """Conversations whose prompts grow from turn to turn; not with a replay. None: each request
+    stands alone."""
     retry: Retry | None = None
-    """None: a request that fails is lost."""
+    """What clients do when a request fails: its replica lost power, or none was up. None: a
+    request that fails is lost."""
     tenants: tuple[Name, ...] = ()
-    """Whose requests these are; empty: any of the scenario's tenants, by their shares."""
+    """Names of the tenants whose requests these are, by their shares; without any, all of them."""

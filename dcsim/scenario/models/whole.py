@@ -19,24 +19,41 @@ class Record(Spec):
     server_step_s: Seconds = Field(default=1.0, alias="server_step")
     """Means over this interval for single servers; higher levels are kept at every power step."""
     requests: bool = True
+    """Keep a row for each request."""
 
 
 class Scenario(Spec):
     """A site, its traffic and how to play it."""
 
     name: Name
+    """Names the results."""
     description: str = ""
-    seed: int = Field(default=0, ge=0)
+    """Free text."""
+    seed: int = Field(default=0, ge=0, le=2**63 - 1)
+    """The same scenario and seed give the same bytes."""
     duration_s: Seconds = Field(alias="duration")
+    """Simulated time."""
     power_step_s: Seconds = Field(default=0.25, alias="power_step")
+    """How often watts are worked out and limits watched."""
     workload: tuple[Stream, ...] = Field(min_length=1)
+    """Request streams."""
     tenants: tuple[Tenant, ...] = ()
+    """Customers or classes of requests."""
     servers: tuple[ServerGroup, ...] = Field(min_length=1)
+    """Server groups."""
     routing: Routing = Routing()
+    """How requests find a replica."""
     facility: tuple[FacilityNode, ...] = Field(min_length=1)
+    """The power tree, as a table."""
     limits: Limits = Limits()
+    """When a load is worth a flag."""
     cooling: Cooling = Cooling()
+    """Cooling as a load of the site."""
     faults: tuple[Fault, ...] = ()
+    """What fails and is put right, and when."""
     restart: Restart = Restart()
+    """How servers come back when they have power again."""
     control: tuple[AdmissionThrottle, ...] = ()
+    """Policies that act on the site while it runs."""
     record: Record = Record()
+    """What the results file keeps."""

@@ -1,0 +1,97 @@
+"""`dcsim explain`: any key of a scenario file, from the models that check it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dcsim.cli.open import WRONG_INPUT
+
+if TYPE_CHECKING:
+    from dcsim.scenario.find import Found
+
+WIDTH = 88
+MANY = 8
+"""More keys than these are listed by a line each."""
+
+
+def explain(
+    key: Annotated[
+        str,
+        typer.Argument(
+            metavar="[KEY]",
+            help="Path of a key, such as servers.*.engine.max_num_seqs, or the end of one.",
+        ),
+    ] = "",
+) -> None:
+    """Tell what a key of a scenario file means: its type and unit, default, allowed values.
+
+    Without a key, lists those at the top of the file.
+    """
+    from dcsim.scenario.find import below, find, near, top
+
+    if not key.strip():
+        typer.echo("Keys at the top of a scenario file; `dcsim explain KEY` tells more.\n")
+        _list(top())
+        return
+    found = find(key)
+    if not found:
+        typer.echo(f"no key '{key}' in a scenario file", err=True)
+        alike = near(key)
+        if alike:
+            typer.echo("did you mean " + " or ".join(alike) + "?", err=True)
+        typer.echo("`dcsim explain` lists the keys at the top", err=True)
+        raise typer.Exit(WRONG_INPUT)
+    if len(found) > MANY:
+        typer.echo(f"{len(found)} keys end so:\n")
+        _list(found)
+        return
+    for index, each in enumerate(found):
+        if index:
+            typer.echo()
+        _tell(each)
+        inner = below(each.path)
+        if inner:
+            typer.echo("  keys in it:")
+            _list(inner, "    ")
+
+
+def _tell(found: Found) -> None:
+    typer.echo(found.path)
+    if len(found.keys) > 1 and all(len(key.choices) == 1 for key in found.keys):
+        # The key that chooses the kind of its block: what each kind is.
+        for key in found.keys:
+            _wrapped(f"  {key.name}: {key.choices[0]:<14} ", key.meaning)
+        return
+    for key, kinds in zip(found.keys, found.kinds, strict=True):
+        indent = "    " if len(found.keys) > 1 else "  "
+        if kinds:
+            typer.echo(f"  with {kinds}:" if len(found.keys) > 1 else f"  only with {kinds}")
+        rows = [("meaning", key.meaning), ("type", key.type)]
+        if key.choices:
+            rows.append(("allowed", ", ".join(key.choices)))
+        rows.append(("default", key.default))
+        if key.example:
+            rows.append(("example", f"{key.name}: {key.example}"))
+        rows.append(("source", key.source))
+        for name, text in rows:
+            _wrapped(f"{indent}{name + ':':<10}", text)
+
+
+def _list(found: list[Found], indent: str = "  ") -> None:
+    width = max(len(each.path) for each in found)
+    for each in found:
+        key = each.keys[0]
+        note = "" if key.default != "required" else " (required)"
+        first = key.meaning.split(". ")[0].rstrip(".")
+        _wrapped(f"{indent}{each.path:<{width}}  ", (first or key.type) + note)
+
+
+def _wrapped(head: str, text: str) -> None:
+    import textwrap
+
+    lines = textwrap.wrap(text, max(30, WIDTH - len(head)), break_long_words=False) or [""]
+    typer.echo(head + lines[0])
+    for line in lines[1:]:
+        typer.echo(" " * len(head) + line)

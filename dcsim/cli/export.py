@@ -1,0 +1,114 @@
+"""`dcsim export`: results for other programs."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from dcsim.cli.open import WRONG_INPUT
+
+EXPORT_FAILED = 1
+
+
+class Target(StrEnum):
+    """What results can become."""
+
+    parquet = "parquet"
+    csv = "csv"
+    pandapower = "pandapower"
+    opendss_loadshape = "opendss-loadshape"
+
+
+ENDINGS = {
+    Target.parquet: "-parquet",
+    Target.csv: "-csv",
+    Target.pandapower: "-pandapower.json",
+    Target.opendss_loadshape: "-opendss",
+}
+"""What is put behind the name of the results where no --out is given."""
+
+
+def export(
+    result: Annotated[Path, typer.Argument(metavar="RESULT.h5", help="A file of `dcsim run`.")],
+    to: Annotated[Target, typer.Option(help="What to make of it.")],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="Folder, or file for pandapower; else beside you."),
+    ] = None,
+    every: Annotated[
+        str | None, typer.Option(help="Means over this long, such as '1 min', of all loads.")
+    ] = None,
+    at: Annotated[
+        str, typer.Option(help="pandapower: `peak` of the site, or a time such as '14 h'.")
+    ] = "peak",
+    level: Annotated[
+        str | None, typer.Option(help="opendss-loadshape: kind of node, such as row.")
+    ] = None,
+    high_voltage: Annotated[
+        str, typer.Option(help="pandapower: line voltage above transformers.")
+    ] = "13.8 kV",
+    low_voltage: Annotated[str, typer.Option(help="pandapower: and below them.")] = "415 V",
+    feeder_length: Annotated[str, typer.Option(help="pandapower: length of every cable.")] = "20 m",
+    force: Annotated[bool, typer.Option("--force", help="Replace what is there.")] = False,
+) -> None:
+    """Write results as tables (Parquet, CSV), a pandapower net, or OpenDSS load shapes.
+
+    A net comes with the loads of one instant, ready for a load flow, and with their time series.
+    Exit status 2 for a file or an option that is wrong, 1 where writing failed.
+    """
+    from dcsim.results import Results, ResultsError
+    from dcsim.results.export.needs import ExportError, MissingExtra
+
+    place = out or Path(result.name.removesuffix(".h5") + ENDINGS[to])
+    every_s = None if every is None else _quantity("every", every, "second", "1 min")
+    try:
+        with Results.open(result) as results:
+            if to in (Target.parquet, Target.csv):
+                from dcsim.results.export.tables import export_tables
+
+                form = "parquet" if to == Target.parquet else "csv"
+                made = export_tables(results, place, form, every_s, force)  # type: ignore[arg-type]
+            elif to == Target.opendss_loadshape:
+                from dcsim.results.export.loadshape import export_loadshapes
+
+                made = export_loadshapes(results, place, level, every_s, force)
+            else:
+                from dcsim.results.export.network import Grid, export_network
+
+                grid = Grid(
+                    high_v=_quantity("high-voltage", high_voltage, "volt", "13.8 kV"),
+                    low_v=_quantity("low-voltage", low_voltage, "volt", "415 V"),
+                    feeder_m=_quantity("feeder-length", feeder_length, "meter", "20 m"),
+                )
+                at_s = None if at == "peak" else _quantity("at", at, "second", "14 h", zero=True)
+                made = export_network(results, place, grid, at_s, every_s, force)
+    except (ExportError, MissingExtra, ResultsError, FileNotFoundError) as error:
+        _refuse(str(error))
+    except PermissionError as error:
+        _refuse(f"{error.filename or result}: {error.strerror}")
+    except OSError as error:
+        typer.echo(f"the export failed: {error}", err=True)
+        raise typer.Exit(EXPORT_FAILED) from None
+    for path in made:
+        typer.echo(f"wrote {path}")
+
+
+def _quantity(option: str, text: str, unit: str, example: str, *, zero: bool = False) -> float:
+    """The value of an option in SI units; one that is wrong ends the process."""
+    from dcsim.scenario.units import parse_quantity
+
+    try:
+        value = parse_quantity(text, unit, example)
+    except ValueError as error:  # worded for users by the models
+        _refuse(f"--{option}: {error}")
+    if value < 0 or (value == 0 and not zero):
+        _refuse(f"--{option}: '{text}' must be {'0 or more' if zero else 'above 0'}")
+    return value
+
+
+def _refuse(message: str) -> NoReturn:
+    typer.echo(message, err=True)
+    raise typer.Exit(WRONG_INPUT)

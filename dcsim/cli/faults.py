@@ -1,0 +1,98 @@
+"""The last net under every command: what nobody foresaw becomes one line and a log file.
+
+Bad input never comes this far: commands tell it themselves, with exit status 2. What does is a
+fault of dcsim, and a person who meets it needs a line to read and a file to send, not a page of
+Python.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+FAULT = 70
+"""Exit status of a fault in dcsim itself (`EX_SOFTWARE` of sysexits.h)."""
+WRONG_INPUT = 2
+STOPPED = 130
+"""Exit status after Ctrl-C: 128 and the signal's number, as shells have it."""
+OUT_OF_MEMORY = "out of memory: play a shorter run or a smaller site, or keep less (`record`)"
+
+
+def guarded(command: Callable[[], object]) -> None:
+    """Call `command`; whatever it raises ends the process with a line on stderr.
+
+    Exit statuses pass through. Ctrl-C ends with `STOPPED`, a fault with `FAULT` after its
+    traceback has been written to a log.
+    """
+    try:
+        command()
+    except KeyboardInterrupt:
+        _tell("stopped")
+        sys.exit(STOPPED)
+    except BrokenPipeError:
+        # Whoever read our output has gone: nobody is left to tell. Python would complain again
+        # when it flushes at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        sys.exit(1)
+    except Exception as error:
+        problems = getattr(error, "problems", None)
+        if type(error).__name__ == "ScenarioError" and isinstance(problems, list):
+            # Of a catalogue of one's own, which any command may be the first to read.
+            for problem in problems:
+                _tell(str(problem))
+            sys.exit(WRONG_INPUT)
+        log = write_log(error)
+        if isinstance(error, MemoryError):
+            _tell(OUT_OF_MEMORY + told_place(log))
+        else:
+            what = " ".join(f"{type(error).__name__}: {error}".split())
+            _tell(f"dcsim met a fault of its own ({what[:300]}); no input should do that"
+                  + told_place(log))  # fmt: skip
+        sys.exit(FAULT)
+
+
+def write_log(error: BaseException) -> Path | None:
+    """Write command line, versions and traceback to a new file; None where no folder takes it."""
+    name = f"fault-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
+    text = "\n".join(
+        [
+            f"command: {sys.argv}",
+            f"python: {sys.version.split()[0]} on {sys.platform}",
+            f"folder: {Path.cwd()}",
+            "",
+            "".join(traceback.format_exception(error)),
+        ]
+    )
+    for folder in (log_folder(), Path(tempfile.gettempdir())):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            path = folder / name
+            path.write_text(text, encoding="utf-8", errors="backslashreplace")
+        except (OSError, RuntimeError):  # a home that is not there, a full disk
+            continue
+        return path
+    return None
+
+
+def log_folder() -> Path:
+    """Where logs lie: `dcsim/log` of the user's cache folder (XDG_CACHE_HOME). Raises
+    RuntimeError where the user has no home."""
+    named = os.environ.get("XDG_CACHE_HOME", "")
+    base = Path(named) if os.path.isabs(named) else Path.home() / ".cache"
+    return base / "dcsim" / "log"
+
+
+def told_place(log: Path | None) -> str:
+    """Where the log is, as the end of a sentence."""
+    return f". The log: {log}" if log is not None else ". No folder took a log of it"
+
+
+def _tell(line: str) -> None:
+    with suppress(OSError):  # no stderr may be left either
+        print(line, file=sys.stderr)

@@ -1,0 +1,241 @@
+"""`dcsim measure`: campaigns on a GPU that serves, and the run folders that they leave."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dcsim.cli.open import WRONG_INPUT, refuse
+
+if TYPE_CHECKING:
+    from dcsim.measure.campaign import Campaign
+    from dcsim.measure.check import Verdict
+
+NOT_GOOD = 1
+"""Exit status for what was measured, or read, and is not good."""
+
+app = typer.Typer(no_args_is_help=True, add_completion=False)
+
+CampaignPath = Annotated[Path, typer.Argument(metavar="CAMPAIGN", help="Campaign file (YAML).")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+
+
+@app.command("plan")
+def plan(campaign: CampaignPath, as_json: Json = False) -> None:
+    """Tell what a campaign would do: its parts, requests, tokens and time. Nothing is asked."""
+    from dcsim.measure.campaign import TRAINABLE_S
+    from dcsim.measure.plan import make_plan
+
+    spec = _open(campaign)
+    parts = make_plan(spec)
+    if as_json:
+        rows = [{**part.told(), "expected_s": part.duration_s} for part in parts]
+        typer.echo(json.dumps({"campaign": spec.name, "parts": rows}, indent=1))
+        return
+    width = max(len("all"), *(len(part.name) for part in parts))
+    typer.echo(f"{'part':{width}}  {'kind':9}  {'time':>8}  requests  prompt tokens  output tokens")
+    lines = [
+        (p.name, p.kind, p.duration_s, len(p.asks), p.prompt_tokens, p.output_tokens) for p in parts
+    ]
+    _, _, times, counts, prompts, outputs = zip(*lines, strict=True)
+    lines.append(("all", "", sum(times), sum(counts), sum(prompts), sum(outputs)))
+    for name, kind, time_s, count, prompt, output in lines:
+        typer.echo(
+            f"{name:{width}}  {kind:9}  {_time(time_s):>8}  {count:8,}  {prompt:13,}  {output:13,}"
+        )
+    typer.echo(
+        f"Times are expected, at {spec.expect.token_time_s * 1e3:g} ms a token and "
+        f"{spec.expect.prompt_rate:,.0f} prompt tokens a second; requests and tokens are fixed."
+    )
+    for part in parts:
+        if part.duration_s < TRAINABLE_S:
+            typer.echo(
+                f"note: {part.name} is shorter than the minute that training needs", err=True
+            )
+
+
+@app.command("run")
+def run(
+    campaign: CampaignPath,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the parts' run folders.")],
+    as_json: Json = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
+) -> None:
+    """Measure a campaign, part by part, each into a run folder. Run it again to go on.
+
+    Exit status 0 when all parts are good, 1 when one is not or the campaign stopped, 2 when it
+    cannot start.
+    """
+    spec = _open(campaign)
+    from dcsim.measure.collect import collect, told
+    from dcsim.measure.errors import MeasureError
+
+    def say(text: str) -> None:
+        if not quiet:
+            typer.echo(text, err=True)
+
+    try:
+        outcome = collect(spec, out, say)
+    except MeasureError as error:
+        typer.echo(f"{campaign}: {error}", err=True)
+        raise typer.Exit(WRONG_INPUT) from None
+    except OSError as error:
+        typer.echo(f"--out: {error}", err=True)
+        raise typer.Exit(WRONG_INPUT) from None
+    if as_json:
+        typer.echo(json.dumps(told(outcome), indent=1))
+    else:
+        typer.echo(
+            f"{len(outcome.good)} good, {len(outcome.bad)} not good, {len(outcome.left)} not "
+            f"measured; in {out}"
+        )
+    if outcome.stopped:
+        typer.echo(
+            f"{outcome.stopped}; what was measured is kept: the same command goes on", err=True
+        )
+    if outcome.bad or outcome.left:
+        raise typer.Exit(NOT_GOOD)
+
+
+@app.command("check")
+def check(
+    folders: Annotated[list[Path], typer.Argument(metavar="RUN_FOLDER...", help="Run folders.")],
+    as_json: Json = False,
+) -> None:
+    """Say whether run folders are good, and if not, why.
+
+    Exit status 0 when all are, 1 when one is not, 2 when there is no such folder.
+    """
+    missing = [folder for folder in folders if not folder.is_dir()]
+    if missing:
+        for folder in missing:
+            typer.echo(f"{folder}: no such folder", err=True)
+        raise typer.Exit(WRONG_INPUT)
+    from dcsim.measure.check import verdict
+
+    found = [verdict(folder) for folder in folders]
+    if as_json:
+        typer.echo(json.dumps([one.told() for one in found], indent=1))
+    else:
+        for one in found:
+            _tell(one)
+    if not all(one.good for one in found):
+        raise typer.Exit(NOT_GOOD)
+
+
+@app.command("import")
+def import_(
+    out: Annotated[Path, typer.Option(metavar="DIR", help="The run folder to be written.")],
+    hardware: Annotated[str, typer.Option(help="The GPU, such as H100.")],
+    model: Annotated[str, typer.Option(help="The served model, such as Qwen/Qwen3-8B.")],
+    tp: Annotated[int, typer.Option(min=1, help="GPUs that serve one replica.")] = 1,
+    power: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="GPU watts: nvidia-smi CSV, DCGM, or Prometheus' answer to a range query.",
+        ),
+    ] = None,
+    engine: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="vLLM's metrics over time, or answers of Prometheus' (may be repeated).",
+        ),
+    ] = None,
+    requests: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="vLLM's benchmark (JSON), or start,input_tokens,output_tokens."
+        ),
+    ] = None,
+    server_power: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="MLPerf's spl.txt: the wall meter.")
+    ] = None,
+    gpus: Annotated[
+        str | None, typer.Option(metavar="A,B", help="GPUs of the replica, as the log names them.")
+    ] = None,
+    utc_offset: Annotated[
+        str | None, typer.Option(metavar="HOURS", help="Of local times, such as -7; else found.")
+    ] = None,
+    search: Annotated[
+        str, typer.Option(metavar="TIME", help="By how much clocks may differ.")
+    ] = "20 s",
+    as_json: Json = False,
+) -> None:
+    """Make a run folder of logs that others took; clocks are aligned, and how surely is told.
+
+    Exit status 0 when the folder is good, 1 when it is not, 2 when a log cannot be read.
+    """
+    from dcsim.measure.bring import Wanted, bring
+    from dcsim.measure.check import verdict
+    from dcsim.measure.errors import MeasureError
+    from dcsim.scenario.units import SECOND, parse_quantity
+
+    try:
+        wanted = Wanted(
+            hardware=hardware,
+            model=model,
+            tensor_parallel=tp,
+            power=tuple(power or ()),
+            engine=tuple(engine or ()),
+            requests=requests,
+            server_power=server_power,
+            gpus=tuple(gpus.split(",")) if gpus else (),
+            local_utc_offset_s=None if utc_offset is None else 3600.0 * float(utc_offset),
+            search_s=parse_quantity(search, SECOND.name, SECOND.example),
+        )
+        brought = bring(wanted, out)
+    except (MeasureError, OSError, ValueError) as error:
+        typer.echo(f"import: {error}", err=True)
+        raise typer.Exit(WRONG_INPUT) from None
+    found = verdict(out)
+    if as_json:
+        document = {**found.told(), "notes": brought.notes, "alignment": brought.alignment}
+        typer.echo(json.dumps(document, indent=1))
+    else:
+        for note in brought.notes:
+            typer.echo(f"  {note}")
+        _tell(found)
+    if not found.good:
+        raise typer.Exit(NOT_GOOD)
+
+
+def _tell(found: Verdict) -> None:
+    typer.echo(f"{found.folder}: {'good' if found.good else 'not good'}{_figures(found.figures)}")
+    for fault in found.faults:
+        typer.echo(f"  fault: {fault}")
+    for doubt in found.doubts:
+        typer.echo(f"  doubt: {doubt}")
+
+
+def _open(path: Path) -> Campaign:
+    from dcsim.measure.campaign import load_campaign
+    from dcsim.scenario.problems import ScenarioError
+
+    try:
+        return load_campaign(path)
+    except ScenarioError as error:
+        refuse(error.problems)
+
+
+def _time(seconds: float) -> str:
+    minutes, left = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{left:02d}" if hours else f"{minutes}:{left:02d}"
+
+
+def _figures(figures: dict[str, float]) -> str:
+    """The main ones; what is not known is left out."""
+    forms = {
+        "seconds": "{:.0f} s",
+        "requests": "{:,.0f} requests",
+        "output_tokens": "{:,.0f} output tokens",
+        "mean_w": "{:.1f} W",
+        "longest_power_gap_s": "longest gap {:.2f} s",
+    }
+    told = [form.format(figures[name]) for name, form in forms.items() if name in figures]
+    return ": " + ", ".join(told) if told else ""

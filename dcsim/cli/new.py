@@ -1,0 +1,166 @@
+"""`dcsim new`: a first scenario, after a few questions or from flags."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+from dcsim.cli.open import WRONG_INPUT
+
+if TYPE_CHECKING:
+    from dcsim.scenario.catalogue import Catalogue
+    from dcsim.scenario.draft import Wishes
+
+FLAGS = {
+    "name": "name",
+    "duration": "duration",
+    "workload.0.arrivals.rate": "rate",
+    "workload.0.model": "model",
+    "workload.0.tokens": "tokens",
+    "servers.0.tensor_parallel": "tensor-parallel",
+    "servers.0.engine.max_model_len": "tensor-parallel",
+    "facility.1.rating": "row-limit",
+    "facility.1.breaker": "breaker",
+    "facility.2.count": "racks",
+    "facility.3.count": "servers-per-rack",
+}
+"""Keys of a draft and the option that each came by."""
+
+
+def new(
+    file: Annotated[
+        Path | None, typer.Argument(metavar="[FILE]", help="Where to write; else to the screen.")
+    ] = None,
+    gpu: Annotated[str | None, typer.Option(help="Such as a100, h100, h200, b200.")] = None,
+    model: Annotated[str | None, typer.Option(help="A served model of the catalogue.")] = None,
+    tensor_parallel: Annotated[int | None, typer.Option(min=1, help="GPUs of a replica.")] = None,
+    racks: Annotated[int | None, typer.Option(min=1, help="Racks of the row.")] = None,
+    servers_per_rack: Annotated[int | None, typer.Option(min=1, help="Servers a rack.")] = None,
+    row_limit: Annotated[
+        str | None, typer.Option(help="Such as '600 kW'; 'none' where it is not known.")
+    ] = None,
+    rate: Annotated[str | None, typer.Option(help="Of all requests, such as '4 req/s'.")] = None,
+    tokens: Annotated[
+        str | None, typer.Option(help="azure-2023-conv, azure-2023-code, sharegpt or 1000:250.")
+    ] = None,
+    duration: Annotated[str | None, typer.Option(help="Simulated time, such as '1 h'.")] = None,
+    breaker: Annotated[
+        str | None, typer.Option(help="Time-current curve of the row's breaker, or 'none'.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="Names the results.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace FILE if it is there.")] = False,
+) -> None:
+    """Write a commented scenario: it validates and runs as it is, and is yours to edit.
+
+    On a terminal it asks for what no flag says; with --yes, or in a pipe, it takes defaults.
+    """
+    from dcsim.scenario.catalogue import load_catalogue
+    from dcsim.scenario.draft import DraftError, Wishes
+
+    if file is not None and file.exists() and not force:
+        _refuse(f"{file} is there already; --force replaces it")
+    given = {
+        "gpu": gpu, "model": model, "tensor_parallel": tensor_parallel, "racks": racks,
+        "servers_per_rack": servers_per_rack, "row_limit": row_limit, "rate": rate,
+        "tokens": tokens, "duration": duration, "breaker": breaker,
+        "name": name or (file.stem if file is not None and _is_name(file.stem) else None),
+    }  # fmt: skip
+    wishes = Wishes(**{key: value for key, value in given.items() if value is not None})  # type: ignore[arg-type]
+    catalogue = load_catalogue()
+    try:
+        if not yes and sys.stdin.isatty() and sys.stderr.isatty():
+            wishes = _asked(wishes, given, catalogue)
+        text = _right(wishes, catalogue)
+    except DraftError as error:
+        _refuse(str(error))
+    if file is None:
+        typer.echo(text, nl=False)
+        return
+    try:
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        _refuse(f"{file} cannot be written: {error.strerror}")
+    typer.echo(f"wrote {file}")
+    typer.echo(f"next: dcsim validate {file}, then dcsim run {file}")
+
+
+def _asked(wishes: Wishes, given: Mapping[str, object], catalogue: Catalogue) -> Wishes:
+    """The wishes after asking for those that no flag stated."""
+    from dcsim.scenario.draft import TOKEN_FITS, first_rate
+
+    gpus = ", ".join(server.gpu.split("-")[0] for server in catalogue.servers.values())
+    questions: list[tuple[str, str, type]] = [
+        ("gpu", f"Which GPU? ({gpus})", str),
+        ("model", "Which model do they serve? (`dcsim explain servers.model`)", str),
+        ("racks", "How many racks in the row?", int),
+        ("servers_per_rack", "Servers in a rack?", int),
+        ("row_limit", "What may the row draw for good? ('none' if unknown)", str),
+        ("rate", "How many requests a second in all?", str),
+        ("tokens", f"How long are they? ({', '.join(TOKEN_FITS)}, or such as 1000:250)", str),
+        ("duration", "How long shall it play?", str),
+    ]
+    for key, question, kind in questions:
+        if given[key] is None:
+            default = getattr(wishes, key)
+            if key == "rate":
+                default = first_rate(wishes)
+            wishes = replace(wishes, **{key: typer.prompt(question, default, type=kind, err=True)})
+    return wishes
+
+
+def _right(wishes: Wishes, catalogue: Catalogue) -> str:
+    """The draft's text, with a power model that knows its servers; problems end the process."""
+    from dcsim.engine.check import check_power
+    from dcsim.scenario.draft import draft, model_for, server_for, sizes_for
+    from dcsim.scenario.load import loads
+    from dcsim.scenario.problems import ScenarioError
+
+    if (wishes.row_limit or "").lower() == "none":
+        wishes = replace(wishes, row_limit=None)
+    if (wishes.breaker or "").lower() == "none":
+        wishes = replace(wishes, breaker=None)
+    server = server_for(wishes.gpu, catalogue)
+    sizes = sizes_for(model_for(wishes.model, catalogue), server, catalogue)
+    # Measured watts at any size that fits, rather than extrapolated ones at the least.
+    if wishes.tensor_parallel is not None:
+        sizes = [wishes.tensor_parallel]
+    least = sizes[0]
+    tries = [("gru", False, size) for size in sizes]
+    told: list[str] = []
+    for model, extrapolate, size in [*tries, ("gru", True, least), ("ledger", False, least)]:
+        wish = replace(wishes, power_model=model, extrapolate=extrapolate, tensor_parallel=size)
+        text = draft(wish, catalogue)
+        try:
+            scenario = loads(text, name="draft")
+        except ScenarioError as error:
+            for line in dict.fromkeys(_told(p.path, p.message, p.hint) for p in error.problems):
+                typer.echo(line, err=True)
+            raise typer.Exit(WRONG_INPUT) from None
+        told = [message for _, message in check_power(scenario)]
+        if not told:
+            return text
+    _refuse("; ".join(told))
+
+
+def _told(path: str, message: str, hint: str) -> str:
+    """A problem of the draft in terms of the options."""
+    flag = next((FLAGS[key] for key in FLAGS if path == key or path.startswith(key + ".")), "")
+    if not flag:
+        flag = next((FLAGS[key] for key in FLAGS if key.startswith(path + ".") and path), "")
+    place = f"--{flag}" if flag else path
+    return f"{place}: {message}" + (f" ({hint})" if hint else "")
+
+
+def _is_name(text: str) -> bool:
+    return text[:1].isalnum() and all(c.isalnum() or c in "._-" for c in text) and text.isascii()
+
+
+def _refuse(message: str) -> NoReturn:
+    typer.echo(message, err=True)
+    raise typer.Exit(WRONG_INPUT)

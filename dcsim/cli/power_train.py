@@ -1,0 +1,144 @@
+"""`dcsim power train`: a pack from measured runs, made anew or refined."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dcsim.cli.power_judge import header, line, refuse
+
+if TYPE_CHECKING:
+    from dcsim.power.learn.holdout import HeldOut
+    from dcsim.power.learn.runs import MeasuredRun
+    from dcsim.power.learn.train import Recipe
+    from dcsim.power.pack import Pack
+    from dcsim.scenario.catalogue import Catalogue
+
+
+def train(
+    folders: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="RUN_FOLDER...",
+            help="Folders with manifest.json, a power log, and an engine log or requests.csv.",
+        ),
+    ],
+    out: Annotated[Path, typer.Option(metavar="PACK.h5", help="Where to write the pack.")],
+    from_pack: Annotated[
+        str | None,
+        typer.Option(metavar="PACK", help="Refine this pack: a shipped one, or an .h5 file."),
+    ] = None,
+    updates: Annotated[int, typer.Option(min=1, help="Training steps.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Same seed and runs, same pack.")] = 1,
+) -> None:
+    """Train a pack on measured runs, and report figures for each run left out in turn.
+
+    Logs may be as they came from nvidia-smi, DCGM and vLLM. Beside the pack goes a picture of the
+    learning curves.
+    """
+    if not out.parent.is_dir():
+        refuse(f"--out: there is no folder {out.parent}")
+    if out.suffix != ".h5":
+        refuse(f"--out: {out} must end in .h5, or no scenario can name it")
+
+    from dcsim.power.learn.train import Recipe
+    from dcsim.power.pack import PackError, find_pack, save
+    from dcsim.scenario.catalogue import load_catalogue
+
+    try:
+        start = None if from_pack is None else find_pack(from_pack, [])
+    except PackError as error:
+        refuse(f"--from-pack: {error}")
+    catalogue = load_catalogue()
+    runs = _usable(folders, catalogue)
+    pack, losses, found = _fit(out.stem, runs, catalogue, Recipe(updates=updates, seed=seed), start)
+    save(pack, out)
+    typer.echo(f"wrote {out}: {', '.join(sorted({one.key for one in found}))}")
+    _picture(out.with_suffix(".png"), losses, found)
+    width = max(len(one.run) for one in found)
+    header(width)
+    for one in found:
+        line(one.run, width, "gru 250ms", one.figures["250ms"], one.how)
+        line(one.run, width, "gru 1s", one.figures["1s"], one.how)
+
+
+def _usable(folders: list[Path], catalogue: Catalogue) -> list[MeasuredRun]:
+    """Cleaned runs, what was found about each told; where any cannot support a fit, every problem
+    is told and nothing is done."""
+    from dcsim.engine.bench import simulate
+    from dcsim.power.learn.logs import RunError
+    from dcsim.power.learn.runs import read_pieces
+    from dcsim.power.learn.suited import gaps_in_evidence, lacks
+
+    runs: list[MeasuredRun] = []
+    problems = []
+    for folder in folders:
+        try:
+            some = read_pieces(folder, catalogue, simulate)
+        except RunError as error:
+            problems.append(str(error))
+            continue
+        for run in some:
+            problems += [f"{folder}: {text}" for text in lacks(run, catalogue)]
+        runs += some
+        for text in some[0].remarks:
+            typer.echo(f"{folder.name}: {text}", err=True)
+        for run in some:
+            for text in gaps_in_evidence(run):
+                typer.echo(f"{run.name}: {text}", err=True)
+    if problems:
+        refuse(*problems)
+    return runs
+
+
+def _fit(
+    name: str,
+    runs: list[MeasuredRun],
+    catalogue: Catalogue,
+    recipe: Recipe,
+    start: Pack | None,
+) -> tuple[Pack, list[float], list[HeldOut]]:
+    """The pack, its losses by update, and figures of each run held out."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from dcsim.power.learn.holdout import held_out, with_figures
+    from dcsim.power.learn.measured import measured_subjects
+    from dcsim.power.learn.refine import refine
+    from dcsim.power.learn.train import train as fit
+
+    losses: list[float] = []
+    found = []
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("training", total=recipe.updates)
+        judging = bar.add_task("held-out figures", total=len(runs))
+
+        def told(update: int, loss: float) -> None:
+            losses.append(loss)
+            bar.update(task, completed=update, description=f"training, loss {loss:.3f}")
+
+        try:
+            if start is None:
+                notes = "made by `dcsim power train` of " + ", ".join(run.name for run in runs)
+                pack = fit(name, measured_subjects(runs), catalogue, recipe, told, notes)
+            else:
+                pack = refine(start, name, runs, catalogue, recipe, told)
+            for one in held_out(runs, catalogue, recipe, start):
+                found.append(one)
+                bar.advance(judging)
+        except ValueError as error:
+            refuse(str(error))
+    return with_figures(pack, found), losses, found
+
+
+def _picture(path: Path, losses: list[float], found: list[HeldOut]) -> None:
+    from dcsim.power.learn.curves import save_curves
+
+    try:
+        save_curves(path, losses, {one.run: one.losses for one in found})
+    except ImportError:
+        typer.echo(f"no {path.name}: matplotlib (the extra `plots`) draws it", err=True)
+    else:
+        typer.echo(f"wrote {path}: how the loss fell")

@@ -1,0 +1,35 @@
+"""`dcsim schema`: the JSON Schema of scenario files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dcsim.cli.open import WRONG_INPUT
+
+
+def schema(
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", metavar="FILE.json", help="Write it here, not to the screen."),
+    ] = None,
+) -> None:
+    """Print the JSON Schema of scenario files, for editors.
+
+    With the first line `# yaml-language-server: $schema=FILE.json` in a scenario file, editors
+    that know the YAML language server complete keys and show what they mean.
+    """
+    from dcsim.scenario.json_schema import schema_text
+
+    text = schema_text()
+    if out is None:
+        typer.echo(text, nl=False)
+        return
+    try:
+        out.write_text(text, encoding="utf-8")
+    except OSError as error:
+        typer.echo(f"--out: {out} cannot be written: {error.strerror}", err=True)
+        raise typer.Exit(WRONG_INPUT) from None
+    typer.echo(f"wrote {out}")

@@ -1,0 +1,55 @@
+"""Where fetched traces lie: in DCSIM_DATA where it is set, else in the user's cache."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from dcsim.data.traces import Trace
+
+RECORD = "fetched.json"
+"""Beside the traces: what was fetched, from where, and its SHA-256."""
+
+
+class NoPlace(RuntimeError):
+    """No folder to keep data in; the message says what to set."""
+
+
+def data_folder() -> Path:
+    """DCSIM_DATA, else `dcsim` in XDG_CACHE_HOME, else in ~/.cache. Raises NoPlace where the user
+    has no home."""
+    named = os.environ.get("DCSIM_DATA", "")
+    if named:
+        return Path(named).expanduser().absolute()
+    cache = os.environ.get("XDG_CACHE_HOME", "")
+    if os.path.isabs(cache):  # the standard has relative ones ignored
+        return Path(cache) / "dcsim"
+    try:
+        return Path.home() / ".cache" / "dcsim"
+    except RuntimeError:
+        raise NoPlace("there is no home folder: set DCSIM_DATA to one for data") from None
+
+
+def place_of(trace: Trace) -> Path:
+    """The path of a trace, there or not."""
+    return data_folder() / "arrivals" / trace.file
+
+
+def recorded(folder: Path) -> dict[str, dict[str, str]]:
+    """What the folder's record says, by file name; empty where there is none that can be read."""
+    try:
+        found = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    if not isinstance(found, dict):
+        return {}
+    return {name: row for name, row in found.items() if isinstance(row, dict)}
+
+
+def record(folder: Path, file: str, row: dict[str, str]) -> None:
+    """Add one file to the folder's record."""
+    rows = recorded(folder) | {file: row}
+    part = folder / f".{RECORD}.{os.getpid()}.part"
+    part.write_text(json.dumps(rows, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    part.replace(folder / RECORD)

@@ -1,0 +1,119 @@
+"""What an engine counts, by any engine's names, in the columns of engine.csv."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from dcsim.measure.errors import SampleError
+from dcsim.measure.scrape import Page, Sample, pattern, samples
+
+COLUMNS = ("running", "waiting", "kv", "prompt_total", "generation_total", "iterations")
+COUNTERS = ("prompt_total", "generation_total", "iterations")
+
+NAMES: Mapping[str, Mapping[str, Sequence[str]]] = {
+    "vllm": {
+        "running": ("vllm:num_requests_running",),
+        "waiting": ("vllm:num_requests_waiting",),
+        "kv": ("vllm:kv_cache_usage_perc", "vllm:gpu_cache_usage_perc"),
+        "prompt_total": ("vllm:prompt_tokens_total",),
+        "generation_total": ("vllm:generation_tokens_total",),
+        "iterations": ("vllm:iteration_tokens_total_count",),
+    },
+    "sglang": {
+        "running": ("sglang:num_running_reqs",),
+        "waiting": ("sglang:num_queue_reqs",),
+        "kv": ("sglang:token_usage",),
+        "prompt_total": ("sglang:prompt_tokens_total",),
+        "generation_total": ("sglang:generation_tokens_total",),
+    },
+    "llama.cpp": {
+        "running": ("llamacpp:requests_processing",),
+        "waiting": ("llamacpp:requests_deferred",),
+        "kv": ("llamacpp:kv_cache_usage_ratio",),
+        "prompt_total": ("llamacpp:prompt_tokens_total",),
+        "generation_total": ("llamacpp:tokens_predicted_total",),
+        "iterations": ("llamacpp:n_decode_total",),
+    },
+    "tensorrt-llm": {"kv": ("trtllm_kv_cache_utilization",)},
+}
+"""Metrics by engine and column, the newest name first: vLLM's and SGLang's `metrics` pages,
+llama.cpp's server with --metrics, trtllm-serve's `prometheus/metrics`. A column that an engine
+does not count is taken from what the client saw."""
+
+BLOCK_TOKENS = 16
+"""Tokens of a KV block as engine.csv counts them (the reader's unit, vLLM's default)."""
+_CACHE_INFO = "vllm:cache_config_info"
+_SGLANG_TOKENS = "sglang:max_total_num_tokens"
+
+
+@dataclass
+class EnginePage:
+    """One engine's metrics page, read into columns."""
+
+    page: Page
+    engine: str
+    columns: dict[str, str]
+    """What it counts, and under which name."""
+    kv_tokens: int | None
+    """Tokens that the KV cache holds, where the page tells."""
+
+    def __post_init__(self) -> None:
+        self._wanted = pattern(self.columns.values())
+
+    def read(self) -> dict[str, float]:
+        """Columns as the page has them now, summed over its label sets (the replicas that it
+        speaks for), KV use as their mean. Raises SampleError."""
+        found = samples(self.page.fetch(), self._wanted)
+        reading = {}
+        for column, name in self.columns.items():
+            values = _values(found, name)
+            if not values:
+                raise SampleError(f"{self.page.url}: {name} is no longer there")
+            reading[column] = sum(values) / (len(values) if column == "kv" else 1)
+        return reading
+
+
+def find_engine(page: Page) -> EnginePage | None:
+    """The engine that a metrics page is of; None where none of ours counts there.
+
+    Raises SampleError where there is no page.
+    """
+    every = [name for table in NAMES.values() for names in table.values() for name in names]
+    found = samples(page.fetch(), pattern([*every, _CACHE_INFO, _SGLANG_TOKENS]))
+    here = {name for name, _, _ in found}
+    for engine, table in NAMES.items():
+        columns = {
+            column: next(name for name in names if name in here)
+            for column, names in table.items()
+            if here.intersection(names)
+        }
+        if columns:
+            return EnginePage(page, engine, columns, _kv_tokens(found))
+    return None
+
+
+def _values(found: Sequence[Sample], wanted: str) -> list[float]:
+    return [value for name, _, value in found if name == wanted]
+
+
+def _kv_tokens(found: Sequence[Sample]) -> int | None:
+    for name, labels, value in found:
+        if name == _SGLANG_TOKENS:
+            return int(value)
+        if name == _CACHE_INFO:
+            try:
+                return int(labels["num_gpu_blocks"]) * int(labels["block_size"])
+            except (KeyError, ValueError):
+                return None
+    return None
+
+
+def null_block(idle_kv: float, kv_tokens: int | None) -> float:
+    """What to add to KV use so that an idle engine holds one block of 16 tokens, as vLLM 0.10
+    counts and the reader of engine.csv expects; 0 where it does already, or where the cache's size
+    is not known."""
+    if kv_tokens is None:
+        return 0.0
+    block = BLOCK_TOKENS / kv_tokens
+    return 0.0 if idle_kv > 0.5 * block else block

@@ -1,0 +1,20 @@
+"""Logs as they come: what meters and engines wrote, told apart by their content.
+
+`power_log` and `engine_log` read any layout below; `kind_of` says what a file is, without reading
+all of it. They say what stands in the file and clean nothing: `dcsim.power.learn.cleaning` does.
+
+| module | layouts |
+| --- | --- |
+| `nvidia_smi` | `nvidia-smi --query-gpu=timestamp,...,power.draw --format=csv` in its variants |
+| `dmon` | text tables of `dcgmi dmon` and `nvidia-smi dmon` |
+| `dcgm` | DCGM exporter: scrapes, or a table exported from Prometheus |
+| `vllm` | vLLM's metrics: scrapes with times, CSV, JSON lines; engine.csv of a run folder |
+| `wall` | power.csv of a run folder: local time of day, a column each GPU |
+"""
+
+from __future__ import annotations
+
+from dcsim.power.learn.readers.found import engine_log, kind_of, power_log
+from dcsim.power.learn.readers.logs import EngineLog, LogError, PowerLog
+
+__all__ = ["EngineLog", "LogError", "PowerLog", "engine_log", "kind_of", "power_log"]

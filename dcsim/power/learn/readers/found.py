@@ -1,0 +1,74 @@
+"""Which reader a file is for, by its first lines."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from typing import Literal
+
+from dcsim.power.learn.readers import dcgm, dmon, nvidia_smi, vllm, wall
+from dcsim.power.learn.readers.logs import EngineLog, LogError, PowerLog
+
+Kind = Literal["power", "engine", "requests"]
+HEAD_LINES = 400
+"""A scrape of vLLM's page is some hundred lines long before it comes to its own metrics."""
+REQUESTS = ("input_tokens", "output_tokens")
+
+
+def kind_of(path: Path) -> Kind | None:
+    """What a file is, by its content; None for anything else."""
+    head = _head(path)
+    if not head:
+        return None
+    columns = {cell.strip() for cell in head[0].split(",")}
+    if columns.issuperset(REQUESTS):
+        return "requests"
+    if vllm.is_vllm(head):
+        return "engine"
+    powers = (nvidia_smi.is_nvidia_smi, dmon.is_dmon, dcgm.is_dcgm, wall.is_wall)
+    return "power" if any(fits(head) for fits in powers) else None
+
+
+def power_log(path: Path, interval_s: float | None = None) -> PowerLog:
+    """Read a log of watts of any layout. `interval_s` is for one without times.
+
+    Raises LogError, for an unknown layout with those that are known.
+    """
+    head = _head(path)
+    if dcgm.is_dcgm(head):
+        return dcgm.read(path)
+    if dmon.is_dmon(head):
+        return dmon.read(path, interval_s)
+    if wall.is_wall(head):
+        return wall.read(path)
+    if nvidia_smi.is_nvidia_smi(head):
+        return nvidia_smi.read(path)
+    raise LogError(
+        f"{path}: no log of power that is known: {nvidia_smi.LAYOUT} with timestamp and power.draw,"
+        f" {', '.join(dmon.LAYOUTS)}, {dcgm.LAYOUT}, or columns t, gpu0, ..."
+    )
+
+
+def engine_log(path: Path) -> EngineLog:
+    """Read a log of an engine's metrics of any layout. Raises LogError."""
+    if not vllm.is_vllm(_head(path)):
+        raise LogError(
+            f"{path}: no log of vLLM's metrics: no num_requests_running in its first "
+            f"{HEAD_LINES} lines"
+        )
+    return vllm.read(path)
+
+
+def _head(path: Path) -> list[str]:
+    """The first lines; none where the file is missing or no text."""
+    if not path.is_file():
+        raise LogError(f"{path}: no such file")
+    with path.open("rb") as file:
+        start = file.read(2)
+    encoding = "utf-16" if start in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    try:
+        with path.open(encoding=encoding) as file:
+            lines = [line.rstrip("\n") for line in itertools.islice(file, HEAD_LINES)]
+    except (UnicodeDecodeError, OSError):
+        return []
+    return lines if any(lines) else []

@@ -1,0 +1,98 @@
+"""What readers give: watts of GPUs over time, and an engine's counters over time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from dcsim.power.learn.readers.stamps import Clock
+
+Float64 = npt.NDArray[np.float64]
+Field = Literal["default", "instant", "average"]
+"""Which of the driver's power readings: `power.draw` (its averaging differs between GPUs), or the
+readings that say so by name."""
+DAY_S = 86400.0
+
+
+class LogError(ValueError):
+    """A log that cannot be read; the message names file and line, and what was expected."""
+
+
+@dataclass(frozen=True)
+class PowerLog:
+    """Watts as a meter showed them."""
+
+    at_s: Float64
+    """(n,), rising, on `clock`."""
+    gpus: tuple[str, ...]
+    """The names that the log gives them: an index, a UUID or a bus id."""
+    watts: Float64
+    """(n, GPUs); NaN where the meter gave none."""
+    clock: Clock
+    layout: str
+    field: Field = "default"
+
+    def of(self, chosen: Sequence[str]) -> PowerLog:
+        """The log of some of its GPUs. Raises LogError for a name that it lacks."""
+        absent = [name for name in chosen if name not in self.gpus]
+        if absent:
+            raise LogError(f"no GPU {', '.join(absent)}; the log has {', '.join(self.gpus)}")
+        at = [self.gpus.index(name) for name in chosen]
+        return replace(self, gpus=tuple(chosen), watts=self.watts[:, at])
+
+
+@dataclass(frozen=True)
+class EngineLog:
+    """Counters of a serving engine, as its metrics endpoint showed them."""
+
+    at_s: Float64
+    """(n,), rising, on `clock`."""
+    columns: dict[str, Float64]
+    """`running`, `waiting`, `kv` (share of the cache), `prompt_total`, `generation_total`, and
+    where logged `iterations`; counters go on rising where the engine was started anew."""
+    clock: Clock
+    layout: str
+    kv_blocks: int | None = None
+    """Size of the KV cache, where the log tells it."""
+
+
+def samples(
+    rows: Iterable[tuple[float, str, float]], path: Path, clock: Clock
+) -> tuple[Float64, tuple[str, ...], Float64]:
+    """Times, GPUs and watts, shape (n, GPUs), of rows (time, GPU, watts) in the log's order.
+
+    A sample begins where a GPU comes again; its time is that of its first row. Raises LogError
+    where there are none, or where time goes back.
+    """
+    order: dict[str, int] = {}
+    at_s: list[float] = []
+    found: list[dict[int, float]] = []
+    for at, name, watts in rows:
+        column = order.setdefault(name, len(order))
+        if not found or column in found[-1]:
+            found.append({})
+            at_s.append(at)
+        found[-1][column] = watts
+    if len(found) < 2:
+        raise LogError(f"{path}: fewer than two samples of power")
+    table = np.full((len(found), len(order)), np.nan)
+    for row, values in enumerate(found):
+        table[row, list(values)] = list(values.values())
+    times = rising(np.array(at_s), path, clock)
+    names = sorted(order, key=lambda name: (len(name), name) if name.isdigit() else (99, name))
+    return times, tuple(names), table[:, [order[name] for name in names]]
+
+
+def rising(at_s: Float64, path: Path, clock: Clock = "unix") -> Float64:
+    """The times, which must not fall; times of day may pass midnight. Raises LogError."""
+    if clock == "day":
+        at_s = at_s + DAY_S * np.cumsum(np.diff(at_s, prepend=at_s[0]) < -0.5 * DAY_S)
+    back = np.flatnonzero(np.diff(at_s) < 0)
+    if len(back):
+        raise LogError(f"{path}: goes back in time after {back[0] + 1} samples")
+    return at_s

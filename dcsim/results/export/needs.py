@@ -1,0 +1,76 @@
+"""What an export needs: libraries that are extras, and places to write to."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+
+class MissingExtra(RuntimeError):
+    """A library that is not installed; the message says how it gets there."""
+
+
+class ExportError(ValueError):
+    """A result, an option or a place that no export can be made of; the message says why."""
+
+
+def need(module: str, what: str) -> Any:
+    """An optional library. Raises MissingExtra where it is not installed."""
+    top = module.partition(".")[0]
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is not None and error.name.partition(".")[0] != top:
+            raise
+        raise MissingExtra(
+            f"{what} needs {top}, which is not installed: pip install 'dcsim[export]'"
+        ) from None
+
+
+def whole_steps(every_s: float | None, step_s: float) -> None:
+    """Raises ExportError for means over less than what was recorded."""
+    if every_s is not None and every_s < step_s * (1 - 1e-9):
+        raise ExportError(f"loads are recorded every {step_s:g} s: no means over {every_s:g} s")
+
+
+@contextmanager
+def whole_folder(path: Path, force: bool) -> Iterator[Path]:
+    """A temporary folder to write into, which becomes `path` when the block ends well.
+
+    With `force` a folder that is there gives way, but only after all has been written. Raises
+    ExportError where something is in the way, OSError where nothing can be written.
+    """
+    _clear_way(path, force)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part.mkdir()
+    try:
+        yield part
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        part.replace(path)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+@contextmanager
+def whole_file(path: Path, force: bool) -> Iterator[Path]:
+    """As `whole_folder`, for one file."""
+    _clear_way(path, force)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        yield part
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _clear_way(path: Path, force: bool) -> None:
+    if not path.parent.is_dir():
+        raise ExportError(f"there is no folder {path.parent}")
+    if path.exists() and not force:
+        raise ExportError(f"{path} is there already; --force replaces it")

@@ -1,0 +1,73 @@
+"""The JSON Schema of scenario files, for editors that complete and check while one types."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from pydantic import BaseModel
+
+from dcsim.scenario.describe import Key, about, keys_of, models_in
+from dcsim.scenario.models import Scenario
+
+DRAFT = "https://json-schema.org/draft/2020-12/schema"
+
+
+def json_schema() -> dict[str, Any]:
+    """Draft 2020-12, with each key's meaning and example. What holds between keys (names that
+    must exist, weights that must fit) only `dcsim validate` knows."""
+    made = Scenario.model_json_schema(by_alias=True, mode="validation")
+    specs = {spec.__name__: spec for spec in _models(Scenario)}
+    for name, part in [("Scenario", made), *made.get("$defs", {}).items()]:
+        if name in specs:
+            _describe(part, specs[name])
+    _plain(made)
+    title = "dcsim scenario"
+    return {"$schema": DRAFT, "title": title, "description": about(Scenario)} | {
+        key: value for key, value in made.items() if key not in ("title", "description")
+    }
+
+
+def schema_text() -> str:
+    """The schema as it is published in docs/scenario.schema.json."""
+    return json.dumps(json_schema(), indent=1, ensure_ascii=False) + "\n"
+
+
+def _models(spec: type[BaseModel]) -> set[type[BaseModel]]:
+    found = {spec}
+    for field in spec.model_fields.values():
+        for member in models_in(field.annotation):
+            found |= _models(member)
+    return found
+
+
+def _describe(part: dict[str, Any], spec: type[BaseModel]) -> None:
+    part["description"] = about(spec)
+    for key in keys_of(spec):
+        about_key = part.get("properties", {}).get(key.name)
+        if about_key is not None:
+            about_key.update(_told(key))
+
+
+def _told(key: Key) -> dict[str, Any]:
+    text = key.meaning
+    if key.default not in ("required", "none", "see below"):
+        text = f"{text} Default: {key.default}."
+    return {"description": text.strip()}
+
+
+def _plain(node: Any) -> None:
+    """Without titles, which repeat the keys, and without defaults in SI units, which are not what
+    one writes."""
+    if isinstance(node, dict):
+        node.pop("title", None)
+        node.pop("default", None)
+        for name, inner in node.items():
+            if name in ("properties", "$defs"):  # names of the user's, not of the schema's
+                for part in inner.values():
+                    _plain(part)
+            else:
+                _plain(inner)
+    elif isinstance(node, list):
+        for inner in node:
+            _plain(inner)

@@ -1,0 +1,70 @@
+"""What a study gives back: frames, and what they say in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+
+class StudyError(ValueError):
+    """A question that has no answer as it was put. Each of `problems` says what to do instead."""
+
+    def __init__(self, *problems: str) -> None:
+        self.problems = problems
+        super().__init__("\n".join(problems))
+
+
+@dataclass(frozen=True)
+class Table:
+    """One frame, tidy: a row an observation. `columns` says what each column is, with its unit."""
+
+    frame: pd.DataFrame
+    title: str
+    columns: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A picture worth making of a table: columns by name."""
+
+    table: str
+    title: str
+    x: str
+    y: Sequence[str]
+    by: str | None = None
+    """Column whose values are lines of their own."""
+    kind: str = "line"
+    limit: str | None = None
+    """Column of a limit to draw as a line across."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The answer to a planner's question.
+
+    - `headline`: the answer in a line or two.
+    - `reasons`: why it is so, a sentence each.
+    - `uncertainty`: how sure it is, and what is not in it, a sentence each.
+    - `inputs`: all that went in, defaults too.
+    - `figures`: the numbers of the headline, for scripts.
+    - `tables`: the first is the main one, which `frame` is short for.
+    """
+
+    study: str
+    headline: tuple[str, ...]
+    reasons: tuple[str, ...]
+    uncertainty: tuple[str, ...]
+    inputs: dict[str, Any]
+    figures: dict[str, Any]
+    tables: dict[str, Table]
+    plots: tuple[Plot, ...] = ()
+    evidence: tuple[dict[str, Any], ...] = ()
+    """What stands behind the watts: power models with their provenance."""
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """The main table."""
+        return next(iter(self.tables.values())).frame

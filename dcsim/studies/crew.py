@@ -1,0 +1,218 @@
+"""Who plays the runs of a study: this process, workers beside it, or a cluster elsewhere.
+
+Dask does nothing but hand out jobs and bring outcomes back. What a run gives depends on its job
+alone, and outcomes are put in the order of the jobs, so that a study's tables are the same
+whatever the number of workers, and however often it was interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import weakref
+from collections.abc import Iterator, Sequence
+from concurrent.futures import CancelledError
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol
+
+from dcsim.studies.jobs import Job, code_hash
+from dcsim.studies.outcome import Outcome, play
+from dcsim.studies.store import Store
+
+RETRIES = 3
+"""Times that a run is begun anew after its worker was killed."""
+STOP_S = 10.0
+"""Time that workers get to end."""
+
+
+class Progress(Protocol):
+    """Somebody who looks on."""
+
+    def begin(self, what: str, runs: int, found: int) -> None:
+        """A batch of so many runs starts, of which some are there already."""
+
+    def advance(self) -> None:
+        """One more run was played."""
+
+    def end(self) -> None:
+        """The batch is done."""
+
+
+class RunFailed(RuntimeError):
+    """A run that cannot be played. The others are kept."""
+
+
+class Crew:
+    """Plays jobs and keeps their outcomes.
+
+    - `folder`: where outcomes are kept; None: a temporary folder that goes with the crew.
+    - `workers`: processes of a local cluster; None: one a core. With one worker, or one run to
+      play, everything happens in this process.
+    - `scheduler`: address of a Dask scheduler, such as "tcp://head:8786", instead.
+
+    A context manager: leaving it ends the workers. `played` and `found` count runs.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path | None = None,
+        *,
+        workers: int | None = None,
+        scheduler: str | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        if workers is not None and workers < 1:
+            raise ValueError("workers: one or more")
+        if folder is None:
+            temporary = tempfile.TemporaryDirectory(prefix="dcsim-study-")
+            folder = temporary.name
+            weakref.finalize(self, temporary.cleanup)
+        self.store = Store(Path(folder))
+        self.workers = workers or _cores()
+        self.played = 0
+        self.found = 0
+        self._scheduler = scheduler
+        self._progress = progress
+        self._cluster: Any = None
+        self._client: Any = None
+
+    def __enter__(self) -> Crew:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the workers. What they were playing is lost, what was played is kept."""
+        client, cluster = self._client, self._cluster
+        self._client = self._cluster = None
+        for part in (client, cluster):
+            if part is not None:
+                with suppress(Exception):
+                    part.close(timeout=STOP_S)
+
+    @property
+    def width(self) -> int:
+        """How many runs go on at once."""
+        if self._scheduler is None:
+            return self.workers
+        return max(1, sum(self._connect().nthreads().values()))
+
+    def play(self, jobs: Sequence[Job], what: str = "runs") -> list[Outcome]:
+        """The outcomes of jobs, in their order; those that are there are not played again.
+
+        Series stay on disk until `Outcome.series` of `series(outcome)` is asked for.
+
+        Raises RunFailed for a run that cannot be played, KeyboardInterrupt when stopped; what had
+        been played by then is kept.
+        """
+        wanted = {job.key: job for job in jobs}
+        missing = [job for key, job in wanted.items() if not self.store.whole(key)]
+        self.found += len(wanted) - len(missing)
+        if self._progress is not None:
+            self._progress.begin(what, len(wanted), len(wanted) - len(missing))
+        try:
+            for outcome in self._outcomes(missing):
+                self.store.write(outcome)
+                self.played += 1
+                if self._progress is not None:
+                    self._progress.advance()
+        finally:
+            if self._progress is not None:
+                self._progress.end()
+        return [self.store.read(job.key, series=False) for job in jobs]
+
+    def series(self, outcome: Outcome) -> Outcome:
+        """The same outcome with its series."""
+        return self.store.read(outcome.key)
+
+    def _outcomes(self, jobs: Sequence[Job]) -> Iterator[Outcome]:
+        """As they come."""
+        if self._scheduler is None and min(self.workers, len(jobs)) <= 1:
+            for job in jobs:
+                try:
+                    yield play(job)
+                except Exception as error:
+                    raise _failed(job, error) from error
+            return
+        from distributed import KilledWorker, as_completed
+
+        client = self._connect()
+        code = code_hash()
+        futures = {
+            client.submit(play, job, code, key=f"dcsim-{job.key}", pure=True, retries=0): job
+            for job in jobs
+        }
+        try:
+            for done in as_completed(list(futures)):
+                job = futures.pop(done)
+                try:
+                    outcome = done.result()
+                except (KilledWorker, CancelledError) as error:
+                    told = f"its worker was killed {RETRIES + 1} times: memory may be too small"
+                    raise RunFailed(f"{_told(job)}: {told}") from error
+                except Exception as error:
+                    raise _failed(job, error) from error
+                done.release()
+                yield outcome
+        finally:
+            if futures:
+                with suppress(Exception):
+                    client.cancel(list(futures), force=True)
+
+    def _connect(self) -> Any:
+        if self._client is not None:
+            return self._client
+        import dask
+        from distributed import Client, LocalCluster
+
+        if self._scheduler is not None:
+            try:
+                self._client = Client(self._scheduler, timeout="10s", set_as_default=False)
+            except (OSError, ValueError) as error:
+                told = f"no scheduler answers at {self._scheduler}"
+                raise RunFailed(f"{told} (start one with `dask scheduler`)") from error
+            return self._client
+        settings = {
+            "distributed.scheduler.allowed-failures": RETRIES,
+            # A run's memory is its own affair: pausing or killing workers for it helps nobody.
+            "distributed.worker.memory.target": False,
+            "distributed.worker.memory.spill": False,
+            "distributed.worker.memory.pause": False,
+            "distributed.worker.memory.terminate": False,
+            "distributed.admin.large-graph-warning-threshold": "1GB",
+        }
+        with dask.config.set(settings):
+            self._cluster = LocalCluster(
+                n_workers=self.workers,
+                threads_per_worker=1,
+                processes=True,
+                dashboard_address=None,
+                memory_limit=0,
+                silence_logs=50,
+            )
+            self._client = Client(self._cluster, set_as_default=False)
+        return self._client
+
+
+def _cores() -> int:
+    """Cores that this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on every system
+        return os.cpu_count() or 1
+
+
+def _told(job: Job) -> str:
+    return f"run of '{job.scenario.name}', seed {job.scenario.seed}"
+
+
+def _failed(job: Job, error: Exception) -> RunFailed:
+    return RunFailed(f"{_told(job)}: {error}")

@@ -1,0 +1,130 @@
+"""What is played: a scenario with its seed, known by its content."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+import dcsim
+from dcsim.scenario.dump import resolved
+from dcsim.scenario.models import Scenario
+
+OUTCOME_VERSION = 1
+"""Of what an outcome holds: raised whenever that changes."""
+PLAYING_ROOMS = (
+    "scenario",
+    "workload",
+    "serving",
+    "power",
+    "facility",
+    "control",
+    "engine",
+    "results",
+)
+"""Rooms whose code or tables decide what a run gives."""
+CODE = ("*.py", "*.yaml", "*.h5")
+
+
+@dataclass(frozen=True)
+class Keep:
+    """A series to keep of a run: means over `step_s` of all nodes of a kind, in W."""
+
+    kind: str
+    step_s: float = 1.0
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run, and what is to be kept of it.
+
+    `key` tells two runs apart that may differ, and no others: it covers all keys of the scenario
+    but its name and description, the seed, the contents of the files that it names, and the code
+    that plays it. Equal keys, equal outcomes: that is what makes a study go on where it stopped.
+    """
+
+    scenario: Scenario
+    keep: tuple[Keep, ...] = ()
+    windows_s: tuple[float, ...] = (1.0, 60.0, 900.0)
+    """Averaging times of the load figures, beside the power step."""
+
+    @cached_property
+    def key(self) -> str:
+        """64 hexadecimal digits."""
+        data = resolved(self.scenario)
+        for unimportant in ("name", "description"):
+            data.pop(unimportant, None)
+        content = {
+            "scenario": data,
+            "files": {text: _file_hash(path) for text, path in sorted(_files(data))},
+            "keep": sorted((keep.kind, keep.step_s) for keep in self.keep),
+            "windows_s": sorted(self.windows_s),
+            "outcome": OUTCOME_VERSION,
+            "code": code_hash(),
+        }
+        text = json.dumps(content, sort_keys=True, allow_nan=False)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def job(
+    scenario: Scenario,
+    seed: int,
+    keep: tuple[Keep, ...] = (),
+    windows_s: tuple[float, ...] = (1.0, 60.0, 900.0),
+) -> Job:
+    """A run with a seed of its own. Single requests are not kept: no study asks for them."""
+    record = scenario.record.model_copy(update={"requests": False})
+    return Job(scenario.model_copy(update={"seed": seed, "record": record}), keep, windows_s)
+
+
+@lru_cache(maxsize=1)
+def code_hash() -> str:
+    """Of the version, and of every source, table and pack that a run's figures depend on."""
+    folder = Path(dcsim.__file__).parent
+    digest = hashlib.sha256(dcsim.__version__.encode())
+    files = [folder / "ledger.py"]
+    for room in PLAYING_ROOMS:
+        files += (file for pattern in CODE for file in (folder / room).rglob(pattern))
+    for file in sorted(files):
+        digest.update(str(file.relative_to(folder)).encode())
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def _files(part: Any) -> Iterator[tuple[str, Path]]:
+    """Texts of a resolved scenario that are paths: these are absolute by then."""
+    if isinstance(part, dict):
+        for value in part.values():
+            yield from _files(value)
+    elif isinstance(part, list | tuple):
+        for value in part:
+            yield from _files(value)
+    elif isinstance(part, str) and part.startswith(("/", "\\")) or _drive(part):
+        path = Path(part)
+        if path.exists():
+            yield part, path
+
+
+def _drive(part: Any) -> bool:
+    return isinstance(part, str) and part[1:3] in (":\\", ":/")
+
+
+def _file_hash(path: Path) -> str:
+    """Of a file, or of all files right in a folder."""
+    if path.is_dir():
+        inner = (file for file in sorted(path.iterdir()) if file.is_file())
+        parts = "".join(f"{file.name} {_file_hash(file)}\n" for file in inner)
+        return hashlib.sha256(parts.encode()).hexdigest()
+    stat = path.stat()
+    return _content_hash(path, stat.st_size, stat.st_mtime_ns)
+
+
+@lru_cache(maxsize=4096)
+def _content_hash(path: Path, size: int, changed_ns: int) -> str:
+    """Read once for as long as size and time of change stay."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

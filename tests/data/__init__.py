@@ -1,0 +1,1 @@
+"""Public traces, fetched from a server of our own."""
