@@ -28,7 +28,7 @@ reference: $(VENV)/.installed
 	$(BIN)/dcsim schema -o docs/scenario.schema.json
 
 docs: $(VENV)/.documented
-	$(BIN)/mkdocs build --strict --site-dir out/site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --site-dir out/site
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "dcsim needs Python 3.11 or later")'

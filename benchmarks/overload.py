@@ -22,35 +22,20 @@ from typing import Any
 
 SERVERS = 24
 LIMIT = 500
-SITE = """
-name: overload
-seed: 1
-duration: {duration_s} s
-workload:
-  - name: chat
-    model: llama-3-70b
-    arrivals: {{kind: poisson, rate: {rate} req/s}}
-    tokens: {{kind: fit, name: azure-2023-conv}}
-servers:
-  - name: a100
-    server: dgx-a100-80gb
-    model: llama-3-70b
-    tensor_parallel: 8
-    engine: {{{limit}}}
-facility:
-  - {{name: site, kind: site, rating: 160 kW}}
-  - {{name: rack, kind: rack, parent: site, count: 6, rating: 27 kW}}
-  - {{name: server, kind: server, parent: rack, count: 4, group: a100}}
+FACILITY = """
+  - {name: site, kind: site, rating: 160 kW}
+  - {name: rack, kind: rack, parent: site, count: 6, rating: 27 kW}
+  - {name: server, kind: server, parent: rack, count: 4, group: a100}
 """
 
 
 def play(rate_per_s: float, limit: int, duration_s: float) -> dict[str, Any]:
     """One run in this process; a limit of 0 is none. Its summary, wall time and peak memory."""
+    from benchmarks.sites import site
     from dcsim.engine.simulation import Simulation
-    from dcsim.scenario.load import loads
 
-    engine = f"queue_limit: {limit}" if limit else ""
-    scenario = loads(SITE.format(duration_s=duration_s, rate=rate_per_s, limit=engine))
+    engine = f"engine: {{queue_limit: {limit}}}" if limit else ""
+    scenario = site("overload", duration_s, rate_per_s, FACILITY, group=engine)
     simulation = Simulation(scenario)
     started = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:

@@ -11,8 +11,9 @@ import numpy as np
 
 from benchmarks.steady_levels import Level, example_of, laws, own_law
 from dcsim.engine.bench import campaign, configuration
+from dcsim.ledger import ReplicaConfig
 from dcsim.power.learn.measured import measured_subjects
-from dcsim.power.learn.runs import MeasuredRun, read_run
+from dcsim.power.learn.runs import LedgerSeries, MeasuredRun, read_run
 from dcsim.power.learn.states import STATES, fit_mixture, published_key, read_published, split_key
 from dcsim.power.learn.targets import Levels, carry_over, idle_share
 from dcsim.power.learn.train import MIXTURE_SEED, Example, Subject
@@ -100,7 +101,7 @@ def level_subjects(
             continue
         config = own[0].series.config
         law = own_law(law_of[catalogue.models[config.model].n_experts > 1], own, key)
-        work = campaign(config, catalogue, config.gpus, 1)
+        work = _campaign(config, catalogue)
         rng = np.random.default_rng(config.gpus)
         # A little spread, as of a meter, so that idle is a state and not a point.
         examples = [
@@ -139,6 +140,16 @@ def level_subjects(
             )
         )
     return subjects
+
+
+_CAMPAIGNS: dict[str, list[LedgerSeries]] = {}
+
+
+def _campaign(config: ReplicaConfig, catalogue: Catalogue) -> list[LedgerSeries]:
+    """Played once a process: judging models left out asks for the same again and again."""
+    if config.key not in _CAMPAIGNS:
+        _CAMPAIGNS[config.key] = campaign(config, catalogue, config.gpus, 1)
+    return _CAMPAIGNS[config.key]
 
 
 def with_levels(

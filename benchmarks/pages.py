@@ -1,23 +1,36 @@
 """The figures of the question pages and of the README, played anew: `python -m benchmarks.pages`.
 
-A table stands in a page after `<!-- figures: NAME -->`; it ends at the first blank line. Tables
-are made here, so that a page never tells of another version's watts. Some three minutes on two
-cores; names on the command line make only those tables.
+A table, or a block of what is printed, stands in a page after `<!-- figures: NAME -->`. It is made
+here, so that a page never tells of another version's watts. Some three minutes on two cores; names
+on the command line make only those.
 """
 
 from __future__ import annotations
 
+import io
+import json
+import math
 import re
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+from typer.testing import CliRunner
+
 import dcsim
+from dcsim.cli import app
+from dcsim.cli.run import PIPE_WIDTH
+from dcsim.report.terminal import render
+from dcsim.studies import sizing
 
 PROJECT = Path(__file__).parents[1]
 PAGES = [PROJECT / "README.md", *sorted((PROJECT / "docs").rglob("*.md"))]
-MARK = re.compile(r"^<!-- figures: ([\w-]+) -->\n(?:\|.*\n)*", re.MULTILINE)
+MARK = re.compile(
+    r"^<!-- figures: ([\w-]+) -->\n(?:```\n(?:(?!```).*\n)*```\n|(?:\|.*\n)*)", re.MULTILINE
+)
 
 Summary = dict[str, Any]
 Cell = Callable[[Summary], str]
@@ -68,6 +81,7 @@ E2E = ("whole answer, p95", latency("e2e_s", "p95"))
 TRIPS = ("trips", events("trip"))
 REJECTED = ("rejected", requests("rejected"))
 COMPLETED = ("completed", requests("completed"))
+CAPPED = ("server-hours under a limit", lambda found: f"{found['control']['capped_server_h']:.1f}")
 
 
 def racks(count: int) -> list[str]:
@@ -75,13 +89,33 @@ def racks(count: int) -> list[str]:
     return [f"facility.rack.count={count}", f"{RATE}={23 * count / 57:.6g} req/s"]
 
 
-THROTTLE = "control=[{policy: admission-throttle, nodes: row, above: 0.98, below: 0.92}]"
+def policy(text: str) -> list[str]:
+    """One policy on the row."""
+    return [f"control=[{{policy: {text}}}]"]
+
+
+MORE = [f"{RATE}=29.9 req/s"]
+"""30 % more than the row was meant for."""
 
 TABLES: dict[str, tuple[str, list[Run], list[tuple[str, Cell]]]] = {
     "racks": (
         "racks",
         [(str(n), QUICK, racks(n), "20 min") for n in (23, 45, 50, 54, 57, 60)],
         [PEAK, P99, MEAN, OVER],
+    ),
+    "racks-policy": (
+        "racks, policy",
+        [
+            (
+                f"{n}, {text.partition(',')[0] if text else 'none'}",
+                QUICK,
+                [*racks(n), *(policy(text) if text else [])],
+                "20 min",
+            )
+            for n in (57, 63, 69)
+            for text in ("", "row-budget", "static-cap, server_power: 2.4 kW")
+        ],
+        [PEAK, OVER, TRIPS, CAPPED, TTFT, E2E],
     ),
     "growth": (
         "traffic",
@@ -100,12 +134,21 @@ TABLES: dict[str, tuple[str, list[Run], list[tuple[str, Cell]]]] = {
         [PEAK, MEAN, TTFT, E2E],
     ),
     "hold": (
-        "traffic, policy",
+        "policy",
         [
-            ("130 %, none", QUICK, [f"{RATE}=29.9 req/s"], "20 min"),
-            ("130 %, `admission-throttle`", QUICK, [f"{RATE}=29.9 req/s", THROTTLE], "20 min"),
+            ("none", QUICK, MORE, "20 min"),
+            *(
+                (f"`{text}`", QUICK, [*MORE, *policy(text)], "20 min")
+                for text in (
+                    "admission-throttle",
+                    "row-budget",
+                    "dual-threshold",
+                    "static-cap, server_power: 2.7 kW",
+                    "static-cap, clock: 0.85",
+                )
+            ),
         ],
-        [PEAK, OVER, REJECTED, COMPLETED, TTFT],
+        [PEAK, OVER, REJECTED, CAPPED, TTFT, E2E],
     ),
     "feed-loss": (
         "site",
@@ -166,11 +209,135 @@ def table(name: str) -> str:
     heads = [first, *(head for head, _ in columns)]
     lines = [heads, ["---"] * len(heads)]
     for label, scenario, overrides, duration in runs:
-        loaded = dcsim.load(PROJECT / f"scenarios/{scenario}.yaml", overrides, duration=duration)
-        with dcsim.simulate(loaded) as results:
+        with play(scenario, overrides, duration) as results:
             lines.append([label, *(cell(results.summary) for _, cell in columns)])
         print(name, label, flush=True)
     return "".join("| " + " | ".join(cells) + " |\n" for cells in lines)
+
+
+def play(
+    scenario: str, overrides: Sequence[str] = (), duration: str | None = None
+) -> dcsim.Results:
+    """The results of a scenario that ships."""
+    path = PROJECT / f"scenarios/{scenario}.yaml"
+    return dcsim.simulate(dcsim.load(path, overrides, duration=duration))
+
+
+def printed() -> str:
+    """The table and the flags that `make run` ends with, as a block."""
+    with play(QUICK) as results:
+        out = io.StringIO()
+        render(results.summary, Console(file=out, width=PIPE_WIDTH, force_terminal=False))
+    lines = [line.rstrip() for line in out.getvalue().splitlines()]
+    start = next(i for i, line in enumerate(lines) if "limit" in line)
+    table = lines[start : next(i for i in range(start, len(lines)) if not lines[i])]
+    flags = next(line for line in lines if line.startswith("Flags"))
+    return "\n".join(["```", *table, "...", flags, "```", ""])
+
+
+def interconnection() -> str:
+    """The quickstart's site at each averaging time."""
+    with play(QUICK) as results:
+        rows = sizing(results).loc["site"]
+    lines = [
+        "| averaging time | peak | load factor | largest ramp up | coincidence of servers "
+        "| nameplate / peak |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for resolution_s, row in rows.iterrows():
+        time = f"{resolution_s:g} s" if resolution_s < 60 else f"{resolution_s / 60:g} min"
+        ramp_kw = row.ramp_up_w / 1e3
+        together = row.server_coincidence
+        lines.append(
+            f"| {time} | {row.peak_w / 1e3:.0f} kW | {row.load_factor:.2f} "
+            f"| {ramp_kw:.{0 if ramp_kw >= 2 else 1}f} kW "
+            f"| {'unknown' if math.isnan(together) else format(together, '.2f')} "
+            f"| {row.nameplate_to_peak:.1f} |"
+        )
+    return "\n".join([*lines, ""])
+
+
+TOLD = ("fault", "dark", "overload", "predicted", "trip", "reclosed", "restored", "repaired")
+
+
+def story() -> str:
+    """The flags of the feed loss, as a table."""
+    with play("feed-loss") as results:
+        flags = results.events()
+    lines = ["| time | flag | node | what |", "| --- | --- | --- | --- |"]
+    for flag in flags[flags.kind.isin(TOLD)].itertuples():
+        node_name = flag.node.rsplit("/", 1)[-1]
+        lines.append(f"| {flag.time_s:g} s | `{flag.kind}` | `{node_name}` | {flag.message} |")
+    return "\n".join([*lines, ""])
+
+
+def story_service() -> str:
+    """What the feed loss was for those who asked, in three parts."""
+    with play("feed-loss") as results:
+        asked = results.requests()
+        row = results.load("row")["utility/transformer/row-4"]
+    lines = [
+        "| asked in minutes | requests | failed | rejected | first token, median "
+        "| per token, median | row 4, mean |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for start, end in ((0, 10), (10, 13), (13, 28), (35, 45)):
+        part = asked[asked.arrival_s.between(60 * start, 60 * end)]
+        load_w = row[(row.index > 60 * start) & (row.index <= 60 * end)].mean()
+        ended = part.status.value_counts()
+        lines.append(
+            f"| {start} to {end} | {len(part):,} | {ended['failed']:,} | {ended['rejected']:,} "
+            f"| {part.ttft_s.median():.2f} s | {part.tpot_s.median() * 1e3:.0f} ms "
+            f"| {load_w / 1e3:.0f} kW |"
+        )
+    return "\n".join([*lines, ""])
+
+
+def answer(*words: str) -> str:
+    """What a study says first, as a block. It is asked by the command line, as readers do."""
+    done = CliRunner().invoke(app, ["study", *words, "--json", "--quiet"])
+    if done.exit_code:
+        raise SystemExit(done.output)
+    lines = json.loads(done.stdout)["headline"]
+    return "\n".join(["```", *lines, "```", ""])
+
+
+ROW = str(PROJECT / "scenarios/quickstart.yaml")
+RACKS = [
+    "oversubscription", ROW, "--set", "duration=5 min", "--policy", "none",
+    "--policy", "budget=[{policy: row-budget}]",
+]  # fmt: skip
+FAILOVER = [
+    "failover", str(PROJECT / "scenarios/feed-loss.yaml"), "--set", "faults=[]",
+    "--set", "duration=5 min",
+]  # fmt: skip
+SAVINGS = [
+    "savings", ROW, "--set", "duration=30 min", "--starts", "13 h", "--racks", "60",
+    "--capital-per-kw", "3000", "--interest", "0.08", "--years", "2", "--invest", "50000",
+    "--grid", "350",
+]  # fmt: skip
+REFRESH = [
+    "refresh", ROW, "--set", "duration=2 min", "--seeds", "2",
+    "--change", "h100 | servers.a100.server=dgx-h100",
+]  # fmt: skip
+GROWTH = [
+    "growth", ROW, "--set", "duration=10 min",
+    "--factors", "1:1.4:0.1", "--seeds", "3", "--per-month", "1.05", "--start", "2027-01-01",
+    "--fix", "longer row | 40000 | facility.row.rating=700 kW",
+]  # fmt: skip
+
+MADE: dict[str, Callable[[], str]] = {
+    **{name: partial(table, name) for name in TABLES},
+    "quickstart": printed,
+    "sizing": interconnection,
+    "growth-answer": partial(answer, *GROWTH),
+    "racks-answer": partial(answer, *RACKS),
+    "failover-answer": partial(answer, *FAILOVER),
+    "savings-answer": partial(answer, *SAVINGS),
+    "refresh-answer": partial(answer, *REFRESH),
+    "story": story,
+    "story-service": story_service,
+}
 
 
 def filled(page: str, tables: dict[str, str]) -> str:
@@ -185,8 +352,7 @@ def filled(page: str, tables: dict[str, str]) -> str:
 
 def main() -> None:
     """Play, and write into every page that asks for a table."""
-    wanted = sys.argv[1:] or list(TABLES)
-    tables = {name: table(name) for name in wanted}
+    tables = {name: MADE[name]() for name in sys.argv[1:] or MADE}
     for page in PAGES:
         before = page.read_text(encoding="utf-8")
         after = filled(before, tables)

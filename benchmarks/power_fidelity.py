@@ -20,7 +20,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,8 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.data import need_data
-from benchmarks.packs import GPUS, make, measured_runs, published_subjects, recipe_of
+from benchmarks.pack_subjects import measured_runs
+from benchmarks.packs import GPUS, Evidence, gather, make, recipe_of
 from dcsim.cli.power_judge import simulated
 from dcsim.power.baseline_tables import MeanRow
 from dcsim.power.gru import GruPower
@@ -90,7 +91,7 @@ def cases(data: Path, catalogue: Catalogue, gpu: str) -> Iterator[Case]:
 
 
 def models(
-    case: Case, published: list[Any], catalogue: Catalogue, recipe: Recipe
+    case: Case, known: Evidence, catalogue: Catalogue, recipe: Recipe
 ) -> Iterator[tuple[str, Generate]]:
     """Name and generator of every model that can answer."""
     config = case.run.series.config
@@ -98,9 +99,11 @@ def models(
     def live(model: PowerModel) -> Generate:
         return lambda series, seeds: shown_by(model, series, seeds)
 
-    pack = make("left-out", config.gpu, case.taught, published, catalogue, recipe)
-    yield "gru", live(GruPower(pack, catalogue, extrapolate=True))
     own = [run for run in case.taught if run.series.config == config]
+    evidence = replace(known, runs=case.taught)
+    unseen = [] if own else [config.model]
+    pack = make("left-out", evidence, catalogue, recipe, leave_out=unseen)
+    yield "gru", live(GruPower(pack, catalogue, extrapolate=True))
     if own:
         yield "bigru", BiGru(own).generate
     yield "ledger", live(LinearLedger(catalogue))
@@ -133,14 +136,17 @@ def judge_runs(
     tables = {label: head("run", "model", "work from") for label in ("250ms", "1s")}
     drawn = []
     for gpu in GPUS.values():
-        published = published_subjects(gpu, catalogue, data)
-        for case in cases(data, catalogue, gpu):
+        found = list(cases(data, catalogue, gpu))
+        if not found:
+            continue
+        known = gather(gpu, catalogue, data)
+        for case in found:
             whole = simulated(_whole(case, data, catalogue), case.folder)
             series = {
                 "engine": case.run.series,
                 "requests": _tail(whole, case.start, len(case.run.power_w)),
             }
-            for name, generate in models(case, published, catalogue, recipe):
+            for name, generate in models(case, known, catalogue, recipe):
                 for origin, work in series.items():
                     watts = generate(work, SEEDS)
                     if name == "gru" and origin == "engine":
@@ -148,8 +154,7 @@ def judge_runs(
                     for at, figures in judge(watts, case.run.power_w).items():
                         label = (f"{case.run.name}, {case.how}", name, origin)
                         tables[at].append(row_of(label, figures))
-                        if at == "1s":
-                            print(tables[at][-1], flush=True)
+                        print(at, tables[at][-1], flush=True)  # kept when cut short
     return tables, drawn
 
 
@@ -255,15 +260,17 @@ def main() -> None:
     options = parser.parse_args()
     data, catalogue = need_data(), load_catalogue()
     started = time.perf_counter()
-    page = PAGE.read_text(encoding="utf-8")
+    found: dict[str, list[str]] = {}
     if options.only != "mixtures":
         tables, drawn = judge_runs(data, catalogue, recipe_of(options.updates))
-        for at, rows in tables.items():
-            page = put(page, f"runs at {at}", rows)
+        found |= {f"runs at {at}": rows for at, rows in tables.items()}
         if not options.no_pictures:
             pictures(drawn)
     if options.only != "runs":
-        page = put(page, "mixtures", mixtures(data))
+        found["mixtures"] = mixtures(data)
+    page = PAGE.read_text(encoding="utf-8")
+    for mark, rows in found.items():
+        page = put(page, mark, rows)
     PAGE.write_text(page, encoding="utf-8")
     print(f"wrote {PAGE} in {time.perf_counter() - started:.0f} s")
 

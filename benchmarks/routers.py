@@ -16,35 +16,19 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.sites import site
 from dcsim.engine.simulation import Simulation
 from dcsim.results import Results
-from dcsim.scenario.load import loads
 
 POLICIES = ("random", "round-robin", "power-of-two", "least-outstanding", "power-aware")
 DELAYS = ("0 s", "500 ms", "5 s")
 RATE_PER_S = 110.0
-SITE = """
-name: routers
-seed: 1
-duration: {minutes} min
-workload:
-  - name: chat
-    model: llama-3-70b
-    arrivals: {{kind: poisson, rate: {rate} req/s}}
-    tokens: {{kind: fit, name: azure-2023-conv}}
-servers:
-  - name: a100
-    server: dgx-a100-80gb
-    model: llama-3-70b
-    tensor_parallel: 8
-    power: {{model: ledger}}
-routing: {{policy: {policy}, signal_delay: {delay}}}
-facility:
-  - {{name: site, kind: site, rating: 120 kW}}
-  - {{name: large, kind: row, parent: site, rating: 55 kW}}
-  - {{name: small, kind: row, parent: site, rating: 45 kW}}
-  - {{name: a, kind: server, parent: large, count: 12, group: a100}}
-  - {{name: b, kind: server, parent: small, count: 12, group: a100}}
+FACILITY = """
+  - {name: site, kind: site, rating: 120 kW}
+  - {name: large, kind: row, parent: site, rating: 55 kW}
+  - {name: small, kind: row, parent: site, rating: 45 kW}
+  - {name: a, kind: server, parent: large, count: 12, group: a100}
+  - {name: b, kind: server, parent: small, count: 12, group: a100}
 """
 
 
@@ -61,8 +45,15 @@ def main() -> None:
         path = Path(folder) / "routers.h5"
         for policy in POLICIES:
             for delay in DELAYS if policy not in ("random", "round-robin") else DELAYS[:1]:
-                text = SITE.format(minutes=minutes, rate=RATE_PER_S, policy=policy, delay=delay)
-                summary = Simulation(loads(text)).run(path)
+                scenario = site(
+                    "routers",
+                    60.0 * minutes,
+                    RATE_PER_S,
+                    FACILITY,
+                    group="power: {model: ledger}",
+                    rest=f"routing: {{policy: {policy}, signal_delay: {delay}}}",
+                )
+                summary = Simulation(scenario).run(path)
                 with Results.open(path, summary=summary) as results:
                     row_w = results.load("row").iloc[240:]
                     done = results.requests().query("status == 'completed' and arrival_s > 60")

@@ -20,20 +20,9 @@ from pathlib import Path
 SIZES = {24: 3600.0, 240: 1800.0, 2400: 180.0}
 """Servers: simulated seconds."""
 RATE_PER_SERVER = 0.5
-SITE = """
-name: speed-{servers}
-seed: 1
-duration: {duration} s
-workload:
-  - name: chat
-    model: llama-3-70b
-    arrivals: {{kind: poisson, rate: {rate} req/s}}
-    tokens: {{kind: fit, name: azure-2023-conv}}
-servers:
-  - {{name: a100, server: dgx-a100-80gb, model: llama-3-70b, tensor_parallel: 8}}
-facility:
-  - {{name: site, kind: site, rating: {rating} kW}}
-  - {{name: row, kind: row, parent: site, count: {rows}, rating: {row_rating} kW}}
+FACILITY = """
+  - {{name: site, kind: site, rating: {rating_kw} kW}}
+  - {{name: row, kind: row, parent: site, count: {rows}, rating: 100 kW}}
   - {{name: rack, kind: rack, parent: row, count: 6, rating: 23 kW}}
   - {{name: server, kind: server, parent: rack, count: 4, group: a100}}
 """
@@ -41,19 +30,12 @@ facility:
 
 def play(servers: int, duration_s: float, power: bool) -> dict[str, float]:
     """One run in this process."""
+    from benchmarks.sites import site
     from dcsim.engine.simulation import Simulation
-    from dcsim.scenario.load import loads
 
-    rows = servers // 24
-    text = SITE.format(
-        servers=servers,
-        duration=duration_s,
-        rate=servers * RATE_PER_SERVER,
-        rows=rows,
-        rating=4.0 * servers,
-        row_rating=100,
-    )
-    simulation = Simulation(loads(text))
+    facility = FACILITY.format(rating_kw=4.0 * servers, rows=servers // 24)
+    scenario = site(f"speed-{servers}", duration_s, servers * RATE_PER_SERVER, facility)
+    simulation = Simulation(scenario)
     return timed(simulation, power)
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from scipy.optimize import nnls
 from scipy.signal import lfilter
 
 from benchmarks.timing_rows import (
@@ -144,3 +145,19 @@ def example_of(level: Level, seed: int) -> Example:
     fresh = (1 - NOISE_CORRELATION**2) ** 0.5 * rng.standard_normal(len(level.series))
     noise = lfilter([1.0], [1.0, -NOISE_CORRELATION], fresh)
     return Example(level.series, level.power_w * (1.0 + NOISE * noise))
+
+
+def linear_fit(levels: Sequence[Level], catalogue: Catalogue) -> tuple[float, float, float]:
+    """Coefficients of the linear ledger model (weights, compute, memory; W) nearest to levels in
+    relative error: where the catalogue's `ledger_power` of the B200 is from."""
+    rows, watts = [], []
+    for one in levels:
+        config, columns = one.series.config, one.series.columns
+        held = min(1.0, config.weight_bytes / (config.gpus * config.hbm_bytes_per_gpu))
+        traffic = float(columns["memory_util"][4:].mean()) ** 0.5
+        rows.append([held, float(columns["compute_util"][4:].mean()), traffic])
+        watts.append(one.per_gpu_w)
+    idle_w = catalogue.gpus[levels[0].series.config.gpu].ledger_power.idle_w
+    measured = np.array(watts)
+    found, _ = nnls(np.array(rows) / measured[:, None], (measured - idle_w) / measured)
+    return float(found[0]), float(found[1]), float(found[2])

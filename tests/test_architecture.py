@@ -24,7 +24,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "results": {"scenario"},
     "engine": PLAYED,
     "measure": {"scenario", "workload", "power"},
-    "studies": {"engine", "results"},
+    "studies": {"scenario", "facility", "power", "engine", "results"},
     "report": {"scenario", "facility", "results", "studies"},
     "data": set(),
     "cli": PLAYED | {"engine", "measure", "studies", "report", "data"},

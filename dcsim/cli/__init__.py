@@ -1,11 +1,13 @@
 """The command line: one module a command, each thin. This file only lists them.
 
-Exit status: 0 well, 1 a run that failed, 2 a scenario or a command line that is wrong, 70 a fault
-of dcsim itself (its log is named), 130 stopped with Ctrl-C.
+Exit status: 0 well, 1 a run that failed, 2 a scenario or a command line that is wrong, 3 a run
+in which happened what `run --fail-on` names, 70 a fault of dcsim itself (its log is named), 130
+stopped with Ctrl-C.
 """
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import Annotated
 
 import typer
@@ -28,7 +30,10 @@ for _name in COMMANDS:
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"dcsim {__version__}")
+        # Without a C compiler at installation all is plain Python, which only speed tells.
+        spec = find_spec("dcsim.serving.replica")
+        plain = spec is None or spec.origin is None or spec.origin.endswith(".py")
+        typer.echo(f"dcsim {__version__}, event loop {'in plain Python' if plain else 'compiled'}")
         raise typer.Exit
 
 

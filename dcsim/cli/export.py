@@ -8,6 +8,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from dcsim.cli.faults import said
 from dcsim.cli.open import WRONG_INPUT
 
 EXPORT_FAILED = 1
@@ -85,12 +86,14 @@ def export(
                 )
                 at_s = None if at == "peak" else _quantity("at", at, "second", "14 h", zero=True)
                 made = export_network(results, place, grid, at_s, every_s, force)
-    except (ExportError, MissingExtra, ResultsError, FileNotFoundError) as error:
+    except (ExportError, MissingExtra, ResultsError) as error:
         _refuse(str(error))
+    except FileNotFoundError as error:
+        _refuse(said(error) if error.strerror else str(error))
     except PermissionError as error:
-        _refuse(f"{error.filename or result}: {error.strerror}")
+        _refuse(said(error))
     except OSError as error:
-        typer.echo(f"the export failed: {error}", err=True)
+        typer.echo(f"the export failed: {said(error)}", err=True)
         raise typer.Exit(EXPORT_FAILED) from None
     for path in made:
         typer.echo(f"wrote {path}")

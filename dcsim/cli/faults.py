@@ -7,7 +7,9 @@ Python.
 
 from __future__ import annotations
 
+import errno
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -20,7 +22,11 @@ FAULT = 70
 """Exit status of a fault in dcsim itself (`EX_SOFTWARE` of sysexits.h)."""
 WRONG_INPUT = 2
 STOPPED = 130
-"""Exit status after Ctrl-C: 128 and the signal's number, as shells have it."""
+"""Exit status after Ctrl-C, or when asked to end: 128 and Ctrl-C's number, as shells have it."""
+OUTPUT_LOST = 1
+ENDING = ("SIGTERM", "SIGHUP")
+"""Signals that end a command as Ctrl-C does, so that half a file is not left lying."""
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG, errno.EBADF)
 OUT_OF_MEMORY = "out of memory: play a shorter run or a smaller site, or keep less (`record`)"
 
 
@@ -31,16 +37,24 @@ def guarded(command: Callable[[], object]) -> None:
     traceback has been written to a log.
     """
     try:
-        command()
+        prepare()
+        try:
+            command()
+        finally:
+            if sys.stdout is not None:
+                sys.stdout.flush()  # here, where what goes wrong with it can still be told
     except KeyboardInterrupt:
         _tell("stopped")
         sys.exit(STOPPED)
     except BrokenPipeError:
-        # Whoever read our output has gone: nobody is left to tell. Python would complain again
-        # when it flushes at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        sys.exit(1)
+        # Whoever read our output has gone: nobody is left to tell.
+        _drop_output()
+        sys.exit(OUTPUT_LOST)
     except Exception as error:
+        if isinstance(error, OSError) and error.filename is None and error.errno in NO_ROOM:
+            _drop_output()
+            _tell(f"output cannot be written: {error.strerror}")
+            sys.exit(OUTPUT_LOST)
         problems = getattr(error, "problems", None)
         if type(error).__name__ == "ScenarioError" and isinstance(problems, list):
             # Of a catalogue of one's own, which any command may be the first to read.
@@ -55,6 +69,34 @@ def guarded(command: Callable[[], object]) -> None:
             _tell(f"dcsim met a fault of its own ({what[:300]}); no input should do that"
                   + told_place(log))  # fmt: skip
         sys.exit(FAULT)
+
+
+def prepare() -> None:
+    """Make the process fit to be stopped and to speak, whatever it was started from.
+
+    Ends it with status 2 where the current folder has been removed.
+    """
+    for name in ENDING:
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) == signal.SIG_DFL:  # not under nohup
+            signal.signal(number, signal.default_int_handler)
+    for stream in (sys.stdout, sys.stderr):
+        # Old locales lack the signs of trees and tables. A file or a pipe takes UTF-8, which
+        # dcsim reads again; a terminal shows a question mark.
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None and stream.encoding.lower().replace("-", "") != "utf8":
+            reconfigure(**({"errors": "replace"} if stream.isatty() else {"encoding": "utf-8"}))
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        _tell("the current folder is no longer there: change to one that is")
+        sys.exit(WRONG_INPUT)
+
+
+def said(error: OSError) -> str:
+    """The system's complaint in words, the file first: `out.h5: Is a directory`."""
+    what = error.strerror or str(error)
+    return f"{error.filename}: {what}" if error.filename else what
 
 
 def write_log(error: BaseException) -> Path | None:
@@ -91,6 +133,11 @@ def log_folder() -> Path:
 def told_place(log: Path | None) -> str:
     """Where the log is, as the end of a sentence."""
     return f". The log: {log}" if log is not None else ". No folder took a log of it"
+
+
+def _drop_output() -> None:
+    """Nothing more goes to stdout. Python would complain again when it flushes at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def _tell(line: str) -> None:

@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "report": ("dcsim.cli.report:report", "Write a self-contained page of a run or a study."),
     "plot": ("dcsim.cli.plot:plot", "Draw a result as a picture: PNG, SVG or PDF."),
     "measure": ("dcsim.cli.measure:app", "Measure a GPU that serves: plan, run, check, import."),
+    "study": ("dcsim.cli.studies:app", "The planner's questions: growth, sizing, sweep, ..."),
     "power": ("dcsim.cli.power:app", "Power models: train, list and check them."),
 }
 """Name: (module:attribute, one line of help). The attribute is a function or a typer app."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -173,7 +173,6 @@ def import_(
     from dcsim.measure.bring import Wanted, bring
     from dcsim.measure.check import verdict
     from dcsim.measure.errors import MeasureError
-    from dcsim.scenario.units import SECOND, parse_quantity
 
     try:
         wanted = Wanted(
@@ -185,11 +184,11 @@ def import_(
             requests=requests,
             server_power=server_power,
             gpus=tuple(gpus.split(",")) if gpus else (),
-            local_utc_offset_s=None if utc_offset is None else 3600.0 * float(utc_offset),
-            search_s=parse_quantity(search, SECOND.name, SECOND.example),
+            local_utc_offset_s=None if utc_offset is None else _zone_s(utc_offset),
+            search_s=_seconds("--search", search),
         )
         brought = bring(wanted, out)
-    except (MeasureError, OSError, ValueError) as error:
+    except (MeasureError, OSError) as error:
         typer.echo(f"import: {error}", err=True)
         raise typer.Exit(WRONG_INPUT) from None
     found = verdict(out)
@@ -202,6 +201,29 @@ def import_(
         _tell(found)
     if not found.good:
         raise typer.Exit(NOT_GOOD)
+
+
+def _zone_s(text: str) -> float:
+    try:
+        return 3600.0 * float(text)
+    except ValueError:
+        _wrong(f"--utc-offset: expected hours such as -7 or 5.5, not '{text}'")
+
+
+def _seconds(option: str, text: str) -> float:
+    from pydantic_core import PydanticCustomError
+
+    from dcsim.scenario.units import SECOND, parse_quantity
+
+    try:
+        return parse_quantity(text, SECOND.name, SECOND.example)
+    except PydanticCustomError as error:
+        _wrong(f"{option}: {error.message()}")
+
+
+def _wrong(message: str) -> NoReturn:
+    typer.echo(f"import: {message}", err=True)
+    raise typer.Exit(WRONG_INPUT)
 
 
 def _tell(found: Verdict) -> None:

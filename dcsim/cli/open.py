@@ -8,6 +8,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from dcsim.scenario.document import read
 from dcsim.scenario.load import load
 from dcsim.scenario.models import Scenario
 from dcsim.scenario.problems import Problem, ScenarioError
@@ -54,11 +55,18 @@ def refuse(problems: Iterable[Problem]) -> NoReturn:
 
 
 def room_problems(path: Path, scenario: Scenario) -> list[Problem]:
-    """What the file alone does not show: its traces read through, its power packs asked."""
-    from dcsim.engine.check import check_power, check_scaling
+    """What the file alone does not show: its traces read through, its policies and power
+    packs asked. Each is told with the line that it is about."""
+    from dcsim.engine.check import check_rooms
 
-    told = check_scaling(scenario) + check_power(scenario)
-    return trace_problems(scenario) + [Problem(str(path), None, at, what) for at, what in told]
+    told = check_rooms(scenario)
+    document = read(path, str(path)) if told else None
+    problems = trace_problems(scenario)
+    for dotted, what in told:
+        steps = tuple(int(step) if step.isdigit() else step for step in dotted.split("."))
+        line = None if document is None else document.place(steps).line
+        problems.append(Problem(str(path), line, dotted, what))
+    return problems
 
 
 def trace_problems(scenario: Scenario) -> list[Problem]:

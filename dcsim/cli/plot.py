@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from dcsim.cli.faults import said
 from dcsim.cli.open import WRONG_INPUT
 
 KINDS = ("load", "duration", "heatmap", "states", "smoothing", "oneline")
@@ -28,7 +29,7 @@ def plot(
     try:
         import matplotlib  # noqa: F401
     except ImportError:
-        typer.echo("pictures need matplotlib: pip install 'dcsim[plots]'", err=True)
+        typer.echo("pictures need matplotlib: pip install matplotlib", err=True)
         raise typer.Exit(WRONG_INPUT) from None
     from dcsim.report.plots import PlotError
     from dcsim.report.plots import plot as draw
@@ -38,6 +39,6 @@ def plot(
         with Results.open(result) as results:
             draw(results, kind, out, node)
     except (PlotError, ResultsError, OSError) as error:
-        typer.echo(str(error), err=True)
+        typer.echo(said(error) if isinstance(error, OSError) else str(error), err=True)
         raise typer.Exit(WRONG_INPUT) from None
     typer.echo(f"Picture: {out}")

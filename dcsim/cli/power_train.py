@@ -40,6 +40,8 @@ def train(
     """
     if not out.parent.is_dir():
         refuse(f"--out: there is no folder {out.parent}")
+    if out.exists() and not out.is_file():
+        refuse(f"--out: {out} is no file that could be replaced")
     if out.suffix != ".h5":
         refuse(f"--out: {out} must end in .h5, or no scenario can name it")
 

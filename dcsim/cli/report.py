@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from dcsim.cli.faults import said
 from dcsim.cli.open import WRONG_INPUT
 
 
@@ -38,6 +39,6 @@ def report(
                 text = run_page(results)
         target.write_text(text, encoding="utf-8")
     except (ResultsError, StudyPageError, OSError) as error:
-        typer.echo(str(error), err=True)
+        typer.echo(said(error) if isinstance(error, OSError) else str(error), err=True)
         raise typer.Exit(WRONG_INPUT) from None
     typer.echo(f"Report: {target} ({target.stat().st_size / 1e6:.1f} MB)")

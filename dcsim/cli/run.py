@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from dcsim.cli.fail_on import FAILED_ON, failures, parse
+from dcsim.cli.faults import STOPPED, said
 from dcsim.cli.open import (
     WRONG_INPUT,
     Duration,
@@ -43,17 +45,29 @@ def run(
             "--watch", help="Show the site on the whole screen; q ends the run, results are kept."
         ),
     ] = False,
+    fail_on: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="trip|overload|slo",
+            help="Exit with 3 when this has happened; repeat it, or give a list with commas.",
+        ),
+    ] = None,
 ) -> None:
     """Play a scenario: requests in, tokens out, watts at every level, limits flagged.
 
-    Exit status 0 when the run ended, 1 when it failed, 2 when the scenario is wrong.
+    Exit status 0 when the run ended, 1 when it failed, 2 when the scenario is wrong,
+    3 when what --fail-on names has happened (the results are kept), 130 when it was stopped.
     """
     checked = open_scenario(scenario, set_, seed, duration)
     problems = room_problems(scenario, checked)
     if problems:
         refuse(problems)
+    asked = parse(fail_on, checked)
     if out is not None and not out.parent.is_dir():
         typer.echo(f"--out: there is no folder {out.parent}", err=True)
+        raise typer.Exit(WRONG_INPUT)
+    if out is not None and out.exists() and not out.is_file():
+        typer.echo(f"--out: {out} is no file that could be replaced", err=True)
         raise typer.Exit(WRONG_INPUT)
 
     # After the checks: these bring PyTorch and take a second.
@@ -82,19 +96,24 @@ def run(
         typer.echo(f"{scenario}: power: {error}", err=True)
         raise typer.Exit(WRONG_INPUT) from None
     except OSError as error:
-        typer.echo(f"the run failed: {error}", err=True)
+        typer.echo(f"the run failed: {said(error)}", err=True)
         raise typer.Exit(RUN_FAILED) from None
     except KeyboardInterrupt:
         typer.echo("stopped; no results were kept", err=True)
-        raise typer.Exit(RUN_FAILED) from None
+        raise typer.Exit(STOPPED) from None
     if view.stopped:
         typer.echo(f"stopped after {summary['simulated_s']:g} s of {duration_s:g} s", err=True)
     if as_json:
         typer.echo(json.dumps(summary))
-        return
-    console = Console()
-    if not console.is_terminal:
-        console.width = PIPE_WIDTH
-    render(summary, console, list(view.first_flags.values()))
-    if out is not None:
-        console.print(f"Results: {out}", highlight=False, markup=False)
+    else:
+        console = Console()
+        if not console.is_terminal:
+            console.width = PIPE_WIDTH
+        render(summary, console, list(view.first_flags.values()))
+        if out is not None:
+            console.print(f"Results: {out}", highlight=False, markup=False)
+    failed = failures(summary, asked)
+    for told in failed:
+        typer.echo(f"failed on {told}", err=True)
+    if failed:
+        raise typer.Exit(FAILED_ON)

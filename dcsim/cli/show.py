@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from dcsim.cli.faults import said
 from dcsim.cli.open import WRONG_INPUT, Duration, Overrides, ScenarioPath, Seed, open_scenario
 from dcsim.cli.outline import Outline, outline
 from dcsim.scenario.dump import dump, resolved
@@ -50,7 +51,7 @@ def _draw(checked: Scenario, site: Outline, path: Path) -> None:
     try:
         path.write_text(draw(of_table(checked, nameplate_w)), encoding="utf-8")
     except OSError as error:
-        typer.echo(f"--svg: {error}", err=True)
+        typer.echo(f"--svg: {said(error)}", err=True)
         raise typer.Exit(WRONG_INPUT) from None
     typer.echo(f"One-line diagram: {path}")
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dcsim.control.registry import build
+from dcsim.control.watched import PolicyError
+from dcsim.engine.control import known_site
 from dcsim.facility.topology import Topology
 from dcsim.power.baseline_tables import mean_table, no_mean
 from dcsim.power.pack import PackError, find_pack
@@ -9,6 +12,25 @@ from dcsim.scenario.catalogue import load_catalogue
 from dcsim.scenario.models import Scenario
 from dcsim.scenario.nearest import suggestion
 from dcsim.serving.fleet import place, replica_config
+
+
+def check_rooms(scenario: Scenario) -> list[tuple[str, str]]:
+    """All of it, as (dotted path, message)."""
+    return check_scaling(scenario) + check_control(scenario) + check_power(scenario)
+
+
+def check_control(scenario: Scenario) -> list[tuple[str, str]]:
+    """Policies that cannot work on this site, as (dotted path, message)."""
+    if not scenario.control:
+        return []
+    site = known_site(scenario, load_catalogue(), Topology.build(scenario.facility))
+    problems = []
+    for index, spec in enumerate(scenario.control):
+        try:
+            build(spec).start(site)
+        except PolicyError as error:
+            problems.append((f"control.{index}.{error.key}", str(error)))
+    return problems
 
 
 def check_scaling(scenario: Scenario) -> list[tuple[str, str]]:

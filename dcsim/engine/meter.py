@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from dcsim.engine.scaling import RestingWatts
 from dcsim.engine.seeds import branch
+from dcsim.engine.throttle import Throttle
 from dcsim.ledger import FloatArray, ReplicaConfig, WorkLedger
 from dcsim.power.chassis import Chassis, ChassisModel, chassis_table
 from dcsim.power.model import PowerModel
@@ -28,7 +29,7 @@ class Meter:
     replicas' GPUs, its GPUs that hold no replica (idle), and its non-GPU power: a constant, or
     where the catalogue says so a chassis that follows its GPUs (`dcsim.power.chassis`). A server
     without supply draws nothing. What replicas draw that an autoscaler has off, booting or
-    loading is stated by the scenario.
+    loading is stated by the scenario. Clocks and caps that policies set are the throttle's.
     """
 
     def __init__(
@@ -75,6 +76,8 @@ class Meter:
         chassis adds."""
         self.stated_base_w = stated_base_w
         """The same with the catalogue's constant in place of a fitted chassis, to plan with."""
+        self.throttle = Throttle(catalogue, placement, servers)
+        self._step_s = scenario.power_step_s
         self._with_chassis = np.array(sorted(chassis), dtype=np.int64)
         self._chassis = ChassisModel([chassis[s] for s in sorted(chassis)], scenario.power_step_s)
         resting = RestingWatts(catalogue, placement, servers)
@@ -88,15 +91,20 @@ class Meter:
 
     def step(self, ledger: WorkLedger) -> FloatArray:
         """Server watts over the step, shape (servers,); reused by the next call."""
+        throttle = self.throttle
+        throttle.book(self.supplied, self._step_s)
+        shown = throttle.restate(ledger)
         if len(self.models) == 1:
-            replica_w = self.models[0].step(ledger)
+            replica_w = self.models[0].step(shown)
         else:
             replica_w = self._replica_w
             for model, members in zip(self.models, self._members, strict=True):
-                replica_w[members] = model.step(subset(ledger, members))
+                replica_w[members] = model.step(subset(shown, members))
         server_w = self._server_w
         if self.resting is not None:
             replica_w = self.resting.apply(ledger.state, replica_w)
+        if not throttle.idle:
+            replica_w = throttle.limit(replica_w, self._gpu_limit_w(), self._step_s)
         if self._one_each:
             np.add(replica_w, self.base_w, out=server_w)
         else:
@@ -109,6 +117,15 @@ class Meter:
             self.resting.servers(ledger.state, server_w)
         np.multiply(server_w, self.supplied, out=server_w)
         return server_w
+
+    def _gpu_limit_w(self) -> FloatArray:
+        """What the replicas of each server may draw under its cap, shape (servers,)."""
+        cap_w = self.throttle.server_cap_w
+        limit_w = cap_w - self.base_w
+        if len(self._with_chassis):
+            who = self._with_chassis
+            limit_w[who] = self._chassis.gpu_limit_w(cap_w[who]) - self.base_w[who]
+        return limit_w
 
     def describe(self) -> list[dict[str, Any]]:
         """Each model's name, pack and evidence by configuration, for the summary."""

@@ -12,7 +12,6 @@ import math
 import tempfile
 import time
 import weakref
-from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,9 +19,8 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from dcsim.control.admission import AdmissionThrottle
-from dcsim.control.policy import Policy, Site, Telemetry
 from dcsim.engine.clock import AFTER, Clock
+from dcsim.engine.control import Control
 from dcsim.engine.headroom import Headroom
 from dcsim.engine.meter import Meter
 from dcsim.engine.scaling import build_scalers
@@ -128,7 +126,9 @@ class Simulation:
             self._replicas_of[server].append(replica)
         self._powered, self._ready = self.site.powered.copy(), self.site.ready.copy()
         """Servers with power, and those that may serve, as meter and fleet know it."""
-        self._policies = self._start_policies()
+        self.control = Control(
+            scenario, catalogue, self.topology, self.placement, self.fleet, self.meter, self.site
+        )
         self.state_steps = np.zeros(len(GpuState), dtype=np.int64)
         """Replica-steps ended in each GPU state."""
         self._steps = 0
@@ -195,6 +195,7 @@ class Simulation:
                     "retries": self.fleet.retries.count,
                 },
                 autoscale=self._scaling(),
+                control=self.control.describe(self._end_s),
             )
             self.site.annotate(summary["nodes"])
             summary["site"] = self.site.figures()
@@ -227,8 +228,9 @@ class Simulation:
             self._flag(event)
         if self.site.changed:
             self._supply(now)
-        if self._policies:
-            self._consult(now, node_w)
+        if self.control.acts:
+            for event in self.control.step(now, self._steps, node_w):
+                self._flag(event)
         if self._headroom is not None:
             self.fleet.observe(now, self._headroom.step(node_w))
         if self._watcher is not None:
@@ -303,42 +305,6 @@ class Simulation:
             {"group": name, **scaler.describe(self._end_s)} for name, scaler in self.scalers.items()
         ]
 
-    # --- control ---------------------------------------------------------------------------
-
-    def _start_policies(self) -> list[tuple[Policy, int, deque[tuple[float, Any]]]]:
-        """Each policy with its period in steps and the telemetry still on its way to it."""
-        topology = self.topology
-        site = Site(
-            names=topology.names,
-            kinds=topology.kinds,
-            rating_w=topology.rating_w,
-            servers_under={name: topology.servers_under(name) for name in topology.names}
-            if self.scenario.control
-            else {},
-        )
-        started: list[tuple[Policy, int, deque[tuple[float, Any]]]] = []
-        for spec in self.scenario.control:
-            policy = AdmissionThrottle(spec)
-            policy.start(site)
-            period = max(1, round(policy.period_s / self.scenario.power_step_s))
-            started.append((policy, period, deque()))
-        return started
-
-    def _consult(self, now: float, node_w: npt.NDArray[np.float64]) -> None:
-        for policy, period, on_its_way in self._policies:
-            if self._steps % period:
-                continue
-            on_its_way.append((now, node_w.copy()))
-            seen = None
-            while on_its_way and on_its_way[0][0] <= now - policy.delay_s + 1e-9:
-                seen = on_its_way.popleft()
-            if seen is None:
-                continue
-            for command in policy.decide(now, Telemetry(*seen)):
-                for server in command.servers.tolist():
-                    for replica in self._replicas_of[server]:
-                        self.fleet.admit(self.fleet.replicas[replica], command.allowed, now)
-
     def _state_seconds(self) -> dict[str, float]:
         step_s = self.scenario.power_step_s
         return {state.name.lower(): float(self.state_steps[state]) * step_s for state in GpuState}
@@ -346,7 +312,7 @@ class Simulation:
 
 def _promise(tenant: Tenant) -> Promise:
     slo = tenant.slo or Slo()
-    return Promise(tenant.name, slo.ttft_s or math.inf, slo.tpot_s or math.inf)
+    return Promise(tenant.name, slo.ttft_s or math.inf, slo.tpot_s or math.inf, slo.attainment)
 
 
 def simulate(

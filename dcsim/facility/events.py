@@ -21,8 +21,11 @@ EventKind = Literal[
     "depleted",
     "dark",
     "restored",
+    "limited",
+    "braked",
+    "released",
 ]
-"""docs/facility.md says when each is raised."""
+"""docs/facility.md says when each is raised; the last three are told by policies."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -117,6 +117,19 @@ class Flow:
             self._split(self.phases, node_w)
         return node_w
 
+    def felt_w(self, node_w: FloatArray) -> FloatArray:
+        """The draws of the last step as ratings feel them: the worst of three poles, apparent
+        power where rated so."""
+        phases = self.phases
+        if phases is None:
+            return node_w
+        topology = self._topology
+        felt_w = phases.worst_pole_w(node_w)
+        rated = np.flatnonzero(np.isfinite(topology.apparent_va))
+        share = phases.apparent_va(node_w)[rated] / topology.apparent_va[rated]
+        felt_w[rated] = np.maximum(felt_w[rated], share * topology.rating_w[rated])
+        return felt_w
+
     def _step_by_level(self, server_w: FloatArray, step_s: float) -> FloatArray:
         node_w = self.node_w
         fed, on = self._supply.fed, self._supply.energised

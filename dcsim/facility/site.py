@@ -95,7 +95,7 @@ class ElectricalSite:
         Returns the loads of all nodes, shape (nodes,), reused by the next call, and the flags.
         """
         node_w = self._loads(now_s, step_s, server_w)
-        felt_w = self._felt(node_w)
+        felt_w = self.felt_w = self.flow.felt_w(node_w)
         np.maximum(self.peak_w, felt_w, out=self.peak_w)
         events = self.watch.step(now_s, step_s, felt_w)
         for window in self._demand:
@@ -187,18 +187,6 @@ class ElectricalSite:
             cooling_w = self.cooling.load_w(now_s, float(drawn_w.sum()))
             self.flow.own_w[self._plant] = cooling_w if live else 0.0
         return self.flow.step(drawn_w, step_s)
-
-    def _felt(self, node_w: FloatArray) -> FloatArray:
-        phases = self.flow.phases
-        if phases is None:
-            self.felt_w = node_w
-            return node_w
-        felt_w = phases.worst_pole_w(node_w)
-        rated = np.flatnonzero(np.isfinite(self.topology.apparent_va))
-        share = phases.apparent_va(node_w)[rated] / self.topology.apparent_va[rated]
-        felt_w[rated] = np.maximum(felt_w[rated], share * self.topology.rating_w[rated])
-        self.felt_w = felt_w
-        return felt_w
 
     # --- what happens ----------------------------------------------------------------------
 

@@ -19,10 +19,10 @@ MANY = 257.0
 
 
 def work_of(engine_at_s: Float64, columns: dict[str, Float64]) -> tuple[Float64, Float64]:
-    """Steps of 0.25 s and what watts may follow: more when anything runs, slowly more with the
-    batch, and more while prompts are computed. No unit: only its ups and downs are matched."""
+    """Ends of steps of 0.25 s, and what watts may follow: more when anything runs, slowly more with
+    the batch, and more while prompts are computed. No unit: only its ups and downs are matched."""
     edges_s = np.arange(engine_at_s[0], engine_at_s[-1], STEP_S)
-    running = np.interp(edges_s[1:], engine_at_s, columns["running"])
+    running = np.interp(edges_s[1:] - 0.5 * STEP_S, engine_at_s, columns["running"])
     prompts = np.diff(np.interp(edges_s, engine_at_s, columns["prompt_total"]))
     most = float(prompts.max()) or 1.0
     busy = np.minimum(running, 1.0) + np.log1p(running) / math.log(MANY)
@@ -30,24 +30,29 @@ def work_of(engine_at_s: Float64, columns: dict[str, Float64]) -> tuple[Float64,
 
 
 def running_of(start_s: Float64, end_s: Float64, pad_s: float) -> tuple[Float64, Float64]:
-    """Steps of 0.25 s and how many requests are under way, by the client."""
+    """Ends of steps of 0.25 s, and how many requests are under way in their middle, by the
+    client."""
     at_s = np.arange(start_s.min() - pad_s, end_s.max() + pad_s, STEP_S)
     begun = np.searchsorted(np.sort(start_s), at_s, side="right")
     gone = np.searchsorted(np.sort(end_s), at_s, side="right")
-    return at_s, (begun - gone).astype(np.float64)
+    return at_s + 0.5 * STEP_S, (begun - gone).astype(np.float64)
 
 
 def lag(
-    at_s: Float64, values: Float64, work_at_s: Float64, work: Float64, most_s: float, meter: bool
+    at_s: Float64,
+    values: Float64,
+    work_at_s: Float64,
+    work: Float64,
+    most_s: float,
+    trailing_s: float = 0.0,
 ) -> Shift | None:
-    """How much later `values` come than `work`; None where one of them never changes. `meter`:
-    the values may be trailing means."""
+    """How much later `values` come than `work`, which is of steps that end at `work_at_s`; None
+    where one of them never changes. `trailing_s`: over which the meter of `values` averages."""
     if len(at_s) < 2 or np.std(values) < 1e-9 or np.std(work) < 1e-9:
         return None
     if min(at_s[-1], work_at_s[-1]) + most_s - max(at_s[0], work_at_s[0] - most_s) < 10.0:
         return None
-    widths = {} if meter else {"widths_s": (0.0,)}
-    return find_shift(at_s, values, work_at_s, work, most_s, **widths)
+    return find_shift(at_s, values, work_at_s, work, most_s, (trailing_s,))
 
 
 def told(shift: Shift | None, needed: bool) -> dict[str, Any]:

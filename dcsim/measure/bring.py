@@ -21,6 +21,7 @@ from dcsim.measure.errors import MeasureError
 from dcsim.measure.folder import stamp, write_lines, write_manifest
 from dcsim.power.learn.logs import RunError, RunLogs, read_logs
 from dcsim.power.learn.readers import EngineLog, LogError, engine_log, kind_of
+from dcsim.power.meter import TRAILING_S
 
 Float64 = npt.NDArray[np.float64]
 ZONE_S = 900.0
@@ -64,7 +65,9 @@ def bring(wanted: Wanted, out: Path) -> Brought:
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise MeasureError(f"{out} is no empty folder")
     if not wanted.power and wanted.server_power is None:
-        raise MeasureError("nothing to bring: give a log of watts")
+        raise MeasureError("nothing to bring: give --power or --server-power")
+    if wanted.power and not wanted.engine and wanted.requests is None:
+        raise MeasureError("nothing tells what the GPUs did: give --engine or --requests")
     brought = Brought()
     bench = None
     if wanted.requests is not None and foreign.is_json(_there(wanted.requests)):
@@ -191,10 +194,9 @@ def _read(wanted: Wanted, place: Path, offset_s: float | None) -> RunLogs:
                 raise MeasureError(f"{names[name][0]}: this is a log of {kind_of(place / name)}")
         return read_logs(place, manifest)
     except RunError as error:
-        text = str(error).replace(f"{place}: ", "")
+        text = str(error).replace(f"{place}: ", "").replace(f"{place}/", "")
         for name, paths in names.items():
-            if paths:
-                text = text.replace(str(place / name), str(paths[0])).replace(name, str(paths[0]))
+            text = text.replace(name, str(paths[0])) if paths else text
         raise MeasureError(text.replace("manifest.json", "the command line")) from None
 
 
@@ -223,7 +225,10 @@ def _write_logs(
         work_s, work = np.empty(0), np.empty(0)
     at_s, watts = logs.power.at_s, logs.power.watts
     total_w = watts.sum(axis=1)
-    shift = align.lag(at_s, total_w, work_s, work, wanted.search_s, True) if len(work_s) else None
+    mean_s = 0.0 if logs.power.field == "instant" else _trailing_s(wanted.hardware)
+    shift = None
+    if len(work_s):
+        shift = align.lag(at_s, total_w, work_s, work, wanted.search_s, mean_s)
     entry = align.told(shift, needed=False)
     if len(work_s):
         brought.alignment["power"] = entry
@@ -245,6 +250,12 @@ def _write_logs(
     if logs.requests is not None:
         _write_requests(logs.requests, bench, moved_s, out)
     return at_s, total_w
+
+
+def _trailing_s(hardware: str) -> float:
+    """Over which the meter of a GPU averages, where that is known; else nothing."""
+    short = hardware.lower().split("-")[0]
+    return next((s for name, s in TRAILING_S.items() if name.split("-")[0] == short), 0.0)
 
 
 def _columns(engine: EngineLog) -> dict[str, Float64]:
@@ -269,7 +280,7 @@ def _place_requests(
     ends_s = start_s + (bench.end_s - bench.start_s)
     seen_s, seen = align.running_of(start_s, ends_s, wanted.search_s)
     shift = align.lag(
-        logs.engine.at_s, logs.engine.columns["running"], seen_s, seen, wanted.search_s, False
+        logs.engine.at_s, logs.engine.columns["running"], seen_s, seen, wanted.search_s
     )
     entry = align.told(shift, needed=not bench.unix)
     # The engine's log is not moved: the requests go the other way.
@@ -313,7 +324,8 @@ def _write_server(
         if behind_s is None:
             behind_s = ZONE_S * round(float(np.mean(at_s) - np.mean(gpu_at_s)) / ZONE_S)
         at_s = at_s - behind_s
-        shift = align.lag(at_s, watts, gpu_at_s, gpu_w, wanted.search_s, True)
+        ends_s = gpu_at_s + 0.5 * float(np.median(np.diff(gpu_at_s)))
+        shift = align.lag(at_s, watts, ends_s, gpu_w, wanted.search_s)
         entry = align.told(shift, needed=False)
         brought.alignment["server_power"] = entry
         brought.notes.append(_note("server power", entry))

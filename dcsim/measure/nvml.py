@@ -58,7 +58,7 @@ class Nvml:
             import pynvml  # type: ignore[import-untyped]
         except ImportError:
             raise MeasureError(
-                "NVML needs the package nvidia-ml-py: pip install 'dcsim[measure]'"
+                "NVML needs the package nvidia-ml-py: pip install nvidia-ml-py"
             ) from None
         self._nvml: Any = pynvml
         self._open = False

@@ -72,6 +72,11 @@ def dc_watts(ac_w: float, rated_w: float) -> float:
     return float(np.interp(ac_w, ac_watts(grid, rated_w), grid))
 
 
+_DC = np.linspace(0.0, 1.5, 6001)
+_AC = ac_watts(_DC, 1.0)
+"""What supplies give and draw, as shares of their rating: to be read the other way."""
+
+
 class ChassisModel:
     """The chassis of many servers, stepped together."""
 
@@ -84,6 +89,18 @@ class ChassisModel:
         self._keep = np.where(delay_s > 0, np.exp(-step_s / np.maximum(delay_s, 1e-9)), 0.0)
         self._followed_w = np.zeros(len(kinds))
         """GPU watts above rest, as the fans have followed them so far."""
+
+    def gpu_limit_w(self, ac_cap_w: Float64) -> Float64:
+        """What the GPUs of each server may draw in the next step so that it stays at or under its
+        AC cap, shape (servers,), infinite for an infinite cap. Below 0 where the rest is more."""
+        dc_cap_w = self._rated_w * np.interp(ac_cap_w / self._rated_w, _AC, _DC) * (1.0 - 1e-6)
+        # Fans that still follow a higher load, and those that will have followed this one.
+        as_they_are = dc_cap_w - self._other_w - self._share * self._followed_w
+        settled = dc_cap_w - self._other_w + self._share * self._idle_w
+        settled /= 1.0 + self._share
+        limit_w: Float64 = np.minimum(as_they_are, settled)
+        limit_w[np.isinf(ac_cap_w)] = np.inf
+        return limit_w
 
     def step(self, gpu_w: Float64) -> Float64:
         """AC watts of each server over the step, shape (servers,), given its GPUs' watts."""

@@ -84,14 +84,22 @@ class GruPower:
             weight[row, :filled] = table.head_weight
             bias[row, :filled] = table.head_bias
         self._offset = rows * size
+        # Replicas of a kind side by side, each kind a slice: heads need no gathering of theirs.
+        order = np.argsort(rows, kind="stable")
+        edges = np.searchsorted(rows[order], np.arange(len(tables) + 1))
         self._heads = [
             (
                 torch.from_numpy(weight[row]),
                 torch.from_numpy(bias[row])[:, None],
-                np.flatnonzero(rows == row),
+                slice(int(edges[row]), int(edges[row + 1])),
             )
             for row in range(len(tables))
         ]
+        mixed = bool((np.diff(rows) < 0).any())
+        self._order = torch.from_numpy(order) if mixed else None
+        self._back = torch.from_numpy(np.argsort(order))
+        self._sorted_hidden = torch.zeros(pack.hidden, count)
+        self._sorted_logits = torch.zeros(size, count)
         self._floor_w = 0.9 * self._mean_w[rows, 0]
         relative = np.array([self._relative(config) for config in configs])
         self._relatives = np.flatnonzero(relative)
@@ -107,7 +115,10 @@ class GruPower:
             self._floor_w[who] = 0.9 * (gpus * np.array(idle_w))[who]
         self._cell = Cell(pack, count)
         self._features = FeatureMaker(configs, self._catalogue, self._cell.inputs)
-        self._logits = np.zeros((size, count), dtype=np.float32)
+        # The same memory, told to both libraries; where kinds lie side by side, to the heads, too.
+        self._logits_torch = torch.zeros(size, count) if mixed else self._sorted_logits
+        self._logits = self._logits_torch.numpy()
+        self._cumulated = np.empty((size, count), dtype=np.float32)
         self._triangle = np.tril(np.ones((size, size), dtype=np.float32))
         self._rng = np.random.default_rng(seed)
         correlation = np.array(
@@ -171,17 +182,16 @@ class GruPower:
             self._features(ledger)
             hidden = self._cell.step()
             logits = self._logits
-            if len(self._heads) == 1:
-                weight, bias, _ = self._heads[0]
-                torch.addmm(bias, weight, hidden, out=torch.from_numpy(logits))
-            else:
-                for weight, bias, members in self._heads:
-                    logits[:, members] = torch.addmm(bias, weight, hidden[:, members]).numpy()
+            if self._order is not None:
+                hidden = torch.index_select(hidden, 1, self._order, out=self._sorted_hidden)
+            for weight, bias, members in self._heads:
+                torch.addmm(bias, weight, hidden[:, members], out=self._sorted_logits[:, members])
+            if self._order is not None:
+                torch.index_select(self._sorted_logits, 1, self._back, out=self._logits_torch)
         logits -= logits.max(axis=0)
         np.exp(logits, out=logits)
         # A product with a triangle of ones: several times quicker than numpy's cumsum.
-        cumulative: Float32 = self._triangle @ logits
-        return cumulative
+        return np.matmul(self._triangle, logits, out=self._cumulated)
 
     def _draw(self) -> npt.NDArray[np.float64]:
         """The two variates of this step, shape (2, n): standard normal, correlated in time. Each is

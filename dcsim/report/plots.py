@@ -77,21 +77,23 @@ def load(results: Results, node: str | None) -> Figure:
     nodes = results.nodes()
     names = [_known(nodes, node)] if node is not None else _hottest(results, nodes)
     figure, axes = _sheet(len(names), 1, (6.8, 1.1 + 1.25 * len(names)))
+    unit, unit_s = _unit(results.duration_s)
     for axis, name in zip(axes, names, strict=True):
-        mean, low, high, hours = _bands(results, _kind(nodes, name), name)
-        axis.fill_between(hours, low, high, step="pre", color=SKY, alpha=0.35, linewidth=0)
-        axis.plot(hours, mean, drawstyle="steps-pre", color=BLUE)
+        mean, low, high, ends_s = _bands(results, _kind(nodes, name), name)
+        ends = ends_s / unit_s
+        axis.fill_between(ends, low, high, step="pre", color=SKY, alpha=0.35, linewidth=0)
+        axis.plot(ends, mean, drawstyle="steps-pre", color=BLUE)
         _limit(axis, _rating_w(nodes, name))
         axis.set_title(_plain(name))
         axis.set_ylabel("kW")
         axis.set_ylim(bottom=0)
-        axis.set_xlim(0, results.duration_s / 3600)
+        axis.set_xlim(0, results.duration_s / unit_s)
     events = results.events()
     for axis, name in zip(axes, names, strict=True):
         own = events[(events["node"] == name) & (events["kind"] == "trip")]
         for time_s in own["time_s"]:
-            axis.axvline(time_s / 3600, color=VERMILION, linewidth=1, linestyle=":")
-    axes[-1].set_xlabel("hours")
+            axis.axvline(time_s / unit_s, color=VERMILION, linewidth=1, linestyle=":")
+    axes[-1].set_xlabel(unit)
     return figure
 
 
@@ -132,14 +134,15 @@ def heatmap(results: Results, node: str | None) -> Figure:
     values = frame.to_numpy().T / (rating_w[:, None] / 100 if rated else 1e3)
     rows = len(frame.columns)
     figure, (axis,) = _sheet(1, 1, (6.8, min(8.0, 1.2 + 0.14 * rows)))
+    unit, unit_s = _unit(results.duration_s)
     image = axis.imshow(
         values, aspect="auto", cmap="cividis", interpolation="nearest",
-        extent=(0, results.duration_s / 3600, rows - 0.5, -0.5),
+        extent=(0, results.duration_s / unit_s, rows - 0.5, -0.5),
     )  # fmt: skip
     every = -(-rows // 20)
     axis.set_yticks(range(0, rows, every), [_plain(str(n)) for n in frame.columns[::every]])
     axis.grid(False)
-    axis.set_xlabel("hours")
+    axis.set_xlabel(unit)
     figure.colorbar(image, ax=axis, label="% of rating" if rated else "kW", pad=0.01)
     return figure
 
@@ -296,7 +299,7 @@ def _hottest(results: Results, nodes: pd.DataFrame) -> list[str]:
 
 
 def _bands(results: Results, kind: str, name: str) -> tuple[np.ndarray, ...]:
-    """Means, lowest and highest recorded loads in kW by interval, and the ends in hours."""
+    """Means, lowest and highest recorded loads in kW by interval, and the ends in s."""
     watts = results.load(kind, nodes=[name]).to_numpy()[:, 0] / 1e3
     step_s = results.server_step_s if kind == "server" else results.step_s
     width = max(1, -(-len(watts) // POINTS))
@@ -304,8 +307,15 @@ def _bands(results: Results, kind: str, name: str) -> tuple[np.ndarray, ...]:
     counts = np.diff(starts, append=len(watts))
     mean = np.add.reduceat(watts.astype(float), starts) / counts
     low, high = np.minimum.reduceat(watts, starts), np.maximum.reduceat(watts, starts)
-    ends = np.minimum((starts + counts) * step_s, results.duration_s) / 3600
+    ends = np.minimum((starts + counts) * step_s, results.duration_s)
     return mean, low, high, ends
+
+
+def _unit(duration_s: float) -> tuple[str, float]:
+    """What a time axis of this length is best read in, and its length in s."""
+    if duration_s <= 180.0:
+        return "seconds", 1.0
+    return ("minutes", 60.0) if duration_s <= 3 * 3600.0 else ("hours", 3600.0)
 
 
 def _kind(nodes: pd.DataFrame, name: str) -> str:

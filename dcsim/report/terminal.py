@@ -25,6 +25,7 @@ def render(summary: Mapping[str, Any], console: Console, first_flags: Sequence[A
     console.print(_loads(summary["nodes"], wide=console.width >= WIDE))
     _requests(summary, console)
     _events(summary["events"], first_flags, console)
+    _policies(summary.get("control") or {}, summary["simulated_s"], console)
     _power(summary["power_model"], console)
     wall_s = summary.get("wall_s")
     speed = f", {summary['simulated_s'] / wall_s:,.0f} x real time" if wall_s else ""
@@ -122,8 +123,13 @@ def _requests(summary: Mapping[str, Any], console: Console) -> None:
         )
 
 
+def _plural(kind: str, count: int) -> str:
+    """Nouns (warning, trip) take their plural; what has happened to a node (restored) has none."""
+    return kind if count == 1 or kind.endswith("ed") or kind == "dark" else f"{kind}s"
+
+
 def _events(counts: Mapping[str, int], first_flags: Sequence[Any], console: Console) -> None:
-    told = ", ".join(f"{count:,} {kind}{'s' * (count != 1)}" for kind, count in counts.items())
+    told = ", ".join(f"{count:,} {_plural(kind, count)}" for kind, count in counts.items())
     console.print(f"Flags: {told}.", highlight=False)
     for event in first_flags:
         console.print(
@@ -131,6 +137,22 @@ def _events(counts: Mapping[str, int], first_flags: Sequence[Any], console: Cons
             f"{watts(event.load_w)} of {watts(event.limit_w)}",
             highlight=False,
             markup=False,
+        )
+
+
+def _policies(control: Mapping[str, Any], simulated_s: float, console: Console) -> None:
+    """What policies did; nothing where there is none."""
+    for row in control.get("policies", ()):
+        share = row["limited_s"] / simulated_s if simulated_s > 0.0 else None
+        console.print(
+            f"Policy {row['policy']}: {row['commands']:,} commands, limits in force for "
+            f"{clock(row['limited_s'])} ({percent(share)} of the time).",
+            highlight=False,
+        )
+    if control.get("policies"):
+        console.print(
+            f"Server-hours with clocks held down: {control['capped_server_h']:.2f}.",
+            highlight=False,
         )
 
 

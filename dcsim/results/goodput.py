@@ -25,6 +25,13 @@ class Promise:
     tenant: str
     ttft_s: float = math.inf
     tpot_s: float = math.inf
+    attainment: float = 0.99
+    """Share of the requests that shall keep both."""
+
+    @property
+    def promised(self) -> bool:
+        """Whether anything was."""
+        return min(self.ttft_s, self.tpot_s) < math.inf
 
 
 class Goodput:
@@ -71,6 +78,7 @@ class Goodput:
                     "completed": completed,
                     "within_slo": met,
                     "slo_attainment": met / ended if ended else None,
+                    "slo_target": promise.attainment if promise.promised else None,
                     "goodput_per_s": met / duration_s,
                 }
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -124,6 +125,8 @@ class Recorder:
             raise ValueError("record.server_step must be a whole multiple of power_step")
         self._index = {name: i for i, name in enumerate(nodes.names)}
         self._part = _part_of(path)
+        # Whoever is interrupted before `abort` can be called leaves nothing behind either.
+        self._leftover = weakref.finalize(self, self._part.unlink, missing_ok=True)
         try:
             self._disk = Disk(self._part)
         except OSError as error:
@@ -132,7 +135,7 @@ class Recorder:
             self._file = h5py.File(self._disk, "w", libver=LIBVER)
         except BaseException:
             self._disk.close()
-            self._part.unlink()
+            self._leftover()
             raise
         try:
             with self._writing():
@@ -230,12 +233,13 @@ class Recorder:
             self._disk.sync()
             self._disk.close()
         self._part.replace(self.path)
+        self._leftover.detach()
 
     def abort(self) -> None:
         """Give up: leave nothing behind. Does nothing after `finish`."""
         self._file.close()
         self._disk.close()
-        self._part.unlink(missing_ok=True)
+        self._leftover()
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -256,6 +260,8 @@ def _part_of(path: Path) -> Path:
         raise FileNotFoundError(2, "cannot write results: no such folder", str(folder))
     if path.is_dir():
         raise IsADirectoryError(21, "cannot write results: that is a folder", str(path))
+    if path.exists() and not path.is_file():  # a device: renaming a file onto it would remove it
+        raise OSError(22, "cannot write results: that is no plain file", str(path))
     if not os.access(folder, os.W_OK | os.X_OK):
         raise PermissionError(13, "cannot write results: the folder is not writable", str(folder))
     return path.with_name(f".{path.name}.{os.getpid()}.part")

@@ -27,6 +27,7 @@ def build_summary(
     routing: Mapping[str, int] | None = None,
     autoscale: Sequence[Mapping[str, Any]] = (),
     traffic: Mapping[str, Mapping[str, int]] | None = None,
+    control: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """All figures but the wall-clock time, which would differ from run to run. What is unknown
     is None. Flushes the recorder's series: no power step may follow."""
@@ -47,6 +48,7 @@ def build_summary(
         "gpu_state_s": dict(gpu_state_s),
         "routing": dict(routing or {}),
         "autoscale": [dict(group) for group in autoscale],
+        "control": dict(control or {}),
         "power_model": dict(power_model[0])
         if len(power_model) == 1
         else [dict(model) for model in power_model],

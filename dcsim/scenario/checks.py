@@ -20,7 +20,7 @@ ENGINE = Engine()
 
 
 def check(document: Document) -> None:
-    """Add every problem with the workload, the servers, policies and the clock. The facility has
+    """Add every problem with the workload, the servers and the clock. The facility has
     a file of its own."""
     catalogue = load_catalogue()
     unique(document, "workload")
@@ -31,8 +31,6 @@ def check(document: Document) -> None:
     for path, group in raw.items(document, "servers"):
         _group(document, path, group, catalogue)
     _pools(document)
-    for path, policy in raw.items(document, "control"):
-        _policy(document, path, policy)
     _routing(document)
     _clock(document)
 
@@ -274,21 +272,6 @@ def _clock(document: Document) -> None:
         if round(steps) < 1 or abs(steps - round(steps)) > 1e-9 * steps:
             message = f"must be a whole multiple of power_step ({SECOND.format(step_s)})"
             document.add(("record", "server_step"), message)
-
-
-# --- control ---------------------------------------------------------------------------------
-
-
-def _policy(document: Document, path: Steps, policy: dict[str, Any]) -> None:
-    """Something with a rating must be there to be watched."""
-    kind = policy.get("nodes", "row")
-    rated = any(
-        node.get("kind") == kind and node.get("rating") is not None
-        for _, node in raw.items(document, "facility")
-    )
-    if isinstance(kind, str) and not rated:
-        message = f"no {kind} has a rating, so this policy would have nothing to watch"
-        document.add((*path, "nodes"), message, "rate one, or watch another kind")
 
 
 # --- routing ---------------------------------------------------------------------------------

@@ -39,9 +39,7 @@ def loads(
     return _finish(document, overrides, None, None)
 
 
-def change(
-    scenario: Scenario, changes: Mapping[str, Any], *, option: str = "--set"
-) -> Scenario:
+def change(scenario: Scenario, changes: Mapping[str, Any], *, option: str = "--set") -> Scenario:
     """A copy of a scenario with some keys changed: `{"facility.row.rating": "700 kW"}`.
 
     Paths as in `overrides.apply`; values as YAML would give them, quantities as text. Raises

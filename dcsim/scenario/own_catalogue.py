@@ -17,6 +17,7 @@ from pydantic import BaseModel, ValidationError
 
 from dcsim.scenario.document import Document, read
 from dcsim.scenario.problems import ScenarioError
+from dcsim.scenario.schema import tell
 
 VARIABLE = "DCSIM_CATALOGUE"
 
@@ -76,7 +77,5 @@ def _entry(document: Document, name: str, row: dict[str, Any], kind: type[BaseMo
     try:
         return kind.model_validate({"name": name, **row})
     except ValidationError as errors:
-        for error in errors.errors(include_url=False):
-            steps = tuple(step for step in error["loc"])
-            document.add((name, *steps), error["msg"].removeprefix("Value error, "))
+        tell(document, errors, kind, at=(name,))
     return None

@@ -49,13 +49,21 @@ def validate_as(document: Document, root: type[Root]) -> Root | None:
     try:
         return root.model_validate(document.data)
     except ValidationError as errors:
-        for error in errors.errors(include_url=False):
-            _add(document, error, root)
+        tell(document, errors, root)
     return None
 
 
-def _add(document: Document, error: ErrorDetails, root: type[BaseModel]) -> None:
-    path, spec = _locate(error["loc"], root)
+def tell(
+    document: Document, errors: ValidationError, root: type[BaseModel], at: Steps = ()
+) -> None:
+    """Add what pydantic found wrong with a `root` that stands at a path of the document."""
+    for error in errors.errors(include_url=False):
+        _add(document, error, root, at)
+
+
+def _add(document: Document, error: ErrorDetails, root: type[BaseModel], at: Steps) -> None:
+    inner, spec = _locate(error["loc"], root)
+    path = (*at, *inner)
     kind, context, given = error["type"], error.get("ctx", {}), error["input"]
     if kind == "missing":
         document.add(path, "required key is missing", _expectation(_field(spec, path[-1])))
@@ -76,10 +84,14 @@ def _add(document: Document, error: ErrorDetails, root: type[BaseModel]) -> None
         message = f"{_shown(given)} is not a name: letters, digits, '.', '_' and '-'"
         document.add(path, message, "start it with a letter or digit")
     elif kind == "too_short":
-        if not given:  # items with problems of their own do not count for pydantic
-            document.add(path, "expected at least one item")
+        least = int(context["min_length"])
+        if len(given) < least:  # items with problems of their own do not count for pydantic
+            items = "one item" if least == 1 else f"{least} items, not {len(given)}"
+            document.add(path, f"expected at least {items}")
     elif kind in PLAIN:
         document.add(path, f"expected {PLAIN[kind]}, not {_shown(given)}")
+    elif kind == "value_error":  # of a validator, worded for the user already
+        document.add(path, error["msg"].removeprefix("Value error, "))
     elif kind in OUR_OWN:
         shown = "" if kind != "quantity" or isinstance(given, str) else f", not {_shown(given)}"
         document.add(path, error["msg"] + shown)

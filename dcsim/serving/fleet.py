@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import repeat
@@ -142,6 +143,8 @@ class Fleet:
             for index, group in enumerate(placement.groups)
         ]
         self._priority = [tenant.priority for tenant in scenario.tenants] or [0]
+        self.keep_priority = math.inf
+        """Requests of a higher priority number are refused at the door."""
         self.on_empty: Callable[[int, float], None] | None = None
         """Told, by replica, of every request that leaves one that does not admit."""
         self._barred: set[int] = set()
@@ -225,6 +228,9 @@ class Fleet:
 
     def _send(self, request: Request, now: float) -> None:
         stream = request.stream
+        if request.priority > self.keep_priority:
+            self.log.add(request, NO_REPLICA, now, Status.REJECTED, request.generated, 0.0)
+            return
         self._route(request, self._router_of_stream[stream], self._serving[stream], now)
 
     def _route(self, request: Request, router: Router, pool: list[Replica], now: float) -> None:

@@ -144,9 +144,16 @@ class Replica(Spans):
         timing = self._timing.at_clock(clock)
         if self._span_end_s == _INF:
             self._timing = timing
-            return
-        self._next_timing = timing
-        self._shorten_span(now)
+        elif now < self._span_start_s:  # planned ahead, and not begun
+            self._timing = timing
+            if self._chunks:
+                self._begin_mixed(self._span_start_s, len(self.decoding), self._lead_s)
+            else:
+                once = self._span_iterations == 1
+                self._begin_decode(self._span_start_s, self._lead_s, once)
+        else:
+            self._next_timing = timing
+            self._shorten_span(now)
 
     def _take_new_timing(self) -> None:
         assert self._next_timing is not None

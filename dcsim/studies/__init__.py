@@ -1,8 +1,42 @@
-"""The studies room: the planner's questions, answered from results.
+"""The studies room: the planner's questions, answered by playing scenarios.
 
-`sizing(results)` is the first: what the site draws at each level and averaging time.
+Each study is a function that takes a scenario and gives an `Answer`: frames, and what they say in
+words. Who plays the runs is a `Crew`: this process, local workers, or a Dask cluster; runs are
+known by their content, so that nothing is played twice. `sizing(results)` asks a results file
+instead of a scenario.
 """
 
+from dcsim.studies.answer import Answer, StudyError
+from dcsim.studies.crew import Crew, RunFailed
+from dcsim.studies.failover import failover
+from dcsim.studies.fixes import Fix
+from dcsim.studies.growth import growth
+from dcsim.studies.oversubscription import oversubscription
+from dcsim.studies.policies import policies
+from dcsim.studies.refresh import Fleet, refresh
+from dcsim.studies.savings import Money, savings
 from dcsim.studies.sizing import sizing
+from dcsim.studies.sizing_study import sizing_study
+from dcsim.studies.sweep import sweep
+from dcsim.studies.tariff import Tariff, read_tariff
 
-__all__ = ["sizing"]
+__all__ = [
+    "Answer",
+    "Crew",
+    "Fix",
+    "Fleet",
+    "Money",
+    "RunFailed",
+    "StudyError",
+    "Tariff",
+    "failover",
+    "growth",
+    "oversubscription",
+    "policies",
+    "read_tariff",
+    "refresh",
+    "savings",
+    "sizing",
+    "sizing_study",
+    "sweep",
+]

@@ -24,6 +24,8 @@ class Table:
     frame: pd.DataFrame
     title: str
     columns: Mapping[str, str] = field(default_factory=dict)
+    shown: Sequence[str] = ()
+    """Columns for where there is little room, such as a terminal; none: the table is for files."""
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,8 @@ from dcsim.studies.store import Store
 
 RETRIES = 3
 """Times that a run is begun anew after its worker was killed."""
+CONNECT_S = 10.0
+"""Time that a scheduler elsewhere has to answer."""
 STOP_S = 10.0
 """Time that workers get to end."""
 
@@ -151,7 +153,7 @@ class Crew:
             for job in jobs
         }
         try:
-            for done in as_completed(list(futures)):
+            for done in as_completed(list(futures), loop=client.loop):
                 job = futures.pop(done)
                 try:
                     outcome = done.result()
@@ -175,7 +177,7 @@ class Crew:
 
         if self._scheduler is not None:
             try:
-                self._client = Client(self._scheduler, timeout="10s", set_as_default=False)
+                self._client = Client(self._scheduler, timeout=CONNECT_S, set_as_default=False)
             except (OSError, ValueError) as error:
                 told = f"no scheduler answers at {self._scheduler}"
                 raise RunFailed(f"{told} (start one with `dask scheduler`)") from error
@@ -194,7 +196,7 @@ class Crew:
                 n_workers=self.workers,
                 threads_per_worker=1,
                 processes=True,
-                dashboard_address=None,
+                dashboard_address="127.0.0.1:0",  # any free port
                 memory_limit=0,
                 silence_logs=50,
             )

@@ -131,7 +131,7 @@ def _described(name: str, table: Table, files: list[str]) -> dict[str, Any]:
         "title": table.title,
         "rows": len(frame),
         "columns": [
-            {"name": column, "dtype": str(dtype), "about": table.columns.get(column, "")}
+            {"name": column, "dtype": str(dtype), "about": table.columns.get(str(column), "")}
             for column, dtype in frame.dtypes.items()
         ],
         "files": files,
@@ -149,7 +149,7 @@ def write_hdf5(path: Path, tables: Mapping[str, Table]) -> None:
                 if pd.api.types.is_numeric_dtype(values.dtype):
                     data = group.create_dataset(str(column), data=values.to_numpy())
                 else:
-                    texts = ["" if missing else str(v) for v, missing in zip(values, values.isna(), strict=True)]
+                    texts = ["" if pd.isna(value) else str(value) for value in values]
                     data = group.create_dataset(
                         str(column), data=texts, dtype=h5py.string_dtype(), shape=(len(texts),)
                     )

@@ -10,7 +10,7 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
-import dcsim
+from dcsim.results.versions import versions
 from dcsim.scenario.dump import resolved
 from dcsim.scenario.models import Scenario
 
@@ -84,8 +84,8 @@ def job(
 @lru_cache(maxsize=1)
 def code_hash() -> str:
     """Of the version, and of every source, table and pack that a run's figures depend on."""
-    folder = Path(dcsim.__file__).parent
-    digest = hashlib.sha256(dcsim.__version__.encode())
+    folder = Path(__file__).parents[1]
+    digest = hashlib.sha256(versions()["dcsim"].encode())
     files = [folder / "ledger.py"]
     for room in PLAYING_ROOMS:
         files += (file for pattern in CODE for file in (folder / room).rglob(pattern))
@@ -103,14 +103,14 @@ def _files(part: Any) -> Iterator[tuple[str, Path]]:
     elif isinstance(part, list | tuple):
         for value in part:
             yield from _files(value)
-    elif isinstance(part, str) and part.startswith(("/", "\\")) or _drive(part):
+    elif isinstance(part, str) and (part.startswith(("/", "\\")) or _drive(part)):
         path = Path(part)
         if path.exists():
             yield part, path
 
 
-def _drive(part: Any) -> bool:
-    return isinstance(part, str) and part[1:3] in (":\\", ":/")
+def _drive(part: str) -> bool:
+    return part[1:3] in (":\\", ":/")
 
 
 def _file_hash(path: Path) -> str:

@@ -19,7 +19,7 @@ SHELLS = ("", "sh", "bash", "console")
 PROGRAMS = ("dcsim", "make", "pip", "python", "git", "export", "source", "cd")
 """What begins a command; other lines of such blocks are what is printed, or a diagram."""
 INLINE = re.compile(r"(?<!`)`(dcsim [^`\n]+)`")
-NAMED = re.compile(r"^`([\w./-]+)`:\n\n```yaml\n(.*?)^```", re.MULTILINE | re.DOTALL)
+NAMED = re.compile(r"^`([\w./-]+)`:\n\n```(?:yaml|python)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -34,15 +34,36 @@ class Line:
         return shlex.split(self.text, comments=True)
 
 
-def commands(page: Path) -> Iterator[Line]:
-    """Commands in the fenced blocks of a page, in order; lines that end in a backslash go on."""
-    for language, block in BLOCK.findall(page.read_text(encoding="utf-8")):
+@dataclass(frozen=True)
+class Code:
+    """Python as it stands in a page."""
+
+    page: Path
+    text: str
+
+
+def steps(page: Path) -> Iterator[Line | Code]:
+    """Commands and Python of the fenced blocks, in order; backslashes at line ends go on.
+
+    Python that the page has the reader keep as a file is not among them: see `files`.
+    """
+    text = page.read_text(encoding="utf-8")
+    kept = [found.span() for found in NAMED.finditer(text)]
+    for found in BLOCK.finditer(text):
+        language, block = found.groups()
+        if language == "python" and not any(a <= found.start() < b for a, b in kept):
+            yield Code(page, block)
         if language not in SHELLS:
             continue
         for line in block.replace("\\\n", " ").splitlines():
-            text = line.strip().removeprefix("$ ")
-            if text.partition(" ")[0] in PROGRAMS:
-                yield Line(page, text)
+            command = " ".join(line.split()).removeprefix("$ ")
+            if command.partition(" ")[0] in PROGRAMS:
+                yield Line(page, command)
+
+
+def commands(page: Path) -> Iterator[Line]:
+    """The commands alone."""
+    return (step for step in steps(page) if isinstance(step, Line))
 
 
 def inline(page: Path) -> Iterator[Line]:

@@ -1,7 +1,8 @@
 """Every command of the README and the pages, run as it stands but for less simulated time.
 
-A page's commands run in order, in a folder of their own with the files that the page has one
-write. What cannot run here stands in `NOT_RUN`, with the reason and where it is tested instead.
+A page's commands and its Python run in order, in a folder of their own with the files that the
+page has one write. What cannot run here stands in `NOT_RUN`, with the reason and where it is tested
+instead.
 """
 
 from __future__ import annotations
@@ -17,12 +18,14 @@ from typer.testing import CliRunner
 from benchmarks.data import data_folder
 from dcsim.cli import app
 from dcsim.cli.lazy import COMMANDS, resolve
-from tests.docs.pages import PAGES, PROJECT, Line, commands, files, inline
+from tests.docs.pages import PAGES, PROJECT, Code, Line, commands, files, inline, steps
 from tests.results.made import record
 from tests.scenario.sample import GOOD
 
 SIMULATED = "3 s"
 """Instead of what a command or its scenario says."""
+STUDIED = {"savings": "15 min", "failover": "1 min", "oversubscription": "10 s"}
+"""Studies that need a meter's reading, a whole window, or requests that end."""
 NOT_RUN = {
     r"^(make|pip|source|cd|git) ": "changes the machine; CI runs `make test`",
     r"^export ": "sets a variable of the reader's shell",
@@ -30,6 +33,7 @@ NOT_RUN = {
     r"^dcsim power (train|evaluate|validate) ": "needs measured runs: tests/power",
     r"^dcsim data get ": "needs the network: tests/data has a server of its own",
     r"\.\.\.(?: |$)": "a pattern, not a command",
+    r"out/growth": "reads the folder of a study: tests/studies",
 }
 """Patterns of commands that are not run, and why. New commands that need long, a GPU or a network
 are named here, with a line each."""
@@ -39,7 +43,7 @@ runner = CliRunner()
 done_before: set[str] = set()
 
 
-def reason(line: Line) -> str | None:
+def reason(line: Line | Code) -> str | None:
     """Why a command is not run, or None."""
     for pattern, why in NOT_RUN.items():
         if re.search(pattern, line.text):
@@ -56,6 +60,20 @@ def shortened(words: list[str]) -> list[str]:
         at = words.index("--duration") if "--duration" in words else len(words)
         words = [*words[:at], *words[at + 2 :], "--duration", SIMULATED]
         words += [] if "--quiet" in words else ["--quiet"]
+    if words[0] == "study":  # of an option given twice the last counts, of a key set twice, too
+        words += [
+            "--workers",
+            "1",
+            "--quiet",
+            "--set",
+            f"duration={STUDIED.get(words[1], SIMULATED)}",
+        ]
+        words += {"failover": ["--window", "1 s"], "oversubscription": ["--rule", "paper"]}.get(
+            words[1], []
+        )
+        words += [] if words[1] in ("failover", "oversubscription") else ["--seeds", "1"]
+        if words[1] == "savings":
+            words += ["--set", "workload.chat.arrivals.mean_rate=1 req/s"]
     if "--at" in words and words[words.index("--at") + 1] != "peak":
         words[words.index("--at") + 1] = "1 s"
     return words
@@ -75,16 +93,23 @@ def prepare(page: Path, folder: Path) -> None:
 
 
 def ready(words: list[str], folder: Path) -> None:
-    """Results that a command reads and no command before it has made."""
+    """Results that a command or code reads and no command before it has made."""
     made = words[words.index("--out") + 1] if "--out" in words else ""
     for word in words[1:]:
         if word.endswith(".h5") and word != made and not (folder / word).exists():
             shutil.copy(folder / "kept.h5", folder / word)
 
 
+def execute(code: Code, folder: Path) -> None:
+    """Python as it stands, but for less simulated time."""
+    ready(["python", *re.findall(r'"([^"]+\.h5)"', code.text)], folder)
+    text = re.sub(r'duration="[^"]+"', f'duration="{SIMULATED}"', code.text)
+    exec(compile(text, str(code.page), "exec"), {"__name__": "__main__"})
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(PROJECT).as_posix())
 def test_commands_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    lines = [line for line in commands(page) if reason(line) is None]
+    lines = [step for step in steps(page) if reason(step) is None]
     if not lines:
         pytest.skip("no command to run in this page")
     prepare(page, tmp_path)
@@ -93,9 +118,14 @@ def test_commands_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         monkeypatch.setenv("DCSIM_CATALOGUE", "my-catalogue")
     if data_folder() is not None:
         monkeypatch.setenv("DCSIM_DATA", str(data_folder()))
-    for line in lines:
+    for number, line in enumerate(lines):
+        if isinstance(line, Code):
+            execute(line, tmp_path)
+            continue
         words = shortened(line.words[1:])
-        keeps = not {"--out", "-o"}.isdisjoint(words) or words[0] in ("new", "export")
+        later = " ".join(after.text for after in lines[number + 1 :])
+        made = {words[at + 1] for at, word in enumerate(words) if word in ("--out", "-o")}
+        keeps = any(name in later for name in made) or words[0] in ("new", "export")
         if not keeps and line.text in done_before:
             continue
         ready(words, tmp_path)
@@ -125,7 +155,7 @@ def test_commands_in_passing_are_commands(page: Path) -> None:
 
 def test_reasons_are_needed() -> None:
     """A pattern that no command meets any more is dropped."""
-    told = [line.text for page in PAGES for line in commands(page)]
+    told = [step.text for page in PAGES for step in steps(page)]
     for pattern in NOT_RUN:
         assert any(re.search(pattern, text) for text in told), pattern
 

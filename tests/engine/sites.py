@@ -31,18 +31,20 @@ control: {control}
 """
 
 
+HOLES: dict[str, object] = {
+    "seed": 1,
+    "duration": "2 min",
+    "rate": 4,
+    "parallel": 8,
+    "engine": "{}",
+    "power": "{model: ledger}",
+    "routing": "least-outstanding",
+    "row_rating": "30 kW",
+    "breaker": "{curve: dynamo-rpp}",
+    "control": "[]",
+}
+
+
 def site(**changes: object) -> Scenario:
     """Eight servers in two rows; keywords replace the template's holes."""
-    holes: dict[str, object] = {
-        "seed": 1,
-        "duration": "2 min",
-        "rate": 4,
-        "parallel": 8,
-        "engine": "{}",
-        "power": "{model: ledger}",
-        "routing": "least-outstanding",
-        "row_rating": "30 kW",
-        "breaker": "{curve: dynamo-rpp}",
-        "control": "[]",
-    }
-    return loads(SITE.format(**{**holes, **changes}))
+    return loads(SITE.format(**{**HOLES, **changes}))

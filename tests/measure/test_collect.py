@@ -45,10 +45,25 @@ def rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(text))
 
 
-def later(seconds: float, call: Callable[[], object]) -> threading.Timer:
-    timer = threading.Timer(seconds, call)
-    timer.start()
-    return timer
+def once(ready: Callable[[], bool], call: Callable[[], object]) -> threading.Thread:
+    """Call when something is so, whatever the machine's pace; never after a minute."""
+
+    def wait() -> None:
+        deadline = time.monotonic() + 60.0
+        while not ready():
+            if time.monotonic() > deadline:
+                return
+            time.sleep(0.005)
+        call()
+
+    thread = threading.Thread(target=wait, daemon=True)
+    thread.start()
+    return thread
+
+
+def measuring(out: Path) -> int:
+    """So many parts have begun to be measured."""
+    return sum(path.stat().st_size > 400 for path in out.glob("0*/power.csv"))
 
 
 def faults(folder: Path) -> str:
@@ -132,9 +147,9 @@ def test_going_on_keeps_what_is_good(
     monkeypatch.setattr("dcsim.measure.shelf.verdict", short_is_fine)
     with engine:
         spec = campaign(tmp_path, engine.url, PARTS)
-        timer = later(1.6, lambda: os.kill(os.getpid(), signal.SIGINT))
+        watcher = once(lambda: measuring(out) == 2, lambda: os.kill(os.getpid(), signal.SIGINT))
         first = collect(spec, out, clock=FastClock(RATE))
-        timer.cancel()
+        watcher.join()
         assert first.interrupted and first.stopped
         assert first.left and set(first.good + first.left) == {"01-one", "02-two"}
         stopped = first.left[0]
@@ -215,9 +230,10 @@ def test_a_dead_endpoint_ends_the_part(engine: Engine, tmp_path: Path) -> None:
 
 def test_a_gpu_that_vanishes_ends_the_part(engine: Engine, gpus: Gpus, tmp_path: Path) -> None:
     with engine:
-        timer = later(0.6, lambda: gpus.state.lost.__setitem__(0, 1))
-        outcome = collect(campaign(tmp_path, engine.url), tmp_path / "out", clock=FastClock(RATE))
-        timer.cancel()
+        out = tmp_path / "out"
+        watcher = once(lambda: measuring(out) == 1, lambda: gpus.state.lost.__setitem__(0, 1))
+        outcome = collect(campaign(tmp_path, engine.url), out, clock=FastClock(RATE))
+        watcher.join()
     folder = tmp_path / "out" / PART
     assert "GPU is lost" in outcome.stopped
     assert "GPU is lost" in manifest(folder)["stopped"]
@@ -230,9 +246,10 @@ def test_a_gpu_that_vanishes_ends_the_part(engine: Engine, gpus: Gpus, tmp_path:
 def test_a_clock_that_is_set_makes_the_part_not_good(engine: Engine, tmp_path: Path) -> None:
     clock = FastClock(RATE)
     with engine:
-        timer = later(0.7, lambda: setattr(clock, "set_by_s", -3.0))
-        collect(campaign(tmp_path, engine.url), tmp_path / "out", clock=clock)
-        timer.join()
+        out = tmp_path / "out"
+        watcher = once(lambda: measuring(out) == 1, lambda: setattr(clock, "set_by_s", -3.0))
+        collect(campaign(tmp_path, engine.url), out, clock=clock)
+        watcher.join()
     folder = tmp_path / "out" / PART
     assert "the wall clock was set by -3.000 s meanwhile" in faults(folder)
     starts = [float(row["start"]) for row in rows(folder / "requests.csv")]
@@ -241,9 +258,11 @@ def test_a_clock_that_is_set_makes_the_part_not_good(engine: Engine, tmp_path: P
 
 def test_somebody_elses_work_is_noticed(engine: Engine, tmp_path: Path) -> None:
     with engine:
-        timer = later(0.7, lambda: setattr(engine, "generation_total", 10_000))
-        collect(campaign(tmp_path, engine.url), tmp_path / "out", clock=FastClock(RATE))
-        timer.join()
+        out = tmp_path / "out"
+        meddle = lambda: setattr(engine, "generation_total", 10_000)  # noqa: E731
+        watcher = once(lambda: measuring(out) == 1, meddle)
+        collect(campaign(tmp_path, engine.url), out, clock=FastClock(RATE))
+        watcher.join()
     assert "the engine's generation_total grew by" in faults(tmp_path / "out" / PART)
 
 

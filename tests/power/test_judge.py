@@ -64,7 +64,7 @@ def test_evaluate_from_requests_plays_the_log(tmp_path: Path) -> None:
     (row,) = told("evaluate", folder, "--model", "ledger", "--from", "requests", "--json")
     assert row["from"] == "requests"
     assert row["acf_r2"] > 0.8
-    (folder / "requests.csv").write_text(rows[0] + "\n1,2,3\n1,two,3\n")
+    (folder / "requests.csv").write_text(rows[0] + "\n1784576425,2,3\n1784576425,two,3\n")
     done = CliRunner().invoke(app, ["evaluate", str(folder), "--from", "requests"])
     assert done.exit_code == 2
     assert "requests.csv:3: expected a number, not 'two'" in done.output

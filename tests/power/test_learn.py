@@ -115,7 +115,7 @@ def test_a_meter_that_shows_few_values_gives_few_states() -> None:
 
 def test_carried_over_watts_have_the_levels_and_the_order() -> None:
     """A third of the time idle: idle moments get the idle states, higher soon after work; working
-    moments the others, in the linear model's order. Work beyond it gets the top, not more."""
+    moments the others, in the linear model's order. Work far beyond it gets the board limit."""
     mixture = Mixture(
         np.array([0.15, 0.15, 0.4, 0.3]),
         np.array([70.0, 85.0, 250.0, 350.0]),
@@ -142,7 +142,23 @@ def test_carried_over_watts_have_the_levels_and_the_order() -> None:
     heavy = series_of(busy_fraction=np.ones(400), memory_util=np.ones(400))
     (top,) = carry_over([heavy], [work], levels, CATALOGUE, np.random.default_rng(5))
     assert top.min() > 340
-    assert top.max() <= 350 + 2 * 10
+    assert top.max() == 400.0  # the board limit
+
+
+def test_work_beyond_what_was_seen_draws_as_the_prior_says() -> None:
+    """The highest level seen, times what the prior says of the work over its 99 % quantile seen."""
+    mixture = Mixture(np.array([0.5, 0.5]), np.array([70.0, 300.0]), np.array([1.0, 0.01]))
+    levels = Levels.of_mixture(mixture)
+    util = np.linspace(0.1, 0.7, 1001)
+    seen = series_of(busy_fraction=np.ones(1001), memory_util=util)
+    heavy = series_of(busy_fraction=np.ones(9), memory_util=np.full(9, 0.8))
+
+    def prior(series: LedgerSeries) -> np.ndarray:
+        return 100.0 + 100.0 * series.columns["memory_util"]
+
+    (watts,) = carry_over([heavy], [seen], levels, CATALOGUE, np.random.default_rng(5), prior)
+    expected = 300.0 * 180.0 / prior(seen)[990]
+    assert watts == pytest.approx(np.full(9, expected), rel=1e-3)
 
 
 def test_imagined_work_covers_what_an_engine_can_do() -> None:

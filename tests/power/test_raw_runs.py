@@ -273,7 +273,7 @@ def test_train_takes_all_of_it(tmp_path: Path) -> None:
     wrong = tmp_path / "wrong.h5"
     done = run(tmp_path / "still", tmp_path / "none", "--out", wrong)
     assert done.exit_code == 2
-    assert "still: " in done.output and "none: no manifest.json" in done.output
+    assert "still: " in done.output and "none: no such folder" in done.output
     done = run(tmp_path / "raw", "--from-pack", "gru-z100", "--out", wrong)
     assert done.exit_code == 2 and "--from-pack: no pack is called" in done.output
     assert not wrong.exists()

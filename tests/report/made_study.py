@@ -24,7 +24,11 @@ EVIDENCE = [
 def growth() -> pd.DataFrame:
     """Peaks of three nodes by month, with intervals, and their limits."""
     rows = []
-    for node, base_w, limit_w in (("site", 480e3, 750e3), ("row", 300e3, 600e3), ("a<b", 9e3, 17e3)):
+    for node, base_w, limit_w in (
+        ("site", 480e3, 750e3),
+        ("row", 300e3, 600e3),
+        ("a<b", 9e3, 17e3),
+    ):
         for month in range(37):
             peak_w = base_w * 1.02**month
             rows.append(
@@ -87,12 +91,15 @@ PLOTS = [
 ]  # fmt: skip
 
 
-def made_study(folder: Path, **changes: Any) -> Path:
-    """Write the folder; `changes` replace keys of study.json."""
+def made_study(
+    folder: Path, more: Mapping[str, pd.DataFrame] | None = None, **changes: Any
+) -> Path:
+    """Write the folder, with `more` tables; `changes` replace keys of study.json."""
     tables: Mapping[str, pd.DataFrame] = {
         "growth": growth(),
         "racks": racks(),
         "policies": policies(),
+        **(more or {}),
     }
     (folder / "tables").mkdir(parents=True)
     described = []
@@ -121,7 +128,12 @@ def made_study(folder: Path, **changes: Any) -> Path:
         "headline": ["The row passes its rating in November 2028; fix <it> by then."],
         "reasons": ["Peaks grow with traffic, but less than in step."],
         "uncertainty": ["Five seeds: the date moves by a month either way."],
-        "figures": {"breach_date": "2028-11-01", "racks_max": 50, "peak_w": 611e3, "unknown_w": None},
+        "figures": {
+            "breach_date": "2028-11-01",
+            "racks_max": 50,
+            "peak_w": 611e3,
+            "unknown_w": None,
+        },
         "evidence": EVIDENCE,
         "tables": described,
         "plots": PLOTS,

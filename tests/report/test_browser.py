@@ -12,11 +12,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from dcsim.engine import simulate
-from dcsim.report.page import run_page
+from dcsim.report.page import run_page, study_page
 from dcsim.scenario.load import load
+from dcsim.studies.savings_lines import work_out
+from tests.report.made_study import made_study
 from tests.report.test_page import EVIL, evil_page
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
@@ -29,6 +32,12 @@ FLAGS = (
     "--hide-scrollbars", "--window-size=1360,1000",
 )  # fmt: skip
 PATIENCE_S = 30.0
+CALCULATED = {
+    "count": 30.0, "unit_nameplate_kw": 26.0, "limit_kw": 600.0, "mean_kw": 480.5, "peak_kw": 590.2,
+    "tokens_a_year": 4.5e11, "energy_price": 0.11, "demand_price": 15.0, "contracted_price": 4.0,
+    "fixed_price": 500.0, "grid_g_per_kwh": 400.0, "capital_per_kw": 12000.0, "interest": 0.08,
+    "years": 5.0, "invest": None,
+}  # fmt: skip
 CENTRE = "{block: 'center', behavior: 'instant'}"
 
 
@@ -232,3 +241,57 @@ def test_a_screen_reader_is_told_what_everything_is(browser: Any, story: Path) -
     )
     assert levels[0] == 1 and levels.count(1) == 1
     assert all(after - before <= 1 for before, after in itertools.pairwise(levels))
+
+
+def test_a_study(browser: Any, tmp_path: Path) -> None:
+    page = tmp_path / "study.html"
+    page.write_text(study_page(made_study(tmp_path / "study")), encoding="utf-8")
+    opened(browser, page)
+    assert text(browser, ".headline").endswith("fix <it> by then.")
+    for number in range(4):
+        drawn(browser, f"plot-{number}")
+    limits = browser.execute_script("return D.get('plot-0')._fullLayout.shapes.map(s => s.y0)")
+    assert limits == [750e3, 600e3, 17e3]
+    first = "#table-0 tbody tr:first-child"
+    click(browser, "#table-0 thead th:nth-child(4) button")
+    assert "979.1 kW" in text(browser, first)  # site after 36 months at 2 %
+    click(browser, "#table-0 thead th:nth-child(4) button")
+    assert "9.00 kW" in text(browser, first)
+    browser.find_element("css selector", "#table-0-find").send_keys("a<b")
+    assert text(browser, "#table-0-count") == "37 of 111 rows"
+    browser.save_screenshot(str(SHOTS / "study.png"))
+    assert errors(browser) == []
+
+
+def test_the_return_calculator(browser: Any, tmp_path: Path) -> None:
+    """Its arithmetic is the study's, and an input changed is worked out anew."""
+    lines = work_out(CALCULATED)
+    tables = {
+        "inputs": pd.DataFrame(
+            [
+                {"name": name, "value": value, "unit": "", "origin": "given", "about": "a <b>"}
+                for name, value in CALCULATED.items()
+            ]
+        ),
+        "lines": pd.DataFrame(lines),
+    }
+    page = tmp_path / "savings.html"
+    page.write_text(study_page(made_study(tmp_path / "s", more=tables)), encoding="utf-8")
+    opened(browser, page)
+    known = browser.execute_script("return D.calculator.work()")
+    for line in lines:
+        if line["missing"]:
+            assert known[line["name"]] is None, line
+        else:
+            assert known[line["name"]] == pytest.approx(line["value"], rel=1e-6), line
+    assert text(browser, "#line-payback_years") == "unknown"
+    field = browser.find_element("css selector", "#input-invest")
+    browser.execute_script(f"arguments[0].scrollIntoView({CENTRE})", field)
+    field.send_keys("50000")
+    changed = {row["name"]: row["value"] for row in work_out({**CALCULATED, "invest": 50e3})}
+    told = text(browser, "#line-payback_years")
+    assert float(told) == pytest.approx(changed["payback_years"], rel=1e-4)
+    browser.save_screenshot(str(SHOTS / "calculator.png"))
+    click(browser, "#calculator-reset")
+    assert text(browser, "#line-payback_years") == "unknown"
+    assert errors(browser) == []

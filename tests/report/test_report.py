@@ -187,3 +187,16 @@ def test_a_single_server_is_no_median() -> None:
     assert "median" not in text(shown)
     assert "hottest" not in text(shown)
     assert "server-3" in text(shown)
+
+
+def test_what_policies_did_is_told() -> None:
+    control = {
+        "policies": [{"policy": "row-budget", "commands": 1234, "limited_s": 150.0}],
+        "capped_server_h": 9.953,
+    }
+    quiet, told = console(), console()
+    render(site_240(), quiet)
+    render(site_240() | {"control": control, "simulated_s": 600.0}, told)
+    assert "Policy row-budget: 1,234 commands, limits in force for 00:02:30 (25.0 %" in text(told)
+    assert "Server-hours with clocks held down: 9.95." in text(told)
+    assert "Policy" not in text(quiet)

@@ -118,7 +118,7 @@ def test_a_missing_extra_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
         raise ModuleNotFoundError(f"No module named '{name}'", name=name)
 
     monkeypatch.setattr("dcsim.results.export.needs.import_module", absent)
-    with pytest.raises(MissingExtra, match=r"pip install 'dcsim\[export\]'"):
+    with pytest.raises(MissingExtra, match=r"pip install pandapower"):
         need("pandapower.control", "--to pandapower")
     # A library that is there but broken is not told to be absent.
     monkeypatch.setattr(

@@ -47,7 +47,7 @@ def test_the_partial_examples_fit_into_a_file(
     trace.parent.mkdir()
     trace.write_text("")
     monkeypatch.setenv("DCSIM_DATA", str(tmp_path))
-    assert len(BLOCKS) == 9
+    assert len(BLOCKS) == 10
     data = yaml.safe_load(GOOD)
     streams = []
     for block in BLOCKS[1:]:

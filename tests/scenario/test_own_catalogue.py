@@ -62,3 +62,8 @@ def test_all_that_is_wrong_is_told(folder: Path) -> None:
 def test_a_folder_that_is_not_there(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DCSIM_CATALOGUE", str(folder / "no"))
     assert problems() == [f"DCSIM_CATALOGUE: there is no folder {folder}/no"]
+
+
+def test_a_list_that_is_too_short_is_told(folder: Path) -> None:
+    (folder / "curves.yaml").write_text(CURVE.replace(", [2.0, 1]", ""))
+    assert problems() == [f"{folder}/curves.yaml:3: ours.points: expected at least 2 items, not 1"]

@@ -317,16 +317,13 @@ def test_all_problems_at_once_in_order_of_line() -> None:
     assert str(found[0]).startswith("<text>:2: duration: '10 kg' is not a quantity")
 
 
-def test_recording_and_policies_must_fit_the_site() -> None:
-    more = "record: {server_step: 0.6 s}\ncontrol: [{policy: admission-throttle}]\n"
+def test_recording_must_fit_the_steps_and_policies_exist() -> None:
+    more = "record: {server_step: 0.6 s}\ncontrol: [{policy: admission-throtle}]\n"
     found = {problem.path: problem for problem in problems(GOOD + more)}
     assert "whole multiple of power_step" in found["record.server_step"].message
-    assert "no row has a rating" in found["control.0.nodes"].message
-    assert found["control.0.nodes"].line == line_of(GOOD + more, "control")
-    assert (
-        problems(GOOD + more.replace("0.6", "0.5").replace("throttle", "throttle, nodes: rack"))
-        == []
-    )
+    assert "did you mean 'admission-throttle'" in found["control.0.policy"].hint
+    assert found["control.0.policy"].line == line_of(GOOD + more, "control")
+    assert problems(GOOD + more.replace("0.6", "0.5").replace("throtle", "throttle")) == []
 
 
 def test_routing_must_have_something_to_look_at() -> None:

@@ -113,8 +113,13 @@ def play(
     capacity: int,
     priorities: list[int] | None = None,
     prefixes: list[Prefix | None] | None = None,
+    clocks: list[tuple[float, float]] | None = None,
 ) -> Outcome:
-    """All requests to the end, on one replica."""
+    """All requests to the end, on one replica.
+
+    `clocks` are (from, share of the full clock): iterations that begin later go by it.
+    """
+    full, changes = timing, list(clocks or [])
     size = engine.block_tokens
     jobs = [Job(*a, goal=a[1], number=i) for i, a in enumerate(arrivals)]
     for job in jobs:
@@ -205,6 +210,8 @@ def play(
             chunks.append((job, min(left, budget, most)))
             budget -= chunks[-1][1]
         outcome.peak_blocks = max(outcome.peak_blocks, in_use())
+        while changes and changes[0][0] < now:
+            timing = full.at_clock(changes.pop(0)[1])
         cache.evict(in_use() + len(cache.free) - capacity)
         seconds = timing.mixed_s(
             len(decoding),

@@ -338,6 +338,33 @@ def test_a_new_clock_holds_from_the_next_iteration_on(
     assert changed.replica.held_tokens == changed.replica.outstanding == 0
 
 
+@settings(max_examples=150, deadline=None)
+@given(
+    requests,
+    engines,
+    st.lists(st.tuples(seconds(4), st.sampled_from([0.25, 0.6, 0.8, 1.0])), max_size=6).map(sorted),
+)
+def test_matches_the_plain_engine_while_clocks_change(
+    arrivals: list[tuple[float, int, int]], engine: Engine, clocks: list[tuple[float, float]]
+) -> None:
+    """Invariant 27: merged iterations and those planned ahead take a new clock where the plain
+    engine does, with the next iteration that begins."""
+    capacity = 3000 // engine.block_tokens
+    bench = Bench(engine, capacity)
+    expected = play(arrivals, bench.timing, engine, capacity, clocks=clocks)
+    bench.feed(arrivals)
+    for at_s, clock in clocks:
+        bench.clock.play(at_s)
+        bench.replica.set_clock(clock, at_s)
+    bench.clock.play(1e6)
+    for id_, job in enumerate(expected.jobs):
+        if not job.rejected:
+            assert bench.ended[id_][1] == pytest.approx(job.end_s, rel=1e-9)
+            assert bench.ended[id_][2] == job.output
+    busy_s = sum(seconds for _, seconds, _, _ in expected.iterations)
+    assert bench.totals(1e6)[3] == pytest.approx(busy_s)
+
+
 def test_a_smaller_batch_admits_fewer_and_a_larger_one_more_at_once() -> None:
     bench = Bench(Engine(max_num_seqs=8), 5000)
     bench.feed([(0.0, 10, 400)] * 8)

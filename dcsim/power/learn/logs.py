@@ -270,6 +270,8 @@ def _number(table: dict[str, Any], key: str) -> float | None:
 
 def _text(folder: Path, name: str) -> str:
     file = folder / name
+    if not folder.is_dir():
+        raise RunError(f"{folder}: no such folder")
     if not file.is_file():
         raise RunError(f"{folder}: no {name}")
     try:

@@ -107,6 +107,10 @@ def split_key(key: str) -> tuple[str, str, int]:
     return model, gpu, int(parallel.removeprefix("tp"))
 
 
+def _said(error: Exception) -> str:
+    return f"{error} is missing" if isinstance(error, KeyError) else str(error)
+
+
 def read_published(file: Path) -> tuple[Mixture, float | None]:
     """A published configuration's mixture, and its weighted within-state lag-one correlation
     where that was published too (in the folder `ar1` beside the file's own).
@@ -120,7 +124,7 @@ def read_published(file: Path) -> tuple[Mixture, float | None]:
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ValueError(
-            f"{file}: expected JSON with lists weight, mean_w and variance_w2 ({error!r})"
+            f"{file}: expected JSON with lists weight, mean_w and variance_w2 ({_said(error)})"
         ) from error
     if not len(weight) or not len(weight) == len(mean_w) == len(variance):
         raise ValueError(f"{file}: weight, mean_w and variance_w2 must be as long as each other")

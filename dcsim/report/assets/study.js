@@ -162,6 +162,7 @@ D.study = (() => {
   const start = () => {
     D.model.plots.forEach((plot, i) => D.plots.lazy(`plot-${i}`, () => picture(plot, i)));
     D.model.tables.forEach(grid);
+    D.calculator.start();
   };
   return { start, told };
 })();

@@ -21,6 +21,7 @@ SCRIPTS = (
     "oneline.js",
     "charts.js",
     "tables.js",
+    "calculator.js",
     "study.js",
     "main.js",
 )

@@ -27,6 +27,7 @@ TITLES = {
     "growth": "Growth",
     "sizing": "Sizing",
     "oversubscription": "Oversubscription",
+    "policies": "Policies",
     "failover": "Failover",
     "refresh": "Refresh",
     "savings": "Savings",
@@ -36,6 +37,18 @@ STATUS = {
     "stopped": "This study was stopped before its end. The same command goes on with it.",
     "failed": "This study failed.",
 }
+
+
+CALCULATOR = (
+    '<div class="card"><p>Change an input; all that hangs on it is worked out anew, here in the '
+    "page. What differs from the study's own answer is green. Watts and tokens stay those that "
+    'were simulated.</p><form class="form" id="calculator-fields" onsubmit="return false"></form>'
+    '<p><button type="button" id="calculator-reset">Back to the study\'s inputs</button></p>'
+    '<div class="scroll"><table class="plain" aria-live="polite"><thead><tr>'
+    '<th scope="col">line</th><th scope="col" class="n">value</th><th scope="col">unit</th>'
+    '<th scope="col">formula</th></tr></thead><tbody id="calculator-lines"></tbody></table></div>'
+    "</div>"
+)
 
 
 class StudyPageError(ValueError):
@@ -49,8 +62,8 @@ def study_page(folder: Path) -> str:
     name = str(study.get("study", ""))
     scenario = study.get("scenario") or {}
     title = f"{TITLES.get(name, name.capitalize())}: {scenario.get('name', folder.name)}"
-    plots = [_plot(plot, tables) for plot in study.get("plots", [])]
-    plots = [plot for plot in plots if plot is not None]
+    asked = [_plot(plot, tables) for plot in study.get("plots", [])]
+    plots = [plot for plot in asked if plot is not None]
     model = {
         "page": "study",
         "study": name,
@@ -66,6 +79,8 @@ def study_page(folder: Path) -> str:
     sections = [Section("answer", "Answer", "Answer", _answer(study))]
     if plots:
         sections.append(Section("pictures", "Pictures", "Pictures", _frames(plots)))
+    if _calculates(tables):
+        sections.append(Section("calculator", "Calculator", "Calculator", CALCULATOR))
     if tables:
         sections.append(Section("tables", "Tables", "Tables", _table_frames(tables)))
     sections.append(Section("inputs", "Every input", "Inputs", _inputs(study)))
@@ -115,6 +130,17 @@ def _table(folder: Path, table: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _calculates(tables: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether there are inputs, and lines with formulas over them."""
+    columns = {table["name"]: {c["name"] for c in table["columns"]} for table in tables}
+    return {"name", "value", "unit", "origin", "about"} <= columns.get("inputs", set()) and {
+        "name",
+        "value",
+        "unit",
+        "formula",
+    } <= columns.get("lines", set())
+
+
 def _cell(value: Any) -> Any:
     if isinstance(value, float):
         return float(f"{value:.7g}") if math.isfinite(value) else None
@@ -155,16 +181,20 @@ def told(name: str, value: Any) -> str:
         return watts(value)
     if name.endswith("_wh"):
         return watt_hours(value)
+    if name.endswith("_kw"):
+        return watts(1e3 * value)
     if name.endswith(("_share", "_probability", "_fraction", "_attainment")):
         return percent(value)
     if name.endswith("_s") and not name.endswith("_per_s"):
         return _span(value)
-    return f"{value:,}" if isinstance(value, int) else f"{value:,.4g}"
+    if isinstance(value, int) or abs(value) >= 1e4:
+        return f"{value:,.0f}"
+    return f"{value:,.4g}"
 
 
 def title_of(name: str) -> str:
     """A name without its unit, in words."""
-    for unit in ("_w", "_wh", "_s", "_share", "_fraction"):
+    for unit in ("_w", "_kw", "_wh", "_s", "_share", "_fraction"):
         if name.endswith(unit) and not name.endswith("_per_s"):
             name = name.removesuffix(unit)
             break
@@ -190,7 +220,7 @@ def _answer(study: Mapping[str, Any]) -> str:
         f'<div class="tile"><dt>{escape(title_of(name))}</dt><dd><span class="value">'
         f"{escape(told(name, value))}</span>{badge(evidence)}</dd></div>"
         for name, value in (study.get("figures") or {}).items()
-        if not isinstance(value, dict) and len(told(name, value)) <= 24
+        if value is not None and not isinstance(value, dict) and len(told(name, value)) <= 24
     )
     return (
         f'{note}<div class="headline">{headline}</div><dl class="tiles">{tiles}</dl>'

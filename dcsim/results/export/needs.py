@@ -28,7 +28,7 @@ def need(module: str, what: str) -> Any:
         if error.name is not None and error.name.partition(".")[0] != top:
             raise
         raise MissingExtra(
-            f"{what} needs {top}, which is not installed: pip install 'dcsim[export]'"
+            f"{what} needs {top}, which is not installed: pip install {top}"
         ) from None
 
 
@@ -72,5 +72,7 @@ def whole_file(path: Path, force: bool) -> Iterator[Path]:
 def _clear_way(path: Path, force: bool) -> None:
     if not path.parent.is_dir():
         raise ExportError(f"there is no folder {path.parent}")
+    if path.exists() and not (path.is_file() or path.is_dir()):  # a device would be removed
+        raise ExportError(f"{path} is no plain file")
     if path.exists() and not force:
         raise ExportError(f"{path} is there already; --force replaces it")

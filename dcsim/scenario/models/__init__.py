@@ -21,7 +21,18 @@ from dcsim.scenario.models.arrivals import (
 )
 from dcsim.scenario.models.autoscale import Autoscale, PowerBudget, ScaledPower
 from dcsim.scenario.models.base import Fraction, Name, Spec
-from dcsim.scenario.models.control import AdmissionThrottle
+from dcsim.scenario.models.control import (
+    AdmissionThrottle,
+    BatchLimit,
+    BatteryShave,
+    DualThreshold,
+    PolicySpec,
+    PriorityShed,
+    RowBudget,
+    StaticCap,
+    TwoThresholds,
+    Watching,
+)
 from dcsim.scenario.models.lengths import (
     Clipped,
     EmpiricalTokens,
@@ -61,7 +72,9 @@ __all__ = [
     "AdmissionThrottle",
     "Arrivals",
     "Autoscale",
+    "BatchLimit",
     "Battery",
+    "BatteryShave",
     "Breaker",
     "Changing",
     "ClientsArrivals",
@@ -69,6 +82,7 @@ __all__ = [
     "Cooling",
     "Demand",
     "DiurnalArrivals",
+    "DualThreshold",
     "Electronic",
     "EmpiricalTokens",
     "Engine",
@@ -95,8 +109,10 @@ __all__ = [
     "Name",
     "PlainTokens",
     "PoissonArrivals",
+    "PolicySpec",
     "Power",
     "PowerBudget",
+    "PriorityShed",
     "Ramp",
     "RampLimit",
     "Record",
@@ -104,6 +120,7 @@ __all__ = [
     "Restart",
     "Retry",
     "Routing",
+    "RowBudget",
     "ScaledPower",
     "Scenario",
     "ServegenArrivals",
@@ -112,10 +129,13 @@ __all__ = [
     "Slo",
     "Spec",
     "Spike",
+    "StaticCap",
     "Stream",
     "Tenant",
     "Tokens",
     "TraceFormat",
+    "TwoThresholds",
+    "Watching",
     "WeibullArrivals",
     "WeightedTurns",
 ]

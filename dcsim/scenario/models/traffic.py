@@ -17,6 +17,9 @@ class Slo(Spec):
     """Longest time to first token."""
     tpot_s: Seconds | None = Field(default=None, alias="tpot")
     """Longest mean time per output token after the first."""
+    attainment: float = Field(default=0.99, gt=0, le=1)
+    """Share of the requests that shall keep all of it; `dcsim run --fail-on slo` holds it to
+    that."""
 
 
 class Tenant(Spec):

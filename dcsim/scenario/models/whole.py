@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from dcsim.scenario.models.base import Name, Spec
-from dcsim.scenario.models.control import AdmissionThrottle
+from dcsim.scenario.models.control import PolicySpec
 from dcsim.scenario.models.routing import Routing
 from dcsim.scenario.models.servers import ServerGroup
 from dcsim.scenario.models.site import Cooling, FacilityNode, Fault, Limits, Restart
@@ -53,7 +53,7 @@ class Scenario(Spec):
     """What fails and is put right, and when."""
     restart: Restart = Restart()
     """How servers come back when they have power again."""
-    control: tuple[AdmissionThrottle, ...] = ()
+    control: tuple[PolicySpec, ...] = ()
     """Policies that act on the site while it runs."""
     record: Record = Record()
     """What the results file keeps."""

@@ -1,0 +1,92 @@
+"""`dcsim run --fail-on`: a run that ended, but not as it should, for scripts and CI."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import typer
+
+from dcsim.report.text import percent
+from dcsim.scenario.models import Scenario
+
+FAILED_ON = 3
+"""Exit status when what `--fail-on` names has happened."""
+NAMED = 3
+"""So many nodes are told by name, the rest counted."""
+OVER_LIMIT = ("overload", "demand", "ramp")
+"""Flags of a limit not kept, of whatever kind; see docs/facility.md."""
+
+
+def parse(texts: Sequence[str] | None, scenario: Scenario) -> tuple[str, ...]:
+    """What to fail on, each once, from `trip` or `trip,slo`. Raises typer.BadParameter for what
+    is not known, and for an SLO that nobody was promised: it could not fail."""
+    asked = [part.strip() for text in texts or () for part in text.split(",")]
+    unknown = [part for part in asked if part not in FAILURES]
+    if unknown:
+        known = ", ".join(FAILURES)
+        raise typer.BadParameter(f"'{unknown[0]}' is not known; there is {known}")
+    if "slo" in asked and not any(_promised(tenant.slo) for tenant in scenario.tenants):
+        raise typer.BadParameter(
+            "slo: no tenant of the scenario has an SLO "
+            "(give one: tenants: [{name: all, slo: {ttft: 1 s}}])"
+        )
+    return tuple(dict.fromkeys(asked))
+
+
+def failures(summary: Mapping[str, Any], asked: Iterable[str]) -> list[str]:
+    """Sentences, one for each thing asked that has happened."""
+    found = ((kind, FAILURES[kind](summary)) for kind in asked)
+    return [f"{kind}: {told}" for kind, told in found if told]
+
+
+def _trips(summary: Mapping[str, Any]) -> str:
+    tripped = [(node["name"], node["trips"]) for node in summary["nodes"] if node["trips"]]
+    count = summary["events"]["trip"]
+    if not count:
+        return ""
+    names = [name if times == 1 else f"{name} ({times} times)" for name, times in tripped]
+    return f"{count:,} trip{'s' * (count > 1)}: {_some(names)}"
+
+
+def _overloads(summary: Mapping[str, Any]) -> str:
+    events = summary["events"]
+    counts = {kind: events[kind] for kind in OVER_LIMIT if events.get(kind)}
+    if not counts:
+        return ""
+    told = ", ".join(f"{count:,} of kind {kind}" for kind, count in counts.items())
+    over = sorted(
+        (node for node in summary["nodes"] if node["time_over_limit_s"]),
+        key=lambda node: -node["time_over_limit_s"],
+    )
+    names = [f"{node['name']} {node['time_over_limit_s']:,.1f} s" for node in over]
+    return f"limits were not kept ({told})" + (f"; above rating: {_some(names)}" if names else "")
+
+
+def _missed(summary: Mapping[str, Any]) -> str:
+    missed = [
+        f"{tenant['name']} had {percent(tenant['slo_attainment'])} of its requests within its SLO, "
+        f"{percent(tenant['slo_target'])} were promised"
+        for tenant in summary["tenants"]
+        if tenant["slo_target"] is not None
+        and tenant["slo_attainment"] is not None
+        and tenant["slo_attainment"] < tenant["slo_target"]
+    ]
+    return "; ".join(missed)
+
+
+def _promised(slo: Any) -> bool:
+    return slo is not None and (slo.ttft_s is not None or slo.tpot_s is not None)
+
+
+def _some(names: Sequence[str]) -> str:
+    more = len(names) - NAMED
+    return ", ".join(names[:NAMED]) + (f" and {more:,} more" if more > 0 else "")
+
+
+FAILURES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
+    "trip": _trips,
+    "overload": _overloads,
+    "slo": _missed,
+}
+"""What can be asked, and what tells whether it happened: a sentence, or nothing."""

@@ -1,0 +1,178 @@
+"""What all studies have in common on the command line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+from dcsim.cli.open import WRONG_INPUT, open_scenario, refuse, room_problems
+from dcsim.scenario.models import Scenario
+
+if TYPE_CHECKING:
+    from dcsim.studies.answer import Answer
+    from dcsim.studies.crew import Crew
+    from dcsim.studies.folder import StudyFolder
+
+RUN_FAILED = 1
+INTERRUPTED = 130
+MOST_VALUES = 10_000
+
+Out = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="Keep answer, tables and runs here; the same goes on there."),
+]
+Runs = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="Keep played runs here, for several studies to share."),
+]
+Workers = Annotated[
+    int | None, typer.Option(min=1, help="Processes that play runs; one a core if left out.")
+]
+Scheduler = Annotated[
+    str | None,
+    typer.Option(metavar="ADDRESS", help="A Dask scheduler, such as tcp://head:8786, instead."),
+]
+Seeds = Annotated[
+    str, typer.Option(help="How many seeds, counted on from the file's: 5. Or which: 1,2,9.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the answer as one JSON object.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Show no progress.")]
+Window = Annotated[str, typer.Option(help="Averaging time of loads that are held to limits.")]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """How a study is to be played, and where its answer goes."""
+
+    path: Path
+    out: Path | None = None
+    runs: Path | None = None
+    workers: int | None = None
+    scheduler: str | None = None
+    as_json: bool = False
+    quiet: bool = False
+
+
+def opened(path: Path, overrides: list[str] | None) -> Scenario:
+    """The scenario, checked as `dcsim run` checks it; otherwise exit status 2."""
+    scenario = open_scenario(path, overrides)
+    problems = room_problems(path, scenario)
+    if problems:
+        refuse(problems)
+    return scenario
+
+
+def answered(name: str, scenario: Scenario, asked: Asked, ask: Callable[[Crew], Answer]) -> None:
+    """Play a study, print its answer and keep it. Exit status 2 for a question without an answer,
+    1 for a run that failed, 130 when stopped: what was played is kept then."""
+    from dcsim.report.answer import StudyProgress, render, told
+    from dcsim.studies.answer import StudyError
+    from dcsim.studies.crew import Crew, RunFailed
+
+    if asked.workers is not None and asked.scheduler is not None:
+        refuse_words("--workers and --scheduler: choose one")
+    with ExitStack() as stack:
+        folder = _folder(name, scenario, asked)
+        kept = asked.runs if folder is None else folder.runs
+        progress = stack.enter_context(StudyProgress(asked.quiet))
+        try:
+            crew = stack.enter_context(
+                Crew(kept, workers=asked.workers, scheduler=asked.scheduler, progress=progress)
+            )
+            answer = ask(crew)
+        except StudyError as error:
+            _end(folder, "failed", str(error))
+            refuse_words(*error.problems)
+        except (RunFailed, OSError) as error:
+            _end(folder, "failed", str(error))
+            typer.echo(f"the study failed: {error}", err=True)
+            raise typer.Exit(RUN_FAILED) from None
+        except KeyboardInterrupt:
+            _end(folder, "stopped", None)
+            typer.echo(
+                "stopped" + ("" if kept is None else "; the same command goes on from here"),
+                err=True,
+            )
+            raise typer.Exit(INTERRUPTED) from None
+        if folder is not None:
+            folder.finish(answer, crew.played + crew.found)
+    if asked.as_json:
+        typer.echo(json.dumps(told(answer), allow_nan=False))
+        return
+    render(answer)
+    if folder is not None:
+        typer.echo(f"Answer, tables and runs: {folder.folder}")
+
+
+def refuse_words(*problems: str) -> NoReturn:
+    """Problems with the question itself, one a line; exit status 2."""
+    for problem in problems:
+        typer.echo(problem, err=True)
+    raise typer.Exit(WRONG_INPUT)
+
+
+def seeds_asked(text: str) -> int | list[int]:
+    """`5` is so many, `1,2,9` are these."""
+    try:
+        numbers = [int(part) for part in text.split(",")]
+    except ValueError:
+        refuse_words(f"--seeds: '{text}' is neither a number of seeds nor a list such as 1,2,9")
+    if any(number < 0 for number in numbers):
+        refuse_words("--seeds: a seed is 0 or more")
+    return numbers if "," in text else numbers[0]
+
+
+def seconds_asked(option: str, text: str) -> float:
+    """A time such as `15 min`."""
+    from dcsim.scenario.units import SECOND, parse_quantity
+
+    try:
+        return parse_quantity(text.strip(), SECOND.name, "1 min")
+    except ValueError as error:
+        refuse_words(f"{option}: {error}")
+
+
+def watts_asked(option: str, text: str) -> float:
+    """A power such as `600 kW`."""
+    from dcsim.scenario.units import WATT, parse_quantity
+
+    try:
+        return parse_quantity(text.strip(), WATT.name, "600 kW")
+    except ValueError as error:
+        refuse_words(f"{option}: {error}")
+
+
+def numbers_asked(option: str, text: str) -> list[float]:
+    """`1,1.5,2`, or `1:2:0.1`: from, to and step, both ends included."""
+    try:
+        if ":" not in text:
+            return [float(part) for part in text.split(",")]
+        first, last, step = (float(part) for part in text.split(":"))
+        if not (step > 0 and last >= first and (last - first) / step < MOST_VALUES):
+            raise ValueError
+        count = int((last - first) / step + 1e-9) + 1
+        return [round(first + i * step, 12) for i in range(count)]
+    except ValueError:
+        refuse_words(f"{option}: '{text}' is neither a list such as 1,1.5,2 nor a range 1:2:0.1")
+
+
+def _folder(name: str, scenario: Scenario, asked: Asked) -> StudyFolder | None:
+    from dcsim.studies.folder import StudyFolder
+
+    if asked.out is None:
+        return None
+    try:
+        return StudyFolder(asked.out, name, scenario, str(asked.path), asked.runs)
+    except OSError as error:
+        refuse_words(f"--out: {error}")
+
+
+def _end(folder: StudyFolder | None, status: str, error: str | None) -> None:
+    if folder is not None:
+        folder.status(status, error)

@@ -1,0 +1,115 @@
+"""`dcsim study savings`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dcsim.cli.open import Overrides, ScenarioPath
+from dcsim.cli.studies.common import (
+    AsJson,
+    Asked,
+    Out,
+    Quiet,
+    Runs,
+    Scheduler,
+    Seeds,
+    Workers,
+    answered,
+    opened,
+    refuse_words,
+    seconds_asked,
+    seeds_asked,
+    watts_asked,
+)
+
+
+def savings(
+    scenario: ScenarioPath,
+    racks: Annotated[
+        int | None,
+        typer.Option(help="How many under one limit, as oversubscription found; else the file's."),
+    ] = None,
+    under: Annotated[
+        str | None,
+        typer.Option(metavar="NODE", help="Whose limit; what feeds the racks if left out."),
+    ] = None,
+    count: Annotated[
+        str | None, typer.Option(metavar="NODE", help="What is counted; racks if left out.")
+    ] = None,
+    limit: Annotated[
+        str | None, typer.Option(help="Instead of the node's rating, such as '600 kW'.")
+    ] = None,
+    tariff: Annotated[
+        Path | None, typer.Option(metavar="FILE.yaml", help="Prices; see docs/studies/savings.md.")
+    ] = None,
+    capital_per_kw: Annotated[
+        float | None, typer.Option(help="Price of a kW of interconnection, transformer, feeder.")
+    ] = None,
+    interest: Annotated[
+        float | None, typer.Option(help="Cost of capital a year, such as 0.08.")
+    ] = None,
+    years: Annotated[
+        float | None, typer.Option(help="By how many years building is put off.")
+    ] = None,
+    invest: Annotated[
+        float | None, typer.Option(help="What oversubscribing takes, once: meters, controls.")
+    ] = None,
+    grid: Annotated[
+        str | None,
+        typer.Option(metavar="G|FILE.csv", help="g CO2e/kWh, or columns time_s and g_per_kwh."),
+    ] = None,
+    starts: Annotated[
+        str, typer.Option(help="Time of the day at which the run starts, for prices by time.")
+    ] = "0 h",
+    seeds: Seeds = "1",
+    set_: Overrides = None,
+    out: Out = None,
+    runs: Runs = None,
+    workers: Workers = None,
+    scheduler: Scheduler = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """What is capacity that need not be built worth, and what do energy and peaks cost?"""
+    checked = opened(scenario, set_)
+    used = seeds_asked(seeds)
+    limit_w = None if limit is None else watts_asked("--limit", limit)
+    start_s = 0.0 if starts.strip() in ("0 h", "0") else seconds_asked("--starts", starts)
+
+    from dcsim.studies.answer import StudyError
+    from dcsim.studies.savings import Money
+    from dcsim.studies.savings import savings as study
+    from dcsim.studies.tariff import read_tariff
+
+    try:
+        prices = None if tariff is None else read_tariff(tariff)
+    except StudyError as error:
+        refuse_words(*error.problems)
+    answered(
+        "savings",
+        checked,
+        Asked(scenario, out, runs, workers, scheduler, as_json, quiet),
+        lambda crew: study(
+            checked,
+            count=racks,
+            under=under,
+            counted=count,
+            limit_w=limit_w,
+            tariff=prices,
+            money=Money(capital_per_kw, interest, years, invest),
+            grid=None if grid is None else _number_or_path(grid),
+            start_s=start_s,
+            seeds=used,
+            crew=crew,
+        ),
+    )
+
+
+def _number_or_path(text: str) -> float | Path:
+    try:
+        return float(text)
+    except ValueError:
+        return Path(text)

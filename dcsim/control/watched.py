@@ -1,0 +1,77 @@
+"""Which nodes a policy watches, and what it may say of them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dcsim.control.policy import FloatArray, IntArray, Site
+from dcsim.scenario.nearest import suggestion
+
+
+class PolicyError(ValueError):
+    """A policy that cannot work on this site; `key` is what is wrong in its block."""
+
+    def __init__(self, key: str, message: str) -> None:
+        super().__init__(message)
+        self.key = key
+
+
+class Watched:
+    """Nodes by kind or name, with what limits them and the servers below. Arrays are (nodes,)."""
+
+    def __init__(self, site: Site, nodes: str, limit_w: float | None = None) -> None:
+        """`limit_w` in place of each rating. Raises PolicyError where there is nothing to watch."""
+        found = named(site, nodes)
+        if limit_w is None:
+            rated = found[np.isfinite(site.rating_w[found])]
+            if not len(rated):
+                raise PolicyError(
+                    "nodes",
+                    f"no {nodes} has a rating, so this policy would have nothing to watch "
+                    "(rate one, or watch another)",
+                )
+            found = rated
+        self.index: IntArray = found
+        self.names = [site.names[node] for node in found]
+        self.limit_w: FloatArray = (
+            site.rating_w[found] if limit_w is None else np.full(len(found), limit_w)
+        )
+        self.servers = [site.servers_under[name] for name in self.names]
+
+    def share(self, node_w: FloatArray) -> FloatArray:
+        """Load over limit."""
+        return node_w[self.index] / self.limit_w
+
+
+def named(site: Site, nodes: str) -> IntArray:
+    """Indices of the nodes of a kind, or of the one of a name. Raises PolicyError."""
+    found = [index for index, kind in enumerate(site.kinds) if kind == nodes]
+    if not found:
+        found = [index for index, name in enumerate(site.names) if name == nodes]
+    if not found:
+        hint = suggestion(nodes, {*site.kinds, *site.names})
+        raise PolicyError("nodes", f"no node is called '{nodes}', nor a kind of node ({hint})")
+    return np.array(found, dtype=np.int64)
+
+
+def groups(site: Site, key: str, asked: tuple[str, ...]) -> set[str]:
+    """Server groups by name. Raises PolicyError for one that no server is of."""
+    for name in asked:
+        if name not in site.server_groups:
+            hint = suggestion(name, site.server_groups)
+            raise PolicyError(key, f"no server is of a group '{name}' ({hint})")
+    return set(asked)
+
+
+class Hysteresis:
+    """On above one share, off below another, for each node by itself."""
+
+    def __init__(self, count: int, above: float, below: float) -> None:
+        self.on = np.zeros(count, dtype=bool)
+        self._above, self._below = above, below
+
+    def moved(self, share: FloatArray) -> IntArray:
+        """Nodes that have changed over; `on` says to what."""
+        changed = np.where(self.on, share < self._below, share > self._above)
+        self.on ^= changed
+        return np.flatnonzero(changed)

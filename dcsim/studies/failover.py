@@ -1,0 +1,367 @@
+"""Failover: at which instants of a run would the site have survived the loss of each node?
+
+One run is played with all in order. Then, for every interval of it and every node that may be
+lost, the loads are laid over what remains: is any node above its rating, and which breaker would
+open, when? At last each loss is played in full at its worst instant, breakers, cascade, requests
+and all, because what moves to the survivors is not in the redistributed loads.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from dcsim.facility.loss import Loss
+from dcsim.facility.topology import Topology
+from dcsim.scenario.catalogue import load_catalogue
+from dcsim.scenario.models import Scenario
+from dcsim.scenario.nearest import suggestion
+from dcsim.scenario.units import SECOND
+from dcsim.studies.answer import Answer, Plot, StudyError, Table
+from dcsim.studies.ask import opened, power_evidence, slo_loss, told_evidence, variant
+from dcsim.studies.crew import Crew
+from dcsim.studies.jobs import Keep, job
+from dcsim.studies.outcome import Outcome, Series
+
+LOSABLE = ("utility", "feeder", "transformer", "switchgear", "ups", "pdu")
+"""Kinds of nodes that may be lost where nothing is asked."""
+NAN = float("nan")
+AFTER_S = 900.0
+"""Loss played in full: so long after it, or to the end of the run."""
+COLUMNS = {
+    "lost": "the node that is lost",
+    "kind": "its kind",
+    "survived": "share of the time at which the rest carries all: no server dark, no rating passed",
+    "not_survived_s": "time at which it does not, s",
+    "dark_servers": "servers without power then, whatever the load",
+    "worst_time_s": "instant at which the rest comes nearest to its limit, or is furthest above",
+    "worst_node": "the node that is",
+    "worst_load_w": "its load then, W",
+    "worst_limit_w": "its rating, W",
+    "worst_of_limit": "load over rating",
+    "over_w": "load above the rating, W; 0 where it holds",
+    "trips_node": "the breaker that would open first at that load, constant and cold",
+    "trips_after_s": "when, s after the loss",
+    "played_trips": "breakers that opened when the loss was played, at its worst instant but the "
+    "last 15 minutes of the run, or at the start of a shorter one",
+    "played_dark_servers": "servers without power at some time of it",
+    "played_lost_requests": "requests that failed, were rejected or timed out, more than without",
+    "played_slo_loss": "share of requests not served as promised, from start to end",
+}
+SHOWN = (
+    "lost",
+    "survived",
+    "not_survived_s",
+    "dark_servers",
+    "worst_node",
+    "worst_of_limit",
+    "trips_node",
+    "trips_after_s",
+    "played_trips",
+    "played_lost_requests",
+)
+TIME_COLUMNS = {
+    "time_s": "end of the interval, s",
+    "lost": "the node that is lost",
+    "survived": "whether the rest carries all",
+    "worst_node": "the node nearest to its limit, or furthest above",
+    "of_limit": "its load over its rating",
+    "over_w": "load above the rating, W",
+}
+
+
+@dataclass(frozen=True)
+class _Held:
+    """The rest of the site without one node, over time. Arrays are (intervals,)."""
+
+    node: npt.NDArray[np.int64]
+    load_w: npt.NDArray[np.float64]
+    of_limit: npt.NDArray[np.float64]
+    dark: int
+
+    @property
+    def survived(self) -> npt.NDArray[np.bool_]:
+        return (self.of_limit <= 1.0) & (self.dark == 0)
+
+
+def failover(
+    scenario: Scenario | str | Path,
+    nodes: Sequence[str] = (),
+    *,
+    window_s: float = 60.0,
+    seed: int | None = None,
+    played: bool = True,
+    crew: Crew | None = None,
+) -> Answer:
+    """Lose each of `nodes` (names, or kinds; none: LOSABLE), at every interval of `window_s`.
+
+    `played`: also play each loss in full at its worst instant. Raises StudyError, RunFailed.
+    """
+    base = opened(scenario)
+    if base.faults:
+        raise StudyError(
+            "the scenario has faults of its own: failover asks for a run in which all is in order "
+            "(leave them out with --set faults=[])"
+        )
+    step_s = base.record.server_step_s
+    if window_s < step_s or abs(window_s / step_s - round(window_s / step_s)) > 1e-9:
+        raise StudyError(
+            f"--window: must be a whole multiple of record.server_step, {SECOND.format(step_s)}"
+        )
+    topology = Topology.build(base.facility)
+    lost = _losable(topology, nodes)
+    if not np.isfinite(topology.rating_w).any():
+        raise StudyError("no node of the facility has a rating: give one the key `rating`")
+    if base.duration_s < window_s:
+        raise StudyError(
+            f"the run lasts {SECOND.format(base.duration_s)}, a window {SECOND.format(window_s)}: "
+            "play a longer run, or give a shorter --window"
+        )
+    crew = Crew(workers=1) if crew is None else crew
+    used = base.seed if seed is None else seed
+    windows_s = tuple(sorted({1.0, 60.0, 900.0, window_s}))
+    (whole,) = crew.play(
+        [job(base, used, keep=(Keep("server", window_s),), windows_s=windows_s)], "all in order"
+    )
+    series = crew.series(whole).series["server"]
+    catalogue = load_catalogue()
+    worst: dict[int | None, _Held] = {}
+    losses = {node: Loss(topology, catalogue, base.cooling, node) for node in (None, *lost)}
+    for node, loss in losses.items():
+        worst[node] = _hold(topology, loss, series)
+    outcomes = _play(base, used, topology, worst, lost, window_s, crew) if played else {}
+    rows = [
+        _row(topology, losses[node], worst[node], node, window_s, whole, outcomes.get(node))
+        for node in lost
+    ]
+    frame = pd.DataFrame(rows, columns=list(COLUMNS)).sort_values(
+        ["survived", "worst_of_limit"], ascending=[True, False], kind="stable", ignore_index=True
+    )
+    times = _times(topology, {node: worst[node] for node in lost}, series.step_s)
+    evidence = power_evidence([whole, *outcomes.values()])
+    return Answer(
+        study="failover",
+        headline=_headline(frame, worst[None], topology),
+        reasons=tuple(_reasons(frame)),
+        uncertainty=(
+            f"One run of {SECOND.format(base.duration_s)}, seed {used}; loads are means over "
+            f"{SECOND.format(series.step_s)}: shorter peaks are not seen.",
+            "Loads redistributed: servers that keep power draw what they did. Batteries give "
+            "nothing: they bridge, they do not carry on.",
+            "Losses played in full hold what moves to the survivors, breakers and their memory."
+            if played
+            else "No loss was played in full: what moves to the survivors is not in these figures.",
+            *told_evidence(evidence),
+        ),
+        inputs={
+            "nodes": [topology.names[node] for node in lost],
+            "window_s": window_s,
+            "seed": used,
+            "played": played,
+        },
+        figures={
+            "losses": len(frame),
+            "survived_always": int((frame["survived"] == 1.0).sum()),
+            "worst_lost": frame.loc[0, "lost"],
+            "worst_survived": float(frame["survived"].to_numpy()[0]),
+            "worst_of_limit": float(frame["worst_of_limit"].max()),
+        },
+        tables={
+            "losses": Table(frame, "what the rest of the site would carry", COLUMNS, SHOWN),
+            "times": Table(times, "every interval", TIME_COLUMNS),
+        },
+        plots=(
+            Plot("times", "load of the tightest node that is left", "time_s", ["of_limit"], "lost"),
+            Plot("losses", "share of the time survived", "lost", ["survived"], kind="bar"),
+        ),
+        evidence=evidence,
+    )
+
+
+def _losable(topology: Topology, asked: Sequence[str]) -> list[int]:
+    wanted = asked or LOSABLE
+    found: list[int] = []
+    problems = []
+    for name in wanted:
+        same = [
+            node
+            for node, (own, kind) in enumerate(zip(topology.names, topology.kinds, strict=True))
+            if name in (own, kind)
+        ]
+        if asked and not same:
+            known = {*topology.names, *topology.kinds}
+            problems.append(
+                f"--node: the site has no '{name}', nor a kind of node ({suggestion(name, known)})"
+            )
+        found += [node for node in same if node not in found]
+    if problems:
+        raise StudyError(*problems)
+    if not found:
+        raise StudyError(
+            f"the facility has none of {', '.join(LOSABLE)}: name what may be lost, such as "
+            "--node row"
+        )
+    if any(topology.kinds[node] in ("site", "server") for node in found):
+        raise StudyError("--node: without its site nothing is left, and a single server is no feed")
+    return found
+
+
+def _hold(topology: Topology, loss: Loss, series: Series) -> _Held:
+    """Column order of the series is server order."""
+    rated = np.flatnonzero(np.isfinite(topology.rating_w))
+    limit_w = topology.rating_w[rated]
+    count = len(series.load_w)
+    node = np.zeros(count, dtype=np.int64)
+    load_w, of_limit = np.zeros(count), np.zeros(count)
+    for i, server_w in enumerate(series.load_w.astype(np.float64)):
+        felt_w = loss.loads_w((i + 1) * series.step_s, server_w)[rated]
+        share = felt_w / limit_w
+        at = int(np.argmax(share))
+        node[i], load_w[i], of_limit[i] = rated[at], felt_w[at], share[at]
+    return _Held(node, load_w, of_limit, int(loss.dark.sum()))
+
+
+def _play(
+    base: Scenario,
+    seed: int,
+    topology: Topology,
+    worst: dict[int | None, _Held],
+    lost: Sequence[int],
+    window_s: float,
+    crew: Crew,
+) -> dict[int | None, Outcome]:
+    """Each loss in full, from the start of its worst interval on."""
+    variants = {}
+    # So early that there is time to see what becomes of it.
+    early = max(1, int((base.duration_s - AFTER_S) / window_s + 1e-9))
+    for node in lost:
+        at_s = int(np.argmax(worst[node].of_limit[:early])) * window_s
+        fault = {"at": f"{at_s:.6f} s", "fail": topology.names[node]}
+        end_s = min(base.duration_s, at_s + AFTER_S)
+        variants[node] = variant(
+            base,
+            {"faults": [fault], "duration": f"{end_s:.6f} s"},
+            f"loss of {topology.names[node]}",
+        )
+    outcomes = crew.play([job(changed, seed) for changed in variants.values()], "losses")
+    return dict(zip(variants, outcomes, strict=True))
+
+
+def _row(
+    topology: Topology,
+    loss: Loss,
+    held: _Held,
+    node: int,
+    window_s: float,
+    whole: Outcome,
+    outcome: Outcome | None,
+) -> dict[str, Any]:
+    at = int(np.argmax(held.of_limit))
+    survived = held.survived
+    first, after_s = _first_trip(topology, loss, held, at)
+    row: dict[str, Any] = {
+        "lost": topology.names[node],
+        "kind": topology.kinds[node],
+        "survived": float(survived.mean()),
+        "not_survived_s": float((~survived).sum() * window_s),
+        "dark_servers": held.dark,
+        "worst_time_s": (at + 1) * window_s,
+        "worst_node": topology.names[held.node[at]],
+        "worst_load_w": float(held.load_w[at]),
+        "worst_limit_w": float(topology.rating_w[held.node[at]]),
+        "worst_of_limit": float(held.of_limit[at]),
+        "over_w": max(0.0, float(held.load_w[at] - topology.rating_w[held.node[at]])),
+        "trips_node": first,
+        "trips_after_s": after_s,
+    }
+    if outcome is None:
+        return row | dict.fromkeys(
+            ("played_trips", "played_dark_servers", "played_lost_requests", "played_slo_loss"), NAN
+        )
+    dark = [flag for flag in outcome.flags if flag["kind"] == "dark"]
+    servers = set()
+    for flag in dark:
+        servers |= set(topology.servers_under(flag["node"]).tolist())
+    return row | {
+        "played_trips": outcome.summary["events"]["trip"],
+        "played_dark_servers": len(servers),
+        "played_lost_requests": _gone(outcome)
+        - _gone(whole) * outcome.summary["simulated_s"] / whole.summary["simulated_s"],
+        "played_slo_loss": slo_loss(outcome.summary),
+    }
+
+
+def _first_trip(topology: Topology, loss: Loss, held: _Held, at: int) -> tuple[str | None, float]:
+    node = int(held.node[at])
+    after_s = loss.trip_after_s(node, float(held.load_w[at]))
+    return (topology.names[node], after_s) if math.isfinite(after_s) else (None, NAN)
+
+
+def _gone(outcome: Outcome) -> float:
+    counts = outcome.summary["requests"]
+    return float(counts["rejected"] + counts["failed"] + counts["timed_out"])
+
+
+def _times(topology: Topology, held: dict[int, _Held], step_s: float) -> pd.DataFrame:
+    parts = []
+    for node, one in held.items():
+        count = len(one.of_limit)
+        limit_w = topology.rating_w[one.node]
+        parts.append(
+            pd.DataFrame(
+                {
+                    "time_s": step_s * np.arange(1, count + 1),
+                    "lost": topology.names[node],
+                    "survived": one.survived,
+                    "worst_node": [topology.names[i] for i in one.node],
+                    "of_limit": one.of_limit,
+                    "over_w": np.maximum(one.load_w - limit_w, 0.0),
+                }
+            )
+        )
+    return pd.concat(parts, ignore_index=True)
+
+
+def _headline(frame: pd.DataFrame, whole: _Held, topology: Topology) -> tuple[str, ...]:
+    always = int((frame["survived"] == 1.0).sum())
+    lines = [f"{always} of {len(frame)} losses are survived at every instant of the run."]
+    if (whole.of_limit > 1.0).any():
+        at = int(np.argmax(whole.of_limit))
+        lines.append(
+            f"{topology.names[whole.node[at]]} is at {whole.of_limit[at]:.1%} of its rating with "
+            "all in order already."
+        )
+    first = frame.iloc[0]
+    if first["survived"] < 1.0:
+        why = (
+            f"{first['dark_servers']} servers hang from nothing else"
+            if first["dark_servers"]
+            else f"{first['worst_node']} would carry {first['worst_of_limit']:.0%} of its rating"
+        )
+        lines.append(
+            f"Worst: without {first['lost']} the site holds {first['survived']:.0%} of the time; "
+            f"{why}."
+        )
+    return tuple(lines)
+
+
+def _reasons(frame: pd.DataFrame) -> list[str]:
+    lines = []
+    for row in frame[frame["survived"] < 1.0].head(4).to_dict("records"):
+        line = f"{row['lost']} lost"
+        if row["over_w"] > 0:
+            over = f"{row['over_w'] / 1e3:.1f} kW above its rating at worst"
+            line += f": {row['worst_node']} is {over}"
+        if isinstance(row["trips_node"], str):
+            line += f", and opens after {row['trips_after_s']:,.0f} s"
+        if row["dark_servers"]:
+            line += f"; {row['dark_servers']} servers are dark whatever the load"
+        lines.append(line + ".")
+    return lines

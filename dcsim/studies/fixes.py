@@ -1,0 +1,44 @@
+"""Listed fixes: what a planner could do about a limit, and what it costs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dcsim.studies.answer import StudyError
+from dcsim.studies.ask import parse_changes
+
+SYNTAX = "write 'NAME | COST | PATH=VALUE | PATH=VALUE ...'"
+
+
+def parse_named(text: str, option: str) -> tuple[str, dict[str, Any]]:
+    """A name and changes, from `NAME | PATH=VALUE | ...`. Raises StudyError."""
+    name, *rest = (part.strip() for part in text.split("|"))
+    if not name or not rest:
+        raise StudyError(f"{option}: '{text}' changes nothing (write 'NAME | PATH=VALUE | ...')")
+    return name, parse_changes(rest, option)
+
+
+@dataclass(frozen=True)
+class Fix:
+    """Changes to a scenario under a name, and their cost in any one currency."""
+
+    name: str
+    cost: float
+    changes: Mapping[str, Any]
+
+    @classmethod
+    def parse(cls, text: str) -> Fix:
+        """From `bigger feeder | 40000 | facility.row.rating=700 kW`. Raises StudyError."""
+        name, *rest = (part.strip() for part in text.split("|"))
+        try:
+            cost = float(rest[0].replace(",", "").replace("_", ""))
+        except (IndexError, ValueError):
+            raise StudyError(f"--fix: '{text}' has no cost ({SYNTAX})") from None
+        if not math.isfinite(cost) or cost < 0:
+            raise StudyError(f"--fix: the cost of '{name}' must be 0 or more")
+        if not name or not rest[1:]:
+            raise StudyError(f"--fix: '{text}' changes nothing ({SYNTAX})")
+        return cls(name, cost, parse_changes(rest[1:], "--fix"))

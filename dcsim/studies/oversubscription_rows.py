@@ -1,0 +1,223 @@
+"""What an oversubscription study finds, as it finds it: rows, tables and sentences."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from dcsim.scenario.models import Scenario
+from dcsim.studies.answer import Plot, Table
+from dcsim.studies.candidates import Candidate
+from dcsim.studies.outcome import Outcome
+from dcsim.studies.screen import Screen
+from dcsim.studies.target import Target
+from dcsim.studies.variants import NAMEPLATE, OWN
+
+NAN = float("nan")
+ANSWER_COLUMNS = {
+    "model": "power model",
+    "policy": "policies in force",
+    "count": "most units that fit under one limit",
+    "count_low": "fewest that the interval allows",
+    "open_ended": "more may fit: no more were tried",
+    "count_high": "most that the interval allows; empty: not shown",
+    "to_nameplate": "over what the nameplate allows",
+    "limit_w": "the limit, W",
+    "peak_w": "what is held to the limit at that count, W (see the rule)",
+    "peak_low_w": "its 95 % interval, W",
+    "peak_high_w": "its 95 % interval, W",
+    "trip_probability": "share of runs that failed at that count",
+    "trip_low": "95 % interval of that probability (Clopper and Pearson)",
+    "trip_high": "95 % interval of that probability",
+    "slo_loss": "mean over runs",
+    "slo_loss_at_most": "one-sided 95 % bound of that mean",
+    "runs": "runs of that count",
+    "next_fails": "why one step more does not fit",
+    "count_with_overhead": "most units if each watt also bore the site's overhead",
+}
+CANDIDATE_COLUMNS = {
+    "model": "power model",
+    "policy": "policies in force",
+    "count": "units under one limit",
+    "passes": "whether it holds the bounds",
+    "why": "or what it breaks",
+    "runs": "runs until that was certain",
+    "tripped": "of which a breaker tripped",
+    "over": "of which were above the continuous rating",
+    "fail_low": "95 % interval of the probability of either",
+    "fail_high": "95 % interval of the probability of either",
+    "peak_w": "highest mean over the window under the limit, mean over runs, W",
+    "instant_w": "highest power step, mean over runs, W",
+    "slo_loss": "mean over runs",
+    "slo_loss_at_most": "one-sided 95 % bound of that mean",
+    "binding": "node nearest to its limit",
+    "limit_w": "the limit, W",
+}
+SCREEN_COLUMNS = {
+    "model": "power model",
+    "policy": "policies in force",
+    "count": "units in a random subset",
+    "peak_w": "quantile over draws of the highest 1 s mean, W",
+    "peak_low_w": "95 % interval of that quantile; empty: too few draws",
+    "peak_high_w": "95 % interval of that quantile",
+    "exceeding": "share of draws above the limit",
+    "limit_w": "the limit, W",
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One line of the comparison."""
+
+    model: str
+    policy: str
+    scenario: Scenario
+
+
+class Findings:
+    """Rows as they come."""
+
+    def __init__(self, target: Target, by_nameplate: int) -> None:
+        self.target = target
+        self.by_nameplate = by_nameplate
+        self.answers: list[dict[str, Any]] = []
+        self.candidates: list[dict[str, Any]] = []
+        self.screens: list[dict[str, Any]] = []
+        self.outcomes: list[Outcome] = []
+        self.reasons: list[str] = []
+
+    def nameplate(self) -> None:
+        """The row that needs no run."""
+        unit_w = self.target.unit_nameplate_w()
+        count = self.by_nameplate
+        self.answer(NAMEPLATE, "none", count, (count, count), peak_w=count * unit_w)
+
+    def answer(
+        self, model: str, policy: str, count: int, ends: tuple[float, float], **more: Any
+    ) -> None:
+        """One line of the comparison."""
+        row: dict[str, Any] = dict.fromkeys(ANSWER_COLUMNS, NAN)
+        row["next_fails"], row["open_ended"] = None, False
+        row |= {
+            "model": model,
+            "policy": policy,
+            "count": count,
+            "count_low": ends[0],
+            "count_high": ends[1],
+            "to_nameplate": count / self.by_nameplate if self.by_nameplate else NAN,
+            "limit_w": self.target.limit_w,
+            **more,
+        }
+        self.answers.append(row)
+
+    def screened(self, case: Case, found: Screen) -> None:
+        """The screen's curve."""
+        for count in range(1, found.longest + 1):
+            low, high = found.interval_w(count)
+            self.screens.append(
+                {
+                    "model": case.model,
+                    "policy": case.policy,
+                    "count": count,
+                    "peak_w": found.peak_w(count),
+                    "peak_low_w": low if math.isfinite(low) else NAN,
+                    "peak_high_w": high if math.isfinite(high) else NAN,
+                    "exceeding": found.exceeding(count),
+                    "limit_w": found.limit_w,
+                }
+            )
+
+    def candidate(self, case: Case, found: Candidate) -> None:
+        """One that was simulated."""
+        self.outcomes.extend(found.outcomes)
+        low, high = found.failing
+        self.candidates.append(
+            {
+                "model": case.model,
+                "policy": case.policy,
+                "count": found.count,
+                "passes": found.passes,
+                "why": found.why,
+                "runs": found.runs,
+                "tripped": found.tripped,
+                "over": found.over,
+                "fail_low": low,
+                "fail_high": high,
+                "peak_w": found.peak_w,
+                "instant_w": found.instant_w,
+                "slo_loss": found.slo_loss,
+                "slo_loss_at_most": found.slo_loss_at_most,
+                "binding": found.binding,
+                "limit_w": self.target.limit_w,
+            }
+        )
+
+    def headline(self) -> tuple[str, ...]:
+        """One sentence a line of the comparison."""
+        return tuple(self._told(row) for row in self.answers)
+
+    def _told(self, row: Mapping[str, Any]) -> str:
+        target = self.target
+        who = ", ".join(name for name in (row["model"], row["policy"]) if name not in (OWN, "none"))
+        if row["model"] == NAMEPLATE:
+            who = NAMEPLATE
+        some = f"{row['count']}{' or more' if row['open_ended'] else ''}"
+        return (
+            f"{who + ': ' if who else ''}{some} {target.kind}s fit under "
+            f"{target.under_name} ({target.limit_w / 1e3:g} kW)"
+            + (
+                ""
+                if row["model"] == NAMEPLATE or math.isnan(row["to_nameplate"])
+                else f", {row['to_nameplate']:.2f} times the nameplate's {self.by_nameplate}"
+            )
+            + "."
+        )
+
+    def figures(self) -> dict[str, Any]:
+        """By model and policy."""
+        found: dict[str, Any] = {
+            "nameplate_count": self.by_nameplate,
+            "limit_w": self.target.limit_w,
+        }
+        for row in self.answers:
+            name = row["model"] if row["model"] == NAMEPLATE else f"{row['model']}_{row['policy']}"
+            for key in ("count", "count_low", "count_high", "trip_high", "slo_loss_at_most"):
+                found[f"{name}_{key}"] = row[key]
+        return found
+
+    def tables(self) -> dict[str, Table]:
+        """Those that have rows."""
+        unit = self.target.kind
+        shown: tuple[str, ...] = ("model", "policy", "count", "count_low", "count_high")
+        shown += ("to_nameplate", "peak_w")
+        paper = not self.candidates
+        shown += ("count_with_overhead",) if paper else ("trip_high", "slo_loss_at_most", "runs")
+        answers = pd.DataFrame(self.answers, columns=list(ANSWER_COLUMNS))
+        found = {"answer": Table(answers, f"{unit}s that fit", ANSWER_COLUMNS, shown)}
+        if self.candidates:
+            frame = pd.DataFrame(self.candidates, columns=list(CANDIDATE_COLUMNS))
+            frame = frame.sort_values(["model", "policy", "count"]).reset_index(drop=True)
+            shown = ("model", "policy", "count", "runs", "tripped", "over", "peak_w", "why")
+            found["candidates"] = Table(frame, "what was simulated", CANDIDATE_COLUMNS, shown)
+        if self.screens:
+            frame = pd.DataFrame(self.screens, columns=list(SCREEN_COLUMNS))
+            found["screen"] = Table(frame, "peaks of random subsets", SCREEN_COLUMNS)
+        return found
+
+    def plots(self) -> tuple[Plot, ...]:
+        """The screen's curves, and what the candidates drew."""
+        by = "policy" if len({row["policy"] for row in self.answers}) > 2 else "model"
+        found = []
+        if self.screens:
+            title = f"peak of random subsets of {self.target.kind}s"
+            found.append(Plot("screen", title, "count", ["peak_w"], by, limit="limit_w"))
+        if self.candidates:
+            title = f"load by number of {self.target.kind}s"
+            found.append(
+                Plot("candidates", title, "count", ["peak_w", "instant_w"], by, limit="limit_w")
+            )
+        return tuple(found)

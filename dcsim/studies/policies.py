@@ -1,0 +1,329 @@
+"""Policies side by side: the same days under each, and who pays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from dcsim.scenario.models import Scenario
+from dcsim.scenario.units import SECOND
+from dcsim.studies.answer import Answer, Plot, StudyError, Table
+from dcsim.studies.ask import (
+    load_rows,
+    opened,
+    power_evidence,
+    promise,
+    seeds_of,
+    slo_loss,
+    told_evidence,
+)
+from dcsim.studies.candidates import fitting_window_s
+from dcsim.studies.crew import Crew
+from dcsim.studies.jobs import job
+from dcsim.studies.outcome import Outcome
+from dcsim.studies.statistics import mean_interval, share_interval
+from dcsim.studies.variants import OWN, with_policy
+
+NAN = float("nan")
+POLICY_COLUMNS = {
+    "policy": "name of the control block",
+    "runs": "seeds",
+    "site_peak_w": "highest power step of the site: mean over seeds, W",
+    "site_peak_low_w": "95 % interval of that mean (Student), W",
+    "site_peak_high_w": "95 % interval of that mean, W",
+    "site_peak_window_w": "highest mean of the site over `window_s`: mean over seeds, W",
+    "window_s": "averaging time, s",
+    "over_limit_s": "time that the worst node was above its rating, mean over seeds, s",
+    "worst_node": "that node",
+    "trips": "breakers tripped a run",
+    "trip_probability": "share of runs with a trip",
+    "trip_low": "95 % interval of its probability (Clopper and Pearson)",
+    "trip_high": "95 % interval of its probability",
+    "capped_server_h": "server-hours slowed by a clock or a cap, a run",
+    "limited_s": "time that any limit of a policy was in force, summed over policies, a run, s",
+    "ttft_p50_s": "median time to the first token, mean over seeds, s",
+    "ttft_p95_s": "its 95th percentile, s",
+    "ttft_p99_s": "its 99th percentile, s",
+    "tpot_p50_s": "median time per further token, s",
+    "tpot_p95_s": "its 95th percentile, s",
+    "tpot_p99_s": "its 99th percentile, s",
+    "completed_per_s": "requests completed a second",
+    "lost": "share of the requests that were rejected, failed or timed out",
+    "slo_loss": "share of requests not served as promised, mean over seeds",
+    "slo_loss_low": "95 % interval of that mean",
+    "slo_loss_high": "95 % interval of that mean",
+    "generated_per_s": "tokens generated a second",
+    "energy_wh": "of the site, Wh a run",
+    "wh_per_1000_tokens": "energy of the site per thousand tokens generated, Wh",
+}
+NODE_COLUMNS = {
+    "policy": "name of the control block",
+    "node": "node with a rating",
+    "limit_w": "its rating, W",
+    "peak_w": "highest mean over the window: mean over seeds, W",
+    "over_limit_s": "time above the rating, mean over seeds, s",
+    "trips": "of its breaker, a run",
+}
+TENANT_COLUMNS = {
+    "policy": "name of the control block",
+    "tenant": "whose requests",
+    "completed_per_s": "requests completed a second",
+    "goodput_per_s": "requests completed within the SLO a second",
+    "slo_attainment": "share of the requests that ended within it",
+}
+SHOWN = (
+    "policy",
+    "site_peak_w",
+    "over_limit_s",
+    "trip_probability",
+    "trip_high",
+    "capped_server_h",
+    "ttft_p95_s",
+    "tpot_p95_s",
+    "slo_loss",
+    "lost",
+    "wh_per_1000_tokens",
+)
+
+
+def policies(
+    scenario: Scenario | str | Path,
+    blocks: Mapping[str, Sequence[Mapping[str, Any]] | None],
+    *,
+    seeds: int | Sequence[int] = 3,
+    window_s: float = 60.0,
+    crew: Crew | None = None,
+) -> Answer:
+    """Play the scenario under each control block, the same seeds for all.
+
+    `blocks` by name; an empty one is no policy, None the scenario's own. Differences to the first
+    are taken seed by seed, which takes the luck of the traffic out of them. Raises StudyError,
+    RunFailed.
+    """
+    base = opened(scenario)
+    if not blocks:
+        raise StudyError("--policy: name one or more, such as --policy none --policy NAME=FILE")
+    if not window_s > 0:
+        raise StudyError("--window: more than 0, such as '1 min'")
+    used = seeds_of(base, seeds)
+    cases = {name: with_policy(base, name, block) for name, block in blocks.items()}
+    crew = Crew(workers=1) if crew is None else crew
+    windows_s = tuple(sorted({1.0, 60.0, 900.0, window_s}))
+    jobs = [job(case, seed, windows_s=windows_s) for case in cases.values() for seed in used]
+    outcomes = crew.play(jobs, "policies")
+    runs = {
+        name: outcomes[place * len(used) : (place + 1) * len(used)]
+        for place, name in enumerate(cases)
+    }
+    table = pd.DataFrame(
+        [_row(name, some, window_s) for name, some in runs.items()], columns=list(POLICY_COLUMNS)
+    )
+    nodes = pd.DataFrame(
+        [row for name, some in runs.items() for row in _nodes(name, some, window_s)],
+        columns=list(NODE_COLUMNS),
+    )
+    tenants = pd.DataFrame(
+        [row for name, some in runs.items() for row in _tenants(name, some)],
+        columns=list(TENANT_COLUMNS),
+    )
+    tables = {
+        "policies": Table(table, "each policy", POLICY_COLUMNS, SHOWN),
+        "nodes": Table(nodes, "each node with a rating", NODE_COLUMNS),
+    }
+    if len(tenants):
+        tables["tenants"] = Table(tenants, "who pays", TENANT_COLUMNS, tuple(TENANT_COLUMNS))
+    evidence = power_evidence(outcomes)
+    return Answer(
+        study="policies",
+        headline=tuple(_told(row) for row in table.to_dict("records")),
+        reasons=(*_differences(runs), f"SLO loss is the {promise(base)}."),
+        uncertainty=(
+            f"All policies met the same {len(used)} seed{'s' if len(used) > 1 else ''}; a "
+            f"probability is per run of {SECOND.format(base.duration_s)}.",
+            *(
+                []
+                if len(used) > 1
+                else ["One seed says nothing of the spread: give --seeds 5 or more."]
+            ),
+            *told_evidence(evidence),
+        ),
+        inputs={
+            "policies": {
+                name: "the scenario's own" if block is None else list(block)
+                for name, block in blocks.items()
+            },
+            "seeds": list(used),
+            "window_s": window_s,
+        },
+        figures={
+            f"{row['policy']}_{key}": row[key]
+            for row in table.to_dict("records")
+            for key in ("site_peak_w", "trip_probability", "slo_loss", "capped_server_h")
+        },
+        tables=tables,
+        plots=(
+            Plot("policies", "peak of the site", "policy", ["site_peak_w"], kind="bar"),
+            Plot("policies", "SLO loss", "policy", ["slo_loss"], kind="bar"),
+            Plot("policies", "time above a rating", "policy", ["over_limit_s"], kind="bar"),
+        ),
+        evidence=evidence,
+    )
+
+
+def _row(name: str, runs: Sequence[Outcome], window_s: float) -> dict[str, Any]:
+    summaries = [run.summary for run in runs]
+    sites = [summary["nodes"][0] for summary in summaries]
+    peaks_w = [_number(site["peak_w"]) for site in sites]
+    tripped = sum(bool(summary["events"]["trip"]) for summary in summaries)
+    losses = [slo_loss(summary) for summary in summaries]
+    node, over_s = _worst_over(summaries)
+    counts = [summary["requests"] for summary in summaries]
+    tokens = [summary["tokens"]["generated"] for summary in summaries]
+    seconds = [summary["simulated_s"] for summary in summaries]
+    control = [summary.get("control") or {} for summary in summaries]
+    used_s = fitting_window_s(runs[0], window_s)
+    return {
+        "policy": name,
+        "runs": len(runs),
+        "site_peak_w": np.mean(peaks_w),
+        **dict(zip(("site_peak_low_w", "site_peak_high_w"), mean_interval(peaks_w), strict=True)),
+        "site_peak_window_w": np.mean(
+            [load_rows(run, used_s)[sites[0]["name"]]["peak_w"] for run in runs]
+        ),
+        "window_s": used_s,
+        "over_limit_s": over_s,
+        "worst_node": node,
+        "trips": np.mean([summary["events"]["trip"] for summary in summaries]),
+        "trip_probability": tripped / len(runs),
+        **dict(zip(("trip_low", "trip_high"), share_interval(tripped, len(runs)), strict=True)),
+        "capped_server_h": np.mean([_number(one.get("capped_server_h")) for one in control]),
+        "limited_s": np.mean(
+            [
+                sum(_number(policy.get("limited_s")) for policy in one.get("policies", ()))
+                for one in control
+            ]
+        ),
+        **{
+            f"{what}_p{percent}_s": np.mean(
+                [_number(summary["latency"][f"{what}_s"][f"p{percent}"]) for summary in summaries]
+            )
+            for what in ("ttft", "tpot")
+            for percent in (50, 95, 99)
+        },
+        "completed_per_s": np.mean(
+            [count["completed"] / s for count, s in zip(counts, seconds, strict=True)]
+        ),
+        "lost": np.mean([_lost(count) for count in counts]),
+        "slo_loss": np.mean(losses),
+        **dict(zip(("slo_loss_low", "slo_loss_high"), mean_interval(losses), strict=True)),
+        "generated_per_s": np.mean([count / s for count, s in zip(tokens, seconds, strict=True)]),
+        "energy_wh": np.mean([_number(site["energy_wh"]) for site in sites]),
+        "wh_per_1000_tokens": np.mean(
+            [
+                1000.0 * _number(site["energy_wh"]) / count if count else NAN
+                for site, count in zip(sites, tokens, strict=True)
+            ]
+        ),
+    }
+
+
+def _lost(counts: Mapping[str, int]) -> float:
+    lost = counts["rejected"] + counts["failed"] + counts["timed_out"]
+    return lost / counts["arrived"] if counts["arrived"] else NAN
+
+
+def _worst_over(summaries: Sequence[Mapping[str, Any]]) -> tuple[str | None, float]:
+    """The node longest above its rating, and for how long, mean over seeds; NaN without one."""
+    worst, longest_s = None, NAN
+    for place, node in enumerate(summaries[0]["nodes"]):
+        if node["limit_w"] is None:
+            continue
+        over_s = float(
+            np.mean([_number(s["nodes"][place].get("time_over_limit_s")) for s in summaries])
+        )
+        if not over_s <= longest_s:
+            worst, longest_s = node["name"], over_s
+    return worst, longest_s
+
+
+def _nodes(name: str, runs: Sequence[Outcome], window_s: float) -> list[dict[str, Any]]:
+    """Nodes above the servers that have a rating."""
+    used_s = fitting_window_s(runs[0], window_s)
+    loads = [load_rows(run, used_s) for run in runs]
+    rows = []
+    for place, node in enumerate(runs[0].summary["nodes"]):
+        if node["limit_w"] is None or node["name"] not in loads[0]:
+            continue
+        same = [run.summary["nodes"][place] for run in runs]
+        rows.append(
+            {
+                "policy": name,
+                "node": node["name"],
+                "limit_w": node["limit_w"],
+                "peak_w": np.mean([row[node["name"]]["peak_w"] for row in loads]),
+                "over_limit_s": np.mean([_number(n.get("time_over_limit_s")) for n in same]),
+                "trips": np.mean([_number(n.get("trips")) for n in same]),
+            }
+        )
+    return rows
+
+
+def _tenants(name: str, runs: Sequence[Outcome]) -> list[dict[str, Any]]:
+    rows = []
+    for place, tenant in enumerate(runs[0].summary["tenants"]):
+        same = [run.summary["tenants"][place] for run in runs]
+        rows.append(
+            {
+                "policy": name,
+                "tenant": tenant["name"],
+                "completed_per_s": np.mean(
+                    [
+                        row["completed"] / run.summary["simulated_s"]
+                        for row, run in zip(same, runs, strict=True)
+                    ]
+                ),
+                "goodput_per_s": np.mean([row["goodput_per_s"] for row in same]),
+                "slo_attainment": np.mean([_number(row["slo_attainment"]) for row in same]),
+            }
+        )
+    return rows
+
+
+def _told(row: Mapping[Any, Any]) -> str:
+    over = row["over_limit_s"]
+    return (
+        f"{'the file' if row['policy'] == OWN else row['policy']}: site peak "
+        f"{row['site_peak_w'] / 1e3:,.1f} kW, "
+        + ("no node has a rating" if np.isnan(over) else f"{over:,.1f} s above a rating")
+        + f", {row['trip_probability']:.0%} of runs tripped "
+        f"(95 %: {row['trip_low']:.0%} to {row['trip_high']:.0%}), SLO loss {row['slo_loss']:.2%}."
+    )
+
+
+def _differences(runs: Mapping[str, Sequence[Outcome]]) -> list[str]:
+    """Of each policy to the first, seed by seed."""
+    first, *others = runs
+    told = []
+    for name in others:
+        pairs = list(zip(runs[name], runs[first], strict=True))
+        watts = [
+            (_number(a.summary["nodes"][0]["peak_w"]) - _number(b.summary["nodes"][0]["peak_w"]))
+            / 1e3
+            for a, b in pairs
+        ]
+        losses = [100.0 * (slo_loss(a.summary) - slo_loss(b.summary)) for a, b in pairs]
+        low, high = mean_interval(watts)
+        told.append(
+            f"{name} against {first}, the same seeds: peak {np.mean(watts):+,.1f} kW"
+            + ("" if np.isnan(low) else f" (95 %: {low:+,.1f} to {high:+,.1f})")
+            + f", SLO loss {np.mean(losses):+.2f} points."
+        )
+    return told
+
+
+def _number(value: float | None) -> float:
+    return NAN if value is None else float(value)

@@ -1,0 +1,286 @@
+"""Refresh: other GPUs, other models, another tensor parallelism in all or part of the fleet, and
+the same questions before and after."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from dcsim.facility.topology import Topology
+from dcsim.scenario.dump import resolved
+from dcsim.scenario.models import Scenario
+from dcsim.scenario.nearest import suggestion
+from dcsim.studies.answer import Answer, Plot, StudyError, Table
+from dcsim.studies.ask import opened, power_evidence, promise, seeds_of, told_evidence, variant
+from dcsim.studies.crew import Crew
+from dcsim.studies.fixes import parse_named
+from dcsim.studies.jobs import job
+from dcsim.studies.outcome import Outcome
+from dcsim.studies.statistics import mean_interval
+from dcsim.studies.sweep import figures
+
+AS_IS = "as it is"
+NEW = "-new"
+"""Ends the name of the group that a part of another becomes."""
+NAN = float("nan")
+FIGURES = {
+    "site_mean_w": "mean load of the site, W: mean over seeds, as all that follows",
+    "site_peak_window_w": "highest mean of the site over the averaging time, W",
+    "worst_of_limit": "the worst node's load by its limit",
+    "generated_per_s": "tokens generated a second",
+    "wh_per_1000_tokens": "energy of the site per thousand tokens generated, Wh",
+    "ttft_p95_s": "95th percentile of the time to the first token, s",
+    "tpot_p95_s": "95th percentile of the time per further token, s",
+    "slo_loss": "share of requests not served as promised",
+    "trips": "breakers tripped a run",
+}
+COLUMNS = {
+    "fleet": "which fleet",
+    "servers": "servers by group",
+    "nameplate_w": "nameplate of all servers, W",
+    **FIGURES,
+    "worst_node": "the node nearest to its limit, of the first seed",
+}
+CHANGE_COLUMNS = {
+    "fleet": "which fleet",
+    "figure": "column of the first table",
+    "before": "of the fleet as it is",
+    "after": "of this one",
+    "change": "after less before, seed by seed: mean",
+    "change_low": "95 % interval of that mean (Student)",
+    "change_high": "95 % interval of that mean",
+    "change_share": "change over before",
+}
+SHOWN = (
+    "fleet",
+    "site_mean_w",
+    "site_peak_window_w",
+    "worst_of_limit",
+    "generated_per_s",
+    "wh_per_1000_tokens",
+    "ttft_p95_s",
+    "tpot_p95_s",
+    "slo_loss",
+)
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """A name and what is changed; `servers.GROUP` in a path is the part that is renewed."""
+
+    name: str
+    changes: Mapping[str, Any]
+
+    @classmethod
+    def parse(cls, text: str) -> Fleet:
+        """From `h100 | servers.a100.server=dgx-h100 | ...`. Raises StudyError."""
+        name, changes = parse_named(text, "--change")
+        return cls(name, changes)
+
+
+def refresh(
+    scenario: Scenario | str | Path,
+    fleets: Sequence[Fleet],
+    *,
+    part: Mapping[str, float] | None = None,
+    seeds: int | Sequence[int] = 3,
+    window_s: float = 60.0,
+    crew: Crew | None = None,
+) -> Answer:
+    """Play the fleet as it is and each of `fleets`, the same traffic and seeds for all.
+
+    `part`: by server group, the share of each of its rows in the facility that is renewed, which
+    then is a group of its own; without it all of the group. Raises StudyError, RunFailed.
+    """
+    base = opened(scenario)
+    if not fleets:
+        raise StudyError(
+            "--change: say what is to be renewed, such as 'tp4 | servers.a100.tensor_parallel=4'"
+        )
+    names = [AS_IS, *(fleet.name for fleet in fleets)]
+    if len(set(names)) < len(names):
+        raise StudyError("--change: two fleets have the same name")
+    if not window_s > 0:
+        raise StudyError("--window: more than 0, such as '1 min'")
+    used = seeds_of(base, seeds)
+    split, renamed = _split(base, part or {})
+    cases = {AS_IS: base}
+    for fleet in fleets:
+        changes = {_path(path, renamed): value for path, value in fleet.changes.items()}
+        cases[fleet.name] = variant(split, changes, f"--change {fleet.name}")
+    crew = Crew(workers=1) if crew is None else crew
+    windows_s = tuple(sorted({1.0, 60.0, 900.0, window_s}))
+    outcomes = crew.play(
+        [job(case, seed, windows_s=windows_s) for case in cases.values() for seed in used],
+        "refresh",
+    )
+    by_fleet = {
+        name: [_figures(run, window_s) for run in outcomes[i * len(used) : (i + 1) * len(used)]]
+        for i, name in enumerate(cases)
+    }
+    rows = [_row(name, cases[name], by_fleet[name], outcomes[i * len(used)])
+            for i, name in enumerate(cases)]  # fmt: skip
+    frame = pd.DataFrame(rows, columns=list(COLUMNS))
+    changes_frame = pd.DataFrame(
+        [row for name in names[1:] for row in _changes(name, by_fleet[AS_IS], by_fleet[name])],
+        columns=list(CHANGE_COLUMNS),
+    )
+    evidence = power_evidence(outcomes)
+    return Answer(
+        study="refresh",
+        headline=tuple(_headline(name, changes_frame) for name in names[1:]),
+        reasons=(
+            *(f"{row['fleet']}: {row['servers']}." for row in rows),
+            f"SLO loss is the {promise(base)}.",
+        ),
+        uncertainty=(
+            f"Differences are taken seed by seed over {len(used)} seeds; intervals are 95 % of "
+            "their mean (Student)."
+            if len(used) > 1
+            else "One seed: the spread of a difference is unknown; give --seeds 5.",
+            "The same requests come to every fleet: one that serves more could be asked for more.",
+            *told_evidence(evidence),
+        ),
+        inputs={
+            "fleets": [{"name": f.name, "changes": dict(f.changes)} for f in fleets],
+            "part": dict(part or {}),
+            "seeds": list(used),
+            "window_s": window_s,
+        },
+        figures={
+            f"{row['fleet']}_{row['figure']}_change_share": row["change_share"]
+            for row in changes_frame.to_dict("records")
+            if row["figure"] in ("site_mean_w", "wh_per_1000_tokens")
+        },
+        tables={
+            "fleets": Table(frame, "before and after", COLUMNS, SHOWN),
+            "changes": Table(changes_frame, "what changes, and how sure", CHANGE_COLUMNS),
+        },
+        plots=(
+            Plot("fleets", "peak of the site", "fleet", ["site_peak_window_w"], kind="bar"),
+            Plot("fleets", "energy per 1,000 tokens", "fleet", ["wh_per_1000_tokens"], kind="bar"),
+        ),
+        evidence=evidence,
+    )
+
+
+def _split(scenario: Scenario, part: Mapping[str, float]) -> tuple[Scenario, dict[str, str]]:
+    """The scenario with a group of its own for each part that is renewed, and those groups' names
+    by the old ones."""
+    groups = [group.name for group in scenario.servers]
+    problems = []
+    for name, share in part.items():
+        if name not in groups:
+            problems.append(
+                f"--part: there is no server group '{name}' ({suggestion(name, groups)})"
+            )
+        elif not 0.0 < share < 1.0:
+            problems.append(f"--part: the share of {name} must lie between 0 and 1: 0.5 is a half")
+    if problems:
+        raise StudyError(*problems)
+    if not part:
+        return scenario, {}
+    data = resolved(scenario)
+    for name, share in part.items():
+        (group,) = [group for group in data["servers"] if group["name"] == name]
+        data["servers"].append({**group, "name": name + NEW})
+        rows = []
+        for row in data["facility"]:
+            count = row.get("count", 1)
+            renewed = round(count * share) if row.get("group") == name else 0
+            if renewed == 0:
+                rows.append(row)
+                continue
+            if renewed < count:
+                rows.append({**row, "count": count - renewed})
+            rows.append({**row, "name": row["name"] + NEW, "count": renewed, "group": name + NEW})
+        if not any(row.get("group") == name + NEW for row in rows):
+            raise StudyError(
+                f"--part: {share:g} of the servers of each row of group {name} is none: give more"
+            )
+        data["facility"] = rows
+    changes = {"servers": data["servers"], "facility": data["facility"]}
+    return variant(scenario, changes, "--part"), {name: name + NEW for name in part}
+
+
+def _path(path: str, renamed: Mapping[str, str]) -> str:
+    """`servers.GROUP` of a renewed group becomes its new part."""
+    steps = path.split(".")
+    if len(steps) > 1 and steps[0] == "servers" and steps[1] in renamed:
+        steps[1] = renamed[steps[1]]
+    return ".".join(steps)
+
+
+def _figures(run: Outcome, window_s: float) -> dict[str, Any]:
+    found = figures(run, window_s)
+    seconds = run.summary["simulated_s"]
+    return found | {"generated_per_s": found["generated_tokens"] / seconds}
+
+
+def _row(
+    name: str, case: Scenario, runs: Sequence[Mapping[str, Any]], first: Outcome
+) -> dict[str, Any]:
+    counts: dict[str, int] = {}
+    kinds = {group.name: group for group in case.servers}
+    for group, servers in _servers(case).items():
+        kind = kinds[group]
+        told = f"{kind.server}, {kind.model} on {kind.tensor_parallel} GPUs"
+        counts[told] = counts.get(told, 0) + servers
+    site = first.loads[0]
+    return {
+        "fleet": name,
+        "servers": "; ".join(f"{count} {told}" for told, count in counts.items()),
+        "nameplate_w": NAN if site["nameplate_w"] is None else site["nameplate_w"],
+        **{key: float(np.mean([run[key] for run in runs])) for key in FIGURES},
+        "worst_node": runs[0]["worst_node"],
+    }
+
+
+def _servers(case: Scenario) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for group in Topology.build(case.facility).server_groups:
+        counts[group] = counts.get(group, 0) + 1
+    return counts
+
+
+def _changes(
+    name: str, before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    rows = []
+    for key in FIGURES:
+        old = np.array([run[key] for run in before], dtype=np.float64)
+        new = np.array([run[key] for run in after], dtype=np.float64)
+        low, high = mean_interval(new - old)
+        rows.append(
+            {
+                "fleet": name,
+                "figure": key,
+                "before": old.mean(),
+                "after": new.mean(),
+                "change": (new - old).mean(),
+                "change_low": low,
+                "change_high": high,
+                "change_share": (new - old).mean() / old.mean() if old.mean() else NAN,
+            }
+        )
+    return rows
+
+
+def _headline(name: str, changes: pd.DataFrame) -> str:
+    own = changes[changes["fleet"] == name].set_index("figure")["change_share"].to_dict()
+
+    def told(key: str) -> str:
+        share = float(own[key])
+        return "unknown" if math.isnan(share) else f"{share:+.1%}"
+
+    return (
+        f"{name}: mean load {told('site_mean_w')}, peak {told('site_peak_window_w')}, energy per "
+        f"token {told('wh_per_1000_tokens')}, time to the first token (p95) {told('ttft_p95_s')}, "
+        f"per further token {told('tpot_p95_s')}."
+    )

@@ -1,0 +1,342 @@
+"""Savings: what capacity that need not be built is worth, and what the site costs to run.
+
+Every line is a formula over named inputs and earlier lines, kept as text beside its value, so that
+a reader, or a page, can change an input and work it out anew. What is not given stays unknown.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from dcsim.scenario.models import Scenario
+from dcsim.scenario.series import SeriesError, read_series
+from dcsim.scenario.units import SECOND
+from dcsim.studies.answer import Answer, Plot, StudyError, Table
+from dcsim.studies.ask import opened, power_evidence, seeds_of, told_evidence
+from dcsim.studies.crew import Crew
+from dcsim.studies.jobs import Keep, job
+from dcsim.studies.outcome import Outcome
+from dcsim.studies.savings_lines import work_out
+from dcsim.studies.statistics import mean_interval
+from dcsim.studies.target import find_target
+from dcsim.studies.tariff import Bill, Tariff, bill
+
+NAN = float("nan")
+HOURS_A_YEAR = 8766.0
+"""365.25 days."""
+INPUT_COLUMNS = {
+    "name": "as in the formulas",
+    "value": "number; empty: unknown, and so is what depends on it",
+    "unit": "of it",
+    "origin": "given, run (from the simulation), scenario, tariff, or missing",
+    "about": "what it is",
+}
+LINE_COLUMNS = {
+    "name": "line",
+    "value": "number; empty: unknown",
+    "unit": "of it",
+    "formula": "over inputs and lines above",
+    "about": "what it is",
+    "missing": "inputs that would be needed",
+}
+
+
+@dataclass(frozen=True)
+class Money:
+    """What only the planner knows; None is unknown."""
+
+    capital_per_kw: float | None = None
+    """Price of a kW of interconnection, transformer and feeder."""
+    interest: float | None = None
+    """Cost of capital a year, such as 0.08."""
+    years: float | None = None
+    """By how many years building is put off."""
+    invest: float | None = None
+    """What oversubscribing takes: meters, controls, people; once."""
+
+
+ABOUT_MONEY = {
+    "capital_per_kw": ("money per kW", "price of a kW of interconnection, transformer and feeder"),
+    "interest": ("a year", "cost of capital"),
+    "years": ("years", "by how much building is put off"),
+    "invest": ("money", "what oversubscribing takes, once"),
+}
+
+
+def savings(
+    scenario: Scenario | str | Path,
+    *,
+    count: int | None = None,
+    under: str | None = None,
+    counted: str | None = None,
+    limit_w: float | None = None,
+    tariff: Tariff | None = None,
+    money: Money | None = None,
+    grid: float | str | Path | None = None,
+    start_s: float = 0.0,
+    seeds: int | Sequence[int] = 1,
+    crew: Crew | None = None,
+) -> Answer:
+    """What the site costs to run, and what is saved by `count` racks under one limit.
+
+    `count`: such as oversubscription found; None: as in the scenario. `under`, `counted` and
+    `limit_w` as there. `grid`: g CO2e/kWh, or a CSV with columns time_s and g_per_kwh. `start_s`:
+    the time of the day when the run starts, for prices by time. Raises StudyError, RunFailed.
+    """
+    base = opened(scenario)
+    tariff = tariff or Tariff()
+    money = money or Money()
+    target = find_target(base, under, counted, limit_w)
+    count = target.now if count is None else count
+    _check(base, count, target.each, tariff, money)
+    used = seeds_of(base, seeds)
+    series = None if grid is None else _grid(grid)
+    sized = target.resized(target.limited(), count, "scaled")
+    crew = Crew(workers=1) if crew is None else crew
+    root = next(node for node in base.facility if not node.above)
+    kept = Keep(root.kind, tariff.meter_s)
+    outcomes = crew.play([job(sized, seed, (kept,)) for seed in used], "savings")
+    loads = [crew.series(outcome).series[root.kind].load_w[:, 0] for outcome in outcomes]
+    at_s = (np.arange(len(loads[0])) + 0.5) * tariff.meter_s
+    intensity = None if series is None else np.interp(at_s, *series)
+    bills = [bill(load, tariff.meter_s, tariff, start_s, intensity) for load in loads]
+    inputs = _inputs(
+        target.limit_w,
+        target.unit_nameplate_w(),
+        count,
+        target.kind,
+        tariff,
+        money,
+        bills,
+        outcomes,
+        len(target.watched),
+    )
+    lines = work_out({row["name"]: row["value"] for row in inputs})
+    values = {row["name"]: row["value"] for row in lines}
+    evidence = power_evidence(outcomes)
+    readings = _readings(loads, tariff, start_s, intensity)
+    return Answer(
+        study="savings",
+        headline=_headline(values, count, target.kind, tariff.currency, len(target.watched)),
+        reasons=(
+            f"{count} {target.kind}s by their labels would take "
+            f"{values['nameplate_kw']:,.0f} kW; the limit is {target.limit_w / 1e3:,.0f} kW.",
+            f"The site is metered as means over {SECOND.format(tariff.meter_s)}.",
+            *_told_trips(outcomes),
+            *_told_missing(lines),
+        ),
+        uncertainty=_doubt(bills, base, used, told_evidence(evidence)),
+        inputs={
+            "count": count,
+            "under": target.under_name,
+            "counted": target.counted_name,
+            "limit_w": target.limit_w,
+            "tariff": asdict(tariff),
+            "money": asdict(money),
+            "grid": None if grid is None else str(grid),
+            "start_s": start_s,
+            "seeds": list(used),
+        },
+        figures=values,
+        tables={
+            "lines": Table(
+                pd.DataFrame(lines, columns=list(LINE_COLUMNS)),
+                "what comes of it",
+                LINE_COLUMNS,
+                ("name", "value", "unit", "formula"),
+            ),
+            "inputs": Table(
+                pd.DataFrame(inputs, columns=list(INPUT_COLUMNS)),
+                "what went in",
+                INPUT_COLUMNS,
+                ("name", "value", "unit", "origin"),
+            ),
+            "readings": Table(
+                readings,
+                "meter readings of the first seed",
+                {
+                    "time_s": "start of the reading, s from the start of the run",
+                    "load_w": "mean load of the site, W",
+                    "price_per_kwh": "price at that time",
+                    "g_per_kwh": "grid intensity at that time",
+                },
+            ),
+        },
+        plots=(Plot("readings", "meter readings", "time_s", ["load_w"], kind="step"),),
+        evidence=evidence,
+    )
+
+
+def _inputs(
+    limit_w: float,
+    unit_nameplate_w: float,
+    count: int,
+    kind: str,
+    tariff: Tariff,
+    money: Money,
+    bills: Sequence[Bill],
+    outcomes: Sequence[Outcome],
+    copies: int,
+) -> list[dict[str, Any]]:
+    """Rows of the table of inputs. Money and limits are for all copies of the limit together."""
+    tokens_per_s = [
+        outcome.summary["tokens"]["generated"] / outcome.summary["simulated_s"]
+        for outcome in outcomes
+    ]
+    rows: list[tuple[str, float | None, str, str, str]] = [
+        ("count", count * copies, "", "given", f"{kind}s, under all limits together"),
+        ("unit_nameplate_kw", unit_nameplate_w / 1e3, "kW", "scenario", f"label of one {kind}"),
+        ("limit_kw", copies * limit_w / 1e3, "kW", "scenario", "capacity of all limits together"),
+        ("mean_kw", _mean(b.mean_kw for b in bills), "kW", "run", "mean load of the site"),
+        ("peak_kw", _mean(b.peak_kw for b in bills), "kW", "run", "highest meter reading"),
+        (
+            "tokens_a_year",
+            _mean(tokens_per_s) * HOURS_A_YEAR * 3600.0,
+            "tokens",
+            "run",
+            "generated, if the year were as the run",
+        ),
+        (
+            "energy_price",
+            _mean(b.price_per_kwh for b in bills),
+            "money per kWh",
+            "tariff",
+            "mean price, weighted by when energy is drawn",
+        ),
+        ("demand_price", tariff.demand, "money per kW and month", "tariff", "of the peak"),
+        ("contracted_price", tariff.contracted, "money per kW and month", "tariff", "of capacity"),
+        ("fixed_price", tariff.fixed, "money a month", "tariff", "whatever is drawn"),
+        (
+            "grid_g_per_kwh",
+            _mean(b.g_per_kwh for b in bills),
+            "g CO2e/kWh",
+            "given",
+            "mean intensity, weighted by when energy is drawn",
+        ),
+    ]
+    for field in fields(money):
+        unit, about = ABOUT_MONEY[field.name]
+        rows.append((field.name, getattr(money, field.name), unit, "given", about))
+    return [
+        {
+            "name": name,
+            "value": NAN if value is None else float(value),
+            "unit": unit,
+            "origin": "missing" if value is None or math.isnan(value) else origin,
+            "about": about,
+        }
+        for name, value, unit, origin, about in rows
+    ]
+
+
+def _mean(values: Any) -> float:
+    return float(np.mean(list(values)))
+
+
+def _grid(grid: float | str | Path) -> tuple[np.ndarray, np.ndarray]:
+    """Times and g CO2e/kWh; between them straight lines, the ends held."""
+    if isinstance(grid, int | float):
+        if not grid >= 0:
+            raise StudyError("--grid: g CO2e/kWh of 0 or more, such as 400")
+        return np.zeros(1), np.array([float(grid)])
+    try:
+        found = read_series(grid, "g_per_kwh")
+    except SeriesError as error:
+        raise StudyError(
+            f"--grid: {error} (a CSV with columns time_s and g_per_kwh, or a number such as 400)"
+        ) from None
+    return found.time_s, found.value
+
+
+def _check(base: Scenario, count: int, each: int, tariff: Tariff, money: Money) -> None:
+    problems = []
+    if count < 1 or count % each:
+        step = "" if each == 1 else f", a multiple of {each}"
+        problems.append(f"--racks: 1 or more{step}, such as what `study oversubscription` found")
+    if base.duration_s < tariff.meter_s:
+        reading = SECOND.format(tariff.meter_s)
+        problems.append(
+            f"the run lasts {SECOND.format(base.duration_s)}, a meter reading {reading}: give "
+            f"--set 'duration={reading}' or more"
+        )
+    steps = tariff.meter_s / base.power_step_s
+    if abs(steps - round(steps)) > 1e-9:
+        problems.append("tariff: meter: whole power steps, such as 15 min")
+    for field in fields(money):
+        value = getattr(money, field.name)
+        if value is not None and not (math.isfinite(value) and value >= 0):
+            problems.append(f"--{field.name.replace('_', '-')}: a number of 0 or more")
+    if problems:
+        raise StudyError(*problems)
+
+
+def _headline(
+    values: Mapping[str, float], count: int, kind: str, currency: str, copies: int
+) -> tuple[str, ...]:
+    def told(name: str, digits: int = 0) -> str:
+        value = values[name]
+        return "unknown" if math.isnan(value) else f"{value:,.{digits}f}"
+
+    each = "" if copies == 1 else f" under each of {copies} limits"
+    return (
+        f"{count} {kind}s{each}: {told('avoided_kw')} kW need not be built, "
+        f"{told('avoided_per_unit_kw', 1)} kW for each {kind}; capital deferred "
+        f"{told('capital_deferred')} {currency}, payback {told('payback_years', 1)} years.",
+        f"The site draws {told('energy_kwh_a_year')} kWh a year; its bill is "
+        f"{told('bill_a_year')} {currency}, its carbon {told('carbon_t_a_year', 1)} t CO2e.",
+    )
+
+
+def _told_missing(lines: Sequence[Mapping[str, Any]]) -> list[str]:
+    missing = sorted(
+        {name for row in lines if row["missing"] for name in row["missing"].split(", ")}
+    )
+    return [f"Unknown for want of an input: {', '.join(missing)}."] if missing else []
+
+
+def _told_trips(outcomes: Sequence[Outcome]) -> list[str]:
+    trips = sum(outcome.summary["events"]["trip"] for outcome in outcomes)
+    if not trips:
+        return []
+    return [f"{trips} breakers tripped in these runs: so many do not fit, and the bill is too low."]
+
+
+def _doubt(
+    bills: Sequence[Bill], base: Scenario, seeds: Sequence[int], evidence: Sequence[str]
+) -> tuple[str, ...]:
+    low, high = mean_interval([one.peak_kw for one in bills])
+    return (
+        f"A year is taken to be {SECOND.format(base.duration_s)} of the scenario over and over: "
+        "seasons, weekends and growth are not in it.",
+        "A month's highest reading is above that of one day: the demand charge is a lower bound.",
+        (
+            f"Highest reading over {len(seeds)} seeds: 95 % interval of its mean {low:,.1f} to "
+            f"{high:,.1f} kW (Student)."
+            if len(seeds) > 1
+            else "One seed: the spread of the peak is unknown; give --seeds 5."
+        ),
+        "That the limit holds so many is not shown here: ask `dcsim study oversubscription`.",
+        *evidence,
+    )
+
+
+def _readings(
+    loads: Sequence[np.ndarray], tariff: Tariff, start_s: float, intensity: np.ndarray | None
+) -> pd.DataFrame:
+    first = np.asarray(loads[0], dtype=np.float64)
+    time_s = np.arange(len(first), dtype=np.float64) * tariff.meter_s
+    return pd.DataFrame(
+        {
+            "time_s": time_s,
+            "load_w": first,
+            "price_per_kwh": tariff.price_at(start_s + time_s + tariff.meter_s / 2),
+            "g_per_kwh": np.full(len(first), NAN) if intensity is None else intensity,
+        }
+    )

@@ -1,0 +1,208 @@
+"""Sizing as a study: the same traffic through several power models, several seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from dcsim.scenario.models import Scenario
+from dcsim.scenario.nearest import suggestion
+from dcsim.scenario.units import SECOND
+from dcsim.studies.answer import Answer, Plot, StudyError, Table
+from dcsim.studies.ask import opened, power_evidence, seeds_of, told_evidence
+from dcsim.studies.crew import Crew
+from dcsim.studies.jobs import job
+from dcsim.studies.outcome import Outcome
+from dcsim.studies.sizing import RESOLUTIONS_S
+from dcsim.studies.statistics import mean_interval
+from dcsim.studies.variants import NAMEPLATE, OWN, check_models, with_model
+
+AVERAGED = (
+    "peak_w",
+    "mean_w",
+    "peak_to_average",
+    "load_factor",
+    "ramp_up_w",
+    "ramp_down_w",
+    "p95_w",
+    "p99_w",
+    "coincidence",
+    "server_coincidence",
+    "nameplate_w",
+    "nameplate_to_peak",
+)
+COLUMNS = {
+    "model": "power model",
+    "node": "node of the site",
+    "kind": "its kind",
+    "window_s": "averaging time, s",
+    "peak_w": "highest mean over the window, W: mean over seeds",
+    "peak_highest_w": "the highest among the seeds, W",
+    "peak_low": "95 % interval of the mean peak, W",
+    "peak_high": "95 % interval of the mean peak, W",
+    "mean_w": "mean load, W",
+    "peak_to_average": "peak over mean",
+    "load_factor": "its inverse",
+    "ramp_up_w": "largest rise from one window to the next, W",
+    "ramp_down_w": "largest fall, W",
+    "p95_w": "exceeded 5 % of the time, W",
+    "p99_w": "exceeded 1 % of the time, W",
+    "coincidence": "peak over the sum of the children's peaks",
+    "server_coincidence": "the same over all servers below",
+    "nameplate_w": "nameplate of the servers below, W",
+    "nameplate_to_peak": "nameplate over peak",
+}
+
+
+SHOWN = (
+    "model",
+    "window_s",
+    "peak_w",
+    "mean_w",
+    "load_factor",
+    "ramp_up_w",
+    "server_coincidence",
+    "nameplate_to_peak",
+)
+
+
+def sizing_study(
+    scenario: Scenario | str | Path,
+    models: Sequence[str] = (OWN,),
+    *,
+    windows_s: Sequence[float] = RESOLUTIONS_S,
+    node: str | None = None,
+    seeds: int | Sequence[int] = 1,
+    crew: Crew | None = None,
+) -> Answer:
+    """Load figures of every node above the servers, by power model and averaging time.
+
+    `models`: of `variants.MODELS`. `node` is whose figures the headline tells; None: the site's.
+    The same
+    requests meet the same servers under each model: only watts differ, unless breakers or
+    policies act on them. Raises StudyError, RunFailed.
+    """
+    base = opened(scenario)
+    _check(models, windows_s)
+    used = seeds_of(base, seeds)
+    crew = Crew(workers=1) if crew is None else crew
+    # The nameplate needs no run, but for the names of the nodes.
+    played = [name for name in models if name != NAMEPLATE] or [OWN]
+    variants = {name: with_model(base, name) for name in played}
+    jobs = [
+        job(variants[name], seed, windows_s=tuple(sorted(windows_s)))
+        for name in played
+        for seed in used
+    ]
+    outcomes = crew.play(jobs, "sizing")
+    by_model = {
+        name: outcomes[i * len(used) : (i + 1) * len(used)] for i, name in enumerate(played)
+    }
+    rows = [
+        row
+        for name in models
+        for row in (
+            _nameplate(_rows(name, by_model[played[0]]))
+            if name == NAMEPLATE
+            else _rows(name, by_model[name])
+        )
+    ]
+    frame = pd.DataFrame(rows, columns=list(COLUMNS))
+    names = frame["node"].unique().tolist()
+    told = names[0] if node is None else node
+    if told not in names:
+        raise StudyError(f"--node: the site has no '{told}' ({suggestion(told, names)})")
+    own = frame[frame["node"] == told].reset_index(drop=True)
+    longest_s = float(own["window_s"].max())
+    evidence = power_evidence(outcomes)
+    return Answer(
+        study="sizing",
+        headline=tuple(_headline(own, told, name, longest_s) for name in models),
+        reasons=_reasons(base, own, told),
+        uncertainty=(
+            f"Peaks are of {SECOND.format(base.duration_s)}; a longer run has a higher peak.",
+            f"Intervals are 95 % of the mean over {len(used)} seeds (Student)."
+            if len(used) > 1
+            else "One seed: a peak is one draw; give --seeds 5.",
+            *told_evidence(evidence),
+        ),
+        inputs={
+            "models": list(models),
+            "windows_s": sorted(windows_s),
+            "node": told,
+            "seeds": list(used),
+        },
+        figures={
+            f"{row['model']}_{key}": row[key]
+            for row in own[own["window_s"] == longest_s].to_dict("records")
+            for key in ("peak_w", "mean_w", "load_factor", "nameplate_to_peak")
+        },
+        tables={
+            "node": Table(own, f"{told}, by model and averaging time", COLUMNS, SHOWN),
+            "nodes": Table(frame, "every node above the servers", COLUMNS),
+        },
+        plots=(Plot("node", f"peak of {told} by averaging time", "window_s", ["peak_w"], "model"),),
+        evidence=evidence,
+    )
+
+
+def _check(models: Sequence[str], windows_s: Sequence[float]) -> None:
+    check_models(models)
+    if not windows_s or min(windows_s) <= 0:
+        raise StudyError("--windows: averaging times are above 0, such as 15 min")
+
+
+def _rows(model: str, runs: Sequence[Outcome]) -> list[dict[str, Any]]:
+    rows = []
+    for same in zip(*(run.loads for run in runs), strict=True):
+        peaks_w = np.array([row["peak_w"] for row in same])
+        low, high = mean_interval(peaks_w)
+        rows.append(
+            {
+                "model": model,
+                "node": same[0]["node"],
+                "kind": same[0]["kind"],
+                "window_s": same[0]["resolution_s"],
+                "peak_highest_w": peaks_w.max(),
+                "peak_low": low,
+                "peak_high": high,
+                **{
+                    key: float(np.mean([np.nan if r[key] is None else r[key] for r in same]))
+                    for key in AVERAGED
+                },
+            }
+        )
+    return rows
+
+
+def _nameplate(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """As if all servers drew what their makers print on them, always; no cooling, no losses."""
+    constant = {"peak_to_average": 1.0, "load_factor": 1.0, "ramp_up_w": 0.0, "ramp_down_w": 0.0}
+    constant |= {"coincidence": 1.0, "server_coincidence": 1.0, "nameplate_to_peak": 1.0}
+    watts = ("peak_w", "peak_highest_w", "peak_low", "peak_high", "mean_w", "p95_w", "p99_w")
+    return [row | dict.fromkeys(watts, row["nameplate_w"]) | constant for row in rows]
+
+
+def _headline(own: pd.DataFrame, node: str, model: str, window_s: float) -> str:
+    row = own[(own["model"] == model) & (own["window_s"] == window_s)].iloc[0]
+    whose = "" if model == OWN else f"{model}: "
+    return (
+        f"{whose}{node} peaks at {row['peak_w'] / 1e3:,.1f} kW over {window_s:g} s, mean "
+        f"{row['mean_w'] / 1e3:,.1f} kW; nameplate of its servers "
+        f"{row['nameplate_w'] / 1e3:,.1f} kW, {row['nameplate_to_peak']:.2f} times the peak."
+    )
+
+
+def _reasons(scenario: Scenario, own: pd.DataFrame, node: str) -> tuple[str, ...]:
+    first = own[own["model"] == own["model"].iloc[0]].sort_values("window_s")
+    short, long = first.iloc[0], first.iloc[-1]
+    return (
+        f"{node} peaks at {short['peak_w'] / 1e3:,.1f} kW over {short['window_s']:g} s and at "
+        f"{long['peak_w'] / 1e3:,.1f} kW over {long['window_s']:g} s: what is sized by the second "
+        "differs from what is billed by the quarter hour.",
+        "Loads hold cooling and conversion losses where the scenario has them.",
+    )

@@ -1,0 +1,233 @@
+"""Sweep: any paths of a scenario over lists, every seed, one tidy table."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from itertools import product
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+
+from dcsim.scenario.models import Scenario
+from dcsim.studies.answer import Answer, Plot, StudyError, Table
+from dcsim.studies.ask import (
+    load_rows,
+    opened,
+    power_evidence,
+    promise,
+    seeds_of,
+    slo_loss,
+    told_evidence,
+    variant,
+)
+from dcsim.studies.crew import Crew
+from dcsim.studies.jobs import job
+from dcsim.studies.outcome import Outcome
+from dcsim.studies.statistics import mean_interval
+
+MOST_RUNS = 100_000
+RUN_COLUMNS = {
+    "run": "number of the variant, from 1",
+    "seed": "seed of the run",
+    "site_mean_w": "mean load of the site, W",
+    "site_peak_w": "highest power step of the site, W",
+    "site_peak_window_w": "highest mean of the site over `window_s`, W",
+    "window_s": "averaging time of `site_peak_window_w` and `worst_of_limit`, s",
+    "energy_wh": "energy of the site over the run, Wh",
+    "worst_node": "node nearest to its limit, by means over `window_s`",
+    "worst_of_limit": "its load as a share of its limit",
+    "overloads": "loads flagged above their rating",
+    "trips": "breakers tripped",
+    "completed": "requests completed",
+    "lost": "requests rejected, failed or timed out",
+    "slo_loss": "share of requests not served as promised",
+    "generated_tokens": "tokens generated",
+    "ttft_p95_s": "95th percentile of the time to the first token, s",
+    "tpot_p95_s": "95th percentile of the time per further token, s",
+    "wh_per_1000_tokens": "energy of the site per thousand tokens generated, Wh",
+}
+"""What the columns of the table of runs mean; before them stands one column a path."""
+SHOWN = (
+    "site_mean_w",
+    "site_peak_window_w",
+    "worst_of_limit",
+    "slo_loss",
+    "wh_per_1000_tokens",
+    "runs_with_trips",
+)
+SPREAD = ("site_mean_w", "site_peak_window_w", "worst_of_limit", "slo_loss", "wh_per_1000_tokens")
+
+
+def sweep(
+    scenario: Scenario | str | Path,
+    over: Mapping[str, Sequence[Any]],
+    *,
+    seeds: int | Sequence[int] = 1,
+    pairing: Literal["cartesian", "paired"] = "cartesian",
+    window_s: float = 60.0,
+    crew: Crew | None = None,
+) -> Answer:
+    """Play every combination of values (`cartesian`) or the first of each list, the second of
+    each, and so on (`paired`), each with the same seeds.
+
+    `over` maps dotted paths to lists of values as in the scenario file, control entries and
+    whole blocks too: `{"control": [[], [{"policy": "admission-throttle"}]]}`. All variants are
+    checked before the first is played. Raises StudyError, RunFailed.
+    """
+    base = opened(scenario)
+    used = seeds_of(base, seeds)
+    variants = [
+        (values, variant(base, dict(values), "--over")) for values in combine(over, pairing)
+    ]
+    if len(variants) * len(used) > MOST_RUNS:
+        raise StudyError(
+            f"--over: {len(variants)} variants with {len(used)} seeds are more than "
+            f"{MOST_RUNS:,} runs: give shorter lists, or pair them"
+        )
+    crew = Crew(workers=1) if crew is None else crew
+    windows_s = tuple(sorted({1.0, 60.0, 900.0, window_s}))
+    jobs = [job(changed, seed, windows_s=windows_s) for _, changed in variants for seed in used]
+    outcomes = crew.play(jobs, "sweep")
+    rows = []
+    for number, (values, _) in enumerate(variants):
+        for place, seed in enumerate(used):
+            outcome = outcomes[number * len(used) + place]
+            settings = {path: shown(value) for path, value in values.items()}
+            rows.append({"run": number + 1, **settings, "seed": seed, **figures(outcome, window_s)})
+    runs = pd.DataFrame(rows)
+    summary = _summary(runs, list(over))
+    evidence = power_evidence(outcomes)
+    paths = ", ".join(over) or "nothing"
+    return Answer(
+        study="sweep",
+        headline=(
+            f"{len(variants)} variants over {paths}, {len(used)} "
+            f"seed{'s' if len(used) > 1 else ''} each: {len(rows)} runs.",
+        ),
+        reasons=(f"SLO loss is the {promise(base)}.",),
+        uncertainty=(
+            (
+                f"low and high are 95 % intervals of the mean over {len(used)} seeds (Student)."
+                if len(used) > 1
+                else "One seed: a single run says nothing of the spread; give --seeds 5."
+            ),
+            *told_evidence(evidence),
+        ),
+        inputs={
+            "over": {path: list(values) for path, values in over.items()},
+            "pairing": pairing,
+            "seeds": list(used),
+            "window_s": window_s,
+        },
+        figures={"variants": len(variants), "runs": len(rows)},
+        tables={
+            "runs": Table(
+                runs,
+                "every run",
+                RUN_COLUMNS | {path: f"value of {path}" for path in over},
+            ),
+            "variants": Table(
+                summary,
+                "every variant, over its seeds",
+                {path: f"value of {path}" for path in over},
+                (*over, *SHOWN),
+            ),
+        },
+        plots=_plots(summary, over),
+        evidence=evidence,
+    )
+
+
+def combine(
+    over: Mapping[str, Sequence[Any]], pairing: Literal["cartesian", "paired"]
+) -> list[dict[str, Any]]:
+    """All variants as changes. Raises StudyError."""
+    empty = [path for path, values in over.items() if not values]
+    if empty:
+        raise StudyError(*(f"--over: {path} has no values" for path in empty))
+    if pairing == "cartesian":
+        return [dict(zip(over, values, strict=True)) for values in product(*over.values())]
+    lengths = {path: len(values) for path, values in over.items()}
+    if len(set(lengths.values())) > 1:
+        told = ", ".join(f"{path} has {count}" for path, count in lengths.items())
+        raise StudyError(f"--paired: the lists must be of one length: {told}")
+    return [dict(zip(over, values, strict=True)) for values in zip(*over.values(), strict=True)]
+
+
+def shown(value: Any) -> Any:
+    """A value as a cell: what is no number or text, as JSON."""
+    return value if isinstance(value, str | int | float | bool) else json.dumps(value)
+
+
+def figures(outcome: Outcome, window_s: float) -> dict[str, Any]:
+    """One run's row: the columns of RUN_COLUMNS after `seed`. NaN and None where unknown; a
+    `window_s` longer than the run gives way to the longest averaging time that fits."""
+    summary = outcome.summary
+    fitting = [row["resolution_s"] for row in outcome.loads if row["resolution_s"] <= window_s]
+    used_s = max(fitting)
+    loads = load_rows(outcome, used_s)
+    nodes = summary["nodes"]
+    worst, of_limit = None, float("nan")
+    for node in nodes:
+        row = loads.get(node["name"])
+        if row is None or node["limit_w"] is None:
+            continue
+        share = row["peak_w"] / node["limit_w"]
+        if not share <= of_limit:
+            worst, of_limit = node["name"], share
+    counts, tokens = summary["requests"], summary["tokens"]
+    energy_wh = nodes[0]["energy_wh"]
+    generated = tokens["generated"]
+    unknown = float("nan")
+    return {
+        "site_mean_w": _number(nodes[0]["mean_w"]),
+        "site_peak_w": _number(nodes[0]["peak_w"]),
+        "site_peak_window_w": loads[nodes[0]["name"]]["peak_w"],
+        "window_s": used_s,
+        "energy_wh": _number(energy_wh),
+        "worst_node": worst,
+        "worst_of_limit": of_limit,
+        "overloads": summary["events"]["overload"],
+        "trips": summary["events"]["trip"],
+        "completed": counts["completed"],
+        "lost": counts["rejected"] + counts["failed"] + counts["timed_out"],
+        "slo_loss": slo_loss(summary),
+        "generated_tokens": generated,
+        "ttft_p95_s": _number(summary["latency"]["ttft_s"]["p95"]),
+        "tpot_p95_s": _number(summary["latency"]["tpot_s"]["p95"]),
+        "wh_per_1000_tokens": 1000.0 * energy_wh / generated
+        if generated and energy_wh is not None
+        else unknown,
+    }
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else value
+
+
+def _summary(runs: pd.DataFrame, paths: list[str]) -> pd.DataFrame:
+    """A row a variant: means over the seeds, and the interval of some."""
+    rows = []
+    for number, group in runs.groupby("run", sort=True):
+        row: dict[str, Any] = {"run": number, **{path: group[path].iloc[0] for path in paths}}
+        row["seeds"] = len(group)
+        for column in SPREAD:
+            row[column] = group[column].mean()
+            low, high = mean_interval(group[column].to_numpy())
+            row[f"{column}_low"], row[f"{column}_high"] = low, high
+        row["runs_with_trips"] = int((group["trips"] > 0).sum())
+        row["runs_with_overloads"] = int((group["overloads"] > 0).sum())
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _plots(summary: pd.DataFrame, over: Mapping[str, Sequence[Any]]) -> tuple[Plot, ...]:
+    numeric = [path for path in over if pd.api.types.is_numeric_dtype(summary[path].dtype)]
+    x = numeric[0] if numeric else "run"
+    by = next((path for path in over if path != x), None)
+    return (
+        Plot("variants", "peak of the site", x, ["site_peak_window_w"], by),
+        Plot("variants", "SLO loss", x, ["slo_loss"], by),
+    )

@@ -1,0 +1,156 @@
+"""Which limit is asked about, and what is counted below it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dcsim.facility.topology import Topology
+from dcsim.scenario.catalogue import load_catalogue
+from dcsim.scenario.models import Scenario
+from dcsim.studies.answer import StudyError
+from dcsim.studies.ask import node_row, nodes_of, variant, with_traffic
+
+
+@dataclass(frozen=True)
+class Target:
+    """A limit and what is counted under it: rows of the facility table.
+
+    `under` is the row whose copies have the limit, `counted` the row whose number is asked for.
+    """
+
+    scenario: Scenario
+    under: int
+    counted: int
+    limit_w: float
+    """Of one copy of `under`."""
+
+    @property
+    def under_name(self) -> str:
+        """Of the table."""
+        return self.scenario.facility[self.under].name
+
+    @property
+    def counted_name(self) -> str:
+        """Of the table."""
+        return self.scenario.facility[self.counted].name
+
+    @property
+    def kind(self) -> str:
+        """Of what is counted."""
+        return self.scenario.facility[self.counted].kind
+
+    @property
+    def each(self) -> int:
+        """How many one step of the count adds under each limit: more than one where rows stand
+        between the limit and what is counted."""
+        return self.now // self.scenario.facility[self.counted].count
+
+    @property
+    def now(self) -> int:
+        """How many stand under each limit in the scenario."""
+        topology = Topology.build(self.scenario.facility)
+        specs = [spec.name for spec in topology.specs]
+        return specs.count(self.counted_name) // specs.count(self.under_name)
+
+    @property
+    def watched(self) -> list[str]:
+        """Names of the nodes with the limit."""
+        return nodes_of(self.scenario, self.under)
+
+    @property
+    def watched_and_above(self) -> list[str]:
+        """With all that feeds them."""
+        return nodes_of(self.scenario, self.under, and_above=True)
+
+    def unit_nameplate_w(self) -> float:
+        """What the makers' labels say of the servers of one unit, W."""
+        topology = Topology.build(self.scenario.facility)
+        unit = next(
+            name
+            for name, spec in zip(topology.names, topology.specs, strict=True)
+            if spec.name == self.counted_name
+        )
+        types = {group.name: group.server for group in self.scenario.servers}
+        catalogue = load_catalogue()
+        return float(
+            sum(
+                catalogue.server(types[topology.server_groups[server]]).nameplate_w
+                for server in topology.servers_under(unit)
+            )
+        )
+
+    def limited(self) -> Scenario:
+        """The scenario with the limit asked about as its rating. Raises StudyError."""
+        if self.scenario.facility[self.under].rating_w == self.limit_w:
+            return self.scenario
+        changes = {f"facility.{self.under}.rating": f"{self.limit_w:.6f} W"}
+        return variant(self.scenario, changes, "--limit")
+
+    def resized(self, base: Scenario, count: int, traffic: str) -> Scenario:
+        """`base` with so many units under each limit; `count` is a multiple of `each`.
+
+        `traffic`: `scaled` (each server keeps its share: the site's traffic grows with its
+        servers) or `fixed` (the scenario's traffic is spread over more). Raises StudyError.
+        """
+        if count == self.now:
+            return base
+        changes = {f"facility.{self.counted}.count": count // self.each}
+        resized = variant(base, changes, f"{count} {self.counted_name}")
+        if traffic == "fixed":
+            return resized
+        servers = [Topology.build(of.facility).server_count for of in (base, resized)]
+        return with_traffic(resized, servers[1] / servers[0])
+
+
+def find_target(
+    scenario: Scenario, under: str | None, counted: str | None, limit_w: float | None
+) -> Target:
+    """The rows that names stand for, or those that go without saying: racks, and the row that
+    feeds them. Raises StudyError with what to name instead."""
+    nodes = scenario.facility
+    if counted is not None:
+        child = node_row(scenario, counted, "--count")
+    else:
+        below = (
+            None if under is None else _all_below(scenario, node_row(scenario, under, "--under"))
+        )
+        choice = [i for i, node in enumerate(nodes) if node.above and (below is None or i in below)]
+        racks = [i for i in choice if nodes[i].kind == "rack"]
+        if not choice:
+            raise StudyError(f"--under: nothing hangs from '{under}': name a node with racks below")
+        if len(racks) > 1:
+            names = ", ".join(nodes[i].name for i in racks)
+            raise StudyError(f"--count: which of the racks? One of {names}")
+        child = racks[0] if racks else choice[0]
+    if under is not None:
+        row = node_row(scenario, under, "--under")
+        if child not in _all_below(scenario, row):
+            raise StudyError(
+                f"--count: '{nodes[child].name}' does not hang from '{under}' "
+                f"(below it are {', '.join(nodes[i].name for i in _all_below(scenario, row))})"
+            )
+    else:
+        if not nodes[child].above:
+            raise StudyError("--count: the site itself cannot be counted; name racks or servers")
+        row = node_row(scenario, nodes[child].above[0])
+    found_w = nodes[row].rating_w if limit_w is None else limit_w
+    if found_w is None:
+        raise StudyError(
+            f"--under: '{nodes[row].name}' has no rating: give --limit '600 kW', or name a node "
+            "that has one"
+        )
+    if not found_w > 0:
+        raise StudyError("--limit: more than 0 W, such as '600 kW'")
+    return Target(scenario, row, child, float(found_w))
+
+
+def _all_below(scenario: Scenario, row: int) -> list[int]:
+    """Rows of the table under one, in the table's order."""
+    names = {scenario.facility[row].name}
+    found: set[int] = set()
+    while True:
+        more = {i for i, node in enumerate(scenario.facility) if names & set(node.above)} - found
+        if not more:
+            return sorted(found)
+        found |= more
+        names = {scenario.facility[i].name for i in more}

@@ -1,0 +1,104 @@
+"""What is put side by side: power models and policies, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+
+from dcsim.scenario.models import Power, Scenario
+from dcsim.scenario.nearest import suggestion
+from dcsim.studies.answer import StudyError
+from dcsim.studies.ask import variant
+
+OWN = "scenario"
+"""The power models, or the policies, that the file itself names."""
+NAMEPLATE = "nameplate"
+"""What the makers of the servers print on them; needs no run. The power model of the same name is
+`board-limit` here: it knows the GPUs' limits only."""
+BOARD_LIMIT = "board-limit"
+PLAYED = (*(m for m in get_args(Power.model_fields["model"].annotation) if m != NAMEPLATE),)
+MODELS = (OWN, NAMEPLATE, BOARD_LIMIT, *PLAYED)
+POLICY_SYNTAX = (
+    "write NAME=FILE.yaml, NAME='[{policy: admission-throttle, nodes: row}]', 'none', or "
+    "'scenario' for the file's own"
+)
+
+
+def check_models(models: Sequence[str]) -> None:
+    """Raises StudyError with every problem."""
+    problems = []
+    for name in models:
+        if name not in MODELS:
+            hint = suggestion(name, MODELS)
+            known = ", ".join(MODELS)
+            problems.append(f"--models: there is no '{name}' ({hint or 'there are ' + known})")
+    if len(set(models)) < len(models):
+        problems.append("--models: one is named twice")
+    if not models:
+        problems.append("--models: name one, such as scenario")
+    if problems:
+        raise StudyError(*problems)
+
+
+def with_model(scenario: Scenario, name: str) -> Scenario:
+    """The scenario with another power model for all its servers. Raises StudyError."""
+    if name == OWN:
+        return scenario
+    model = "nameplate" if name == BOARD_LIMIT else name
+    changes = {f"servers.{index}.power": {"model": model} for index in range(len(scenario.servers))}
+    return variant(scenario, changes, f"--models {name}")
+
+
+def parse_policies(texts: Sequence[str]) -> dict[str, list[dict[str, Any]] | None]:
+    """Control blocks by name, from `NAME=FILE.yaml` or `NAME=[{policy: ...}]`; `none` is without
+    any, `scenario` (None here) as the file has it. Raises StudyError with every problem."""
+    found: dict[str, list[dict[str, Any]] | None] = {}
+    problems = []
+    for text in texts:
+        name, equals, value = (part.strip() for part in text.partition("="))
+        if name in found:
+            problems.append(f"--policy: '{name}' is given twice")
+        elif not equals and name == "none":
+            found[name] = []
+        elif not equals and name == OWN:
+            found[name] = None
+        elif not equals or not name or not value:
+            problems.append(f"--policy: '{text}' names no control block ({POLICY_SYNTAX})")
+        else:
+            try:
+                found[name] = _block(value)
+            except ValueError as error:
+                problems.append(f"--policy {name}: {error} ({POLICY_SYNTAX})")
+    if problems:
+        raise StudyError(*problems)
+    return found
+
+
+def with_policy(
+    scenario: Scenario, name: str, block: Sequence[Mapping[str, Any]] | None
+) -> Scenario:
+    """The scenario under other policies; None leaves its own. Raises StudyError."""
+    if block is None:
+        return scenario
+    return variant(scenario, {"control": [dict(entry) for entry in block]}, f"--policy {name}")
+
+
+def _block(text: str) -> list[dict[str, Any]]:
+    """Raises ValueError that says what is wrong."""
+    if not text.startswith(("[", "{")):
+        try:
+            text = Path(text).read_text(encoding="utf-8")
+        except OSError:
+            raise ValueError(f"there is no file '{text}' that can be read") from None
+    try:
+        found = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise ValueError("what is given is not YAML") from None
+    if isinstance(found, dict):
+        found = found.get("control", [found])
+    if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
+        raise ValueError("a control block is a list of policies, as under `control` in a scenario")
+    return found

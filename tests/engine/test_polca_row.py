@@ -1,0 +1,118 @@
+"""The shipped story of an oversubscribed row: its header must tell it truly.
+
+Figures may move a little with the power packs, which are made anew now and then; what happens may
+not.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dcsim.engine.simulation import simulate
+from dcsim.results import Results
+from dcsim.scenario import load
+
+FILE = Path(__file__).parents[2] / "scenarios/polca-row.yaml"
+HEADER = FILE.read_text(encoding="utf-8").split("name: polca-row")[0]
+ROW = r"#\s+(\d+) +(none|dual-threshold) +([\d.]+) kW +(\d+) (s|min) +(.*?) {3,}([\d.]+) %"
+
+
+def told(servers: int, policy: str) -> tuple[float, float, str, float]:
+    """Peak in kW, seconds over, what the breaker does, and chat's share within its SLO."""
+    for found in re.finditer(ROW, HEADER):
+        if (int(found[1]), found[2]) == (servers, policy):
+            over_s = float(found[4]) * (60.0 if found[5] == "min" else 1.0)
+            return float(found[3]), over_s, found[6], float(found[7]) / 100.0
+    raise AssertionError(f"the header has no row of {servers} servers, {policy}")
+
+
+def row_of(run: Results) -> dict[str, Any]:
+    return next(node for node in run.summary["nodes"] if node["name"] == "row")
+
+
+def played(*changes: str) -> Results:
+    return simulate(load(FILE, overrides=list(changes)))
+
+
+@pytest.fixture(scope="module")
+def capped() -> Iterator[Results]:
+    with played() as run:
+        yield run
+
+
+@pytest.fixture(scope="module")
+def free() -> Iterator[Results]:
+    with played("control=[]") as run:
+        yield run
+
+
+@pytest.fixture(scope="module")
+def fewer() -> Iterator[Results]:
+    with played("control=[]", "facility.batch-server.count=9") as run:
+        yield run
+
+
+@pytest.mark.parametrize(
+    ("name", "servers", "policy"),
+    [("capped", 16, "dual-threshold"), ("free", 16, "none"), ("fewer", 13, "none")],
+)
+def test_the_table_is_what_happens(
+    name: str, servers: int, policy: str, request: pytest.FixtureRequest
+) -> None:
+    run: Results = request.getfixturevalue(name)
+    peak_kw, over_s, breaker, within = told(servers, policy)
+    row = row_of(run)
+    assert row["peak_w"] / 1e3 == pytest.approx(peak_kw, rel=0.03)
+    assert row["time_over_limit_s"] == pytest.approx(over_s, rel=0.1, abs=20.0)
+    assert row["trips"] == ("trips" in breaker)
+    chat = run.summary["tenants"][0]
+    assert chat["slo_attainment"] == pytest.approx(within, abs=0.04)
+    if "trips" in breaker:
+        events = run.events()
+        trip_s = float(events[events["kind"] == "trip"]["time_s"].iloc[0])
+        minutes = re.search(r"after (\d+) min", breaker)
+        assert minutes is not None
+        assert trip_s / 60.0 == pytest.approx(float(minutes[1]), abs=2.0)
+
+
+def test_more_servers_under_the_same_limit_without_a_trip(
+    capped: Results, free: Results, fewer: Results
+) -> None:
+    """The point of it: 16 hold with the policy, trip without it; 13 hold without, and queue."""
+    assert row_of(free)["trips"] == 1
+    assert row_of(capped)["trips"] == row_of(fewer)["trips"] == 0
+    assert free.summary["requests"]["failed"] == pytest.approx(14171, rel=0.1)
+    assert capped.summary["requests"]["failed"] == 0
+    late_s = fewer.summary["latency"]["ttft_s"]["p95"]
+    assert late_s == pytest.approx(198.0, rel=0.05)
+    assert capped.summary["latency"]["ttft_s"]["p95"] == pytest.approx(0.51, rel=0.05)
+
+
+def test_the_price_is_what_is_told(capped: Results, free: Results) -> None:
+    """Tokens and first tokens, while both have power."""
+    now, before = (run.summary["latency"] for run in (capped, free))
+    assert now["tpot_s"]["p95"] == pytest.approx(0.0381, rel=0.02)
+    assert before["tpot_s"]["p95"] == pytest.approx(0.0371, rel=0.02)
+    assert now["ttft_s"]["p95"] / before["ttft_s"]["p95"] == pytest.approx(1.16, abs=0.05)
+    events = capped.events()
+    braked = events[events["kind"] == "braked"]
+    assert len(braked) == 1
+    off = events[(events["kind"] == "released") & events["message"].str.contains("20.4%")]
+    assert float(off["time_s"].iloc[0] - braked["time_s"].iloc[0]) == pytest.approx(40.0, abs=2.0)
+    between = (600.0, 1500.0)
+    mean_kw = [run.load("row")["row"].loc[slice(*between)].mean() / 1e3 for run in (capped, free)]
+    assert mean_kw == pytest.approx([49.0, 53.0], rel=0.03)
+    assert mean_kw[0] < 0.93 * mean_kw[1]
+
+
+def test_who_gives_way_is_the_batch(capped: Results) -> None:
+    """Low priority first; every server of both groups is slowed in the end, the chat less."""
+    messages = capped.events().query("kind == 'limited'")["message"].tolist()
+    assert "90.4%" in messages[0]
+    assert any("92.6%" in message for message in messages)
+    assert capped.summary["control"]["capped_server_h"] == pytest.approx(9.9, abs=0.3)

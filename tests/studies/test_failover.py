@@ -1,0 +1,86 @@
+"""Failover against what is known: constant power on two feeds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from dcsim.cli import app
+from dcsim.facility.breakers import trip_time_s
+from dcsim.scenario.catalogue import load_catalogue
+from dcsim.scenario.load import loads
+from dcsim.studies import Crew, StudyError, failover
+from tests.studies.small import TEXT, small
+
+SERVER_W = 8 * 400 + 1000
+"""By nameplate, whatever the traffic."""
+TWO_FEEDS = (
+    TEXT[: TEXT.index("facility:")].replace("model: ledger", "model: nameplate")
+    + """facility:
+  - {name: site, kind: site}
+  - {name: ups-a, kind: ups, parent: site, rating: RATING, breaker: {curve: dynamo-rpp}}
+  - {name: ups-b, kind: ups, parent: site, rating: RATING, breaker: {curve: dynamo-rpp}}
+  - {name: rack, kind: rack, feeds: [ups-a, ups-b], count: 2}
+  - {name: server, kind: server, parent: rack, count: 2, group: a100}
+"""
+)
+
+
+def crew() -> Crew:
+    return Crew(workers=1)
+
+
+def test_the_other_feed_carries_all_to_the_watt() -> None:
+    total_w = 4 * SERVER_W
+    holds = loads(TWO_FEEDS.replace("RATING", f"{total_w + 1} W"))
+    answer = failover(holds, window_s=10.0, crew=crew())
+    assert answer.frame["survived"].tolist() == [1.0, 1.0]
+    assert answer.frame["worst_load_w"].tolist() == pytest.approx([total_w] * 2)
+    short = loads(TWO_FEEDS.replace("RATING", f"{total_w / 1.25:.3f} W"))
+    answer = failover(short, window_s=10.0, crew=crew())
+    assert answer.frame["survived"].tolist() == [0.0, 0.0]
+    assert answer.frame["not_survived_s"].tolist() == [60.0, 60.0]
+    assert answer.frame["over_w"].tolist() == pytest.approx([0.2 * total_w] * 2, rel=1e-6)
+    curve = load_catalogue().curves["dynamo-rpp"]
+    held_s = float(trip_time_s(curve, 1.25))
+    assert answer.frame["trips_after_s"].tolist() == pytest.approx([held_s] * 2, rel=1e-4)
+
+
+def test_played_in_full_the_survivor_trips() -> None:
+    """At 2.5 times its rating it opens within the minute: all four servers are dark."""
+    total_w = 4 * SERVER_W
+    site = loads(TWO_FEEDS.replace("RATING", f"{total_w / 2.5:.3f} W"))
+    answer = failover(site, ["ups-a"], window_s=10.0, crew=crew())
+    row = answer.frame.iloc[0]
+    assert (row["played_trips"], row["played_dark_servers"]) == (1, 4)
+    assert row["played_lost_requests"] > 0
+    told = failover(site, ["ups-a"], window_s=10.0, played=False, crew=crew())
+    assert told.frame["played_trips"].isna().all()
+
+
+def test_a_single_feed_leaves_servers_dark() -> None:
+    answer = failover(small(), ["row"], window_s=10.0, played=False, crew=crew())
+    assert answer.frame.loc[0, "dark_servers"] == 4
+    assert answer.frame.loc[0, "survived"] == 0.0
+    assert "hang from nothing else" in answer.headline[-1]
+
+
+def test_what_is_meaningless_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match="did you mean 'row'"):
+        failover(small(), ["roww"])
+    with pytest.raises(StudyError, match="name what may be lost"):
+        failover(small())
+    with pytest.raises(StudyError, match="nothing is left"):
+        failover(small(), ["site"])
+    with pytest.raises(StudyError, match="play a longer run"):
+        failover(small(), ["row"], window_s=1e6)
+    faulty = TWO_FEEDS.replace("RATING", "20 kW") + "faults: [{at: 10 s, fail: ups-a}]\n"
+    with pytest.raises(StudyError, match="faults of its own"):
+        failover(loads(faulty))
+    file = tmp_path / "small.yaml"
+    file.write_text(TEXT)
+    done = CliRunner().invoke(app, ["study", "failover", str(file), "--window", "1.5 s"])
+    assert done.exit_code == 2
+    assert "whole multiple" in done.stderr

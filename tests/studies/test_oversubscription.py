@@ -1,0 +1,197 @@
+"""How many racks fit: known answers, refusals, and the same answer however it is played."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from dcsim.scenario.models import Scenario
+from dcsim.studies import Crew, StudyError, oversubscription
+from dcsim.studies.ask import variant
+from dcsim.studies.target import find_target
+from dcsim.studies.variants import parse_policies
+from tests.studies.small import small
+
+BOARD_W = 4 * (8 * 400.0 + 1000.0) / 2
+"""Two servers of eight GPUs at their limit, and a kilowatt each."""
+BREAKER = {"facility.row.breaker": {"curve": "dynamo-rpp"}}
+THROTTLE: dict[str, Sequence[dict[str, Any]] | None] = {
+    "none": [],
+    "throttle": [{"policy": "admission-throttle", "nodes": "row"}],
+}
+
+
+@pytest.fixture(scope="module")
+def crew() -> Crew:
+    return Crew(workers=1)
+
+
+def constant(racks: int = 2) -> Scenario:
+    """Servers that draw the limit of their GPUs, always."""
+    changes = {"servers.0.power": {"model": "nameplate"}, "facility.rack.count": racks}
+    return variant(small(), changes)
+
+
+@pytest.mark.parametrize("limit_w", [BOARD_W * 3, BOARD_W * 3 - 1.0, 26_000.0, 31_000.0])
+@pytest.mark.parametrize("rule", ["paper", "breaker"])
+def test_constant_servers_fit_floor_of_limit_over_rack(
+    limit_w: float, rule: Any, crew: Crew
+) -> None:
+    found = oversubscription(constant(), limit_w=limit_w, rule=rule, crew=crew)
+    row = found.frame.iloc[0]
+    assert row["count"] == math.floor(limit_w / BOARD_W)
+    assert row["count_low"] == row["count"]
+
+
+def test_servers_are_counted_as_racks_are(crew: Crew) -> None:
+    found = oversubscription(
+        constant(1), under="rack", counted="server", limit_w=17_000.0, crew=crew
+    )
+    assert found.frame["count"].tolist() == [4]
+
+
+def test_a_site_limit_counts_whole_rows(crew: Crew) -> None:
+    """Two rows: a rack more under each, or none; cooling is under the limit too."""
+    rows = variant(constant(), {"facility.row.count": 2, "cooling": {"pue": 1.25}})
+    limit_w = 7 * BOARD_W * 1.25
+    found = oversubscription(rows, under="site", counted="rack", limit_w=limit_w, crew=crew)
+    # Ratings count too: a row's 26 kW hold three racks, so that six fit under both.
+    assert found.frame["count"].tolist() == [6]
+    assert (found.tables["candidates"].frame["count"] % 2 == 0).all()
+
+
+def test_what_feeds_the_limit_counts_too(crew: Crew) -> None:
+    """A row that would hold three hangs from a site that holds two."""
+    tight = variant(constant(), {"facility.site.rating": f"{2.5 * BOARD_W} W"})
+    found = oversubscription(tight, under="row", limit_w=3.5 * BOARD_W, crew=crew)
+    assert found.frame["count"].tolist() == [2]
+    candidates = found.tables["candidates"].frame
+    assert candidates.loc[candidates["count"] == 3, "binding"].tolist() == ["site"]
+
+
+def test_models_and_policies_side_by_side(crew: Crew) -> None:
+    found = oversubscription(
+        variant(small(), BREAKER),
+        models=["nameplate", "board-limit", "ledger"],
+        policies=THROTTLE,
+        max_trip=0.6,
+        crew=crew,
+    )
+    frame = found.frame.set_index(["model", "policy"])
+    assert frame.loc[("nameplate", "none"), "count"] == 2
+    assert frame.loc[("board-limit", "none"), "count"] == 3
+    assert frame.loc[("ledger", "none"), "count"] >= 3
+    assert ("ledger", "throttle") in frame.index
+    # Where nothing failed in n runs, the two-sided interval ends at 1 - (5 % / 2) ** (1 / n).
+    runs = frame.loc[("ledger", "none"), "runs"]
+    assert runs == 4
+    assert frame.loc[("ledger", "none"), "trip_high"] == pytest.approx(1 - 0.025 ** (1 / runs))
+    assert found.figures["nameplate_count"] == 2
+
+
+def test_the_paper_rule_reads_the_recording_and_adds_overhead(crew: Crew) -> None:
+    site = variant(constant(8), {"cooling": {"pue": 1.3}})
+    found = oversubscription(site, limit_w=60_000.0, rule="paper", crew=crew)
+    row = found.frame.iloc[0]
+    assert row["count"] == math.floor(60_000 / BOARD_W)
+    assert row["count_with_overhead"] == math.floor(60_000 / BOARD_W / 1.3)
+    assert row["peak_w"] == pytest.approx(row["count"] * BOARD_W)
+    screen = found.tables["screen"].frame
+    assert (screen["exceeding"] == (screen["count"] > row["count"])).all()
+
+
+def test_the_answer_depends_on_no_worker_and_no_rest(tmp_path: Any) -> None:
+    """Two workers, one, and one that goes on: the same tables."""
+    asked = {"max_trip": 0.6, "crew": None}
+    with Crew(tmp_path / "a", workers=2) as two:
+        first = oversubscription(small(), **{**asked, "crew": two})
+    with Crew(tmp_path / "b", workers=1) as one:
+        second = oversubscription(small(), **{**asked, "crew": one})
+        again = oversubscription(small(), **{**asked, "crew": one})
+    for name, table in first.tables.items():
+        assert table.frame.equals(second.tables[name].frame)
+        assert table.frame.equals(again.tables[name].frame)
+    assert first.headline == second.headline
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ({"under": "rwo"}, "did you mean 'row'"),
+        ({"under": "site"}, "give --limit"),
+        ({"under": "rack", "counted": "row"}, "does not hang from"),
+        ({"counted": "site"}, "cannot be counted"),
+        ({"seeds": 0}, "give --seeds 5"),
+        ({"seeds": []}, "give --seeds 5"),
+        ({"max_trip": 0.0, "seeds": 3}, "between 0 and 1, such as 0.05, which 59 seeds"),
+        ({"max_trip": 0.05, "seeds": 3}, "give --seeds 59, or --max-trip 0.64"),
+        ({"models": ["gur"]}, "did you mean 'gru'"),
+        ({"models": []}, "name one"),
+        ({"draws": 0}, "the paper's are 200"),
+        ({"quantile": 1.0}, "between 0 and 1"),
+        ({"limit_w": -1.0}, "more than 0 W"),
+        ({"window_s": 0.0}, "such as '15 min'"),
+        ({"max_slo_loss": 2.0}, "such as 0.01"),
+        ({"policies": {"x": [{"policy": "no-such"}]}}, "--policy x"),
+    ],
+)
+def test_meaningless_questions_are_refused_before_any_run(
+    asked: dict[str, Any], told: str, crew: Crew
+) -> None:
+    before = crew.played
+    with pytest.raises(StudyError) as error:
+        oversubscription(small(), crew=crew, **asked)
+    assert told in str(error.value)
+    assert crew.played == before
+
+
+def test_fifty_nine_runs_show_a_twentieth() -> None:
+    """What the refusal says is the classic rule: 0.95 ** 59 < 0.05 < 0.95 ** 58."""
+    assert 0.95**59 < 0.05 < 0.95**58
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("throttle", "names no control block"),
+        ("x=", "names no control block"),
+        ("x=nothing.yaml", "there is no file 'nothing.yaml'"),
+        ("x=[1, 2]", "is a list of policies"),
+        ("x=[{", "not YAML"),
+    ],
+)
+def test_policies_that_are_none(text: str, told: str) -> None:
+    with pytest.raises(StudyError) as error:
+        parse_policies([text])
+    assert told in str(error.value)
+
+
+def test_policies_from_files_and_lines(tmp_path: Any) -> None:
+    file = tmp_path / "throttle.yaml"
+    file.write_text("control:\n  - {policy: admission-throttle, nodes: row}\n")
+    found = parse_policies(["none", "scenario", f"a={file}", "b={policy: admission-throttle}"])
+    assert found["none"] == []
+    assert found["scenario"] is None
+    assert found["a"] == THROTTLE["throttle"]
+    assert found["b"] == [{"policy": "admission-throttle"}]
+    with pytest.raises(StudyError, match="twice"):
+        parse_policies(["none", "none"])
+
+
+def test_racks_are_what_is_counted_without_saying() -> None:
+    target = find_target(small(), None, None, None)
+    assert (target.counted_name, target.under_name, target.limit_w) == ("rack", "row", 26_000.0)
+    assert (target.now, target.each) == (2, 1)
+    assert target.unit_nameplate_w() == 13_000.0
+
+
+def test_more_racks_bring_their_traffic_or_not() -> None:
+    target = find_target(small(), None, None, None)
+    scaled = target.resized(target.scenario, 6, "scaled")
+    fixed = target.resized(target.scenario, 6, "fixed")
+    assert [spike.factor for spike in scaled.workload[0].arrivals.spikes] == [3.0]
+    assert not fixed.workload[0].arrivals.spikes
+    assert scaled.facility[2].count == fixed.facility[2].count == 6

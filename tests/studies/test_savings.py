@@ -1,0 +1,183 @@
+"""Bills and savings against sums worked out by hand."""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dcsim.scenario.models import Scenario
+from dcsim.studies import Crew, Money, StudyError, Tariff, savings
+from dcsim.studies.ask import variant
+from dcsim.studies.savings_lines import LINES, work_out
+from dcsim.studies.tariff import EXAMPLE, bill, parse_tariff, read_tariff
+from tests.studies.small import small
+
+SITE_KW = 4 * 4.2 * 1.25
+"""Two racks of two servers, eight GPUs of 400 W and 1 kW each, cooling of a quarter of it."""
+TARIFF = Tariff("EUR", ((0.0, 0.10),), demand=15.0, contracted=4.0, fixed=500.0, meter_s=15.0)
+MONEY = Money(capital_per_kw=3000.0, interest=0.08, years=5.0, invest=9000.0)
+
+
+@pytest.fixture(scope="module")
+def crew() -> Crew:
+    return Crew(workers=1)
+
+
+def constant() -> Scenario:
+    return variant(small(), {"servers.0.power": {"model": "nameplate"}, "cooling": {"pue": 1.25}})
+
+
+def test_a_constant_site_by_hand(crew: Crew) -> None:
+    found = savings(constant(), limit_w=20_000.0, tariff=TARIFF, money=MONEY, grid=400.0, crew=crew)
+    values = found.figures
+    assert values["nameplate_kw"] == 26.0
+    assert values["avoided_kw"] == pytest.approx(6.0)
+    assert values["avoided_per_unit_kw"] == pytest.approx(3.0)
+    assert values["capital_deferred"] == pytest.approx(18_000.0)
+    assert values["deferral_gain"] == pytest.approx(18_000.0 * (1 - 1.08**-5))
+    assert values["deferral_gain_a_year"] == pytest.approx(1440.0)
+    assert values["contracted_saved_a_year"] == pytest.approx(6 * 4 * 12)
+    energy_kwh = SITE_KW * 8766
+    assert values["energy_kwh_a_year"] == pytest.approx(energy_kwh, rel=1e-6)
+    assert values["energy_a_year"] == pytest.approx(0.1 * energy_kwh, rel=1e-6)
+    assert values["demand_a_year"] == pytest.approx(SITE_KW * 15 * 12, rel=1e-6)
+    assert values["bill_a_year"] == pytest.approx(0.1 * energy_kwh + SITE_KW * 180 + 6000, rel=1e-6)
+    assert values["carbon_t_a_year"] == pytest.approx(energy_kwh * 400 / 1e6, rel=1e-6)
+    assert values["payback_years"] == pytest.approx(9000 / (1440 + 288))
+    inputs = found.tables["inputs"].frame
+    assert set(inputs["origin"]) == {"given", "scenario", "run", "tariff"}
+    assert len(found.tables["readings"].frame) == 4
+
+
+def test_what_is_not_given_is_unknown_and_never_nothing(crew: Crew) -> None:
+    found = savings(constant(), limit_w=20_000.0, tariff=Tariff(meter_s=15.0), crew=crew)
+    lines = found.frame.set_index("name")
+    assert lines.loc["avoided_kw", "value"] == pytest.approx(6.0)
+    for name in ("capital_deferred", "energy_a_year", "carbon_t_a_year", "payback_years"):
+        assert math.isnan(lines.loc[name, "value"])
+    assert lines.loc["payback_years", "missing"] == (
+        "invest, capital_per_kw, interest, contracted_price"
+    )
+    assert "capital deferred unknown" in found.headline[0]
+    assert any("for want of an input" in line for line in found.reasons)
+
+
+def test_prices_by_the_time_of_day() -> None:
+    """1 kW by day, 3 kW by night: the price is weighted by energy."""
+    tariff = parse_tariff(
+        {"energy": [{"from": "8 h", "price": 0.2}, {"from": "20 h", "price": 0.1}]}
+    )
+    hours = np.arange(48) % 24
+    load_w = np.where((hours >= 8) & (hours < 20), 1000.0, 3000.0)
+    found = bill(load_w, 3600.0, tariff)
+    assert found.energy_kwh == pytest.approx(2 * (12 * 1 + 12 * 3))
+    assert found.price_per_kwh == pytest.approx((12 * 0.2 + 36 * 0.1) / 48)
+    assert found.peak_kw == 3.0
+    # A run that starts at eight sees the day first.
+    assert bill(load_w[:12] * 0 + 1000.0, 3600.0, tariff, 8 * 3600.0).price_per_kwh == (
+        pytest.approx(0.2)
+    )
+
+
+@given(
+    load=st.lists(st.floats(0.0, 1e6), min_size=1, max_size=50),
+    price=st.floats(0.0, 1.0),
+    grams=st.floats(0.0, 1000.0),
+)
+@settings(max_examples=50, deadline=None)
+def test_flat_prices_weigh_nothing(load: list[float], price: float, grams: float) -> None:
+    tariff = Tariff(energy=((0.0, price),))
+    found = bill(np.array(load), 900.0, tariff, 0.0, np.full(len(load), grams))
+    assert found.energy_kwh == pytest.approx(sum(load) / 4000.0)
+    if found.energy_kwh > 1e-6:
+        assert found.price_per_kwh == pytest.approx(price)
+        assert found.g_per_kwh == pytest.approx(grams)
+
+
+def test_carbon_follows_the_grid(tmp_path: Path, crew: Crew) -> None:
+    file = tmp_path / "grid.csv"
+    file.write_text("time_s,g_per_kwh\n0,100\n60,500\n")
+    found = savings(constant(), limit_w=20_000.0, tariff=Tariff(meter_s=15.0), grid=file, crew=crew)
+    inputs = found.tables["inputs"].frame.set_index("name")
+    assert inputs.loc["grid_g_per_kwh", "value"] == pytest.approx(300.0)
+
+
+def test_formulas_know_only_what_stands_above() -> None:
+    """Each line can be worked out anew by whoever has the inputs: no line needs a later one."""
+    later = {name for name, *_ in LINES}
+    inputs = {
+        name: 2.0
+        for _, _, formula, _ in LINES
+        for name in re.findall(r"[a-z_]+", formula)
+        if name not in later
+    }
+    assert len(inputs) == 15
+    rows = work_out(inputs)
+    assert [row["name"] for row in rows] == [name for name, *_ in LINES]
+    known = dict(inputs)
+    for row in rows:
+        if row["missing"] is None:
+            assert row["value"] == eval(row["formula"], {"__builtins__": {}}, known)
+        known[row["name"]] = row["value"]
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        ({"enrgy": 0.1}, "did you mean 'energy'"),
+        ({"energy": "cheap"}, "expected a price"),
+        ({"energy": [{"price": 0.1}]}, "write {from: 8 h, price: 0.13}"),
+        (
+            {"energy": [{"from": "8 h", "price": 1}, {"from": "7 h", "price": 1}]},
+            "must rise",
+        ),
+        ({"meter": "15"}, "meter"),
+        ([1], "a tariff is a block of keys"),
+    ],
+)
+def test_bad_tariffs(data: Any, told: str) -> None:
+    with pytest.raises(StudyError) as error:
+        parse_tariff(data)
+    assert told in str(error.value)
+
+
+def test_the_example_is_a_tariff(tmp_path: Path) -> None:
+    file = tmp_path / "tariff.yaml"
+    file.write_text(EXAMPLE)
+    found = read_tariff(file)
+    assert found == Tariff(
+        "USD", ((0.0, 0.07), (28_800.0, 0.13), (72_000.0, 0.07)), 15.0, 4.0, 500.0, 900.0
+    )
+    with pytest.raises(StudyError, match="there is no file"):
+        read_tariff(tmp_path / "none.yaml")
+    file.write_text("energy: [\n")
+    with pytest.raises(StudyError, match="not YAML"):
+        read_tariff(file)
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ({"count": 0}, "--racks: 1 or more"),
+        ({"under": "site"}, "give --limit"),
+        ({"tariff": Tariff()}, "give --set 'duration=15 min'"),
+        ({"tariff": Tariff(meter_s=1.5)}, "whole power steps"),
+        ({"money": Money(interest=-1.0)}, "--interest: a number of 0 or more"),
+        ({"grid": "no.csv"}, "--grid"),
+        ({"grid": -1.0}, "0 or more, such as 400"),
+        ({"seeds": 0}, "give --seeds 5"),
+    ],
+)
+def test_refusals(asked: dict[str, Any], told: str, crew: Crew) -> None:
+    before = crew.played
+    with pytest.raises(StudyError) as error:
+        savings(small(), **{"tariff": Tariff(meter_s=15.0), "crew": crew, **asked})
+    assert told in str(error.value)
+    assert crew.played == before
