@@ -1,6 +1,6 @@
 """A study's workers: python -m benchmarks.studies [--workers N] [--runs R]
 
-A sweep of 32 runs (8 servers, a simulated hour each, the GRU stepping live) by one worker and
+A sweep of 32 runs (24 servers, a simulated hour each, the GRU stepping live) by one worker and
 by several, each with an empty folder, in turns; what to look for is the ratio of their times. The
 start of the workers is told apart: it is paid once a study. Tables must be alike.
 """
@@ -21,11 +21,11 @@ from dcsim.studies.jobs import job
 
 FACILITY = """
   - {name: site, kind: site}
-  - {name: rack, kind: rack, parent: site, count: 2, rating: 27 kW}
+  - {name: rack, kind: rack, parent: site, count: 6, rating: 27 kW}
   - {name: server, kind: server, parent: rack, count: 4, group: a100}
 """
 DURATION_S = 3600.0
-RATE_PER_S = 4.0
+RATE_PER_S = 12.0
 
 
 def main() -> None:
@@ -38,7 +38,8 @@ def main() -> None:
     # One thread a worker, and for the one alone too: they are to differ in number only.
     os.environ["OMP_NUM_THREADS"] = "1"
     scenario = site("studies", DURATION_S, RATE_PER_S, FACILITY)
-    over = {"seed": list(range(1, asked.runs + 1))}
+    over = {"power_step": ["250 ms"]}
+    seeds = range(1, asked.runs + 1)
     tables: list[pd.DataFrame] = []
     crews = (1, asked.workers)
     best = dict.fromkeys(crews, float("inf"))
@@ -53,8 +54,10 @@ def main() -> None:
                 crew.play([job(scenario, 1000 + i) for i in range(workers)], "start")
                 start_s = time.perf_counter() - started
                 started = time.perf_counter()
-                answer = sweep(scenario, over, crew=crew)
+                answer = sweep(scenario, over, seeds=seeds, crew=crew)
                 wall_s = time.perf_counter() - started
+                played = crew.played - workers
+            assert played == asked.runs, f"{played} runs were played, not {asked.runs}"
             tables.append(answer.frame)
             best[workers] = min(best[workers], wall_s)
             print(

@@ -83,8 +83,8 @@ FIX_COLUMNS = {
     "removes": "whether no limit is met any more at the traffic of the first breach",
     "factor": "traffic at which a limit is met with the fix; empty: not within reach",
     "binding": "the node whose limit that is",
-    "gained_months": "later than without",
-    "cost_per_month": "cost by month gained",
+    "gained_months": "later than without; at least so much where `factor` is empty",
+    "cost_per_month": "cost by month gained; at most so much where `factor` is empty",
     "slo_loss": "at the traffic of the first breach, with the fix",
 }
 
@@ -476,7 +476,7 @@ def _told(
             until = (
                 f"until x{best['factor']:.2f}, when {best['binding']} binds"
                 if math.isfinite(best["factor"])
-                else f"up to x{grid[-1]:g} and beyond"
+                else f"up to x{grid[-1]:g} at least, the most that was played"
             )
             head.append(f"Cheapest fix listed: {best['fix']} ({best['cost']:,.0f}), good {until}.")
         else:

@@ -74,9 +74,16 @@ def sweep(
 
     `over` maps dotted paths to lists of values as in the scenario file, control entries and
     whole blocks too: `{"control": [[], [{"policy": "admission-throttle"}]]}`. All variants are
-    checked before the first is played. Raises StudyError, RunFailed.
+    checked before the first is played. Where `seed` is one of the paths, each variant is played
+    with its own. Raises StudyError, RunFailed.
     """
     base = opened(scenario)
+    swept = "seed" in over
+    if swept and seeds != 1:
+        raise StudyError(
+            "--over: seed and --seeds both say which seeds: leave seed out of --over, and give "
+            "--seeds 1,2,3 (or their number)"
+        )
     used = seeds_of(base, seeds)
     variants = [
         (values, variant(base, dict(values), "--over")) for values in combine(over, pairing)
@@ -86,16 +93,20 @@ def sweep(
             f"--over: {len(variants)} variants with {len(used)} seeds are more than "
             f"{MOST_RUNS:,} runs: give shorter lists, or pair them"
         )
+    # A job's seed stands above its scenario's: a swept one has to be handed on.
+    plan = [
+        (number, values, changed, seed)
+        for number, (values, changed) in enumerate(variants, 1)
+        for seed in ((changed.seed,) if swept else used)
+    ]
     crew = Crew(workers=1) if crew is None else crew
     windows_s = tuple(sorted({1.0, 60.0, 900.0, window_s}))
-    jobs = [job(changed, seed, windows_s=windows_s) for _, changed in variants for seed in used]
+    jobs = [job(changed, seed, windows_s=windows_s) for _, _, changed, seed in plan]
     outcomes = crew.play(jobs, "sweep")
     rows = []
-    for number, (values, _) in enumerate(variants):
-        for place, seed in enumerate(used):
-            outcome = outcomes[number * len(used) + place]
-            settings = {path: shown(value) for path, value in values.items()}
-            rows.append({"run": number + 1, **settings, "seed": seed, **figures(outcome, window_s)})
+    for (number, values, _, seed), outcome in zip(plan, outcomes, strict=True):
+        settings = {path: shown(value) for path, value in values.items()}
+        rows.append({"run": number, **settings, "seed": seed, **figures(outcome, window_s)})
     runs = pd.DataFrame(rows)
     summary = _summary(runs, list(over))
     evidence = power_evidence(outcomes)
@@ -118,7 +129,7 @@ def sweep(
         inputs={
             "over": {path: list(values) for path, values in over.items()},
             "pairing": pairing,
-            "seeds": list(used),
+            "seeds": sorted({seed for *_, seed in plan}),
             "window_s": window_s,
         },
         figures={"variants": len(variants), "runs": len(rows)},

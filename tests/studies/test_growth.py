@@ -58,7 +58,9 @@ def test_the_breach_is_where_the_table_says(crew: Crew) -> None:
     fixes = answer.tables["fixes"].frame
     assert fixes["fix"].tolist() == ["bigger", "nothing"]
     assert fixes["removes"].tolist() == [True, False]
+    # Nothing beyond x4 was played, and nothing is said of it.
     assert "Cheapest fix listed: bigger" in answer.headline[-1]
+    assert answer.headline[-1].endswith("good up to x4 at least, the most that was played.")
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,22 @@ def test_every_combination_or_pairs() -> None:
     assert runs.loc[2, "generated_tokens"] > 1.5 * runs.loc[0, "generated_tokens"]
 
 
+def test_a_swept_seed_is_the_seed_that_is_played(tmp_path: Path) -> None:
+    """As a path or as seeds: the same runs, each with its own luck, none of them twice."""
+    with Crew(tmp_path / "runs", workers=1) as crew:
+        swept = sweep(small(), {"seed": [1, 2, 3]}, crew=crew)
+        assert crew.played == 3
+        listed = sweep(small(), {"power_step": ["1 s"]}, seeds=[1, 2, 3], crew=crew)
+        assert crew.played == 3
+    assert swept.frame["seed"].tolist() == [1, 2, 3]
+    assert swept.inputs["seeds"] == [1, 2, 3]
+    assert swept.frame["energy_wh"].nunique() == 3
+    assert swept.frame["energy_wh"].tolist() == listed.frame["energy_wh"].tolist()
+    for seeds in (2, [1], [4, 5]):
+        with pytest.raises(StudyError, match="leave seed out of --over"):
+            sweep(small(), {"seed": [1, 2, 3]}, seeds=seeds)
+
+
 def test_sizing_puts_power_models_side_by_side() -> None:
     answer = sizing_study(
         small(), ["ledger", "board-limit", "nameplate"], windows_s=[1.0, 60.0], seeds=2
@@ -67,6 +83,9 @@ def test_a_study_leaves_its_folder(file: Path, tmp_path: Path) -> None:
     assert kept["headline"] == told["headline"] == ["4 variants over power_step, seed, 1 seed each: 4 runs."]  # fmt: skip # noqa: E501
     assert len(told["tables"]["runs"]) == 4
     frame = pd.read_csv(out / "tables/runs.csv")
+    assert frame["seed"].tolist() == [1, 2, 1, 2]
+    assert frame["energy_wh"].nunique() == 4  # a seed among the values is really another seed
+    assert len(list(out.glob("runs/*.json"))) == 4
     assert frame["site_mean_w"].tolist() == pytest.approx(
         [row["site_mean_w"] for row in told["tables"]["runs"]]
     )
@@ -82,6 +101,7 @@ def test_a_study_leaves_its_folder(file: Path, tmp_path: Path) -> None:
         (["sweep", "--over", "power_step=1 s"], "is no list"),
         (["sweep", "--over", "power_stp=[1 s]"], "did you mean 'power_step'"),
         (["sweep", "--over", "seed=[1,2]", "--over", "power_step=[1 s]", "--paired"], "one length"),
+        (["sweep", "--over", "seed=[1,2]", "--seeds", "2"], "leave seed out"),
         (["growth", "--factors", "2"], "two or more"),
         (["growth", "--start", "tomorrow"], "no day such as"),
         (["growth", "--fix", "x | y"], "has no cost"),
