@@ -295,3 +295,82 @@ def test_the_return_calculator(browser: Any, tmp_path: Path) -> None:
     click(browser, "#calculator-reset")
     assert text(browser, "#line-payback_years") == "unknown"
     assert errors(browser) == []
+
+
+def test_what_policies_did_is_marked(browser: Any, tmp_path: Path) -> None:
+    scenario = load(PROJECT / "scenarios" / "polca-row.yaml", duration="4 min")
+    with simulate(scenario, tmp_path / "run.h5") as results:
+        kinds = list(results.events()["kind"])
+        (tmp_path / "run.html").write_text(run_page(results), encoding="utf-8")
+    acted = sum(kind in ("limited", "braked") for kind in kinds)
+    assert acted and "released" in kinds
+    opened(browser, tmp_path / "run.html")
+    drawn(browser, "timeline")
+    colour = browser.execute_script("return D.css('s7')")
+    lines = browser.execute_script(
+        "return D.get('timeline').layout.shapes.filter((s) => s.line.color === arguments[0])"
+        ".map((s) => s.yref)",
+        colour,
+    )
+    assert len(set(lines)) == 4  # site, row, server and the lane of flags
+    assert len(lines) == 4 * acted
+    marks = browser.execute_script(
+        "return D.get('timeline').data.filter((t) => t.mode === 'markers').at(-1).marker.symbol"
+    )
+    assert sorted(marks) == sorted(
+        {"limited": "diamond", "braked": "diamond-x", "released": "diamond-open"}[kind]
+        for kind in kinds
+        if kind in ("limited", "braked", "released")
+    )
+    browser.save_screenshot(str(SHOTS / "policy.png"))
+    click(browser, "#events-find")
+    browser.find_element("id", "events-find").send_keys("dual-threshold")
+    assert f"{len(marks)} of" in text(browser, "#events-count")
+    assert errors(browser) == []
+
+
+def test_breaches_and_chances_are_drawn(browser: Any, tmp_path: Path) -> None:
+    loads = pd.DataFrame(
+        [
+            {"node": f"n{n}", "factor": f, "of_limit": f * (1 - 0.05 * n), "limit_w": 1e3}
+            for n in range(12)
+            for f in (0.8, 1.0, 1.2)
+        ]
+    )
+    breaches = pd.DataFrame(
+        {"node": ["n0"], "factor": [1.0], "factor_low": [0.1], "factor_high": [1.1],
+         "date": ["2027-05-19"]}
+    )  # fmt: skip
+    candidates = pd.DataFrame(
+        {"policy": ["p", "p", "q"], "count": [60, 62, 62], "fail_low": [0.0, 0.1, 0.0],
+         "fail_high": [0.3, 0.5, 0.2]}
+    )  # fmt: skip
+    folder = made_study(
+        tmp_path / "s",
+        more={"loads": loads, "breaches": breaches, "candidates": candidates},
+        inputs={"max_trip": 0.25},
+        plots=[
+            {"table": "loads", "title": "shares", "x": "factor", "y": ["of_limit"], "by": "node"}
+        ],
+    )
+    (tmp_path / "s.html").write_text(study_page(folder), encoding="utf-8")
+    opened(browser, tmp_path / "s.html")
+    drawn(browser, "plot-0")
+    ends = browser.execute_script("return D.get('plot-0').data.map((t) => t.y)")
+    assert ends == [[0, 0.3, None, 0.1, 0.5, None], [0, 0.2, None]]
+    drawn(browser, "plot-1")
+    assert "The 8 highest of 12 lines" in text(browser, "#plot-1-note")
+    layout = "D.get('plot-1').layout"
+    said = browser.execute_script(f"return {layout}.annotations.map((a) => a.text).join(' ')")
+    assert "the limit" in said and "<b>n0</b> 2027-05-19" in said
+    low, high = browser.execute_script(f"return {layout}.xaxis.range")
+    assert 0.7 < low < 0.8 and 1.2 < high < 1.3  # not the far end of the interval
+    assert "n0 meets its limit" in str(
+        browser.find_element("id", "plot-1").get_attribute("aria-label")
+    )
+    # Sorting by keyboard keeps the place.
+    head = browser.find_element("css selector", "#table-0 thead th:nth-child(2) button")
+    head.send_keys(webdriver.Keys.ENTER)
+    assert "date" in browser.switch_to.active_element.text
+    browser.save_screenshot(str(SHOTS / "growth.png"))
+    assert errors(browser) == []

@@ -58,12 +58,17 @@ D.calculator = (() => {
     return whole;
   };
 
+  // What this page cannot read is unknown, and so is what hangs on it.
+  const formula = (text) => {
+    try { return parse(String(text)); } catch { return () => NaN; }
+  };
+
   const rows = (table) => {
     const names = table.columns.map((column) => column.name);
     return table.columns[0].values.map((_, i) =>
       Object.fromEntries(names.map((name, k) => [name, table.columns[k].values[i]])));
   };
-  const words = (name) => name.replace(/_/g, " ");
+  const words = (name) => name.replace(/(?<!_per)_kw$/, "").replace(/_/g, " ");
   const told = (value) => {
     if (!Number.isFinite(value)) return "unknown";
     const how = Math.abs(value) >= 1e4 ? { maximumFractionDigits: 0 } : { maximumSignificantDigits: 5 };
@@ -97,12 +102,12 @@ D.calculator = (() => {
     if (!place) return;
     const table = (name) => D.model.tables.find((one) => one.name === name);
     inputs = rows(table("inputs"));
-    lines = rows(table("lines")).map((row) => ({ ...row, value: row.value === null ? NaN : row.value, run: parse(row.formula) }));
+    lines = rows(table("lines")).map((row) => ({ ...row, value: row.value === null ? NaN : row.value, run: formula(row.formula) }));
     inputs.forEach((row) => {
       const field = D.el("input", { type: "number", step: "any", id: `input-${row.name}`, value: row.value ?? "",
         placeholder: "unknown", "aria-describedby": `about-${row.name}`, oninput: update });
       fields[row.name] = field;
-      place.append(D.el("label", {}, `${words(row.name)}${row.unit ? `, ${row.unit}` : ""}`, field,
+      place.append(D.el("label", {}, `${words(row.name)}${row.unit && row.unit !== row.name ? `, ${row.unit}` : ""}`, field,
         D.el("span", { id: `about-${row.name}` }, `${row.about} (${row.origin})`)));
     });
     const body = D.get("calculator-lines");

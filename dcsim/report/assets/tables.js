@@ -33,7 +33,7 @@ D.tables = (() => {
     rows = rows.slice(0, MOST_ROWS);
     const heads = columns.map(([name], i) => D.el("th", { scope: "col", class: i > 1 ? "n" : null,
       "aria-sort": sorted === i ? (falling ? "descending" : "ascending") : null },
-    D.el("button", { type: "button", onclick: () => { falling = sorted === i ? !falling : i > 1; sorted = i; nodes(); } },
+    D.el("button", { type: "button", onclick: () => { falling = sorted === i ? !falling : i > 1; sorted = i; nodes(); table.querySelectorAll("th button")[i].focus(); } },
       name + (sorted === i ? (falling ? " ↓" : " ↑") : ""))));
     table.replaceChildren(D.el("caption", { class: "small" }, "Loads by node"), D.el("thead", {}, D.el("tr", {}, ...heads)),
       D.el("tbody", {}, ...rows.map(([node, index]) => D.el("tr", { class: node.limit_w && node.peak_w > node.limit_w ? "hot" : null },

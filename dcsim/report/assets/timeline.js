@@ -7,7 +7,8 @@ D.timeline = (() => {
     { name: "warning", kinds: ["warning", "on-battery", "transfer"], colour: "s1", symbol: "triangle-up-open" },
     { name: "back in order", kinds: ["cleared", "restored", "repaired", "reclosed"], colour: "s4", symbol: "circle-open" },
   ];
-  const ACTION = { name: "policy action", colour: "s7", symbol: "diamond" };
+  const POLICY = { limited: "diamond", braked: "diamond-x", released: "diamond-open" };
+  const ACTION = { name: "policy action", colour: "s7", kinds: Object.keys(POLICY) };
   let shown = [], place = null, from_s = 0, to_s = 1, fit = false, busy = false, flagged = -1;
 
   const classOf = (kind) => CLASSES.findIndex((c) => c.kinds.includes(kind));
@@ -100,7 +101,8 @@ D.timeline = (() => {
   const flags = (index, traces, shapes) => {
     const events = D.model.events;
     const groups = new Map();
-    let seen = 0, lines = 0;
+    let seen = 0;
+    const lines = { trips: 0, actions: 0 };
     for (let i = 0; i < events.time_s.length; i += 1) {
       const at = events.time_s[i];
       if (at < from_s || at > to_s) continue;
@@ -109,16 +111,20 @@ D.timeline = (() => {
       const row = classOf(events.kind[i]);
       if (!groups.has(row)) groups.set(row, []);
       groups.get(row).push(i);
-      if (row === 0 && lines < MOST_LINES) {
-        lines += 1;
-        shapes.push({ type: "line", x0: D.date(at), x1: D.date(at), xref: "x", yref: "paper", y0: 0, y1: 1,
-          line: { color: D.css("h3"), width: 1, dash: "dot" }, layer: "below" });
+      // Trips, and what a policy did, are drawn through the loads: what came of it is seen there.
+      const acted = ACTION.kinds.includes(events.kind[i]) && events.kind[i] !== "released";
+      if ((row === 0 && lines.trips++ < MOST_LINES) || (acted && lines.actions++ < MOST_LINES)) {
+        for (let panel = 0; panel <= index; panel += 1) {
+          shapes.push({ type: "line", x0: D.date(at), x1: D.date(at), xref: "x", yref: `${axis(panel)} domain`, y0: 0, y1: 1,
+            line: { color: D.css(acted ? ACTION.colour : "h3"), width: events.kind[i] === "braked" ? 1.8 : 1, dash: "dot" }, layer: "below" });
+        }
       }
     }
     [...CLASSES, ACTION].forEach((kind, row) => {
       const found = groups.get(row < CLASSES.length ? row : -1) || [];
       traces.push({ x: found.map((i) => D.date(events.time_s[i])), y: found.map(() => 4 - row), yaxis: axis(index),
-        type: "scatter", mode: "markers", marker: { symbol: kind.symbol, size: 8, color: D.css(kind.colour) },
+        type: "scatter", mode: "markers", marker: { size: row < CLASSES.length ? 8 : 9, color: D.css(kind.colour),
+          symbol: row < CLASSES.length ? kind.symbol : found.map((i) => POLICY[events.kind[i]] || "hexagon") },
         text: found.map((i) => `${events.kind[i]} ${D.safe(D.model.nodes[events.node[i]].name)}<br>${D.clock(events.time_s[i], true)} ${D.safe(events.message[i])}`),
         hovertemplate: "%{text}<extra></extra>" });
     });

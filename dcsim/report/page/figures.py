@@ -44,7 +44,8 @@ to the limit</label>
 double-click for the whole run; arrow keys and + and − work too. Flags:
 <span class="m3">✖</span> trip, dark or fault, <span class="m2">▲</span> over a limit,
 <span class="m1">△</span> warning, <span class="m4">○</span> back in order,
-<span class="m7">◆</span> policy action.</p>
+<span class="m7">◆</span> a policy limits, <span class="m7">◈</span> brakes,
+<span class="m7">◇</span> releases.</p>
 </div>"""
 
 HEAT = """

@@ -22,6 +22,7 @@ SCRIPTS = (
     "charts.js",
     "tables.js",
     "calculator.js",
+    "pictures.js",
     "study.js",
     "main.js",
 )

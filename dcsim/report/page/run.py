@@ -15,15 +15,24 @@ from dcsim.report.page.series import AVERAGED_S, BUDGET, SHARES, gather
 from dcsim.report.page.traffic import traffic
 from dcsim.report.page.trust import Trust
 from dcsim.report.text import clock
-from dcsim.results import Results
+from dcsim.results import Results, ResultsError
 
 MOST_EVENTS = 20_000
 """Flags in the page's log; further ones are only counted."""
+NEEDED = {
+    "requests": ("arrived", "completed", "rejected", "failed"),
+    "tokens": ("prompt", "generated"),
+    "latency": ("ttft_s", "tpot_s"),
+    "events": (),
+}
+"""Of the summary; what else it may hold is shown where it is there."""
+NEEDED_OF_NODES = ("name", "limit_w", "peak_w", "mean_w", "energy_wh", "load_factor")
 
 
 def run_page(results: Results, budget: int = BUDGET) -> str:
     """The whole page as HTML. Raises ResultsError where the file is damaged."""
     summary = results.summary
+    _check(results)
     trust = Trust.of(results)
     nodes = results.nodes()
     packer = Packer()
@@ -99,6 +108,30 @@ def run_page(results: Results, budget: int = BUDGET) -> str:
         f"seed {results.seed} · dcsim {results.versions.get('dcsim', '')}"
     )
     return page(title, trust.description, escape(facts), sections, model, packer.text())
+
+
+def _check(results: Results) -> None:
+    """Raise ResultsError for a summary without what the page stands on, as another version's."""
+    summary = results.summary
+    lacking = []
+    for name, parts in NEEDED.items():
+        if not isinstance(summary.get(name), dict):
+            lacking.append(name)
+        else:
+            lacking += [f"{name}.{part}" for part in parts if part not in summary[name]]
+    nodes = summary.get("nodes")
+    if not nodes or not isinstance(nodes, list):
+        lacking.append("nodes")
+    else:
+        lacking += [
+            f"nodes.{part}" for part in NEEDED_OF_NODES if any(part not in row for row in nodes)
+        ]
+    if lacking:
+        by = results.versions.get("dcsim", "an unknown version")
+        raise ResultsError(
+            f"{results.path}: its summary lacks {', '.join(lacking)}; written by dcsim {by}: "
+            "run the scenario again with this version"
+        )
 
 
 def _paint(row: dict[str, Any]) -> Paint:

@@ -5,23 +5,25 @@ The folder's layout is the contract of docs/studies/format.md; what is not in it
 
 from __future__ import annotations
 
-import json
-import math
+import re
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
+from dcsim.report.page.figure_names import title_of, told, unit_of
 from dcsim.report.page.html import Section, page
 from dcsim.report.page.pack import Packer
+from dcsim.report.page.pictures import column, pictures, table_named
+from dcsim.report.page.study_file import (
+    MOST_CELLS,
+    Provenance,
+    StudyFile,
+    read_study,
+    read_table,
+)
 from dcsim.report.page.trust import EVIDENCE, MEANING, badge, weakest
-from dcsim.report.text import UNKNOWN, percent, watt_hours, watts
 
-FORMAT, FORMAT_VERSION = "dcsim-study", 1
-MOST_ROWS = 5000
-"""Rows of one table in the page; the folder has them all."""
 TITLES = {
     "sweep": "Sweep",
     "growth": "Growth",
@@ -32,6 +34,9 @@ TITLES = {
     "refresh": "Refresh",
     "savings": "Savings",
 }
+GIVEN = re.compile(r"nameplate_|limit_w$")
+"""Figures that follow from labels and ratings alone."""
+DAY = re.compile(r"\d{4}-\d\d-\d\d")
 STATUS = {
     "running": "This study is not finished: the page shows what there is.",
     "stopped": "This study was stopped before its end. The same command goes on with it.",
@@ -51,32 +56,27 @@ CALCULATOR = (
 )
 
 
-class StudyPageError(ValueError):
-    """A folder that is no study, or a damaged one; the message says what is wrong."""
-
-
 def study_page(folder: Path) -> str:
     """The page as HTML. Raises StudyPageError."""
-    study = _read(folder)
-    tables = [_table(folder, table) for table in study.get("tables", [])]
-    name = str(study.get("study", ""))
-    scenario = study.get("scenario") or {}
-    title = f"{TITLES.get(name, name.capitalize())}: {scenario.get('name', folder.name)}"
-    asked = [_plot(plot, tables) for plot in study.get("plots", [])]
-    plots = [plot for plot in asked if plot is not None]
-    model = {
-        "page": "study",
-        "study": name,
-        "tables": tables,
-        "plots": plots,
-    }
-    used = (study.get("runs") or {}).get("used")
+    study = read_study(folder)
+    tables: list[dict[str, Any]] = []
+    left = MOST_CELLS
+    for described in study.tables:
+        table = read_table(folder, described, left)
+        left -= sum(len(part["values"]) for part in table["columns"])
+        for part in table["columns"]:
+            part["unit"] = unit_of(part["name"], part["about"])
+        tables.append(table)
+    scenario = study.scenario.name or folder.resolve().name
+    title = f"{TITLES.get(study.study, study.study.capitalize())}: {scenario}"
+    plots = pictures(study.plots, tables, study.inputs)
+    model = {"page": "study", "study": study.study, "tables": tables, "plots": plots}
     facts = [
-        f"study of {scenario.get('file', '')}",
-        f"{used} runs" if used else "",
-        f"dcsim {(study.get('versions') or {}).get('dcsim', '')}",
+        f"study of {study.scenario.file}",
+        f"{study.runs.used} run{'' if study.runs.used == 1 else 's'}" if study.runs.used else "",
+        f"dcsim {study.versions.get('dcsim', '')}",
     ]
-    sections = [Section("answer", "Answer", "Answer", _answer(study))]
+    sections = [Section("answer", "Answer", "Answer", _answer(study, tables))]
     if plots:
         sections.append(Section("pictures", "Pictures", "Pictures", _frames(plots)))
     if _calculates(tables):
@@ -85,49 +85,8 @@ def study_page(folder: Path) -> str:
         sections.append(Section("tables", "Tables", "Tables", _table_frames(tables)))
     sections.append(Section("inputs", "Every input", "Inputs", _inputs(study)))
     sections.append(Section("trust", "How far to trust this", "Trust", _trust(study)))
-    told = " · ".join(escape(fact) for fact in facts if fact)
-    return page(title, "", told, sections, model, Packer().text())
-
-
-def _read(folder: Path) -> dict[str, Any]:
-    try:
-        study = json.loads((folder / "study.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise StudyPageError(f"{folder}: no study.json here, so this is no study") from None
-    except (OSError, ValueError) as error:
-        raise StudyPageError(f"{folder}/study.json: damaged ({error})") from None
-    if not isinstance(study, dict) or study.get("format") != FORMAT:
-        raise StudyPageError(f"{folder}/study.json: not one of dcsim's studies")
-    if study.get("format_version", 0) > FORMAT_VERSION:
-        raise StudyPageError(
-            f"{folder}: format version {study['format_version']}; this dcsim reads up to "
-            f"{FORMAT_VERSION}"
-        )
-    return study
-
-
-def _table(folder: Path, table: Mapping[str, Any]) -> dict[str, Any]:
-    """A table's columns as lists; numbers as numbers, what is unknown as None."""
-    try:
-        files = [str(file) for file in table["files"] if str(file).endswith(".csv")]
-        frame = pd.read_csv(folder / files[0], nrows=MOST_ROWS, keep_default_na=False,
-                            na_values=[""])  # fmt: skip
-        columns = [
-            {
-                "name": str(column["name"]),
-                "about": str(column.get("about", "")),
-                "values": [_cell(value) for value in frame[column["name"]].tolist()],
-            }
-            for column in table["columns"]
-        ]
-    except (OSError, KeyError, IndexError, TypeError, ValueError) as error:
-        raise StudyPageError(f"{folder}: damaged table {table.get('name')} ({error})") from None
-    return {
-        "name": str(table["name"]),
-        "title": str(table.get("title") or table["name"]),
-        "rows": int(table.get("rows", len(frame))),
-        "columns": columns,
-    }
+    facts_told = " · ".join(escape(fact) for fact in facts if fact)
+    return page(title, "", facts_told, sections, model, Packer().text())
 
 
 def _calculates(tables: Sequence[Mapping[str, Any]]) -> bool:
@@ -141,98 +100,59 @@ def _calculates(tables: Sequence[Mapping[str, Any]]) -> bool:
     } <= columns.get("lines", set())
 
 
-def _cell(value: Any) -> Any:
-    if isinstance(value, float):
-        return float(f"{value:.7g}") if math.isfinite(value) else None
-    return value if isinstance(value, int | bool) else str(value)
-
-
-def _plot(plot: Mapping[str, Any], tables: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
-    """A picture whose table and columns are there; None else."""
-    places = [i for i, table in enumerate(tables) if table["name"] == plot.get("table")]
-    if not places:
-        return None
-    known = {column["name"] for column in tables[places[0]]["columns"]}
-    y = [str(name) for name in plot.get("y", ()) if name in known]
-    if plot.get("x") not in known or not y or not tables[places[0]]["columns"][0]["values"]:
-        return None
-    return {
-        "table": places[0],
-        "title": str(plot.get("title", "")),
-        "kind": str(plot.get("kind", "line")),
-        "x": plot["x"],
-        "y": y,
-        "by": plot.get("by") if plot.get("by") in known else None,
-        "limit": plot.get("limit") if plot.get("limit") in known else None,
-    }
-
-
-def told(name: str, value: Any) -> str:
-    """A figure as people read it, by the unit at the end of its name."""
-    if value is None:
-        return UNKNOWN
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, list):
-        return ", ".join(told(name, part) for part in value) or "none"
-    if not isinstance(value, int | float):
-        return str(value)
-    if name.endswith("_w"):
-        return watts(value)
-    if name.endswith("_wh"):
-        return watt_hours(value)
-    if name.endswith("_kw"):
-        return watts(1e3 * value)
-    if name.endswith(("_share", "_probability", "_fraction", "_attainment")):
-        return percent(value)
-    if name.endswith("_s") and not name.endswith("_per_s"):
-        return _span(value)
-    if isinstance(value, int) or abs(value) >= 1e4:
-        return f"{value:,.0f}"
-    return f"{value:,.4g}"
-
-
-def title_of(name: str) -> str:
-    """A name without its unit, in words."""
-    for unit in ("_w", "_kw", "_wh", "_s", "_share", "_fraction"):
-        if name.endswith(unit) and not name.endswith("_per_s"):
-            name = name.removesuffix(unit)
-            break
-    words = name.replace("_per_s", " per second").replace("_", " ").strip()
-    return words[:1].upper() + words[1:]
-
-
-def _span(seconds: float) -> str:
-    for size, unit in ((86400.0, "d"), (3600.0, "h"), (60.0, "min")):
-        if abs(seconds) >= size:
-            return f"{seconds / size:.4g} {unit}"
-    return f"{seconds:.3g} s"
-
-
-def _answer(study: Mapping[str, Any]) -> str:
-    status = STATUS.get(str(study.get("status")), "")
-    if study.get("error"):
-        status += f" {study['error']}"
+def _answer(study: StudyFile, tables: Sequence[Mapping[str, Any]]) -> str:
+    status = STATUS.get(study.status, "")
+    if study.error:
+        status += f" {study.error}"
     note = f'<p class="warn" role="status">{escape(status)}</p>' if status else ""
-    headline = "".join(f"<p>{escape(str(line))}</p>" for line in study.get("headline", ()))
-    evidence = _weakest(study)
+    headline = "".join(f"<p>{_unbroken(line)}</p>" for line in study.headline)
+    evidence = weakest([row.evidence or "unknown" for row in _provenance(study)])
+    simulated = _simulated(tables)
     tiles = "".join(
         f'<div class="tile"><dt>{escape(title_of(name))}</dt><dd><span class="value">'
-        f"{escape(told(name, value))}</span>{badge(evidence)}</dd></div>"
-        for name, value in (study.get("figures") or {}).items()
+        f"{escape(told(name, value))}</span>{_mark(name, evidence, simulated)}</dd></div>"
+        for name, value in study.figures.items()
         if value is not None and not isinstance(value, dict) and len(told(name, value)) <= 24
     )
     return (
         f'{note}<div class="headline">{headline}</div><dl class="tiles">{tiles}</dl>'
-        f'<div class="pair">{_list("Why", study.get("reasons"))}'
-        f"{_list('How sure', study.get('uncertainty'))}</div>"
+        f'<div class="pair">{_list("Why", study.reasons)}'
+        f"{_list('How sure', study.uncertainty)}</div>"
     )
 
 
-def _list(title: str, lines: Any) -> str:
+def _unbroken(line: str) -> str:
+    """HTML, in which no day is broken at a line's end."""
+    return DAY.sub(r'<span class="whole">\g<0></span>', escape(line))
+
+
+def _mark(name: str, evidence: str, simulated: Mapping[str, bool]) -> str:
+    """A figure's badge: what follows from given figures alone stands on no power model."""
+    if simulated.get(name, not GIVEN.match(name)):
+        return badge(evidence)
+    return '<span class="badge given" title="no simulated watt is in it">from what was given</span>'
+
+
+def _simulated(tables: Sequence[Mapping[str, Any]]) -> dict[str, bool]:
+    """Of every line with a formula: whether an input from the run is in it, at any remove."""
+    if not _calculates(tables):
+        return {}
+    inputs, lines = (table_named(tables, name) for name in ("inputs", "lines"))
+    assert inputs is not None and lines is not None
+    names, origins = column(inputs, "name") or [], column(inputs, "origin") or []
+    # A tariff's mean price is weighted by the run's load, but prices are not watts.
+    known = {str(name): origin == "run" for name, origin in zip(names, origins, strict=True)}
+    rows = zip(column(lines, "name") or [], column(lines, "formula") or [], strict=True)
+    for name, formula in rows:
+        parts = re.findall(r"[A-Za-z_]\w*", str(formula))
+        known[str(name)] = any(known.get(part, True) for part in parts)
+    return known
+
+
+def _list(title: str, lines: Sequence[str]) -> str:
     if not lines:
         return ""
-    items = "".join(f"<li>{escape(str(line))}</li>" for line in lines)
+    items = "".join(f"<li>{escape(line)}</li>" for line in lines)
     return f'<div class="card"><h3>{title}</h3><ul>{items}</ul></div>'
 
 
@@ -257,43 +177,48 @@ def _table_frames(tables: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
-def _inputs(study: Mapping[str, Any]) -> str:
+def _inputs(study: StudyFile) -> str:
     rows = "".join(
-        f"<tr><td>{escape(name)}</td><td>{escape(_input(name, value))}</td></tr>"
-        for name, value in (study.get("inputs") or {}).items()
+        f"<tr><td>{escape(name)}</td><td>{_input(name, value)}</td></tr>"
+        for name, value in study.inputs.items()
     )
-    text = str((study.get("scenario") or {}).get("yaml", ""))
+    if not rows:
+        rows = '<tr><td colspan="2">None is in the folder yet.</td></tr>'
     return (
-        f'<div class="card"><table class="plain"><thead><tr><th scope="col">input</th>'
-        f'<th scope="col">value</th></tr></thead><tbody>{rows}</tbody></table></div>'
-        f'<details class="card"><summary>The scenario, with everything that it leaves unsaid'
-        f"</summary><pre>{escape(text)}</pre></details>"
+        f'<div class="card"><div class="scroll"><table class="plain"><thead><tr>'
+        f'<th scope="col">input</th><th scope="col">value</th></tr></thead><tbody>{rows}</tbody>'
+        f'</table></div></div><details class="card"><summary>The scenario, with everything that '
+        f"it leaves unsaid</summary><pre>{escape(study.scenario.yaml)}</pre></details>"
     )
 
 
 def _input(name: str, value: Any) -> str:
-    if isinstance(value, dict):
-        return json.dumps(value, ensure_ascii=False)
-    return told(name, value)
+    """HTML: what has parts as a list of them."""
+    if isinstance(value, list) and any(isinstance(part, dict | list) for part in value):
+        parts = "".join(f"<li>{_input(name, part)}</li>" for part in value)
+        return f'<ul class="parts">{parts}</ul>'
+    if isinstance(value, dict) and value:
+        parts = "".join(
+            f"<li>{escape(str(key))}: {_input(str(key), part)}</li>" for key, part in value.items()
+        )
+        return f'<ul class="parts">{parts}</ul>'
+    return escape(told(name, value))
 
 
-def _provenance(study: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    every = study.get("evidence") or ()
-    return [row for model in every for row in model.get("provenance", ())]
+def _provenance(study: StudyFile) -> list[Provenance]:
+    return [row for model in study.evidence for row in model.provenance]
 
 
-def _weakest(study: Mapping[str, Any]) -> str:
-    return weakest([str(row.get("evidence")) for row in _provenance(study)])
-
-
-def _trust(study: Mapping[str, Any]) -> str:
+def _trust(study: StudyFile) -> str:
     rows = "".join(
-        f"<tr><td>GPU power of {escape(str(row.get('configuration')))}</td>"
-        f"<td>{badge(str(row.get('evidence')))}</td><td>{escape(str(row.get('source')))}</td></tr>"
+        f"<tr><td>GPU power of {escape(row.configuration or 'an unnamed GPU')}</td>"
+        f"<td>{badge(row.evidence or 'unknown')}</td><td>{escape(row.source or '')}</td></tr>"
         for row in _provenance(study)
     )
+    if not rows:
+        rows = '<tr><td colspan="3">The folder names no power model.</td></tr>'
     legend = "".join(f"<li>{badge(name)} {escape(MEANING[name])}</li>" for name in EVIDENCE)
-    versions = ", ".join(f"{k} {v}" for k, v in (study.get("versions") or {}).items())
+    versions = ", ".join(f"{k} {v}" for k, v in study.versions.items())
     return (
         '<div class="card"><div class="scroll"><table class="plain"><thead><tr>'
         '<th scope="col">figure</th><th scope="col">evidence</th><th scope="col">source</th></tr>'

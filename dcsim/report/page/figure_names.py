@@ -1,0 +1,77 @@
+"""Figures of studies in words: the unit is at the end of a name, or in what is said about it."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from dcsim.report.text import UNKNOWN, percent, watt_hours, watts
+
+SHARE = re.compile(
+    r"(^|_)(share|probability|fraction|attainment|loss|survived|of_limit)(_(low|high|highest|at_most))?$"
+    r"|(^|_)(trip|fail)_(low|high)$"
+)
+UNIT = re.compile(r"_(w|kw|wh|va|s)$")
+ABOUT_UNIT = re.compile(r", (W|Wh|VA|s)$")
+LARGEST = 1e300
+"""JSON's whole numbers have no end, floats have."""
+INTERVAL = re.compile(r"_(low|high|highest)$")
+
+
+def unit_of(name: str, about: str = "") -> str:
+    """`w`, `kw`, `wh`, `va`, `s` or `share`; nothing for what has none that we know of.
+
+    An interval's column may have the unit in its words only (`peak_low`: "..., W").
+    """
+    if SHARE.search(name) or about.startswith("share of"):
+        return "share"
+    if name.endswith("_per_s"):
+        return ""
+    found = UNIT.search(name)
+    if found:
+        return found[1]
+    said = ABOUT_UNIT.search(about) if INTERVAL.search(name) else None
+    return said[1].lower() if said else ""
+
+
+def told(name: str, value: Any, about: str = "") -> str:
+    """A figure as people read it."""
+    if value is None:
+        return UNKNOWN
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(told(name, part) for part in value) or "none"
+    if isinstance(value, dict):
+        return "; ".join(f"{key}: {told(str(key), part)}" for key, part in value.items()) or "none"
+    if not isinstance(value, int | float) or abs(value) > LARGEST:
+        return str(value)
+    match unit_of(name, about):
+        case "w":
+            return watts(value)
+        case "kw":
+            return watts(1e3 * value)
+        case "wh":
+            return watt_hours(value)
+        case "share":
+            return percent(value)
+        case "s":
+            return _span(value)
+    if isinstance(value, int) or abs(value) >= 1e4:
+        return f"{value:,.0f}"
+    return f"{value:,.4g}"
+
+
+def title_of(name: str) -> str:
+    """A name without its unit, in words."""
+    if not name.endswith("_per_s"):
+        name = re.sub(r"_(w|kw|wh|va|s|share|fraction)$", "", name)
+    words = name.replace("_per_s", " per second").replace("_", " ").strip()
+    return words[:1].upper() + words[1:]
+
+
+def _span(seconds: float) -> str:
+    for size, unit in ((86400.0, "d"), (3600.0, "h"), (60.0, "min")):
+        if abs(seconds) >= size:
+            return f"{seconds / size:.4g} {unit}"
+    return f"{seconds:.3g} s"
