@@ -352,13 +352,17 @@ def filled(page: str, tables: dict[str, str]) -> str:
 
 def main() -> None:
     """Play, and write into every page that asks for a table."""
-    tables = {name: MADE[name]() for name in sys.argv[1:] or MADE}
-    for page in PAGES:
-        before = page.read_text(encoding="utf-8")
-        after = filled(before, tables)
-        if after != before:
-            page.write_text(after, encoding="utf-8")
-            print(f"wrote {page.relative_to(PROJECT)}")
+    unknown = [name for name in sys.argv[1:] if name not in MADE]
+    if unknown:
+        sys.exit(f"there is no {', '.join(unknown)}; there is {', '.join(MADE)}")
+    for name in sys.argv[1:] or MADE:  # written one by one: a run that is cut off loses one
+        table = MADE[name]()
+        for page in PAGES:
+            before = page.read_text(encoding="utf-8")
+            after = filled(before, {name: table})
+            if after != before:
+                page.write_text(after, encoding="utf-8")
+                print(f"wrote {name} in {page.relative_to(PROJECT)}", flush=True)
 
 
 if __name__ == "__main__":

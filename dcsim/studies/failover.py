@@ -142,7 +142,10 @@ def failover(
         for node in lost
     ]
     frame = pd.DataFrame(rows, columns=list(COLUMNS)).sort_values(
-        ["survived", "worst_of_limit"], ascending=[True, False], kind="stable", ignore_index=True
+        ["survived", "dark_servers", "worst_of_limit"],
+        ascending=[True, False, False],
+        kind="stable",
+        ignore_index=True,
     )
     times = _times(topology, {node: worst[node] for node in lost}, series.step_s)
     evidence = power_evidence([whole, *outcomes.values()])
