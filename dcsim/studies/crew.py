@@ -190,6 +190,11 @@ class Crew:
             "distributed.worker.memory.pause": False,
             "distributed.worker.memory.terminate": False,
             "distributed.admin.large-graph-warning-threshold": "1GB",
+            # Runs last seconds: samples of their stacks and gauges of the machine, taken many
+            # times a second by every process, only slow them.
+            "distributed.worker.profile.enabled": False,
+            "distributed.admin.system-monitor.interval": "10s",
+            "distributed.admin.tick.interval": "1s",
         }
         with dask.config.set(settings):
             self._cluster = LocalCluster(
