@@ -78,7 +78,7 @@ def _table(kept: StudyTable) -> Table:
         numeric = pd.api.types.is_numeric_dtype(shown[column].dtype)
         table.add_column(_head(column), justify="right" if numeric else "left")
     for column in kept.shown:
-        if shown[column].map(lambda value: isinstance(value, str) and "/" in value).any():
+        if shown[column].map(_is_path).any():
             shown = shown.assign(**{column: _short(shown[column].tolist())})
     for row in shown.itertuples(index=False):
         table.add_row(*(_cell(n, value) for n, value in zip(kept.shown, row, strict=True)))
@@ -87,11 +87,16 @@ def _table(kept: StudyTable) -> Table:
 
 def _short(names: list[Any]) -> list[Any]:
     """Paths of nodes by their last parts, as many as tell them apart."""
-    paths = {name for name in names if isinstance(name, str)}
+    paths = {name for name in names if _is_path(name)}
     parts = 1
     while len({tuple(path.split("/")[-parts:]) for path in paths}) < len(paths):
         parts += 1
-    return ["/".join(n.split("/")[-parts:]) if isinstance(n, str) else n for n in names]
+    return ["/".join(n.split("/")[-parts:]) if _is_path(n) else n for n in names]
+
+
+def _is_path(value: Any) -> bool:
+    """A node below another; not a formula or a unit, which have a "/" too."""
+    return isinstance(value, str) and "/" in value and not any(map(str.isspace, value))
 
 
 def _head(column: str) -> str:

@@ -14,7 +14,14 @@ from dcsim.studies.ask import load_rows, slo_loss
 from dcsim.studies.crew import Crew
 from dcsim.studies.jobs import job
 from dcsim.studies.outcome import Outcome
-from dcsim.studies.statistics import CONFIDENCE, Interval, Plan, mean_at_most, share_interval
+from dcsim.studies.statistics import (
+    CONFIDENCE,
+    Interval,
+    Plan,
+    at_most,
+    mean_at_most,
+    share_interval,
+)
 from dcsim.studies.target import Target
 
 FIRST_WAVE = 2
@@ -64,6 +71,11 @@ class Candidate:
     def failing(self) -> Interval:
         """Where the probability of failing lies (Clopper and Pearson)."""
         return share_interval(self.failed, self.runs)
+
+    @property
+    def failing_at_most(self) -> float:
+        """What is held to `Bounds.max_trip`: one-sided, so below the interval's upper end."""
+        return at_most(self.failed, self.runs)
 
 
 def try_count(

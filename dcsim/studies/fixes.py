@@ -21,6 +21,15 @@ def parse_named(text: str, option: str) -> tuple[str, dict[str, Any]]:
     return name, parse_changes(rest, option)
 
 
+def refuse_seed(changes: Mapping[str, Any], option: str) -> None:
+    """Before and after are played with the study's seeds: one among the changes would be lost.
+
+    Raises StudyError.
+    """
+    if "seed" in changes:
+        raise StudyError(f"{option}: seed: the study gives every run its seed (use --seeds)")
+
+
 @dataclass(frozen=True)
 class Fix:
     """Changes to a scenario under a name, and their cost in any one currency."""
@@ -28,6 +37,9 @@ class Fix:
     name: str
     cost: float
     changes: Mapping[str, Any]
+
+    def __post_init__(self) -> None:
+        refuse_seed(self.changes, "--fix")
 
     @classmethod
     def parse(cls, text: str) -> Fix:

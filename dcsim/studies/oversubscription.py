@@ -250,6 +250,7 @@ def _by_breaker(
             "trip_probability": best.failed / best.runs,
             "trip_low": low,
             "trip_high": high,
+            "trip_at_most": best.failing_at_most,
             "slo_loss": best.slo_loss,
             "slo_loss_at_most": best.slo_loss_at_most,
             "runs": best.runs,

@@ -19,7 +19,7 @@ from dcsim.scenario.nearest import suggestion
 from dcsim.studies.answer import Answer, Plot, StudyError, Table
 from dcsim.studies.ask import opened, power_evidence, promise, seeds_of, told_evidence, variant
 from dcsim.studies.crew import Crew
-from dcsim.studies.fixes import parse_named
+from dcsim.studies.fixes import parse_named, refuse_seed
 from dcsim.studies.jobs import job
 from dcsim.studies.outcome import Outcome
 from dcsim.studies.statistics import mean_interval
@@ -76,6 +76,9 @@ class Fleet:
 
     name: str
     changes: Mapping[str, Any]
+
+    def __post_init__(self) -> None:
+        refuse_seed(self.changes, "--change")
 
     @classmethod
     def parse(cls, text: str) -> Fleet:

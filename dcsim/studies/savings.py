@@ -23,7 +23,7 @@ from dcsim.studies.ask import opened, power_evidence, seeds_of, told_evidence
 from dcsim.studies.crew import Crew
 from dcsim.studies.jobs import Keep, job
 from dcsim.studies.outcome import Outcome
-from dcsim.studies.savings_lines import work_out
+from dcsim.studies.savings_lines import in_currency, work_out
 from dcsim.studies.statistics import mean_interval
 from dcsim.studies.target import find_target
 from dcsim.studies.tariff import Bill, Tariff, bill
@@ -118,7 +118,7 @@ def savings(
         outcomes,
         len(target.watched),
     )
-    lines = work_out({row["name"]: row["value"] for row in inputs})
+    lines = work_out({row["name"]: row["value"] for row in inputs}, tariff.currency)
     values = {row["name"]: row["value"] for row in lines}
     evidence = power_evidence(outcomes)
     readings = _readings(loads, tariff, start_s, intensity)
@@ -228,7 +228,7 @@ def _inputs(
         {
             "name": name,
             "value": NAN if value is None else float(value),
-            "unit": unit,
+            "unit": in_currency(unit, tariff.currency),
             "origin": "missing" if value is None or math.isnan(value) else origin,
             "about": about,
         }

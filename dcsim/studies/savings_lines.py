@@ -92,7 +92,12 @@ LINES = (
 """Name, unit, formula, meaning. Formulas know inputs and lines above them."""
 
 
-def work_out(values: Mapping[str, float | None]) -> list[dict[str, Any]]:
+def in_currency(unit: str, currency: str) -> str:
+    """A unit of LINES or of the inputs, with the tariff's currency for "money"."""
+    return unit.replace("money", currency)
+
+
+def work_out(values: Mapping[str, float | None], currency: str = "money") -> list[dict[str, Any]]:
     """All lines from inputs by name; those that lack an input are NaN and say which."""
     known: dict[str, float] = {
         name: NAN if value is None else float(value) for name, value in values.items()
@@ -118,7 +123,7 @@ def work_out(values: Mapping[str, float | None]) -> list[dict[str, Any]]:
             {
                 "name": name,
                 "value": value,
-                "unit": unit,
+                "unit": in_currency(unit, currency),
                 "formula": formula,
                 "about": about,
                 "missing": ", ".join(missing) or None,

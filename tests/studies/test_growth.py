@@ -9,8 +9,10 @@ import pytest
 
 from dcsim.studies import Crew, Fix, StudyError, growth
 from dcsim.studies.ask import variant
-from dcsim.studies.growth import Pace, crossing
+from dcsim.studies.growth_rows import Pace, crossing
 from tests.studies.small import small
+
+TICK = {"power_step": "1 s"}
 
 
 @pytest.fixture(scope="module")
@@ -71,10 +73,16 @@ def test_the_breach_is_where_the_table_says(crew: Crew) -> None:
         ({"per_month": 0.9}, "above 1"),
         ({"start": date(2026, 1, 1)}, "--per-month"),
         ({"fixes": [Fix("x", 1, {"facility.roww.rating": "1 kW"})]}, "row"),
-        ({"fixes": [Fix("x", 1, {"seed": 2}), Fix("x", 2, {"seed": 3})]}, "same name"),
+        ({"fixes": [Fix("x", 1, TICK), Fix("x", 2, TICK)]}, "same name"),
     ],
 )
 def test_what_is_meaningless_is_refused(crew: Crew, changes: dict, expected: str) -> None:
     asked = {"factors": [1.0, 2.0], "crew": crew, **changes}
     with pytest.raises(StudyError, match=expected):
         growth(small(), asked.pop("factors"), **asked)
+
+
+def test_a_fix_cannot_change_the_seed() -> None:
+    """The study's seeds would win without a word."""
+    with pytest.raises(StudyError, match="--fix: seed: the study gives every run its seed"):
+        Fix.parse("luck | 100 | seed=7")

@@ -89,6 +89,10 @@ def test_models_and_policies_side_by_side(crew: Crew) -> None:
     runs = frame.loc[("ledger", "none"), "runs"]
     assert runs == 4
     assert frame.loc[("ledger", "none"), "trip_high"] == pytest.approx(1 - 0.025 ** (1 / runs))
+    # What is held to --max-trip is one-sided.
+    at_most = frame.loc[("ledger", "none"), "trip_at_most"]
+    assert at_most == pytest.approx(1 - 0.05 ** (1 / runs))
+    assert at_most <= 0.6
     assert found.figures["nameplate_count"] == 2
 
 

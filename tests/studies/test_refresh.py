@@ -48,11 +48,12 @@ def test_differences_are_taken_seed_by_seed() -> None:
     ("options", "expected"),
     [
         (["--change", "x"], "changes nothing"),
-        (["--change", "x | seed=2", "--change", "x | seed=3"], "same name"),
-        (["--change", "x | seed=2", "--part", "a1000=0.5"], "did you mean 'a100'"),
-        (["--change", "x | seed=2", "--part", "a100=1"], "between 0 and 1"),
-        (["--change", "x | seed=2", "--part", "a100=0.1"], "give more"),
-        (["--change", "x | seed=2", "--part", "a100"], "GROUP=SHARE"),
+        (["--change", "x | power_step=1 s", "--change", "x | power_step=1 s"], "same name"),
+        (["--change", "x | seed=2"], "--change: seed: the study gives every run its seed"),
+        (["--change", "x | power_step=1 s", "--part", "a1000=0.5"], "did you mean 'a100'"),
+        (["--change", "x | power_step=1 s", "--part", "a100=1"], "between 0 and 1"),
+        (["--change", "x | power_step=1 s", "--part", "a100=0.1"], "give more"),
+        (["--change", "x | power_step=1 s", "--part", "a100"], "GROUP=SHARE"),
         (["--change", "x | servers.a100.server=dgx-h1000"], "dgx-h100"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import re
 from pathlib import Path
@@ -11,7 +12,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rich.console import Console
 
+from dcsim.report.answer import render
 from dcsim.scenario.models import Scenario
 from dcsim.studies import Crew, Money, StudyError, Tariff, savings
 from dcsim.studies.ask import variant
@@ -181,3 +184,16 @@ def test_refusals(asked: dict[str, Any], told: str, crew: Crew) -> None:
         savings(small(), **{"tariff": Tariff(meter_s=15.0), "crew": crew, **asked})
     assert told in str(error.value)
     assert crew.played == before
+
+
+def test_units_are_told_whole_and_in_the_tariffs_currency(crew: Crew) -> None:
+    tariff = Tariff(currency="EUR", meter_s=15.0)
+    found = savings(constant(), limit_w=20_000.0, tariff=tariff, grid=400.0, crew=crew)
+    units = [*found.frame["unit"], *found.tables["inputs"].frame["unit"]]
+    assert "EUR per kW" in units and not any("money" in unit for unit in units)
+    console = Console(record=True, width=140, file=io.StringIO())
+    render(found, console)
+    shown = console.export_text()
+    # A slash in a unit or a formula is no path of nodes, whose last part is enough.
+    assert "g CO2e/kWh" in shown
+    assert "capital_deferred / count" in shown

@@ -1,0 +1,281 @@
+"""What a growth study finds, as it finds it: loads, breaches, service, and sentences."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from dcsim.studies.ask import load_rows, slo_loss
+from dcsim.studies.outcome import Outcome
+from dcsim.studies.statistics import mean_interval
+
+MONTH_DAYS = 365.25 / 12
+NAN = float("nan")
+BREACH_SHOWN = ("node", "kind", "limit_w", "factor", "reached", "month", "date")
+SERVICE_SHOWN = ("factor", "slo_loss", "ttft_p95_s", "tpot_p95_s", "generated_per_s", "trips")
+FIX_SHOWN = ("fix", "cost", "removes", "factor", "binding", "gained_months", "cost_per_month")
+LOAD_COLUMNS = {
+    "factor": "traffic, as a multiple of the scenario's",
+    "month": "months from the start at the stated growth; empty without one",
+    "node": "node of the site",
+    "kind": "its kind",
+    "limit_w": "its rating, W",
+    "mean_w": "mean load, over seeds, W",
+    "p95_w": "exceeded 5 % of the time, by means over `window_s`, over seeds, W",
+    "p99_w": "exceeded 1 % of the time, W",
+    "peak_w": "highest mean over `window_s`: mean over seeds, W",
+    "peak_highest_w": "the highest among the seeds, W",
+    "window_s": "averaging time, s",
+    "of_limit": "`peak_w` as a share of the limit",
+    "overloaded_runs": "share of the seeds in which the peak was above the limit",
+    "trips": "trips of its breaker a run",
+}
+BREACH_COLUMNS = {
+    "node": "node of the site",
+    "kind": "its kind",
+    "limit_w": "its rating, W",
+    "factor": "traffic at which its peak meets the limit: mean over seeds; empty: not within reach",
+    "factor_low": "95 % interval of that mean",
+    "factor_high": "95 % interval of that mean",
+    "reached": "share of the seeds in which the limit was met",
+    "month": "months until then",
+    "date": "the day",
+    "date_early": "at `factor_low`",
+    "date_late": "at `factor_high`",
+}
+SERVICE_COLUMNS = {
+    "factor": "traffic, as a multiple of the scenario's",
+    "month": "months from the start",
+    "slo_loss": "share of requests not served as promised, mean over seeds",
+    "slo_loss_highest": "the highest among the seeds",
+    "ttft_p95_s": "95th percentile of the time to the first token, mean over seeds, s",
+    "tpot_p95_s": "95th percentile of the time per further token, mean over seeds, s",
+    "generated_per_s": "tokens generated a second",
+    "trips": "trips a run, of all breakers",
+}
+FIX_COLUMNS = {
+    "fix": "name",
+    "cost": "as stated",
+    "removes": "whether no limit is met any more at the traffic of the first breach",
+    "factor": "traffic at which a limit is met with the fix; empty: not within reach",
+    "binding": "the node whose limit that is",
+    "gained_months": "later than without; at least so much where `factor` is empty",
+    "cost_per_month": "cost by month gained; at most so much where `factor` is empty",
+    "slo_loss": "at the traffic of the first breach, with the fix",
+}
+
+
+@dataclass(frozen=True)
+class Pace:
+    """From traffic to time: `per_month` is a factor, such as 1.05; None: no time is stated."""
+
+    per_month: float | None
+    start: date | None
+
+    def months(self, factor: float) -> float:
+        """Months until the traffic has grown so far; NaN without a pace."""
+        if self.per_month is None or not factor > 0:
+            return NAN
+        return math.log(factor) / math.log(self.per_month)
+
+    def day(self, factor: float) -> str | None:
+        """The date of that, or None."""
+        months = self.months(factor)
+        if self.start is None or not math.isfinite(months):
+            return None
+        return (self.start + timedelta(days=months * MONTH_DAYS)).isoformat()
+
+
+def window_played(outcome: Outcome, wanted_s: float) -> float:
+    """The longest averaging time up to the one wanted that the run is long enough for."""
+    return float(
+        max(row["resolution_s"] for row in outcome.loads if row["resolution_s"] <= wanted_s)
+    )
+
+
+def load_rows_by_factor(
+    outcomes: dict[float, list[Outcome]], window_s: float, pace: Pace
+) -> pd.DataFrame:
+    rows = []
+    for factor, runs in outcomes.items():
+        tables = [load_rows(run, window_s) for run in runs]
+        for at, node in enumerate(runs[0].summary["nodes"]):
+            if node["kind"] == "server":
+                continue
+            found = [table[node["name"]] for table in tables]
+            limit_w = NAN if node["limit_w"] is None else node["limit_w"]
+            peaks_w = np.array([row["peak_w"] for row in found])
+            trips = [run.summary["nodes"][at]["trips"] for run in runs]
+            rows.append(
+                {
+                    "factor": factor,
+                    "month": pace.months(factor),
+                    "node": node["name"],
+                    "kind": node["kind"],
+                    "limit_w": limit_w,
+                    "mean_w": np.mean([row["mean_w"] for row in found]),
+                    "p95_w": np.mean([row["p95_w"] for row in found]),
+                    "p99_w": np.mean([row["p99_w"] for row in found]),
+                    "peak_w": peaks_w.mean(),
+                    "peak_highest_w": peaks_w.max(),
+                    "window_s": window_s,
+                    "of_limit": peaks_w.mean() / limit_w,
+                    "overloaded_runs": np.mean(peaks_w > limit_w)
+                    if math.isfinite(limit_w)
+                    else NAN,
+                    "trips": np.mean(trips),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def crossing(factors: Sequence[float], peaks_w: Sequence[float], limit_w: float) -> float:
+    """Where the peak first reaches the limit, in straight lines between the factors; NaN where it
+    does not, the first factor where it is there already.
+
+    A tripped node draws less afterwards: only the first crossing counts.
+    """
+    over = [peak_w >= limit_w for peak_w in peaks_w]
+    if not any(over):
+        return NAN
+    at = over.index(True)
+    if at == 0:
+        return factors[0]
+    low_w, high_w = peaks_w[at - 1], peaks_w[at]
+    part = (limit_w - low_w) / (high_w - low_w)
+    return factors[at - 1] + part * (factors[at] - factors[at - 1])
+
+
+def breach_rows(
+    loads: pd.DataFrame, outcomes: dict[float, list[Outcome]], window_s: float, pace: Pace
+) -> pd.DataFrame:
+    grid = list(outcomes)
+    seeds = len(outcomes[grid[0]])
+    peaks = {
+        (factor, seed): load_rows(run, window_s)
+        for factor, runs in outcomes.items()
+        for seed, run in enumerate(runs)
+    }
+    rows = []
+    rated = loads[(loads["factor"] == grid[0]) & loads["limit_w"].notna()]
+    for node in rated.itertuples():
+        limit_w = float(node.limit_w)  # type: ignore[arg-type]
+        found = np.array(
+            [
+                crossing(grid, [peaks[f, seed][str(node.node)]["peak_w"] for f in grid], limit_w)
+                for seed in range(seeds)
+            ]
+        )
+        reached = np.isfinite(found)
+        # A mean over the seeds that got there would flatter: all must have.
+        factor = float(found.mean()) if reached.all() else NAN
+        low, high = mean_interval(found) if reached.all() else (NAN, NAN)
+        rows.append(
+            {
+                "node": node.node,
+                "kind": node.kind,
+                "limit_w": limit_w,
+                "factor": factor,
+                "factor_low": low,
+                "factor_high": high,
+                "reached": float(reached.mean()),
+                "month": pace.months(factor),
+                "date": pace.day(factor),
+                "date_early": pace.day(low),
+                "date_late": pace.day(high),
+            }
+        )
+    frame = pd.DataFrame(rows, columns=list(BREACH_COLUMNS))
+    order = frame.assign(near=-frame["reached"]).sort_values(
+        ["factor", "near"], na_position="last", kind="stable"
+    )
+    return frame.loc[order.index].reset_index(drop=True)
+
+
+def service_rows(outcomes: dict[float, list[Outcome]], pace: Pace) -> pd.DataFrame:
+    rows = []
+    for factor, runs in outcomes.items():
+        losses = np.array([slo_loss(run.summary) for run in runs])
+        latency = [run.summary["latency"] for run in runs]
+        seconds = runs[0].summary["simulated_s"]
+        rows.append(
+            {
+                "factor": factor,
+                "month": pace.months(factor),
+                "slo_loss": losses.mean(),
+                "slo_loss_highest": losses.max(),
+                "ttft_p95_s": _mean([one["ttft_s"]["p95"] for one in latency]),
+                "tpot_p95_s": _mean([one["tpot_s"]["p95"] for one in latency]),
+                "generated_per_s": np.mean(
+                    [run.summary["tokens"]["generated"] / seconds for run in runs]
+                ),
+                "trips": np.mean([run.summary["events"]["trip"] for run in runs]),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _mean(values: list[float | None]) -> float:
+    """NaN where one is unknown."""
+    return float(np.mean([NAN if value is None else value for value in values]))
+
+
+def sentences(
+    first: Any,
+    slo_at: float,
+    max_slo_loss: float,
+    grid: Sequence[float],
+    breaches: pd.DataFrame,
+    fixes: pd.DataFrame | None,
+    pace: Pace,
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    reasons = []
+    if math.isfinite(first["factor"]):
+        where = f"x{first['factor']:.2f}"
+        if math.isfinite(first["factor_low"]):
+            where += f" (95 %: {first['factor_low']:.2f} to {first['factor_high']:.2f})"
+        when = "" if math.isnan(first["month"]) else f", in {first['month']:.1f} months"
+        when += "" if first["date"] is None else f", on {first['date']}"
+        at_start = first["factor"] <= grid[0]
+        head = [
+            f"First limit met: {first['node']} ({first['limit_w'] / 1e3:.1f} kW) "
+            + (
+                f"at the traffic of x{grid[0]:g} already."
+                if at_start
+                else f"at traffic {where}{when}."
+            )
+        ]
+        others = breaches[breaches["factor"].notna()].iloc[1:4]
+        for other in others.itertuples():
+            reasons.append(f"Next: {other.node} at x{other.factor:.2f}.")
+    else:
+        partly = breaches[breaches["reached"] > 0]
+        head = [f"No limit is met up to x{grid[-1]:g} in all seeds."]
+        if len(partly):
+            reasons.append(
+                f"{partly.iloc[0]['node']} meets its limit in "
+                f"{partly.iloc[0]['reached']:.0%} of the seeds."
+            )
+    if math.isfinite(slo_at):
+        head.append(f"SLO loss goes above {max_slo_loss:.1%} at x{slo_at:g}.")
+    else:
+        head.append(f"SLO loss stays at or below {max_slo_loss:.1%} up to x{grid[-1]:g}.")
+    if fixes is not None:
+        good = fixes[fixes["removes"]]
+        if len(good):
+            best = good.iloc[0]
+            until = (
+                f"until x{best['factor']:.2f}, when {best['binding']} binds"
+                if math.isfinite(best["factor"])
+                else f"up to x{grid[-1]:g} at least, the most that was played"
+            )
+            head.append(f"Cheapest fix listed: {best['fix']} ({best['cost']:,.0f}), good {until}.")
+        else:
+            head.append("None of the fixes listed removes it.")
+    return tuple(head), tuple(reasons)
