@@ -78,6 +78,7 @@ def published_subjects(gpu: str, catalogue: Catalogue, data: Path) -> list[Subje
                 source=source,
                 noise_correlation=NOISE if phi is None or gpu in TRAILING_S else phi,
                 figures=figures,
+                campaign="published mixtures",
             )
         )
     return subjects
@@ -85,7 +86,10 @@ def published_subjects(gpu: str, catalogue: Catalogue, data: Path) -> list[Subje
 
 def run_subjects(runs: Sequence[MeasuredRun]) -> list[Subject]:
     """The configurations of measured runs."""
-    return [replace(one, share=MEASURED_SHARE) for one in measured_subjects(runs)]
+    return [
+        replace(one, share=MEASURED_SHARE, campaign="measured runs")
+        for one in measured_subjects(runs)
+    ]
 
 
 def level_subjects(
@@ -137,6 +141,7 @@ def level_subjects(
                 prior=law,
                 also=measured,
                 share=LEVEL_SHARE,
+                campaign="steady levels",
             )
         )
     return subjects

@@ -39,12 +39,13 @@ from benchmarks.pack_subjects import (
 from benchmarks.steady_levels import Level, steady_levels
 from dcsim.engine.bench import campaign, configuration
 from dcsim.power.gru import GruPower
-from dcsim.power.learn.evaluate import generate, shown_by
+from dcsim.power.learn.evaluate import evaluate, generate, shown_by
+from dcsim.power.learn.measured import by_configuration
 from dcsim.power.learn.pooled import pooled
 from dcsim.power.learn.runs import MeasuredRun
 from dcsim.power.learn.states import distance, read_published, split_key
 from dcsim.power.learn.train import Recipe, Subject, train
-from dcsim.power.pack import Pack, any_key, save
+from dcsim.power.pack import ANY, Kind, Pack, any_key, kind_of, save
 from dcsim.scenario.catalogue import Catalogue, load_catalogue
 
 PACKS = Path(__file__).parents[1] / "dcsim" / "power" / "packs"
@@ -100,14 +101,10 @@ def make(
     if kept:
         subjects += level_subjects(kept, catalogue, [one.key for one in subjects])
     general: list[Subject] = []
-    for experts in (False, True):
-        like = [
-            one
-            for one in subjects
-            if alike(one) and (catalogue.models[split_key(one.key)[0]].n_experts > 1) == experts
-        ]
+    for kind in ANY:
+        like = [one for one in subjects if alike(one) and _kind(one.key, catalogue) == kind]
         if like:
-            general.append(pooled(evidence.gpu, like, catalogue, recipe, experts))
+            general.append(pooled(evidence.gpu, like, catalogue, recipe, kind))
     notes = (
         "made by `python -m benchmarks.packs`; true watts, before any meter; a quarter of the "
         "training windows are work beyond the campaigns (dcsim.power.learn.imagined)"
@@ -122,9 +119,10 @@ def unseen(
     per cent, and KS distance (NaN where only levels are known), by key. All that is known of a
     model is left out together."""
     found: dict[str, tuple[float, float]] = {}
-    keys = [one.key for one in evidence.published]
-    if not keys:
-        keys = sorted({one.series.config.key for one in evidence.levels})
+    measured = by_configuration(evidence.runs)
+    published = {one.key for one in evidence.published}
+    levels = {one.series.config.key for one in evidence.levels}
+    keys = sorted(published.union(measured, levels))
     for model in sorted({split_key(key)[0] for key in keys}):
         rest = replace(
             evidence,
@@ -132,7 +130,10 @@ def unseen(
         )
         pack = make("unseen", rest, catalogue, recipe, leave_out=[model])
         for key in (key for key in keys if split_key(key)[0] == model):
-            if evidence.published:
+            # By the best that is known of it: a run, a distribution, or levels.
+            if key in measured:
+                found[key] = _on_runs(pack, measured[key], catalogue)
+            elif key in published:
                 found[key] = _on_campaign(pack, key, catalogue, data)
             else:
                 own = [one for one in evidence.levels if one.series.config.key == key]
@@ -142,6 +143,16 @@ def unseen(
                 f"  unseen {key}: mean {found[key][0]:+.1f} %, KS {found[key][1]:.3f}", flush=True
             )
     return found
+
+
+def _on_runs(pack: Pack, runs: Sequence[MeasuredRun], catalogue: Catalogue) -> tuple[float, float]:
+    figures = [evaluate(GruPower(pack, catalogue, extrapolate=True), run)["250ms"] for run in runs]
+    bias, ks = ([one[name] for one in figures] for name in ("energy_bias_pct", "ks"))
+    return float(np.median(bias)), float(np.median(ks))
+
+
+def _kind(key: str, catalogue: Catalogue) -> Kind:
+    return kind_of(catalogue.models[split_key(key)[0]])
 
 
 def _on_campaign(pack: Pack, key: str, catalogue: Catalogue, data: Path) -> tuple[float, float]:
@@ -168,13 +179,9 @@ def with_band(
 ) -> Pack:
     """The pack with the error bands of `any`, from the errors on configurations left out."""
     tables = dict(pack.configs)
-    for experts in (False, True):
-        key = any_key(gpu, experts)
-        rows = [
-            row
-            for name, row in errors.items()
-            if (catalogue.models[split_key(name)[0]].n_experts > 1) == experts
-        ]
+    for kind in ANY:
+        key = any_key(gpu, kind)
+        rows = [row for name, row in errors.items() if _kind(name, catalogue) == kind]
         if key not in tables or not rows:
             continue
         biases = np.array([bias for bias, _ in rows])
@@ -184,8 +191,9 @@ def with_band(
             "unseen_mean_bias_pct_p10": float(np.percentile(biases, 10)),
             "unseen_mean_bias_pct_p90": float(np.percentile(biases, 90)),
         }
-        if not np.isnan([ks for _, ks in rows]).any():
-            figures["unseen_ks_median"] = float(np.median([ks for _, ks in rows]))
+        known = [ks for _, ks in rows if not np.isnan(ks)]
+        if known:
+            figures["unseen_ks_median"] = float(np.median(known))
         tables[key] = replace(tables[key], figures=figures)
     return replace(pack, configs=tables)
 

@@ -7,7 +7,8 @@ Writes the tables of docs/fidelity-power.md between their marks, and its picture
 - a run of the only kind: whole, by models that never saw its configuration; and its later part, by
   models that learned from its first 60 %.
 
-Work comes from the engine's own log, or from the simulator playing the run's requests. Then the
+Work comes from the engine's own log, or from the simulator playing the run's requests. Beside the
+models stands the run drawn anew from itself (`power_floor`). Then the
 shipped packs, and packs with the configuration's own table hidden, on simulated campaigns against
 every published mixture. About 15 minutes on one core.
 """
@@ -30,6 +31,7 @@ import numpy.typing as npt
 from benchmarks.data import need_data
 from benchmarks.pack_subjects import measured_runs
 from benchmarks.packs import GPUS, Evidence, gather, make, recipe_of
+from benchmarks.power_floor import itself
 from dcsim.cli.power_judge import simulated
 from dcsim.power.baseline_tables import MeanRow
 from dcsim.power.gru import GruPower
@@ -151,11 +153,16 @@ def judge_runs(
                     watts = generate(work, SEEDS)
                     if name == "gru" and origin == "engine":
                         drawn.append((case, watts))
-                    for at, figures in judge(watts, case.run.power_w).items():
-                        label = (f"{case.run.name}, {case.how}", name, origin)
-                        tables[at].append(row_of(label, figures))
-                        print(at, tables[at][-1], flush=True)  # kept when cut short
+                    _tell(tables, case, name, origin, watts)
+            _tell(tables, case, "itself", "engine", itself(case.run, catalogue, SEEDS))
     return tables, drawn
+
+
+def _tell(tables: dict[str, list[str]], case: Case, name: str, origin: str, watts: Float64) -> None:
+    for at, figures in judge(watts, case.run.power_w).items():
+        label = (f"{case.run.name}, {case.how}", name, origin)
+        tables[at].append(row_of(label, figures))
+        print(at, tables[at][-1], flush=True)  # kept when cut short
 
 
 def _whole(case: Case, data: Path, catalogue: Catalogue) -> MeasuredRun:

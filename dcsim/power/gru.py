@@ -24,9 +24,14 @@ from dcsim.power.cell import Cell
 from dcsim.power.features import FeatureMaker
 from dcsim.power.linear_ledger import LinearLedger
 from dcsim.power.model import Provenance
-from dcsim.power.pack import Float32, Pack, PackError, States, any_key
+from dcsim.power.pack import ALSO, Float32, Kind, Pack, PackError, States, any_key, kind_of
 from dcsim.scenario.catalogue import Catalogue
 
+TOLD: dict[Kind, str] = {
+    "dense": "a dense model",
+    "experts": "a model with experts of 16 bits",
+    "narrow-experts": "a model with experts of fewer than 16 bits",
+}
 NOISE_STEPS = 64
 """Steps of noise drawn at a time: one call of the generator costs as much as a step's noise."""
 OVER_NAMEPLATE = 1.05
@@ -174,6 +179,10 @@ class GruPower:
         band = ""
         if self._relative(config) and low is not None and high is not None:
             band = f"; on configurations left out the mean was off by {low:+.0f} to {high:+.0f} %"
+        if self._relative(config):
+            kind = kind_of(self._catalogue.models[config.model])
+            if self._general(config) != any_key(config.gpu, kind):
+                band += f"; none of them is like {config.model}, {TOLD[kind]}"
         return Provenance(table.evidence, table.source + band)
 
     def _cumulative(self, ledger: WorkLedger) -> Float32:
@@ -230,10 +239,9 @@ class GruPower:
         )
 
     def _general(self, config: ReplicaConfig) -> str | None:
-        """The table that answers for a configuration that has none: for models with experts theirs
-        where there is one, else that of dense ones."""
-        experts = self._catalogue.models[config.model].n_experts > 1
-        keys = [any_key(config.gpu, experts), any_key(config.gpu)]
+        """The table that answers for a configuration that has none."""
+        kind = kind_of(self._catalogue.models[config.model])
+        keys = [any_key(config.gpu, one) for one in (kind, *ALSO[kind])]
         return next((key for key in keys if key in self._pack.configs), None)
 
     def _relative(self, config: ReplicaConfig) -> bool:

@@ -259,6 +259,19 @@ def test_true_watts_behind_the_meter() -> None:
     assert all(np.array_equal(x, y) for x, y in zip(true_watts(a100, read), read, strict=True))
 
 
+def test_pooled_campaigns_weigh_alike() -> None:
+    """A short run of one campaign counts as much as many long ones of another; within a campaign,
+    configurations do."""
+    short, long = made_up_run(1, steps=400), made_up_run(2, steps=3000)
+    (one,) = measured_subjects([short])
+    (other,) = measured_subjects([long])
+    subjects = [replace(one, campaign="a"), *[replace(other, campaign="b")] * 3]
+    found = pooled(QWEN.gpu, subjects, CATALOGUE, QUICK)
+    for examples in (found.sequences, found.beyond or ()):
+        weights = [example.weight * len(example.series) for example in examples]
+        assert weights == pytest.approx([1 / 2, 1 / 6, 1 / 6, 1 / 6])
+
+
 def test_pooled_states_serve_a_configuration_never_seen() -> None:
     """Two sizes of a made-up model teach `any`; a third, unseen, gets watts a GPU like theirs."""
     runs = [made_up_run(1), made_up_run(2)]

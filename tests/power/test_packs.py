@@ -165,3 +165,26 @@ def test_what_nobody_measured_is_the_linear_model_corrected() -> None:
     assert 0.6 < found.mean() < 1.7
     table = pack.configs["any/h100-sxm-80gb/tp1"]
     assert found.max() <= table.mean_w[-1] + 6 * table.std_w.max()
+
+
+@pytest.mark.parametrize(
+    ("model", "gpu", "parallel", "table", "unlike"),
+    [
+        ("gemma-3-12b", "a100-sxm-80gb", 1, "any", ""),
+        ("qwen3-30b-a3b", "a100-sxm-80gb", 2, "any", "none of them is like qwen3-30b-a3b"),
+        ("gpt-oss-20b", "a100-sxm-80gb", 8, "any-narrow-moe", ""),
+        ("qwen3-30b-a3b", "h100-sxm-80gb", 8, "any-moe", ""),
+        ("gpt-oss-20b", "h100-sxm-80gb", 8, "any-narrow-moe", ""),
+    ],
+)
+def test_models_never_seen_are_answered_by_their_like(
+    model: str, gpu: str, parallel: int, table: str, unlike: str
+) -> None:
+    """Experts of 16 bits draw as dense models do, narrower ones do not; where nobody measured a
+    kind, the provenance says so."""
+    config = configuration(model, gpu, parallel, CATALOGUE)
+    pack = find_pack(None, [config])
+    power = GruPower(pack, CATALOGUE, extrapolate=True)
+    told = power.provenance(config).source
+    assert told.startswith(pack.configs[f"{table}/{gpu}/tp1"].source)
+    assert (unlike in told) if unlike else ("none of them is like" not in told)

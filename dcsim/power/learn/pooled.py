@@ -7,6 +7,7 @@ nobody measured gets the linear model's watts, corrected as like work in others 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,12 +16,12 @@ import numpy.typing as npt
 from dcsim.power.learn.states import Mixture, fit_mixture
 from dcsim.power.learn.targets import ledger_watts
 from dcsim.power.learn.train import Example, Recipe, Subject, with_beyond
-from dcsim.power.pack import any_key
+from dcsim.power.pack import Kind, any_key
 from dcsim.scenario.catalogue import Catalogue
 
 STATES = 16
 SAMPLES = 20_000
-"""Drawn from each configuration alike to fit the states."""
+"""Drawn to fit the states, from each campaign alike."""
 BEYOND_SHARE = 0.25
 """Samples of work beyond the sequences, of those from the sequences being 1."""
 BLUR = 1.0
@@ -35,25 +36,28 @@ def pooled(
     subjects: Sequence[Subject],
     catalogue: Catalogue,
     recipe: Recipe,
-    experts: bool = False,
+    kind: Kind = "dense",
 ) -> Subject:
-    """The subject of all given configurations, which must be on that GPU; `experts` names it for
-    models with experts, whose work the linear model misses in another way than dense ones'."""
+    """The subject of all given configurations, which must be on that GPU and of that kind."""
     rng = np.random.default_rng(recipe.seed)
     sequences: list[Example] = []
     beyond: list[Example] = []
     watts = []
+    members = Counter(subject.campaign for subject in subjects)
     for row, subject in enumerate(subjects):
-        own = [_over_prior(one, catalogue) for one in subject.sequences]
-        sequences += own
+        share = 1.0 / (len(members) * members[subject.campaign])
         more = with_beyond(subject, catalogue, recipe, row).beyond or ()
-        beyond += [_over_prior(one, catalogue) for one in more]
-        every = np.concatenate([one.power_w for one in own])
-        far = np.concatenate([one.power_w for one in beyond[-len(more) :]])
-        each = SAMPLES // len(subjects)
-        watts += [rng.choice(every, each), rng.choice(far, int(BEYOND_SHARE * each))]
+        own = _over_prior(subject.sequences, share, catalogue)
+        far = _over_prior(more, share, catalogue)
+        sequences += own
+        beyond += far
+        each = int(SAMPLES * share)
+        watts += [
+            rng.choice(np.concatenate([one.power_w for one in own]), each),
+            rng.choice(np.concatenate([one.power_w for one in far]), int(BEYOND_SHARE * each)),
+        ]
     return Subject(
-        key=any_key(gpu, experts),
+        key=any_key(gpu, kind),
         mixture=_mixture(np.concatenate(watts), recipe.seed),
         sequences=sequences,
         beyond=beyond,
@@ -65,8 +69,14 @@ def pooled(
     )
 
 
-def _over_prior(example: Example, catalogue: Catalogue) -> Example:
-    return Example(example.series, example.power_w / ledger_watts(example.series, catalogue))
+def _over_prior(examples: Sequence[Example], share: float, catalogue: Catalogue) -> list[Example]:
+    """As ratios, all together weighing as much as the share, however long they are: or else a
+    short measured run would be lost among long constructed ones."""
+    steps = sum(len(one.series) for one in examples)
+    return [
+        Example(one.series, one.power_w / ledger_watts(one.series, catalogue), weight=share / steps)
+        for one in examples
+    ]
 
 
 def _mixture(ratios: npt.NDArray[np.float64], seed: int) -> Mixture:

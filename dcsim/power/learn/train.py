@@ -30,8 +30,8 @@ MIXTURE_SEED = 42
 JUDGE_EVERY = 25
 """Updates between two looks at sequences held out."""
 WEIGHTS = FEATURES.index("weight_fraction")
-Pool = list[tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]]
-"""Feature matrices and state posteriors of examples."""
+Pool = list[tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], float]]
+"""Feature matrices, state posteriors and weights of examples."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,8 @@ class Example:
 
     series: LedgerSeries
     power_w: npt.NDArray[np.float64]
+    weight: float = 1.0
+    """Of a step of it, beside those of the subject's other sequences."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,9 @@ class Subject:
     """Measured work beyond the sequences, learned from beside the made-up."""
     share: float = 1.0
     """Of the training windows, beside the other subjects'."""
+    campaign: str = ""
+    """Whose measurements they are. Machines and engines of two campaigns differ more than two
+    models of one, so what stands for unseen models (`pooled`) weighs campaigns alike."""
     blur: float = 0.0
     """Standard deviations by which a window's weight fraction is moved. That feature tells
     configurations apart; a subject that stands for unseen ones must not lean on it."""
@@ -146,7 +151,7 @@ def train(
         with_beyond(subject, catalogue, recipe, row) for row, subject in enumerate(subjects)
     ]
     own = [_pool(subject, subject.sequences, catalogue) for subject in subjects]
-    every = np.concatenate([matrix for pool in own for matrix, _ in pool])
+    every = np.concatenate([matrix for pool in own for matrix, *_ in pool])
     mean, std = every.mean(axis=0), np.maximum(every.std(axis=0), LEAST_STD)
     if start is not None:
         recipe = replace(recipe, hidden=start.hidden)
@@ -223,7 +228,7 @@ def _loss_on(
 ) -> float:
     """Cross-entropy on a sequence, in nats a step."""
     row = next(row for row, subject in enumerate(subjects) if subject.key == judged.key)
-    ((matrix, goal),) = _pool(subjects[row], [judged.example], catalogue)
+    ((matrix, goal, _),) = _pool(subjects[row], [judged.example], catalogue)
     with torch.inference_mode():
         logits = network(torch.from_numpy((matrix - mean) / std)[None], torch.tensor([row]))[0]
         log_p = torch.log_softmax(logits, dim=1)[:, : goal.shape[1]]
@@ -235,6 +240,7 @@ def _pool(subject: Subject, examples: Sequence[Example], catalogue: Catalogue) -
         (
             features_of(example.series, catalogue),
             subject.mixture.posterior(example.power_w).astype(np.float32),
+            example.weight,
         )
         for example in examples
     ]
@@ -281,8 +287,8 @@ def _batch(
     who = rng.choice(len(own), size=count, p=shares)
     for row, subject in enumerate(who.tolist()):
         pool = (beyond if rng.random() < recipe.imagined_share else own)[subject]
-        spare = np.array([max(0, len(matrix) - width + 1) for matrix, _ in pool])
-        matrix, goal = pool[int(rng.choice(len(spare), p=spare / spare.sum()))]
+        spare = np.array([weight * max(0, len(matrix) - width + 1) for matrix, _, weight in pool])
+        matrix, goal, _ = pool[int(rng.choice(len(spare), p=spare / spare.sum()))]
         start = int(rng.integers(len(matrix) - width + 1))
         x[row] = (matrix[start : start + width] - mean) / std
         x[row, :, WEIGHTS] += blurs[subject] * rng.standard_normal()
@@ -304,7 +310,7 @@ def _pack(
     configs = {}
     for row, subject in enumerate(subjects):
         count = len(subject.mixture.weight)
-        scaled = [(matrix - mean) / std for matrix, _ in own[row]]
+        scaled = [(matrix - mean) / std for matrix, *_ in own[row]]
         scores = [
             _scores(network, row, subject, example, matrix)
             for example, matrix in zip(subject.sequences, scaled, strict=True)
