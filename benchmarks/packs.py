@@ -1,4 +1,4 @@
-"""Makes the shipped power packs: python -m benchmarks.packs   (some ten minutes on one core)
+"""Makes the shipped power packs: python -m benchmarks.packs   (half an hour on one core)
 
 One pack a GPU, with up to four kinds of tables.
 
