@@ -22,6 +22,8 @@ Floats = npt.NDArray[np.float64]
 CORNERS_AT_ONCE = 2048
 FOR_EVER_S = 1e12
 """Thirty thousand years: the last straight piece of a rate that changes no more."""
+LEAST_PER_S = 1.0 / FOR_EVER_S
+"""Less than one request in that time is none."""
 WAVE_CORNERS = 1440
 GROWTH_CORNERS = 1000
 
@@ -254,9 +256,9 @@ class Profile:
             starting, ending = factor.over(start_s, end_s)
             left *= starting
             right *= ending
-        # A ramp to 0 must not round to less.
-        np.maximum(left, 0.0, out=left)
-        np.maximum(right, 0.0, out=right)
+        # A ramp to 0 must not round to less, nor to what is too little to divide by.
+        left[left < LEAST_PER_S] = 0.0
+        right[right < LEAST_PER_S] = 0.0
         width_s = end_s - start_s
         count = np.cumsum(0.5 * (left + right) * width_s)
         return Cells(start_s, left, (right - left) / width_s, count)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -27,6 +27,7 @@ points = st.lists(st.tuples(st.integers(0, 50), st.floats(0, 20)), min_size=1, m
 
 @settings(deadline=None)
 @given(points, points, st.lists(st.floats(0, 200), min_size=1, max_size=20).map(sorted))
+@example([(0, 0.25)], [(3, 1.1e-308), (3, 1.0)], [2.2e-308, 1.0])
 def test_times_are_where_the_rates_integral_reaches_the_counts(
     one: list[tuple[float, float]], two: list[tuple[float, float]], counts: list[float]
 ) -> None:
