@@ -143,14 +143,12 @@ def simulated(run: MeasuredRun, folder: Path) -> LedgerSeries:
 
     from dcsim.engine.bench import STEP_S, simulate
     from dcsim.power.learn.logs import engine_settings, read_requests
+    from dcsim.power.learn.runs import asked_on
 
-    requests = [
-        (at_s - run.start_s, prompt, output) for at_s, prompt, output in read_requests(folder)
-    ]
+    asked = asked_on(run.edges_s, read_requests(folder))
     working = np.flatnonzero(run.series.columns["running"] > 0)
-    if len(working) and STEP_S * working[0] < requests[0][0] - 1.0:
-        requests.insert(0, (STEP_S * float(working[0]), requests[0][1], requests[0][2]))
-    asked = [(max(at_s, 0.0), prompt, output) for at_s, prompt, output in requests]
+    if len(working) and STEP_S * working[0] < asked[0][0] - 1.0:
+        asked.insert(0, (STEP_S * float(working[0]), asked[0][1], asked[0][2]))
     settings = engine_settings(folder)
     return simulate(run.series.config, asked, len(run.series) * STEP_S, settings)
 

@@ -38,7 +38,8 @@ OVER_NAMEPLATE = 1.05
 """Boards exceed their limit for moments; the published generator, too, allows 5 % above what it
 was trained on (reference-method.md 1.6). Where a configuration was measured higher still (the
 A100s of the Qwen3 runs show up to 515 W, not 400), the ceiling is three sigma above its highest
-state: what was measured outranks the data sheet."""
+state: what was measured outranks the data sheet. So it does for configurations that nobody
+measured, by the highest state of any that was on the same GPU."""
 
 
 class GruPower:
@@ -112,12 +113,13 @@ class GruPower:
         self._prior.reset(configs, step_s, seed)
         nameplate_w = np.array([c.gpus * c.gpu_nameplate_w for c in configs])
         highest_w = (self._mean_w + 3.0 * self._std_w).max(axis=1)[rows]
-        self._ceiling_w = np.maximum(OVER_NAMEPLATE * nameplate_w, highest_w)
         if len(self._relatives):
             who = self._relatives
+            highest_w[who] = [self._measured_w(configs[row]) for row in who.tolist()]
             idle_w = [self._catalogue.gpus[c.gpu].ledger_power.idle_w for c in configs]
             gpus = np.array([c.gpus for c in configs])
             self._floor_w[who] = 0.9 * (gpus * np.array(idle_w))[who]
+        self._ceiling_w = np.maximum(OVER_NAMEPLATE * nameplate_w, highest_w)
         self._cell = Cell(pack, count)
         self._features = FeatureMaker(configs, self._catalogue, self._cell.inputs)
         # The same memory, told to both libraries; where kinds lie side by side, to the heads, too.
@@ -237,6 +239,16 @@ class GruPower:
             source=f"per-GPU states of {donor} ({states.source})",
             figures={},
         )
+
+    def _measured_w(self, config: ReplicaConfig) -> float:
+        """Three sigma above the highest state that any configuration was measured in on that GPU,
+        for as many GPUs; 0 where none was."""
+        found = (
+            float((table.mean_w + 3.0 * table.std_w).max()) / int(key.split("/tp")[1])
+            for key, table in self._pack.configs.items()
+            if table.evidence == "fitted" and key.split("/")[1] == config.gpu
+        )
+        return config.gpus * max(found, default=0.0)
 
     def _general(self, config: ReplicaConfig) -> str | None:
         """The table that answers for a configuration that has none."""

@@ -171,7 +171,7 @@ def test_four_logs_with_four_clocks_become_one_folder(tmp_path: Path) -> None:
     run = read_run(out, load_catalogue())
     moved = [text for text in run.remarks if "power log moved" in text]
     assert len(run.series) > 900 and not moved
-    lead = TRUTH.watts(run.start_s - START_S + 0.25 * np.arange(len(run.series)))
+    lead = TRUTH.watts(run.edges_s[0] - START_S + 0.25 * np.arange(len(run.series)))
     assert np.corrcoef(run.power_w, lead)[0, 1] > 0.9
 
 

@@ -74,7 +74,7 @@ def test_raw_logs_give_the_same_run(tmp_path: Path) -> None:
     wanted = read_run(tmp_path / "run", CATALOGUE)
     found = read_run(raw(tmp_path / "run", gpus=["1"]), CATALOGUE)
     assert found.power_w == pytest.approx(wanted.power_w)
-    assert found.start_s == pytest.approx(wanted.start_s, abs=1e-6)
+    assert found.edges_s[0] == pytest.approx(wanted.edges_s[0], abs=1e-6)
     for name, column in wanted.series.columns.items():
         assert found.series.columns[name] == pytest.approx(column), name
     assert any("UTC-7 h" in text for text in found.remarks)

@@ -183,3 +183,34 @@ def without_slips(
     slips = np.flatnonzero(steady & (power_w[1:-1] < share * around)) + 1
     clean[slips] = 0.5 * (power_w[slips - 1] + power_w[slips + 1])
     return clean, len(slips)
+
+
+ALIKE_SHARE = 0.2
+"""A log whose intervals lie within so much of a step, nine in ten, is sampled at the steps."""
+LEAST_INTERVAL = 0.5
+"""Of a step; samples nearer to the one before are left out."""
+
+
+def steps_between(at_s: Float64, start_s: float, stop_s: float, step_s: float) -> Float64:
+    """Edges of steps of about `step_s` from `start_s` to `stop_s`, shape (steps + 1,).
+
+    Where samples come once a step, steps end at them: resampled, a spike that a meter of moments
+    caught would be half as high and twice as wide. Missed samples leave equal steps; any other log
+    gets even steps.
+    """
+    inside = at_s[(at_s >= start_s) & (at_s <= stop_s)]
+    every_s = np.diff(inside)
+    if len(every_s) < 2 or np.any(
+        np.abs(np.percentile(every_s, (5, 95)) - step_s) > ALIKE_SHARE * step_s
+    ):
+        return np.arange(start_s, stop_s, step_s)
+    kept = [float(inside[0])]
+    for one in inside[1:].tolist():
+        if one - kept[-1] > LEAST_INTERVAL * step_s:
+            kept.append(one)
+    before = np.arange(kept[0], start_s - 1e-9, -step_s)[:0:-1]
+    parts = [
+        np.linspace(a, b, max(1, round((b - a) / step_s)), endpoint=False)
+        for a, b in itertools.pairwise(kept)
+    ]
+    return np.concatenate([before, *parts, kept[-1:]])

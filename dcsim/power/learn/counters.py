@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dcsim.ledger import GpuState, ReplicaConfig
+from dcsim.power.learn.prompts import Prompts
 from dcsim.scenario.catalogue import Gpu, ServedModel, timing_of
 
 Float64 = npt.NDArray[np.float64]
@@ -26,29 +27,39 @@ def ledger_columns(
     model: ServedModel,
     gpu: Gpu,
     kv_blocks: int | None = None,
+    prompts: Prompts | None = None,
 ) -> dict[str, Float64]:
-    """Ledger columns from the engine's counters at `epoch`, on the steps between `edges_s`.
+    """Ledger columns from the engine's counters at `epoch`, on the steps between `edges_s`; those
+    of prompts by `prompts` where it is known when they were computed. Amounts are those of a whole
+    step of POWER_STEP_S, however long each is.
 
     The counters do not tell FLOPs, bytes or busy time: those follow from tokens, iterations and
     KV use by reference-method.md 4.2, contexts taken as what the KV cache held.
     """
 
-    def rate(name: str) -> Float64:
-        return np.maximum(np.diff(np.interp(edges_s, epoch, engine[name])), 0.0)
+    whole = POWER_STEP_S / np.diff(edges_s)
+
+    def rate(at_s: Float64, total: Float64) -> Float64:
+        return np.maximum(np.diff(np.interp(edges_s, at_s, total)), 0.0) * whole
 
     def level(name: str) -> Float64:
         return np.interp(edges_s[1:], epoch, engine[name])
 
-    prefill, generated = rate("prompt_total"), rate("generation_total")
+    if prompts is None:
+        prefill = rate(epoch, engine["prompt_total"])
+    else:
+        prefill = rate(prompts.at_s, prompts.total)
+    generated = rate(epoch, engine["generation_total"])
     running, waiting, kv = level("running"), level("waiting"), level("kv")
-    iterations = (
-        rate("iterations") if "iterations" in engine else generated / np.maximum(running, 1)
-    )
+    if "iterations" in engine:
+        iterations = rate(epoch, engine["iterations"])
+    else:
+        iterations = generated / np.maximum(running, 1)
     one_block = _one_block(engine["kv"], config, model, kv_blocks)
     context = np.maximum(kv / one_block - 1.0, 0.0) * BLOCK_TOKENS
-    prompts = max(float(engine["prompt_total"][-1]), 1.0)
+    asked = max(float(engine["prompt_total"][-1]), 1.0)
     finished = max(float(np.count_nonzero(np.diff(engine["prompt_total"]))), 1.0)
-    mean_prompt = prompts / finished
+    mean_prompt = asked / finished
     parallel = config.tensor_parallel
     timing = timing_of(model, gpu)
     flops_token = 2.0 * model.active_params * (1.0 - 0.5 * model.fp8_share)
@@ -66,13 +77,7 @@ def ledger_columns(
     active = running > 0
     before = np.interp(edges_s[:-1], epoch, engine["running"]) > 0
     # At the edge of an idle time: what the roofline says that the counted work took.
-    took_s = (
-        np.maximum(
-            flops / (timing.eff_flops * gpu.peak_flops * parallel),
-            moved / (timing.eff_bandwidth * gpu.hbm_bandwidth_bytes_s * parallel),
-        )
-        + iterations * 2 * model.n_layers * timing.per_message_s[parallel]
-    ) * timing.factor
+    took_s = _roofline_s(flops, moved, iterations, model, gpu, parallel)
     busy = np.where(active & before, 1.0, np.minimum(took_s / POWER_STEP_S, 1.0))
     busy = np.where((iterations > 0) | (prefill > 0) | active, busy, 0.0)
     peak = config.peak_flops_per_gpu * parallel * POWER_STEP_S
@@ -92,6 +97,34 @@ def ledger_columns(
         "memory_util": np.minimum(moved / bandwidth, 1.0),
         "state": state,
     }
+
+
+def prompt_seconds(tokens: Float64, model: ServedModel, gpu: Gpu, parallel: int) -> Float64:
+    """What prompts of so many tokens take alone, by the roofline."""
+    pair = 4.0 * model.n_heads * model.head_dim * model.full_layers
+    flops = 2.0 * model.active_params * (1.0 - 0.5 * model.fp8_share) * tokens
+    flops += pair * tokens * tokens / 2.0 + 2.0 * model.head_params
+    moved = read_bytes(model, tokens, timing_of(model, gpu).routing)
+    return _roofline_s(flops, moved, np.ones_like(tokens), model, gpu, parallel)
+
+
+def _roofline_s(
+    flops: Float64,
+    moved: Float64,
+    iterations: Float64,
+    model: ServedModel,
+    gpu: Gpu,
+    parallel: int,
+) -> Float64:
+    timing = timing_of(model, gpu)
+    found: Float64 = (
+        np.maximum(
+            flops / (timing.eff_flops * gpu.peak_flops * parallel),
+            moved / (timing.eff_bandwidth * gpu.hbm_bandwidth_bytes_s * parallel),
+        )
+        + iterations * 2 * model.n_layers * timing.per_message_s[parallel]
+    ) * timing.factor
+    return found
 
 
 def _one_block(

@@ -68,7 +68,7 @@ def part(run: MeasuredRun, start: int, stop: int) -> MeasuredRun:
     """Some consecutive steps of a run."""
     return replace(
         run,
-        start_s=run.start_s + start * run.series.step_s,
+        edges_s=run.edges_s[start : stop + 1],
         series=run.series.part(start, stop),
         power_w=run.power_w[start:stop],
     )

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import ValidationError
 
+from dcsim.power.learn.prompts import FirstTokens
 from dcsim.power.learn.readers import EngineLog, LogError, PowerLog, engine_log, kind_of, power_log
 from dcsim.power.learn.readers.found import Kind
 from dcsim.power.learn.readers.stamps import Clock, stamp
@@ -50,6 +51,8 @@ class RunLogs:
     engine: EngineLog | None
     requests: list[tuple[float, int, int]] | None
     """Unix seconds, prompt and output tokens, in order of time."""
+    first_tokens: FirstTokens | None
+    """Of those requests, where the client timed them."""
     remarks: tuple[str, ...]
     """What had to be decided."""
 
@@ -120,7 +123,9 @@ def read_logs(folder: Path, manifest: dict[str, Any]) -> RunLogs:
             f"{folder}: no engine.csv, nor another {ALSO['engine']}; and no requests.csv, from "
             "which the simulator could tell the work"
         )
-    requests = None if requests_file is None else _requests(folder, requests_file)
+    requests = first_tokens = None
+    if requests_file is not None:
+        requests, first_tokens = _requests(folder, requests_file)
     clock = manifest.get("clock", {})
     try:
         engine = None if engine_file is None else engine_log(engine_file)
@@ -142,7 +147,7 @@ def read_logs(folder: Path, manifest: dict[str, Any]) -> RunLogs:
     if len(power.at_s) != len(np.unique(at_s)):
         told &= np.diff(at_s, prepend=-np.inf) > 0
     power = PowerLog(at_s[told], power.gpus, power.watts[told], "unix", power.layout, power.field)
-    return RunLogs(power, engine, requests, tuple(remarks))
+    return RunLogs(power, engine, requests, first_tokens, tuple(remarks))
 
 
 def read_requests(folder: Path) -> list[tuple[float, int, int]]:
@@ -150,22 +155,26 @@ def read_requests(folder: Path) -> list[tuple[float, int, int]]:
     file = find_file(folder, read_manifest(folder), "requests")
     if file is None:
         raise RunError(f"{folder}: no requests.csv")
-    return _requests(folder, file)
+    return _requests(folder, file)[0]
 
 
 REQUESTS = ("start", "input_tokens", "output_tokens")
 """Columns of requests.csv: when the client sent (unix time, or with a zone), prompt and output
 tokens."""
+TTFT = "ttft"
+"""May be there: seconds from sending to the first token; empty or nan where none came."""
 
 
-def _requests(folder: Path, file: Path) -> list[tuple[float, int, int]]:
+def _requests(folder: Path, file: Path) -> tuple[list[tuple[float, int, int]], FirstTokens | None]:
     name = file.name
     header, rows = _rows(folder, name)
     for column in REQUESTS:
         if column not in header:
             raise RunError(f"{folder}: {name} has no column {column}")
     at = [header.index(column) for column in REQUESTS]
+    timed_at = header.index(TTFT) if TTFT in header else None
     found = []
+    timed = []
     for line, row in rows:
         if len(row) != len(header):
             raise RunError(
@@ -181,7 +190,14 @@ def _requests(folder: Path, file: Path) -> list[tuple[float, int, int]]:
         if prompt < 1 or output < 1:
             raise RunError(f"{folder}: {name}:{line}: a request has at least one token each")
         found.append((when[0], int(prompt), int(output)))
-    return sorted(found)
+        if timed_at is None or row[timed_at].lower() in ("", "nan"):
+            continue
+        (ttft_s,) = _numbers(folder, name, line, [row[timed_at]], 1)
+        if ttft_s < 0.0:
+            raise RunError(f"{folder}: {name}:{line}: ttft is {ttft_s:g} s, below 0")
+        timed.append((when[0] + ttft_s, when[0], prompt))
+    first_s, sent_s, tokens = np.array(sorted(timed)).reshape(-1, 3).T
+    return sorted(found), FirstTokens(sent_s, first_s, tokens) if timed else None
 
 
 def _chosen(

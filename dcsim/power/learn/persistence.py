@@ -36,14 +36,17 @@ class Persistence:
         return found
 
 
-def fit_persistence(scores: Sequence[npt.NDArray[np.float64]]) -> Persistence:
+def fit_persistence(
+    scores: Sequence[npt.NDArray[np.float64]], weights: Sequence[float] | None = None
+) -> Persistence:
     """From normal scores over time, one array a run; about zero, since a generator's are. Least
-    squares over lags 1 to LAGS, each weighed by the share of the variance left to explain."""
+    squares over lags 1 to LAGS, each weighed by the share of the variance left to explain; a run's
+    steps weigh as told, or all alike."""
     products, squares = np.zeros(LAGS), 0.0
-    for score in scores:
-        squares += float(score @ score)
+    for score, weight in zip(scores, weights or [1.0] * len(scores), strict=True):
+        squares += weight * float(score @ score)
         for lag in range(1, min(LAGS, len(score) - 1) + 1):
-            products[lag - 1] += float(score[lag:] @ score[:-lag])
+            products[lag - 1] += weight * float(score[lag:] @ score[:-lag])
     if squares == 0.0:
         return Persistence(0.0, 0.0, 0.0)
     wanted = products / squares

@@ -7,9 +7,8 @@ engine's log, work is what a simulator makes of the requests, and that is said.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +16,16 @@ import numpy as np
 import numpy.typing as npt
 
 from dcsim.ledger import ReplicaConfig, WorkLedger
-from dcsim.power.learn.cleaning import find_shift, pieces, warm_up_until, without_slips
-from dcsim.power.learn.counters import POWER_STEP_S, ledger_columns
+from dcsim.power.learn.cleaning import (
+    find_shift,
+    pieces,
+    steps_between,
+    warm_up_until,
+    without_slips,
+)
+from dcsim.power.learn.counters import POWER_STEP_S, ledger_columns, prompt_seconds
 from dcsim.power.learn.logs import RunError, RunLogs, engine_settings, read_logs, read_manifest
+from dcsim.power.learn.prompts import place_prompts
 from dcsim.power.linear_ledger import LinearLedger
 from dcsim.power.meter import TRAILING_S
 from dcsim.scenario.catalogue import Catalogue, Gpu, ServedModel
@@ -72,8 +78,9 @@ class MeasuredRun:
     name: str
     series: LedgerSeries
     power_w: Float64
-    start_s: float = math.nan
-    """Unix time at which the first step begins; NaN where it has none."""
+    edges_s: Float64 = field(default_factory=lambda: np.empty(0))
+    """Unix times between which the steps lie, shape (steps + 1,); empty where it has none. A step
+    is as long as the meter's interval was; its ledger is that of a whole step."""
     trailing_s: float | None = None
     """Width of the mean that the meter showed; None: as the GPU's is known to."""
     simulated: bool = False
@@ -134,11 +141,15 @@ def read_pieces(
     gap_s = float(np.diff(at_s).max())
     if whole and gap_s > MAX_GAP_STEPS * POWER_STEP_S:
         raise RunError(f"{folder}: power.csv has a gap of {gap_s:.1f} s")
-    series, edges_s = _work(folder, logs, config, model, gpu, simulate)
     remarks = list(logs.remarks)
+    work = _work(folder, logs, config, model, gpu, simulate, remarks)
     if logs.engine is None:
         remarks.append("no engine log: work is simulated from the requests")
+    edges_s = np.arange(work.start_s, work.end_s, POWER_STEP_S)
+    series = work.on(edges_s)
     at_s, trailing_s = _on_the_works_clock(at_s, watts, edges_s, series, logs, catalogue, remarks)
+    edges_s = steps_between(at_s, work.start_s, work.end_s, POWER_STEP_S)
+    series = work.on(edges_s)
     working = np.interp(at_s, edges_s[1:], np.minimum(series.columns["running"], 1.0)) == 1.0
     watts, slips = without_slips(watts, working, SLIP_SHARE)
     if slips:
@@ -160,7 +171,7 @@ def read_pieces(
                 name=folder.name if len(stretches) == 1 else f"{folder.name}[{number}]",
                 series=series.part(first, last),
                 power_w=np.interp(edges_s[first + 1 : last + 1], at_s[stretch], watts[stretch]),
-                start_s=float(edges_s[first]),
+                edges_s=edges_s[first : last + 1],
                 trailing_s=trailing_s,
                 simulated=logs.engine is None,
                 sampled_s=float(np.median(np.diff(at_s))),
@@ -175,6 +186,16 @@ def read_pieces(
     return found
 
 
+@dataclass(frozen=True)
+class _Work:
+    """The work of a run, for any steps."""
+
+    start_s: float
+    end_s: float
+    on: Callable[[Float64], LedgerSeries]
+    """The ledger on the steps between these times."""
+
+
 def _work(
     folder: Path,
     logs: RunLogs,
@@ -182,31 +203,56 @@ def _work(
     model: ServedModel,
     gpu: Gpu,
     simulate: Simulate | None,
-) -> tuple[LedgerSeries, Float64]:
-    """The work of the run and the edges of its steps, from the engine's log or simulated."""
+    remarks: list[str],
+) -> _Work:
+    """What the engine's log tells, or else the simulator makes of the requests."""
     power_s = logs.power.at_s
     if logs.engine is not None:
-        engine = logs.engine
-        start_s, end_s = max(power_s[0], engine.at_s[0]), min(power_s[-1], engine.at_s[-1])
+        engine, prompts = logs.engine, None
+        if logs.first_tokens is not None:
+            prompts, found = place_prompts(
+                engine.at_s,
+                engine.columns["prompt_total"],
+                logs.first_tokens,
+                lambda tokens: prompt_seconds(tokens, model, gpu, config.tensor_parallel),
+            )
+            remarks.append(found)
+        at_s = engine.at_s if prompts is None else engine.at_s - prompts.late_s
+        start_s, end_s = max(power_s[0], at_s[0]), min(power_s[-1], at_s[-1])
         if end_s - start_s < SHORTEST_S:
             raise RunError(f"{folder}: the power and engine logs share less than a minute")
-        edges_s = np.arange(start_s, end_s, POWER_STEP_S)
-        columns = ledger_columns(
-            engine.at_s, engine.columns, edges_s, config, model, gpu, engine.kv_blocks
-        )
-        return LedgerSeries(config, POWER_STEP_S, columns), edges_s
+
+        def logged(edges_s: Float64) -> LedgerSeries:
+            columns = ledger_columns(
+                at_s, engine.columns, edges_s, config, model, gpu, engine.kv_blocks, prompts
+            )
+            return LedgerSeries(config, POWER_STEP_S, columns)
+
+        return _Work(float(start_s), float(end_s), logged)
     assert logs.requests is not None
     if simulate is None:
         raise RunError(f"{folder}: no engine.csv, and nothing here simulates the requests' work")
-    start_s = float(min(power_s[0], logs.requests[0][0]))
-    duration_s = float(power_s[-1]) - start_s
-    inside = [one for one in logs.requests if one[0] < power_s[-1]]
-    if len(inside) < 2 or duration_s < SHORTEST_S or power_s[0] > logs.requests[-1][0]:
+    start_s, end_s = min(power_s[0], logs.requests[0][0]), power_s[-1]
+    inside = [one for one in logs.requests if one[0] < end_s]
+    if len(inside) < 2 or end_s - start_s < SHORTEST_S or power_s[0] > logs.requests[-1][0]:
         raise RunError(f"{folder}: the power log and the requests share less than a minute")
-    steps = int(duration_s / POWER_STEP_S)
-    asked = [(at_s - start_s, prompt, output) for at_s, prompt, output in inside]
-    series = simulate(config, asked, steps * POWER_STEP_S, engine_settings(folder))
-    return series, np.arange(steps + 1, dtype=np.float64) * POWER_STEP_S + start_s
+    settings = engine_settings(folder)
+
+    def simulated(edges_s: Float64) -> LedgerSeries:
+        asked = asked_on(edges_s, inside)
+        return simulate(config, asked, (len(edges_s) - 1) * POWER_STEP_S, settings)
+
+    return _Work(float(start_s), float(end_s), simulated)
+
+
+def asked_on(edges_s: Float64, requests: Sequence[Asked]) -> list[Asked]:
+    """The requests, whose times are on the clock of `edges_s`, in seconds of a simulation whose
+    even steps are those steps. What came before them comes at 0."""
+    steps = np.arange(len(edges_s)) * POWER_STEP_S
+    at_s = np.array([one[0] for one in requests])
+    after = np.maximum(at_s - edges_s[-1], 0.0)
+    placed = np.interp(at_s, edges_s, steps) + after
+    return [(float(at), one[1], one[2]) for at, one in zip(placed, requests, strict=True)]
 
 
 def _on_the_works_clock(

@@ -315,7 +315,7 @@ def _pack(
             _scores(network, row, subject, example, matrix)
             for example, matrix in zip(subject.sequences, scaled, strict=True)
         ]
-        found = fit_persistence(scores)
+        found = fit_persistence(scores, [example.weight for example in subject.sequences])
         correlation, noise = subject.state_correlation, subject.noise_correlation
         if correlation is None:
             correlation = found.quick
