@@ -112,7 +112,7 @@ class GruPower:
         self._prior = LinearLedger(self._catalogue)
         self._prior.reset(configs, step_s, seed)
         nameplate_w = np.array([c.gpus * c.gpu_nameplate_w for c in configs])
-        highest_w = (self._mean_w + 3.0 * self._std_w).max(axis=1)[rows]
+        highest_w = np.array([_highest_w(table) for table in tables])[rows]
         if len(self._relatives):
             who = self._relatives
             highest_w[who] = [self._measured_w(configs[row]) for row in who.tolist()]
@@ -244,7 +244,7 @@ class GruPower:
         """Three sigma above the highest state that any configuration was measured in on that GPU,
         for as many GPUs; 0 where none was."""
         found = (
-            float((table.mean_w + 3.0 * table.std_w).max()) / int(key.split("/tp")[1])
+            _highest_w(table) / int(key.split("/tp")[1])
             for key, table in self._pack.configs.items()
             if table.evidence == "fitted" and key.split("/")[1] == config.gpu
         )
@@ -271,3 +271,10 @@ class GruPower:
             return abs(float(np.log(bytes_per_gpu / share)))
 
         return min(near, key=distance)
+
+
+def _highest_w(table: States) -> float:
+    """Three sigma above the highest state. A wide one below it may reach further on paper: it
+    stands for all that lies between two levels, and was not seen there."""
+    top = int(table.mean_w.argmax())
+    return float(table.mean_w[top] + 3.0 * table.std_w[top])

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dcsim.engine.bench import configuration
 from dcsim.ledger import GpuState, ReplicaConfig
 from dcsim.power.gru import GruPower
 from dcsim.power.pack import Pack, load, shipped
@@ -30,8 +31,9 @@ def with_states(pack: Pack, config: ReplicaConfig, **columns: list[float]) -> Pa
     [(395.0, 8.0, 1.05 * 400.0), (500.0, 30.0, 500.0 + 3 * 30.0)],
 )
 def test_ceiling_follows_what_was_measured(top_w: float, spread_w: float, ceiling_w: float) -> None:
-    """105 % of the board's limit, unless the configuration was measured above that."""
-    pack = with_states(small_pack(QWEN), QWEN, mean_w=[80, 200, top_w], std_w=[2, 30, spread_w])
+    """105 % of the board's limit, unless the configuration was measured above that; however far
+    a wide state below the highest reaches."""
+    pack = with_states(small_pack(QWEN), QWEN, mean_w=[80, 200, top_w], std_w=[2, 150, spread_w])
     model = GruPower(pack, CATALOGUE)
     model.reset([QWEN] * 4000, 0.25, SEED)
     highest_w = max(float(model.step(ledger(4000, seed=i)).max()) for i in range(20))
@@ -139,3 +141,25 @@ def test_shipped_packs_at_rest_and_flat_out(name: str, key: str) -> None:
         1.05 * config.tensor_parallel * card.nameplate_w,
         float((states.mean_w + 3 * states.std_w).max()) * (1 + 1e-6),
     )
+
+
+def test_unseen_models_may_spike_as_high_as_measured_ones() -> None:
+    """On the A100, above 105 % of its limit, since the measured Qwen3 runs did so; never above
+    what they leave room for."""
+    config = configuration("gemma-3-12b", "a100-sxm-80gb", 1, CATALOGUE)
+    pack = load(shipped()["gru-a100"])
+    power = GruPower(pack, CATALOGUE, extrapolate=True)
+    power.reset([config] * 4000, 0.25, SEED)
+    hard = np.full(4000, 0.95)
+    work = ledger(
+        4000, busy_fraction=np.ones(4000), compute_util=hard, memory_util=hard,
+        prefill_tokens=np.full(4000, 3000.0),
+    )  # fmt: skip
+    highest_w = max(float(power.step(work).max()) for _ in range(20))
+    known = [table for key, table in pack.configs.items() if key.startswith("qwen3")]
+    tops = [int(table.mean_w.argmax()) for table in known]
+    room_w = max(
+        float(table.mean_w[top] + 3 * table.std_w[top])
+        for table, top in zip(known, tops, strict=True)
+    )
+    assert 1.05 * 400.0 < highest_w <= room_w

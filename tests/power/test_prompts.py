@@ -1,0 +1,151 @@
+"""Prompts placed by first tokens: against a made-up engine of which all is known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dcsim.power.learn.cleaning import steps_between
+from dcsim.power.learn.logs import RunError
+from dcsim.power.learn.prompts import FirstTokens, Prompts, place_prompts
+from dcsim.power.learn.runs import asked_on, read_run
+from tests.power.bench import CATALOGUE
+from tests.power.folder import write_run
+
+Float64 = npt.NDArray[np.float64]
+EPOCH_S = 1.784e9
+TOKENS_S = 10_000.0
+SCRAPE_S = 0.2543
+END_S = 60.0
+
+
+def seconds_of(tokens: Float64) -> Float64:
+    return tokens / TOKENS_S
+
+
+def engine(late_s: float = 0.0, warm_up: float = 0.0) -> tuple[Float64, Float64, FirstTokens]:
+    """Scrapes of a counter that moves when a prompt is done, answered so late; and the clients."""
+    rng = np.random.default_rng(5)
+    done_s = EPOCH_S + 5.0 + np.cumsum(rng.uniform(0.12, 0.9, 90))
+    tokens = rng.integers(20, 1100, len(done_s)).astype(np.float64)
+    sent_s = done_s - tokens / TOKENS_S - 0.002
+    at_s = EPOCH_S + np.arange(0.0, END_S, SCRAPE_S)
+    total = np.concatenate([[0.0], np.cumsum(tokens)])
+    counted = total[np.searchsorted(done_s, at_s - late_s, side="right")]
+    counted += warm_up * (at_s > EPOCH_S + 2.0)
+    return at_s, counted, FirstTokens(sent_s, done_s, tokens)
+
+
+def truth(edges_s: Float64, first: FirstTokens) -> Float64:
+    """Tokens computed in each step, by the overlap of each prompt's time with it."""
+    took_s = first.tokens / TOKENS_S
+    upper = np.minimum(edges_s[1:, None], first.first_s)
+    lower = np.maximum(edges_s[:-1, None], first.first_s - took_s)
+    found: Float64 = (np.maximum(upper - lower, 0.0) * TOKENS_S).sum(axis=1)
+    return found
+
+
+def in_steps(edges_s: Float64, prompts: Prompts) -> Float64:
+    return np.diff(np.interp(edges_s, prompts.at_s, prompts.total))
+
+
+@pytest.mark.parametrize("late_s", [0.0, 0.2])
+def test_prompts_lie_where_they_were_computed(late_s: float) -> None:
+    """Each step has the tokens that were computed in it, however late the counter is looked at;
+    the counter alone puts most of a step's elsewhere."""
+    at_s, counted, first = engine(late_s, warm_up=700.0)
+    prompts, told = place_prompts(at_s, counted, first, seconds_of)
+    assert prompts is not None and "placed by 90 first tokens" in told
+    assert prompts.late_s == pytest.approx(late_s, abs=0.03)
+    edges_s = EPOCH_S + np.arange(4.0, END_S - 1.0, 0.25)
+    wanted = truth(edges_s, first)
+    found = in_steps(edges_s, prompts)
+    assert found == pytest.approx(wanted, abs=1.0)
+    by_counter = np.diff(np.interp(edges_s, at_s, counted))
+    assert np.abs(by_counter - wanted).sum() > 0.5 * wanted.sum()
+    # The warm-up, which no client timed, stays where the engine counted it.
+    assert prompts.total[-1] == pytest.approx(counted[-1])
+    assert np.interp(EPOCH_S + 4.0, prompts.at_s, prompts.total) == 700.0
+
+
+def test_a_log_that_begins_amid_work_counts_from_there() -> None:
+    at_s, counted, first = engine()
+    late = at_s > EPOCH_S + 20.0
+    prompts, _ = place_prompts(at_s[late], counted[late], first, seconds_of)
+    assert prompts is not None
+    edges_s = np.arange(at_s[late][0], EPOCH_S + END_S - 1.0, 0.25)
+    assert in_steps(edges_s, prompts) == pytest.approx(truth(edges_s, first), abs=1.0)
+
+
+def test_other_requests_or_clocks_are_not_believed() -> None:
+    at_s, counted, first = engine()
+    moved = FirstTokens(first.sent_s + 3.0, first.first_s + 3.0, first.tokens)
+    prompts, told = place_prompts(at_s, counted, moved, seconds_of)
+    assert prompts is None and "another clock" in told
+    # Another client asked, too: the requests explain four fifths of the tokens.
+    prompts, told = place_prompts(at_s, 1.25 * counted, first, seconds_of)
+    assert prompts is None and "other requests" in told
+    # Or a little of them: what was asked by nobody known, at the end.
+    more = counted + 2000.0 * (at_s > EPOCH_S + END_S - 1.0)
+    prompts, told = place_prompts(at_s, more, first, seconds_of)
+    assert prompts is None and f"with a first token have {first.tokens.sum():,.0f}" in told
+
+
+@given(
+    st.lists(st.sampled_from([0.25, 0.251, 0.26, 0.413, 1.071, 0.02]), min_size=400, max_size=500)
+)
+def test_steps_end_at_samples(every_s: list[float]) -> None:
+    """Whatever the meter missed: steps rise, none is longer than one and a half, and every sample
+    that is no repetition ends one."""
+    every_s = [0.25 if i % 12 else one for i, one in enumerate(every_s)]
+    at_s = EPOCH_S + np.cumsum(every_s)
+    start_s, stop_s = at_s[0] - 1.1, at_s[-1] - 3.0
+    edges_s = steps_between(at_s, start_s, stop_s, 0.25)
+    long_s = np.diff(edges_s)
+    assert long_s.min() > 0.1 and long_s.max() < 1.5 * 0.25
+    assert start_s - 1e-6 <= edges_s[0] < start_s + 0.25
+    assert stop_s - 1.1 <= edges_s[-1] <= stop_s
+    kept = at_s[(np.diff(at_s, prepend=0.0) > 0.2) & (at_s <= edges_s[-1])]
+    before = kept - np.concatenate([[0.0], kept[:-1]]) > 0.2
+    missed = [one for one in kept[before] if np.abs(edges_s - one).min() > 0.021]
+    assert not missed
+
+
+@pytest.mark.parametrize("every_s", [0.1, 1.0])
+def test_other_samplings_get_even_steps(every_s: float) -> None:
+    at_s = np.arange(0.0, 100.0, every_s)
+    assert np.diff(steps_between(at_s, 3.0, 90.0, 0.25)) == pytest.approx(0.25)
+
+
+def test_requests_keep_their_place_among_steps() -> None:
+    """A request in the middle of the third step is so in a simulation of even steps."""
+    edges_s = EPOCH_S + np.array([0.0, 0.25, 0.5, 0.9, 1.15])
+    asked = [(EPOCH_S - 1.0, 1, 1), (EPOCH_S + 0.7, 2, 3), (EPOCH_S + 2.15, 4, 5)]
+    found = asked_on(edges_s, asked)
+    assert [one[0] for one in found] == pytest.approx([0.0, 0.625, 2.0], abs=1e-6)
+    assert [one[1:] for one in found] == [(1, 1), (2, 3), (4, 5)]
+
+
+def _with_requests(folder: Path, rows: list[str]) -> Path:
+    write_run(folder)
+    (folder / "requests.csv").write_text(
+        "\n".join(["start,input_tokens,output_tokens,ttft", *rows]) + "\n"
+    )
+    return folder
+
+
+def test_first_tokens_are_read_strictly(tmp_path: Path) -> None:
+    start = "1784444365.0,100,20"
+    good = _with_requests(tmp_path / "good", [f"{start},", f"{start},nan", f"{start},0.05"])
+    assert any("prompts lie as" in text for text in read_run(good, CATALOGUE).remarks)
+    bad = _with_requests(tmp_path / "bad", [f"{start},0.05", f"{start},-0.1"])
+    with pytest.raises(RunError, match=r"requests\.csv:3: ttft is -0\.1 s, below 0"):
+        read_run(bad, CATALOGUE)
+    wrong = _with_requests(tmp_path / "wrong", [f"{start},0.05", f"{start},soon"])
+    with pytest.raises(RunError, match=r"requests\.csv:3: expected a number, not 'soon'"):
+        read_run(wrong, CATALOGUE)
