@@ -3,9 +3,8 @@
 An engine's counter of prompt tokens moves once a prompt is done, is looked at a few times a second,
 and says nothing of the moment in between. A prompt draws half as much again as decoding, for 20 to
 100 ms; spread over the time between two looks, half of it lies in the wrong step of 0.25 s. (On the
-measured A100 runs the watts of busy samples follow the prompt tokens of the 0.25 s before with a
-correlation of 0.44 to 0.52 by the counter, which seems 40 to 140 ms late; by first tokens with one
-of 0.62 to 0.78, and no lateness.)
+measured A100 runs the watts of busy steps follow their prompt tokens with a correlation of 0.45 to
+0.52 by the counter, and of 0.60 to 0.75 by first tokens: `python -m benchmarks.prompt_times`.)
 """
 
 from __future__ import annotations
