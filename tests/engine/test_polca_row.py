@@ -86,7 +86,7 @@ def test_more_servers_under_the_same_limit_without_a_trip(
     """The point of it: 16 hold with the policy, trip without it; 13 hold without, and queue."""
     assert row_of(free)["trips"] == 1
     assert row_of(capped)["trips"] == row_of(fewer)["trips"] == 0
-    assert free.summary["requests"]["failed"] == pytest.approx(14171, rel=0.1)
+    assert free.summary["requests"]["failed"] == pytest.approx(14591, rel=0.1)
     assert capped.summary["requests"]["failed"] == 0
     late_s = fewer.summary["latency"]["ttft_s"]["p95"]
     assert late_s == pytest.approx(198.0, rel=0.05)
@@ -104,9 +104,9 @@ def test_the_price_is_what_is_told(capped: Results, free: Results) -> None:
     assert len(braked) == 1
     off = events[(events["kind"] == "released") & events["message"].str.contains("20.4%")]
     assert float(off["time_s"].iloc[0] - braked["time_s"].iloc[0]) == pytest.approx(40.0, abs=2.0)
-    between = (600.0, 1500.0)
+    between = (600.0, 1400.0)
     mean_kw = [run.load("row")["row"].loc[slice(*between)].mean() / 1e3 for run in (capped, free)]
-    assert mean_kw == pytest.approx([49.0, 53.0], rel=0.03)
+    assert mean_kw == pytest.approx([49.0, 54.5], rel=0.03)
     assert mean_kw[0] < 0.93 * mean_kw[1]
 
 
