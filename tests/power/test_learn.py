@@ -18,7 +18,7 @@ from dcsim.power.learn.measured import measured_subjects
 from dcsim.power.learn.metrics import acf, compare
 from dcsim.power.learn.pooled import pooled
 from dcsim.power.learn.runs import LedgerSeries, MeasuredRun, RunError, read_run
-from dcsim.power.learn.states import Mixture, fit_mixture
+from dcsim.power.learn.states import Mixture, fit_mixture, fit_states
 from dcsim.power.learn.targets import Levels, carry_over
 from dcsim.power.learn.train import Recipe, train
 from dcsim.power.learn.true_power import true_watts
@@ -111,6 +111,35 @@ def test_a_meter_that_shows_few_values_gives_few_states() -> None:
     assert fitted.mean_w[-1] == pytest.approx(300, abs=2)
     assert fitted.weight.sum() == pytest.approx(1)
     assert len(fit_mixture(np.full(100, 80.0), seed=0).mean_w) == 1
+
+
+WORKING = [
+    (317, 7.0, 70), (324, 4.2, 240), (333, 4.0, 290), (339, 3.5, 370), (365, 14.6, 36),
+    (408, 9.4, 15), (431, 5.0, 8), (461, 10.8, 20), (492, 8.6, 25), (510, 10.9, 30),
+]  # fmt: skip
+"""Mean, spread, samples: as an A100 that serves a 14B model."""
+
+
+def test_lonely_samples_make_no_state_of_all_watts() -> None:
+    """Rest, work and spikes, and four samples between: what is drawn from the states lies between
+    rest and work as rarely as it was measured there."""
+    rng = np.random.default_rng(4)
+    watts = np.concatenate(
+        [
+            rng.normal(88, 0.7, 299),
+            *(rng.normal(mean, std, count) for mean, std, count in WORKING),
+            [96.0, 98.0, 100.0, 152.0],
+        ]
+    )
+    between = np.array([110.0, 290.0])
+    share = {}
+    for name, fitted in (("ten", fit_mixture(watts, 42)), ("more", fit_states(watts, 42))):
+        assert fitted.mean() == pytest.approx(watts.mean(), rel=0.005)
+        share[name] = float(np.diff(fitted.cdf(between))[0])
+    assert share["ten"] > 0.005  # what this is about
+    assert share["more"] < 0.002
+    assert 10 < len(fit_states(watts, 42).mean_w) <= 14
+    assert len(fit_states(watts[watts > 200], 42).mean_w) == 10
 
 
 def test_carried_over_watts_have_the_levels_and_the_order() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from dcsim.power.learn.runs import MeasuredRun
-from dcsim.power.learn.states import fit_mixture
+from dcsim.power.learn.states import fit_states
 from dcsim.power.learn.train import MIXTURE_SEED, Example, Subject
 from dcsim.power.learn.true_power import true_watts
 
@@ -35,7 +35,7 @@ def measured_subjects(runs: Sequence[MeasuredRun]) -> list[Subject]:
         subjects.append(
             Subject(
                 key=key,
-                mixture=fit_mixture(power_w, seed=MIXTURE_SEED),
+                mixture=fit_states(power_w, MIXTURE_SEED),
                 sequences=[Example(one, w) for one, w in zip(series, watts, strict=True)],
                 evidence="fitted",
                 source=f"states and dynamics: measured runs {names}",
