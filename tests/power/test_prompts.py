@@ -28,15 +28,15 @@ def seconds_of(tokens: Float64) -> Float64:
     return tokens / TOKENS_S
 
 
-def engine(late_s: float = 0.0, warm_up: float = 0.0) -> tuple[Float64, Float64, FirstTokens]:
-    """Scrapes of a counter that moves when a prompt is done, answered so late; and the clients."""
+def engine(warm_up: float = 0.0) -> tuple[Float64, Float64, FirstTokens]:
+    """Scrapes of a counter that moves when a prompt is done; and the clients."""
     rng = np.random.default_rng(5)
     done_s = EPOCH_S + 5.0 + np.cumsum(rng.uniform(0.12, 0.9, 90))
     tokens = rng.integers(20, 1100, len(done_s)).astype(np.float64)
     sent_s = done_s - tokens / TOKENS_S - 0.002
     at_s = EPOCH_S + np.arange(0.0, END_S, SCRAPE_S)
     total = np.concatenate([[0.0], np.cumsum(tokens)])
-    counted = total[np.searchsorted(done_s, at_s - late_s, side="right")]
+    counted = total[np.searchsorted(done_s, at_s, side="right")]
     counted += warm_up * (at_s > EPOCH_S + 2.0)
     return at_s, counted, FirstTokens(sent_s, done_s, tokens)
 
@@ -54,18 +54,20 @@ def in_steps(edges_s: Float64, prompts: Prompts) -> Float64:
     return np.diff(np.interp(edges_s, prompts.at_s, prompts.total))
 
 
-@pytest.mark.parametrize("late_s", [0.0, 0.2])
-def test_prompts_lie_where_they_were_computed(late_s: float) -> None:
-    """Each step has the tokens that were computed in it, however late the counter is looked at;
-    the counter alone puts most of a step's elsewhere."""
-    at_s, counted, first = engine(late_s, warm_up=700.0)
-    prompts, told = place_prompts(at_s, counted, first, seconds_of)
+@pytest.mark.parametrize("off_s", [0.0, 0.2, -0.3])
+def test_prompts_lie_where_they_were_computed(off_s: float) -> None:
+    """Each step has the tokens that were computed in it, whatever the client's clock (found to a
+    hundredth of a second or two); the counter alone puts most of a step's elsewhere."""
+    at_s, counted, first = engine(warm_up=700.0)
+    seen = FirstTokens(first.sent_s + off_s, first.first_s + off_s, first.tokens)
+    prompts, told = place_prompts(at_s, counted, seen, seconds_of)
     assert prompts is not None and "placed by 90 first tokens" in told
-    assert prompts.late_s == pytest.approx(late_s, abs=0.03)
     edges_s = EPOCH_S + np.arange(4.0, END_S - 1.0, 0.25)
     wanted = truth(edges_s, first)
     found = in_steps(edges_s, prompts)
-    assert found == pytest.approx(wanted, abs=1.0)
+    if off_s == 0.0:
+        assert found == pytest.approx(wanted, abs=1.0)
+    assert np.abs(found - wanted).sum() < 0.1 * wanted.sum()
     by_counter = np.diff(np.interp(edges_s, at_s, counted))
     assert np.abs(by_counter - wanted).sum() > 0.5 * wanted.sum()
     # The warm-up, which no client timed, stays where the engine counted it.

@@ -185,8 +185,10 @@ def without_slips(
     return clean, len(slips)
 
 
-ALIKE_SHARE = 0.2
-"""A log whose intervals lie within so much of a step, nine in ten, is sampled at the steps."""
+ALIKE_SHARE = 0.4
+MEDIAN_SHARE = 0.02
+"""A log is sampled at the steps if nine in ten of its intervals lie within so much of a step, and
+their median within so much: or else time would run faster or slower than it did."""
 LEAST_INTERVAL = 0.5
 """Of a step; samples nearer to the one before are left out."""
 
@@ -199,11 +201,12 @@ def steps_between(at_s: Float64, start_s: float, stop_s: float, step_s: float) -
     gets even steps.
     """
     inside = at_s[(at_s >= start_s) & (at_s <= stop_s)]
-    every_s = np.diff(inside)
-    if len(every_s) < 2 or np.any(
-        np.abs(np.percentile(every_s, (5, 95)) - step_s) > ALIKE_SHARE * step_s
-    ):
-        return np.arange(start_s, stop_s, step_s)
+    even = np.arange(start_s, stop_s, step_s)
+    if len(inside) < 2:
+        return even
+    off = np.abs(np.percentile(np.diff(inside), (5, 50, 95)) / step_s - 1.0)
+    if off.max() > ALIKE_SHARE or off[1] > MEDIAN_SHARE:
+        return even
     kept = [float(inside[0])]
     for one in inside[1:].tolist():
         if one - kept[-1] > LEAST_INTERVAL * step_s:

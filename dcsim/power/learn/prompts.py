@@ -16,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 Float64 = npt.NDArray[np.float64]
-LATE_S = np.arange(-0.10, 0.601, 0.01)
-"""Tried: a scrape is answered within some tenths of a second. A best at either end is none: then
-the clocks of client and engine differ."""
+LATE_S = np.arange(-0.60, 0.601, 0.01)
+"""Tried: a token reaches its client, or a scrape is answered, within some tenths of a second. A
+best at either end is none: then the clocks of client and engine differ by who knows what."""
 UNTOLD_SHARE = 0.02
 """Of the counter's tokens that no request explains, and which are still a rounding; also one
 prompt at the log's end."""
@@ -44,8 +44,6 @@ class Prompts:
 
     at_s: Float64
     total: Float64
-    late_s: float
-    """The engine's counters come so much after what they count."""
 
 
 def place_prompts(
@@ -60,16 +58,18 @@ def place_prompts(
     their first tokens, but not before they were sent. None where the requests are not those that
     the engine counted, or the clocks differ; the text says what was found.
     """
-    begin_s, end_s = max(float(first.sent_s.min()), float(at_s[0])), float(at_s[-1])
-    late_s = _late(at_s, counted, first, begin_s)
-    if late_s is None:
+    found_s = _late(at_s, counted, first)
+    if found_s is None:
         return None, (
             "prompts lie as the engine counted them: first tokens are of other requests or on "
             "another clock"
         )
-    seen = np.searchsorted(at_s, begin_s + late_s, side="right")
+    # On the engine's clock, which is that of its GPUs' meter.
+    first = FirstTokens(first.sent_s + found_s, first.first_s + found_s, first.tokens)
+    begin_s, end_s = max(float(first.sent_s.min()), float(at_s[0])), float(at_s[-1])
+    seen = np.searchsorted(at_s, begin_s, side="right")
     base = float(counted[max(0, int(seen) - 1)])
-    inside = (first.first_s > begin_s) & (first.first_s + late_s <= end_s)
+    inside = (first.first_s > begin_s) & (first.first_s <= end_s)
     tokens, first_s = first.tokens[inside], first.first_s[inside]
     told, asked = float(counted[-1]) - base, float(tokens.sum())
     if not len(tokens) or abs(told - asked) > max(UNTOLD_SHARE * told, float(tokens.max())):
@@ -87,20 +87,20 @@ def place_prompts(
     order = np.argsort(edges_s, kind="stable")
     edges_s, slope = edges_s[order], np.cumsum(slopes[order])
     ramp = np.concatenate([[0.0], np.cumsum(slope[:-1] * np.diff(edges_s))])
-    before = at_s - late_s < begin_s + min(0.0, float(edges_s[0]))
+    before = at_s < begin_s + min(0.0, float(edges_s[0]))
     prompts = Prompts(
-        np.concatenate([at_s[before] - late_s, begin_s + edges_s]),
+        np.concatenate([at_s[before], begin_s + edges_s]),
         np.concatenate([np.minimum(counted[before], base), base + ramp]),
-        late_s,
     )
     return prompts, (
-        f"prompts placed by {len(tokens)} first tokens; the engine's counters come "
-        f"{late_s:+.2f} s after them"
+        f"prompts placed by {len(tokens)} first tokens; the engine counts them "
+        f"{found_s:+.2f} s after clients see them"
     )
 
 
-def _late(at_s: Float64, counted: Float64, first: FirstTokens, begin_s: float) -> float | None:
+def _late(at_s: Float64, counted: Float64, first: FirstTokens) -> float | None:
     """How much later than first tokens the counter moves; None where no such time fits."""
+    begin_s = max(float(first.sent_s.min()), float(at_s[0]))
     seen = (at_s > begin_s) & (at_s < first.first_s[-1] + AFTER_S)
     if seen.sum() < 2:
         return None

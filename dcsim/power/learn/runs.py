@@ -217,7 +217,7 @@ def _work(
                 lambda tokens: prompt_seconds(tokens, model, gpu, config.tensor_parallel),
             )
             remarks.append(found)
-        at_s = engine.at_s if prompts is None else engine.at_s - prompts.late_s
+        at_s = engine.at_s
         start_s, end_s = max(power_s[0], at_s[0]), min(power_s[-1], at_s[-1])
         if end_s - start_s < SHORTEST_S:
             raise RunError(f"{folder}: the power and engine logs share less than a minute")
