@@ -72,7 +72,7 @@ def published_subjects(gpu: str, catalogue: Catalogue, data: Path) -> list[Subje
             Subject(
                 key=key,
                 mixture=mixture,
-                sequences=[Example(s, w) for s, w in zip(work, watts, strict=True)],
+                sequences=[Example(s, w, timed=False) for s, w in zip(work, watts, strict=True)],
                 levels=None if gpu in TRAILING_S else levels,
                 evidence="fitted",
                 source=source,
@@ -117,6 +117,7 @@ def level_subjects(
                     1.0 + 0.005 * rng.standard_normal(len(series)),
                 )
                 * law(series),
+                timed=False,
             )
             for index, series in enumerate(work)
         ]

@@ -20,7 +20,7 @@ from dcsim.power.learn.pooled import pooled
 from dcsim.power.learn.runs import LedgerSeries, MeasuredRun, RunError, read_run
 from dcsim.power.learn.states import Mixture, fit_mixture, fit_states
 from dcsim.power.learn.targets import Levels, carry_over
-from dcsim.power.learn.train import Recipe, train
+from dcsim.power.learn.train import Recipe, persistence_of, train
 from dcsim.power.learn.true_power import true_watts
 from dcsim.power.meter import as_read
 from dcsim.power.pack import any_key, save
@@ -299,6 +299,24 @@ def test_pooled_campaigns_weigh_alike() -> None:
     for examples in (found.sequences, found.beyond or ()):
         weights = [example.weight * len(example.series) for example in examples]
         assert weights == pytest.approx([1 / 2, 1 / 6, 1 / 6, 1 / 6])
+
+
+def test_luck_of_the_unseen_lasts_as_measured_in_time() -> None:
+    """One run measured in time, off by a whole watt and else a fresh draw every step; constructed
+    ones hardly move. The table for the unseen takes neither the offset nor the constructed."""
+    rng = np.random.default_rng(6)
+    quick = [1.0 + rng.standard_normal(4000)]
+    slow = [np.repeat(rng.standard_normal(40), 100) for _ in range(3)]
+    known = measured_subjects([made_up_run(1)])[0]
+    (run,) = known.sequences
+    made = replace(run, timed=False)
+    unseen = replace(known, sequences=[run, made, made, made], blur=1.0)
+    found = persistence_of(unseen, [*quick, *slow])
+    assert found.at(np.arange(1, 5)) == pytest.approx(np.zeros(4), abs=0.05)
+    # Its own table keeps the offset: it knows no other machine. Constructed alone, they must do.
+    assert persistence_of(known, quick).at(np.array([1, 8])) == pytest.approx([0.5, 0.5], abs=0.1)
+    alone = persistence_of(replace(unseen, sequences=[made, made, made]), slow)
+    assert alone.at(np.array([1]))[0] > 0.9
 
 
 def test_pooled_states_serve_a_configuration_never_seen() -> None:

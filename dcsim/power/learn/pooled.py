@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -74,7 +75,9 @@ def _over_prior(examples: Sequence[Example], share: float, catalogue: Catalogue)
     short measured run would be lost among long constructed ones."""
     steps = sum(len(one.series) for one in examples)
     return [
-        Example(one.series, one.power_w / ledger_watts(one.series, catalogue), weight=share / steps)
+        replace(
+            one, power_w=one.power_w / ledger_watts(one.series, catalogue), weight=share / steps
+        )
         for one in examples
     ]
 

@@ -13,7 +13,7 @@ from torch import nn
 
 from dcsim.power.features import FEATURES, FeatureMaker
 from dcsim.power.learn.imagined import imagine
-from dcsim.power.learn.persistence import fit_persistence
+from dcsim.power.learn.persistence import Persistence, fit_persistence
 from dcsim.power.learn.runs import LedgerSeries
 from dcsim.power.learn.states import Mixture, with_headroom
 from dcsim.power.learn.targets import Levels, Prior, carry_over
@@ -42,6 +42,8 @@ class Example:
     power_w: npt.NDArray[np.float64]
     weight: float = 1.0
     """Of a step of it, beside those of the subject's other sequences."""
+    timed: bool = True
+    """Whether the watts were measured in this order; constructed ones were not."""
 
 
 @dataclass(frozen=True)
@@ -315,7 +317,7 @@ def _pack(
             _scores(network, row, subject, example, matrix)
             for example, matrix in zip(subject.sequences, scaled, strict=True)
         ]
-        found = fit_persistence(scores, [example.weight for example in subject.sequences])
+        found = persistence_of(subject, scores)
         correlation, noise = subject.state_correlation, subject.noise_correlation
         if correlation is None:
             correlation = found.quick
@@ -365,3 +367,17 @@ def _scores(
     share = subject.mixture.cdf(example.power_w, weight)
     found: npt.NDArray[np.float64] = ndtri(np.clip(share, 1e-4, 1 - 1e-4))
     return found
+
+
+def persistence_of(subject: Subject, scores: Sequence[npt.NDArray[np.float64]]) -> Persistence:
+    """How long luck lasts, by the sequences that were measured in time, or all where none was.
+
+    Where the subject stands for others, less the mean of each of those: that a whole run lies high
+    is its machine, which the error band tells, and no luck that comes and goes.
+    """
+    rows = list(zip(subject.sequences, scores, strict=True))
+    timed = [(example, score) for example, score in rows if example.timed]
+    rows = timed or rows
+    if subject.blur and timed:
+        rows = [(example, score - score.mean()) for example, score in rows]
+    return fit_persistence([score for _, score in rows], [example.weight for example, _ in rows])
