@@ -133,6 +133,11 @@ def evaluate(
             line(row["run"], width, f"{model} {label}", at)
 
 
+UNLIKE = 0.25
+"""Of the engine's prompt tokens, by which those of the requests may differ: the client's warm-up is
+in one only, and so are prompts at the edges of a short run."""
+
+
 def simulated(run: MeasuredRun, folder: Path) -> LedgerSeries:
     """The run's requests through our serving room, on the steps of the run.
 
@@ -143,9 +148,17 @@ def simulated(run: MeasuredRun, folder: Path) -> LedgerSeries:
 
     from dcsim.engine.bench import STEP_S, simulate
     from dcsim.power.learn.logs import engine_settings, read_requests
-    from dcsim.power.learn.runs import asked_on
+    from dcsim.power.learn.runs import RunError, asked_on
 
-    asked = asked_on(run.edges_s, read_requests(folder))
+    requests = read_requests(folder)
+    counted = float(run.series.columns["prefill_tokens"].sum())
+    told = sum(one[1] for one in requests if run.edges_s[0] <= one[0] < run.edges_s[-1])
+    if abs(told - counted) > UNLIKE * counted:
+        raise RunError(
+            f"{folder}: the requests sent during the run have {told:,} prompt tokens, the engine "
+            f"counted {counted:,.0f}: other requests, or a clock or zone apart from the engine's"
+        )
+    asked = asked_on(run.edges_s, requests)
     working = np.flatnonzero(run.series.columns["running"] > 0)
     if len(working) and STEP_S * working[0] < asked[0][0] - 1.0:
         asked.insert(0, (STEP_S * float(working[0]), asked[0][1], asked[0][2]))

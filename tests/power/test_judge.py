@@ -59,7 +59,7 @@ def test_evaluate_from_requests_plays_the_log(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     start_s = write_run(folder)
     rows = ["start,input_tokens,output_tokens"]
-    rows += [f"{start_s + at_s},400,600" for at_s in (10.0, 30.0, 50.0, 70.0, 90.0) for _ in "four"]
+    rows += [f"{start_s + at_s},100,600" for at_s in (10.0, 30.0, 50.0, 70.0, 90.0) for _ in "four"]
     (folder / "requests.csv").write_text("\n".join(rows) + "\n")
     (row,) = told("evaluate", folder, "--model", "ledger", "--from", "requests", "--json")
     assert row["from"] == "requests"
@@ -68,6 +68,19 @@ def test_evaluate_from_requests_plays_the_log(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["evaluate", str(folder), "--from", "requests"])
     assert done.exit_code == 2
     assert "requests.csv:3: expected a number, not 'two'" in done.output
+
+
+def test_requests_of_another_hour_are_refused(tmp_path: Path) -> None:
+    """A client an hour off (a zone, daylight saving) sent nothing in the run: no figures."""
+    folder = tmp_path / "run"
+    start_s = write_run(folder)
+    rows = [f"{start_s + 3600.0 + at},200,40" for at in range(5, 100, 5)]
+    (folder / "requests.csv").write_text("\n".join(["start,input_tokens,output_tokens", *rows]))
+    done = CliRunner().invoke(
+        app, ["evaluate", str(folder), "--model", "ledger", "--from", "requests"]
+    )
+    assert done.exit_code == 2
+    assert "a clock or zone apart" in " ".join(done.output.split())
 
 
 def test_judging_takes_medians_and_the_mean_of_the_seeds() -> None:

@@ -91,11 +91,60 @@ def test_other_requests_or_clocks_are_not_believed() -> None:
     assert prompts is None and "another clock" in told
     # Another client asked, too: the requests explain four fifths of the tokens.
     prompts, told = place_prompts(at_s, 1.25 * counted, first, seconds_of)
-    assert prompts is None and "other requests" in told
+    assert prompts is None and f"with a first token have {first.tokens.sum():,.0f}" in told
     # Or a little of them: what was asked by nobody known, at the end.
     more = counted + 2000.0 * (at_s > EPOCH_S + END_S - 1.0)
     prompts, told = place_prompts(at_s, more, first, seconds_of)
     assert prompts is None and f"with a first token have {first.tokens.sum():,.0f}" in told
+
+
+def test_one_request_that_nobody_timed_costs_itself_only() -> None:
+    """Each left out in turn, as an aborted one is: the others are placed all the same, unless it
+    is too much to be a rounding."""
+    at_s, counted, first = engine()
+    for row in range(len(first.tokens)):
+        kept = np.arange(len(first.tokens)) != row
+        rest = FirstTokens(first.sent_s[kept], first.first_s[kept], first.tokens[kept])
+        prompts, told = place_prompts(at_s, counted, rest, seconds_of)
+        little = first.tokens[row] <= max(0.02 * counted[-1], float(np.median(rest.tokens)))
+        assert (prompts is not None) == little, told
+
+
+def test_looks_far_apart_do_not_move_first_tokens() -> None:
+    """Every 5 s they cannot tell tenths of a second."""
+    at_s, _, first = engine()
+    less = FirstTokens(first.sent_s[:40], first.first_s[:40], first.tokens[:40])
+    looks_s = at_s[::20]
+    total = np.concatenate([[0.0], np.cumsum(less.tokens)])
+    shown = total[np.searchsorted(less.first_s, looks_s, side="right")]
+    prompts, told = place_prompts(looks_s, shown, less, seconds_of)
+    assert prompts is not None, told
+    assert "+0.00 s after" in told
+
+
+def test_a_counters_past_is_no_prompt(tmp_path: Path) -> None:
+    """A server that has been up for days counts on from there; the work is the same."""
+    columns = []
+    for name, past in (("new", 0.0), ("old", 1e8)):
+        write_run(tmp_path / name)
+        file = tmp_path / name / "engine.csv"
+        header, *rows = file.read_text().split()
+        at = header.split(",").index("prompt_total")
+        cells = [row.split(",") for row in rows]
+        for cell in cells:
+            cell[at] = f"{float(cell[at]) + past:.1f}"
+        file.write_text("\n".join([header, *(",".join(cell) for cell in cells)]) + "\n")
+        columns.append(read_run(tmp_path / name, CATALOGUE).series.columns)
+    for name in columns[0]:
+        assert columns[1][name] == pytest.approx(columns[0][name], rel=0.01, abs=1e-6), name
+
+
+def test_steps_do_not_stretch_time() -> None:
+    """A meter that is slower than the steps, or often late: even steps."""
+    late = np.where(np.arange(1000) % 30 == 0, 0.4, 0.25)
+    for every_s in (np.full(1000, 0.256), late):
+        found = steps_between(np.cumsum(every_s), 1.0, 200.0, 0.25)
+        assert np.diff(found) == pytest.approx(0.25)
 
 
 @given(
@@ -104,7 +153,7 @@ def test_other_requests_or_clocks_are_not_believed() -> None:
 def test_steps_end_at_samples(every_s: list[float]) -> None:
     """Whatever the meter missed: steps rise, none is longer than one and a half, and every sample
     that is no repetition ends one."""
-    every_s = [0.25 if i % 12 else one for i, one in enumerate(every_s)]
+    every_s = [0.25 if i % 100 else one for i, one in enumerate(every_s)]
     at_s = EPOCH_S + np.cumsum(every_s)
     start_s, stop_s = at_s[0] - 1.1, at_s[-1] - 3.0
     edges_s = steps_between(at_s, start_s, stop_s, 0.25)

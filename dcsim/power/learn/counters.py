@@ -57,7 +57,9 @@ def ledger_columns(
         iterations = generated / np.maximum(running, 1)
     one_block = _one_block(engine["kv"], config, model, kv_blocks)
     context = np.maximum(kv / one_block - 1.0, 0.0) * BLOCK_TOKENS
-    asked = max(float(engine["prompt_total"][-1]), 1.0)
+    past = float(engine["prompt_total"][0])
+    # A counter that has just begun shows a token of the engine's own start; that is no past.
+    asked = max(float(engine["prompt_total"][-1]) - (past if past > BLOCK_TOKENS else 0.0), 1.0)
     finished = max(float(np.count_nonzero(np.diff(engine["prompt_total"]))), 1.0)
     mean_prompt = asked / finished
     parallel = config.tensor_parallel

@@ -145,7 +145,9 @@ def read_logs(folder: Path, manifest: dict[str, Any]) -> RunLogs:
     if not told.all():
         remarks.append(f"{int((~told).sum())} samples without watts left out")
     if len(power.at_s) != len(np.unique(at_s)):
-        told &= np.diff(at_s, prepend=-np.inf) > 0
+        fresh = np.diff(at_s, prepend=-np.inf) > 0
+        remarks.append(f"{int((~fresh).sum())} samples with a time already told left out")
+        told &= fresh
     power = PowerLog(at_s[told], power.gpus, power.watts[told], "unix", power.layout, power.field)
     return RunLogs(power, engine, requests, first_tokens, tuple(remarks))
 
@@ -162,7 +164,8 @@ REQUESTS = ("start", "input_tokens", "output_tokens")
 """Columns of requests.csv: when the client sent (unix time, or with a zone), prompt and output
 tokens."""
 TTFT = "ttft"
-"""May be there: seconds from sending to the first token; empty or nan where none came."""
+"""May be there: seconds from sending to the first token; one of NO_TTFT where none came."""
+NO_TTFT = ("", "nan", "none", "null", "n/a")
 
 
 def _requests(folder: Path, file: Path) -> tuple[list[tuple[float, int, int]], FirstTokens | None]:
@@ -190,7 +193,7 @@ def _requests(folder: Path, file: Path) -> tuple[list[tuple[float, int, int]], F
         if prompt < 1 or output < 1:
             raise RunError(f"{folder}: {name}:{line}: a request has at least one token each")
         found.append((when[0], int(prompt), int(output)))
-        if timed_at is None or row[timed_at].lower() in ("", "nan"):
+        if timed_at is None or row[timed_at].lower() in NO_TTFT:
             continue
         (ttft_s,) = _numbers(folder, name, line, [row[timed_at]], 1)
         if ttft_s < 0.0:
