@@ -104,7 +104,10 @@ def evaluate(
                 power = _model(model, pack, extrapolate, run.series.config)
                 generated = shown_by(power, series, seeds, run.trailing_s)
                 evidence, name = power.provenance(run.series.config).evidence, power.pack
-        except (NoSuchConfiguration, RunError, ValueError) as error:
+        except RunError as error:  # names the folder itself
+            problems.append(str(error))
+            continue
+        except (NoSuchConfiguration, ValueError) as error:
             problems.append(f"{folder}: {error}")
             continue
         figures = judge(generated, run.power_w)
