@@ -120,6 +120,7 @@ def evaluate(
                 "pack": name,
                 "evidence": evidence,
                 "seeds": seeds,
+                "remarks": list(run.remarks),
                 **figures["250ms"],
                 "at": figures,
             }
@@ -129,6 +130,9 @@ def evaluate(
     if as_json:
         typer.echo(json.dumps(rows, indent=1, allow_nan=True).replace("NaN", "null"))
         return
+    for row in rows:
+        for text in row["remarks"]:
+            typer.echo(f"{row['run']}: {text}", err=True)
     width = max(len(run.name) for run in runs)
     header(width)
     for row in rows:

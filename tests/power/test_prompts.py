@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dcsim.power.learn.cleaning import steps_between
-from dcsim.power.learn.logs import RunError
+from dcsim.power.learn.logs import RunError, read_requests
 from dcsim.power.learn.prompts import FirstTokens, Prompts, place_prompts
 from dcsim.power.learn.runs import asked_on, read_run
 from tests.power.bench import CATALOGUE
@@ -200,3 +200,16 @@ def test_first_tokens_are_read_strictly(tmp_path: Path) -> None:
     wrong = _with_requests(tmp_path / "wrong", [f"{start},0.05", f"{start},soon"])
     with pytest.raises(RunError, match=r"requests\.csv:3: expected a number, not 'soon'"):
         read_run(wrong, CATALOGUE)
+
+
+def test_failed_requests_are_left_out_and_told(tmp_path: Path) -> None:
+    """Those without an answer, in a file that a spreadsheet wrote (with a byte order mark)."""
+    rows = ["1784444365.0,100,20,0.05", "1784444366.0,100,0,", "1784444367.0,100,,nan"]
+    folder = _with_requests(tmp_path / "some", [*rows, rows[0]])
+    file = folder / "requests.csv"
+    file.write_text("\ufeff" + file.read_text(), encoding="utf-8")
+    assert read_requests(folder) == [(1784444365.0, 100, 20)] * 2
+    assert "2 requests without an answer left out" in read_run(folder, CATALOGUE).remarks
+    none = _with_requests(tmp_path / "none", rows[1:])
+    with pytest.raises(RunError, match=r"requests\.csv: every request failed"):
+        read_run(none, CATALOGUE)

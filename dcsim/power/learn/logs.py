@@ -125,7 +125,9 @@ def read_logs(folder: Path, manifest: dict[str, Any]) -> RunLogs:
         )
     requests = first_tokens = None
     if requests_file is not None:
-        requests, first_tokens = _requests(folder, requests_file)
+        requests, first_tokens, failed = _requests(folder, requests_file)
+        if failed:
+            remarks.append(f"{failed} requests without an answer left out")
     clock = manifest.get("clock", {})
     try:
         engine = None if engine_file is None else engine_log(engine_file)
@@ -164,11 +166,15 @@ REQUESTS = ("start", "input_tokens", "output_tokens")
 """Columns of requests.csv: when the client sent (unix time, or with a zone), prompt and output
 tokens."""
 TTFT = "ttft"
-"""May be there: seconds from sending to the first token; one of NO_TTFT where none came."""
-NO_TTFT = ("", "nan", "none", "null", "n/a")
+"""May be there: seconds from sending to the first token; one of NOTHING where none came."""
+NOTHING = ("", "nan", "none", "null", "n/a")
 
 
-def _requests(folder: Path, file: Path) -> tuple[list[tuple[float, int, int]], FirstTokens | None]:
+def _requests(
+    folder: Path, file: Path
+) -> tuple[list[tuple[float, int, int]], FirstTokens | None, int]:
+    """Requests in order of time, their first tokens, and how many failed: those whose output is 0
+    or NOTHING are left out."""
     name = file.name
     header, rows = _rows(folder, name)
     for column in REQUESTS:
@@ -178,6 +184,7 @@ def _requests(folder: Path, file: Path) -> tuple[list[tuple[float, int, int]], F
     timed_at = header.index(TTFT) if TTFT in header else None
     found = []
     timed = []
+    failed = 0
     for line, row in rows:
         if len(row) != len(header):
             raise RunError(
@@ -189,18 +196,26 @@ def _requests(folder: Path, file: Path) -> tuple[list[tuple[float, int, int]], F
                 f"{folder}: {name}:{line}: expected a unix time or one with a zone, not "
                 f"{row[at[0]]!r}"
             )
+        if row[at[2]].lower() in NOTHING:
+            failed += 1
+            continue
         prompt, output = _numbers(folder, name, line, [row[i] for i in at[1:]], 2)
+        if output == 0:
+            failed += 1
+            continue
         if prompt < 1 or output < 1:
             raise RunError(f"{folder}: {name}:{line}: a request has at least one token each")
         found.append((when[0], int(prompt), int(output)))
-        if timed_at is None or row[timed_at].lower() in NO_TTFT:
+        if timed_at is None or row[timed_at].lower() in NOTHING:
             continue
         (ttft_s,) = _numbers(folder, name, line, [row[timed_at]], 1)
         if ttft_s < 0.0:
             raise RunError(f"{folder}: {name}:{line}: ttft is {ttft_s:g} s, below 0")
         timed.append((when[0] + ttft_s, when[0], prompt))
+    if not found:
+        raise RunError(f"{folder}: {name}: every request failed")
     first_s, sent_s, tokens = np.array(sorted(timed)).reshape(-1, 3).T
-    return sorted(found), FirstTokens(sent_s, first_s, tokens) if timed else None
+    return sorted(found), FirstTokens(sent_s, first_s, tokens) if timed else None, failed
 
 
 def _chosen(
@@ -294,7 +309,7 @@ def _text(folder: Path, name: str) -> str:
     if not file.is_file():
         raise RunError(f"{folder}: no {name}")
     try:
-        return file.read_text(encoding="utf-8")
+        return file.read_text(encoding="utf-8-sig")  # spreadsheets write a byte order mark
     except UnicodeDecodeError as error:
         raise RunError(f"{folder}: {name} is not text ({error})") from error
 
