@@ -153,9 +153,9 @@ def simulated(run: MeasuredRun, folder: Path) -> LedgerSeries:
     """
     import numpy as np
 
-    from dcsim.engine.bench import STEP_S, simulate
+    from dcsim.engine.bench import simulate
     from dcsim.power.learn.logs import engine_settings, read_requests
-    from dcsim.power.learn.runs import RunError, asked_on
+    from dcsim.power.learn.runs import RunError, play
 
     requests = read_requests(folder)
     counted = float(run.series.columns["prefill_tokens"].sum())
@@ -165,12 +165,10 @@ def simulated(run: MeasuredRun, folder: Path) -> LedgerSeries:
             f"{folder}: the requests sent during the run have {told:,} prompt tokens, the engine "
             f"counted {counted:,.0f}: other requests, or a clock or zone apart from the engine's"
         )
-    asked = asked_on(run.edges_s, requests)
     working = np.flatnonzero(run.series.columns["running"] > 0)
-    if len(working) and STEP_S * working[0] < asked[0][0] - 1.0:
-        asked.insert(0, (STEP_S * float(working[0]), asked[0][1], asked[0][2]))
-    settings = engine_settings(folder)
-    return simulate(run.series.config, asked, len(run.series) * STEP_S, settings)
+    if len(working) and run.edges_s[working[0]] < requests[0][0] - 1.0:
+        requests.insert(0, (float(run.edges_s[working[0]]), *requests[0][1:]))
+    return play(simulate, run.series.config, run.edges_s, requests, engine_settings(folder))
 
 
 def _bigru(run: MeasuredRun, runs: list[MeasuredRun]) -> Any:

@@ -285,7 +285,7 @@ def test_refusals_name_the_file_and_write_nothing(tmp_path: Path) -> None:
         (("--power", smi, "--engine", smi), f"{smi}: this is a log of power"),
         (("--power", smi, "--engine", tmp_path / "no"), f"{tmp_path / 'no'}: no such file"),
         (("--power", smi, "--engine", some), f"{some}: lacks vllm:num_requests_waiting, "),
-        (("--power", smi, "--requests", engine), f"{engine} has no samples"),
+        (("--power", smi, "--requests", engine), f"{engine} has no column start, input"),
         (("--power", smi, *good, "--gpus", "7"), "no GPU 7; the log has 0"),
         (("--power", smi, *good, "--tp", 2), "watts of 1 GPUs (0), but tp is 2"),
         (("--power", smi, "--power", smi, *good), "--power: several files are for answers of"),

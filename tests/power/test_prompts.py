@@ -10,12 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dcsim.engine.bench import simulate
 from dcsim.power.learn.cleaning import steps_between
 from dcsim.power.learn.logs import RunError, read_requests
-from dcsim.power.learn.prompts import FirstTokens, Prompts, place_prompts
-from dcsim.power.learn.runs import asked_on, read_run
-from tests.power.bench import CATALOGUE
-from tests.power.folder import write_run
+from dcsim.power.learn.prompts import Prompts, in_turn, place_prompts
+from dcsim.power.learn.readers import FirstTokens
+from dcsim.power.learn.runs import asked_on, play, read_run
+from dcsim.scenario.models import Engine
+from tests.power.bench import CATALOGUE, QWEN
+from tests.power.folder import write_prompts, write_run
 
 Float64 = npt.NDArray[np.float64]
 EPOCH_S = 1.784e9
@@ -82,6 +85,42 @@ def test_a_log_that_begins_amid_work_counts_from_there() -> None:
     assert prompts is not None
     edges_s = np.arange(at_s[late][0], EPOCH_S + END_S - 1.0, 0.25)
     assert in_steps(edges_s, prompts) == pytest.approx(truth(edges_s, first), abs=1.0)
+
+
+def test_prompts_of_a_batch_are_computed_one_after_another() -> None:
+    """Ten of 800 tokens, whose first tokens come at once, take ten times as long as one."""
+    first_s = np.repeat(EPOCH_S + np.array([10.0, 20.0, 30.0]), 10)
+    first = FirstTokens(first_s - 1.0, first_s, np.full(30, 800.0))
+    at_s = EPOCH_S + np.arange(0.0, 40.0, SCRAPE_S)
+    counted = 800.0 * np.searchsorted(first_s, at_s, side="right")
+    prompts, told = place_prompts(at_s, counted, first, seconds_of)
+    assert prompts is not None, told
+    found = in_steps(EPOCH_S + np.arange(19.0, 20.3, 0.25), prompts)
+    assert found == pytest.approx([500.0, 2500.0, 2500.0, 2500.0, 0.0], abs=1.0)
+
+
+@given(
+    st.lists(
+        st.tuples(st.floats(0.0, 5.0), st.floats(0.0, 2.0), st.integers(1, 4000)),
+        min_size=1,
+        max_size=30,
+    )
+)
+def test_prompts_lie_between_sending_and_first_token(
+    asked: list[tuple[float, float, int]],
+) -> None:
+    """Each in its own time, which is no longer than it takes; two at once only where one has been
+    sent too late to be computed before the other."""
+    rows = sorted((sent + waited, sent, tokens) for sent, waited, tokens in asked)
+    first_s, sent_s, tokens = np.array(rows).T
+    starts_s, ends_s = in_turn(sent_s, first_s, seconds_of(tokens))
+    assert (ends_s <= first_s).all()
+    assert (starts_s >= np.minimum(sent_s, first_s - 1e-3) - 1e-9).all()
+    assert (ends_s - starts_s <= np.maximum(seconds_of(tokens), 1e-3) + 1e-9).all()
+    for one in range(len(rows) - 1):
+        later_s = float(starts_s[one + 1 :].min())
+        if ends_s[one] > later_s + 1e-9:
+            assert starts_s[one] <= sent_s[one] + 1e-3
 
 
 def test_other_requests_or_clocks_are_not_believed() -> None:
@@ -212,4 +251,46 @@ def test_failed_requests_are_left_out_and_told(tmp_path: Path) -> None:
     assert "2 requests without an answer left out" in read_run(folder, CATALOGUE).remarks
     none = _with_requests(tmp_path / "none", rows[1:])
     with pytest.raises(RunError, match=r"requests\.csv: every request failed"):
+        read_requests(none)
+    empty = _with_requests(tmp_path / "empty", [])
+    with pytest.raises(RunError, match=r"requests\.csv holds no requests"):
+        read_run(empty, CATALOGUE)
+    # The engine's log tells the work all the same.
+    assert "2 requests without an answer left out" in read_run(none, CATALOGUE).remarks
+    (none / "engine.csv").unlink()
+    with pytest.raises(RunError, match=r"requests\.csv: every request failed, and there is no"):
         read_run(none, CATALOGUE)
+    # A spreadsheet's or a console's UTF-16 is read, too; a client that was killed cut its last row.
+    file.write_text("\n".join(["start,input_tokens,output_tokens,ttft", *rows, "17844"]), "utf-16")
+    assert read_requests(folder) == [(1784444365.0, 100, 20)]
+
+
+@pytest.mark.parametrize("late_s", [0.0, 0.2, -0.15, 1.2, -3.0])
+def test_clocks_are_put_right_to_the_prompt(late_s: float, tmp_path: Path) -> None:
+    """A meter of moments sees a prompt of 50 ms or not: a fifth of a second off, its spikes would
+    lie in steps without one."""
+    write_prompts(tmp_path / "run", late_s)
+    run = read_run(tmp_path / "run", CATALOGUE)
+    told = " ".join(run.remarks)
+    assert "prompts placed by 150 first tokens" in told
+    assert ("moved by" in told) == (late_s != 0.0)
+    column = run.series.columns
+    busy = column["running"] >= 1
+    follows = np.corrcoef(column["prefill_tokens"][busy], run.power_w[busy])[0, 1]
+    assert follows > 0.5
+    # Steps end at the samples, an eighth after quarters of a second of the work's clock.
+    assert (run.edges_s - EPOCH_S) % 0.25 == pytest.approx(0.125, abs=0.051)
+
+
+def test_a_log_that_begins_amid_work_is_simulated_from_the_first_request() -> None:
+    """The later part of a simulation is that of the whole: what was asked before it still runs."""
+    rng = np.random.default_rng(4)
+    edges_s = EPOCH_S + 0.25 * np.arange(400)
+    asked = [(EPOCH_S + at, 400, 200) for at in np.sort(rng.uniform(1.0, 95.0, 60)).tolist()]
+    whole = play(simulate, QWEN, edges_s, asked, Engine())
+    later = play(simulate, QWEN, edges_s[150:], asked, Engine())
+    assert len(later) == 249 and later.columns["running"][0] > 0
+    # Seconds since 1970 have few digits left: a request may lie in the next step's iteration.
+    for name in ("running", "prefill_tokens", "decode_tokens", "kv_fraction"):
+        found, wanted = later.columns[name], whole.columns[name][150:]
+        assert found == pytest.approx(wanted, rel=0.01, abs=0.01 * wanted.max()), name

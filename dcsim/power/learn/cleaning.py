@@ -9,7 +9,9 @@ best is the meter's.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -144,6 +146,16 @@ def _trailing(series: Float64, width_s: float) -> Float64:
     first = np.maximum(at - width, 0)
     found: Float64 = (total[at] - total[first]) / (at - first)
     return found
+
+
+def unexplained(shown: Float64, factors: Sequence[npt.NDArray[Any]], width: int) -> float:
+    """Variance of `shown` that `factors` do not explain (least squares), each as its mean over the
+    last `width` steps; all of shape (steps,)."""
+    window = np.full(max(width, 1), 1.0 / max(width, 1))
+    columns = [np.convolve(one.astype(np.float64), window)[: len(shown)] for one in factors]
+    matrix = np.stack([np.ones_like(shown), *columns], axis=1)
+    weights = np.linalg.lstsq(matrix, shown, rcond=None)[0]
+    return float(np.var(shown - matrix @ weights))
 
 
 def pieces(at_s: Float64, longest_gap_s: float, shortest_s: float) -> list[slice]:

@@ -5,7 +5,6 @@ What is missing or malformed is said, by file and line.
 
 from __future__ import annotations
 
-import csv
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,10 +15,19 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import ValidationError
 
-from dcsim.power.learn.prompts import FirstTokens
-from dcsim.power.learn.readers import EngineLog, LogError, PowerLog, engine_log, kind_of, power_log
+from dcsim.power.learn.readers import (
+    EngineLog,
+    FirstTokens,
+    LogError,
+    PowerLog,
+    engine_log,
+    kind_of,
+    power_log,
+    request_log,
+    text_of,
+)
 from dcsim.power.learn.readers.found import Kind
-from dcsim.power.learn.readers.stamps import Clock, stamp
+from dcsim.power.learn.readers.stamps import Clock
 from dcsim.scenario.models import Engine
 
 Float64 = npt.NDArray[np.float64]
@@ -59,9 +67,14 @@ class RunLogs:
 
 def read_manifest(folder: Path) -> dict[str, Any]:
     """manifest.json, with the keys of REQUIRED."""
-    text = _text(folder, "manifest.json")
+    if not folder.is_dir():
+        raise RunError(f"{folder}: no such folder")
+    if not (folder / "manifest.json").is_file():
+        raise RunError(f"{folder}: no manifest.json")
     try:
-        manifest = json.loads(text)
+        manifest = json.loads(text_of(folder / "manifest.json"))
+    except LogError as error:
+        raise RunError(str(error)) from error
     except ValueError as error:
         raise RunError(f"{folder}: manifest.json is not JSON ({error})") from error
     if not isinstance(manifest, dict):
@@ -123,18 +136,22 @@ def read_logs(folder: Path, manifest: dict[str, Any]) -> RunLogs:
             f"{folder}: no engine.csv, nor another {ALSO['engine']}; and no requests.csv, from "
             "which the simulator could tell the work"
         )
-    requests = first_tokens = None
-    if requests_file is not None:
-        requests, first_tokens, failed = _requests(folder, requests_file)
-        if failed:
-            remarks.append(f"{failed} requests without an answer left out")
     clock = manifest.get("clock", {})
     try:
+        asked = None if requests_file is None else request_log(requests_file)
         engine = None if engine_file is None else engine_log(engine_file)
         power = power_log(power_file, _number(clock, "power_interval_s"))
         power = _chosen(power, manifest, folder, remarks)
     except LogError as error:
         raise RunError(str(error)) from error
+    requests = first_tokens = None
+    if asked is not None:
+        if asked.failed:
+            remarks.append(f"{asked.failed} requests without an answer left out")
+        requests = asked.requests or None
+        first_tokens = asked.first_tokens if len(asked.first_tokens.tokens) else None
+    if engine is None and requests is None:
+        raise RunError(f"{requests_file}: every request failed, and there is no engine.csv")
     if engine is not None and not (engine.columns["kv"] > 0).any():
         raise RunError(f"{engine_file}: kv is 0 throughout; contexts cannot be told")
     if engine is not None and engine.clock != "unix":
@@ -159,63 +176,13 @@ def read_requests(folder: Path) -> list[tuple[float, int, int]]:
     file = find_file(folder, read_manifest(folder), "requests")
     if file is None:
         raise RunError(f"{folder}: no requests.csv")
-    return _requests(folder, file)[0]
-
-
-REQUESTS = ("start", "input_tokens", "output_tokens")
-"""Columns of requests.csv: when the client sent (unix time, or with a zone), prompt and output
-tokens."""
-TTFT = "ttft"
-"""May be there: seconds from sending to the first token; one of NOTHING where none came."""
-NOTHING = ("", "nan", "none", "null", "n/a")
-
-
-def _requests(
-    folder: Path, file: Path
-) -> tuple[list[tuple[float, int, int]], FirstTokens | None, int]:
-    """Requests in order of time, their first tokens, and how many failed: those whose output is 0
-    or NOTHING are left out."""
-    name = file.name
-    header, rows = _rows(folder, name)
-    for column in REQUESTS:
-        if column not in header:
-            raise RunError(f"{folder}: {name} has no column {column}")
-    at = [header.index(column) for column in REQUESTS]
-    timed_at = header.index(TTFT) if TTFT in header else None
-    found = []
-    timed = []
-    failed = 0
-    for line, row in rows:
-        if len(row) != len(header):
-            raise RunError(
-                f"{folder}: {name}:{line}: expected {len(header)} values, found {len(row)}"
-            )
-        when = stamp(row[at[0]])
-        if when is None or when[1] != "unix":
-            raise RunError(
-                f"{folder}: {name}:{line}: expected a unix time or one with a zone, not "
-                f"{row[at[0]]!r}"
-            )
-        if row[at[2]].lower() in NOTHING:
-            failed += 1
-            continue
-        prompt, output = _numbers(folder, name, line, [row[i] for i in at[1:]], 2)
-        if output == 0:
-            failed += 1
-            continue
-        if prompt < 1 or output < 1:
-            raise RunError(f"{folder}: {name}:{line}: a request has at least one token each")
-        found.append((when[0], int(prompt), int(output)))
-        if timed_at is None or row[timed_at].lower() in NOTHING:
-            continue
-        (ttft_s,) = _numbers(folder, name, line, [row[timed_at]], 1)
-        if ttft_s < 0.0:
-            raise RunError(f"{folder}: {name}:{line}: ttft is {ttft_s:g} s, below 0")
-        timed.append((when[0] + ttft_s, when[0], prompt))
-    if not found:
-        raise RunError(f"{folder}: {name}: every request failed")
-    first_s, sent_s, tokens = np.array(sorted(timed)).reshape(-1, 3).T
-    return sorted(found), FirstTokens(sent_s, first_s, tokens) if timed else None, failed
+    try:
+        requests = request_log(file).requests
+    except LogError as error:
+        raise RunError(str(error)) from error
+    if not requests:
+        raise RunError(f"{file}: every request failed")
+    return requests
 
 
 def _chosen(
@@ -300,43 +267,3 @@ def _unix(
 def _number(table: dict[str, Any], key: str) -> float | None:
     value = table.get(key)
     return float(value) if isinstance(value, (int, float)) else None
-
-
-def _text(folder: Path, name: str) -> str:
-    file = folder / name
-    if not folder.is_dir():
-        raise RunError(f"{folder}: no such folder")
-    if not file.is_file():
-        raise RunError(f"{folder}: no {name}")
-    try:
-        return file.read_text(encoding="utf-8-sig")  # spreadsheets write a byte order mark
-    except UnicodeDecodeError as error:
-        raise RunError(f"{folder}: {name} is not text ({error})") from error
-
-
-def _rows(folder: Path, name: str) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """The header of a CSV file, and its rows with their line numbers; two rows at least."""
-    try:
-        rows = list(enumerate(csv.reader(_text(folder, name).split("\n")), 1))
-    except csv.Error as error:
-        raise RunError(f"{folder}: {name} is not CSV ({error})") from error
-    filled = [(line, [cell.strip() for cell in row]) for line, row in rows if row]
-    if len(filled) < 3:
-        raise RunError(f"{folder}: {name} has no samples")
-    return filled[0][1], filled[1:]
-
-
-def _numbers(folder: Path, name: str, line: int, row: list[str], count: int) -> list[float]:
-    """The cells of a row as finite numbers."""
-    if len(row) != count:
-        raise RunError(f"{folder}: {name}:{line}: expected {count} values, found {len(row)}")
-    values = []
-    for cell in row:
-        try:
-            value = float(cell)
-        except ValueError:
-            value = float("nan")
-        if not np.isfinite(value):
-            raise RunError(f"{folder}: {name}:{line}: expected a number, not {cell!r}")
-        values.append(value)
-    return values

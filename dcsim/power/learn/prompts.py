@@ -15,6 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from dcsim.power.learn.readers import FirstTokens
+
 Float64 = npt.NDArray[np.float64]
 LATE_S = np.arange(-0.60, 0.601, 0.01)
 """Tried: a token reaches its client, or a scrape is answered, within some tenths of a second. A
@@ -28,18 +30,10 @@ They leave 0.00 to 0.07 on the measured runs, and 1.3 or more with clocks 0.3 s 
 TIED_SHARE = 0.02
 """Of the same: lags that leave no more than so much above the least are alike; the smallest is
 taken, for looks that are far apart cannot tell."""
+LEAST_S = 1e-3
+"""No prompt takes less."""
 AFTER_S = 1.0
 """Looks so long after the last first token still tell of it."""
-
-
-@dataclass(frozen=True)
-class FirstTokens:
-    """Requests that got a first token, in the order of those; unix seconds, shape (n,)."""
-
-    sent_s: Float64
-    first_s: Float64
-    tokens: Float64
-    """Of the prompts."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +52,8 @@ def place_prompts(
 ) -> tuple[Prompts | None, str]:
     """The engine's counter `counted`, looked at at `at_s`, made exact by first tokens.
 
-    `seconds_of` says how long prompts of so many tokens take; they are computed in that time before
-    their first tokens, but not before they were sent. None where the requests are not those that
+    `seconds_of` says how long prompts of so many tokens take; each is computed in that time before
+    its first token, those of a batch one after another. None where the requests are not those that
     the engine counted, or the clocks differ; the text says what was found.
     """
     found_s = _late(at_s, counted, first)
@@ -74,19 +68,20 @@ def place_prompts(
     seen = np.searchsorted(at_s, begin_s, side="right")
     base = float(counted[max(0, int(seen) - 1)])
     inside = (first.first_s > begin_s) & (first.first_s <= end_s)
-    tokens, first_s = first.tokens[inside], first.first_s[inside]
+    tokens = first.tokens[inside]
     told, asked = float(counted[-1]) - base, float(tokens.sum())
     if not len(tokens) or abs(told - asked) > max(UNTOLD_SHARE * told, float(np.median(tokens))):
         return None, (
             f"prompts lie as the engine counted them: it counted {told:,.0f} tokens, the requests "
             f"with a first token have {asked:,.0f}"
         )
-    took_s = np.minimum(seconds_of(tokens), first_s - first.sent_s[inside])
-    took_s = np.maximum(took_s, 1e-3)
-    # Each prompt a ramp: its slope comes and goes. From the beginning, for seconds since 1970 leave
-    # too few digits.
-    ends_s = first_s - begin_s
-    edges_s = np.concatenate([ends_s - took_s, ends_s])
+    # From the beginning, for seconds since 1970 leave too few digits.
+    starts_s, ends_s = in_turn(
+        first.sent_s[inside] - begin_s, first.first_s[inside] - begin_s, seconds_of(tokens)
+    )
+    took_s = ends_s - starts_s
+    # Each prompt a ramp: its slope comes and goes.
+    edges_s = np.concatenate([starts_s, ends_s])
     slopes = np.concatenate([tokens / took_s, -tokens / took_s])
     order = np.argsort(edges_s, kind="stable")
     edges_s, slope = edges_s[order], np.cumsum(slopes[order])
@@ -100,6 +95,24 @@ def place_prompts(
         f"prompts placed by {len(tokens)} first tokens; the engine counts them "
         f"{found_s:+.2f} s after clients see them"
     )
+
+
+def in_turn(sent_s: Float64, first_s: Float64, took_s: Float64) -> tuple[Float64, Float64]:
+    """When prompts, in the order of their first tokens, were begun and done.
+
+    A GPU computes one at a time, though the tokens of a batch come at once: from the last one back,
+    each is done by its first token and before the next is begun. Where that one's time would lie
+    before it was sent, it overlaps.
+    """
+    took_s = np.maximum(took_s, LEAST_S)
+    starts_s, ends_s = np.empty_like(first_s), np.empty_like(first_s)
+    free_s = np.inf
+    for one in range(len(first_s) - 1, -1, -1):
+        ends_s[one] = min(first_s[one], max(free_s, sent_s[one] + took_s[one]))
+        starts_s[one] = max(sent_s[one], ends_s[one] - took_s[one])
+        starts_s[one] = min(starts_s[one], ends_s[one] - LEAST_S)
+        free_s = min(free_s, starts_s[one])
+    return starts_s, ends_s
 
 
 def _late(at_s: Float64, counted: Float64, first: FirstTokens) -> float | None:

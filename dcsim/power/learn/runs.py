@@ -7,6 +7,7 @@ engine's log, work is what a simulator makes of the requests, and that is said.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,9 +18,11 @@ import numpy.typing as npt
 
 from dcsim.ledger import ReplicaConfig, WorkLedger
 from dcsim.power.learn.cleaning import (
+    WIDTHS_S,
     find_shift,
     pieces,
     steps_between,
+    unexplained,
     warm_up_until,
     without_slips,
 )
@@ -39,7 +42,11 @@ SHORTEST_S = 60.0
 SLIP_SHARE = 0.6
 """While the engine works, a sample this far below both neighbours is the meter's slip."""
 LEAST_SHIFT_S = 0.3
-"""Clocks that agree better are left alone: a step is 0.25 s, and a fit of less is noise."""
+"""Clocks that agree better by the work's whole course are left alone: a step is 0.25 s."""
+FINE_S = np.arange(-0.3, 0.301, 0.05)
+"""Tried where it is known when prompts were computed: a meter of moments sees them, or not."""
+FINER_SHARE = 0.95
+"""A fine shift is believed where it leaves no more of the variance that none leaves."""
 
 
 @dataclass(frozen=True)
@@ -145,9 +152,9 @@ def read_pieces(
     work = _work(folder, logs, config, model, gpu, simulate, remarks)
     if logs.engine is None:
         remarks.append("no engine log: work is simulated from the requests")
-    edges_s = np.arange(work.start_s, work.end_s, POWER_STEP_S)
-    series = work.on(edges_s)
-    at_s, trailing_s = _on_the_works_clock(at_s, watts, edges_s, series, logs, catalogue, remarks)
+    at_s, trailing_s = _on_the_works_clock(
+        at_s, watts, work, logs.power.field == "instant", catalogue, remarks
+    )
     edges_s = steps_between(at_s, work.start_s, work.end_s, POWER_STEP_S)
     series = work.on(edges_s)
     working = np.interp(at_s, edges_s[1:], np.minimum(series.columns["running"], 1.0)) == 1.0
@@ -194,6 +201,8 @@ class _Work:
     end_s: float
     on: Callable[[Float64], LedgerSeries]
     """The ledger on the steps between these times."""
+    placed: bool = False
+    """Whether it is known to some hundredths of a second when prompts were computed."""
 
 
 def _work(
@@ -228,7 +237,7 @@ def _work(
             )
             return LedgerSeries(config, POWER_STEP_S, columns)
 
-        return _Work(float(start_s), float(end_s), logged)
+        return _Work(float(start_s), float(end_s), logged, placed=prompts is not None)
     assert logs.requests is not None
     if simulate is None:
         raise RunError(f"{folder}: no engine.csv, and nothing here simulates the requests' work")
@@ -239,10 +248,25 @@ def _work(
     settings = engine_settings(folder)
 
     def simulated(edges_s: Float64) -> LedgerSeries:
-        asked = asked_on(edges_s, inside)
-        return simulate(config, asked, (len(edges_s) - 1) * POWER_STEP_S, settings)
+        return play(simulate, config, edges_s, inside, settings)
 
     return _Work(float(start_s), float(end_s), simulated)
+
+
+def play(
+    simulate: Simulate,
+    config: ReplicaConfig,
+    edges_s: Float64,
+    requests: Sequence[Asked],
+    settings: Engine,
+) -> LedgerSeries:
+    """What a simulator makes of requests, in order of their times on the clock of `edges_s`, on the
+    steps between those. It begins with the first request, also where that was sent before them."""
+    ahead = max(0, math.ceil((edges_s[0] - requests[0][0]) / POWER_STEP_S))
+    before = edges_s[0] - POWER_STEP_S * np.arange(ahead, 0, -1)
+    asked = asked_on(np.concatenate([before, edges_s]), requests)
+    steps = ahead + len(edges_s) - 1
+    return simulate(config, asked, steps * POWER_STEP_S, settings).part(ahead, steps)
 
 
 def asked_on(edges_s: Float64, requests: Sequence[Asked]) -> list[Asked]:
@@ -258,37 +282,63 @@ def asked_on(edges_s: Float64, requests: Sequence[Asked]) -> list[Asked]:
 def _on_the_works_clock(
     at_s: Float64,
     watts: Float64,
-    edges_s: Float64,
-    series: LedgerSeries,
-    logs: RunLogs,
+    work: _Work,
+    momentary: bool,
     catalogue: Catalogue,
     remarks: list[str],
 ) -> tuple[Float64, float | None]:
     """Times of the power log on the clock of the work, and the width of the meter's mean where it
     is not the GPU's known one."""
-    prior = LinearLedger(catalogue)
-    prior.reset([series.config] * len(series), series.step_s, np.random.SeedSequence(0))
-    drawn = prior.step(series.ledger())
+    edges_s = np.arange(work.start_s, work.end_s, POWER_STEP_S)
+    series = work.on(edges_s)
+    drawn = _expected(series, catalogue)
     if np.std(watts) < 1e-6 or np.std(drawn) < 1e-6:
         return at_s, None
-    known = TRAILING_S.get(series.config.gpu)
-    momentary = logs.power.field == "instant"
-    if momentary:
-        shift = find_shift(at_s, watts, edges_s[1:], drawn, widths_s=(0.0,))
-    elif known is not None:
-        shift = find_shift(at_s, watts, edges_s[1:], drawn, widths_s=(known,))
-    else:
-        shift = find_shift(at_s, watts, edges_s[1:], drawn)
+    known = 0.0 if momentary else TRAILING_S.get(series.config.gpu)
+    widths_s = WIDTHS_S if known is None else (known,)
+    shift = find_shift(at_s, watts, edges_s[1:], drawn, widths_s=widths_s)
     remarks.append(f"clocks: {shift}")
     if shift.sure and abs(shift.shift_s) > LEAST_SHIFT_S:
         remarks.append(f"power log moved by {-shift.shift_s:+.2f} s")
         at_s = at_s - shift.shift_s
+    if shift.sure and work.placed:
+        finer_s = _finer(at_s, watts, work, shift.trailing_s, catalogue)
+        if finer_s:
+            remarks.append(f"power log moved by {-finer_s:+.2f} s, where its watts meet prompts")
+            at_s = at_s - finer_s
     if momentary:
         return at_s, 0.0
     if known is None and shift.sure and shift.trailing_s:
         remarks.append(f"the meter shows the mean of the last {shift.trailing_s:g} s, as estimated")
         return at_s, shift.trailing_s
     return at_s, None
+
+
+def _expected(series: LedgerSeries, catalogue: Catalogue) -> Float64:
+    """Watts of each step by the linear ledger model."""
+    prior = LinearLedger(catalogue)
+    prior.reset([series.config] * len(series), series.step_s, np.random.SeedSequence(0))
+    return prior.step(series.ledger())
+
+
+def _finer(
+    at_s: Float64, watts: Float64, work: _Work, trailing_s: float, catalogue: Catalogue
+) -> float:
+    """How much later than prompts the watts come that they draw; 0 where that is not clear."""
+    inner_s = work.start_s + FINE_S[-1], work.end_s - FINE_S[-1]
+    left = []
+    for shift_s in FINE_S:
+        moved_s = at_s - shift_s
+        edges_s = steps_between(moved_s, *inner_s, POWER_STEP_S)
+        series = work.on(edges_s)
+        column = series.columns
+        factors = _expected(series, catalogue), column["prefill_tokens"], column["running"] > 0
+        shown = np.interp(edges_s[1:], moved_s, watts)
+        left.append(unexplained(shown, factors, round(trailing_s / POWER_STEP_S)))
+    best, none = int(np.argmin(left)), int(np.argmin(np.abs(FINE_S)))
+    if best in (0, len(FINE_S) - 1) or left[best] > FINER_SHARE * left[none]:
+        return 0.0
+    return float(FINE_S[best])
 
 
 def _gpu(manifest: dict[str, Any], catalogue: Catalogue, folder: Path) -> Gpu:

@@ -10,11 +10,31 @@ all of it. They say what stands in the file and clean nothing: `dcsim.power.lear
 | `dcgm` | DCGM exporter: scrapes, or a table exported from Prometheus |
 | `vllm` | vLLM's metrics: scrapes with times, CSV, JSON lines; engine.csv of a run folder |
 | `wall` | power.csv of a run folder: local time of day, a column each GPU |
+| `requests` | requests.csv of a run folder: what clients asked, read by `request_log` |
 """
 
 from __future__ import annotations
 
 from dcsim.power.learn.readers.found import engine_log, kind_of, power_log
-from dcsim.power.learn.readers.logs import EngineLog, LogError, PowerLog
+from dcsim.power.learn.readers.logs import (
+    EngineLog,
+    FirstTokens,
+    LogError,
+    PowerLog,
+    RequestLog,
+)
+from dcsim.power.learn.readers.requests import read as request_log
+from dcsim.power.learn.readers.text import text_of
 
-__all__ = ["EngineLog", "LogError", "PowerLog", "engine_log", "kind_of", "power_log"]
+__all__ = [
+    "EngineLog",
+    "FirstTokens",
+    "LogError",
+    "PowerLog",
+    "RequestLog",
+    "engine_log",
+    "kind_of",
+    "power_log",
+    "request_log",
+    "text_of",
+]

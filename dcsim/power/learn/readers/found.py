@@ -6,13 +6,12 @@ import itertools
 from pathlib import Path
 from typing import Literal
 
-from dcsim.power.learn.readers import dcgm, dmon, nvidia_smi, vllm, wall
+from dcsim.power.learn.readers import dcgm, dmon, nvidia_smi, requests, vllm, wall
 from dcsim.power.learn.readers.logs import EngineLog, LogError, PowerLog
 
 Kind = Literal["power", "engine", "requests"]
 HEAD_LINES = 400
 """A scrape of vLLM's page is some hundred lines long before it comes to its own metrics."""
-REQUESTS = ("input_tokens", "output_tokens")
 
 
 def kind_of(path: Path) -> Kind | None:
@@ -21,7 +20,7 @@ def kind_of(path: Path) -> Kind | None:
     if not head:
         return None
     columns = {cell.strip() for cell in head[0].split(",")}
-    if columns.issuperset(REQUESTS):
+    if columns.issuperset(requests.COLUMNS[1:]):
         return "requests"
     if vllm.is_vllm(head):
         return "engine"

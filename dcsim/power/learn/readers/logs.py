@@ -47,6 +47,28 @@ class PowerLog:
 
 
 @dataclass(frozen=True)
+class FirstTokens:
+    """Requests that got a first token, in the order of those; unix seconds, shape (n,)."""
+
+    sent_s: Float64
+    first_s: Float64
+    tokens: Float64
+    """Of the prompts."""
+
+
+@dataclass(frozen=True)
+class RequestLog:
+    """What clients asked of an engine and were answered."""
+
+    requests: list[tuple[float, int, int]]
+    """Unix seconds, prompt and output tokens, in order of time."""
+    first_tokens: FirstTokens
+    """Of those requests that the client timed."""
+    failed: int
+    """Requests without an answer, left out."""
+
+
+@dataclass(frozen=True)
 class EngineLog:
     """Counters of a serving engine, as its metrics endpoint showed them."""
 

@@ -9,22 +9,30 @@ from pathlib import Path
 from dcsim.power.learn.readers.logs import LogError
 from dcsim.power.learn.readers.stamps import Clock, stamp
 
-SILENT = ("n/a", "-", "", "nan", "not supported", "unknown error", "null", "not available")
-"""What meters write for no value."""
+SILENT = (
+    *("n/a", "-", "", "nan", "null", "none"),
+    *("not supported", "unknown error", "not available"),
+)
+"""What meters and clients write for no value."""
 TIME_COLUMNS = ("timestamp", "time", "epoch", "t", "ts", "datetime", "date", "time_s", "epoch_s")
 
 
-def lines_of(path: Path) -> list[str]:
-    """All lines. Raises LogError for a file that is missing or no text."""
+def text_of(path: Path) -> str:
+    """What it says. Raises LogError for a file that is missing or no text."""
     if not path.is_file():
         raise LogError(f"{path}: no such file")
     raw = path.read_bytes()
     # Windows consoles redirect to UTF-16.
     encoding = "utf-16" if raw[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
     try:
-        return raw.decode(encoding).splitlines()
+        return raw.decode(encoding)
     except UnicodeDecodeError as error:
         raise LogError(f"{path}: not text ({error})") from error
+
+
+def lines_of(path: Path) -> list[str]:
+    """All lines. Raises LogError for a file that is missing or no text."""
+    return text_of(path).splitlines()
 
 
 def cells_of(path: Path) -> list[tuple[int, list[str]]]:
@@ -44,7 +52,7 @@ def number(cell: str) -> float | None:
         return float("nan")
     try:
         return float(text.split()[0])
-    except ValueError:
+    except (ValueError, IndexError):
         return None
 
 

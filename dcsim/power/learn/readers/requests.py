@@ -1,0 +1,62 @@
+"""requests.csv: what clients asked, and when they saw the first tokens."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from dcsim.power.learn.readers.logs import FirstTokens, LogError, RequestLog
+from dcsim.power.learn.readers.stamps import stamp
+from dcsim.power.learn.readers.text import cells_of, filled, number
+
+COLUMNS = ("start", "input_tokens", "output_tokens")
+"""When the client sent (unix time, or with a zone), prompt and output tokens."""
+TTFT = "ttft"
+"""May be there: seconds from sending to the first token; silent where none came."""
+
+
+def read(path: Path) -> RequestLog:
+    """Requests in order of time. Those whose output is 0, or silent, failed: they are counted and
+    left out. Raises LogError."""
+    rows = cells_of(path)
+    if not rows:
+        raise LogError(f"{path} holds no requests")
+    header = rows[0][1]
+    absent = [name for name in COLUMNS if name not in header]
+    if absent:
+        raise LogError(f"{path} has no column {', '.join(absent)}")
+    start, asked, answered = (header.index(name) for name in COLUMNS)
+    timed = header.index(TTFT) if TTFT in header else None
+    found, first, failed = [], [], 0
+    for line, row in filled(path, rows):
+        place = f"{path}:{line}"
+        when = stamp(row[start])
+        if when is None or when[1] != "unix":
+            raise LogError(f"{place}: expected a unix time or one with a zone, not {row[start]!r}")
+        output = _amount(row[answered], place)
+        if not output:
+            failed += 1
+            continue
+        prompt = _amount(row[asked], place)
+        if prompt is None or prompt < 1 or output < 1:
+            raise LogError(f"{place}: a request has at least one token each")
+        found.append((when[0], int(prompt), int(output)))
+        ttft_s = None if timed is None else _amount(row[timed], place)
+        if ttft_s is None:
+            continue
+        if ttft_s < 0.0:
+            raise LogError(f"{place}: ttft is {ttft_s:g} s, below 0")
+        first.append((when[0] + ttft_s, when[0], prompt))
+    if not found and not failed:
+        raise LogError(f"{path} holds no requests")
+    first_s, sent_s, tokens = np.array(sorted(first)).reshape(-1, 3).T
+    return RequestLog(sorted(found), FirstTokens(sent_s, first_s, tokens), failed)
+
+
+def _amount(cell: str, place: str) -> float | None:
+    """The number in a cell; None where it is silent. Raises LogError."""
+    value = number(cell)
+    if value is None or np.isinf(value):
+        raise LogError(f"{place}: expected a number, not {cell!r}")
+    return None if np.isnan(value) else value
