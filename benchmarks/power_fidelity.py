@@ -92,6 +92,15 @@ def cases(data: Path, catalogue: Catalogue, gpu: str) -> Iterator[Case]:
         yield Case(later, folder, "later part left out", [*rest, first], cut)
 
 
+def left_out(case: Case, known: Evidence, catalogue: Catalogue, recipe: Recipe) -> GruPower:
+    """The GRU that learned from what the case lets it."""
+    config = case.run.series.config
+    unseen = [] if any(run.series.config == config for run in case.taught) else [config.model]
+    evidence = replace(known, runs=case.taught)
+    pack = make("left-out", evidence, catalogue, recipe, leave_out=unseen)
+    return GruPower(pack, catalogue, extrapolate=True)
+
+
 def models(
     case: Case, known: Evidence, catalogue: Catalogue, recipe: Recipe
 ) -> Iterator[tuple[str, Generate]]:
@@ -102,10 +111,7 @@ def models(
         return lambda series, seeds: shown_by(model, series, seeds)
 
     own = [run for run in case.taught if run.series.config == config]
-    evidence = replace(known, runs=case.taught)
-    unseen = [] if own else [config.model]
-    pack = make("left-out", evidence, catalogue, recipe, leave_out=unseen)
-    yield "gru", live(GruPower(pack, catalogue, extrapolate=True))
+    yield "gru", live(left_out(case, known, catalogue, recipe))
     if own:
         yield "bigru", BiGru(own).generate
     yield "ledger", live(LinearLedger(catalogue))

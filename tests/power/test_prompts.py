@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -280,6 +282,23 @@ def test_clocks_are_put_right_to_the_prompt(late_s: float, tmp_path: Path) -> No
     assert follows > 0.5
     # Steps end at the samples, an eighth after quarters of a second of the work's clock.
     assert (run.edges_s - EPOCH_S) % 0.25 == pytest.approx(0.125, abs=0.051)
+
+
+@pytest.mark.parametrize("late_s", [0.1, -0.2, 5.0])
+@pytest.mark.parametrize("run", ["qwen3-14b_a100_tp1_poisson2.5", "qwen3-8b_h100_tp1_poisson4"])
+def test_clocks_of_measured_runs_are_put_right(
+    run: str, late_s: float, data: Path, tmp_path: Path
+) -> None:
+    """Whatever its clock, a log comes to lie where it did, within a twentieth of a second."""
+    source = data / "measured" / "vllm_runs" / run
+    shutil.copytree(source, tmp_path / run)
+    manifest = json.loads((source / "manifest.json").read_text())
+    manifest["clock"]["local_utc_offset_s"] -= late_s
+    (tmp_path / run / "manifest.json").write_text(json.dumps(manifest))
+    wanted, found = read_run(source, CATALOGUE), read_run(tmp_path / run, CATALOGUE)
+    step = int(np.argmin(np.abs(found.edges_s - wanted.edges_s[100])))
+    assert found.edges_s[step] == pytest.approx(wanted.edges_s[100], abs=0.051)
+    assert found.power_w[step - 40 : step + 40] == pytest.approx(wanted.power_w[60:140], abs=20.0)
 
 
 def test_a_log_that_begins_amid_work_is_simulated_from_the_first_request() -> None:
