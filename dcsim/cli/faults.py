@@ -12,11 +12,13 @@ import os
 import signal
 import sys
 import tempfile
+import threading
 import time
 import traceback
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import FrameType
 
 FAULT = 70
 """Exit status of a fault in dcsim itself (`EX_SOFTWARE` of sysexits.h)."""
@@ -91,6 +93,57 @@ def prepare() -> None:
     except FileNotFoundError:
         _tell("the current folder is no longer there: change to one that is")
         sys.exit(WRONG_INPUT)
+
+
+AGAIN_S = 0.2
+
+
+@contextmanager
+def insisting() -> Iterator[None]:
+    """Within it Ctrl-C, and what ends a command as that does, is raised until it is heard.
+
+    Python drops what is raised in the callback of a weak reference or in a finaliser, of which
+    HDF5's library has many, and C libraries drop some silently: a simulation would go on. So where
+    nothing is being stopped a moment later, it is raised again.
+    """
+    if not hasattr(signal, "setitimer") or threading.current_thread() != threading.main_thread():
+        yield
+        return
+
+    def told(number: int, frame: FrameType | None) -> None:
+        signal.setitimer(signal.ITIMER_REAL, AGAIN_S, AGAIN_S)
+        raise KeyboardInterrupt
+
+    def again(number: int, frame: FrameType | None) -> None:
+        if not _stopping():
+            raise KeyboardInterrupt
+
+    def hook(lost: sys.UnraisableHookArgs) -> None:
+        if lost.exc_type is not KeyboardInterrupt:
+            hook_before(lost)
+
+    known = [getattr(signal, name) for name in ("SIGINT", *ENDING) if hasattr(signal, name)]
+    ending = [one for one in known if signal.getsignal(one) == signal.default_int_handler]
+    hook_before, sys.unraisablehook = sys.unraisablehook, hook
+    alarm_before = signal.signal(signal.SIGALRM, again)
+    for one in ending:
+        signal.signal(one, told)
+    try:
+        yield
+    finally:
+        for one in ending:
+            signal.signal(one, signal.default_int_handler)
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        signal.signal(signal.SIGALRM, alarm_before)
+        sys.unraisablehook = hook_before
+
+
+def _stopping() -> bool:
+    """Whether somebody is clearing up after Ctrl-C."""
+    error = sys.exception()
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__context__
+    return error is not None
 
 
 def said(error: OSError) -> str:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from dcsim.cli.fail_on import FAILED_ON, failures, parse
-from dcsim.cli.faults import STOPPED, said
+from dcsim.cli.faults import STOPPED, insisting, said
 from dcsim.cli.open import (
     WRONG_INPUT,
     Duration,
@@ -84,6 +84,7 @@ def run(
 
     try:
         with (
+            insisting(),
             (
                 WatchView(checked.name, duration_s, console, quiet)
                 if watch

@@ -98,6 +98,59 @@ def test_told_to_end_it_ends_and_leaves_nothing(name: str, scenario: Path, tmp_p
     assert [path.name for path in tmp_path.iterdir()] == ["my.yaml"]
 
 
+LOST = """
+import os, signal, sys, time, weakref
+from dcsim.cli import faults
+
+class Held: ...
+
+def told_within(_):
+    os.kill(os.getpid(), getattr(signal, sys.argv[1]))
+    for _ in range(1000): ...
+
+def command():
+    with faults.insisting():
+        try:
+            held = Held()
+            watch = weakref.ref(held, told_within)
+            del held
+            time.sleep(50)
+        finally:
+            time.sleep(1.0)  # clearing up is left in peace
+            print("cleared", flush=True)
+    print("not ended")
+
+faults.guarded(command)
+"""
+
+
+@posix
+@pytest.mark.parametrize("name", ["SIGINT", *faults.ENDING])
+def test_told_to_end_within_a_callback_it_ends(name: str, tmp_path: Path) -> None:
+    """Python drops what is raised in the callback of a weak reference, as HDF5's library has for
+    every object that is let go."""
+    if signal.getsignal(getattr(signal, name)) is signal.SIG_IGN:
+        pytest.skip(f"begun so that {name} is ignored, as by nohup: a run then rightly goes on")
+    done = subprocess.run(
+        [sys.executable, "-c", LOST, name], check=False,
+        cwd=tmp_path, capture_output=True, text=True, env=environment(), timeout=45,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (
+        faults.STOPPED,
+        "cleared\n",
+        "stopped\n",
+    )
+
+
+def test_signals_are_as_before_after_insisting() -> None:
+    before = [signal.getsignal(one) for one in signal.valid_signals()]
+    hook = sys.unraisablehook
+    with faults.insisting():
+        pass
+    assert [signal.getsignal(one) for one in signal.valid_signals()] == before
+    assert sys.unraisablehook is hook
+
+
 @posix
 def test_a_folder_that_is_gone(scenario: Path, tmp_path: Path) -> None:
     gone = tmp_path / "gone"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from dcsim.cli.faults import insisting
 from dcsim.cli.open import WRONG_INPUT, open_scenario, refuse, room_problems
 from dcsim.scenario.models import Scenario
 
@@ -85,7 +86,8 @@ def answered(name: str, scenario: Scenario, asked: Asked, ask: Callable[[Crew], 
             crew = stack.enter_context(
                 Crew(kept, workers=asked.workers, scheduler=asked.scheduler, progress=progress)
             )
-            answer = ask(crew)
+            with insisting():
+                answer = ask(crew)
         except StudyError as error:
             _end(folder, "failed", str(error))
             refuse_words(*error.problems)
