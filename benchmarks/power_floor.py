@@ -11,8 +11,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from dcsim.power.learn.runs import MeasuredRun
-from dcsim.power.learn.targets import ledger_watts
+from dcsim.power.learn.runs import MeasuredRun, ledger_watts
 from dcsim.scenario.catalogue import Catalogue
 
 LIKE = 5

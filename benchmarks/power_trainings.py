@@ -15,7 +15,7 @@ import numpy as np
 
 from benchmarks.data import need_data
 from benchmarks.packs import GPUS, gather, recipe_of
-from benchmarks.power_fidelity import FIGURES, PAGE, SEEDS, cases, left_out, put
+from benchmarks.power_fidelity import FIGURES, PAGE, SEEDS, cases, head, left_out, put
 from dcsim.power.learn.evaluate import judge, shown_by
 from dcsim.power.learn.train import Recipe
 from dcsim.scenario.catalogue import load_catalogue
@@ -31,9 +31,10 @@ def main() -> None:
     found: dict[tuple[str, str], list[dict[str, float]]] = defaultdict(list)
     for gpu in GPUS.values():
         whole = [case for case in cases(data, catalogue, gpu) if not case.start]
-        known = gather(gpu, catalogue, data) if whole else None
+        if not whole:
+            continue
+        known = gather(gpu, catalogue, data)
         for case in whole:
-            assert known is not None
             for seed in range(1, options.trainings + 1):
                 recipe = replace(recipe_of(options.updates), seed=seed)
                 model = left_out(case, known, catalogue, recipe)
@@ -41,8 +42,7 @@ def main() -> None:
                 for at, figures in judge(watts, case.run.power_w).items():
                     found[f"{case.run.name}, {case.how}", at].append(figures)
                     print(case.run.name, at, seed, figures, flush=True)  # kept when cut short
-    titles = [title for _, title, _ in FIGURES]
-    rows = [f"| run | at | {' | '.join(titles)} |", "| --- " * (len(titles) + 2) + "|"]
+    rows = head("run", "at")
     for (name, at), trained in found.items():
         cells = []
         for figure, _, how in FIGURES:

@@ -18,10 +18,8 @@ import numpy as np
 
 from benchmarks.data import need_data
 from dcsim.power.learn.cleaning import unexplained
-from dcsim.power.learn.counters import prompt_seconds
 from dcsim.power.learn.logs import read_logs, read_manifest
-from dcsim.power.learn.prompts import place_prompts
-from dcsim.power.learn.runs import MeasuredRun, read_run
+from dcsim.power.learn.runs import MeasuredRun, logged_prompts, read_run
 from dcsim.power.meter import TRAILING_S
 from dcsim.scenario.catalogue import Catalogue, load_catalogue
 
@@ -45,12 +43,7 @@ def best_window(folder: Path, run: MeasuredRun, catalogue: Catalogue) -> tuple[f
     config, column = run.series.config, run.series.columns
     gpu, model = catalogue.gpus[config.gpu], catalogue.models[config.model]
     assert logs.engine is not None and logs.first_tokens is not None
-    prompts, told = place_prompts(
-        logs.engine.at_s,
-        logs.engine.columns["prompt_total"],
-        logs.first_tokens,
-        lambda tokens: prompt_seconds(tokens, model, gpu, config.tensor_parallel),
-    )
+    prompts, told = logged_prompts(logs.engine, logs.first_tokens, config, model, gpu)
     assert prompts is not None, told
     busy = column["running"] >= 1
     others = [busy, np.minimum(column["running"], 64.0) * busy]

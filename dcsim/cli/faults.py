@@ -28,6 +28,8 @@ STOPPED = 130
 OUTPUT_LOST = 1
 ENDING = ("SIGTERM", "SIGHUP")
 """Signals that end a command as Ctrl-C does, so that half a file is not left lying."""
+AGAIN_S = 0.2
+"""After so long Ctrl-C that nobody has heard is raised again."""
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG, errno.EBADF)
 OUT_OF_MEMORY = "out of memory: play a shorter run or a smaller site, or keep less (`record`)"
 
@@ -93,9 +95,6 @@ def prepare() -> None:
     except FileNotFoundError:
         _tell("the current folder is no longer there: change to one that is")
         sys.exit(WRONG_INPUT)
-
-
-AGAIN_S = 0.2
 
 
 @contextmanager

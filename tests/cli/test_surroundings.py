@@ -79,11 +79,15 @@ def test_an_old_locale_gets_the_tree_in_utf8(scenario: Path) -> None:
     assert "└" in done.stdout.decode("utf-8")
 
 
+def skip_where_ignored(name: str) -> None:
+    if signal.getsignal(getattr(signal, name)) is signal.SIG_IGN:
+        pytest.skip(f"begun so that {name} is ignored, as by nohup: a run then rightly goes on")
+
+
 @posix
 @pytest.mark.parametrize("name", faults.ENDING)
 def test_told_to_end_it_ends_and_leaves_nothing(name: str, scenario: Path, tmp_path: Path) -> None:
-    if signal.getsignal(getattr(signal, name)) is signal.SIG_IGN:
-        pytest.skip(f"begun so that {name} is ignored, as by nohup: a run then rightly goes on")
+    skip_where_ignored(name)
     running = subprocess.Popen(
         [*COMMAND, "run", str(scenario), "--duration", "300 d", "--out", "kept.h5", "--quiet"],
         cwd=tmp_path, stderr=subprocess.PIPE, text=True, env=environment(),
@@ -129,8 +133,7 @@ faults.guarded(command)
 def test_told_to_end_within_a_callback_it_ends(name: str, tmp_path: Path) -> None:
     """Python drops what is raised in the callback of a weak reference, as HDF5's library has for
     every object that is let go."""
-    if signal.getsignal(getattr(signal, name)) is signal.SIG_IGN:
-        pytest.skip(f"begun so that {name} is ignored, as by nohup: a run then rightly goes on")
+    skip_where_ignored(name)
     done = subprocess.run(
         [sys.executable, "-c", LOST, name], check=False,
         cwd=tmp_path, capture_output=True, text=True, env=environment(), timeout=45,

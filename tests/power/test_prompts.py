@@ -20,10 +20,9 @@ from dcsim.power.learn.readers import FirstTokens
 from dcsim.power.learn.runs import asked_on, play, read_run
 from dcsim.scenario.models import Engine
 from tests.power.bench import CATALOGUE, QWEN
-from tests.power.folder import write_prompts, write_run
+from tests.power.folder import EPOCH_S, write_prompts, write_run
 
 Float64 = npt.NDArray[np.float64]
-EPOCH_S = 1.784e9
 TOKENS_S = 10_000.0
 SCRAPE_S = 0.2543
 END_S = 60.0

@@ -14,8 +14,8 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
+from dcsim.power.learn.runs import ledger_watts
 from dcsim.power.learn.states import Mixture, fit_mixture
-from dcsim.power.learn.targets import ledger_watts
 from dcsim.power.learn.train import Example, Recipe, Subject, with_beyond
 from dcsim.power.pack import Kind, any_key
 from dcsim.scenario.catalogue import Catalogue

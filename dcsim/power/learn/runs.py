@@ -28,7 +28,8 @@ from dcsim.power.learn.cleaning import (
 )
 from dcsim.power.learn.counters import POWER_STEP_S, ledger_columns, prompt_seconds
 from dcsim.power.learn.logs import RunError, RunLogs, engine_settings, read_logs, read_manifest
-from dcsim.power.learn.prompts import place_prompts
+from dcsim.power.learn.prompts import Prompts, place_prompts
+from dcsim.power.learn.readers import EngineLog, FirstTokens
 from dcsim.power.linear_ledger import LinearLedger
 from dcsim.power.meter import TRAILING_S
 from dcsim.scenario.catalogue import Catalogue, Gpu, ServedModel
@@ -219,12 +220,7 @@ def _work(
     if logs.engine is not None:
         engine, prompts = logs.engine, None
         if logs.first_tokens is not None:
-            prompts, found = place_prompts(
-                engine.at_s,
-                engine.columns["prompt_total"],
-                logs.first_tokens,
-                lambda tokens: prompt_seconds(tokens, model, gpu, config.tensor_parallel),
-            )
+            prompts, found = logged_prompts(engine, logs.first_tokens, config, model, gpu)
             remarks.append(found)
         at_s = engine.at_s
         start_s, end_s = max(power_s[0], at_s[0]), min(power_s[-1], at_s[-1])
@@ -251,6 +247,22 @@ def _work(
         return play(simulate, config, edges_s, inside, settings)
 
     return _Work(float(start_s), float(end_s), simulated)
+
+
+def logged_prompts(
+    engine: EngineLog,
+    first_tokens: FirstTokens,
+    config: ReplicaConfig,
+    model: ServedModel,
+    gpu: Gpu,
+) -> tuple[Prompts | None, str]:
+    """When the engine computed the prompts that its clients timed, as `place_prompts` has it."""
+    return place_prompts(
+        engine.at_s,
+        engine.columns["prompt_total"],
+        first_tokens,
+        lambda tokens: prompt_seconds(tokens, model, gpu, config.tensor_parallel),
+    )
 
 
 def play(
@@ -291,7 +303,7 @@ def _on_the_works_clock(
     is not the GPU's known one."""
     edges_s = np.arange(work.start_s, work.end_s, POWER_STEP_S)
     series = work.on(edges_s)
-    drawn = _expected(series, catalogue)
+    drawn = ledger_watts(series, catalogue)
     if np.std(watts) < 1e-6 or np.std(drawn) < 1e-6:
         return at_s, None
     known = 0.0 if momentary else TRAILING_S.get(series.config.gpu)
@@ -314,11 +326,11 @@ def _on_the_works_clock(
     return at_s, None
 
 
-def _expected(series: LedgerSeries, catalogue: Catalogue) -> Float64:
-    """Watts of each step by the linear ledger model."""
-    prior = LinearLedger(catalogue)
-    prior.reset([series.config] * len(series), series.step_s, np.random.SeedSequence(0))
-    return prior.step(series.ledger())
+def ledger_watts(series: LedgerSeries, catalogue: Catalogue) -> Float64:
+    """The linear ledger model on a series, shape (steps,)."""
+    model = LinearLedger(catalogue)
+    model.reset([series.config] * len(series), series.step_s, np.random.SeedSequence(0))
+    return model.step(series.ledger())
 
 
 def _finer(
@@ -332,7 +344,7 @@ def _finer(
         edges_s = steps_between(moved_s, *inner_s, POWER_STEP_S)
         series = work.on(edges_s)
         column = series.columns
-        factors = _expected(series, catalogue), column["prefill_tokens"], column["running"] > 0
+        factors = ledger_watts(series, catalogue), column["prefill_tokens"], column["running"] > 0
         shown = np.interp(edges_s[1:], moved_s, watts)
         left.append(unexplained(shown, factors, round(trailing_s / POWER_STEP_S)))
     best, none = int(np.argmin(left)), int(np.argmin(np.abs(FINE_S)))

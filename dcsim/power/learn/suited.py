@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dcsim.power.learn.runs import MeasuredRun
-from dcsim.power.learn.targets import ledger_watts
+from dcsim.power.learn.runs import MeasuredRun, ledger_watts
 from dcsim.scenario.catalogue import Catalogue
 
 MOST_SAMPLED_S = 0.55

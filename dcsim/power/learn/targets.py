@@ -20,9 +20,8 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
-from dcsim.power.learn.runs import LedgerSeries
+from dcsim.power.learn.runs import LedgerSeries, ledger_watts
 from dcsim.power.learn.states import Mixture
-from dcsim.power.linear_ledger import LinearLedger
 from dcsim.power.meter import as_read
 from dcsim.scenario.catalogue import Catalogue
 
@@ -143,13 +142,6 @@ def _raise(
     for watts, series in zip(found, work, strict=True):
         ratio = np.where(_idle(series), 1.0, np.maximum(prior(series) / top, 1.0))
         np.minimum(watts * ratio, most_w, out=watts)
-
-
-def ledger_watts(series: LedgerSeries, catalogue: Catalogue) -> Float64:
-    """The linear ledger model on a series, shape (steps,)."""
-    model = LinearLedger(catalogue)
-    model.reset([series.config] * len(series), series.step_s, np.random.SeedSequence(0))
-    return model.step(series.ledger())
 
 
 def _keys(

@@ -8,6 +8,7 @@ from typing import Literal
 
 from dcsim.power.learn.readers import dcgm, dmon, nvidia_smi, requests, vllm, wall
 from dcsim.power.learn.readers.logs import EngineLog, LogError, PowerLog
+from dcsim.power.learn.readers.text import encoding_of
 
 Kind = Literal["power", "engine", "requests"]
 HEAD_LINES = 400
@@ -63,8 +64,7 @@ def _head(path: Path) -> list[str]:
     if not path.is_file():
         raise LogError(f"{path}: no such file")
     with path.open("rb") as file:
-        start = file.read(2)
-    encoding = "utf-16" if start in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+        encoding = encoding_of(file.read(2))
     try:
         with path.open(encoding=encoding) as file:
             lines = [line.rstrip("\n") for line in itertools.islice(file, HEAD_LINES)]

@@ -17,15 +17,18 @@ SILENT = (
 TIME_COLUMNS = ("timestamp", "time", "epoch", "t", "ts", "datetime", "date", "time_s", "epoch_s")
 
 
+def encoding_of(start: bytes) -> str:
+    """Of a text that begins so: Windows consoles redirect to UTF-16."""
+    return "utf-16" if start[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+
+
 def text_of(path: Path) -> str:
     """What it says. Raises LogError for a file that is missing or no text."""
     if not path.is_file():
         raise LogError(f"{path}: no such file")
     raw = path.read_bytes()
-    # Windows consoles redirect to UTF-16.
-    encoding = "utf-16" if raw[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
     try:
-        return raw.decode(encoding)
+        return raw.decode(encoding_of(raw))
     except UnicodeDecodeError as error:
         raise LogError(f"{path}: not text ({error})") from error
 
