@@ -196,7 +196,7 @@ TABLES: dict[str, tuple[str, list[Run], list[tuple[str, Cell]]]] = {
             ("`gru`", QUICK, [], "10 min"),
             ("`ledger`", QUICK, ["servers.a100.power.model=ledger"], "10 min"),
             ("`mean`", QUICK, ["servers.a100.power.model=mean"], "10 min"),
-            ("`nameplate`", QUICK, ["servers.a100.power.model=nameplate"], "10 min"),
+            ("`board-limit`", QUICK, ["servers.a100.power.model=board-limit"], "10 min"),
         ],
         [PEAK, MEAN],
     ),

@@ -34,6 +34,7 @@ from benchmarks.packs import GPUS, Evidence, gather, make, recipe_of
 from benchmarks.power_floor import itself
 from dcsim.cli.power_judge import simulated
 from dcsim.power.baseline_tables import MeanRow
+from dcsim.power.board_limit import BoardLimit
 from dcsim.power.gru import GruPower
 from dcsim.power.learn.bigru import BiGru
 from dcsim.power.learn.evaluate import judge, shown_by
@@ -45,7 +46,6 @@ from dcsim.power.linear_ledger import LinearLedger
 from dcsim.power.look_up import LookUpPower
 from dcsim.power.mean import MeanPower
 from dcsim.power.model import PowerModel
-from dcsim.power.nameplate import Nameplate
 from dcsim.scenario.catalogue import Catalogue, load_catalogue
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -120,7 +120,7 @@ def models(
         watts = np.concatenate([run.power_w for run in own])
         row = MeanRow(float(watts.mean()), len(watts), "runs not judged")
         yield "mean", live(MeanPower({config.key: row}))
-    yield "nameplate", live(Nameplate())
+    yield "board-limit", live(BoardLimit())
 
 
 def row_of(label: tuple[str, ...], figures: dict[str, float]) -> str:

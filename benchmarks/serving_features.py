@@ -88,7 +88,7 @@ CHANGES: dict[str, dict[str, str]] = {
         "workload.0.model": EXPERTS,
         "servers.0.model": EXPERTS,
         "servers.0.server": "dgx-h100",
-        "servers.0.power": "{model: nameplate}",
+        "servers.0.power": "{model: board-limit}",
     },
 }
 """By variant: dotted path and YAML value; the empty path replaces top-level keys."""

@@ -57,6 +57,9 @@ class ReplicaConfig:
     """Bytes of weights over all GPUs of the replica."""
     pipeline_parallel: int = 1
     expert_parallel: int = 1
+    label_w: float | None = None
+    """The replica's part of its server's label: what is left of that beside the server's constant
+    watts, over its replicas. None where there is no server."""
 
     @property
     def gpus(self) -> int:

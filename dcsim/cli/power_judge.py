@@ -25,7 +25,7 @@ class Model(StrEnum):
     ledger = "ledger"
     lut = "lut"
     mean = "mean"
-    nameplate = "nameplate"
+    board_limit = "board-limit"
     bigru = "bigru"
 
 

@@ -67,7 +67,8 @@ class Meter:
             spare = kind.gpu_count % group.replica_gpus
             base_w[server] = spare * catalogue.gpus[kind.gpu].ledger_power.idle_w
             stated_base_w[server] = base_w[server] + kind.non_gpu_w
-            if kind.chassis == "fitted":
+            # A label is of the whole server: nothing follows the GPUs in it.
+            if kind.chassis == "fitted" and group.power.model != "nameplate":
                 chassis[server] = chassis_table()[kind.name]
             else:
                 base_w[server] = stated_base_w[server]

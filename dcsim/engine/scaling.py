@@ -77,7 +77,7 @@ class RestingWatts:
 
 class Budget:
     """What a node is expected to draw: every replica below that is on (draining ones included)
-    at its GPUs' nameplate or what the budget states, servers at their constant watts."""
+    at its GPUs' board limits or what the budget states, servers at their constant watts."""
 
     def __init__(
         self,
@@ -172,7 +172,7 @@ def _load_s(spec: Autoscale, weight_bytes: float) -> float:
 def _expected_w(
     placement: Placement, group: ServerGroup, per_gpu_w: float | None
 ) -> npt.NDArray[np.float64]:
-    """GPU watts of each replica when on: stated for this group, nameplate for all others."""
+    """GPU watts of each replica when on: stated for this group, board limits for all others."""
     return np.array(
         [
             config.gpus

@@ -26,6 +26,7 @@ from dcsim.engine.meter import Meter
 from dcsim.engine.scaling import build_scalers
 from dcsim.engine.seeds import branch
 from dcsim.facility.events import FacilityEvent
+from dcsim.facility.labels import label_loads_w, label_sums_w
 from dcsim.facility.site import ElectricalSite
 from dcsim.facility.topology import Topology
 from dcsim.ledger import GpuState, ReplicaConfig
@@ -151,7 +152,8 @@ class Simulation:
             kinds=topology.kinds,
             rating_w=topology.rating_w,
             parent_index=topology.parent_index,
-            nameplate_w=self._nameplate_w(),
+            feeds=topology.feeds,
+            **self._nameplates_w(),
         )
         recorder = self._recorder = Recorder(
             path,
@@ -206,12 +208,17 @@ class Simulation:
         summary["wall_s"] = time.perf_counter() - started
         return summary
 
-    def _nameplate_w(self) -> npt.NDArray[np.float64]:
-        """What the servers below each node are rated for, shape (nodes,)."""
-        types = {group.name: group.server for group in self.scenario.servers}
-        servers = load_catalogue().servers
-        of_server_w = [servers[types[name]].nameplate_w for name in self.topology.server_groups]
-        return self.topology.sum_loads(np.array(of_server_w)).copy()
+    def _nameplates_w(self) -> dict[str, npt.NDArray[np.float64]]:
+        """What the servers below each node are rated for, alone and with cooling and losses, each
+        shape (nodes,)."""
+        scenario, catalogue = self.scenario, load_catalogue()
+        types = {group.name: group.server for group in scenario.servers}
+        return {
+            "nameplate_w": label_sums_w(self.topology, catalogue, types),
+            "nameplate_load_w": label_loads_w(
+                scenario.facility, catalogue, types, scenario.cooling, scenario.duration_s
+            ),
+        }
 
     # --- the power step --------------------------------------------------------------------
 

@@ -1,8 +1,8 @@
 """The power room: work ledgers in, watts out.
 
-`model` is the contract; `nameplate`, `mean`, `look_up`, `linear_ledger` and `gru` are its
-implementations, `pack` the HDF5 files that a GRU is loaded from, `baseline_tables` what `mean`
-and `look_up` read, `learn` how packs are made and judged.
+`model` is the contract; `nameplate`, `board_limit`, `mean`, `look_up`, `linear_ledger` and `gru`
+are its implementations, `pack` the HDF5 files that a GRU is loaded from, `baseline_tables` what
+`mean` and `look_up` read, `learn` how packs are made and judged.
 """
 
 from __future__ import annotations
@@ -26,6 +26,10 @@ def build(spec: Power, configs: Sequence[ReplicaConfig], catalogue: Catalogue) -
         from dcsim.power.nameplate import Nameplate
 
         return Nameplate()
+    if spec.model == "board-limit":
+        from dcsim.power.board_limit import BoardLimit
+
+        return BoardLimit()
     if spec.model == "ledger":
         from dcsim.power.linear_ledger import LinearLedger
 

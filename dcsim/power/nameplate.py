@@ -1,4 +1,4 @@
-"""Nameplate power: every GPU at its board limit, always. What provisioning without traces does."""
+"""Nameplate power: every server at what its maker's label says, always."""
 
 from __future__ import annotations
 
@@ -12,7 +12,11 @@ from dcsim.power.model import Provenance
 
 
 class Nameplate:
-    """Tensor parallel x GPU nameplate for every replica that has power."""
+    """The label of the server, less its constant watts, in equal parts to its replicas.
+
+    What is provisioned for without traces. The sum of a server's replicas and its constant watts
+    is the label.
+    """
 
     name: str = "nameplate"
     pack: str | None = None
@@ -23,10 +27,14 @@ class Nameplate:
     def reset(
         self, configs: Sequence[ReplicaConfig], step_s: float, seed: np.random.SeedSequence
     ) -> None:
-        self._watts = np.array([c.gpus * c.gpu_nameplate_w for c in configs])
+        """Raises ValueError for a replica of which no server's label is known."""
+        known = [c.label_w for c in configs if c.label_w is not None]
+        if len(known) < len(configs):
+            raise ValueError("nameplate: a replica outside of a server has no label")
+        self._watts = np.array(known, dtype=np.float64)
 
     def step(self, ledger: WorkLedger) -> npt.NDArray[np.float64]:
         return np.where(ledger.state == GpuState.OFF, 0.0, self._watts)
 
     def provenance(self, config: ReplicaConfig) -> Provenance:
-        return Provenance("extrapolated", "board power limit of the data sheet; not a measurement")
+        return Provenance("extrapolated", "the label of the server's maker; not a measurement")

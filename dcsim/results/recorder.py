@@ -66,6 +66,10 @@ class NodeTable:
     parent_index: npt.NDArray[np.int64]
     nameplate_w: npt.NDArray[np.float64] | None = None
     """Sum of the nameplates of the servers below; None, or NaN for a node: unknown."""
+    nameplate_load_w: npt.NDArray[np.float64] | None = None
+    """Load with every server at its nameplate, through the site's cooling and losses."""
+    feeds: npt.NDArray[np.int64] | None = None
+    """All nodes that feed each, the preferred first, -1 where there is none; None: the parent."""
 
 
 class Event(Protocol):
@@ -165,9 +169,14 @@ class Recorder:
         table.create_dataset("kind", data=list(self.nodes.kinds), dtype=STRING)
         table.create_dataset("rating_w", data=self.nodes.rating_w)
         unknown_w = np.full(len(self.nodes.names), np.nan)
-        nameplate_w = self.nodes.nameplate_w
-        table.create_dataset("nameplate_w", data=unknown_w if nameplate_w is None else nameplate_w)
+        for name in ("nameplate_w", "nameplate_load_w"):
+            watts = getattr(self.nodes, name)
+            table.create_dataset(name, data=unknown_w if watts is None else watts)
         table.create_dataset("parent", data=self.nodes.parent_index)
+        feeds = self.nodes.feeds
+        table.create_dataset(
+            "feeds", data=self.nodes.parent_index[:, np.newaxis] if feeds is None else feeds
+        )
 
     # --- while running ---------------------------------------------------------------------
 

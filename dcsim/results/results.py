@@ -114,8 +114,9 @@ class Results:
         }
 
     def nodes(self) -> pd.DataFrame:
-        """The power tree: one row a node (index: name), with kind, parent, rating_w and
-        nameplate_w (of the servers below)."""
+        """The power tree: one row a node (index: name), with kind, parent, rating_w, nameplate_w
+        (labels of the servers below, without cooling and losses) and nameplate_load_w (what the
+        node would carry if they drew their labels, with cooling and losses)."""
         import pandas as pd
 
         with self._reading():
@@ -128,9 +129,23 @@ class Results:
                     "parent": [names[p] if p >= 0 else None for p in parent],
                     "rating_w": table["rating_w"][:],
                     "nameplate_w": table["nameplate_w"][:],
+                    "nameplate_load_w": table["nameplate_load_w"][:]
+                    if "nameplate_load_w" in table
+                    else np.full(len(names), np.nan),
                 },
                 index=pd.Index(names, name="node"),
             )
+
+    def feeds(self) -> dict[str, tuple[str, ...]]:
+        """The nodes that feed each node, the preferred first; none for the site."""
+        with self._reading():
+            table = self._file["nodes"]
+            names = table["name"].asstr()[:].tolist()
+            ups = table["feeds"][:] if "feeds" in table else table["parent"][:][:, np.newaxis]
+        return {
+            name: tuple(names[up] for up in row if up >= 0)
+            for name, row in zip(names, ups.tolist(), strict=True)
+        }
 
     def load(
         self,

@@ -40,7 +40,10 @@ class Placement:
 
 def replica_config(group: ServerGroup, catalogue: Catalogue) -> ReplicaConfig:
     """What the power room must know of a group's replicas."""
-    gpu = catalogue.gpus[catalogue.servers[group.server].gpu]
+    server = catalogue.servers[group.server]
+    gpu = catalogue.gpus[server.gpu]
+    replicas, spare = divmod(server.gpu_count, group.replica_gpus)
+    rest_w = server.non_gpu_w + spare * gpu.ledger_power.idle_w
     model = catalogue.models[group.model]
     return ReplicaConfig(
         gpu=gpu.name,
@@ -53,6 +56,7 @@ def replica_config(group: ServerGroup, catalogue: Catalogue) -> ReplicaConfig:
         hbm_bytes_per_gpu=gpu.hbm_bytes,
         gpu_nameplate_w=gpu.nameplate_w,
         weight_bytes=model.weight_bytes,
+        label_w=(server.nameplate_w - rest_w) / replicas if replicas else None,
     )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,8 @@ RESOLUTIONS_S = (1.0, 60.0, 900.0)
 """The published sizing table's averaging times (reference-method.md 3), the power step aside."""
 NODES_AT_ONCE = 32
 """Series held in memory together: a day at 0.25 s is 1.4 MB each, twice that to average."""
+SUMS_AT_ONCE = 1 << 24
+"""Watts of sums over servers held in memory together, 128 MB."""
 
 COLUMNS = [
     "node",
@@ -31,6 +34,7 @@ COLUMNS = [
     "coincidence",
     "server_coincidence",
     "nameplate_w",
+    "nameplate_load_w",
     "nameplate_to_peak",
 ]
 
@@ -43,71 +47,149 @@ def sizing(results: Results, resolutions_s: Sequence[float] | None = None) -> pd
     Columns, in W unless said otherwise:
 
     - `kind`; `intervals`: how many whole intervals the figures are of.
-    - `peak_w`, `mean_w`, `peak_to_average`, `load_factor` (its inverse).
+    - `peak_w`, `mean_w`, `peak_to_average`, `load_factor` (its inverse) of the node's load, with
+      the cooling and the losses that it carries.
     - `ramp_up_w`, `ramp_down_w`: largest change from one interval to the next, down negative.
     - `p95_w`, `p99_w` of the load-duration curve.
-    - `coincidence`: the node's peak over the sum of its children's peaks, 1 when all peak
-      together; `server_coincidence`: the same over all servers below it. The diversity factor is
-      the inverse. NaN where servers are not recorded at that resolution.
-    - `nameplate_w` of the servers below, and `nameplate_to_peak`, which is what provisioning by
-      nameplate overstates; NaN where the file does not know the nameplate.
+    - `coincidence`: highest sum of the children's loads over the sum of their highest loads, 1
+      when all peak together, never above; children as they draw, the node's own cooling and losses
+      on neither side. `server_coincidence`: the same over all servers below (IT only). A node fed
+      twice counts whole below each feed. The diversity factor is the inverse. NaN where servers
+      are not recorded at that resolution.
+    - `nameplate_w`: labels of the servers below, without cooling and losses; `nameplate_load_w`:
+      what the node would carry if they drew their labels, through the same cooling and losses as
+      its load; `nameplate_to_peak`: that over the peak, which is what provisioning by nameplate
+      overstates. NaN where the file does not know them.
 
     All are of means over whole intervals; what is left over at the end is dropped. Resolutions
     (None: the power step, 1 s, 1 min and 15 min) that are no multiple of the power step, or
     longer than the run, are left out.
 
-    Every level holds the same watts, servers' constant power included and site overheads not,
-    and one nameplate stands behind them: the published tables mix the three
+    Both sides of each ratio hold the same watts: the published tables mix them
     (reference-method.md 3.2 and 3.3).
     """
     if resolutions_s is None:
         resolutions_s = sorted({results.step_s, *RESOLUTIONS_S})
     nodes = results.nodes()
     upper = nodes[nodes["kind"] != "server"]
-    figures: dict[tuple[str, float], dict[str, float]] = {}
-    peaks_w: dict[tuple[str, float], float] = {}
+    kinds = nodes["kind"].to_dict()
+    found = _Found(results, kinds, resolutions_s)
+    below, servers = _below(results.feeds(), kinds)
     for kind, of_kind in nodes.groupby("kind", sort=False):
-        step_s = results.server_step_s if kind == "server" else results.step_s
-        names = of_kind.index.tolist()
-        for low in range(0, len(names), NODES_AT_ONCE):
-            some = names[low : low + NODES_AT_ONCE]
-            series_w = results.load(str(kind), nodes=some).to_numpy()
-            for resolution_s in resolutions_s:
-                means_w = _whole_means(series_w, resolution_s, step_s, results.duration_s)
-                if means_w is None:
-                    continue
-                for column, name in enumerate(some):
-                    peaks_w[name, resolution_s] = float(means_w[:, column].max())
-                    if kind != "server":
-                        figures[name, resolution_s] = _figures(means_w[:, column])
-    below, servers = _below(nodes)
+        found.own(str(kind), of_kind.index.tolist())
+    sums = {"coincidence": below, "server_coincidence": servers}
+    together = {column: found.together(of) for column, of in sums.items()}
     rows = []
     for name in upper.index:
         for resolution_s in resolutions_s:
-            found = figures.get((name, resolution_s))
-            if found is None:
+            figures = found.figures.get((name, resolution_s))
+            if figures is None:
                 continue
-            peak_w, nameplate_w = found["peak_w"], upper.loc[name, "nameplate_w"]
-            parts = {
-                column: sum(peaks_w.get((other, resolution_s), np.nan) for other in others[name])
-                for column, others in (("coincidence", below), ("server_coincidence", servers))
-            }
             rows.append(
                 {
                     "node": name,
                     "resolution_s": resolution_s,
                     "kind": upper.loc[name, "kind"],
-                    **found,
-                    **{column: _ratio(peak_w, parts_w) for column, parts_w in parts.items()},
-                    "nameplate_w": nameplate_w,
-                    "nameplate_to_peak": _ratio(nameplate_w, peak_w),
+                    **figures,
+                    **{
+                        column: _ratio(
+                            together[column].get((name, resolution_s), np.nan),
+                            sum(found.peaks_w.get((o, resolution_s), np.nan) for o in of[name]),
+                        )
+                        for column, of in sums.items()
+                    },
+                    "nameplate_w": upper.loc[name, "nameplate_w"],
+                    "nameplate_load_w": upper.loc[name, "nameplate_load_w"],
+                    "nameplate_to_peak": _ratio(
+                        upper.loc[name, "nameplate_load_w"], figures["peak_w"]
+                    ),
                 }
             )
     return pd.DataFrame(rows, columns=COLUMNS).set_index(["node", "resolution_s"])
 
 
+class _Found:
+    """Figures and peaks by node and resolution, read from the file a few nodes at a time."""
+
+    def __init__(
+        self, results: Results, kinds: Mapping[str, str], resolutions_s: Sequence[float]
+    ) -> None:
+        self._results = results
+        self._kinds = kinds
+        self._resolutions_s = resolutions_s
+        self.figures: dict[tuple[str, float], dict[str, float]] = {}
+        self.peaks_w: dict[tuple[str, float], float] = {}
+
+    def own(self, kind: str, names: Sequence[str]) -> None:
+        """Peaks of nodes of one kind, and of all but servers the figures too."""
+        for some, series_w in self._series(kind, names):
+            for resolution_s, means_w in self._means(series_w, kind == "server"):
+                for column, name in enumerate(some):
+                    self.peaks_w[name, resolution_s] = float(means_w[:, column].max())
+                    if kind != "server":
+                        self.figures[name, resolution_s] = _figures(means_w[:, column])
+
+    def together(self, parts: Mapping[str, Sequence[str]]) -> dict[tuple[str, float], float]:
+        """Highest sum of each node's parts' loads, by node and resolution."""
+        steps = int(self._results.duration_s / self._results.step_s) + 1
+        many = max(1, SUMS_AT_ONCE // steps)
+        wanted = [name for name, some in parts.items() if some]
+        found: dict[tuple[str, float], float] = {}
+        for low in range(0, len(wanted), many):
+            sums = self._sums({name: parts[name] for name in wanted[low : low + many]})
+            for name, by_step in sums.items():
+                # Parts of both kinds, recorded at two steps, share the servers' resolutions only.
+                for resolution_s in self._resolutions_s:
+                    tried = [
+                        means_w
+                        for slow, series_w in by_step.items()
+                        for at_s, means_w in self._means(series_w[:, np.newaxis], slow)
+                        if at_s == resolution_s
+                    ]
+                    if len(tried) == len(by_step):
+                        found[name, resolution_s] = float(np.sum(tried, axis=0).max())
+        return found
+
+    def _sums(self, parts: Mapping[str, Sequence[str]]) -> dict[str, dict[bool, Float64]]:
+        """Sums of the parts' series by node, those of servers (True) apart: they are recorded at
+        a step of their own."""
+        holders: dict[str, list[str]] = {}
+        for name, some in parts.items():
+            for part in some:
+                holders.setdefault(part, []).append(name)
+        by_kind: dict[str, list[str]] = {}
+        for part in holders:
+            by_kind.setdefault(self._kinds[part], []).append(part)
+        sums: dict[str, dict[bool, Float64]] = {name: {} for name in parts}
+        for kind, names in by_kind.items():
+            for some, series_w in self._series(kind, names):
+                for column, part in enumerate(some):
+                    for name in holders[part]:
+                        mine = sums[name]
+                        slow = kind == "server"
+                        if slow not in mine:
+                            mine[slow] = np.zeros(len(series_w))
+                        mine[slow] += series_w[:, column]
+        return sums
+
+    def _series(
+        self, kind: str, names: Sequence[str]
+    ) -> Iterator[tuple[Sequence[str], npt.NDArray[np.float32]]]:
+        for low in range(0, len(names), NODES_AT_ONCE):
+            some = names[low : low + NODES_AT_ONCE]
+            yield some, self._results.load(kind, nodes=some).to_numpy()
+
+    def _means(self, series_w: npt.NDArray[Any], server: bool) -> Iterator[tuple[float, Float64]]:
+        """By resolution, those that the series allows."""
+        step_s = self._results.server_step_s if server else self._results.step_s
+        for resolution_s in self._resolutions_s:
+            means_w = _whole_means(series_w, resolution_s, step_s, self._results.duration_s)
+            if means_w is not None:
+                yield resolution_s, means_w
+
+
 def _whole_means(
-    series_w: npt.NDArray[np.float32], resolution_s: float, step_s: float, duration_s: float
+    series_w: npt.NDArray[Any], resolution_s: float, step_s: float, duration_s: float
 ) -> Float64 | None:
     """Means over the whole intervals of a resolution, shape (intervals, nodes); None where it is
     no multiple of the recorded step or longer than the run."""
@@ -123,19 +205,26 @@ def _whole_means(
     return means_w
 
 
-def _below(nodes: pd.DataFrame) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
-    """By node: its children, and all servers under it."""
-    children: dict[str, list[str]] = {name: [] for name in nodes.index}
-    servers: dict[str, list[str]] = {name: [] for name in nodes.index}
-    parents = nodes["parent"].to_dict()
-    for name, kind in nodes["kind"].items():
-        above = parents[name]  # NaN for the site
-        if isinstance(above, str):
-            children[above].append(str(name))
-        while kind == "server" and isinstance(above, str):
-            servers[above].append(str(name))
-            above = parents[above]
-    return children, servers
+def _below(
+    feeds: Mapping[str, Sequence[str]], kinds: Mapping[str, str]
+) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+    """By node: what it feeds, and all servers below it, by any feed."""
+    children: dict[str, list[str]] = {name: [] for name in feeds}
+    for name, ups in feeds.items():
+        for up in ups:
+            children[up].append(name)
+    servers: dict[str, list[str]] = {}
+
+    def under(name: str) -> list[str]:
+        if name not in servers:
+            own = [name] if kinds[name] == "server" else []
+            every = [server for child in children[name] for server in under(child)]
+            servers[name] = own + list(dict.fromkeys(every))
+        return servers[name]
+
+    for name in feeds:
+        under(name)
+    return children, {n: some for n, some in servers.items() if kinds[n] != "server"}
 
 
 def _figures(load_w: Float64) -> dict[str, float]:

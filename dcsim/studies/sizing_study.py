@@ -33,6 +33,7 @@ AVERAGED = (
     "coincidence",
     "server_coincidence",
     "nameplate_w",
+    "nameplate_load_w",
     "nameplate_to_peak",
 )
 COLUMNS = {
@@ -40,21 +41,23 @@ COLUMNS = {
     "node": "node of the site",
     "kind": "its kind",
     "window_s": "averaging time, s",
-    "peak_w": "highest mean over the window, W: mean over seeds",
+    "peak_w": "highest mean over the window, with cooling and losses, W: mean over seeds",
     "peak_highest_w": "the highest among the seeds, W",
     "peak_low": "95 % interval of the mean peak, W",
     "peak_high": "95 % interval of the mean peak, W",
-    "mean_w": "mean load, W",
+    "mean_w": "mean load, with cooling and losses, W",
     "peak_to_average": "peak over mean",
     "load_factor": "its inverse",
     "ramp_up_w": "largest rise from one window to the next, W",
     "ramp_down_w": "largest fall, W",
     "p95_w": "exceeded 5 % of the time, W",
     "p99_w": "exceeded 1 % of the time, W",
-    "coincidence": "peak over the sum of the children's peaks",
-    "server_coincidence": "the same over all servers below",
-    "nameplate_w": "nameplate of the servers below, W",
-    "nameplate_to_peak": "nameplate over peak",
+    "coincidence": "highest sum of what its children draw over the sum of their peaks; its own "
+    "cooling and losses on neither side",
+    "server_coincidence": "the same over all servers below: IT only",
+    "nameplate_w": "labels of the servers below, without cooling and losses, W",
+    "nameplate_load_w": "load with all servers at their labels, with cooling and losses, W",
+    "nameplate_to_peak": "that over the peak: cooling and losses on both sides",
 }
 
 
@@ -66,6 +69,7 @@ SHOWN = (
     "load_factor",
     "ramp_up_w",
     "server_coincidence",
+    "nameplate_load_w",
     "nameplate_to_peak",
 )
 
@@ -180,11 +184,12 @@ def _rows(model: str, runs: Sequence[Outcome]) -> list[dict[str, Any]]:
 
 
 def _nameplate(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """As if all servers drew what their makers print on them, always; no cooling, no losses."""
+    """As if all servers drew what their makers print on them, always, through the site's cooling
+    and losses."""
     constant = {"peak_to_average": 1.0, "load_factor": 1.0, "ramp_up_w": 0.0, "ramp_down_w": 0.0}
     constant |= {"coincidence": 1.0, "server_coincidence": 1.0, "nameplate_to_peak": 1.0}
     watts = ("peak_w", "peak_highest_w", "peak_low", "peak_high", "mean_w", "p95_w", "p99_w")
-    return [row | dict.fromkeys(watts, row["nameplate_w"]) | constant for row in rows]
+    return [row | dict.fromkeys(watts, row["nameplate_load_w"]) | constant for row in rows]
 
 
 def _headline(own: pd.DataFrame, node: str, model: str, window_s: float) -> str:
@@ -192,8 +197,8 @@ def _headline(own: pd.DataFrame, node: str, model: str, window_s: float) -> str:
     whose = "" if model == OWN else f"{model}: "
     return (
         f"{whose}{node} peaks at {row['peak_w'] / 1e3:,.1f} kW over {window_s:g} s, mean "
-        f"{row['mean_w'] / 1e3:,.1f} kW; nameplate of its servers "
-        f"{row['nameplate_w'] / 1e3:,.1f} kW, {row['nameplate_to_peak']:.2f} times the peak."
+        f"{row['mean_w'] / 1e3:,.1f} kW; with its servers at their nameplates "
+        f"{row['nameplate_load_w'] / 1e3:,.1f} kW, {row['nameplate_to_peak']:.2f} times the peak."
     )
 
 
@@ -204,5 +209,8 @@ def _reasons(scenario: Scenario, own: pd.DataFrame, node: str) -> tuple[str, ...
         f"{node} peaks at {short['peak_w'] / 1e3:,.1f} kW over {short['window_s']:g} s and at "
         f"{long['peak_w'] / 1e3:,.1f} kW over {long['window_s']:g} s: what is sized by the second "
         "differs from what is billed by the quarter hour.",
-        "Loads hold cooling and conversion losses where the scenario has them.",
+        f"All loads, those by nameplate too, hold the cooling and the losses below and at "
+        f"{node}; the labels of its servers alone are {short['nameplate_w'] / 1e3:,.1f} kW.",
+        "Coincidence is of what draws: its own cooling and losses are on neither side, so it is "
+        "never above 1.",
     )

@@ -16,11 +16,9 @@ from dcsim.studies.ask import variant
 OWN = "scenario"
 """The power models, or the policies, that the file itself names."""
 NAMEPLATE = "nameplate"
-"""What the makers of the servers print on them; needs no run. The power model of the same name is
-`board-limit` here: it knows the GPUs' limits only."""
-BOARD_LIMIT = "board-limit"
+"""What the makers of the servers print on them; needs no run."""
 PLAYED = (*(m for m in get_args(Power.model_fields["model"].annotation) if m != NAMEPLATE),)
-MODELS = (OWN, NAMEPLATE, BOARD_LIMIT, *PLAYED)
+MODELS = (OWN, NAMEPLATE, *PLAYED)
 POLICY_SYNTAX = (
     "write NAME=FILE.yaml, NAME='[{policy: admission-throttle, nodes: row}]', 'none', or "
     "'scenario' for the file's own"
@@ -47,8 +45,7 @@ def with_model(scenario: Scenario, name: str) -> Scenario:
     """The scenario with another power model for all its servers. Raises StudyError."""
     if name == OWN:
         return scenario
-    model = "nameplate" if name == BOARD_LIMIT else name
-    changes = {f"servers.{index}.power": {"model": model} for index in range(len(scenario.servers))}
+    changes = {f"servers.{index}.power": {"model": name} for index in range(len(scenario.servers))}
     return variant(scenario, changes, f"--models {name}")
 
 

@@ -263,7 +263,7 @@ def test_whole_servers_come_to_rest_and_must_boot_again(tmp_path: Path) -> None:
 
 
 def test_two_groups_under_one_budget(tmp_path: Path) -> None:
-    """What another group's autoscaler has on counts, at nameplate; what it has at rest does not."""
+    """What another group's autoscaler has on counts, at its limits; what rests does not."""
     text = """
 name: two-groups
 duration: 5 min
@@ -275,9 +275,9 @@ workload:
      tokens: {kind: fixed, prompt: 200, output: 200}}
 servers:
   - {name: a, server: dgx-a100-80gb, model: llama-3-70b, tensor_parallel: 8,
-     power: {model: nameplate}, autoscale: SCALE_A}
+     power: {model: board-limit}, autoscale: SCALE_A}
   - {name: b, server: dgx-a100-80gb, model: llama-3-8b, tensor_parallel: 8,
-     power: {model: nameplate}, autoscale: SCALE_B}
+     power: {model: board-limit}, autoscale: SCALE_B}
 facility:
   - {name: site, kind: site}
   - {name: a, kind: server, parent: site, count: 3, group: a}
@@ -397,12 +397,12 @@ def test_states_draw_what_is_stated(tmp_path: Path) -> None:
 
 
 def test_a_budget_holds_scale_ups_back(tmp_path: Path) -> None:
-    """With nameplate power a row draws just what the budget expects, and never more; the other
+    """With board-limit power a row draws just what the budget expects, and never more; the other
     row grows in its place."""
     heavy = {
         "arrivals": "{kind: poisson, rate: 30 req/s}",
         "duration": "8 min",
-        "power": "{model: nameplate}",
+        "power": "{model: board-limit}",
     }
     # A server on: 8 x 400 W and 1 kW; at rest 150 W. Three on and one at rest fit under 13 kW.
     budget = {"budget": {"node": "row-1", "watts": "13 kW"}}
@@ -428,7 +428,7 @@ def test_a_budget_holds_scale_ups_back(tmp_path: Path) -> None:
 def test_what_a_trip_takes_is_replaced(tmp_path: Path) -> None:
     """A row goes dark: its replicas are lost for good, and the other row's are started."""
     changes = {
-        "power": "{model: nameplate}",
+        "power": "{model: board-limit}",
         "rating": "7 kW",
         "breaker": "{curve: dynamo-rpp}",
         "arrivals": "{kind: poisson, rate: 1 req/s}",
@@ -440,7 +440,7 @@ def test_what_a_trip_takes_is_replaced(tmp_path: Path) -> None:
     with results:
         check(results)
         only_warm_ones_are_given(scaler, results.requests())
-        # Two servers at nameplate and two at rest: 8.7 kW on 7 kW trips the first row.
+        # Two servers at their boards' limits and two at rest: 8.7 kW on 7 kW trips the first row.
         lost = [(t, r) for t, r, phase in scaler.history if phase == Phase.LOST]
         assert {r for _, r in lost[:4]} == {0, 1, 2, 3}
         trip_s = lost[0][0]

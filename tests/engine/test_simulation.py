@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import dcsim
 from dcsim.engine import Simulation, simulate
 from dcsim.results import Results
-from dcsim.scenario.load import load, loads
+from dcsim.scenario.load import change, load, loads
 from dcsim.scenario.models import ReplayArrivals, Retry
 from dcsim.workload.stream import Prefix, RequestBlock
 from tests.engine.sites import site
@@ -187,24 +187,39 @@ def test_old_news_make_requests_fail_over_after_a_trip() -> None:
 def test_power_models_do_not_change_the_requests() -> None:
     """Where nothing trips and no policy acts, watts have no say: requests are the same."""
     frames = []
-    for power in ("{model: gru}", "{model: ledger}", "{model: nameplate}"):
+    for power in ("{model: gru}", "{model: ledger}", "{model: board-limit}"):
         with simulate(site(power=power, row_rating="100 kW")) as results:
             frames.append(results.requests())
     assert frames[0].equals(frames[1])
     assert frames[0].equals(frames[2])
 
 
-def test_nameplate_is_what_a_calculator_says() -> None:
-    with simulate(site(power="{model: nameplate}")) as results:
+def test_the_board_limit_is_what_a_calculator_says() -> None:
+    with simulate(site(power="{model: board-limit}")) as results:
         # 8 boards of 400 W and the assumed kilowatt, eight servers.
         assert np.unique(results.load("site").to_numpy()) == pytest.approx([8 * 4200.0])
         assert results.summary["nodes"][0]["load_factor"] == pytest.approx(1.0)
 
 
+@pytest.mark.parametrize(
+    ("server", "parallel", "label_w"),
+    [("dgx-a100-80gb", 8, 6500.0), ("dgx-h100", 4, 10_200.0), ("dgx-h200", 8, 10_200.0)],
+)
+def test_the_nameplate_is_the_label(server: str, parallel: int, label_w: float) -> None:
+    """Whatever is in the server: two replicas, a fitted chassis. The makers' data sheets."""
+    changes = {"servers.0.server": server, "facility.site.rating": "1 MW"}
+    scenario = site(
+        power="{model: nameplate}", parallel=parallel, row_rating="1 MW", duration="2 s"
+    )
+    with simulate(change(scenario, changes)) as results:
+        assert np.unique(results.load("server").to_numpy()) == pytest.approx([label_w])
+        assert np.unique(results.load("site").to_numpy()) == pytest.approx([8 * label_w])
+
+
 def test_a_trip_darkens_its_row_and_fails_its_requests() -> None:
-    """Invariant 7 live: nameplate load on a row rated far too low opens its breaker at the time
+    """Invariant 7 live: board-limit load on a row rated far too low opens its breaker at the time
     the curve says; its requests fail, its servers draw nothing, the others go on."""
-    scenario = site(power="{model: nameplate}", row_rating="12 kW", rate=6)
+    scenario = site(power="{model: board-limit}", row_rating="12 kW", rate=6)
     with simulate(scenario) as results:
         check(results)
         events = results.events()
@@ -223,7 +238,7 @@ def test_a_trip_darkens_its_row_and_fails_its_requests() -> None:
 
 
 def test_after_one_trip_the_load_moves_to_the_other_row() -> None:
-    text = site(power="{model: nameplate}", rate=6, duration="3 min")
+    text = site(power="{model: board-limit}", rate=6, duration="3 min")
     assert text.facility[1].count == 2
     scenario = loads(_two_rows())
     with simulate(scenario) as results:
@@ -276,7 +291,7 @@ def test_rows_left_out_of_a_trace_are_counted(tmp_path: Path) -> None:
 
 def test_tries_come_to_an_end() -> None:
     """With every row dark, a request fails for good after its tries: at 0, 1 and 1 + 3 s."""
-    scenario = site(power="{model: nameplate}", row_rating="12 kW", rate=6)
+    scenario = site(power="{model: board-limit}", row_rating="12 kW", rate=6)
     (stream,) = scenario.workload
     rule = Retry(attempts=2, delay="1 s", backoff=3.0)  # type: ignore[call-arg]
     changed = scenario.model_copy(
@@ -303,7 +318,7 @@ workload:
     tokens: {kind: fixed, prompt: 500, output: 100}
 servers:
   - {name: a100, server: dgx-a100-80gb, model: llama-3-70b, tensor_parallel: 8,
-     power: {model: nameplate}}
+     power: {model: board-limit}}
 facility:
   - {name: site, kind: site}
   - {name: weak, kind: row, parent: site, rating: 12 kW, breaker: {curve: dynamo-rpp}}
@@ -317,7 +332,7 @@ facility:
 
 def test_a_breaker_that_only_flags_changes_nothing() -> None:
     breaker = "{curve: dynamo-rpp, on_trip: flag}"
-    changes = {"power": "{model: nameplate}", "row_rating": "12 kW"}
+    changes = {"power": "{model: board-limit}", "row_rating": "12 kW"}
     with simulate(site(breaker=breaker, **changes)) as results:
         assert results.summary["events"]["trip"] == 2
         assert results.summary["requests"]["failed"] == 0

@@ -11,11 +11,11 @@ from typer.testing import CliRunner
 
 from dcsim.cli.power import app
 from dcsim.engine.bench import campaign
+from dcsim.power.board_limit import BoardLimit
 from dcsim.power.learn.bigru import BiGru
 from dcsim.power.learn.evaluate import generate, judge, shown
 from dcsim.power.learn.states import Mixture, distance, published_key, split_key
 from dcsim.power.linear_ledger import LinearLedger
-from dcsim.power.nameplate import Nameplate
 from tests.power.bench import CATALOGUE, LLAMA, QWEN
 from tests.power.folder import BUSY_W, IDLE_W, write_run
 from tests.power.test_learn import made_up_run
@@ -34,11 +34,11 @@ def told(*arguments: object) -> list[dict]:
 
 
 def test_evaluate_tells_the_published_figures_at_both_steps(tmp_path: Path) -> None:
-    """On 80 and 300 W by turns, nameplate (400 W) is wrong by what can be reckoned by hand."""
+    """On 80 and 300 W by turns, the board limit (400 W) is wrong by what a hand can reckon."""
     folders = [tmp_path / "one", tmp_path / "two"]
     for folder in folders:
         write_run(folder, jitter_w=1.0)
-    rows = told("evaluate", *folders, "--model", "nameplate", "--json")
+    rows = told("evaluate", *folders, "--model", "board-limit", "--json")
     assert [row["run"] for row in rows] == ["one", "two"]
     for row in rows:
         assert set(row["at"]) == {"250ms", "1s"}
@@ -156,7 +156,7 @@ def test_validate_finds_the_distribution_that_a_model_has(tmp_path: Path) -> Non
     assert found["judged"] == 2
 
 
-def test_nameplate_is_always_there() -> None:
-    watts = generate(Nameplate(), made_up_run(1, steps=80).series, 2)
+def test_the_board_limit_is_always_there() -> None:
+    watts = generate(BoardLimit(), made_up_run(1, steps=80).series, 2)
     assert (watts == 400).all()
     assert IDLE_W < 400

@@ -13,6 +13,7 @@ from dcsim.engine.check import check_power
 from dcsim.ledger import GpuState
 from dcsim.power import build
 from dcsim.power.baseline_tables import MeanRow, look_up_table, mean_table
+from dcsim.power.board_limit import BoardLimit
 from dcsim.power.gru import GruPower
 from dcsim.power.learn.evaluate import evaluate
 from dcsim.power.learn.runs import read_run
@@ -20,7 +21,6 @@ from dcsim.power.linear_ledger import LinearLedger
 from dcsim.power.look_up import LookUpPower
 from dcsim.power.mean import MeanPower
 from dcsim.power.model import NoSuchConfiguration, PowerModel
-from dcsim.power.nameplate import Nameplate
 from dcsim.power.pack import PackError
 from dcsim.scenario.models import Power
 from tests.engine.sites import site
@@ -31,7 +31,7 @@ SEED = np.random.SeedSequence(5)
 
 def models() -> list[PowerModel]:
     return [
-        Nameplate(),
+        BoardLimit(),
         MeanPower({c.key: MeanRow(90.0 * c.tensor_parallel, 10, "a test") for c in (LLAMA, QWEN)}),
         LookUpPower(CATALOGUE),
         LinearLedger(CATALOGUE),
@@ -203,7 +203,7 @@ def test_another_step_length_is_refused() -> None:
 
 
 def test_build_picks_by_name() -> None:
-    for name in ("nameplate", "mean", "lut", "ledger", "gru"):
+    for name in ("nameplate", "board-limit", "mean", "lut", "ledger", "gru"):
         model = build(Power(model=name), [LLAMA], CATALOGUE)
         assert model.name == name
     assert build(Power(), [LLAMA], CATALOGUE).pack == "gru-a100"

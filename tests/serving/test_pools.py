@@ -29,14 +29,14 @@ servers:
     role: prefill
     kv_transfer: {{bandwidth: {bandwidth}, latency: {latency}}}
     engine: {{num_gpu_blocks_override: {blocks}, max_model_len: 2000}}
-    power: {{model: nameplate}}
+    power: {{model: board-limit}}
   - name: answers
     server: dgx-a100-80gb
     model: llama-3-8b
     tensor_parallel: 8
     role: decode
     engine: {{num_gpu_blocks_override: {blocks}, max_model_len: 2000}}
-    power: {{model: nameplate}}
+    power: {{model: board-limit}}
 facility:
   - {{name: site, kind: site, rating: 1 MW}}
   - {{name: one, kind: server, parent: site, group: prompts, count: {prefill}}}

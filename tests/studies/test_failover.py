@@ -15,9 +15,9 @@ from dcsim.studies import Crew, StudyError, failover
 from tests.studies.small import TEXT, small
 
 SERVER_W = 8 * 400 + 1000
-"""By nameplate, whatever the traffic."""
+"""At board limits, whatever the traffic."""
 TWO_FEEDS = (
-    TEXT[: TEXT.index("facility:")].replace("model: ledger", "model: nameplate")
+    TEXT[: TEXT.index("facility:")].replace("model: ledger", "model: board-limit")
     + """facility:
   - {name: site, kind: site}
   - {name: ups-a, kind: ups, parent: site, rating: RATING, breaker: {curve: dynamo-rpp}}

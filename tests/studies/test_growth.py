@@ -36,9 +36,9 @@ def test_a_pace_is_compound() -> None:
 
 def test_constant_power_meets_its_limit_at_once_or_never(crew: Crew) -> None:
     """4 servers x (8 x 400 W + 1 kW) = 16.8 kW, whatever the traffic."""
-    nameplate = {"servers.0.power": {"model": "nameplate"}}
+    limit = {"servers.0.power": {"model": "board-limit"}}
     for rating, factor in (("16.9 kW", np.nan), ("16.7 kW", 1.0)):
-        site = variant(small(), {**nameplate, "facility.row.rating": rating})
+        site = variant(small(), {**limit, "facility.row.rating": rating})
         answer = growth(site, [1.0, 2.0], seeds=2, window_s=1.0, crew=crew)
         assert answer.frame.loc[0, "node"] == "row"
         np.testing.assert_equal(answer.frame.loc[0, "factor"], factor)

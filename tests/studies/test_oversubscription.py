@@ -31,7 +31,7 @@ def crew() -> Crew:
 
 def constant(racks: int = 2) -> Scenario:
     """Servers that draw the limit of their GPUs, always."""
-    changes = {"servers.0.power": {"model": "nameplate"}, "facility.rack.count": racks}
+    changes = {"servers.0.power": {"model": "board-limit"}, "facility.rack.count": racks}
     return variant(small(), changes)
 
 

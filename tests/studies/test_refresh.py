@@ -20,8 +20,8 @@ def asked(**more: object) -> object:
 
 
 def test_constant_power_differs_by_what_is_printed_on_it() -> None:
-    """4 servers of 8 x 400 W + 1 kW against half of them of 8 x 700 W + 2 kW, by nameplate."""
-    site = variant(small(), {"servers.0.power": {"model": "nameplate"}})
+    """4 servers of 8 x 400 W + 1 kW against half of them of 8 x 700 W + 2 kW, at board limits."""
+    site = variant(small(), {"servers.0.power": {"model": "board-limit"}})
     fleet = Fleet("h100", {"servers.a100.server": "dgx-h100"})
     answer = refresh(site, [fleet], part={"a100": 0.5}, seeds=2, crew=Crew(workers=1))
     means = answer.frame.set_index("fleet")["site_mean_w"]

@@ -34,7 +34,7 @@ def crew() -> Crew:
 
 
 def constant() -> Scenario:
-    return variant(small(), {"servers.0.power": {"model": "nameplate"}, "cooling": {"pue": 1.25}})
+    return variant(small(), {"servers.0.power": {"model": "board-limit"}, "cooling": {"pue": 1.25}})
 
 
 def test_a_constant_site_by_hand(crew: Crew) -> None:

@@ -12,6 +12,9 @@ from hypothesis import strategies as st
 
 from dcsim.engine import simulate
 from dcsim.results import Results
+from dcsim.scenario.catalogue import load_catalogue
+from dcsim.scenario.load import loads as loads_scenario
+from dcsim.scenario.models import Scenario
 from dcsim.studies import sizing
 from tests.engine.sites import site
 from tests.results.made import COUNTS, NODES, loads, recorder
@@ -62,16 +65,20 @@ def test_servers_count_where_they_are_recorded(results: Results) -> None:
 
 
 def test_nameplate_overstates(tmp_path: Path) -> None:
-    nameplate_w = np.array([19_500.0, 13_000.0, np.nan, 6500.0, 6500.0, np.nan])
-    made = recorder(tmp_path / "run.h5", nodes=replace(NODES, nameplate_w=nameplate_w))
+    """The peak is held against the labels through the same cooling and losses, not bare ones."""
+    labels_w = np.array([19_500.0, 13_000.0, np.nan, 6500.0, 6500.0, np.nan])
+    load_w = np.array([26_000.0, 13_000.0, np.nan, 6500.0, 6500.0, np.nan])
+    nodes = replace(NODES, nameplate_w=labels_w, nameplate_load_w=load_w)
+    made = recorder(tmp_path / "run.h5", nodes=nodes)
     for _ in range(40):
         made.step(np.array([6500.0, 4000.0, 2500.0, 1500.0, 2500.0, 2500.0]))
     made.finish({"requests": COUNTS})
     with Results.open(tmp_path / "run.h5") as results:
         table = sizing(results, [1.0])
     assert table["nameplate_to_peak"].loc[:, 1.0].tolist() == pytest.approx(
-        [3.0, 3.25, np.nan], nan_ok=True
+        [4.0, 3.25, np.nan], nan_ok=True
     )
+    assert table.loc[("site", 1.0), "nameplate_w"] == 19_500.0
 
 
 def test_a_flat_load_and_no_load(tmp_path: Path) -> None:
@@ -139,3 +146,89 @@ def test_a_played_site(tmp_path: Path) -> None:
 def test_resolutions_that_do_not_fit_are_left_out(results: Results) -> None:
     table = sizing(results, (0.1, 0.3, 2.0))
     assert table.index.get_level_values("resolution_s").unique().tolist() == [2.0]
+
+
+LOSSY = """
+name: lossy
+seed: 1
+duration: 60 s
+workload:
+  - name: chat
+    model: llama-3-70b
+    arrivals: {kind: poisson, rate: 12 req/s}
+    tokens: {kind: fit, name: azure-2023-conv}
+servers:
+  - {name: a100, server: dgx-a100-80gb, model: llama-3-70b, tensor_parallel: 8,
+     power: {model: MODEL}}
+cooling: {pue: 1.3, at: site}
+facility:
+  - {name: site, kind: site}
+  - {name: ups, kind: ups, parent: site, rating: RATING W, losses: ups-double-conversion}
+  - {name: row, kind: row, parent: ups, count: 2}
+  - {name: rack, kind: rack, parent: row, count: 6}
+  - {name: server, kind: server, parent: rack, count: 4, group: a100}
+"""
+UPSES = ("utility-a/ups-a", "utility-b/ups-b", "site")
+TWICE = """
+  - {name: site, kind: site}
+  - {name: utility-a, kind: utility, parent: site}
+  - {name: utility-b, kind: utility, parent: site}
+  - {name: ups-a, kind: ups, parent: utility-a, rating: 400 kW, losses: ups-double-conversion}
+  - {name: ups-b, kind: ups, parent: utility-b, rating: 400 kW, losses: ups-double-conversion}
+  - {name: row, kind: row, feeds: [ups-a, ups-b], transfer: share, count: 3}
+  - {name: rack, kind: rack, parent: row, count: 2}
+  - {name: server, kind: server, parent: rack, count: 4, group: a100, phases: PHASES}
+"""
+
+
+def lossy(model: str = "ledger", share: float = 0.5) -> tuple[Scenario, float]:
+    """48 servers of 6.5 kW behind a UPS that their labels load to one point of its curve, and the
+    efficiency there."""
+    points = dict(load_catalogue().losses["ups-double-conversion"].points)
+    text = LOSSY.replace("RATING", f"{48 * 6500 / share:.6f}").replace("MODEL", model)
+    return loads_scenario(text), points[share]
+
+
+def test_labels_go_through_the_same_cooling_and_losses_by_hand() -> None:
+    """48 x 6.5 kW = 312 kW through the UPS, and 0.3 x 312 kW of cooling beside it."""
+    scenario, efficiency = lossy()
+    with simulate(scenario) as results:
+        table = sizing(results)
+    site, ups = table.loc[("site", 60.0)], table.loc[("ups", 60.0)]
+    assert site["nameplate_w"] == ups["nameplate_w"] == 312_000.0
+    assert ups["nameplate_load_w"] == pytest.approx(312_000 / efficiency)
+    assert site["nameplate_load_w"] == pytest.approx(312_000 / efficiency + 0.3 * 312_000)
+    assert table.loc[("ups/row-1", 60.0), "nameplate_load_w"] == pytest.approx(156_000.0)
+    assert site["nameplate_to_peak"] == pytest.approx(site["nameplate_load_w"] / site["peak_w"])
+    # A constant load at the label peaks at it: the ratio of it to itself is 1 at every level.
+    scenario, _ = lossy("nameplate")
+    with simulate(scenario) as results:
+        full = sizing(results)
+    assert full["nameplate_to_peak"].to_numpy() == pytest.approx(1.0, rel=1e-6)
+
+
+@pytest.mark.parametrize("feeds", ["one", "twice"])
+@pytest.mark.parametrize("phases", [1, 3])
+def test_no_coincidence_above_one(feeds: str, phases: int) -> None:
+    """With cooling, losses, single phases, and a row between two feeds of which one is lost."""
+    text = LOSSY.replace("RATING", "400000").replace("MODEL", "ledger")
+    if feeds == "twice":
+        text = text[: text.index("facility:")] + (
+            "faults: [{at: 20 s, fail: utility-b, repair_after: 10 s}]\nfacility:" + TWICE
+        ).replace("PHASES", str(phases))
+    else:
+        text = text.replace("group: a100}", f"group: a100, phases: {phases}}}")
+    with simulate(loads_scenario(text)) as results:
+        table = sizing(results)
+    for column in ("coincidence", "server_coincidence"):
+        known = table[column].dropna()
+        assert len(known) > 3
+        assert (known <= 1 + 1e-6).all(), column
+        assert (known > 0).all()
+    # A single child that peaks with itself: 1, whatever cooling and losses come on top.
+    if feeds == "one":
+        assert table["coincidence"].loc["site"].to_numpy() == pytest.approx(1.0)
+    else:
+        # Both feeds know all servers below, and tell the same coincidence of them.
+        told = [table.loc[(name, 1.0), "server_coincidence"] for name in UPSES]
+        assert told == pytest.approx([told[0]] * 3)

@@ -33,8 +33,8 @@ class PowerBudget(Spec):
     watts: Watts
     """Most that may be expected there."""
     per_gpu_w: Watts | None = Field(default=None, alias="per_gpu")
-    """What a GPU of this group is expected to draw when its replica is on. None: the GPU's
-    nameplate."""
+    """What a GPU of this group is expected to draw when its replica is on. None: the
+    limit of its board."""
 
 
 class Autoscale(Spec):

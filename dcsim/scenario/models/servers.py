@@ -71,10 +71,10 @@ class Engine(Spec):
 class Power(Spec):
     """Which power model turns work into watts."""
 
-    model: Literal["gru", "ledger", "lut", "mean", "nameplate"] = "gru"
+    model: Literal["gru", "ledger", "lut", "mean", "board-limit", "nameplate"] = "gru"
     """`gru`: causal, learned; `ledger`: linear, published coefficients; `lut`: shares of the board
-    limit after Splitwise; `mean`: the measured mean, always; `nameplate`: the board limit,
-    always."""
+    limit after Splitwise; `mean`: the measured mean, always; `board-limit`: every GPU at its
+    board's limit, always; `nameplate`: the server at its maker's label, always."""
     pack: str | None = None
     """Name of a shipped pack, or path of an `.h5` file (`${VAR}` and relative paths as for a
     replay). None: the shipped pack of the GPU."""
