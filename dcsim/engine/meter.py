@@ -14,7 +14,7 @@ from dcsim.engine.seeds import branch
 from dcsim.engine.throttle import Throttle
 from dcsim.ledger import FloatArray, ReplicaConfig, WorkLedger
 from dcsim.power.chassis import Chassis, ChassisModel, chassis_table
-from dcsim.power.model import PowerModel
+from dcsim.power.model import PowerModel, Provenance
 from dcsim.scenario.catalogue import Catalogue
 from dcsim.scenario.models import Power, Scenario
 from dcsim.serving.fleet import Placement
@@ -88,6 +88,8 @@ class Meter:
         self._server_index = placement.server_index
         self._one_each = np.array_equal(self._server_index, np.arange(servers))
         self._replica_w = np.zeros(len(placement.configs))
+        self.gpu_w: FloatArray = self._replica_w
+        """Watts of each replica's GPUs over the last step, were its server supplied."""
         self._server_w = np.zeros(servers)
 
     def step(self, ledger: WorkLedger) -> FloatArray:
@@ -106,6 +108,7 @@ class Meter:
             replica_w = self.resting.apply(ledger.state, replica_w)
         if not throttle.idle:
             replica_w = throttle.limit(replica_w, self._gpu_limit_w(), self._step_s)
+        self.gpu_w = replica_w
         if self._one_each:
             np.add(replica_w, self.base_w, out=server_w)
         else:
@@ -127,6 +130,17 @@ class Meter:
             who = self._with_chassis
             limit_w[who] = self._chassis.gpu_limit_w(cap_w[who]) - self.base_w[who]
         return limit_w
+
+    def provenance(self) -> list[Provenance]:
+        """What stands behind each replica's GPU watts, in replica order."""
+        of: dict[int, Provenance] = {}
+        for model, configs, members in zip(self.models, self.configs, self._members, strict=True):
+            known: dict[str, Provenance] = {}
+            for index, config in zip(members.tolist(), configs, strict=True):
+                if config.key not in known:
+                    known[config.key] = model.provenance(config)
+                of[index] = known[config.key]
+        return [of[index] for index in range(len(of))]
 
     def describe(self) -> list[dict[str, Any]]:
         """Each model's name, pack and evidence by configuration, for the summary."""

@@ -53,6 +53,10 @@ class RestingWatts:
         all_off: npt.NDArray[np.bool_] = (count == self._replicas) & np.isfinite(self._standby_w)
         return all_off
 
+    def stated(self, state: IntArray) -> npt.NDArray[np.bool_]:
+        """Replicas whose watts are the stated ones, shape (replicas,)."""
+        return ~np.isnan(self._stated_w[state, self._all])
+
     def apply(self, state: IntArray, replica_w: FloatArray) -> FloatArray:
         """GPU watts of each replica, shape (replicas,), the power models' or the stated ones."""
         stated_w = self._stated_w[state, self._all]

@@ -19,8 +19,10 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from dcsim.engine.busy import Busy
 from dcsim.engine.clock import AFTER, Clock
 from dcsim.engine.control import Control
+from dcsim.engine.evidence import EvidenceMeter
 from dcsim.engine.headroom import Headroom
 from dcsim.engine.meter import Meter
 from dcsim.engine.scaling import build_scalers
@@ -110,6 +112,10 @@ class Simulation:
             return build_power(power, configs, catalogue)
 
         self.meter = Meter(scenario, catalogue, self.placement, server_groups, build)
+        self.busy = Busy(scenario, catalogue, self.placement)
+        self.evidence = EvidenceMeter(
+            scenario, catalogue, self.placement, server_groups, self.meter
+        )
         self.scalers = self._start_scalers(catalogue)
         self.site = ElectricalSite(
             self.topology,
@@ -170,7 +176,7 @@ class Simulation:
         if watcher is not None:
             watcher.begin(topology.names, topology.kinds, topology.parent_index, topology.rating_w)
         try:
-            self.log.sink = recorder.requests
+            self.log.sink = self._requests
             traffic = requests(scenario, branch(scenario.seed, "workload"))
             self.fleet.feed(traffic)
             self.clock.set_alarm(self._tick, scenario.power_step_s, AFTER)
@@ -198,6 +204,8 @@ class Simulation:
                 },
                 autoscale=self._scaling(),
                 control=self.control.describe(self._end_s),
+                serving=self.busy.rows(self._end_s),
+                evidence=self.evidence.describe(scenario.power_step_s, self.site.flow.energy_j),
             )
             self.site.annotate(summary["nodes"])
             summary["site"] = self.site.figures()
@@ -226,7 +234,10 @@ class Simulation:
         step_s = self.scenario.power_step_s
         self._steps += 1
         ledger = self.fleet.work.step(now)
-        node_w, events = self.site.step(now, step_s, self.meter.step(ledger))
+        server_w = self.meter.step(ledger)
+        node_w, events = self.site.step(now, step_s, server_w)
+        self.busy.step(now, ledger)
+        self.evidence.step(now, ledger.state, server_w, self.site.flow.energy_j)
         self.state_steps += np.bincount(ledger.state, minlength=len(GpuState))
         recorder = self._recorder
         assert recorder is not None
@@ -254,6 +265,11 @@ class Simulation:
                 raise _Enough
         # Whole multiples of the step: adding steps up would drift.
         self.clock.set_alarm(self._tick, (self._steps + 1) * step_s, AFTER)
+
+    def _requests(self, records: npt.NDArray[np.void]) -> None:
+        assert self._recorder is not None
+        self._recorder.requests(records)
+        self.busy.requests(records)
 
     def _flag(self, event: FacilityEvent) -> None:
         assert self._recorder is not None

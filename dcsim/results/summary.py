@@ -28,6 +28,8 @@ def build_summary(
     autoscale: Sequence[Mapping[str, Any]] = (),
     traffic: Mapping[str, Mapping[str, int]] | None = None,
     control: Mapping[str, Any] | None = None,
+    serving: Sequence[Mapping[str, Any]] = (),
+    evidence: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """All figures but the wall-clock time, which would differ from run to run. What is unknown
     is None. Flushes the recorder's series: no power step may follow."""
@@ -47,6 +49,8 @@ def build_summary(
         | {k: n for k, n in sorted(recorder.event_counts.items()) if k not in QUIET_KINDS},
         "gpu_state_s": dict(gpu_state_s),
         "routing": dict(routing or {}),
+        "serving": [dict(row) for row in serving],
+        "evidence": dict(evidence or {}),
         "autoscale": [dict(group) for group in autoscale],
         "control": dict(control or {}),
         "power_model": dict(power_model[0])
