@@ -19,7 +19,8 @@ from dcsim.scenario.problems import Problem
 from dcsim.workload.clients import FILES, client_files, measured
 from dcsim.workload.formats import FORMATS
 from dcsim.workload.replay import options
-from dcsim.workload.traces import AS_IT_IS, Options, TraceError, rows
+from dcsim.workload.tokens import lengths_only
+from dcsim.workload.traces import AS_IT_IS, Options, Tally, TraceError, rows
 
 PROBLEMS_PER_FILE = 20
 """Of a trace that is wrong all over, so many rows are named."""
@@ -67,17 +68,20 @@ def _files(spec: Stream) -> Iterator[tuple[object, Callable[[Survey], None]]]:
     parts = [part.tokens for part in tokens.parts] if isinstance(tokens, MixtureTokens) else []
     for lengths in (tokens, *parts):
         if isinstance(lengths, EmpiricalTokens):
-            yield (lengths.file, lengths.format), partial(_trace, lengths.file, lengths.format)
+            wanted = lengths_only(lengths)
+            look = partial(_trace, lengths.file, lengths.format, wanted=wanted)
+            yield (lengths.file, lengths.format, wanted), look
 
 
 def _trace(
     file: Path, form: str, found: Survey, wanted: Options = AS_IT_IS, skip: bool = False
 ) -> None:
     skipped = dropped = 0
+    tally = Tally()
 
     def errors() -> Iterator[TraceError]:
         nonlocal skipped, dropped
-        for row in rows(file, FORMATS[form], wanted):
+        for row in rows(file, FORMATS[form], wanted, tally):
             if row is None:
                 dropped += 1
             elif isinstance(row, TraceError):
@@ -89,6 +93,11 @@ def _trace(
     _tell(found, file, errors())
     if skipped:
         found.notes.append(f"{file}: {skipped:,} rows are wrong and will be skipped")
+    if tally.out_of_order:
+        found.notes.append(
+            f"{file}: {tally.out_of_order:,} rows come up to {tally.back_s:.3g} s after later ones "
+            "and are sorted"
+        )
     if dropped:
         found.notes.append(f"{file}: {dropped:,} rows will be left out (failed, or other models)")
 

@@ -2,86 +2,65 @@
 
 - `azure-2023`, `azure-2024`: CSV of Azure's LLM inference traces
   (https://github.com/Azure/AzurePublicDataset), TIMESTAMP, ContextTokens, GeneratedTokens; in 2023
-  with seven decimals of a second, in 2024 with six and an offset from UTC.
+  with seven decimals of a second, from 2024 on with an offset from UTC. Either name reads both.
 - `burstgpt`: CSV of BurstGPT (https://github.com/HPMLL/BurstGPT), seconds, model, and tokens of
   request and response. A failed request has a response of 0 tokens.
 - `mooncake`: a JSON object a line (https://github.com/kvcache-ai/Mooncake), milliseconds, lengths,
-  and the ids of the prompt's blocks of 512 tokens, each id standing for all up to there.
-- `vllm`: CSV with start (seconds), input_tokens, output_tokens.
+  and, where they are told, the ids of the prompt's blocks of 512 tokens, each id standing for all
+  up to there.
+- `bailian`: the same keys in seconds and blocks of 16 tokens, as the traces of Alibaba's Qwen
+  service have them (https://github.com/alibaba-edu/qwen-bailian-usagetraces-anon).
+- `vllm`: CSV with start, input_tokens, output_tokens.
 - `dcsim`: a results file of this program, with the requests that it kept.
 - `lengths`: CSV with prompt and output: lengths alone, without times.
+- `csv`, `jsonl`, `parquet`: any log of requests, its columns named or known by their names.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from dcsim.stamps import Moments
+from dcsim.workload import own_logs
 from dcsim.workload.traces import (
     Format,
     Options,
     Row,
     TraceError,
+    Unsuited,
     Wrong,
     csv_lines,
     json_lines,
-    seconds,
+    moment,
     tokens,
     whole,
 )
 
-MOONCAKE_BLOCK_TOKENS = 512
-"""Tokens of a block; the Mooncake trace's README."""
+BLOCK_TOKENS = {"mooncake": 512, "bailian": 16}
+"""Tokens of a block, by format; the READMEs of those traces."""
 MOST_BLOCK_ID = 2**32 - 1
-
-_STAMP = re.compile(r"(\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d)(?:\.(\d+))?(Z|[+-]\d\d:?\d\d)?", re.ASCII)
+BAILIAN_KEYS = ("chat_id", "parent_chat_id")
 
 
 class Azure:
-    """Timestamps as text; the offset from UTC where `zoned`."""
+    """Timestamps as text, with or without their offset from UTC."""
 
     columns = ("TIMESTAMP", "ContextTokens", "GeneratedTokens")
 
-    def __init__(self, zoned: bool) -> None:
-        self._zoned = zoned
-        self._start: datetime | None = None
-        self._moment = ("", 0.0)
+    def __init__(self, options: Options) -> None:
+        self._moments = Moments(assume_utc=True)
 
     def row(self, values: Sequence[Any]) -> Row:
         stamp, prompt, output = values
         return Row(
-            self._seconds(stamp),
+            moment(self._moments, self.columns[0], stamp),
             tokens(self.columns[1], prompt),
             tokens(self.columns[2], output),
         )
-
-    def _seconds(self, text: str) -> float:
-        """Since the first row's whole second: all of the fraction's digits are kept."""
-        match = _STAMP.fullmatch(text.strip())
-        fraction_s = float(f"0.{match[2]}") if match and match[2] else 0.0
-        # Busy traces have many rows a second.
-        moment_text = f"{match[1]}{match[3] or ''}" if match else ""
-        if moment_text and moment_text == self._moment[0]:
-            return self._moment[1] + fraction_s
-        try:
-            if match is None or (match[3] and not self._zoned):
-                raise ValueError(text)
-            # datetime has six decimals, the traces of 2023 seven: the rest is kept apart.
-            zone = (match[3] or "Z") if self._zoned else ""
-            moment = datetime.fromisoformat(match[1] + zone)
-        except ValueError:
-            example = "2024-05-10 00:00:00.009930+00:00" if self._zoned else ""
-            example = example or "2023-11-16 18:15:46.6805900"
-            raise Wrong(self.columns[0], text, f"a time such as {example}") from None
-        if self._start is None:
-            self._start = moment
-        self._moment = (moment_text, (moment - self._start).total_seconds())
-        return self._moment[1] + fraction_s
 
 
 class BurstGpt:
@@ -92,10 +71,11 @@ class BurstGpt:
     def __init__(self, options: Options) -> None:
         self._keep = options.failed == "keep"
         self._model = options.only_model
+        self._moments = Moments(options.time_unit)
 
     def row(self, values: Sequence[Any]) -> Row | None:
         time, model, prompt, output = values
-        time_s = seconds(self.columns[0], time)
+        time_s = moment(self._moments, self.columns[0], time)
         generated = tokens(self.columns[3], output, least=0)
         if self._model is not None and model.strip() != self._model:
             return None
@@ -105,33 +85,63 @@ class BurstGpt:
 
 
 class Mooncake:
-    """Milliseconds, and what prompts share."""
+    """Lengths, and what prompts share where `hash_ids` tell."""
 
-    columns = ("timestamp", "input_length", "output_length", "hash_ids")
+    columns = ("timestamp", "input_length", "output_length")
+    optional = ("hash_ids", *BAILIAN_KEYS)
+
+    def __init__(self, options: Options, name: str = "mooncake") -> None:
+        self._block = options.block_tokens or BLOCK_TOKENS[name]
+        self._moments = Moments(options.time_unit, "ms" if name == "mooncake" else "s")
+        self._guess = options.block_tokens is None
+        told = options.block_tokens is not None or options.time_unit is not None
+        self._refuse = name == "mooncake" and options.timed and not told
+        self._lengths_only = not options.timed
 
     def row(self, values: Sequence[Any]) -> Row:
-        time, prompt, output, ids = values
-        time_ms = seconds(self.columns[0], time)
+        time, prompt, output, ids, *chat = values
+        if self._refuse and any(one is not None for one in chat):
+            raise Unsuited(
+                f"Mooncake's keys alone: {' and '.join(BAILIAN_KEYS)} are those of the Qwen-Bailian"
+                " traces, whose times are seconds (here: ms) and whose blocks have 16 tokens "
+                "(here: 512): set `format: bailian`, or `time_unit` and `block_tokens`"
+            )
+        time_s = moment(self._moments, self.columns[0], time)
         length = tokens(self.columns[1], prompt)
-        most = -(-length // MOONCAKE_BLOCK_TOKENS)
+        blocks = () if ids is None or self._lengths_only else self._blocks(ids, length)
+        return Row(time_s, length, tokens(self.columns[2], output), blocks)
+
+    def _blocks(self, ids: Any, length: int) -> tuple[int, ...]:
+        most = -(-length // self._block)
         if not isinstance(ids, list) or len(ids) > most:
-            raise Wrong(self.columns[3], ids, f"a list of at most {most} ids for {length} tokens")
-        for number in ids:
-            if whole(number) is None or number > MOST_BLOCK_ID:
+            other = ""
+            if isinstance(ids, list) and self._guess:
+                other = f" in blocks of {self._block} (`block_tokens` sets another size)"
+            raise Wrong("hash_ids", ids, f"a list of at most {most} ids for {length} tokens{other}")
+        blocks = []
+        for one in ids:
+            number = whole(one)
+            if number is None or number > MOST_BLOCK_ID or isinstance(one, str):
                 wanted = f"ids that are whole numbers from 0 to {MOST_BLOCK_ID:,}"
-                raise Wrong(self.columns[3], number, wanted)
-        return Row(time_ms / 1000.0, length, tokens(self.columns[2], output), tuple(ids))
+                raise Wrong("hash_ids", one, wanted)
+            blocks.append(number)
+        return tuple(blocks)
 
 
 class Plain:
-    """Seconds and tokens, as `names` call them."""
+    """Times and tokens, as `columns` call them."""
 
-    def __init__(self, columns: tuple[str, ...]) -> None:
+    def __init__(self, columns: tuple[str, ...], options: Options) -> None:
         self._columns = columns
+        self._moments = Moments(options.time_unit)
 
     def row(self, values: Sequence[Any]) -> Row:
         time, prompt, output = self._columns
-        return Row(seconds(time, values[0]), tokens(prompt, values[1]), tokens(output, values[2]))
+        return Row(
+            moment(self._moments, time, values[0]),
+            tokens(prompt, values[1]),
+            tokens(output, values[2]),
+        )
 
 
 class Lengths:
@@ -149,7 +159,7 @@ RESULT_ROWS = 65_536
 
 
 def result_lines(
-    file: Path, columns: tuple[str, ...]
+    file: Path, columns: tuple[str, ...], optional: tuple[str, ...] = ()
 ) -> Iterator[tuple[int, Sequence[Any]] | TraceError]:
     """The requests of a results file in order of arrival; the file has them in order of leaving,
     so a first pass finds how early a later one may have come."""
@@ -182,12 +192,19 @@ VLLM = ("start", "input_tokens", "output_tokens")
 RESULTS = ("arrival_s", "prompt_tokens", "output_tokens")
 
 FORMATS = {
-    "azure-2023": Format(Azure.columns, csv_lines, lambda options: Azure(zoned=False)),
-    "azure-2024": Format(Azure.columns, csv_lines, lambda options: Azure(zoned=True)),
+    "azure-2023": Format(Azure.columns, csv_lines, Azure),
+    "azure-2024": Format(Azure.columns, csv_lines, Azure),
     "burstgpt": Format(BurstGpt.columns, csv_lines, BurstGpt),
-    "mooncake": Format(Mooncake.columns, json_lines, lambda options: Mooncake()),
-    "vllm": Format(VLLM, csv_lines, lambda options: Plain(VLLM)),
-    "dcsim": Format(RESULTS, result_lines, lambda options: Plain(RESULTS)),
-    "lengths": Format(Lengths.columns, csv_lines, lambda options: Lengths()),
+    "mooncake": Format(Mooncake.columns, json_lines, Mooncake, Mooncake.optional),
+    "bailian": Format(
+        Mooncake.columns,
+        json_lines,
+        lambda options: Mooncake(options, "bailian"),
+        Mooncake.optional,
+    ),
+    "vllm": Format(VLLM, csv_lines, lambda options: Plain(VLLM, options)),
+    "dcsim": Format(RESULTS, result_lines, lambda options: Plain(RESULTS, options), timed=False),
+    "lengths": Format(Lengths.columns, csv_lines, lambda options: Lengths(), timed=False),
+    **own_logs.FORMATS,
 }
 """By the name in a scenario."""

@@ -9,10 +9,10 @@ from itertools import islice, pairwise
 import numpy as np
 import numpy.typing as npt
 
-from dcsim.scenario.models import ReplayArrivals
+from dcsim.scenario.models import ReplayArrivals, TraceColumns
 from dcsim.workload import luck
 from dcsim.workload.arrivals import changes
-from dcsim.workload.formats import FORMATS
+from dcsim.workload.formats import BLOCK_TOKENS, FORMATS
 from dcsim.workload.rates import Floats, Profile, rescaled
 from dcsim.workload.settle import settle
 from dcsim.workload.shared import recorded
@@ -61,7 +61,20 @@ def replay(
 
 def options(spec: ReplayArrivals) -> Options:
     """What the scenario asks of the trace's format."""
-    return Options(spec.failed, spec.only_model)
+    return Options(
+        spec.failed,
+        spec.only_model,
+        spec.block_tokens,
+        spec.time_unit,
+        named(spec.columns),
+        spec.sort_within_s,
+    )
+
+
+def named(columns: TraceColumns | None) -> tuple[tuple[str, str], ...]:
+    """Role and column of those that a scenario names."""
+    told = {} if columns is None else columns.model_dump()
+    return tuple((role, name) for role, name in told.items() if name is not None)
 
 
 def _laps(spec: ReplayArrivals, tally: Tally) -> Iterator[tuple[float, Row, int]]:
@@ -117,13 +130,13 @@ def _sampled(
         yield Batch(batch.time_s[kept], rows, batch.lap[kept])
 
 
-def _block(batch: Batch, stream: int) -> RequestBlock:
+def _block(spec: ReplayArrivals, batch: Batch, stream: int) -> RequestBlock:
     rows = batch.rows
     prefix = None
     if any(row.blocks for row in rows):
         prefix = np.empty(len(rows), dtype=object)
         prefix[:] = [
-            recorded(stream, lap * COPIES, row.blocks, row.prompt_tokens)
+            recorded(stream, lap * COPIES, row.blocks, row.prompt_tokens, _block_tokens(spec))
             for row, lap in zip(rows, batch.lap.tolist(), strict=True)
         ]
     return RequestBlock(
@@ -133,6 +146,11 @@ def _block(batch: Batch, stream: int) -> RequestBlock:
         np.full(len(rows), stream, dtype=np.int64),
         prefix=prefix,
     )
+
+
+def _block_tokens(spec: ReplayArrivals) -> int:
+    """Tokens of the blocks whose ids the trace tells."""
+    return spec.block_tokens or BLOCK_TOKENS.get(spec.format, 0)
 
 
 # --- time divided ----------------------------------------------------------------------------
@@ -154,7 +172,7 @@ def _compressed(
         batch = read_ahead.pop()
         if len(times_s):
             part = Batch(times_s, batch.rows[: len(times_s)], batch.lap[: len(times_s)])
-            yield _block(part, stream)
+            yield _block(spec, part, stream)
 
 
 # --- requests repeated -----------------------------------------------------------------------
@@ -178,17 +196,22 @@ def _repeated(
         for start, end in pairwise([0, *ends.tolist()]):
             rows = slice(start, end)
             part = Batch(batch.time_s[rows], batch.rows[rows], batch.lap[rows])
-            block = _block(part, stream)
+            block = _block(spec, part, stream)
             # Later rows may still bring repeats from just before this block's end.
             moved = spec.rate_scale > 1.0 or bool(factors)
             edge_s = float(part.time_s[-1]) - (JITTER_S if moved else 0.0)
             if (scale[rows] != 1.0).any():
-                block = _scaled(block, part, stream, scale[rows], rng)
+                block = _scaled(spec, block, part, stream, scale[rows], rng)
             yield block, edge_s
 
 
 def _scaled(
-    block: RequestBlock, batch: Batch, stream: int, scale: Floats, rng: np.random.Generator
+    spec: ReplayArrivals,
+    block: RequestBlock,
+    batch: Batch,
+    stream: int,
+    scale: Floats,
+    rng: np.random.Generator,
 ) -> RequestBlock:
     whole = scale.astype(np.int64)
     copies = whole + (rng.random(len(block)) < scale - whole)
@@ -200,6 +223,8 @@ def _scaled(
         for place in np.flatnonzero(number > 0).tolist():
             row, lap = batch.rows[at[place]], int(batch.lap[at[place]])
             variant = lap * COPIES + int(number[place])
-            more.prefix[place] = recorded(stream, variant, row.blocks, row.prompt_tokens)
+            more.prefix[place] = recorded(
+                stream, variant, row.blocks, row.prompt_tokens, _block_tokens(spec)
+            )
     # What would arrive before the start arrives as long after it.
     return replace(more, arrival_s=np.abs(more.arrival_s + moved_s))

@@ -11,7 +11,6 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from dcsim.workload.formats import MOONCAKE_BLOCK_TOKENS
 from dcsim.workload.stream import Prefix
 
 OWN_BITS = 50
@@ -27,13 +26,13 @@ def first_id(stream: int) -> int:
 
 
 def recorded(
-    stream: int, variant: int, blocks: tuple[int, ...], prompt_tokens: int
+    stream: int, variant: int, blocks: tuple[int, ...], prompt_tokens: int, block_tokens: int
 ) -> Prefix | None:
     """What a recorded prompt shares: whole blocks, and the last as long as the prompt goes."""
     if not blocks:
         return None
     base = first_id(stream) | (variant % (1 << VARIANT_BITS)) << BLOCK_BITS
-    size = MOONCAKE_BLOCK_TOKENS
+    size = block_tokens
     segments = [(base | block, size) for block in blocks]
     over = len(blocks) * size - prompt_tokens
     if over > 0:

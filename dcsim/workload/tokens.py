@@ -23,7 +23,7 @@ from dcsim.scenario.models import (
     Tokens,
 )
 from dcsim.workload.formats import FORMATS
-from dcsim.workload.traces import read
+from dcsim.workload.traces import Options, read
 
 MOST_DRAWN = 1e7
 """Tokens; a log-normal without a maximum ends here."""
@@ -149,7 +149,7 @@ def _empirical(spec: EmpiricalTokens) -> Sampler:
 
     def draw(count: int, rng: np.random.Generator) -> Lengths:
         if not known:  # 8 bytes a row
-            rows = read(spec.file, FORMATS[spec.format])
+            rows = read(spec.file, FORMATS[spec.format], lengths_only(spec))
             pairs: npt.NDArray[Any] = np.fromiter(
                 ((row.prompt_tokens, row.output_tokens) for row in rows),
                 dtype=np.dtype((np.int32, 2)),
@@ -159,6 +159,13 @@ def _empirical(spec: EmpiricalTokens) -> Sampler:
         return drawn[:, 0], drawn[:, 1]
 
     return draw
+
+
+def lengths_only(spec: EmpiricalTokens) -> Options:
+    """How a file is read for its lengths: times are left aside."""
+    given = {} if spec.columns is None else spec.columns.model_dump()
+    columns = tuple((role, name) for role, name in given.items() if name is not None)
+    return Options(columns=columns, timed=False)
 
 
 def _mixture(spec: MixtureTokens) -> Sampler:

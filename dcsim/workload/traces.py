@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import heapq
+import itertools
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -10,12 +12,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+from dcsim.files import UnreadableError, open_text
 from dcsim.scenario.problems import Problem
+from dcsim.stamps import Moments, TimeUnit
 
 MOST_TOKENS = 10_000_000
 """More in one request is taken for damage: no served model has such a context."""
 
-_WHOLE = re.compile(r"\d{1,18}", re.ASCII)
+SORT_WITHIN_S = 600.0
+"""By how much a time may lie before the latest above it, unless a scenario says otherwise: logs
+that are written as requests end are out of order by as long as a request takes."""
+
+_WHOLE = re.compile(r"(\d{1,18})(?:\.0+)?", re.ASCII)
 
 
 class Row(NamedTuple):
@@ -45,6 +53,8 @@ class TraceError(ValueError):
         self.value = str(value)
         self.expected = expected
         self.whole = whole
+        self.names: list[str] | None = None
+        """Columns that a header has, where they are not those of the format."""
         super().__init__(str(self.problem()))
 
     def problem(self) -> Problem:
@@ -61,11 +71,22 @@ class Wrong(ValueError):
         super().__init__(column, value, expected)
 
 
+class Unsuited(ValueError):
+    """What a parser raises where the whole file is of another kind."""
+
+
 class Options(NamedTuple):
     """What a user may ask of some formats; see ReplayArrivals."""
 
     failed: str = "drop"
     only_model: str | None = None
+    block_tokens: int | None = None
+    time_unit: TimeUnit | None = None
+    columns: tuple[tuple[str, str], ...] = ()
+    """Role and column, of those that the user names."""
+    sort_within_s: float = SORT_WITHIN_S
+    timed: bool = True
+    """False: only lengths are wanted, and the time is not read."""
 
 
 AS_IT_IS = Options()
@@ -85,9 +106,22 @@ class Format:
 
     columns: tuple[str, ...]
     """That it needs, the one with the time first; others are allowed and ignored."""
-    lines: Callable[[Path, tuple[str, ...]], Iterator[tuple[int, Sequence[Any]] | TraceError]]
-    """Line numbers and the values in those columns."""
+    lines: Callable[
+        [Path, tuple[str, ...], tuple[str, ...]], Iterator[tuple[int, Sequence[Any]] | TraceError]
+    ]
+    """Line numbers and the values in those columns, then in the optional ones."""
     parser: Callable[[Options], Parser]
+    optional: tuple[str, ...] = ()
+    """Columns that a file may lack: their values are None then."""
+    timed: bool = True
+    """Whether the time can be left aside where only lengths are wanted; not so where a file is
+    read as a whole, or has no times."""
+    fitted: Callable[[Path, Options], Format | TraceError] | None = None
+    """Finds the columns by the file's header, where the format does not fix them."""
+
+    def of(self, file: Path, options: Options) -> Format | TraceError:
+        """The format as this file is read."""
+        return self if self.fitted is None else self.fitted(file, options)
 
 
 @dataclass(slots=True)
@@ -98,6 +132,10 @@ class Tally:
     """Wrong, and left out on the user's word."""
     dropped: int = 0
     """Right, and not wanted: failed requests, other models'."""
+    out_of_order: int = 0
+    """Right, and played in order of time though the file has them later."""
+    back_s: float = 0.0
+    """By how much at most."""
 
 
 def read(
@@ -111,11 +149,11 @@ def read(
     """The rows, lazily, in order of time, the first at 0 s. What is left out is counted in `tally`.
 
     Raises TraceError at the first row that is wrong (a missing column, a value that is no number
-    in range, a time that goes back, text that is of another format) unless they are to be skipped,
-    and for a file without requests; OSError when it cannot be opened.
+    in range, a time that goes too far back, text that is of another format) unless they are to be
+    skipped, and for a file without requests; OSError when it cannot be opened.
     """
     tally = Tally() if tally is None else tally
-    for row in rows(file, form, options):
+    for row in rows(file, form, options, tally):
         if isinstance(row, Row):
             yield row
         elif row is None:
@@ -131,54 +169,125 @@ def faults(file: Path, form: Format, options: Options = AS_IT_IS) -> Iterator[Tr
     return (row for row in rows(file, form, options) if isinstance(row, TraceError))
 
 
-def rows(file: Path, form: Format, options: Options) -> Iterator[Row | TraceError | None]:
-    """Requests, errors, and None for rows that are not wanted, in the order of the file; at the
-    end an error where there was no request."""
+def rows(
+    file: Path, form: Format, options: Options, tally: Tally | None = None
+) -> Iterator[Row | TraceError | None]:
+    """Requests in order of time, errors, and None for rows that are not wanted, these two as the
+    file has them; at the end an error where there was no request. Rows out of order are counted
+    in `tally`."""
+    try:
+        yield from _rows(file, form, options, Tally() if tally is None else tally)
+    except UnreadableError as error:
+        yield TraceError(file, 0, "", "", f"text; {error.strerror}", whole=True)
+
+
+def _rows(
+    file: Path, form: Format, options: Options, tally: Tally
+) -> Iterator[Row | TraceError | None]:
+    fitted = form.of(file, options)
+    if isinstance(fitted, TraceError):
+        yield fitted
+        return
+    form = fitted
     parser = form.parser(options)
-    start_s: float | None = None
-    last_s = 0.0
-    seen = wrong = 0
-    for line in form.lines(file, form.columns):
+    bare = form.timed and not options.timed
+    needed = form.columns[1:] if bare else form.columns
+    order = _Order(form.timed and options.timed, options.sort_within_s, tally)
+    wrong = 0
+    for line in form.lines(file, needed, form.optional):
         if isinstance(line, TraceError):
-            yield line
+            yield line if line.names is None else _with_remedy(line, line.names)
             if line.whole:
                 return
             wrong += 1
             continue
         number, values = line
         try:
-            row = parser.row(values)
+            row = parser.row([0, *values] if bare else values)
             if row is None:
                 yield None
                 continue
-            if start_s is None:
-                start_s = row.time_s
-            time_s = row.time_s - start_s
-            if time_s < last_s:
-                raise Wrong(form.columns[0], values[0], "a time not before the row above")
+            yield from order.after(row, form.columns[0], values[0])
         except Wrong as error:
             wrong += 1
             yield TraceError(file, number, *error.args)
-            continue
-        last_s = time_s
-        seen += 1
-        yield Row(time_s, row.prompt_tokens, row.output_tokens, row.blocks)
-    if not seen:
+        except Unsuited as error:
+            yield TraceError(file, number, "", "", str(error), whole=True)
+            return
+    yield from order.rest()
+    if not order.seen:
         expected = "at least one request" + (f"; all {wrong:,} rows are wrong" if wrong else "")
         yield TraceError(file, 0, "", "", expected, whole=True)
+
+
+class _Order:
+    """Puts rows in order of time, the first at 0 s: each waits until no later one may come before
+    it, that is for `within_s` of the trace."""
+
+    def __init__(self, timed: bool, within_s: float, tally: Tally) -> None:
+        self._within_s = within_s if timed else 0.0
+        self._tally = tally
+        self._waiting: list[tuple[float, int, Row]] = []
+        self._latest_s = -float("inf")
+        self._start_s: float | None = None
+        self.seen = 0
+
+    def after(self, row: Row, column: str, value: object) -> Iterator[Row]:
+        """Take one in; the rows whose turn it is then. Raises Wrong for one that comes too late."""
+        back_s = self._latest_s - row.time_s
+        if back_s > self._within_s:
+            expected = (
+                f"a time not more than {self._within_s:g} s (`sort_within`) before the latest "
+                f"above; this is {back_s:.6g} s before"
+            )
+            raise Wrong(column, value, expected)
+        if back_s > 0:
+            self._tally.out_of_order += 1
+            self._tally.back_s = max(self._tally.back_s, back_s)
+        self._latest_s = max(self._latest_s, row.time_s)
+        heapq.heappush(self._waiting, (row.time_s, self.seen, row))
+        self.seen += 1
+        yield from self._until(self._latest_s - self._within_s)
+
+    def rest(self) -> Iterator[Row]:
+        """Those that wait still."""
+        yield from self._until(self._latest_s)
+
+    def _until(self, time_s: float) -> Iterator[Row]:
+        waiting = self._waiting
+        while waiting and waiting[0][0] <= time_s:
+            at_s, _, row = heapq.heappop(waiting)
+            if self._start_s is None:
+                self._start_s = at_s
+            yield Row(at_s - self._start_s, row.prompt_tokens, row.output_tokens, row.blocks)
+
+
+def _with_remedy(error: TraceError, names: list[str]) -> TraceError:
+    """The error with a word on which format would fit, where a header does not."""
+    from dcsim.workload.hints import remedy
+
+    told = remedy(error.file, names)
+    return TraceError(error.file, error.line, "", "", f"{error.expected}; {told}", whole=True)
 
 
 # --- lines of text ---------------------------------------------------------------------------
 
 
 def csv_lines(
-    file: Path, columns: tuple[str, ...], header: bool = True
-) -> Iterator[tuple[int, Sequence[str]] | TraceError]:
-    """A header, then rows of comma-separated values; or the rows alone, which then have just
-    these columns."""
+    file: Path, columns: tuple[str, ...], optional: tuple[str, ...] = (), header: bool = True
+) -> Iterator[tuple[int, Sequence[Any]] | TraceError]:
+    """A header, then rows of values between commas (or semicolons, or tabs, where the header has
+    them); or the rows alone, which then have just these columns."""
     # Bytes that are no UTF-8 become a mark that fits no number: the row is named like any other.
-    with file.open(newline="", encoding="utf-8-sig", errors="replace") as text:
-        reader = csv.reader(text)
+    with open_text(file, newline="", errors="replace") as text:
+        start = text.readline()
+        if header and start.lstrip().startswith("{"):
+            wrong = TraceError(file, 1, "", "", "a header of columns, found JSON", whole=True)
+            wrong.names = list(_object(start) or ())
+            yield wrong
+            return
+        between = delimiter(start) if header else ","
+        reader = csv.reader(itertools.chain([start] if start else [], text), delimiter=between)
         split = _split(file, reader)
         first = next(split, []) if header else list(columns)
         if isinstance(first, TraceError):
@@ -189,19 +298,30 @@ def csv_lines(
         if any(column not in names for column in columns):
             found = ", ".join(names) if names else "an empty file"
             wanted = f"a header with the columns {', '.join(columns)}, found {short(found)}"
-            yield TraceError(file, 1, "", "", wanted, whole=True)
+            wrong = TraceError(file, 1, "", "", wanted, whole=True)
+            wrong.names = names or None
+            yield wrong
             return
         places = [names.index(column) for column in columns]
+        places += [names.index(column) if column in names else -1 for column in optional]
         width = len(names)
         for row in split:
             if isinstance(row, TraceError):
                 yield row
             elif len(row) == width:
-                yield reader.line_num, [row[place] for place in places]
+                yield (
+                    reader.line_num,
+                    [row[place] if place >= 0 else None for place in places],
+                )
             elif row:
                 # More columns than names: a thousand written as 1,000 shifts all that follow.
                 expected = f"{width} columns, found {len(row)}"
                 yield TraceError(file, reader.line_num, "", "", expected)
+
+
+def delimiter(header: str) -> str:
+    """What stands between the names of a header."""
+    return next((mark for mark in ",;\t" if mark in header), ",")
 
 
 def _split(file: Path, reader: Iterator[list[str]]) -> Iterator[list[str] | TraceError]:
@@ -217,36 +337,58 @@ def _split(file: Path, reader: Iterator[list[str]]) -> Iterator[list[str] | Trac
 
 
 def json_lines(
-    file: Path, columns: tuple[str, ...]
+    file: Path, columns: tuple[str, ...], optional: tuple[str, ...] = ()
 ) -> Iterator[tuple[int, Sequence[Any]] | TraceError]:
-    """A JSON object a line."""
-    with file.open(encoding="utf-8-sig", errors="replace") as text:
+    """A JSON object a line. A first object without the keys tells that the file is of another
+    kind."""
+    any_yet = False
+    with open_text(file, errors="replace") as text:
         for number, line in enumerate(text, 1):
             if not line.strip():
                 continue
-            try:
-                found = json.loads(line)
-            except (ValueError, RecursionError):
-                found = None
-            if not isinstance(found, dict):
-                yield TraceError(file, number, "", "", "a JSON object on each line")
+            found = _object(line)
+            if found is None:
+                wrong = TraceError(file, number, "", "", "a JSON object on each line")
+                if not any_yet and not line.lstrip().startswith("{"):
+                    wrong.whole = True
+                    wrong.names = [name.strip() for name in line.split(delimiter(line))]
+                yield wrong
+                if wrong.whole:
+                    return
                 continue
             missing = [column for column in columns if column not in found]
             if missing:
                 expected = f"the keys {', '.join(columns)}; {', '.join(missing)} missing"
-                yield TraceError(file, number, "", "", expected)
+                wrong = TraceError(file, number, "", "", expected, whole=not any_yet)
+                wrong.names = None if any_yet else list(found)
+                yield wrong
+                if wrong.whole:
+                    return
                 continue
-            yield number, [found[column] for column in columns]
+            any_yet = True
+            yield number, [found.get(column) for column in (*columns, *optional)]
+
+
+def _object(line: str) -> dict[str, Any] | None:
+    """The JSON object in a line; None for anything else."""
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
 
 
 # --- values ----------------------------------------------------------------------------------
 
 
 def whole(value: Any) -> int | None:
-    """A whole number, 0 or more, from text or JSON; None for anything else."""
+    """A whole number, 0 or more, from text or JSON (also as `374.0`, which data frames write);
+    None for anything else."""
     if isinstance(value, str):
-        value = value.strip()
-        return int(value) if _WHOLE.fullmatch(value) else None
+        found = _WHOLE.fullmatch(value.strip())
+        return int(found[1]) if found else None
+    if isinstance(value, float) and value.is_integer() and value < 1e18:
+        value = int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
 
 
@@ -267,6 +409,14 @@ def seconds(column: str, value: Any) -> float:
     if not abs(found) < 1e15:
         raise Wrong(column, value, "a number of seconds")
     return found
+
+
+def moment(moments: Moments, column: str, value: Any) -> float:
+    """Seconds since the trace's first row. Raises Wrong."""
+    try:
+        return moments.seconds(value)
+    except ValueError as error:
+        raise Wrong(column, value, str(error)) from None
 
 
 def short(text: str) -> str:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dcsim.power.learn.readers import LogError, engine_log, kind_of, power_log
-from dcsim.power.learn.readers.stamps import stamp
+from dcsim.stamps import stamp
 
 START_S = 1784576424.937
 """2026-07-20 19:40:24.937 UTC."""

@@ -27,8 +27,8 @@ from dcsim.power.learn.readers import (
     text_of,
 )
 from dcsim.power.learn.readers.found import Kind
-from dcsim.power.learn.readers.stamps import Clock
 from dcsim.scenario.models import Engine
+from dcsim.stamps import Clock
 
 Float64 = npt.NDArray[np.float64]
 REQUIRED = ("hardware", "model", "tp")

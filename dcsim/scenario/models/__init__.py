@@ -16,6 +16,7 @@ from dcsim.scenario.models.arrivals import (
     ReplayArrivals,
     ServegenArrivals,
     Spike,
+    TraceColumns,
     TraceFormat,
     WeibullArrivals,
 )
@@ -133,6 +134,7 @@ __all__ = [
     "Stream",
     "Tenant",
     "Tokens",
+    "TraceColumns",
     "TraceFormat",
     "TwoThresholds",
     "Watching",

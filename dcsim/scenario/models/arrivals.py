@@ -250,7 +250,37 @@ class ClientsArrivals(Changing):
 
 # --- recordings ------------------------------------------------------------------------------
 
-TraceFormat = Literal["azure-2023", "azure-2024", "burstgpt", "mooncake", "vllm", "dcsim"]
+TraceFormat = Literal[
+    "azure-2023",
+    "azure-2024",
+    "burstgpt",
+    "mooncake",
+    "bailian",
+    "vllm",
+    "dcsim",
+    "csv",
+    "jsonl",
+    "parquet",
+]
+OWN_FORMATS = ("csv", "jsonl", "parquet")
+"""Whose columns a user may name."""
+TIMELESS_UNITS = ("azure-2023", "azure-2024", "dcsim")
+"""Whose times have one unit only."""
+
+
+class TraceColumns(Spec):
+    """What the columns of a log of one's own are called; those left out are known by the names
+    that serving tools use, or found to be missing."""
+
+    time: str | None = None
+    """When the request arrived: a number (see `time_unit`), or a date and time, with a zone or
+    without."""
+    prompt: str | None = None
+    """Tokens of the prompt."""
+    output: str | None = None
+    """Tokens of the answer; 0 or nothing where the request failed."""
+    model: str | None = None
+    """The model that was asked; for `only_model`."""
 
 
 class ReplayArrivals(Changing):
@@ -278,19 +308,39 @@ class ReplayArrivals(Changing):
     """Fraction of the requests that is played, by chance."""
     on_error: Literal["stop", "skip"] = "stop"
     """`stop`: a row that cannot be read ends it. `skip`: it is left out and counted."""
+    columns: TraceColumns | None = None
+    """`csv`, `jsonl` and `parquet` only: what the file calls its columns. None: all by names that
+    are known."""
+    time_unit: Literal["s", "ms", "us", "ns"] | None = None
+    """Of times that are numbers. None: ms for `mooncake`; for a log of one's own, what the
+    column's name ends with (`arrival_ms`); else s, or what the size of unix times tells."""
+    block_tokens: int | None = Field(default=None, ge=1, le=65_536)
+    """`mooncake` and `bailian` only: tokens of the blocks that `hash_ids` count. None: 512 and
+    16."""
+    sort_within_s: SecondsOrZero = Field(default=600.0, alias="sort_within")
+    """Rows that come up to so much after later ones are put in order, as in logs that are written
+    when requests end; one that comes later still is wrong."""
     failed: Literal["drop", "keep"] = "drop"
-    """`burstgpt` only: requests with a response of 0 tokens are left out and counted (`drop`), or
-    played with one token (`keep`)."""
+    """`burstgpt` and logs of one's own: requests with a response of 0 tokens are left out and
+    counted (`drop`), or played with one token (`keep`)."""
     only_model: str | None = None
-    """`burstgpt` only: play this model's requests. None: those of all."""
+    """`burstgpt` and logs of one's own: play this model's requests. None: those of all."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.until_s is not None and self.until_s <= self.from_s:
             raise _refuse("`until` must be later than `from`")
         special = self.failed != "drop" or self.only_model is not None
-        if special and self.format != "burstgpt":
-            raise _refuse("`failed` and `only_model` are for `format: burstgpt` only")
+        if special and self.format not in ("burstgpt", *OWN_FORMATS):
+            raise _refuse(
+                "`failed` and `only_model` are for `burstgpt`, `csv`, `jsonl` and `parquet` only"
+            )
+        if self.columns is not None and self.format not in OWN_FORMATS:
+            raise _refuse("`columns` are for `format: csv`, `jsonl` and `parquet` only")
+        if self.block_tokens is not None and self.format not in ("mooncake", "bailian"):
+            raise _refuse("`block_tokens` is for `format: mooncake` and `bailian` only")
+        if self.time_unit is not None and self.format in TIMELESS_UNITS:
+            raise _refuse(f"`time_unit` is for times that are numbers, not for {self.format}")
         return self
 
 

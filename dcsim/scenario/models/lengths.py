@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from dcsim.scenario.models.arrivals import TraceFormat
+from dcsim.scenario.models.arrivals import OWN_FORMATS, TraceColumns, TraceFormat
 from dcsim.scenario.models.base import Fraction, Name, Spec
 from dcsim.scenario.units import Seconds, SecondsOrZero
 
@@ -83,7 +83,18 @@ class EmpiricalTokens(Clipped):
     """As for a replay: `${VAR}` is replaced from the environment; relative paths start at the
     scenario file."""
     format: TraceFormat | Literal["lengths"] = "lengths"
-    """`lengths`: a CSV with the columns `prompt` and `output`; or a format of traces."""
+    """`lengths`: a CSV with the columns `prompt` and `output`; or a format of traces, whose times
+    are not looked at."""
+    columns: TraceColumns | None = None
+    """`csv`, `jsonl` and `parquet` only: what the file calls its columns."""
+
+    @model_validator(mode="after")
+    def _own_columns(self) -> Self:
+        if self.columns is not None and self.format not in OWN_FORMATS:
+            raise PydanticCustomError(
+                "order", "`columns` are for `format: csv`, `jsonl` and `parquet` only"
+            )
+        return self
 
 
 PlainTokens = Annotated[

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from dcsim.power.learn.readers.logs import Field, LogError, PowerLog, samples
-from dcsim.power.learn.readers.stamps import Clock
 from dcsim.power.learn.readers.text import Times, lines_of, number
+from dcsim.stamps import Clock
 
 POWER: dict[str, Field] = {
     "POWINST": "instant",

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from dcsim.power.learn.readers.stamps import Clock
+from dcsim.stamps import Clock
 
 Float64 = npt.NDArray[np.float64]
 Field = Literal["default", "instant", "average"]

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from dcsim.power.learn.readers.logs import Field, LogError, PowerLog, samples
-from dcsim.power.learn.readers.stamps import stamp
 from dcsim.power.learn.readers.text import Times, cells_of, filled, number
+from dcsim.stamps import stamp
 
 FIELDS: dict[str, Field] = {
     "power.draw.instant": "instant",

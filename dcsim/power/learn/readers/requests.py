@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from dcsim.power.learn.readers.logs import FirstTokens, LogError, RequestLog
-from dcsim.power.learn.readers.stamps import stamp
 from dcsim.power.learn.readers.text import cells_of, filled, number
+from dcsim.stamps import stamp
 
 COLUMNS = ("start", "input_tokens", "output_tokens")
 """When the client sent (unix time, or with a zone), prompt and output tokens."""

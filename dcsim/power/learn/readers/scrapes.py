@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dcsim.power.learn.readers.logs import LogError
-from dcsim.power.learn.readers.stamps import stamp
 from dcsim.power.learn.readers.text import (
     TIME_COLUMNS,
     Times,
@@ -26,6 +25,7 @@ from dcsim.power.learn.readers.text import (
     number,
     time_column,
 )
+from dcsim.stamps import stamp
 
 _SAMPLE = re.compile(
     r"(?P<name>[A-Za-z_:][\w:.]*)(?P<labels>\{.*\})?\s+(?P<value>\S+)(\s+(?P<ms>\d{12,}))?\s*"

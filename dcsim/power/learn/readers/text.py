@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from dcsim.power.learn.readers.logs import LogError
-from dcsim.power.learn.readers.stamps import Clock, stamp
+from dcsim.stamps import Clock, stamp
 
 SILENT = (
     *("n/a", "-", "", "nan", "null", "none"),

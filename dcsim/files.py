@@ -1,0 +1,97 @@
+"""Text files as people keep them: plain or compressed, in UTF-8 or UTF-16."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import lzma
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any, TextIO
+
+_OPENERS: tuple[tuple[bytes, Callable[[Path], Any]], ...] = (
+    (b"\x1f\x8b", gzip.open),
+    (b"BZh", bz2.open),
+    (b"\xfd7zXZ\x00", lzma.open),
+)
+"""By the first bytes of a file, whatever its name."""
+_ARCHIVES = (
+    (b"\x28\xb5\x2f\xfd", "zstd", "zstd -d"),
+    (b"PK\x03\x04", "zip", "unzip"),
+    (b"7z\xbc\xaf", "7z", "7z x"),
+)
+"""Those that the standard library does not read as one text, and what unpacks them."""
+_BINARY = (
+    (b"PAR1", "a Parquet file, not text (traces: `format: parquet`)"),
+    (b"\x89HDF\r\n\x1a\n", "an HDF5 file, not text (results of dcsim: `format: dcsim`)"),
+)
+_DAMAGE = (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile)
+
+
+class UnreadableError(OSError):
+    """A file that is no text, or packed so that it cannot be read; `strerror` says what it is."""
+
+
+class _Checked(io.RawIOBase):
+    """A decompressing stream whose damage is an UnreadableError."""
+
+    def __init__(self, inner: IO[bytes], path: Path) -> None:
+        self._inner, self._path = inner, path
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        try:
+            some = self._inner.read(len(buffer))
+        except _DAMAGE as error:
+            words = f"its compression is damaged or cut short ({error})"
+            raise UnreadableError(0, words, str(self._path)) from error
+        buffer[: len(some)] = some
+        return len(some)
+
+    def close(self) -> None:
+        self._inner.close()
+        super().close()
+
+
+def open_bytes(path: Path) -> IO[bytes]:
+    """The file's bytes, decompressed where it is gzip, bzip2 or xz.
+
+    Raises OSError; UnreadableError, which is one, for an archive or a format that is no text.
+    """
+    with path.open("rb") as file:
+        start = file.read(8)
+    for magic, kind, tool in _ARCHIVES:
+        if start.startswith(magic):
+            raise UnreadableError(
+                0, f"it is compressed ({kind}): unpack it first ({tool})", str(path)
+            )
+    for magic, kind in _BINARY:
+        if start.startswith(magic):
+            raise UnreadableError(0, f"it is {kind}", str(path))
+    for magic, opener in _OPENERS:
+        if start.startswith(magic):
+            return io.BufferedReader(_Checked(opener(path), path), 1 << 16)
+    return path.open("rb")
+
+
+def open_text(path: Path, newline: str | None = None, errors: str = "strict") -> TextIO:
+    """The file as text, decompressed; UTF-16 where it begins with that mark (Windows consoles
+    redirect to it), else UTF-8. Raises OSError as `open_bytes` does."""
+    with open_bytes(path) as file:
+        encoding = encoding_of(file.read(2))
+    return io.TextIOWrapper(open_bytes(path), encoding=encoding, errors=errors, newline=newline)
+
+
+def read_text(path: Path, errors: str = "strict") -> str:
+    """All of it. Raises OSError, UnicodeDecodeError."""
+    with open_text(path, errors=errors) as file:
+        return file.read()
+
+
+def encoding_of(start: bytes) -> str:
+    """Of a text that begins so."""
+    return "utf-16" if start[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
