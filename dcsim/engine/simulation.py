@@ -185,6 +185,8 @@ class Simulation:
             except _Enough:
                 self._end_s = self.clock.now
             self.fleet.close(self._end_s)
+            for event in self.site.finish(self._steps * scenario.power_step_s):
+                self._flag(event)
             summary = build_summary(
                 recorder,
                 counts=self.fleet.counts(),
@@ -208,6 +210,7 @@ class Simulation:
                 evidence=self.evidence.describe(scenario.power_step_s, self.site.flow.energy_j),
             )
             self.site.annotate(summary["nodes"])
+            summary["limits"] = self.site.limit_rows()
             summary["site"] = self.site.figures()
             recorder.finish(summary)
         except BaseException:

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from dcsim.facility.tally import FloatArray, LimitSpec, Tally
 from dcsim.facility.topology import Topology
+from dcsim.scenario.models import Demand
 from dcsim.scenario.series import read_series
 
 CLEARED_BELOW = 0.98
-"""A flag is taken back when the figure is below this share of its limit."""
+"""A flag is taken back when a sliding figure is below this share of its limit."""
+ROUNDING = 1e-9
+
+IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
+Limit = float | Callable[[float], float]
+"""In W: constant, or by the time in the run."""
 
 
 class Crossing(NamedTuple):
@@ -23,29 +32,82 @@ class Crossing(NamedTuple):
     limit_w: float
     raised: bool
     window_s: float
+    over_s: float
+    """How long the figure has been above this limit in all."""
 
 
-class Window:
-    """Sliding means of some nodes' loads over one window, judged once it has filled."""
+class Windows:
+    """Base of the means of some nodes' loads over one window, held to their limits."""
 
     def __init__(
-        self, window_s: float, step_s: float, nodes: Sequence[int], limits: Sequence[Limit]
+        self,
+        window_s: float,
+        step_s: float,
+        nodes: Sequence[int],
+        limits: Sequence[Limit],
+        rules: Sequence[str],
+        count_from_s: float = 0.0,
     ) -> None:
         self.window_s = window_s
+        self._step_s = step_s
         self.nodes = np.array(nodes, dtype=np.int64)
         self._limits = list(limits)
+        self._rules = list(rules)
         self._fixed = all(isinstance(limit, float) for limit in limits)
         self._limit_w = np.array([_at(limit, 0.0) for limit in limits])
+        self._count_from_s = count_from_s
+        self._on = np.zeros(len(nodes), dtype=bool)
+        self._all = np.zeros(len(nodes))
+        self._all_steps = 0
+        self.mean_w = np.full(len(nodes), np.nan)
+        """Over the last whole window; NaN until there is one."""
+        self.tally = Tally(len(nodes))
+
+    def partial_w(self, at: int) -> float | None:
+        """The mean of what has been measured, where no window has been whole yet."""
+        if np.isfinite(self.mean_w[at]) or not self._all_steps:
+            return None
+        return float(self._all[at]) / self._all_steps
+
+    @property
+    def measured_s(self) -> float:
+        """What the means are over: the window, or what there is where none has been whole."""
+        none = bool(len(self.nodes)) and np.isnan(self.mean_w).all()
+        return self._all_steps * self._step_s if none else self.window_s
+
+    def limits_at(self, time_s: float) -> FloatArray:
+        """The limits in force at a time of the run."""
+        if not self._fixed:
+            self._limit_w[:] = [_at(limit, time_s) for limit in self._limits]
+        return self._limit_w
+
+    def _gather(self, load_w: FloatArray) -> None:
+        """For `partial_w`."""
+        self._all += load_w
+        self._all_steps += 1
+
+
+class Window(Windows):
+    """Sliding means, judged at every step once the window has filled."""
+
+    def __init__(
+        self,
+        window_s: float,
+        step_s: float,
+        nodes: Sequence[int],
+        limits: Sequence[Limit],
+        rules: Sequence[str],
+        count_from_s: float = 0.0,
+    ) -> None:
+        super().__init__(window_s, step_s, nodes, limits, rules, count_from_s)
         self._ring = np.zeros((max(1, round(window_s / step_s)), len(nodes)))
         self._steps = 0
         self._sum = np.zeros(len(nodes))
-        self._on = np.zeros(len(nodes), dtype=bool)
-        self.mean_w = np.full(len(nodes), np.nan)
-        """Over the last whole window; NaN until there is one."""
-        self.peak_w = np.full(len(nodes), -np.inf)
 
-    def step(self, now_s: float, node_w: npt.NDArray[np.float64]) -> list[Crossing]:
+    def step(self, now_s: float, node_w: FloatArray) -> list[Crossing]:
         """Take one step's loads; what changed."""
+        if now_s - self._step_s < self._count_from_s - 1e-6:
+            return []
         load_w = node_w[self.nodes]
         place = self._steps % len(self._ring)
         self._steps += 1
@@ -57,80 +119,218 @@ class Window:
             self._sum += load_w - self._ring[place]
             self._ring[place] = load_w
         if self._steps < len(self._ring):
+            self._gather(load_w)
             return []
         mean_w = self.mean_w = self._sum / len(self._ring)
-        np.maximum(self.peak_w, mean_w, out=self.peak_w)
-        if not self._fixed:
-            self._limit_w[:] = [_at(limit, now_s) for limit in self._limits]
-        limit_w = self._limit_w
+        limit_w = self.limits_at(now_s)
+        self.tally.note(now_s, self._step_s, mean_w, limit_w, shares(mean_w, limit_w))
         changed = (mean_w > limit_w) & ~self._on
         changed |= self._on & (mean_w < CLEARED_BELOW * limit_w)
         self._on ^= changed
-        return _crossings(self, changed, mean_w, limit_w, self._on)
+        return crossings_of(
+            self.nodes, changed, mean_w, limit_w, self._on, self.window_s, self.tally.over_s
+        )
+
+    def specs(self) -> list[LimitSpec]:
+        """The limits in words."""
+        return [
+            LimitSpec(node, "demand", rule, self.window_s, "sliding")
+            for node, rule in zip(self.nodes.tolist(), self._rules, strict=True)
+        ]
+
+
+class ClockWindow(Windows):
+    """Means over blocks that begin by the clock, each judged at its end.
+
+    Blocks begin at whole multiples of the window from midnight; `clock_s` is the time of day at
+    which the run starts, None: unknown, and blocks are counted from the run's start. A block that
+    began before the run, or before `count_from_s`, is not judged, nor is one that the run's end
+    cuts short. A contract's limit is that of the block's beginning.
+    """
+
+    def __init__(
+        self,
+        window_s: float,
+        step_s: float,
+        nodes: Sequence[int],
+        limits: Sequence[Limit],
+        rules: Sequence[str],
+        count_from_s: float = 0.0,
+        clock_s: float | None = None,
+    ) -> None:
+        super().__init__(window_s, step_s, nodes, limits, rules, count_from_s)
+        self._offset_s = 0.0 if clock_s is None else clock_s
+        self._known = clock_s is not None
+        self._block = self._number(0.0)
+        self._begun_s = self._block * window_s - self._offset_s
+        self._sum = np.zeros(len(nodes))
+        self._steps = 0
+
+    def _number(self, time_s: float) -> int:
+        """Of the block that a time falls into; its end belongs to the next."""
+        return math.floor((self._offset_s + time_s) / self.window_s + ROUNDING)
+
+    def step(self, now_s: float, node_w: FloatArray) -> list[Crossing]:
+        """Take one step's loads; what changed. A step counts in the block in which it begins."""
+        load_w = node_w[self.nodes]
+        self._sum += load_w
+        self._steps += 1
+        if now_s - self._step_s >= self._count_from_s - 1e-6 and np.isnan(self.mean_w).all():
+            self._gather(load_w)
+        block = self._number(now_s)
+        if block == self._block:
+            return []
+        mean_w, begun_s = self._sum / self._steps, self._begun_s
+        self._block, self._begun_s = block, block * self.window_s - self._offset_s
+        self._sum = np.zeros(len(self.nodes))
+        self._steps = 0
+        if begun_s < self._count_from_s - 1e-6:
+            return []
+        self.mean_w = mean_w
+        limit_w = self.limits_at(max(0.0, begun_s))
+        self.tally.note(now_s, self.window_s, mean_w, limit_w, shares(mean_w, limit_w), apart=True)
+        changed = (mean_w > limit_w) ^ self._on
+        self._on ^= changed
+        return crossings_of(
+            self.nodes, changed, mean_w, limit_w, self._on, self.window_s, self.tally.over_s
+        )
+
+    def specs(self) -> list[LimitSpec]:
+        """The limits in words."""
+        aligned = "" if self._known else ", counted from the run's start: no `start` is given"
+        return [
+            LimitSpec(node, "demand", rule + aligned, self.window_s, "clock")
+            for node, rule in zip(self.nodes.tolist(), self._rules, strict=True)
+        ]
 
 
 class Ramps:
     """The largest move of some nodes' loads within one window, up or down, to its last step."""
 
     def __init__(
-        self, window_s: float, step_s: float, nodes: Sequence[int], change_w: Sequence[float]
+        self,
+        window_s: float,
+        step_s: float,
+        nodes: Sequence[int],
+        change_w: Sequence[float],
+        count_from_s: float = 0.0,
     ) -> None:
         self.window_s = window_s
         self.nodes = np.array(nodes, dtype=np.int64)
+        self._step_s = step_s
+        self._count_from_s = count_from_s
         self._change_w = np.array(change_w)
         self._ring = np.zeros((max(1, round(window_s / step_s)) + 1, len(nodes)))
         self._steps = 0
         self._on = np.zeros(len(nodes), dtype=bool)
+        self.tally = Tally(len(nodes))
 
-    def step(self, now_s: float, node_w: npt.NDArray[np.float64]) -> list[Crossing]:
+    def step(self, now_s: float, node_w: FloatArray) -> list[Crossing]:
         """Take one step's loads; what changed."""
+        if now_s - self._step_s < self._count_from_s - 1e-6:
+            return []
         load_w = node_w[self.nodes]
         self._ring[self._steps % len(self._ring)] = load_w
         self._steps += 1
         seen = self._ring[: self._steps]
         move_w = np.maximum(load_w - seen.min(axis=0), seen.max(axis=0) - load_w)
-        changed = (move_w > self._change_w) & ~self._on
-        changed |= self._on & (move_w < CLEARED_BELOW * self._change_w)
+        limit_w = self._change_w
+        self.tally.note(now_s, self._step_s, move_w, limit_w, shares(move_w, limit_w))
+        changed = (move_w > limit_w) & ~self._on
+        changed |= self._on & (move_w < CLEARED_BELOW * limit_w)
         self._on ^= changed
-        return _crossings(self, changed, move_w, self._change_w, self._on)
+        return crossings_of(
+            self.nodes, changed, move_w, limit_w, self._on, self.window_s, self.tally.over_s
+        )
+
+    @property
+    def measured_s(self) -> float:
+        """A move is judged within its window from the first step on."""
+        return self.window_s
+
+    def limits_at(self, time_s: float) -> FloatArray:
+        """The limits in force at a time of the run: always the same."""
+        return self._change_w
+
+    def partial_w(self, at: int) -> float | None:
+        """A move is judged from the first step on."""
+        return None
+
+    def specs(self) -> list[LimitSpec]:
+        """The limits in words."""
+        rule = "largest move, up or down"
+        return [LimitSpec(node, "ramp", rule, self.window_s) for node in self.nodes.tolist()]
 
 
-Limit = float | Callable[[float], float]
+def crossings_of(
+    nodes: IntArray,
+    changed: BoolArray,
+    value_w: FloatArray,
+    limit_w: FloatArray,
+    on: BoolArray,
+    window_s: float,
+    over_s: FloatArray,
+) -> list[Crossing]:
+    """What changed, one by one; `over_s` is the time above each limit so far."""
+    return [
+        Crossing(
+            int(nodes[i]),
+            float(value_w[i]),
+            float(limit_w[i]),
+            bool(on[i]),
+            window_s,
+            float(over_s[i]),
+        )
+        for i in np.flatnonzero(changed).tolist()
+    ]
+
+
+def shares(value_w: FloatArray, limit_w: FloatArray) -> FloatArray:
+    """Figures as shares of their limits; a contract may be for nothing at all."""
+    return value_w / np.maximum(limit_w, 1e-6)
 
 
 def _at(limit: Limit, now_s: float) -> float:
     return limit if isinstance(limit, float) else limit(now_s)
 
 
-def _crossings(
-    of: Window | Ramps,
-    changed: npt.NDArray[np.bool_],
-    value_w: npt.NDArray[np.float64],
-    limit_w: npt.NDArray[np.float64],
-    on: npt.NDArray[np.bool_],
-) -> list[Crossing]:
-    return [
-        Crossing(int(of.nodes[i]), float(value_w[i]), float(limit_w[i]), bool(on[i]), of.window_s)
-        for i in np.flatnonzero(changed).tolist()
-    ]
+def build_windows(
+    topology: Topology,
+    step_s: float,
+    count_from_s: float = 0.0,
+    clock_s: float | None = None,
+) -> list[Window | ClockWindow]:
+    """All demand limits of a site, those of one window together. Raises SeriesError.
 
-
-def build_windows(topology: Topology, step_s: float) -> list[Window]:
-    """All demand limits of a site, those of one window together. Raises SeriesError."""
-    by_window: dict[float, tuple[list[int], list[Limit]]] = {}
+    Figures before `count_from_s` are left out; `clock_s` is the time of day at which the run
+    starts, None where it is unknown.
+    """
+    grouped: dict[tuple[float, str], list[tuple[int, Limit, str]]] = {}
     for node, spec in enumerate(topology.specs):
         for demand in spec.demand:
-            nodes, limits = by_window.setdefault(demand.window_s, ([], []))
-            nodes.append(node)
-            if demand.contract is None:
-                assert demand.limit_w is not None, "the models ask for one"
-                limits.append(demand.limit_w)
-            else:
-                limits.append(read_series(demand.contract, "limit_w").held)
-    return [Window(window_s, step_s, *found) for window_s, found in by_window.items()]
+            limit, rule = _limit_of(demand)
+            same = grouped.setdefault((demand.window_s, demand.windows), [])
+            same.append((node, limit, rule))
+    found: list[Window | ClockWindow] = []
+    for (window_s, windows), members in grouped.items():
+        nodes, limits, rules = zip(*members, strict=True)
+        if windows == "clock":
+            found.append(ClockWindow(window_s, step_s, nodes, limits, rules, count_from_s, clock_s))
+        else:
+            found.append(Window(window_s, step_s, nodes, limits, rules, count_from_s))
+    return found
 
 
-def build_ramps(topology: Topology, step_s: float) -> list[Ramps]:
+def _limit_of(demand: Demand) -> tuple[Limit, str]:
+    rule = "blocks by the clock" if demand.windows == "clock" else "sliding means"
+    if demand.contract is not None:
+        name = demand.contract.replace("\\", "/").rpartition("/")[2]
+        return read_series(demand.contract, "limit_w").held, f"{rule}, contract {name}"
+    assert demand.limit_w is not None, "the models ask for one"
+    return demand.limit_w, rule
+
+
+def build_ramps(topology: Topology, step_s: float, count_from_s: float = 0.0) -> list[Ramps]:
     """All ramp limits of a site, those of one window together."""
     by_window: dict[float, tuple[list[int], list[float]]] = {}
     for node, spec in enumerate(topology.specs):
@@ -138,4 +338,6 @@ def build_ramps(topology: Topology, step_s: float) -> list[Ramps]:
             nodes, changes = by_window.setdefault(spec.ramp.window_s, ([], []))
             nodes.append(node)
             changes.append(spec.ramp.change_w)
-    return [Ramps(window_s, step_s, *found) for window_s, found in by_window.items()]
+    return [
+        Ramps(window_s, step_s, *members, count_from_s) for window_s, members in by_window.items()
+    ]

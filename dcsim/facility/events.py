@@ -13,6 +13,7 @@ EventKind = Literal[
     "predicted",
     "demand",
     "ramp",
+    "continuous",
     "fault",
     "repaired",
     "reclosed",
@@ -40,3 +41,10 @@ class FacilityEvent:
     limit_w: float
     margin_w: float
     message: str
+
+
+def duration(time_s: float) -> str:
+    """A span of time for a message: `0.75 s`, `64 s`, `12.5 min` or `3.2 h`."""
+    if time_s < 120.0:
+        return f"{time_s:.3g} s"
+    return f"{time_s / 60.0:.3g} min" if time_s < 7200.0 else f"{time_s / 3600.0:.3g} h"

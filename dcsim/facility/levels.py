@@ -24,6 +24,10 @@ class Change(NamedTuple):
     level: Literal["warning", "overload"]
     row: int
     raised: bool
+    above_s: float
+    """Time above the threshold since the flag was raised, the delay before it included."""
+    since_s: float
+    """Time since then."""
 
 
 class Levels:
@@ -40,6 +44,8 @@ class Levels:
         self._over_s = np.zeros((2, rows))
         self._calm_s = np.zeros((2, rows))
         self._on = np.zeros((2, rows), dtype=bool)
+        self._above_s = np.zeros((2, rows))
+        self._since_s = np.zeros((2, rows))
         self._any_on = False
         self._any_over = False
 
@@ -52,6 +58,12 @@ class Levels:
         self._any_over = bool(over.any())
         self._over_s += step_s
         self._over_s *= over
+        # Of flags that are raised, or would be by and by.
+        lasts = over | self._on
+        self._above_s += np.where(over, step_s, 0.0)
+        self._above_s *= lasts
+        self._since_s += step_s
+        self._since_s *= lasts
         due = self._over_s >= self._after_s
         due &= over
         changed = due > self._on  # due and not raised yet
@@ -66,7 +78,16 @@ class Levels:
         self._on ^= changed
         self._calm_s[changed] = 0.0
         self._any_on = bool(self._on.any())
-        return [
-            Change(self._names[level], row, bool(self._on[level, row]))
+        found = [
+            Change(
+                self._names[level],
+                row,
+                bool(self._on[level, row]),
+                float(self._above_s[level, row]),
+                float(self._since_s[level, row]),
+            )
             for level, row in np.argwhere(changed).tolist()
         ]
+        self._above_s *= self._on
+        self._since_s *= self._on
+        return found

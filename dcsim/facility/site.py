@@ -9,13 +9,15 @@ import networkx as nx
 import numpy as np
 import numpy.typing as npt
 
+from dcsim.facility.continuous import ContinuousWatch
 from dcsim.facility.cooling import Cooling
 from dcsim.facility.demand import Crossing, build_ramps, build_windows
-from dcsim.facility.events import EventKind, FacilityEvent
+from dcsim.facility.events import EventKind, FacilityEvent, duration
 from dcsim.facility.faults import Due, Faults
 from dcsim.facility.flow import Flow
 from dcsim.facility.restart import Restart
 from dcsim.facility.supply import Supply
+from dcsim.facility.tally import LIMIT_KINDS
 from dcsim.facility.topology import Topology
 from dcsim.facility.watch import LimitWatch
 from dcsim.scenario.catalogue import Catalogue
@@ -45,9 +47,13 @@ class ElectricalSite:
         restart: RestartSpec | None = None,
         cooling: CoolingSpec | None = None,
         seed: np.random.SeedSequence | None = None,
+        count_from_s: float = 0.0,
+        clock_s: float | None = None,
     ) -> None:
-        """`seed` is for random failures and breakers drawn from their band. Raises KeyError for a
-        fault of an unknown node, SeriesError for a weather or contract file."""
+        """`seed` is for random failures and breakers drawn from their band. What limits have seen
+        is counted from `count_from_s` on; `clock_s` is the time of day at which the run starts,
+        for windows by the clock. Raises KeyError for a fault of an unknown node, SeriesError for a
+        weather or contract file."""
         self.topology = topology
         self._seed = np.random.SeedSequence(0) if seed is None else seed
         self._step_s = step_s
@@ -58,9 +64,11 @@ class ElectricalSite:
         self.supply = Supply(topology)
         self.flow = Flow(topology, self.supply, catalogue.losses, own_loads=self.cooling.runs)
         self._stand_by()
-        self.watch = LimitWatch(topology, limits or Limits(), catalogue.curves, self._draw)
-        self._demand = build_windows(topology, step_s)
-        self._ramps = build_ramps(topology, step_s)
+        limits = limits or Limits()
+        self.watch = LimitWatch(topology, limits, catalogue.curves, self._draw, count_from_s)
+        self._demand = build_windows(topology, step_s, count_from_s, clock_s)
+        self._ramps = build_ramps(topology, step_s, count_from_s)
+        self._continuous = ContinuousWatch(topology, limits, step_s, count_from_s)
         self._faults = Faults(topology, faults, self._seed)
         self._failed = np.zeros(len(topology.names), dtype=np.int64)
         """Faults that hold each node."""
@@ -104,6 +112,8 @@ class ElectricalSite:
         for ramp in self._ramps:
             for crossing in ramp.step(now_s, node_w):
                 events.append(self._crossed(now_s, "ramp", "move", crossing))
+        for crossing in self._continuous.step(now_s, felt_w):
+            events.append(self._crossed(now_s, "continuous", "mean", crossing))
         rewired = self._trips(now_s, events)
         for due in self._faults.due(now_s):
             rewired |= self._do(now_s, due, events)
@@ -115,6 +125,13 @@ class ElectricalSite:
         if self._restart.step(now_s):
             self.changed = True
         return node_w, events
+
+    def finish(self, now_s: float) -> list[FacilityEvent]:
+        """Flags that the end of the run brings: continuous loads of runs under three hours."""
+        return [
+            self._crossed(now_s, "continuous", "mean", crossing)
+            for crossing in self._continuous.finish(now_s)
+        ]
 
     def restore(self, node: str, now_s: float) -> None:
         """End all faults of a node and close its breaker, as from the next step's end. Raises
@@ -155,6 +172,47 @@ class ElectricalSite:
         found["grid_wh"] = grid_j / 3600.0
         found["pue"] = grid_j / energy_j["it"] if energy_j["it"] > 0.0 else None
         return found
+
+    def limit_rows(self) -> list[dict[str, Any]]:
+        """All limits of the site and what they have seen, for a summary: ratings, continuous
+        allowances, demand windows and ramps, each in node order. Call after `finish`.
+
+        `measured_s` is what the highest figure is a mean over: of a demand window that never
+        filled the span measured, whose mean is `partial_w`.
+        """
+        topology = self.topology
+        found = [
+            (spec, self.watch.tally.row(i, float(topology.rating_w[spec.node])), None, self._step_s)
+            for i, spec in enumerate(self.watch.specs())
+        ]
+        steady = self._continuous
+        found += [
+            (spec, steady.tally.row(i, float(steady.limit_w[i])), None, steady.measured_s)
+            for i, spec in enumerate(steady.specs())
+        ]
+        for watch in (*self._demand, *self._ramps):
+            limit_w = watch.limits_at(0.0)
+            found += [
+                (spec, watch.tally.row(i, float(limit_w[i])), watch.partial_w(i), watch.measured_s)
+                for i, spec in enumerate(watch.specs())
+            ]
+        rows = [
+            {
+                "node": topology.names[spec.node],
+                "node_kind": topology.kinds[spec.node],
+                "kind": spec.kind,
+                "window_s": spec.window_s,
+                "windows": spec.windows,
+                "rule": spec.rule,
+                **row,
+                "measured_s": measured_s,
+                "partial_w": partial_w,
+                "_place": (LIMIT_KINDS.index(spec.kind), spec.node, spec.window_s or 0.0),
+            }
+            for spec, row, partial_w, measured_s in found
+        ]
+        rows.sort(key=lambda row: row["_place"])
+        return [{key: row[key] for key in row if key != "_place"} for row in rows]
 
     def annotate(self, rows: Sequence[dict[str, Any]]) -> None:
         """Add to each node's row of a summary, in node order, what its limits have seen: `trips`,
@@ -298,7 +356,7 @@ class ElectricalSite:
     def _crossed(
         self, now_s: float, kind: EventKind, what: str, crossing: Crossing
     ) -> FacilityEvent:
-        over = f"{what} over {crossing.window_s:g} s"
+        over = f"{what} over {duration(crossing.window_s)}"
         self.watch.counts[kind if crossing.raised else "cleared"] += 1
         return FacilityEvent(
             time_s=now_s,
@@ -310,7 +368,7 @@ class ElectricalSite:
             margin_w=crossing.limit_w - crossing.value_w,
             message=f"{over} at {crossing.value_w / crossing.limit_w:.1%} of its limit"
             if crossing.raised
-            else f"{kind} limit kept again",
+            else f"{kind} limit kept again: above it for {duration(crossing.over_s)} so far",
         )
 
     def _draw(self, name: str) -> float:

@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from dcsim.facility.breakers import Breakers, curve_of
-from dcsim.facility.events import EventKind, FacilityEvent
+from dcsim.facility.events import EventKind, FacilityEvent, duration
 from dcsim.facility.levels import CLEAR_AFTER_S, ROUNDING_S, Change, Levels
+from dcsim.facility.tally import LimitSpec, Tally
 from dcsim.facility.topology import Topology
 from dcsim.scenario.catalogue import Curve
 from dcsim.scenario.models import Limits
@@ -36,9 +37,11 @@ class LimitWatch:
         limits: Limits,
         curves: Mapping[str, Curve],
         draw: Callable[[str], float] | None = None,
+        count_from_s: float = 0.0,
     ) -> None:
         """`draw` gives the place in its tolerance band of the breaker of a named node, for those
-        with `band: drawn`."""
+        with `band: drawn`. Highest loads and times above a rating are counted from `count_from_s`
+        on; flags and trips always."""
         self.counts: Counter[EventKind] = Counter()
         self._names = topology.names
         self._kinds = topology.kinds
@@ -47,8 +50,8 @@ class LimitWatch:
         rows = len(self._rated)
         self._levels = Levels(limits, rows)
         self._share = np.zeros(rows)
-        self.over_s = np.zeros(len(topology.names))
-        """Time above the rating by node, shape (nodes,)."""
+        self.tally = Tally(rows, count_from_s)
+        """What the rated nodes have seen, in node order."""
         self.trips: Counter[str] = Counter()
         """Trips by node."""
         guards: list[tuple[int, Curve, float]] = []
@@ -74,11 +77,11 @@ class LimitWatch:
         """Flags raised at the end of a step during which nodes drew `node_w`, shape (nodes,)."""
         events: list[FacilityEvent] = []
         if len(self._rated):
-            share = np.divide(node_w[self._rated], self._rating_w, out=self._share)
+            rated_w = node_w[self._rated]
+            share = np.divide(rated_w, self._rating_w, out=self._share)
             for change in self._levels.step(share, step_s):
                 events.append(self._flag(time_s, change, node_w))
-            if share[share.argmax()] > 1.0:
-                self.over_s[self._rated[share > 1.0]] += step_s
+            self.tally.note(time_s, step_s, rated_w, self._rating_w, share)
         if len(self._guarded):
             load_w = node_w[self._guarded]
             for row in self.breakers.step(load_w, step_s).tolist():
@@ -88,6 +91,18 @@ class LimitWatch:
         for event in events:
             self.counts[event.kind] += 1
         return events
+
+    def specs(self) -> list[LimitSpec]:
+        """The ratings as limits, in the order of `tally`."""
+        rule = "rating, at every power step"
+        return [LimitSpec(node, "rating", rule) for node in self._rated.tolist()]
+
+    @property
+    def over_s(self) -> npt.NDArray[np.float64]:
+        """Time above the rating by node, shape (nodes,)."""
+        over_s = np.zeros(len(self._names))
+        over_s[self._rated] = self.tally.over_s
+        return over_s
 
     def worst_headroom(self) -> tuple[str, float]:
         """The node nearest to its rating at the last step, and its load as a share of it. The
@@ -138,7 +153,11 @@ class LimitWatch:
         if change.raised:
             message = f"load at {load_w / limit_w:.1%} of rating"
         else:
-            message = f"{change.level} ended"
+            what = "rating" if change.level == "overload" else "threshold"
+            message = (
+                f"{change.level} ended: above the {what} for {duration(change.above_s)} of "
+                f"{duration(change.since_s)}"
+            )
         return FacilityEvent(
             time_s=time_s,
             kind=change.level if change.raised else "cleared",

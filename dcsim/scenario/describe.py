@@ -332,6 +332,7 @@ EXAMPLES = {
     "by_load": "[[0.2, 1.4], [1.0, 1.2]]",
     "by_temperature": "[[10, 0.6], [35, 1.5]]",
     "temperature_c": "24",
+    "continuous": "100 %",
 }
 """Where a key's type alone would give a poor one."""
 

@@ -115,6 +115,17 @@ def test_a_load_that_trembles_at_its_limit_is_flagged_once() -> None:
     assert watch.counts == {"overload": 1, "warning": 1}
 
 
+def test_the_end_of_a_flag_tells_how_long_the_load_was_above() -> None:
+    """Three quarters of a second above within a flag that lasts some minute; the flag before it
+    does not count."""
+    topology = rack()
+    watch = watch_of(topology)
+    play(topology, watch, [1100.0, *seconds(70, 100)])
+    loads_w = [1100.0, 990.0, 1100.0, 1100.0, *seconds(60, 100)]
+    *_, cleared = play(topology, watch, loads_w, start_s=80.0)
+    assert cleared.message == "overload ended: above the rating for 0.75 s of 61 s"
+
+
 def test_clearing_needs_calm_below_the_gap_without_a_break() -> None:
     topology = rack()
     near_w, calm_w = 1000 * (1 - HYSTERESIS) + 1, 1000 * (1 - HYSTERESIS) - 1
@@ -246,7 +257,10 @@ def test_flags_follow_the_rules(
     watch = LimitWatch(topology, limits, {})
     shares = np.array([share for share, count in series for _ in range(count)])
     found = [
-        (round(event.time_s / STEP_S) - 1, event.message if event.kind == "cleared" else event.kind)
+        (
+            round(event.time_s / STEP_S) - 1,
+            event.message.partition(":")[0] if event.kind == "cleared" else event.kind,
+        )
         for event in play(topology, watch, 1000 * shares)
     ]
     assert sorted(found) == reference(shares, limits)

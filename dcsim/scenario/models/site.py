@@ -138,11 +138,16 @@ class Demand(Spec):
     """A limit on the mean over a window, as a supplier meters it."""
 
     window_s: Seconds = Field(alias="window")
-    """Length of the window; means slide with the power steps."""
+    """Length of the window."""
     limit_w: Watts | None = Field(default=None, alias="limit")
     """Most that the mean may be."""
     contract: str | None = None
     """CSV with columns time_s and limit_w instead: each limit holds from its time on."""
+    windows: Literal["sliding", "clock"] = "sliding"
+    """`sliding`: means slide with the power steps, as protection feels them; `clock`: blocks that
+    begin at whole multiples of the window from midnight, as most suppliers bill, counted from the
+    scenario's `start`. Sliding is the default because it is the stricter: no block is above the
+    highest sliding mean."""
 
     @model_validator(mode="after")
     def _one_limit(self) -> Demand:
@@ -189,6 +194,10 @@ class FacilityNode(Spec):
     """Copies under each copy of the parent; one site only."""
     rating_w: Watts | None = Field(default=None, alias="rating")
     """Continuous limit. None: unknown, and never checked."""
+    continuous: Fraction | None = None
+    """Share of the rating that the node may carry for three hours or more: 80 % of a
+    standard-rated breaker, 100 % of a 100 %-rated one. None: 100 % for UPS and transformers, and
+    for the site and utilities without a breaker; for all others as `limits.continuous` says."""
     apparent_rating_va: VoltAmperes | None = Field(default=None, alias="apparent_rating")
     """Continuous limit in VA; needs a `power_factor` on servers."""
     group: Name | None = None
@@ -244,8 +253,13 @@ class FacilityNode(Spec):
 class Limits(Spec):
     """When a load is worth a flag."""
 
+    continuous: Literal["nec", "iec"] = "nec"
+    """By which code nodes without a `continuous` of their own carry loads of three hours or more:
+    `nec`, 80 % of a standard-rated breaker (NEC 210.20(A), 215.3), or `iec`, the rated current
+    (IEC 60364-4-43, 433.1; a maker's rated diversity factor by IEC 61439 is a `continuous` of the
+    node)."""
     warning_fraction: Fraction = 0.8
-    """The 80 % rule for continuous loads (NEC 210.20(A), 215.3)."""
+    """Share of every rating from which a load is worth a warning."""
     warning_after_s: SecondsOrZero = Field(default=60.0, alias="warning_after")
     """How long a load must stay above it before it is flagged."""
     overload_after_s: SecondsOrZero = Field(default=0.0, alias="overload_after")
