@@ -23,8 +23,10 @@ from dcsim.studies.answer import Answer
 from dcsim.studies.answer import Table as StudyTable
 from dcsim.studies.folder import plain
 
-ROWS = 14
+ROWS = 20
 """Of each table; the rest is in the folder."""
+EXACT = 100_000
+"""Larger figures, unless they count something, are told in four digits."""
 PIPE_WIDTH = 140
 """Columns where there is no terminal to ask."""
 
@@ -116,9 +118,10 @@ def _cell(column: str, value: Any) -> str:
         return watts(float(value))
     if isinstance(value, bool) or not isinstance(value, int | float):
         return str(value)
-    if isinstance(value, int) or float(value).is_integer():
+    if isinstance(value, int) or (float(value).is_integer() and abs(value) < EXACT):
         return f"{value:,.0f}"
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    # A simulated forecast of seven digits pretends to know them.
+    return f"{float(f'{value:.4g}'):,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def _missing(value: Any) -> bool:

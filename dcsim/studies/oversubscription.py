@@ -17,7 +17,7 @@ from dcsim.studies.candidates import Bounds, Candidate, most_that_passes, try_co
 from dcsim.studies.crew import Crew
 from dcsim.studies.jobs import Keep, job
 from dcsim.studies.outcome import Outcome
-from dcsim.studies.oversubscription_rows import Case, Findings
+from dcsim.studies.oversubscription_rows import Case, Findings, told_nameplate
 from dcsim.studies.screen import floor_units, screen, window_means
 from dcsim.studies.statistics import trials_to_show
 from dcsim.studies.target import Target, find_target
@@ -85,8 +85,7 @@ def oversubscription(
         for policy, block in asked.items()
     ]
     crew = Crew(workers=1) if crew is None else crew
-    by_nameplate = floor_units(target.limit_w, target.unit_nameplate_w())
-    by_nameplate -= by_nameplate % target.each
+    by_nameplate = target.nameplate_count()
     found = Findings(target, by_nameplate)
     if NAMEPLATE in models:
         found.nameplate()
@@ -101,8 +100,7 @@ def oversubscription(
         study="oversubscription",
         headline=found.headline(),
         reasons=(
-            f"By nameplate {by_nameplate} {target.kind}s fit: {target.limit_w / 1e3:g} kW over "
-            f"{target.unit_nameplate_w() / 1e3:g} kW.",
+            told_nameplate(target, by_nameplate),
             *_told_rule(rule, bounds, draws, quantile, base, traffic),
             *found.reasons,
         ),
@@ -197,10 +195,13 @@ def _by_breaker(
     recorded = target.resized(case.scenario, safe, traffic)
     outcomes, pools, overhead, _ = _recorded(target, recorded, seeds[:SCREEN_SEEDS], crew)
     found.outcomes.extend(outcomes)
+    # By label alone, where all else that hangs there leaves no room by nameplate.
+    most = MOST_TIMES * max(safe, floor_units(target.limit_w, target.unit_nameplate_w()))
+    most -= most % target.each
     first = screen(
         pools,
         target.limit_w,
-        longest=MOST_TIMES * safe,
+        longest=most,
         draws=min(draws, 50),
         quantile=quantile,
         seed=seeds[0],
@@ -212,7 +213,7 @@ def _by_breaker(
     guess = screen(
         means,
         target.limit_w,
-        longest=MOST_TIMES * safe,
+        longest=most,
         draws=min(draws, 50),
         quantile=0.5,
         seed=seeds[0],
@@ -226,7 +227,6 @@ def _by_breaker(
             found.candidate(case, tried[count])
         return tried[count].passes
 
-    most = MOST_TIMES * safe
     count = most_that_passes(passes, guess, target.each, most, target.each)
     failing = [one for one in tried.values() if not one.passes]
     shown = [one.count for one in failing if one.failing.low > bounds.max_trip]
@@ -235,7 +235,7 @@ def _by_breaker(
     if more is None:
         found.reasons.append(
             f"{case.model}, {case.policy}: more than {most} {target.kind}s, {MOST_TIMES} times "
-            "what the nameplate allows, were not tried. A policy that slows servers holds any "
+            "what their labels allow, were not tried. A policy that slows servers holds any "
             "number of them unless the scenario promises a speed: give its tenants an `slo`."
         )
     else:

@@ -93,9 +93,9 @@ class Findings:
 
     def nameplate(self) -> None:
         """The row that needs no run."""
-        unit_w = self.target.unit_nameplate_w()
         count = self.by_nameplate
-        self.answer(NAMEPLATE, "none", count, (count, count), peak_w=count * unit_w)
+        peak_w = self.target.nameplate_load_w(count) if count else NAN
+        self.answer(NAMEPLATE, "none", count, (count, count), peak_w=peak_w)
 
     def answer(
         self, model: str, policy: str, count: int, ends: tuple[float, float], **more: Any
@@ -222,3 +222,20 @@ class Findings:
                 Plot("candidates", title, "count", ["peak_w", "instant_w"], by, limit="limit_w")
             )
         return tuple(found)
+
+
+def told_nameplate(target: Target, count: int) -> str:
+    """Why so many fit by their labels."""
+    kind, label = target.kind, f"{target.unit_nameplate_w() / 1e3:g} kW a {target.kind}"
+    more = target.nameplate_load_w(count + target.each) / 1e3
+    limit = f"{target.limit_w / 1e3:g} kW"
+    if not count:
+        return (
+            f"By nameplate no {kind} fits under {limit}: with {target.each} all that hangs there "
+            f"would draw {more:,.1f} kW, with its cooling and losses ({label})."
+        )
+    return (
+        f"By nameplate {count} {kind}s fit ({label}): all that hangs there would draw "
+        f"{target.nameplate_load_w(count) / 1e3:,.1f} kW of {limit}, with its cooling and losses, "
+        f"and {more:,.1f} kW with {count + target.each}."
+    )

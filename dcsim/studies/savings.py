@@ -23,10 +23,11 @@ from dcsim.studies.ask import opened, power_evidence, seeds_of, told_evidence
 from dcsim.studies.crew import Crew
 from dcsim.studies.jobs import Keep, job
 from dcsim.studies.outcome import Outcome
+from dcsim.studies.savings_labels import ABOUT_LABELS, labels_below
 from dcsim.studies.savings_lines import in_currency, work_out
 from dcsim.studies.statistics import mean_interval
 from dcsim.studies.target import find_target
-from dcsim.studies.tariff import Bill, Tariff, bill
+from dcsim.studies.tariff import DAY_S, Bill, Tariff, bill
 
 NAN = float("nan")
 HOURS_A_YEAR = 8766.0
@@ -87,8 +88,9 @@ def savings(
     """What the site costs to run, and what is saved by `count` racks under one limit.
 
     `count`: such as oversubscription found; None: as in the scenario. `under`, `counted` and
-    `limit_w` as there. `grid`: g CO2e/kWh, or a CSV with columns time_s and g_per_kwh. `start_s`:
-    the time of the day when the run starts, for prices by time. Raises StudyError, RunFailed.
+    `limit_w` as there. `grid`: g CO2e/kWh, or a CSV with columns time_s (from midnight) and
+    g_per_kwh; one of a day or less stands for every day. `start_s`: the time of the day when the
+    run starts, for prices and intensities by time. Raises StudyError, RunFailed.
     """
     base = opened(scenario)
     tariff = tariff or Tariff()
@@ -105,11 +107,12 @@ def savings(
     outcomes = crew.play([job(sized, seed, (kept,)) for seed in used], "savings")
     loads = [crew.series(outcome).series[root.kind].load_w[:, 0] for outcome in outcomes]
     at_s = (np.arange(len(loads[0])) + 0.5) * tariff.meter_s
-    intensity = None if series is None else np.interp(at_s, *series)
+    intensity = None if series is None else _intensity(series, start_s + at_s)
     bills = [bill(load, tariff.meter_s, tariff, start_s, intensity) for load in loads]
     inputs = _inputs(
         target.limit_w,
         target.unit_nameplate_w(),
+        labels_below(target, sized, count),
         count,
         target.kind,
         tariff,
@@ -126,8 +129,10 @@ def savings(
         study="savings",
         headline=_headline(values, count, target.kind, tariff.currency, len(target.watched)),
         reasons=(
-            f"{count} {target.kind}s by their labels would take "
-            f"{values['nameplate_kw']:,.0f} kW; the limit is {target.limit_w / 1e3:,.0f} kW.",
+            f"What is saved is against building for the labels of all servers: {count} "
+            f"{target.kind}s would take {values['nameplate_kw'] / len(target.watched):,.1f} kW at "
+            f"{target.under_name}, with the cooling and losses that it bears; its limit is "
+            f"{target.limit_w / 1e3:,.1f} kW.",
             f"The site is metered as means over {SECOND.format(tariff.meter_s)}.",
             *_told_trips(outcomes),
             *_told_missing(lines),
@@ -177,6 +182,7 @@ def savings(
 def _inputs(
     limit_w: float,
     unit_nameplate_w: float,
+    labels: Mapping[str, float],
     count: int,
     kind: str,
     tariff: Tariff,
@@ -193,6 +199,10 @@ def _inputs(
     rows: list[tuple[str, float | None, str, str, str]] = [
         ("count", count * copies, "", "given", f"{kind}s, under all limits together"),
         ("unit_nameplate_kw", unit_nameplate_w / 1e3, "kW", "scenario", f"label of one {kind}"),
+        *(
+            (name, labels[name], unit, "scenario", about)
+            for name, (unit, about) in ABOUT_LABELS.items()
+        ),
         ("limit_kw", copies * limit_w / 1e3, "kW", "scenario", "capacity of all limits together"),
         ("mean_kw", _mean(b.mean_kw for b in bills), "kW", "run", "mean load of the site"),
         ("peak_kw", _mean(b.peak_kw for b in bills), "kW", "run", "highest meter reading"),
@@ -255,6 +265,13 @@ def _grid(grid: float | str | Path) -> tuple[np.ndarray, np.ndarray]:
     return found.time_s, found.value
 
 
+def _intensity(series: tuple[np.ndarray, np.ndarray], clock_s: np.ndarray) -> np.ndarray:
+    """g CO2e/kWh at times from the first midnight on, shape (readings,)."""
+    if series[0][-1] <= DAY_S:
+        clock_s = clock_s % DAY_S
+    return np.interp(clock_s, *series)
+
+
 def _check(base: Scenario, count: int, each: int, tariff: Tariff, money: Money) -> None:
     problems = []
     if count < 1 or count % each:
@@ -280,18 +297,30 @@ def _check(base: Scenario, count: int, each: int, tariff: Tariff, money: Money) 
 def _headline(
     values: Mapping[str, float], count: int, kind: str, currency: str, copies: int
 ) -> tuple[str, ...]:
-    def told(name: str, digits: int = 0) -> str:
-        value = values[name]
-        return "unknown" if math.isnan(value) else f"{value:,.{digits}f}"
+    def known(*parts: tuple[str, str]) -> list[str]:
+        """What is known of these lines, in words; three digits of a forecast are plenty."""
+        return [
+            words.format(f"{float(f'{values[name]:.3g}'):,.{0 if values[name] >= 100 else 1}f}")
+            for name, words in parts
+            if not math.isnan(values[name])
+        ]
 
     each = "" if copies == 1 else f" under each of {copies} limits"
-    return (
-        f"{count} {kind}s{each}: {told('avoided_kw')} kW need not be built, "
-        f"{told('avoided_per_unit_kw', 1)} kW for each {kind}; capital deferred "
-        f"{told('capital_deferred')} {currency}, payback {told('payback_years', 1)} years.",
-        f"The site draws {told('energy_kwh_a_year')} kWh a year; its bill is "
-        f"{told('bill_a_year')} {currency}, its carbon {told('carbon_t_a_year', 1)} t CO2e.",
+    if values["avoided_kw"] > 0:
+        built = known(
+            ("avoided_kw", "{} kW need not be built"),
+            ("avoided_per_unit_kw", "{} kW for each " + kind),
+            ("capital_deferred", "capital deferred {} " + currency),
+            ("payback_years", "payback {} years"),
+        )
+    else:
+        built = ["by their labels they take no more than the limit, so that nothing is saved"]
+    costs = known(
+        ("energy_kwh_a_year", "The site draws about {} kWh a year, cooling and losses included"),
+        ("bill_a_year", "its bill is {} " + currency),
+        ("carbon_t_a_year", "its carbon {} t CO2e"),
     )
+    return (f"{count} {kind}s{each}: {', '.join(built)}.", f"{'; '.join(costs)}.")
 
 
 def _told_missing(lines: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -322,6 +351,7 @@ def _doubt(
             if len(seeds) > 1
             else "One seed: the spread of the peak is unknown; give --seeds 5."
         ),
+        "Nobody builds to labels everywhere: against a plan by measured peaks less is saved.",
         "That the limit holds so many is not shown here: ask `dcsim study oversubscription`.",
         *evidence,
     )

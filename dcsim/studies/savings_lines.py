@@ -12,8 +12,9 @@ LINES = (
     (
         "nameplate_kw",
         "kW",
-        "count * unit_nameplate_kw",
-        "what would be built for so many by their labels",
+        "(count * unit_nameplate_kw + other_nameplate_kw) * limit_overhead",
+        "what would be built for so many by their labels, with the cooling and losses that the "
+        "limit bears",
     ),
     ("avoided_kw", "kW", "nameplate_kw - limit_kw", "capacity that need not be built"),
     (
@@ -53,10 +54,16 @@ LINES = (
     ("fixed_a_year", "money a year", "fixed_price * 12", "what is due whatever is drawn"),
     ("bill_a_year", "money a year", "energy_a_year + demand_a_year + fixed_a_year", "all three"),
     (
+        "site_nameplate_kw",
+        "kW",
+        "(count * unit_nameplate_kw + other_nameplate_kw + elsewhere_nameplate_kw) * site_overhead",
+        "load of the site with every server at its label, with cooling and losses",
+    ),
+    (
         "demand_by_nameplate_a_year",
         "money a year",
-        "nameplate_kw * demand_price * 12",
-        "what the demand charge would be at the labels",
+        "site_nameplate_kw * demand_price * 12",
+        "what the demand charge would be at the labels, with cooling and losses as the peak",
     ),
     (
         "carbon_t_a_year",

@@ -72,7 +72,7 @@ def sizing(results: Results, resolutions_s: Sequence[float] | None = None) -> pd
         resolutions_s = sorted({results.step_s, *RESOLUTIONS_S})
     nodes = results.nodes()
     upper = nodes[nodes["kind"] != "server"]
-    kinds = nodes["kind"].to_dict()
+    kinds = {str(name): str(kind) for name, kind in nodes["kind"].items()}
     found = _Found(results, kinds, resolutions_s)
     below, servers = _below(results.feeds(), kinds)
     for kind, of_kind in nodes.groupby("kind", sort=False):

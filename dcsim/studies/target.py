@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from dcsim.facility.labels import label_loads_w
 from dcsim.facility.topology import Topology
 from dcsim.scenario.catalogue import load_catalogue
 from dcsim.scenario.models import Scenario
@@ -78,6 +79,32 @@ class Target:
                 for server in topology.servers_under(unit)
             )
         )
+
+    def nameplate_load_w(self, count: int) -> float:
+        """Highest load of the nodes with the limit, W, with so many units and every server at its
+        label: all else that hangs there too, with its cooling and losses."""
+        rows = list(self.scenario.facility)
+        rows[self.counted] = rows[self.counted].model_copy(update={"count": count // self.each})
+        types = {group.name: group.server for group in self.scenario.servers}
+        base = self.scenario
+        load_w = label_loads_w(rows, load_catalogue(), types, base.cooling, base.duration_s)
+        names = Topology.build(rows).names
+        watched = set(self.watched)
+        return float(max(w for name, w in zip(names, load_w, strict=True) if name in watched))
+
+    def nameplate_count(self) -> int:
+        """Most units whose nameplate load the limit holds; 0 where all else that hangs there takes
+        it already."""
+        low, high = 0, self.each
+        while self.nameplate_load_w(high) <= self.limit_w:
+            low, high = high, 2 * high
+        while high - low > self.each:
+            middle = (low + high) // 2 // self.each * self.each
+            if self.nameplate_load_w(middle) <= self.limit_w:
+                low = middle
+            else:
+                high = middle
+        return low
 
     def limited(self) -> Scenario:
         """The scenario with the limit asked about as its rating. Raises StudyError."""

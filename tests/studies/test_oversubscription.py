@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
+from dcsim.scenario.load import loads
 from dcsim.scenario.models import Scenario
 from dcsim.studies import Crew, StudyError, oversubscription
 from dcsim.studies.ask import variant
 from dcsim.studies.target import find_target
 from dcsim.studies.variants import parse_policies
-from tests.studies.small import small
+from tests.studies.small import TEXT, small
 
 BOARD_W = 4 * (8 * 400.0 + 1000.0) / 2
 """Two servers of eight GPUs at their limit, and a kilowatt each."""
@@ -199,3 +200,37 @@ def test_more_racks_bring_their_traffic_or_not() -> None:
     assert [spike.factor for spike in scaled.workload[0].arrivals.spikes] == [3.0]
     assert not fixed.workload[0].arrivals.spikes
     assert scaled.facility[2].count == fixed.facility[2].count == 6
+
+
+def test_by_nameplate_all_that_hangs_there_counts() -> None:
+    """Racks of 13 kW by label under 60 kW: 4 alone, 2 beside another two racks, none beside five;
+    with a PUE of 1.3 a rack takes 16.9 kW, so that three fit."""
+    text = TEXT.replace("rating: 26 kW", "rating: 60 kW")
+
+    def count(scenario: str) -> int:
+        return find_target(loads(scenario), "row", "rack", None).nameplate_count()
+
+    assert count(text) == 4
+    for others, fit in ((2, 2), (4, 0), (5, 0)):
+        more = (
+            f"  - {{name: other, kind: rack, parent: row, count: {others}}}\n"
+            "  - {name: more, kind: server, parent: other, count: 2, group: a100}\n"
+        )
+        assert count(text + more) == fit
+    assert count(text + "cooling: {pue: 1.3, at: row}\n") == 3
+    target = find_target(loads(text + "cooling: {pue: 1.3, at: row}\n"), "row", "rack", None)
+    assert target.nameplate_load_w(3) == pytest.approx(3 * 13_000 * 1.3)
+
+
+def test_where_nothing_fits_by_nameplate_the_comparison_says_so(crew: Crew) -> None:
+    """Three racks of others' labels are 39 of 40 kW; simulated there is room for one more."""
+    text = TEXT.replace("rating: 26 kW", "rating: 40 kW") + (
+        "  - {name: other, kind: rack, parent: row, count: 3}\n"
+        "  - {name: more, kind: server, parent: other, count: 2, group: a100}\n"
+    )
+    found = oversubscription(loads(text), counted="rack", max_trip=0.6, crew=crew)
+    assert found.figures["nameplate_count"] == 0
+    assert found.frame["count"].iloc[0] >= 1
+    assert found.frame["to_nameplate"].isna().all()
+    assert "By nameplate no rack fits under 40 kW: with 1 all that hangs there" in found.reasons[0]
+    assert "times the nameplate" not in found.headline[0]

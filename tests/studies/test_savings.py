@@ -15,12 +15,14 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from dcsim.report.answer import render
+from dcsim.scenario.catalogue import load_catalogue
+from dcsim.scenario.load import loads
 from dcsim.scenario.models import Scenario
 from dcsim.studies import Crew, Money, StudyError, Tariff, savings
 from dcsim.studies.ask import variant
 from dcsim.studies.savings_lines import LINES, work_out
 from dcsim.studies.tariff import EXAMPLE, bill, parse_tariff, read_tariff
-from tests.studies.small import small
+from tests.studies.small import TEXT, small
 
 SITE_KW = 4 * 4.2 * 1.25
 """Two racks of two servers, eight GPUs of 400 W and 1 kW each, cooling of a quarter of it."""
@@ -68,8 +70,71 @@ def test_what_is_not_given_is_unknown_and_never_nothing(crew: Crew) -> None:
     assert lines.loc["payback_years", "missing"] == (
         "invest, capital_per_kw, interest, contracted_price"
     )
-    assert "capital deferred unknown" in found.headline[0]
+    assert found.headline == (
+        "2 racks: 6.0 kW need not be built, 3.0 kW for each rack.",
+        "The site draws about 184,000 kWh a year, cooling and losses included.",
+    )
+    assert not any("unknown" in line for line in found.headline)
     assert any("for want of an input" in line for line in found.reasons)
+
+
+def test_labels_bear_what_the_load_bears(crew: Crew) -> None:
+    """48 servers of 6.5 kW: 312 kW by label are 325 kW before a UPS of 96 %, 418.6 kW with the
+    cooling at the site; of the charge for that, 15 EUR a kW and month, 75,348 EUR a year."""
+    text = (
+        TEXT[: TEXT.index("facility:")].replace("rate: 1 req/s", "rate: 12 req/s")
+        + """
+cooling: {pue: 1.3, at: site}
+facility:
+  - {name: site, kind: site}
+  - {name: ups, kind: ups, parent: site, rating: 624 kW, losses: ups-double-conversion}
+  - {name: row, kind: row, parent: ups, rating: 200 kW}
+  - {name: rack, kind: rack, parent: row, count: 8}
+  - {name: server, kind: server, parent: rack, count: 4, group: a100}
+  - {name: other, kind: rack, parent: row, count: 2}
+  - {name: more, kind: server, parent: other, count: 4, group: a100}
+  - {name: far, kind: rack, parent: ups, count: 2}
+  - {name: away, kind: server, parent: far, count: 4, group: a100}
+"""
+    )
+    assert dict(load_catalogue().losses["ups-double-conversion"].points)[0.5] == 0.96
+    at_row = savings(loads(text), counted="rack", under="row", tariff=TARIFF, crew=crew)
+    # At the row there is neither: 10 racks of 26 kW.
+    assert at_row.figures["nameplate_kw"] == pytest.approx(260.0)
+    site_kw = 312 / 0.96 + 0.3 * 312
+    assert at_row.figures["site_nameplate_kw"] == pytest.approx(site_kw)
+    assert at_row.figures["demand_by_nameplate_a_year"] == pytest.approx(site_kw * 180)
+    at_site = savings(
+        loads(text), counted="rack", under="site", limit_w=300e3, tariff=TARIFF, crew=crew
+    )
+    assert at_site.figures["nameplate_kw"] == pytest.approx(site_kw)
+    assert at_site.figures["avoided_kw"] == pytest.approx(site_kw - 300)
+    # Load and labels are of the same site: it cannot draw more than its labels.
+    inputs = at_site.tables["inputs"].frame.set_index("name")["value"]
+    assert inputs["peak_kw"] < site_kw
+
+
+def test_nothing_is_saved_where_labels_fit(crew: Crew) -> None:
+    found = savings(constant(), limit_w=30_000.0, tariff=TARIFF, money=MONEY, crew=crew)
+    assert "nothing is saved" in found.headline[0]
+    assert "payback" not in found.headline[0]
+
+
+def test_the_grid_is_read_at_the_clock(tmp_path: Path, crew: Crew) -> None:
+    """A run that starts at half past one meets the grid of half past one, each day anew."""
+    file = tmp_path / "grid.csv"
+    file.write_text("time_s,g_per_kwh\n0,100\n48000,100\n48500,700\n86400,700\n")
+    for start_h, grams in ((0.0, 100.0), (13.5, 700.0), (25.0, 100.0)):
+        found = savings(
+            constant(),
+            limit_w=20_000.0,
+            tariff=Tariff(meter_s=15.0),
+            grid=file,
+            start_s=start_h * 3600,
+            crew=crew,
+        )
+        inputs = found.tables["inputs"].frame.set_index("name")
+        assert inputs.loc["grid_g_per_kwh", "value"] == pytest.approx(grams)
 
 
 def test_prices_by_the_time_of_day() -> None:
@@ -121,7 +186,7 @@ def test_formulas_know_only_what_stands_above() -> None:
         for name in re.findall(r"[a-z_]+", formula)
         if name not in later
     }
-    assert len(inputs) == 15
+    assert len(inputs) == 19
     rows = work_out(inputs)
     assert [row["name"] for row in rows] == [name for name, *_ in LINES]
     known = dict(inputs)

@@ -62,7 +62,10 @@ def savings(
         typer.Option(metavar="G|FILE.csv", help="g CO2e/kWh, or columns time_s and g_per_kwh."),
     ] = None,
     starts: Annotated[
-        str, typer.Option(help="Time of the day at which the run starts, for prices by time.")
+        str,
+        typer.Option(
+            help="Time of the day at which the run starts, for prices and --grid by time."
+        ),
     ] = "0 h",
     seeds: Seeds = "1",
     set_: Overrides = None,

@@ -57,8 +57,10 @@ def told(name: str, value: Any, about: str = "") -> str:
             return percent(value)
         case "s":
             return _span(value)
-    if isinstance(value, int) or abs(value) >= 1e4:
+    if isinstance(value, int):
         return f"{value:,.0f}"
+    if abs(value) >= 1e4:
+        return f"{float(f'{value:.4g}'):,.0f}"
     return f"{value:,.4g}"
 
 
