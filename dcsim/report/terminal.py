@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from statistics import median
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -48,13 +49,23 @@ def _loads(nodes: Sequence[Node], wide: bool) -> Table:
             for node in same:
                 _add(table, node["name"], node)
             continue
-        hottest = max(same, key=lambda node: (_share(node) or 0.0, node["peak_w"] or 0.0))
-        by_mean = sorted(same, key=lambda node: node["mean_w"] or 0.0)
-        label = f"hottest {kind}: {hottest['name']}" if len(same) > 1 else hottest["name"]
-        _add(table, label, hottest)
+        highest = max(same, key=lambda node: (_share(node) or 0.0, node["peak_w"] or 0.0))
+        label = f"highest peak, {kind}: {highest['name']}" if len(same) > 1 else highest["name"]
+        _add(table, label, highest)
         if len(same) > 1:
-            _add(table, f"median of {len(same)} {kind}s", by_mean[len(by_mean) // 2])
+            _add(table, f"median of {len(same)} {kind}s", _medians(same))
     return table
+
+
+def _medians(nodes: Sequence[Node]) -> Node:
+    """The median of each figure by itself, and of the shares of limits: no one node's line."""
+    found: dict[str, Any] = {}
+    for key in ("limit_w", "peak_w", "p99_w", "mean_w", "load_factor", "energy_wh"):
+        known = [node[key] for node in nodes if node[key] is not None]
+        found[key] = median(known) if len(known) == len(nodes) else None
+    shares = [share for node in nodes if (share := _share(node)) is not None]
+    found["share"] = median(shares) if len(shares) == len(nodes) else None
+    return found
 
 
 def _add(table: Table, label: str, node: Node) -> None:
@@ -76,6 +87,8 @@ def _add(table: Table, label: str, node: Node) -> None:
 
 
 def _share(node: Node) -> float | None:
+    if "share" in node:
+        return None if node["share"] is None else float(node["share"])
     if node["limit_w"] is None or node["peak_w"] is None:
         return None
     return float(node["peak_w"]) / float(node["limit_w"])

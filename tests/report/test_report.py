@@ -159,7 +159,7 @@ def test_a_large_site_is_summed_up() -> None:
     assert len(rows) == 10
     assert all(line.split()[1] == "-" and line.split()[4] == "-" for line in rows)
     assert sum("rack" in line for line in lines) == 2
-    hot = next(line for line in lines if "hottest server" in line)
+    hot = next(line for line in lines if "highest peak, server" in line)
     assert "server-77" in hot
     assert "107.7 %" in hot
     assert any("median of 240 servers" in line for line in lines)
@@ -185,8 +185,28 @@ def test_a_single_server_is_no_median() -> None:
     shown = console()
     render(summary, shown)
     assert "median" not in text(shown)
-    assert "hottest" not in text(shown)
+    assert "highest" not in text(shown)
     assert "server-3" in text(shown)
+
+
+def test_the_median_is_of_each_column() -> None:
+    """Three servers of which the one with the middle mean has the highest peak: its line is not
+    the median's."""
+    summary = site_240()
+    site, *rest = summary["nodes"]
+    like = next(node for node in rest if node["kind"] == "server")
+    loads = ((1000.0, 2000.0), (2000.0, 9000.0), (3000.0, 4000.0))
+    servers = [
+        like | {"name": f"s-{i}", "limit_w": 10_000.0, "peak_w": peak_w, "mean_w": mean_w,
+                "p99_w": peak_w - 100.0, "load_factor": mean_w / peak_w, "energy_wh": mean_w}
+        for i, (mean_w, peak_w) in enumerate(loads)
+    ]  # fmt: skip
+    summary["nodes"] = [site, *servers]
+    shown = console()
+    render(summary, shown)
+    line = next(line for line in text(shown).splitlines() if "median of 3 servers" in line)
+    # Medians of the columns: 4 kW of 10 kW, 3.9 kW, 2 kW; load factors 0.5, 0.22 and 0.75.
+    assert line.split()[4:] == "10.0 kW 4.00 kW 40.0 % 3.90 kW 2.00 kW 0.50 2.00 kWh".split()
 
 
 def test_what_policies_did_is_told() -> None:
