@@ -17,12 +17,12 @@ from dcsim.facility.faults import Due, Faults
 from dcsim.facility.flow import Flow
 from dcsim.facility.restart import Restart
 from dcsim.facility.supply import Supply
-from dcsim.facility.tally import LIMIT_KINDS
+from dcsim.facility.tally import LIMIT_KINDS, LimitSpec
 from dcsim.facility.topology import Topology
 from dcsim.facility.watch import LimitWatch
-from dcsim.scenario.catalogue import Catalogue
+from dcsim.scenario.catalogue import Catalogue, load_catalogue
 from dcsim.scenario.models import Cooling as CoolingSpec
-from dcsim.scenario.models import Fault, Limits
+from dcsim.scenario.models import Fault, Limits, Scenario
 from dcsim.scenario.models import Restart as RestartSpec
 
 FloatArray = npt.NDArray[np.float64]
@@ -181,7 +181,7 @@ class ElectricalSite:
         filled the span measured, whose mean is `partial_w`.
         """
         topology = self.topology
-        found = [
+        found: list[tuple[LimitSpec, dict[str, Any], float | None, float]] = [
             (spec, self.watch.tally.row(i, float(topology.rating_w[spec.node])), None, self._step_s)
             for i, spec in enumerate(self.watch.specs())
         ]
@@ -378,3 +378,11 @@ class ElectricalSite:
             spawn_key=(*self._seed.spawn_key, 1, *name.encode()),
         )
         return float(np.random.default_rng(own).random())
+
+
+def stated_limits(scenario: Scenario) -> list[dict[str, Any]]:
+    """The limits of a scenario's site before anything is played: rows as those of a summary, with
+    nothing seen. A contract's limit is the one at the start. Raises SeriesError."""
+    topology = Topology.build(scenario.facility)
+    site = ElectricalSite(topology, load_catalogue(), scenario.power_step_s, scenario.limits)
+    return site.limit_rows()

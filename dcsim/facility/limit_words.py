@@ -1,0 +1,45 @@
+"""Rows of `summary["limits"]` in words, the same wherever they are told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from dcsim.scenario.units import SECOND, WATT
+
+LimitRow = Mapping[str, Any]
+
+
+def label(row: LimitRow) -> str:
+    """What is limited, and to how much: `15 min demand 1 MW`, `continuous 480 kW`."""
+    return f"{kind_label(row)} {_watts(row['limit_w'])}"
+
+
+def kind_label(row: LimitRow) -> str:
+    """What is limited: `15 min demand`, `15 min demand by the clock`, `1 min ramp`, `rating`."""
+    kind = str(row["kind"])
+    if kind in ("rating", "continuous"):
+        return kind
+    by = " by the clock" if row["windows"] == "clock" else ""
+    return f"{SECOND.format(row['window_s'])} {kind}{by}"
+
+
+def is_met(row: LimitRow) -> bool | None:
+    """Whether the limit was reached; None where it could not be judged."""
+    return None if row["share"] is None else bool(row["share"] >= 1.0)
+
+
+def unjudged(row: LimitRow) -> str:
+    """Why a limit could not be judged, and how it stood: a sentence without its stop."""
+    measured_s, partial_w = row["measured_s"], row["partial_w"]
+    if partial_w is None:
+        return f"{row['node']}, {label(row)}: no whole window was measured"
+    return (
+        f"{row['node']}, {label(row)}: no whole window in the {SECOND.format(measured_s)} "
+        f"measured, whose mean is {_watts(partial_w)}"
+    )
+
+
+def _watts(watts: float) -> str:
+    """Six digits at most: an ampere rating is no round number of watts."""
+    return WATT.format(float(f"{watts:.6g}"))

@@ -1,0 +1,170 @@
+"""Which limits a run met, of all kinds: for every study that asks whether something fits.
+
+    from dcsim.studies.limits import left_out, limits_met, limits_of
+
+    for limit in limits_met(outcome):              # the worst first
+        print(limit.node, limit.label, limit.share)  # site 15 min demand 1 MW 1.573
+
+    rating_only = limits_of(outcome, kinds=("rating",))
+    notes = left_out([outcome], kinds=("rating",))   # sentences: what was not looked at
+    allowed_w = continuous_w(scenario)["row"]        # before anything is played
+
+`limits_of` reads `summary["limits"]`, the one list of ratings, continuous allowances, demand
+windows and ramps. A rating may be held to means over a window of the study's choice instead of
+single power steps (`rating_window_s`); all other limits bring their own averaging time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dcsim.facility.limit_words import kind_label, label, unjudged
+from dcsim.facility.site import stated_limits
+from dcsim.facility.tally import LIMIT_KINDS
+from dcsim.scenario.models import Scenario
+from dcsim.studies.ask import load_rows
+from dcsim.studies.outcome import Outcome
+
+__all__ = ["LimitFigure", "continuous_w", "left_out", "limits_met", "limits_of", "stated_limits"]
+
+Key = tuple[str, str, float | None, str | None, int]
+"""Node, kind, window, way of windows, and a number among several alike: the same limit in every
+run of a scenario and its variants."""
+
+
+@dataclass(frozen=True, slots=True)
+class LimitFigure:
+    """One limit of a site, and what a run made of it. Unknown is None."""
+
+    key: Key
+    node: str
+    node_kind: str
+    kind: str
+    label: str
+    """What is limited and to how much: `15 min demand 1 MW`."""
+    kind_label: str
+    """What is limited: `15 min demand`."""
+    rule: str
+    limit_w: float
+    highest_w: float | None
+    highest_at_s: float | None
+    share: float | None
+    """Highest over its limit; None where no window has been whole."""
+    over_s: float | None
+    """Time above the limit; of a rating at every power step, whatever `rating_window_s`."""
+    unjudged: str
+    """Why it could not be judged; empty where it was."""
+
+    @property
+    def met(self) -> bool | None:
+        """Whether the limit was reached; None where it could not be judged."""
+        return None if self.share is None else self.share >= 1.0
+
+
+def limits_of(
+    outcome: Outcome,
+    *,
+    kinds: Sequence[str] = LIMIT_KINDS,
+    rating_window_s: float | None = None,
+    under: Iterable[str] | None = None,
+) -> list[LimitFigure]:
+    """The limits of a run's site, ratings first, each kind in node order.
+
+    `rating_window_s` holds ratings to the highest mean over it (one of the outcome's averaging
+    times); None: to every power step. `under` keeps the nodes of these names only. Servers'
+    ratings are judged by power steps always.
+    """
+    loads = None if rating_window_s is None else load_rows(outcome, rating_window_s)
+    peaks_w = {node["name"]: node["peak_w"] for node in outcome.summary["nodes"]}
+    wanted = None if under is None else set(under)
+    seen: dict[tuple[Any, ...], int] = {}
+    found = []
+    for row in outcome.summary["limits"]:
+        short = (row["node"], row["kind"], row["window_s"], row["windows"])
+        number = seen[short] = seen.get(short, -1) + 1
+        if row["kind"] not in kinds or (wanted is not None and row["node"] not in wanted):
+            continue
+        highest_w, at_s = row["highest_w"], row["highest_at_s"]
+        if loads is not None and row["kind"] == "rating" and row["node"] in loads:
+            # Ratings feel the worst pole, or volt-amperes: by as much as at the highest step.
+            peak_w = peaks_w[row["node"]]
+            felt = highest_w / peak_w if highest_w is not None and peak_w else 1.0
+            window_w = loads[row["node"]]["peak_w"]
+            highest_w, at_s = None if window_w is None else window_w * felt, None
+            share = None if highest_w is None else highest_w / row["limit_w"]
+        else:
+            share = row["share"]
+        found.append(
+            LimitFigure(
+                key=(*short, number),
+                node=row["node"],
+                node_kind=row["node_kind"],
+                kind=row["kind"],
+                label=label(row),
+                kind_label=kind_label(row),
+                rule=row["rule"],
+                limit_w=row["limit_w"],
+                highest_w=highest_w,
+                highest_at_s=at_s,
+                share=share,
+                over_s=row["over_s"],
+                unjudged=unjudged(row) if share is None else "",
+            )
+        )
+    return found
+
+
+def limits_met(
+    outcome: Outcome,
+    *,
+    kinds: Sequence[str] = LIMIT_KINDS,
+    rating_window_s: float | None = None,
+    under: Iterable[str] | None = None,
+) -> list[LimitFigure]:
+    """Those of `limits_of` that the run reached, the worst first."""
+    found = limits_of(outcome, kinds=kinds, rating_window_s=rating_window_s, under=under)
+    return sorted((one for one in found if one.met), key=lambda one: -(one.share or 0.0))
+
+
+def left_out(
+    outcomes: Iterable[Outcome], kinds: Sequence[str] = LIMIT_KINDS, under: Iterable[str] = ()
+) -> list[str]:
+    """What a study that judges `kinds` says nothing of, in sentences: limits of other kinds, and
+    those whose windows no run filled. `under`: the nodes it looks at; none: all."""
+    wanted = set(under)
+    others: dict[str, list[str]] = {}
+    unfilled: dict[Key, str] = {}
+    judged: set[Key] = set()
+    for outcome in outcomes:
+        for one in limits_of(outcome):
+            if wanted and one.node not in wanted:
+                continue
+            if one.kind not in kinds:
+                names = others.setdefault(one.kind_label, [])
+                if one.node not in names:
+                    names.append(one.node)
+            elif one.met is None:
+                unfilled.setdefault(one.key, one.unjudged)
+            else:
+                judged.add(one.key)
+    told = [f"Not judged here: {what} limits of {_some(names)}." for what, names in others.items()]
+    for key, why in unfilled.items():
+        if key not in judged:
+            told.append(f"Not judged: {why}; play longer runs.")
+    return told
+
+
+def continuous_w(scenario: Scenario) -> dict[str, float]:
+    """What each rated node may carry for three hours or more, W, by the node's name."""
+    return {
+        row["node"]: row["limit_w"]
+        for row in stated_limits(scenario)
+        if row["kind"] == "continuous"
+    }
+
+
+def _some(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:3])
+    return shown + (f" and {len(names) - 3:,} more" if len(names) > 3 else "")

@@ -1,0 +1,127 @@
+"""Which limits a run met, of all kinds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from dcsim.facility.limit_words import label, unjudged
+from dcsim.scenario.load import loads
+from dcsim.studies.limits import continuous_w, left_out, limits_met, limits_of, stated_limits
+from dcsim.studies.outcome import Outcome
+
+WHOLE = {"rule": "", "highest_at_s": 1.0, "crossings": 0, "measured_s": 900.0, "partial_w": None}
+
+
+def limit(
+    node: str,
+    kind: str,
+    limit_w: float,
+    highest_w: float | None,
+    window_s: float | None = None,
+    windows: str | None = None,
+    **more: Any,
+) -> dict[str, Any]:
+    share = None if highest_w is None else highest_w / limit_w
+    return {
+        "node": node, "node_kind": "row", "kind": kind, "limit_w": limit_w, "window_s": window_s,
+        "windows": windows, "highest_w": highest_w, "share": share, "over_s": 0.0, **WHOLE, **more,
+    }  # fmt: skip
+
+
+def outcome(*limits: dict[str, Any]) -> Outcome:
+    """With a row whose step peak is 610 kW and whose highest minute is 590 kW."""
+    summary = {"limits": list(limits), "nodes": [{"name": "row", "peak_w": 610e3}]}
+    loads = [{"node": "row", "resolution_s": 60.0, "peak_w": 590e3}]
+    return Outcome("k", 1, summary, loads, [], 1.0)
+
+
+ROWS = (
+    limit("row", "rating", 600e3, 610e3),
+    limit("row", "continuous", 480e3, 549e3, 10800.0),
+    limit("site", "demand", 1e6, 1573e3, 900.0, "sliding"),
+    limit("site", "demand", 1.6e6, 1573e3, 900.0, "clock"),
+    limit("site", "ramp", 100e3, 13.6e3, 60.0),
+    limit(
+        "site", "demand", 900e3, None, 1800.0, "sliding",
+        over_s=None, measured_s=1200.0, partial_w=1.57e6,
+    ),
+)  # fmt: skip
+
+
+def test_all_kinds_are_judged_and_the_worst_is_first() -> None:
+    met = limits_met(outcome(*ROWS))
+    assert [(one.node, one.label) for one in met] == [
+        ("site", "15 min demand 1 MW"),
+        ("row", "continuous 480 kW"),
+        ("row", "rating 600 kW"),
+    ]
+    assert met[0].share == pytest.approx(1.573)
+    by_label = {one.label: one.met for one in limits_of(outcome(*ROWS))}
+    assert by_label["15 min demand by the clock 1.6 MW"] is False
+    assert by_label["1 min ramp 100 kW"] is False
+    assert by_label["30 min demand 900 kW"] is None
+
+
+def test_a_rating_may_be_held_to_minutes() -> None:
+    """590 kW over a minute against 610 kW over a step; phases that make the step feel like
+    732 kW do so by the minute too."""
+    (one,) = limits_of(outcome(*ROWS), kinds=("rating",), rating_window_s=60.0)
+    assert (one.highest_w, one.met) == (pytest.approx(590e3), False)
+    felt = outcome(limit("row", "rating", 600e3, 732e3))
+    (one,) = limits_of(felt, kinds=("rating",), rating_window_s=60.0)
+    assert (one.highest_w, one.met) == (pytest.approx(708e3), True)
+
+
+def test_what_is_left_out_is_named() -> None:
+    told = left_out([outcome(*ROWS)], kinds=("rating",))
+    assert told == [
+        "Not judged here: continuous limits of row.",
+        "Not judged here: 15 min demand limits of site.",
+        "Not judged here: 15 min demand by the clock limits of site.",
+        "Not judged here: 1 min ramp limits of site.",
+        "Not judged here: 30 min demand limits of site.",
+    ]
+    told = left_out([outcome(*ROWS)])
+    assert told == [
+        "Not judged: site, 30 min demand 900 kW: no whole window in the 20 min measured, whose "
+        "mean is 1.57 MW; play longer runs."
+    ]
+    # A longer run among them has judged it.
+    longer = limit("site", "demand", 900e3, 1e6, 1800.0, "sliding")
+    assert left_out([outcome(*ROWS), outcome(longer)]) == []
+
+
+def test_limits_alike_keep_apart() -> None:
+    twice = [limit("site", "demand", w, 1e6, 900.0, "sliding") for w in (1e6, 2e6)]
+    assert len({one.key for one in limits_of(outcome(*twice))}) == 2
+
+
+def test_limits_are_known_before_a_run() -> None:
+    text = """
+name: two
+duration: 1 min
+workload:
+  - {name: chat, model: llama-3-70b, arrivals: {kind: poisson, rate: 1 req/s},
+     tokens: {kind: fixed, prompt: 10, output: 10}}
+servers: [{name: g, server: dgx-a100-80gb, model: llama-3-70b, tensor_parallel: 8}]
+facility:
+  - {name: site, kind: site, demand: [{window: 15 min, limit: 1 MW}]}
+  - {name: ups, kind: ups, parent: site, rating: 500 kW}
+  - {name: row, kind: row, parent: ups, rating: 600 kW, ramp: {change: 90 kW, window: 1 min}}
+  - {name: server, kind: server, parent: row, group: g}
+"""
+    scenario = loads(text)
+    assert continuous_w(scenario) == {"ups": 500e3, "ups/row": 480e3}
+    rows = stated_limits(scenario)
+    assert [f"{row['node']}, {label(row)}" for row in rows] == [
+        "ups, rating 500 kW",
+        "ups/row, rating 600 kW",
+        "ups, continuous 500 kW",
+        "ups/row, continuous 480 kW",
+        "site, 15 min demand 1 MW",
+        "ups/row, 1 min ramp 90 kW",
+    ]
+    assert all(row["share"] is None for row in rows)
+    assert unjudged(rows[0]) == "ups, rating 500 kW: no whole window was measured"
