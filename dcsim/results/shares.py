@@ -1,8 +1,9 @@
-"""Shares of watts by what stands behind them, in words."""
+"""Shares of watts by what stands behind them, and SLOs, in words."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 EVIDENCE = ("measured", "fitted", "extrapolated", "assumed")
 """From the strongest to the weakest."""
@@ -22,3 +23,15 @@ def shares_text(shares: Mapping[str, float | None]) -> str:
     for name in sorted(known, key=lambda name: whole[name] - known[name])[:short]:
         whole[name] += 1
     return ", ".join(f"{share} % {name}" for name, share in whole.items() if share)
+
+
+def slo_text(slo: Mapping[str, Any]) -> str:
+    """A target of `summary["serving"]`, such as `TTFT p95 2 s, 100 ms a token (default)`."""
+    part = f"{100.0 * slo['share']:g}"
+    parts = []
+    if slo["ttft_s"] is not None:
+        parts.append(f"TTFT p{part} {slo['ttft_s']:g} s")
+    if slo["tpot_s"] is not None:
+        of = f"p{part} " if slo["promised"] else ""
+        parts.append(f"TPOT {of}{1e3 * slo['tpot_s']:g} ms")
+    return ", ".join(parts) + ("" if slo["promised"] else " (default)")

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from dcsim.engine.busy import Busy
-from dcsim.engine.capacity import estimator, lengths, play
+from dcsim.engine.capacity import Bench, estimator, lengths
 from dcsim.engine.simulation import simulate
 from dcsim.ledger import GpuState, WorkLedger
 from dcsim.results.shares import shares_text
@@ -115,8 +115,8 @@ def test_the_estimate_is_what_saturates_when_played(tokens: str, engine: str) ->
     made = estimator(scenario, CATALOGUE, scenario.servers[0], sample, 8)
     rate = made.capacity().requests_per_s
     for factor, kept in ((0.85, True), (1.15, False)):
-        done = play(scenario, CATALOGUE, "llama-3-70b", sample, factor * rate, 8)
-        assert (done.ttft_s <= 2.0 and done.tpot_s <= 0.1) == kept, done
+        bench = Bench(scenario, CATALOGUE, "llama-3-70b", sample, {"a100": 8})
+        assert bench.play(factor * 8 * rate).kept == kept
 
 
 def site_text(tokens: str, engine: str) -> str:
@@ -128,16 +128,16 @@ def site_text(tokens: str, engine: str) -> str:
 
 
 def test_evidence_by_hand() -> None:
-    """By nameplate eight A100 draw 3,200 W (of a data sheet: extrapolated), the server's constant
+    """At their board limit eight A100 draw 3,200 W (of a data sheet: extrapolated), the server's constant
     is 1,000 W (assumed); cooling at a PUE of 1.25 is a quarter of both (assumed)."""
-    with simulate(site(power="{model: nameplate}", duration="10 s")) as results:
+    with simulate(site(power="{model: board-limit}", duration="10 s")) as results:
         found = results.summary["evidence"]
     assert found["shares"]["extrapolated"] == pytest.approx(3200 / 4200)
     assert found["shares"]["assumed"] == pytest.approx(1000 / 4200)
     assert found["text"] == "76 % extrapolated, 24 % assumed"
     assert found["mean_w"] == pytest.approx(8 * 4200)
     text = site_text("{kind: fit, name: azure-2023-conv}", "{}")
-    text = text.replace("{model: ledger}", "{model: nameplate}").replace("20 min", "10 s")
+    text = text.replace("{model: ledger}", "{model: board-limit}").replace("20 min", "10 s")
     with simulate(loads(text + "cooling: {pue: 1.25}\n")) as results:
         found = results.summary["evidence"]
         site_w = results.summary["nodes"][0]["mean_w"]

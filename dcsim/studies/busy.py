@@ -1,0 +1,116 @@
+"""How busy a study's fleet was, and what a busy one would draw."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from dcsim.engine.capacity import Bench, lengths
+from dcsim.facility.topology import Topology
+from dcsim.results.shares import slo_text
+from dcsim.scenario.catalogue import load_catalogue
+from dcsim.scenario.models import Scenario
+from dcsim.studies.outcome import Outcome
+
+FAR = 0.25
+"""Below this share of what it can serve a fleet is far from busy. Ours: power grows fastest there,
+from rest to the first requests."""
+BUSY_SHARE = 0.7
+"""Of what it can serve: as busy as a fleet is planned to be in its busiest hour. Ours."""
+PLAYED_S = 120.0
+
+
+def told_busy(outcomes: Sequence[Outcome]) -> tuple[str, ...]:
+    """The load behind the watts, in a sentence, of the first of some alike runs."""
+    rows = outcomes[0].summary.get("serving") if outcomes else None
+    return (f"Load: {busy_text(rows[-1])}.",) if rows else ()
+
+
+def busy_text(row: dict[str, Any]) -> str:
+    """A row of `summary["serving"]` in words."""
+    running, share = row["running_mean"], row["share_of_capacity"]
+    parts = []
+    if running is not None:
+        parts.append(f"{running:,.1f} requests running a replica")
+    if share is None:
+        parts.append("share of what it can serve unknown")
+    else:
+        what = "its capacity"
+        if row["capacity_per_s"] is not None and row["slo"] is not None:
+            what = (
+                f"the {row['capacity_per_s']:,.4g} requests/s that it can serve within "
+                f"{slo_text(row['slo'])}"
+            )
+        parts.append(f"{share:.0%} of {what}")
+    return ", ".join(parts)
+
+
+def far_from_busy(outcomes: Sequence[Outcome]) -> bool:
+    """Whether some server group's load is far below what it can serve."""
+    rows = outcomes[0].summary.get("serving", ()) if outcomes else ()
+    shares = [row["share_of_capacity"] for row in rows if row["group"] is not None]
+    return any(share is not None and share < FAR for share in shares)
+
+
+def told_far_from_busy(scenario: Scenario, outcomes: Sequence[Outcome]) -> tuple[str, ...]:
+    """For answers whose fleet is far from busy: what a server of it draws, and a busy one; nothing
+    for others.
+
+    A busy one is played: up to eight replicas of each group, the scenario's own requests at
+    BUSY_SHARE of the highest rate that keeps the SLO (estimated), power models and chassis as in
+    the scenario, without policies and facility.
+    """
+    if not far_from_busy(outcomes):
+        return ()
+    lines = []
+    for group, drawn_w, busy_w in busy_servers(scenario, outcomes):
+        lines.append(
+            f"Far from busy: a server of {group} draws {drawn_w / 1e3:,.2f} kW here; at "
+            f"{BUSY_SHARE:.0%} of what it can serve within its SLO it draws {busy_w / 1e3:,.2f} kW "
+            f"(played), {busy_w / drawn_w:.2f} times as much. What fits here may not fit then."
+        )
+    return tuple(lines)
+
+
+def busy_servers(
+    scenario: Scenario, outcomes: Sequence[Outcome], share: float = BUSY_SHARE
+) -> list[tuple[str, float, float]]:
+    """Of each group far from busy its name, the mean watts of a server as it was played, and at a
+    share of what it can serve. Groups that nobody asks anything are left out."""
+    summary = outcomes[0].summary
+    rows = {row["group"]: row for row in summary["serving"] if row["group"] is not None}
+    drawn = {row["group"]: row["mean_w"] for row in summary["evidence"]["groups"]}
+    placed = Counter(Topology.build(scenario.facility).server_groups)
+    catalogue = load_catalogue()
+    found = []
+    for model, sample in lengths(scenario).items():
+        groups = [g for g in scenario.servers if g.model == model and placed[g.name]]
+        replicas = {
+            group.name: placed[group.name]
+            * (catalogue.servers[group.server].gpu_count // group.replica_gpus)
+            for group in groups
+        }
+        per_s = {name: rows[name]["capacity_per_s_replica"] for name in replicas if name in rows}
+        if None in per_s.values() or len(per_s) < len(replicas):
+            continue
+        far = [name for name in per_s if (rows[name]["share_of_capacity"] or 0.0) < FAR]
+        if not far:
+            continue
+        bench = Bench(scenario, catalogue, model, sample, replicas)
+        pools = {group.role: 0.0 for group in groups}
+        for group in groups:
+            pools[group.role] += bench.replicas[group.name] * per_s[group.name]
+        two = [pools[role] for role in ("prefill", "decode") if role in pools]
+        rate = share * (pools.get("both", 0.0) + min(two, default=0.0))
+        server_w = bench.play(rate, played_s=PLAYED_S, watts=True).server_w
+        for name in far:
+            if drawn.get(name):
+                found.append((name, drawn[name] / placed[name], server_w[name]))
+    return found
+
+
+def told_watts(outcomes: Sequence[Outcome]) -> tuple[str, ...]:
+    """The share of the watts that is measured, fitted, extrapolated, assumed, in a sentence."""
+    evidence = outcomes[0].summary.get("evidence") if outcomes else None
+    return (f"Of the watts {evidence['text']}.",) if evidence else ()

@@ -1,0 +1,53 @@
+"""Studies tell how busy the fleet is, and what a busy one draws."""
+
+from __future__ import annotations
+
+import pytest
+
+from dcsim.engine import simulate
+from dcsim.scenario.models import Scenario
+from dcsim.studies.busy import busy_servers, told_busy, told_far_from_busy, told_watts
+from dcsim.studies.crew import Crew
+from dcsim.studies.jobs import job
+from dcsim.studies.outcome import Outcome
+from tests.engine.sites import site
+
+
+def outcome(scenario: Scenario) -> list[Outcome]:
+    return Crew(workers=1).play([job(scenario, 1)])
+
+
+def test_an_idle_fleet_is_called_one() -> None:
+    """Eight servers of some 5.9 requests/s each at 4 requests/s: 9 %."""
+    scenario = site()
+    found = outcome(scenario)
+    (line,) = told_busy(found)
+    assert "8% of the 46.9" in line or "9% of the 46.9" in line
+    assert "TTFT p95 2 s, TPOT 100 ms (default)" in line
+    (warning,) = told_far_from_busy(scenario, found)
+    assert "Far from busy: a server of a100" in warning
+    # Of each server's watts 1,000 are the catalogue's constant.
+    assumed = 100 * 8000 / found[0].summary["nodes"][0]["mean_w"]
+    assert told_watts(found) == (
+        f"Of the watts {100 - assumed:.0f} % fitted, {assumed:.0f} % assumed.",
+    )
+
+
+def test_the_busy_server_draws_what_a_busy_run_draws() -> None:
+    """The same site played at that rate, whole: facility, router and all."""
+    scenario = site()
+    found = outcome(scenario)
+    capacity_per_s = found[0].summary["serving"][-1]["capacity_per_s"]
+    ((name, drawn_w, busy_w),) = busy_servers(scenario, found)
+    mean_w = found[0].summary["nodes"][0]["mean_w"]
+    assert name == "a100"
+    assert drawn_w == pytest.approx(mean_w / 8)
+    with simulate(site(rate=0.7 * capacity_per_s, duration="3 min")) as results:
+        load_w = results.load("site")["site"]
+        assert busy_w == pytest.approx(load_w[load_w.index > 60].mean() / 8, rel=0.02)
+    assert busy_w > 1.1 * drawn_w
+
+
+def test_a_busy_fleet_is_left_alone() -> None:
+    scenario = site(rate=25)
+    assert told_far_from_busy(scenario, outcome(scenario)) == ()
