@@ -106,7 +106,7 @@ def busy_servers(
         server_w = bench.play(rate, played_s=PLAYED_S, watts=True).server_w
         for name in far:
             if drawn.get(name):
-                found.append((name, drawn[name] / placed[name], server_w[name]))
+                found.append((name, drawn[name] / rows[name]["servers"], server_w[name]))
     return found
 
 

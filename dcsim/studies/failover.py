@@ -26,6 +26,7 @@ from dcsim.scenario.nearest import suggestion
 from dcsim.scenario.units import SECOND
 from dcsim.studies.answer import Answer, Plot, StudyError, Table
 from dcsim.studies.ask import opened, power_evidence, slo_loss, told_evidence, variant
+from dcsim.studies.busy import told_busy, told_watts
 from dcsim.studies.crew import Crew
 from dcsim.studies.jobs import Keep, job
 from dcsim.studies.outcome import Outcome, Series
@@ -152,7 +153,7 @@ def failover(
     return Answer(
         study="failover",
         headline=_headline(frame, worst[None], topology),
-        reasons=tuple(_reasons(frame)),
+        reasons=(*_reasons(frame), *told_busy([whole])),
         uncertainty=(
             f"One run of {SECOND.format(base.duration_s)}, seed {used}; loads are means over "
             f"{SECOND.format(series.step_s)}: shorter peaks are not seen.",
@@ -162,6 +163,7 @@ def failover(
             if played
             else "No loss was played in full: what moves to the survivors is not in these figures.",
             *told_evidence(evidence),
+            *told_watts([whole]),
         ),
         inputs={
             "nodes": [topology.names[node] for node in lost],

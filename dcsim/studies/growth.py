@@ -24,6 +24,7 @@ from dcsim.studies.ask import (
     variant,
     with_traffic,
 )
+from dcsim.studies.busy import told_busy, told_far_from_busy, told_watts
 from dcsim.studies.crew import Crew
 from dcsim.studies.fixes import Fix
 from dcsim.studies.growth_rows import (
@@ -115,7 +116,11 @@ def growth(
     return Answer(
         study="growth",
         headline=headline,
-        reasons=(*reasons, f"SLO loss is the {promise(base)}."),
+        reasons=(
+            *reasons,
+            f"SLO loss is the {promise(base)}.",
+            *told_busy(outcomes[grid[0]]),
+        ),
         uncertainty=(
             f"Peaks are the highest mean over {window_s:g} s in {SECOND.format(base.duration_s)}; "
             "a longer run has a higher peak.",
@@ -125,6 +130,8 @@ def growth(
             "Between two factors the peak is taken to run straight.",
             *(["Growth is taken to be the same for all streams and to keep its pace."]),
             *told_evidence(evidence),
+            *told_watts(outcomes[grid[0]]),
+            *told_far_from_busy(base, outcomes[grid[0]]),
         ),
         inputs={
             "factors": list(grid),

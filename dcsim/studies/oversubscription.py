@@ -13,6 +13,7 @@ from dcsim.scenario.models import Scenario
 from dcsim.scenario.units import SECOND
 from dcsim.studies.answer import Answer, StudyError
 from dcsim.studies.ask import opened, power_evidence, promise, seeds_of, told_evidence
+from dcsim.studies.busy import told_busy, told_far_from_busy, told_watts
 from dcsim.studies.candidates import Bounds, Candidate, most_that_passes, try_count
 from dcsim.studies.crew import Crew
 from dcsim.studies.jobs import Keep, job
@@ -98,15 +99,17 @@ def oversubscription(
     evidence = power_evidence(found.outcomes)
     return Answer(
         study="oversubscription",
-        headline=found.headline(),
+        headline=(*found.headline(), *_told_far(base, cases, found)),
         reasons=(
             told_nameplate(target, by_nameplate),
             *_told_rule(rule, bounds, draws, quantile, base, traffic),
             *found.reasons,
+            *told_busy(found.outcomes),
         ),
         uncertainty=(
             *_told_doubt(rule, used, base, bounds, draws, quantile),
             *told_evidence(evidence),
+            *told_watts(found.outcomes),
         ),
         inputs={
             "under": target.under_name,
@@ -131,6 +134,11 @@ def oversubscription(
         plots=found.plots(),
         evidence=evidence,
     )
+
+
+def _told_far(base: Scenario, cases: Sequence[Case], found: Findings) -> tuple[str, ...]:
+    """Of the first case's recording."""
+    return told_far_from_busy(cases[0].scenario if cases else base, found.outcomes)
 
 
 def _by_paper(

@@ -21,6 +21,7 @@ from dcsim.studies.ask import (
     slo_loss,
     told_evidence,
 )
+from dcsim.studies.busy import told_busy, told_watts
 from dcsim.studies.candidates import fitting_window_s
 from dcsim.studies.crew import Crew
 from dcsim.studies.jobs import job
@@ -140,7 +141,11 @@ def policies(
     return Answer(
         study="policies",
         headline=tuple(_told(row) for row in table.to_dict("records")),
-        reasons=(*_differences(runs), f"SLO loss is the {promise(base)}."),
+        reasons=(
+            *_differences(runs),
+            f"SLO loss is the {promise(base)}.",
+            *told_busy(outcomes),
+        ),
         uncertainty=(
             f"All policies met the same {len(used)} seed{'s' if len(used) > 1 else ''}; a "
             f"probability is per run of {SECOND.format(base.duration_s)}.",
@@ -150,6 +155,7 @@ def policies(
                 else ["One seed says nothing of the spread: give --seeds 5 or more."]
             ),
             *told_evidence(evidence),
+            *told_watts(outcomes),
         ),
         inputs={
             "policies": {

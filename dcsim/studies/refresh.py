@@ -18,6 +18,7 @@ from dcsim.scenario.models import Scenario
 from dcsim.scenario.nearest import suggestion
 from dcsim.studies.answer import Answer, Plot, StudyError, Table
 from dcsim.studies.ask import opened, power_evidence, promise, seeds_of, told_evidence, variant
+from dcsim.studies.busy import told_busy, told_far_from_busy, told_watts
 from dcsim.studies.crew import Crew
 from dcsim.studies.fixes import parse_named, refuse_seed
 from dcsim.studies.jobs import job
@@ -141,6 +142,7 @@ def refresh(
         reasons=(
             *(f"{row['fleet']}: {row['servers']}." for row in rows),
             f"SLO loss is the {promise(base)}.",
+            *told_busy(outcomes),
         ),
         uncertainty=(
             f"Differences are taken seed by seed over {len(used)} seeds; intervals are 95 % of "
@@ -149,6 +151,8 @@ def refresh(
             else "One seed: the spread of a difference is unknown; give --seeds 5.",
             "The same requests come to every fleet: one that serves more could be asked for more.",
             *told_evidence(evidence),
+            *told_watts(outcomes),
+            *told_far_from_busy(base, outcomes),
         ),
         inputs={
             "fleets": [{"name": f.name, "changes": dict(f.changes)} for f in fleets],

@@ -20,6 +20,7 @@ from dcsim.scenario.series import SeriesError, read_series
 from dcsim.scenario.units import SECOND
 from dcsim.studies.answer import Answer, Plot, StudyError, Table
 from dcsim.studies.ask import opened, power_evidence, seeds_of, told_evidence
+from dcsim.studies.busy import told_busy, told_watts
 from dcsim.studies.crew import Crew
 from dcsim.studies.jobs import Keep, job
 from dcsim.studies.outcome import Outcome
@@ -135,9 +136,10 @@ def savings(
             f"{target.limit_w / 1e3:,.1f} kW.",
             f"The site is metered as means over {SECOND.format(tariff.meter_s)}.",
             *_told_trips(outcomes),
+            *told_busy(outcomes),
             *_told_missing(lines),
         ),
-        uncertainty=_doubt(bills, base, used, told_evidence(evidence)),
+        uncertainty=_doubt(bills, base, used, [*told_evidence(evidence), *told_watts(outcomes)]),
         inputs={
             "count": count,
             "under": target.under_name,

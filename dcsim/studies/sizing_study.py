@@ -14,6 +14,7 @@ from dcsim.scenario.nearest import suggestion
 from dcsim.scenario.units import SECOND
 from dcsim.studies.answer import Answer, Plot, StudyError, Table
 from dcsim.studies.ask import opened, power_evidence, seeds_of, told_evidence
+from dcsim.studies.busy import told_busy, told_far_from_busy, told_watts
 from dcsim.studies.crew import Crew
 from dcsim.studies.jobs import job
 from dcsim.studies.outcome import Outcome
@@ -125,14 +126,18 @@ def sizing_study(
     evidence = power_evidence(outcomes)
     return Answer(
         study="sizing",
-        headline=tuple(_headline(own, told, name, longest_s) for name in models),
-        reasons=_reasons(base, own, told),
+        headline=(
+            *(_headline(own, told, name, longest_s) for name in models),
+            *told_far_from_busy(variants[played[0]], outcomes),
+        ),
+        reasons=(*_reasons(base, own, told), *told_busy(outcomes)),
         uncertainty=(
             f"Peaks are of {SECOND.format(base.duration_s)}; a longer run has a higher peak.",
             f"Intervals are 95 % of the mean over {len(used)} seeds (Student)."
             if len(used) > 1
             else "One seed: a peak is one draw; give --seeds 5.",
             *told_evidence(evidence),
+            *told_watts(outcomes),
         ),
         inputs={
             "models": list(models),

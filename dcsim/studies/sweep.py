@@ -22,6 +22,7 @@ from dcsim.studies.ask import (
     told_evidence,
     variant,
 )
+from dcsim.studies.busy import told_busy, told_watts
 from dcsim.studies.crew import Crew
 from dcsim.studies.jobs import job
 from dcsim.studies.outcome import Outcome
@@ -117,7 +118,7 @@ def sweep(
             f"{len(variants)} variants over {paths}, {len(used)} "
             f"seed{'s' if len(used) > 1 else ''} each: {len(rows)} runs.",
         ),
-        reasons=(f"SLO loss is the {promise(base)}.",),
+        reasons=(f"SLO loss is the {promise(base)}.", *told_busy(outcomes)),
         uncertainty=(
             (
                 f"low and high are 95 % intervals of the mean over {len(used)} seeds (Student)."
@@ -125,6 +126,7 @@ def sweep(
                 else "One seed: a single run says nothing of the spread; give --seeds 5."
             ),
             *told_evidence(evidence),
+            *told_watts(outcomes),
         ),
         inputs={
             "over": {path: list(values) for path, values in over.items()},

@@ -128,8 +128,8 @@ def site_text(tokens: str, engine: str) -> str:
 
 
 def test_evidence_by_hand() -> None:
-    """At their board limit eight A100 draw 3,200 W (of a data sheet: extrapolated), the server's constant
-    is 1,000 W (assumed); cooling at a PUE of 1.25 is a quarter of both (assumed)."""
+    """At their board limit eight A100 draw 3,200 W (of a data sheet: extrapolated), the server's
+    constant is 1,000 W (assumed); cooling at a PUE of 1.25 is a quarter of both (assumed)."""
     with simulate(site(power="{model: board-limit}", duration="10 s")) as results:
         found = results.summary["evidence"]
     assert found["shares"]["extrapolated"] == pytest.approx(3200 / 4200)
