@@ -61,29 +61,36 @@ def render(answer: Answer, console: Console | None = None) -> None:
     for line in answer.headline:
         console.print(line, style="bold", highlight=False, markup=False)
     for table in answer.tables.values():
-        if table.shown and len(table.frame):
-            console.print(_table(table))
-            if len(table.frame) > ROWS:
-                console.print(f"... and {len(table.frame) - ROWS:,} rows more (--out keeps all).")
+        rows = min(ROWS, len(table.frame) if table.brief is None else table.brief)
+        if table.shown and rows:
+            console.print(_table(table, rows))
+        left = len(table.frame) - rows
+        if table.shown and left and table.rest:
+            console.print(table.rest, highlight=False, markup=False)
+        elif table.shown and left:
+            console.print(f"... and {left:,} rows more (--out keeps all).")
     for title, lines in (("Why", answer.reasons), ("How sure", answer.uncertainty)):
         for number, line in enumerate(lines):
             head = f"{title}: " if number == 0 else " " * (len(title) + 2)
             console.print(head + line, highlight=False, markup=False)
 
 
-def _table(kept: StudyTable) -> Table:
-    shown = kept.frame[list(kept.shown)].head(ROWS)
+def _table(kept: StudyTable, rows: int) -> Table:
+    """Its first rows; a column of which nothing is known there is left out."""
+    shown = kept.frame[list(kept.shown)].head(rows)
+    names = [name for name in kept.shown if not shown[name].map(_missing).all()]
+    shown = shown[names]
     table = Table(
         box=SIMPLE_HEAD, header_style="bold", pad_edge=False, title=kept.title, title_justify="left"
     )
-    for column in kept.shown:
+    for column in names:
         numeric = pd.api.types.is_numeric_dtype(shown[column].dtype)
         table.add_column(_head(column), justify="right" if numeric else "left")
-    for column in kept.shown:
+    for column in names:
         if shown[column].map(_is_path).any():
             shown = shown.assign(**{column: _short(shown[column].tolist())})
     for row in shown.itertuples(index=False):
-        table.add_row(*(_cell(n, value) for n, value in zip(kept.shown, row, strict=True)))
+        table.add_row(*(_cell(n, value) for n, value in zip(names, row, strict=True)))
     return table
 
 

@@ -26,6 +26,10 @@ class Table:
     columns: Mapping[str, str] = field(default_factory=dict)
     shown: Sequence[str] = ()
     """Columns for where there is little room, such as a terminal; none: the table is for files."""
+    brief: int | None = None
+    """Rows from the top for where there is little room; None: as many as there is room for."""
+    rest: str = ""
+    """The other rows in a sentence, told where `brief` leaves them out."""
 
 
 @dataclass(frozen=True)

@@ -32,13 +32,16 @@ from dcsim.studies.growth_rows import (
     BREACH_SHOWN,
     FIX_COLUMNS,
     FIX_SHOWN,
+    LEVEL_COLUMNS,
     LOAD_COLUMNS,
     NAN,
     SERVICE_COLUMNS,
     SERVICE_SHOWN,
     Pace,
     breach_rows,
+    level_rows,
     load_rows_by_factor,
+    not_met,
     sentences,
     service_rows,
     window_played,
@@ -103,7 +106,15 @@ def growth(
     slo_at = service.loc[service["slo_loss"] > max_slo_loss, "factor"].min()
     tables = {
         "breaches": Table(
-            breaches, "where each limit is met, the first on top", BREACH_COLUMNS, BREACH_SHOWN
+            breaches,
+            "where each limit is met, the first on top",
+            BREACH_COLUMNS,
+            BREACH_SHOWN,
+            brief=int((breaches["reached"] > 0).sum()),
+            rest=not_met(breaches, loads, grid),
+        ),
+        "levels": Table(
+            level_rows(loads), "of each level the node nearest to its limit", LEVEL_COLUMNS
         ),
         "loads": Table(loads, "load of every node at every factor", LOAD_COLUMNS),
         "service": Table(service, "what requests felt", SERVICE_COLUMNS, SERVICE_SHOWN),
@@ -159,9 +170,17 @@ def growth(
         tables=tables,
         plots=(
             Plot(
-                "loads", "peak of each node as a share of its limit", "factor", ["of_limit"], "node"
+                "levels",
+                "peak as a share of the limit: of each level the node nearest to its own",
+                "factor",
+                ["of_limit"],
+                "kind",
             ),
-            Plot("service", "SLO loss", "factor", ["slo_loss"]),
+            *(
+                [Plot("service", "SLO loss", "factor", ["slo_loss"])]
+                if (service["slo_loss"] > 0).any()
+                else []
+            ),
         ),
         evidence=evidence,
     )

@@ -17,7 +17,7 @@ from dcsim.studies.statistics import mean_interval
 
 MONTH_DAYS = 365.25 / 12
 NAN = float("nan")
-BREACH_SHOWN = ("node", "kind", "limit_w", "factor", "reached", "month", "date")
+BREACH_SHOWN = ("node", "kind", "limit_w", "factor", "met_in", "month", "date")
 SERVICE_SHOWN = ("factor", "slo_loss", "ttft_p95_s", "tpot_p95_s", "generated_per_s", "trips")
 FIX_SHOWN = ("fix", "cost", "removes", "factor", "binding", "gained_months", "cost_per_month")
 LOAD_COLUMNS = {
@@ -44,10 +44,20 @@ BREACH_COLUMNS = {
     "factor_low": "95 % interval of that mean",
     "factor_high": "95 % interval of that mean",
     "reached": "share of the seeds in which the limit was met",
+    "met_in": "the same in words",
     "month": "months until then",
     "date": "the day",
     "date_early": "at `factor_low`",
     "date_late": "at `factor_high`",
+}
+LEVEL_COLUMNS = {
+    "factor": "traffic, as a multiple of the scenario's",
+    "month": "months from the start",
+    "kind": "level",
+    "node": "its node nearest to its limit there",
+    "of_limit": "`peak_w` as a share of its limit",
+    "peak_w": "highest mean over the averaging time: mean over seeds, W",
+    "limit_w": "its limit, W",
 }
 SERVICE_COLUMNS = {
     "factor": "traffic, as a multiple of the scenario's",
@@ -185,6 +195,7 @@ def breach_rows(
                 "factor_low": low,
                 "factor_high": high,
                 "reached": float(reached.mean()),
+                "met_in": f"{int(reached.sum())} of {seeds} seed{'s' * (seeds != 1)}",
                 "month": pace.months(factor),
                 "date": pace.day(factor),
                 "date_early": pace.day(low),
@@ -196,6 +207,29 @@ def breach_rows(
         ["factor", "near"], na_position="last", kind="stable"
     )
     return frame.loc[order.index].reset_index(drop=True)
+
+
+def not_met(breaches: pd.DataFrame, nearest: pd.DataFrame, grid: Sequence[float]) -> str:
+    """The limits that no seed met, in a sentence."""
+    left = breaches[breaches["reached"] == 0]
+    if not len(left):
+        return ""
+    last = nearest[(nearest["factor"] == grid[-1]) & nearest["node"].isin(left["node"])]
+    near = last.sort_values("of_limit", ascending=False)
+    told = "1 limit is" if len(left) == 1 else f"{len(left)} limits are"
+    where = ""
+    if len(near) and math.isfinite(near.iloc[0]["of_limit"]):
+        percent = f"{100 * near.iloc[0]['of_limit']:.1f} %"
+        where = f"; nearest is {near.iloc[0]['node']} at {percent} of its own"
+    return f"{told} not met up to x{grid[-1]:g}{where}."
+
+
+def level_rows(loads: pd.DataFrame) -> pd.DataFrame:
+    """Of each level the node nearest to its limit, at every factor: a line a level to draw."""
+    rated = loads[loads["of_limit"].notna()]
+    at = rated.groupby(["factor", "kind"], sort=False)["of_limit"].idxmax()
+    columns = ["factor", "month", "kind", "node", "of_limit", "peak_w", "limit_w"]
+    return rated.loc[at.to_numpy(), columns].reset_index(drop=True)
 
 
 def service_rows(outcomes: dict[float, list[Outcome]], pace: Pace) -> pd.DataFrame:

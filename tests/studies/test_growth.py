@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import io
 from datetime import date
 
 import numpy as np
 import pytest
+from rich.console import Console
+from typer import Exit
 
+from dcsim.cli.studies.growth import _pace
+from dcsim.report.answer import render
 from dcsim.studies import Crew, Fix, StudyError, growth
 from dcsim.studies.ask import variant
 from dcsim.studies.growth_rows import Pace, crossing
@@ -80,6 +85,66 @@ def test_what_is_meaningless_is_refused(crew: Crew, changes: dict, expected: str
     asked = {"factors": [1.0, 2.0], "crew": crew, **changes}
     with pytest.raises(StudyError, match=expected):
         growth(small(), asked.pop("factors"), **asked)
+
+
+@pytest.mark.parametrize(
+    ("words", "months"),
+    [
+        (["--per-month", "10 %"], 1.0),
+        (["--per-month", "1.1"], 1.0),
+        (["--per-quarter", "10%"], 3.0),
+        (["--per-year", "10 %"], 12.0),
+    ],
+)
+def test_growth_by_month_quarter_or_year(words: list[str], months: float) -> None:
+    """x1.1 is reached after one such span, whichever way it was written."""
+    found = _pace({words[0][6:]: words[1]})
+    assert found is not None
+    assert Pace(found, None).months(1.1) == pytest.approx(months)
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ({"month": "1.1", "year": "2"}, "--per-month and --per-year: choose one"),
+        ({"quarter": "much"}, "--per-quarter: 'much' is neither growth such as '5 %' nor a factor"),
+        ({"year": "0 %"}, "--per-year: give growth above 0"),
+        ({"year": "0.9"}, "--per-year: give growth above 0"),
+        ({"year": "nan"}, "--per-year: give growth above 0"),
+    ],
+)
+def test_growth_that_is_none(asked: dict, told: str, capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(Exit):
+        _pace(asked)
+    assert told in capsys.readouterr().err
+
+
+def test_limits_that_are_not_met_are_one_line(crew: Crew) -> None:
+    """Two racks far from their limits, a row that meets its own: one row, one sentence."""
+    site = variant(
+        small(),
+        {
+            "servers.0.power": {"model": "board-limit"},
+            "facility.row.rating": "16 kW",
+            "facility.rack.rating": "10.5 kW",
+        },
+    )
+    answer = growth(site, [1.0, 2.0], seeds=2, window_s=1.0, crew=crew)
+    table = answer.tables["breaches"]
+    assert table.brief == 1
+    # Two servers of 4.2 kW a rack: 80 % of 10.5 kW.
+    assert (
+        table.rest == "2 limits are not met up to x2; nearest is row/rack-1 at 80.0 % of its own."
+    )
+    shown = Console(record=True, width=140, file=io.StringIO())
+    render(answer, shown)
+    text = shown.export_text()
+    assert "2 of 2 seeds" in text and table.rest in text
+    assert "rows more" not in text
+    # A line a level, and no picture of losses that are not there.
+    levels = answer.tables["levels"].frame
+    assert levels.groupby("factor")["kind"].apply(list).tolist() == [["row", "rack"]] * 2
+    assert [plot.table for plot in answer.plots] == ["levels"]
 
 
 def test_a_fix_cannot_change_the_seed() -> None:

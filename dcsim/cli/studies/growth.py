@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import date
 from typing import Annotated
 
@@ -26,6 +27,8 @@ from dcsim.cli.studies.common import (
     seeds_asked,
 )
 
+MONTHS = {"month": 1, "quarter": 3, "year": 12}
+
 
 def growth(
     scenario: ScenarioPath,
@@ -33,8 +36,12 @@ def growth(
         str, typer.Option(help="Traffic as multiples of the file's: 1:2:0.1, or 1,1.5,2.")
     ] = "1:2:0.1",
     per_month: Annotated[
-        float | None, typer.Option(help="Growth a month as a factor: 1.05 is 5 %.")
+        str | None, typer.Option(help="Growth a month: '5 %', or as a factor 1.05.")
     ] = None,
+    per_quarter: Annotated[
+        str | None, typer.Option(help="The same a quarter: '10 %', or 1.10.")
+    ] = None,
+    per_year: Annotated[str | None, typer.Option(help="The same a year: '40 %', or 1.40.")] = None,
     start: Annotated[
         str | None, typer.Option(metavar="YYYY-MM-DD", help="Day on which the traffic is x1.")
     ] = None,
@@ -63,6 +70,7 @@ def growth(
     checked = opened(scenario, set_)
     grid, used = numbers_asked("--factors", factors), seeds_asked(seeds)
     window_s = seconds_asked("--window", window)
+    pace = _pace({"month": per_month, "quarter": per_quarter, "year": per_year})
     try:
         day = None if start is None else date.fromisoformat(start)
     except ValueError:
@@ -83,7 +91,7 @@ def growth(
         lambda crew: study(
             checked,
             grid,
-            per_month=per_month,
+            per_month=pace,
             start=day,
             seeds=used,
             window_s=window_s,
@@ -92,3 +100,21 @@ def growth(
             crew=crew,
         ),
     )
+
+
+def _pace(asked: dict[str, str | None]) -> float | None:
+    """Growth a month as a factor, from whichever span it was given for."""
+    given = {name: text for name, text in asked.items() if text is not None}
+    if not given:
+        return None
+    if len(given) > 1:
+        refuse_words(f"{' and '.join(f'--per-{name}' for name in given)}: choose one")
+    ((name, text),) = given.items()
+    bare = text.strip()
+    try:
+        factor = 1.0 + float(bare[:-1]) / 100.0 if bare.endswith("%") else float(bare)
+    except ValueError:
+        refuse_words(f"--per-{name}: '{text}' is neither growth such as '5 %' nor a factor 1.05")
+    if not 1.0 < factor < math.inf:
+        refuse_words(f"--per-{name}: give growth above 0: '5 %', or as a factor 1.05")
+    return float(factor ** (1.0 / MONTHS[name]))
