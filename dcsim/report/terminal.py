@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from dcsim.report.load_lines import autoscale_lines, busy_lines, evidence_lines
 from dcsim.report.text import UNKNOWN, clock, percent, seconds, watt_hours, watts
 
 WIDE = 110
@@ -25,9 +26,16 @@ def render(summary: Mapping[str, Any], console: Console, first_flags: Sequence[A
     """Print a run's summary. `first_flags` are the events worth a line of their own."""
     console.print(_loads(summary["nodes"], wide=console.width >= WIDE))
     _requests(summary, console)
+    for line in (
+        *busy_lines(summary.get("serving") or ()),
+        *autoscale_lines(summary),
+    ):
+        console.print(line, highlight=False, markup=False)
     _events(summary["events"], first_flags, console)
     _policies(summary.get("control") or {}, summary["simulated_s"], console)
     _power(summary["power_model"], console)
+    for line in evidence_lines(summary.get("evidence") or {}):
+        console.print(line, highlight=False, markup=False)
     wall_s = summary.get("wall_s")
     speed = f", {summary['simulated_s'] / wall_s:,.0f} x real time" if wall_s else ""
     console.print(
@@ -179,8 +187,3 @@ def _power(models: Any, console: Console) -> None:
                 highlight=False,
                 markup=False,
             )
-    console.print(
-        "Servers add CPUs, fans and conversion: an assumed constant, or a fitted chassis where the "
-        "catalogue has one.",
-        highlight=False,
-    )

@@ -1,4 +1,4 @@
-"""Shares of watts by what stands behind them, and SLOs, in words."""
+"""How busy a fleet was and what its watts stand on, in words."""
 
 from __future__ import annotations
 
@@ -7,6 +7,15 @@ from typing import Any
 
 EVIDENCE = ("measured", "fitted", "extrapolated", "assumed")
 """From the strongest to the weakest."""
+
+BINDS = {
+    "ttft": "time to first token",
+    "tpot": "time per output token",
+    "max_num_seqs": "max_num_seqs",
+    "kv": "KV cache",
+    "prefill": "prompts fill the iterations",
+}
+"""What may keep a replica from serving more, by its name in the summary."""
 
 
 def shares_text(shares: Mapping[str, float | None]) -> str:
@@ -35,3 +44,22 @@ def slo_text(slo: Mapping[str, Any]) -> str:
         of = f"p{part} " if slo["promised"] else ""
         parts.append(f"TPOT {of}{1e3 * slo['tpot_s']:g} ms")
     return ", ".join(parts) + ("" if slo["promised"] else " (default)")
+
+
+def busy_text(row: Mapping[str, Any]) -> str:
+    """A row of `summary["serving"]` in words."""
+    running, share = row["running_mean"], row["share_of_capacity"]
+    parts = []
+    if running is not None:
+        parts.append(f"{running:,.1f} requests running a replica")
+    if share is None:
+        parts.append("share of what it can serve unknown")
+    else:
+        what = "its capacity"
+        if row["capacity_per_s"] is not None and row["slo"] is not None:
+            what = (
+                f"the {row['capacity_per_s']:,.4g} requests/s that it can serve within "
+                f"{slo_text(row['slo'])}"
+            )
+        parts.append(f"{share:.0%} of {what}")
+    return ", ".join(parts)

@@ -28,13 +28,6 @@ from dcsim.serving.timing import IterationModel
 
 Tokens = npt.NDArray[np.int64]
 Binds = Literal["ttft", "tpot", "max_num_seqs", "kv", "prefill"]
-BINDS: dict[Binds, str] = {
-    "ttft": "time to first token",
-    "tpot": "time per output token",
-    "max_num_seqs": "max_num_seqs",
-    "kv": "KV cache",
-    "prefill": "prompts alone fill the iterations",
-}
 STEPS = 24
 """Halvings of the interval in which a rate, or a number of iterations, is looked for."""
 GRID = 40

@@ -154,12 +154,15 @@ def promise(scenario: Scenario) -> str:
 
 
 def power_evidence(outcomes: Sequence[Outcome]) -> tuple[dict[str, Any], ...]:
-    """Power models that the outcomes rest on, each once."""
+    """Power models that the outcomes rest on, each once, with the shares of the first such site's
+    watts by what they stand on (`watts`, in words)."""
     found: dict[str, dict[str, Any]] = {}
     for outcome in outcomes:
         models = outcome.summary["power_model"]
         for model in models if isinstance(models, list) else [models]:
-            found.setdefault(f"{model['name']}:{model['pack']}:{model['provenance']}", model)
+            name = f"{model['name']}:{model['pack']}:{model['provenance']}"
+            text = (outcome.summary.get("evidence") or {}).get("text")
+            found.setdefault(name, model | ({"watts": text} if text else {}))
     return tuple(found.values())
 
 

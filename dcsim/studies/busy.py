@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
 
 from dcsim.engine.capacity import Bench, lengths
 from dcsim.facility.topology import Topology
-from dcsim.results.shares import slo_text
+from dcsim.results.shares import busy_text
 from dcsim.scenario.catalogue import load_catalogue
 from dcsim.scenario.models import Scenario
 from dcsim.studies.outcome import Outcome
@@ -25,25 +24,6 @@ def told_busy(outcomes: Sequence[Outcome]) -> tuple[str, ...]:
     """The load behind the watts, in a sentence, of the first of some alike runs."""
     rows = outcomes[0].summary.get("serving") if outcomes else None
     return (f"Load: {busy_text(rows[-1])}.",) if rows else ()
-
-
-def busy_text(row: dict[str, Any]) -> str:
-    """A row of `summary["serving"]` in words."""
-    running, share = row["running_mean"], row["share_of_capacity"]
-    parts = []
-    if running is not None:
-        parts.append(f"{running:,.1f} requests running a replica")
-    if share is None:
-        parts.append("share of what it can serve unknown")
-    else:
-        what = "its capacity"
-        if row["capacity_per_s"] is not None and row["slo"] is not None:
-            what = (
-                f"the {row['capacity_per_s']:,.4g} requests/s that it can serve within "
-                f"{slo_text(row['slo'])}"
-            )
-        parts.append(f"{share:.0%} of {what}")
-    return ", ".join(parts)
 
 
 def far_from_busy(outcomes: Sequence[Outcome]) -> bool:

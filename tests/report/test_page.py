@@ -224,7 +224,7 @@ def test_data_cannot_leave_its_element() -> None:
 
 def test_evidence_is_as_weak_as_its_weakest_part() -> None:
     assert weakest(["measured", "fitted"]) == "fitted"
-    assert weakest(["fitted", "extrapolated", "assumed"]) == "extrapolated"
+    assert weakest(["fitted", "extrapolated", "assumed"]) == "assumed"
     assert weakest([]) == "unknown"
     assert weakest(["measured", "heard"]) == "unknown"
 

@@ -135,6 +135,7 @@ def tiles(summary: Mapping[str, Any], trust: Trust) -> str:
             ("Nearest to its limit", percent(share), f"{node['name']}: {watts(node['peak_w'])} of "
              f"{watts(node['limit_w'])}", watt)
         )  # fmt: skip
+    found += _load(summary)
     flagged = ", ".join(
         f"{events.get(kind, 0):,} {kind}{'s' * (events.get(kind, 0) != 1)}"
         for kind in ("overload", "warning")
@@ -163,6 +164,18 @@ def tiles(summary: Mapping[str, Any], trust: Trust) -> str:
         for name, value, note, evidence in found
     )
     return f'<dl class="tiles">{tile}</dl>{_tenants(summary.get("tenants", []))}'
+
+
+def _load(summary: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
+    """The load behind the watts."""
+    rows = summary.get("serving") or ()
+    if not rows or rows[-1]["running_mean"] is None:
+        return []
+    row = rows[-1]
+    note = (
+        f"{row['running_mean']:.3g} requests running a replica; KV cache {percent(row['kv_max'])}"
+    )
+    return [("Of what it can serve", percent(row["share_of_capacity"]), f"{note} at most", "")]
 
 
 def _tenants(tenants: Sequence[Mapping[str, Any]]) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from dcsim.report.oneline import draw, of_results
 from dcsim.report.oneline.svg import Paint
 from dcsim.report.page import figures
+from dcsim.report.page.busy import busy, watts_by_part
 from dcsim.report.page.html import Section, page
 from dcsim.report.page.pack import Packer
 from dcsim.report.page.series import AVERAGED_S, BUDGET, SHARES, gather
@@ -98,10 +99,16 @@ def run_page(results: Results, budget: int = BUDGET) -> str:
         Section("where", "Where and when", "Heat map", figures.HEAT),
         Section("shape", "Shape of the load", "Shape", figures.SHAPE),
         Section("service", "Latency and goodput next to power", "Service", figures.TRAFFIC),
+        Section("busy", "How busy it is", "Busy", busy(summary)),
         Section("states", "Where time and energy went", "Time and energy", figures.shares(summary)),
         Section("nodes", "Every node", "Nodes", figures.NODES),
         Section("events", "Event log", "Events", figures.EVENTS),
-        Section("trust", "How far to trust this", "Trust", trust.html()),
+        Section(
+            "trust",
+            "How far to trust this",
+            "Trust",
+            watts_by_part(summary.get("evidence") or {}) + trust.html(),
+        ),
     ]
     facts = (
         f"{clock(results.duration_s)} played in steps of {results.step_s:g} s · "

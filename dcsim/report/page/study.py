@@ -22,7 +22,8 @@ from dcsim.report.page.study_file import (
     read_study,
     read_table,
 )
-from dcsim.report.page.trust import EVIDENCE, MEANING, badge, weakest
+from dcsim.report.page.trust import MEANING, badge, weakest
+from dcsim.results.shares import EVIDENCE
 
 TITLES = {
     "sweep": "Sweep",
@@ -106,7 +107,8 @@ def _answer(study: StudyFile, tables: Sequence[Mapping[str, Any]]) -> str:
         status += f" {study.error}"
     note = f'<p class="warn" role="status">{escape(status)}</p>' if status else ""
     headline = "".join(f"<p>{_unbroken(line)}</p>" for line in study.headline)
-    evidence = weakest([row.evidence or "unknown" for row in _provenance(study)])
+    shares = next((model.watts for model in study.evidence if model.watts), None)
+    evidence = shares or weakest([row.evidence or "unknown" for row in _provenance(study)])
     simulated = _simulated(tables)
     tiles = "".join(
         f'<div class="tile"><dt>{escape(title_of(name))}</dt><dd><span class="value">'

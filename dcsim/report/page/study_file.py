@@ -66,6 +66,8 @@ class Evidence(_Part):
     """A power model."""
 
     provenance: list[Provenance] = []
+    watts: str | None = None
+    """Shares of the site's watts by what they stand on, in words."""
 
 
 class Told(_Part):

@@ -13,11 +13,10 @@ from pydantic import ValidationError
 
 from dcsim.results import Results
 from dcsim.results.goodput import Promise
+from dcsim.results.shares import EVIDENCE
 from dcsim.scenario.catalogue import load_catalogue, timing_of
 from dcsim.scenario.models import FacilityNode, Scenario, Slo
 
-EVIDENCE = ("measured", "fitted", "assumed", "extrapolated")
-"""From the strongest to the weakest."""
 MEANING = {
     "measured": "stands on measurements of this very configuration",
     "fitted": "a model fitted to measurements, used within their range",
@@ -56,6 +55,8 @@ class Trust:
     promises: tuple[Promise, ...]
     rows: tuple[Row, ...]
     watts: str
+    """Shares of the site's watts, such as `58 % fitted, 42 % assumed`; of files without them, the
+    weakest evidence of a power model."""
     latency: str
     seed: int
     versions: Mapping[str, str]
@@ -74,6 +75,9 @@ class Trust:
             for row in _power_rows(results.summary.get("power_model"))
         ]
         watts = weakest([row.evidence for row in rows])
+        evidence = results.summary.get("evidence") or {}
+        if evidence.get("mean_w") is not None:
+            watts = evidence["text"]
         times: list[Row] = []
         if scenario is not None:
             times, rest = _serving_rows(scenario), _chassis_rows(scenario)
@@ -120,9 +124,10 @@ class Trust:
 
 
 def badge(evidence: str) -> str:
-    """A word in a frame; its meaning as a tooltip."""
-    known = evidence if evidence in MEANING else "unknown"
-    return f'<span class="badge {known}" title="{escape(MEANING[known])}">{known}</span>'
+    """A word, or shares of several, in a frame; what the weakest of them means as a tooltip."""
+    words = [word for word in EVIDENCE if word in evidence.replace(",", " ").split()]
+    known, text = (words[-1], evidence) if words else ("unknown", "unknown")
+    return f'<span class="badge {known}" title="{escape(MEANING[known])}">{escape(text)}</span>'
 
 
 def weakest(found: Sequence[str]) -> str:

@@ -1,0 +1,76 @@
+"""Lines of the terminal about the load: how busy servers were, autoscalers, what watts stand on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from dcsim.report.text import UNKNOWN, percent, watts
+from dcsim.results.shares import busy_text
+
+GROUPS_SHOWN = 4
+"""More server groups than this are told together."""
+Row = Mapping[str, Any]
+
+
+def busy_lines(rows: Sequence[Row]) -> Iterator[str]:
+    """How busy each server group was, and the whole site where there are several."""
+    groups = [row for row in rows if row["group"] is not None]
+    shown = groups if len(groups) <= GROUPS_SHOWN else []
+    for row in shown:
+        seqs = row["max_num_seqs"]
+        p95 = UNKNOWN if row["running_p95"] is None else f"{row['running_p95']:,}"
+        yield (
+            f"Load of {row['group']}: {busy_text(row)}; running p95 {p95}, at most {seqs}; KV "
+            f"cache {percent(row['kv_mean'])}, highest {percent(row['kv_max'])}; "
+            f"{_tokens(row)} a server; idle {percent(row['idle_share'])} of the time."
+        )
+    if len(groups) != 1 and rows:
+        yield f"Load of the site: {busy_text(rows[-1])}; {_tokens(rows[-1])} a server."
+
+
+def _tokens(row: Row) -> str:
+    prompts, outputs = row["prompt_tokens_per_s_server"], row["decode_tokens_per_s_server"]
+    if prompts is None or outputs is None:
+        return f"{UNKNOWN} tokens/s"
+    return f"{outputs:,.3g} tokens/s decoded and {prompts:,.3g} of prompts"
+
+
+def autoscale_lines(summary: Mapping[str, Any]) -> Iterator[str]:
+    """What autoscalers did."""
+    hours = summary["simulated_s"] / 3600.0
+    replicas = {row["group"]: row["replicas"] for row in summary.get("serving", ())}
+    for row in summary.get("autoscale", ()):
+        count = replicas.get(row["group"])
+        off = ""
+        if count is not None and row["mean_on"] is not None:
+            off = f" of {count}, {(count - row['mean_on']) * hours:,.4g} replica-hours off"
+        refused = f", {row['refused']:,} starts refused by a budget" if row["refused"] else ""
+        yield (
+            f"Autoscaler of {row['group']}: {row['started']:,} replicas started, "
+            f"{row['stopped']:,} stopped{refused}; {_number(row['mean_on'])} on in the mean, "
+            f"{_number(row['most_on'])} at most{off}."
+        )
+
+
+def _number(value: float | None) -> str:
+    return UNKNOWN if value is None else f"{value:,.4g}"
+
+
+def evidence_lines(evidence: Mapping[str, Any]) -> Iterator[str]:
+    """Shares of the site's mean watts by what they stand on, then part by part."""
+    if not evidence or evidence["mean_w"] is None:
+        return
+    whole_w = evidence["mean_w"]
+    parts: dict[tuple[str, str, str], float] = {}
+    for part in evidence["parts"]:
+        # A GPU's source is long, and told beside its model.
+        source = "" if part["what"] == "GPUs" else part["source"]
+        key = (part["what"], part["evidence"], source)
+        parts[key] = parts.get(key, 0.0) + part["mean_w"]
+    told = "; ".join(
+        f"{what} {watts(mean_w)} ({percent(mean_w / whole_w)}, {kind}{': ' if source else ''}"
+        f"{source})"
+        for (what, kind, source), mean_w in parts.items()
+    )
+    yield f"Watts: {evidence['text']}. {told}."
