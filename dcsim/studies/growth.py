@@ -47,6 +47,7 @@ from dcsim.studies.growth_rows import (
     window_played,
 )
 from dcsim.studies.jobs import Job, job
+from dcsim.studies.limits import left_out, limits_met
 from dcsim.studies.outcome import Outcome
 
 FACTORS = tuple(1.0 + 0.1 * step for step in range(11))
@@ -64,10 +65,11 @@ def growth(
     fixes: Sequence[Fix] = (),
     crew: Crew | None = None,
 ) -> Answer:
-    """Play the scenario at every traffic factor, and find where each node's load meets its limit.
+    """Play the scenario at every traffic factor, and find where each limit of the site is met.
 
-    A limit is met where the highest mean over `window_s` reaches it; between two factors, the
-    peak is taken to run straight. `per_month` turns factors into months, `start` into dates.
+    Limits of all kinds count: ratings (where the highest mean over `window_s` reaches them),
+    continuous allowances, demand windows and ramps. Between two factors, the peak is taken to
+    run straight. `per_month` turns factors into months, `start` into dates.
     Each of `fixes` is played from the factor of the first breach on.
 
     Raises StudyError, RunFailed.
@@ -94,15 +96,17 @@ def growth(
     outcomes = _by_factor(crew.play(jobs(base, grid), "growth"), grid, len(used))
     window_s = window_played(outcomes[grid[0]][0], window_s)
     loads = load_rows_by_factor(outcomes, window_s, pace)
-    if loads["limit_w"].isna().all():
-        raise StudyError("no node of the facility has a rating: give one the key `rating`")
-    breaches = breach_rows(loads, outcomes, window_s, pace)
+    breaches = breach_rows(outcomes, window_s, pace)
+    played = [run for runs in outcomes.values() for run in runs]
+    unjudged = left_out(played)
+    if breaches.empty:
+        raise StudyError(*unjudged or _unlimited())
     service = service_rows(outcomes, pace)
     first = breaches.iloc[0]
     table = None
     if fixes and math.isfinite(first["factor"]):
         table = _try_fixes(fixes, mended, grid, first, jobs, crew, window_s, pace, len(used))
-    evidence = power_evidence([one for some in outcomes.values() for one in some])
+    evidence = power_evidence(played)
     slo_at = service.loc[service["slo_loss"] > max_slo_loss, "factor"].min()
     tables = {
         "breaches": Table(
@@ -111,7 +115,7 @@ def growth(
             BREACH_COLUMNS,
             BREACH_SHOWN,
             brief=int((breaches["reached"] > 0).sum()),
-            rest=not_met(breaches, loads, grid),
+            rest=not_met(breaches, grid),
         ),
         "levels": Table(
             level_rows(loads), "of each level the node nearest to its limit", LEVEL_COLUMNS
@@ -133,8 +137,10 @@ def growth(
             *told_busy(outcomes[grid[0]]),
         ),
         uncertainty=(
-            f"Peaks are the highest mean over {window_s:g} s in {SECOND.format(base.duration_s)}; "
-            "a longer run has a higher peak.",
+            f"Ratings are held to the highest mean over {SECOND.format(window_s)} in "
+            f"{SECOND.format(base.duration_s)}, other limits to their own; a longer run has a "
+            "higher peak.",
+            *unjudged,
             f"Intervals are 95 % of the mean over {len(used)} seeds (Student)."
             if len(used) > 1
             else "One seed: the spread of a breach is unknown; give --seeds 5.",
@@ -157,6 +163,8 @@ def growth(
         },
         figures={
             "first_breach_node": first["node"] if math.isfinite(first["factor"]) else None,
+            "first_breach_limit": first["limit"] if math.isfinite(first["factor"]) else None,
+            "first_breach_kind": first["limit_kind"] if math.isfinite(first["factor"]) else None,
             "first_breach_factor": first["factor"],
             "first_breach_factor_low": first["factor_low"],
             "first_breach_factor_high": first["factor_high"],
@@ -183,6 +191,13 @@ def growth(
             ),
         ),
         evidence=evidence,
+    )
+
+
+def _unlimited() -> tuple[str]:
+    return (
+        "the facility has no limit that traffic could meet: give a node the key `rating`, or "
+        "the site a `demand` limit",
     )
 
 
@@ -234,10 +249,8 @@ def _try_fixes(
     for fix in fixes:
         found = crew.play(jobs(mended[fix.name], tried), f"fix: {fix.name}")
         outcomes = _by_factor(found, tried, seeds)
-        loads = load_rows_by_factor(outcomes, window_s, pace)
-        breaches = breach_rows(loads, outcomes, window_s, pace)
-        here = loads[loads["factor"] == at]
-        removes = not (here["overloaded_runs"] > 0).any()
+        breaches = breach_rows(outcomes, window_s, pace)
+        removes = not any(limits_met(run, rating_window_s=window_s) for run in outcomes[at])
         new = breaches.iloc[0]
         later = NAN
         if not math.isfinite(new["factor"]):
@@ -250,7 +263,9 @@ def _try_fixes(
                 "cost": fix.cost,
                 "removes": removes,
                 "factor": new["factor"],
-                "binding": new["node"] if math.isfinite(new["factor"]) else None,
+                "binding": f"{new['node']}, {new['limit']}"
+                if math.isfinite(new["factor"])
+                else None,
                 "gained_months": later,
                 "cost_per_month": fix.cost / later if later > 0 else NAN,
                 "slo_loss": float(np.mean([slo_loss(run.summary) for run in outcomes[at]])),

@@ -9,15 +9,17 @@ from datetime import date, timedelta
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from dcsim.studies.ask import load_rows, slo_loss
+from dcsim.studies.limits import LimitFigure, limits_of
 from dcsim.studies.outcome import Outcome
 from dcsim.studies.statistics import mean_interval
 
 MONTH_DAYS = 365.25 / 12
 NAN = float("nan")
-BREACH_SHOWN = ("node", "kind", "limit_w", "factor", "met_in", "month", "date")
+BREACH_SHOWN = ("node", "limit", "factor", "met_in", "month", "date")
 SERVICE_SHOWN = ("factor", "slo_loss", "ttft_p95_s", "tpot_p95_s", "generated_per_s", "trips")
 FIX_SHOWN = ("fix", "cost", "removes", "factor", "binding", "gained_months", "cost_per_month")
 LOAD_COLUMNS = {
@@ -39,8 +41,13 @@ LOAD_COLUMNS = {
 BREACH_COLUMNS = {
     "node": "node of the site",
     "kind": "its kind",
-    "limit_w": "its rating, W",
-    "factor": "traffic at which its peak meets the limit: mean over seeds; empty: not within reach",
+    "limit": "what is limited, and to how much: rating, continuous load, demand window, ramp",
+    "limit_kind": "rating, continuous, demand or ramp",
+    "limit_w": "the limit, W",
+    "rule": "what it is by",
+    "share": "highest figure over the limit at the first factor, mean over seeds",
+    "share_last": "the same at the last factor",
+    "factor": "traffic at which the limit is met: mean over seeds; empty: not within reach",
     "factor_low": "95 % interval of that mean",
     "factor_high": "95 % interval of that mean",
     "reached": "share of the seeds in which the limit was met",
@@ -74,7 +81,7 @@ FIX_COLUMNS = {
     "cost": "as stated",
     "removes": "whether no limit is met any more at the traffic of the first breach",
     "factor": "traffic at which a limit is met with the fix; empty: not within reach",
-    "binding": "the node whose limit that is",
+    "binding": "the node and the limit that is met then",
     "gained_months": "later than without; at least so much where `factor` is empty",
     "cost_per_month": "cost by month gained; at most so much where `factor` is empty",
     "slo_loss": "at the traffic of the first breach, with the fix",
@@ -162,65 +169,41 @@ def crossing(factors: Sequence[float], peaks_w: Sequence[float], limit_w: float)
     return factors[at - 1] + part * (factors[at] - factors[at - 1])
 
 
-def breach_rows(
-    loads: pd.DataFrame, outcomes: dict[float, list[Outcome]], window_s: float, pace: Pace
-) -> pd.DataFrame:
+def breach_rows(outcomes: dict[float, list[Outcome]], window_s: float, pace: Pace) -> pd.DataFrame:
+    """Where each limit of the site is met, the first on top. Ratings are held to means over
+    `window_s`, all other limits to their own; what no run could judge is left out."""
     grid = list(outcomes)
     seeds = len(outcomes[grid[0]])
-    peaks = {
-        (factor, seed): load_rows(run, window_s)
+    figures = {
+        (factor, seed): {one.key: one for one in limits_of(run, rating_window_s=window_s)}
         for factor, runs in outcomes.items()
         for seed, run in enumerate(runs)
     }
     rows = []
-    rated = loads[(loads["factor"] == grid[0]) & loads["limit_w"].notna()]
-    for node in rated.itertuples():
-        limit_w = float(node.limit_w)  # type: ignore[arg-type]
-        found = np.array(
-            [
-                crossing(grid, [peaks[f, seed][str(node.node)]["peak_w"] for f in grid], limit_w)
-                for seed in range(seeds)
-            ]
-        )
-        reached = np.isfinite(found)
-        # A mean over the seeds that got there would flatter: all must have.
-        factor = float(found.mean()) if reached.all() else NAN
-        low, high = mean_interval(found) if reached.all() else (NAN, NAN)
-        rows.append(
-            {
-                "node": node.node,
-                "kind": node.kind,
-                "limit_w": limit_w,
-                "factor": factor,
-                "factor_low": low,
-                "factor_high": high,
-                "reached": float(reached.mean()),
-                "met_in": f"{int(reached.sum())} of {seeds} seed{'s' * (seeds != 1)}",
-                "month": pace.months(factor),
-                "date": pace.day(factor),
-                "date_early": pace.day(low),
-                "date_late": pace.day(high),
-            }
-        )
+    for key, limit in figures[grid[0], 0].items():
+        shares = [_shares(figures, key, grid, seed) for seed in range(seeds)]
+        if any(share is None for line in shares for share in line):
+            continue
+        found = np.array([crossing(grid, line, 1.0) for line in shares])  # type: ignore[arg-type]
+        first, last = (float(np.mean([line[at] for line in shares])) for at in (0, -1))  # type: ignore[misc]
+        rows.append(_breach(limit, found, first, last, pace))
     frame = pd.DataFrame(rows, columns=list(BREACH_COLUMNS))
-    order = frame.assign(near=-frame["reached"]).sort_values(
-        ["factor", "near"], na_position="last", kind="stable"
+    # Of limits that are met at once, the one that is broken the most.
+    order = frame.assign(near=-frame["reached"], worst=-frame["share"]).sort_values(
+        ["factor", "near", "worst"], na_position="last", kind="stable"
     )
     return frame.loc[order.index].reset_index(drop=True)
 
 
-def not_met(breaches: pd.DataFrame, nearest: pd.DataFrame, grid: Sequence[float]) -> str:
+def not_met(breaches: pd.DataFrame, grid: Sequence[float]) -> str:
     """The limits that no seed met, in a sentence."""
     left = breaches[breaches["reached"] == 0]
     if not len(left):
         return ""
-    last = nearest[(nearest["factor"] == grid[-1]) & nearest["node"].isin(left["node"])]
-    near = last.sort_values("of_limit", ascending=False)
     told = "1 limit is" if len(left) == 1 else f"{len(left)} limits are"
-    where = ""
-    if len(near) and math.isfinite(near.iloc[0]["of_limit"]):
-        percent = f"{100 * near.iloc[0]['of_limit']:.1f} %"
-        where = f"; nearest is {near.iloc[0]['node']} at {percent} of its own"
+    near = left.loc[left["share_last"].idxmax()]
+    percent = f"{100 * near['share_last']:.1f} %"
+    where = f"; nearest is {near['node']}, {near['limit']}, at {percent} of it"
     return f"{told} not met up to x{grid[-1]:g}{where}."
 
 
@@ -230,6 +213,44 @@ def level_rows(loads: pd.DataFrame) -> pd.DataFrame:
     at = rated.groupby(["factor", "kind"], sort=False)["of_limit"].idxmax()
     columns = ["factor", "month", "kind", "node", "of_limit", "peak_w", "limit_w"]
     return rated.loc[at.to_numpy(), columns].reset_index(drop=True)
+
+
+def _shares(
+    figures: dict[tuple[float, int], dict[Any, LimitFigure]],
+    key: Any,
+    grid: Sequence[float],
+    seed: int,
+) -> list[float | None]:
+    of = [figures[factor, seed].get(key) for factor in grid]
+    return [None if one is None else one.share for one in of]
+
+
+def _breach(
+    limit: LimitFigure, found: npt.NDArray[np.float64], share: float, last: float, pace: Pace
+) -> dict[str, Any]:
+    reached = np.isfinite(found)
+    # A mean over the seeds that got there would flatter: all must have.
+    factor = float(found.mean()) if reached.all() else NAN
+    low, high = mean_interval(found) if reached.all() else (NAN, NAN)
+    return {
+        "node": limit.node,
+        "kind": limit.node_kind,
+        "limit": limit.label,
+        "limit_kind": limit.kind,
+        "limit_w": limit.limit_w,
+        "rule": limit.rule,
+        "share": share,
+        "share_last": last,
+        "factor": factor,
+        "factor_low": low,
+        "factor_high": high,
+        "reached": float(reached.mean()),
+        "met_in": f"{int(reached.sum())} of {len(found)} seed{'s' * (len(found) != 1)}",
+        "month": pace.months(factor),
+        "date": pace.day(factor),
+        "date_early": pace.day(low),
+        "date_late": pace.day(high),
+    }
 
 
 def service_rows(outcomes: dict[float, list[Outcome]], pace: Pace) -> pd.DataFrame:
@@ -278,22 +299,22 @@ def sentences(
         when += "" if first["date"] is None else f", on {first['date']}"
         at_start = first["factor"] <= grid[0]
         head = [
-            f"First limit met: {first['node']} ({first['limit_w'] / 1e3:.1f} kW) "
+            f"First limit met: {first['node']}, {first['limit']}, "
             + (
-                f"at the traffic of x{grid[0]:g} already."
+                f"at the traffic of x{grid[0]:g} already: {first['share']:.1%} of it."
                 if at_start
                 else f"at traffic {where}{when}."
             )
         ]
         others = breaches[breaches["factor"].notna()].iloc[1:4]
         for other in others.itertuples():
-            reasons.append(f"Next: {other.node} at x{other.factor:.2f}.")
+            reasons.append(f"Next: {other.node}, {other.limit}, at x{other.factor:.2f}.")
     else:
         partly = breaches[breaches["reached"] > 0]
         head = [f"No limit is met up to x{grid[-1]:g} in all seeds."]
         if len(partly):
             reasons.append(
-                f"{partly.iloc[0]['node']} meets its limit in "
+                f"{partly.iloc[0]['node']}, {partly.iloc[0]['limit']}, is met in "
                 f"{partly.iloc[0]['reached']:.0%} of the seeds."
             )
     if math.isfinite(slo_at):

@@ -18,6 +18,10 @@ from dcsim.studies.growth_rows import Pace, crossing
 from tests.studies.small import small
 
 TICK = {"power_step": "1 s"}
+FULL = {"facility.row.continuous": "100 %"}
+"""The row may carry its rating for good."""
+CONSTANT = {"servers.0.power": {"model": "board-limit"}}
+"""4 servers x (8 x 400 W + 1 kW) = 16.8 kW, whatever the traffic."""
 
 
 @pytest.fixture(scope="module")
@@ -40,10 +44,8 @@ def test_a_pace_is_compound() -> None:
 
 
 def test_constant_power_meets_its_limit_at_once_or_never(crew: Crew) -> None:
-    """4 servers x (8 x 400 W + 1 kW) = 16.8 kW, whatever the traffic."""
-    limit = {"servers.0.power": {"model": "board-limit"}}
     for rating, factor in (("16.9 kW", np.nan), ("16.7 kW", 1.0)):
-        site = variant(small(), {**limit, "facility.row.rating": rating})
+        site = variant(small(), {**CONSTANT, **FULL, "facility.row.rating": rating})
         answer = growth(site, [1.0, 2.0], seeds=2, window_s=1.0, crew=crew)
         assert answer.frame.loc[0, "node"] == "row"
         np.testing.assert_equal(answer.frame.loc[0, "factor"], factor)
@@ -54,7 +56,7 @@ def test_the_breach_is_where_the_table_says(crew: Crew) -> None:
     peaks = growth(small(), [1.0, 2.0, 4.0], seeds=1, window_s=1.0, crew=crew).tables["loads"].frame
     row = peaks[peaks["node"] == "row"].set_index("factor")["peak_w"]
     limit_w = 0.5 * (row[2.0] + row[4.0])
-    site = variant(small(), {"facility.row.rating": f"{limit_w:.6f} W"})
+    site = variant(small(), {**FULL, "facility.row.rating": f"{limit_w:.6f} W"})
     fix = Fix.parse("bigger | 5000 | facility.row.rating=60 kW")
     wrong = Fix.parse("nothing | 1 | description=x")
     answer = growth(
@@ -68,6 +70,64 @@ def test_the_breach_is_where_the_table_says(crew: Crew) -> None:
     # Nothing beyond x4 was played, and nothing is said of it.
     assert "Cheapest fix listed: bigger" in answer.headline[-1]
     assert answer.headline[-1].endswith("good up to x4 at least, the most that was played.")
+
+
+@pytest.mark.parametrize(
+    ("changes", "first", "share"),
+    [
+        # A standard-rated breaker of 20 kW carries 16 kW for good.
+        ({"facility.row.rating": "20 kW"}, "row, continuous 16 kW", 1.05),
+        (
+            {"facility.site.demand": [{"window": "30 s", "limit": "10 kW"}]},
+            "site, 30 s demand 10 kW",
+            1.68,
+        ),
+        (
+            {"facility.site.demand": [{"window": "30 s", "limit": "12 kW", "windows": "clock"}]},
+            "site, 30 s demand by the clock 12 kW",
+            1.4,
+        ),
+    ],
+)  # fmt: skip
+def test_a_limit_is_a_limit_of_whatever_kind(
+    crew: Crew, changes: dict, first: str, share: float
+) -> None:
+    site = variant(small(), {**CONSTANT, **changes})
+    answer = growth(site, [1.0, 2.0], seeds=1, window_s=1.0, crew=crew)
+    assert answer.headline[0] == (
+        f"First limit met: {first}, at the traffic of x1 already: {share:.1%} of it."
+    )
+    assert answer.figures["first_breach_limit"] == first.partition(", ")[2]
+    assert answer.frame.loc[0, "share"] == pytest.approx(share)
+
+
+def test_a_fix_must_remove_limits_of_every_kind(crew: Crew) -> None:
+    demand = [{"window": "30 s", "limit": "10 kW"}]
+    site = variant(small(), {**CONSTANT, "facility.site.demand": demand})
+    fixes = [
+        Fix("longer row", 10, {"facility.row.rating": "90 kW"}),
+        Fix("contract", 20, {"facility.site.demand.0.limit": "17 kW"}),
+    ]
+    answer = growth(site, [1.0, 2.0], seeds=1, fixes=fixes, crew=crew)
+    table = answer.tables["fixes"].frame.set_index("fix")
+    assert table["removes"].to_dict() == {"contract": True, "longer row": False}
+    assert table.loc["longer row", "binding"] == "site, 30 s demand 10 kW"
+
+
+def test_a_limit_that_no_run_could_judge_is_named(crew: Crew) -> None:
+    demand = [{"window": "15 min", "limit": "1 kW"}]
+    site = variant(small(), {**CONSTANT, **FULL, "facility.site.demand": demand})
+    answer = growth(site, [1.0, 2.0], seeds=1, crew=crew)
+    assert answer.headline[0].startswith("No limit is met")
+    assert answer.uncertainty[1] == (
+        "Not judged: site, 15 min demand 1 kW: no whole window in the 1 min measured, whose mean "
+        "is 16.8 kW; play longer runs."
+    )
+    alone = variant(small(), {"facility.row.rating": None, "facility.site.demand": demand})
+    with pytest.raises(StudyError, match="no whole window in the 1 min"):
+        growth(alone, [1.0, 2.0], seeds=1, crew=crew)
+    with pytest.raises(StudyError, match="has no limit that traffic could meet"):
+        growth(variant(small(), {"facility.row.rating": None}), [1.0, 2.0], seeds=1, crew=crew)
 
 
 @pytest.mark.parametrize(
@@ -120,21 +180,22 @@ def test_growth_that_is_none(asked: dict, told: str, capsys: pytest.CaptureFixtu
 
 
 def test_limits_that_are_not_met_are_one_line(crew: Crew) -> None:
-    """Two racks far from their limits, a row that meets its own: one row, one sentence."""
+    """Two racks far from their limits, a row that meets its own: two rows, one sentence."""
     site = variant(
         small(),
         {
             "servers.0.power": {"model": "board-limit"},
             "facility.row.rating": "16 kW",
-            "facility.rack.rating": "10.5 kW",
+            "facility.rack.rating": "12 kW",
         },
     )
     answer = growth(site, [1.0, 2.0], seeds=2, window_s=1.0, crew=crew)
     table = answer.tables["breaches"]
-    assert table.brief == 1
-    # Two servers of 4.2 kW a rack: 80 % of 10.5 kW.
-    assert (
-        table.rest == "2 limits are not met up to x2; nearest is row/rack-1 at 80.0 % of its own."
+    # The row's rating and its continuous allowance.
+    assert table.brief == 2
+    # Two servers of 4.2 kW a rack: 87.5 % of the 9.6 kW that 12 kW carry for good.
+    assert table.rest == (
+        "4 limits are not met up to x2; nearest is row/rack-1, continuous 9.6 kW, at 87.5 % of it."
     )
     shown = Console(record=True, width=140, file=io.StringIO())
     render(answer, shown)
