@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "plot": ("dcsim.cli.plot:plot", "Draw a result as a picture: PNG, SVG or PDF."),
     "measure": ("dcsim.cli.measure:app", "Measure a GPU that serves: plan, run, check, import."),
     "study": ("dcsim.cli.studies:app", "The planner's questions: growth, sizing, sweep, ..."),
+    "serving": ("dcsim.cli.serving:app", "What a site can serve within its SLO."),
     "power": ("dcsim.cli.power:app", "Power models: train, list and check them."),
 }
 """Name: (module:attribute, one line of help). The attribute is a function or a typer app."""

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dcsim.engine.capacity import Lengths, estimator, lengths, target_of
+from dcsim.engine.capacity import Lengths, estimator, finite, lengths, pooled, target_of
 from dcsim.ledger import GpuState, WorkLedger
 from dcsim.scenario.catalogue import Catalogue
 from dcsim.scenario.models import Scenario, ServerGroup
@@ -141,7 +141,7 @@ class Busy:
             "capacity_per_s_replica": per_s,
             "capacity_binds": None if capacity is None else capacity.binds,
             "share_of_capacity": 0.0 if rate == 0.0 else share,
-            "slo": {name: _finite(value) for name, value in asdict(target).items()},
+            "slo": {name: finite(value) for name, value in asdict(target).items()},
         }
 
     def _rate(self, index: int, group: ServerGroup, counted_s: float) -> float | None:
@@ -208,12 +208,7 @@ class Busy:
         per_s = [row["capacity_per_s"] for row in rows]
         capacity = None
         if len(models) == 1 and None not in per_s:
-            roles = [group.role for group in self._groups]
-            pools = [
-                sum(c for c, of in zip(per_s, roles, strict=True) if of == role)
-                for role in ("both", "prefill", "decode")
-            ]
-            capacity = pools[0] + min(pools[1:])
+            capacity = pooled(zip(self._groups, per_s, strict=True))
         requests = float(self._by_model[0].sum())
         return {
             "group": None,
@@ -235,7 +230,3 @@ def _weighted(values: Sequence[float | None], weights: Sequence[int]) -> float |
     if None in values:
         return None
     return sum((v or 0.0) * w for v, w in zip(values, weights, strict=True)) / sum(weights)
-
-
-def _finite(value: float | bool) -> float | bool | None:
-    return None if value == np.inf else value

@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from dcsim.report.text import UNKNOWN, percent, watts
-from dcsim.results.shares import busy_text
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+from rich.text import Text
+
+from dcsim.report.text import UNKNOWN, percent, seconds, watts
+from dcsim.results.shares import BINDS, busy_text, slo_text
 
 GROUPS_SHOWN = 4
 """More server groups than this are told together."""
@@ -74,3 +78,62 @@ def evidence_lines(evidence: Mapping[str, Any]) -> Iterator[str]:
         for (what, kind, source), mean_w in parts.items()
     )
     yield f"Watts: {evidence['text']}. {told}."
+
+
+def capacity_tables(found: Mapping[str, Any]) -> Iterator[Table]:
+    """What `dcsim serving capacity` prints: the server groups, and watts by share."""
+    groups = _table("server group", "replicas", "requests/s a replica", "requests/s",
+                    "running a replica", "of max_num_seqs", "KV cache", "what binds")  # fmt: skip
+    for row in found["groups"]:
+        groups.add_row(
+            Text(row["group"]),
+            f"{row['replicas']:,}",
+            f"{row['capacity_per_s_replica']:,.3g}",
+            f"{row['capacity_per_s']:,.4g}",
+            f"{row['running']:,.3g}",
+            percent(row["running"] / row["max_num_seqs"]),
+            percent(row["kv_share"]),
+            BINDS[row["binds"]],
+        )
+    groups.title = "estimated capacity within the SLO"
+    yield groups
+    if found["watts"]:
+        played = _table("server group", "share of what was played", "requests/s of the site",
+                        "time to first token", "time a token", "a server draws")  # fmt: skip
+        for row in found["watts"]:
+            played.add_row(
+                Text(row["group"]),
+                f"{row['share']:.0%}",
+                f"{row['requests_per_s']:,.4g}",
+                seconds(row["ttft_s"]),
+                seconds(row["tpot_s"]),
+                watts(row["server_w"]),
+            )
+        played.title = "played"
+        yield played
+
+
+def _table(*heads: str) -> Table:
+    table = Table(box=SIMPLE_HEAD, header_style="bold", pad_edge=False, title_justify="left")
+    for place, head in enumerate(heads):
+        table.add_column(head, justify="right" if place else "left")
+    return table
+
+
+def capacity_lines(found: Mapping[str, Any]) -> Iterator[str]:
+    """A sentence a served model."""
+    for row in found["models"]:
+        played = ""
+        if row["played_per_s"] is not None:
+            played = (
+                f"; {row['played_per_s']:,.4g} when played ({row['played_replicas']} replicas, "
+                "Poisson arrivals)"
+            )
+        yield (
+            f"{row['model']}: {row['estimate_per_s']:,.4g} requests/s within "
+            f"{slo_text(row['slo'])} by the estimate{played}. Requests: "
+            f"{row['prompt_tokens_mean']:,.0f} prompt and {row['output_tokens_mean']:,.0f} output "
+            "tokens in the mean."
+        )
+    if not found["models"]:
+        yield "Nobody asks the site anything: there is no capacity without requests."

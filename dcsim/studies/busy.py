@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 
-from dcsim.engine.capacity import Bench, lengths
-from dcsim.facility.topology import Topology
+from dcsim.engine.bench_site import Bench
+from dcsim.engine.capacity import lengths, placed_replicas, pooled
 from dcsim.results.shares import busy_text
 from dcsim.scenario.catalogue import load_catalogue
 from dcsim.scenario.models import Scenario
@@ -61,28 +60,19 @@ def busy_servers(
     summary = outcomes[0].summary
     rows = {row["group"]: row for row in summary["serving"] if row["group"] is not None}
     drawn = {row["group"]: row["mean_w"] for row in summary["evidence"]["groups"]}
-    placed = Counter(Topology.build(scenario.facility).server_groups)
     catalogue = load_catalogue()
+    placed = placed_replicas(scenario, catalogue)
     found = []
     for model, sample in lengths(scenario).items():
-        groups = [g for g in scenario.servers if g.model == model and placed[g.name]]
-        replicas = {
-            group.name: placed[group.name]
-            * (catalogue.servers[group.server].gpu_count // group.replica_gpus)
-            for group in groups
-        }
-        per_s = {name: rows[name]["capacity_per_s_replica"] for name in replicas if name in rows}
-        if None in per_s.values() or len(per_s) < len(replicas):
+        groups = [g for g in scenario.servers if g.model == model and g.name in placed]
+        per_s = {g.name: rows[g.name]["capacity_per_s_replica"] for g in groups if g.name in rows}
+        if None in per_s.values() or len(per_s) < len(groups):
             continue
         far = [name for name in per_s if (rows[name]["share_of_capacity"] or 0.0) < FAR]
         if not far:
             continue
-        bench = Bench(scenario, catalogue, model, sample, replicas)
-        pools = {group.role: 0.0 for group in groups}
-        for group in groups:
-            pools[group.role] += bench.replicas[group.name] * per_s[group.name]
-        two = [pools[role] for role in ("prefill", "decode") if role in pools]
-        rate = share * (pools.get("both", 0.0) + min(two, default=0.0))
+        bench = Bench(scenario, catalogue, model, sample, placed)
+        rate = share * pooled((g, bench.replicas[g.name] * per_s[g.name]) for g in groups)
         server_w = bench.play(rate, played_s=PLAYED_S, watts=True).server_w
         for name in far:
             if drawn.get(name):

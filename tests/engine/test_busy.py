@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from dcsim.engine.bench_site import Bench
 from dcsim.engine.busy import Busy
-from dcsim.engine.capacity import Bench, estimator, lengths
+from dcsim.engine.capacity import estimator, lengths
 from dcsim.engine.simulation import simulate
 from dcsim.ledger import GpuState, WorkLedger
 from dcsim.results.shares import shares_text

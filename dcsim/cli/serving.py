@@ -1,0 +1,78 @@
+"""`dcsim serving`: what a site can serve."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+from dcsim.cli.open import WRONG_INPUT, Duration, Overrides, ScenarioPath, Seed, open_scenario
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="What a site can serve.")
+
+
+@app.callback()
+def _top() -> None:
+    """What a site can serve."""
+
+
+@app.command("capacity")
+def capacity(
+    scenario: ScenarioPath,
+    set_: Overrides = None,
+    seed: Seed = None,
+    duration: Duration = None,
+    at: Annotated[
+        str,
+        typer.Option(
+            metavar="SHARES",
+            help="Shares of the capacity at which a server's watts are played, with commas.",
+        ),
+    ] = "0.1,0.25,0.5,0.7,1",
+    estimate: Annotated[
+        bool, typer.Option("--estimate", help="Do not play it: the estimate alone.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Print the requests/s that each server group, and the site, can serve within the SLO, what
+    keeps it from more, and what a server draws at shares of that."""
+    checked = open_scenario(scenario, set_, seed, duration)
+    shares = () if estimate else _shares(at)
+    from dcsim.engine.capacity_rows import capacity_rows
+    from dcsim.workload import TraceError
+
+    try:
+        found = capacity_rows(checked, shares, played=not estimate)
+    except TraceError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(WRONG_INPUT) from None
+    if as_json:
+        typer.echo(json.dumps(found, indent=2, ensure_ascii=False, allow_nan=False))
+        return
+    _print(found)
+
+
+def _shares(text: str) -> tuple[float, ...]:
+    try:
+        found = tuple(float(part) for part in text.split(",") if part.strip())
+    except ValueError:
+        found = ()
+    if not found or min(found) <= 0.0 or max(found) > 2.0:
+        typer.echo("--at: shares above 0 and up to 2, such as 0.25,0.5,1", err=True)
+        raise typer.Exit(WRONG_INPUT)
+    return found
+
+
+def _print(found: dict[str, Any]) -> None:
+    from rich.console import Console
+
+    from dcsim.report.load_lines import capacity_lines, capacity_tables
+
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=140)
+    for table in capacity_tables(found):
+        console.print(table)
+    for line in capacity_lines(found):
+        console.print(line, markup=False)
