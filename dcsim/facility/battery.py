@@ -61,14 +61,14 @@ class Batteries:
         """One step of the batteries `at`: watts taken less watts given, by battery.
 
         `need_w` is what their nodes must deliver, `fed` whether these have a supply, `on` whether
-        they have any power. A battery that runs empty within a step carries it to its end: times
-        are known to a step.
+        they work and have any power. A battery that runs empty within a step carries it to its
+        end: times are known to a step.
         """
         stored, power = self.stored_j[at], np.minimum(self.power_w[at], self.allowed_w[at])
         above = self.shave_above_w[at]
         spare_w = np.maximum(stored - self._kept_j[at], 0.0) / step_s
         shaved = np.minimum(np.clip(need_w - above, 0.0, power), spare_w)
-        given = np.where(fed, shaved, np.where(on, need_w, 0.0))
+        given = np.where(fed & on, shaved, np.where(on, need_w, 0.0))
         room_w = np.maximum(self.capacity_j[at] - stored, 0.0) / (self.efficiency[at] * step_s)
         taken = np.minimum(np.minimum(self.charge_w[at], room_w), np.maximum(above - need_w, 0.0))
         taken = np.where(fed & on & (given <= 0.0), taken, 0.0)

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from dcsim.scenario.catalogue import Curve
 from dcsim.scenario.models import Breaker, Electronic
+from dcsim.scenario.overload import table_points
 
 COOLING_TIME_S = 600.0
 """Time constant with which a breaker below its pick-up forgets past overloads. Assumed: thermal
@@ -81,18 +82,34 @@ def electronic_curve(unit: Electronic, place: float = 1.0) -> Curve:
 
 
 def curve_of(
-    breaker: Breaker, curves: Mapping[str, Curve], draw: Callable[[], float] | None = None
+    breaker: Breaker,
+    curves: Mapping[str, Curve],
+    draw: Callable[[], float] | None = None,
+    *,
+    ups: bool = False,
 ) -> Curve:
     """The curve that a breaker follows. `draw` gives the place in the band for `band: drawn`,
-    0 to 1. Raises KeyError for an unknown curve."""
+    0 to 1; `ups`: it is the overload table of a UPS unless it says otherwise. Raises KeyError for
+    an unknown curve."""
     place = {"earliest": 0.0, "typical": 0.5, "latest": 1.0}.get(breaker.band)
     if place is None:
         place = 0.5 if draw is None else draw()
     if breaker.electronic is not None:
         return electronic_curve(breaker.electronic, place)
     if breaker.points is not None:
-        return Curve(name="own", title="", points=breaker.points, source="the scenario")
+        points = table_points(breaker.points) if is_table(breaker, curves, ups) else breaker.points
+        return Curve(name="own", title="", points=points, source="the scenario")
     return in_band(curves[breaker.curve], place)
+
+
+def is_table(breaker: Breaker, curves: Mapping[str, Curve], ups: bool) -> bool:
+    """Whether this is a maker's overload table rather than a breaker. Raises KeyError for an
+    unknown curve."""
+    if breaker.electronic is not None:
+        return False
+    if breaker.points is not None:
+        return (breaker.reading or ("table" if ups else "line")) == "table"
+    return curves[breaker.curve].reading == "table"
 
 
 class Breakers:

@@ -20,6 +20,7 @@ EventKind = Literal[
     "transfer",
     "on-battery",
     "depleted",
+    "bypass",
     "dark",
     "restored",
     "limited",

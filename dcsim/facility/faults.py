@@ -26,6 +26,8 @@ class Due(NamedTuple):
     deed: Deed
     node: int
     by_chance: bool = False
+    with_bypass: bool = False
+    """Of a UPS: its static bypass, too."""
 
 
 class Faults:
@@ -44,9 +46,11 @@ class Faults:
         for fault in faults:
             if fault.fail is not None:
                 node = topology.find(fault.fail)
-                self.plan(fault.at_s, "fail", node)
+                whole = fault.with_bypass
+                self.plan(fault.at_s, "fail", node, with_bypass=whole)
                 if fault.repair_after_s is not None:
-                    self.plan(fault.at_s + fault.repair_after_s, "repair", node)
+                    end_s = fault.at_s + fault.repair_after_s
+                    self.plan(end_s, "repair", node, with_bypass=whole)
             elif fault.restore is not None:
                 self.plan(fault.at_s, "restore", topology.find(fault.restore))
         self._chance: dict[int, tuple[np.random.Generator, float, float]] = {}
@@ -59,9 +63,17 @@ class Faults:
                 self._chance[node] = (np.random.default_rng(own), spec.mtbf_s, spec.mttr_s)
                 self._draw(0.0, "fail", node)
 
-    def plan(self, time_s: float, deed: Deed, node: int, *, by_chance: bool = False) -> None:
+    def plan(
+        self,
+        time_s: float,
+        deed: Deed,
+        node: int,
+        *,
+        by_chance: bool = False,
+        with_bypass: bool = False,
+    ) -> None:
         """Put something into the calendar."""
-        heappush(self._due, Due(time_s, self._planned, deed, node, by_chance))
+        heappush(self._due, Due(time_s, self._planned, deed, node, by_chance, with_bypass))
         self._planned += 1
 
     def due(self, now_s: float) -> list[Due]:

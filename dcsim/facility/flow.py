@@ -17,6 +17,9 @@ from dcsim.facility.supply import Supply
 from dcsim.facility.topology import Topology
 from dcsim.scenario.catalogue import LossCurve
 
+BYPASS_LOSSES = "ups-eco"
+"""Loss curve of a UPS on its static bypass, which is the path of the economy mode."""
+
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
@@ -30,8 +33,8 @@ class Level:
     slot: IntArray
     starts: IntArray
     weight: FloatArray
-    lossy: list[tuple[IntArray, IntArray, FloatArray, LossLine]]
-    """For each loss curve: places in `nodes`, nodes, ratings, and the line."""
+    lossy: list[tuple[IntArray, FloatArray, LossLine]]
+    """For each loss curve: nodes, ratings, and the line."""
     batteries: slice
     battery_at: IntArray
     """Places in `nodes` of the level's batteries."""
@@ -61,6 +64,9 @@ class Flow:
         self._supply = supply
         count = len(topology.names)
         self.node_w = np.zeros(count)
+        self.output_w = np.zeros(count)
+        """What each node puts out: its draw without its loss and its battery."""
+        self._rated_out = np.flatnonzero([spec.rated_at_output for spec in topology.specs])
         self.loss_w = np.zeros(count)
         self.own_w = np.zeros(count)
         """Loads of nodes themselves, such as cooling; set before each step."""
@@ -76,6 +82,7 @@ class Flow:
         specs = [topology.specs[node].battery for node in with_battery]
         self.batteries = Batteries([spec for spec in specs if spec is not None])
         lines = {name: LossLine(curve) for name, curve in losses.items()}
+        self._bypass_line = lines.get(BYPASS_LOSSES)
         lossy = any(spec.losses is not None for spec in topology.specs)
         self.by_level = lossy or own_loads or bool(with_battery)
         """Whether more is to be done than to add."""
@@ -118,9 +125,12 @@ class Flow:
         return node_w
 
     def felt_w(self, node_w: FloatArray) -> FloatArray:
-        """The draws of the last step as ratings feel them: the worst of three poles, apparent
-        power where rated so."""
+        """The draws of the last step as ratings feel them: what a UPS or a transformer puts out,
+        the worst of three poles, apparent power where rated so."""
         phases = self.phases
+        if self.by_level:
+            node_w = node_w.copy()
+            node_w[self._rated_out] = self.output_w[self._rated_out]
         if phases is None:
             return node_w
         topology = self._topology
@@ -132,21 +142,29 @@ class Flow:
 
     def _step_by_level(self, server_w: FloatArray, step_s: float) -> FloatArray:
         node_w = self.node_w
-        fed, on = self._supply.fed, self._supply.energised
+        fed, on, bypass = self._supply.fed, self._supply.energised, self._supply.bypass
+        some_bypass = bool(bypass.any())
         node_w[:] = self.own_w
         node_w[self._topology.server_nodes] += server_w
         for level in self._levels:
             nodes = level.nodes
             if len(level.child):
                 node_w[nodes] += np.add.reduceat(node_w[level.child] * level.weight, level.starts)
-            for _, places, rating_w, line in level.lossy:
-                loss_w = line.loss_w(node_w[places], rating_w) * on[places]
+            self.output_w[nodes] = node_w[nodes]
+            for places, rating_w, line in level.lossy:
+                loss_w = line.loss_w(node_w[places], rating_w)
+                if some_bypass and self._bypass_line is not None:
+                    around_w = self._bypass_line.loss_w(node_w[places], rating_w)
+                    loss_w = np.where(bypass[places], around_w, loss_w)
+                loss_w *= on[places]
                 self.loss_w[places] = loss_w
                 node_w[places] += loss_w
             if len(level.battery_at):
                 places = nodes[level.battery_at]
+                # On its bypass a UPS does nothing: neither shaves nor charges.
+                works = on[places] & ~bypass[places]
                 net_w = self.batteries.settle(
-                    level.batteries, node_w[places], fed[places], on[places], step_s
+                    level.batteries, node_w[places], fed[places], works, step_s
                 )
                 self.battery_w[places] = net_w
                 node_w[places] += net_w
@@ -168,7 +186,13 @@ class Flow:
         for level in self._levels:
             if len(level.child):
                 phases.lift(
-                    level.nodes, level.child, level.starts, level.weight, node_w, self.own_w
+                    level.nodes,
+                    level.child,
+                    level.starts,
+                    level.weight,
+                    node_w,
+                    self.own_w,
+                    self._supply.bypass,
                 )
 
 
@@ -208,7 +232,6 @@ def _level(
         np.zeros(len(order)),
         [
             (
-                np.array([place[node] for node in members]),
                 np.array(members),
                 topology.rating_w[members],
                 lines[name],

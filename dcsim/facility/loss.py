@@ -53,9 +53,10 @@ class Loss:
     def trip_after_s(self, node: int, load_w: float) -> float:
         """How long a node's breaker, cold, holds a constant load; infinite without a breaker, and
         below its pick-up. The place in a band that is drawn by chance is taken to be its middle."""
-        breaker = self._topology.specs[node].breaker
+        spec = self._topology.specs[node]
+        breaker = spec.breaker
         if breaker is None:
             return np.inf
         rating_w = breaker.rating_w or float(self._topology.rating_w[node])
-        curve = curve_of(breaker, self._catalogue.curves)
+        curve = curve_of(breaker, self._catalogue.curves, ups=spec.kind == "ups")
         return float(trip_time_s(curve, load_w / rating_w))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import cmath
+import math
+
 import networkx as nx
 import numpy as np
 import numpy.typing as npt
@@ -9,36 +12,59 @@ import numpy.typing as npt
 from dcsim.facility.topology import Topology
 
 FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
 LINES = ("L1", "L2", "L3")
+PAIRS = ("L1-L2", "L2-L3", "L3-L1")
+
+LAG = cmath.rect(1.0 / math.sqrt(3.0), -math.pi / 6.0)
+LEAD = LAG.conjugate()
+"""A watt between two lines is this, in volt-amperes, on the first of them and on the second: the
+current is 1 / (√3 V) on both, and lies 30 degrees off either line's own voltage. The parts out of
+phase cancel over the lines."""
+SINGLE = np.eye(3, dtype=np.complex128)
+BETWEEN = LAG * SINGLE + LEAD * np.roll(SINGLE, 1, axis=1)
+"""Rows: the lines L1, L2, L3 of a load between two of them, of which there are three (PAIRS)."""
+DELTA = BETWEEN.T
+"""What a delta winding's lines carry of the loads of its three wye windings, (lines, windings)."""
 
 
 class Phases:
     """How each node's load is spread over L1, L2 and L3, and its reactive power.
 
-    A single-phase node has all of its load on its line; a three-phase server has a third on each.
-    Losses and battery power follow the load that passes, cooling is spread evenly. Reactive power
-    adds up from the servers (their `power_factor`); losses and cooling have none.
+    A single-phase node has all of its load on its line, a two-pole one between two lines; a
+    three-phase server has a third on each. Losses and battery power follow the load that passes,
+    cooling is spread evenly. Reactive power adds up from the servers (their `power_factor`); losses
+    and cooling have none. A delta-wye transformer turns what is on one line below into a load
+    between two above. A double-conversion UPS draws its load evenly and at unity power factor.
 
-    Arrays in node order: `spread` (3, nodes), columns sum to 1; `reactive_var`.
+    Spreads are complex: line currents are, and those of loads between lines must be added as such.
+    The real parts are shares of the watts. Arrays in node order: `spread` (3, nodes), what a node
+    draws, columns sum to 1; `out_spread`, what it puts out; `reactive_var` and `out_var` alike.
     """
 
     def __init__(self, topology: Topology, line: npt.NDArray[np.int64]) -> None:
         count = len(topology.names)
         self.line = line
-        """0, 1 or 2 for single-phase nodes, -1 for three-phase ones."""
-        self.spread = np.full((3, count), 1 / 3)
-        single = line >= 0
-        self.spread[:, single] = np.eye(3)[:, line[single]]
-        self._single = single
+        """-1 for three-phase nodes, 0 to 2 for those on one line, 3 to 5 for those on a pair."""
+        self.spread = np.full((3, count), 1 / 3, dtype=np.complex128)
+        ways = np.concatenate([SINGLE, BETWEEN])
+        few = line >= 0
+        self.spread[:, few] = ways[line[few]].T
+        self.out_spread = self.spread.copy()
+        self._few = few
+        specs = topology.specs
+        self._delta = ~few & np.array([spec.delta_wye for spec in specs])
+        self._even = ~few & np.array([spec.ups_mode == "double-conversion" for spec in specs])
         self.reactive_var = np.zeros(count)
-        factor = np.array([spec.power_factor or 1.0 for spec in topology.specs])
+        self.out_var = np.zeros(count)
+        factor = np.array([spec.power_factor or 1.0 for spec in specs])
         self._tan = np.sqrt(1.0 - factor**2) / factor
 
     @classmethod
     def build(cls, topology: Topology) -> Phases | None:
         """None where a site says nothing of phases and power factors."""
         specs = topology.specs
-        if not any(s.phases == 1 or s.power_factor or s.apparent_rating_va for s in specs):
+        if not any(s.phases in (1, 2) or s.power_factor or s.apparent_rating_va for s in specs):
             return None
         return cls(topology, lines_of(topology))
 
@@ -46,6 +72,7 @@ class Phases:
         """Start a step at the servers."""
         self.reactive_var[:] = 0.0
         self.reactive_var[servers] = node_w[servers] * self._tan[servers]
+        self.out_var[:] = self.reactive_var
 
     def lift(
         self,
@@ -55,60 +82,73 @@ class Phases:
         weight: FloatArray,
         node_w: FloatArray,
         own_w: FloatArray,
+        bypass: BoolArray,
     ) -> None:
-        """Carry one level up: `weight` is the share of each `child` that flows to its parent."""
-        lines_w = self.spread[:, child]
-        lines_w *= node_w[child] * weight
-        lines_w = np.add.reduceat(lines_w, starts, axis=1)
-        lines_w += own_w[nodes] / 3.0
-        total_w = lines_w[0] + lines_w[1] + lines_w[2]
-        three = (total_w > 0.0) & ~self._single[nodes]
-        np.divide(lines_w, total_w, out=lines_w, where=three)
-        self.spread[:, nodes[three]] = lines_w[:, three]
-        self.reactive_var[nodes] += np.add.reduceat(self.reactive_var[child] * weight, starts)
+        """Carry one level up: `weight` is the share of each `child` that flows to its parent,
+        `bypass` (in node order) which UPS stand on theirs."""
+        lines = self.spread[:, child]
+        lines *= node_w[child] * weight
+        lines = np.add.reduceat(lines, starts, axis=1)
+        lines += own_w[nodes] / 3.0
+        total_w = (lines[0] + lines[1] + lines[2]).real
+        three = (total_w > 0.0) & ~self._few[nodes]
+        np.divide(lines, total_w, out=lines, where=three)
+        known = nodes[three]
+        self.out_spread[:, known] = self.spread[:, known] = lines[:, three]
+        turned = known[self._delta[known]]
+        if len(turned):
+            self.spread[:, turned] = DELTA @ self.out_spread[:, turned]
+        var = self.out_var[nodes] + np.add.reduceat(self.reactive_var[child] * weight, starts)
+        self.out_var[nodes] = self.reactive_var[nodes] = var
+        even = nodes[self._even[nodes] & ~bypass[nodes]]
+        if len(even):
+            self.spread[:, even] = 1 / 3
+            self.reactive_var[even] = 0.0
 
     def worst_pole_w(self, node_w: FloatArray) -> FloatArray:
-        """Three times the fullest line of three-phase nodes: what their ratings must bear."""
-        one, two, three = self.spread
-        heavy = np.maximum(np.maximum(one, two), three)
-        heavy *= 3.0
-        heavy[self._single] = 1.0
+        """Three times the current of the fullest line of three-phase nodes, in watts at the line's
+        voltage: what their ratings must bear. `node_w`: what each puts out."""
+        heavy = np.abs(self.out_spread).max(axis=0) * 3.0
+        heavy[self._few] = 1.0
         heavy *= node_w
         return heavy
 
     def line_w(self, node_w: FloatArray) -> FloatArray:
-        """Watts on each line, shape (nodes, 3); rows sum to the nodes' loads."""
-        return (self.spread * node_w).T
+        """Watts drawn on each line, shape (nodes, 3); rows sum to the nodes' loads."""
+        return (self.spread.real * node_w).T
 
     def apparent_va(self, node_w: FloatArray) -> FloatArray:
-        """Volt-amperes of each node."""
-        return np.hypot(node_w, self.reactive_var)
+        """Volt-amperes of each node. `node_w`: what each puts out."""
+        return np.hypot(node_w, self.out_var)
 
     def imbalance(self) -> FloatArray:
-        """Largest deviation of a line from the mean of the three, over the mean (as NEMA MG 1
-        has it); 0 for single-phase nodes."""
-        uneven = np.abs(self.spread - 1 / 3).max(axis=0) * 3.0
-        return np.where(self._single, 0.0, uneven)
+        """Largest deviation of a line's current from the mean of the three, over the mean (as NEMA
+        MG 1 has it); 0 for nodes on one line or two."""
+        current = np.abs(self.spread)
+        mean = current.mean(axis=0)
+        uneven = np.abs(current - mean).max(axis=0) / mean
+        return np.where(self._few, 0.0, uneven)
 
 
 def lines_of(topology: Topology) -> npt.NDArray[np.int64]:
-    """The line of each node: -1 where three-phase, else 0, 1 or 2.
+    """The line of each node: -1 where three-phase, 0 to 2 on one line, 3 to 5 on a pair of them.
 
-    What hangs from a single-phase node is on its line. `auto` deals the nodes of one parent out
+    What hangs from such a node is on its line or pair. `auto` deals the nodes of one parent out
     in turn.
     """
     line = np.full(len(topology.names), -1, dtype=np.int64)
-    dealt: dict[int, int] = {}
+    dealt: dict[tuple[int, int], int] = {}
     for name in nx.lexicographical_topological_sort(topology.graph, key=topology.index.__getitem__):
         node = topology.index[name]
         spec = topology.specs[node]
         up = int(topology.parent_index[node])
         if up >= 0 and line[up] >= 0:
             line[node] = line[up]
-        elif spec.phases == 1:
-            if spec.phase in LINES:
-                line[node] = LINES.index(spec.phase)
+        elif spec.phases in (1, 2):
+            names, first = (LINES, 0) if spec.phases == 1 else (PAIRS, 3)
+            if spec.phase in names:
+                line[node] = first + names.index(spec.phase)
             else:
-                line[node] = dealt.get(up, 0) % 3
-                dealt[up] = dealt.get(up, 0) + 1
+                line[node] = first + dealt.get((up, first), 0) % 3
+                dealt[up, first] = dealt.get((up, first), 0) + 1
     return line

@@ -9,6 +9,7 @@ import networkx as nx
 import numpy as np
 import numpy.typing as npt
 
+from dcsim.facility.bypass import Bypass
 from dcsim.facility.continuous import ContinuousWatch
 from dcsim.facility.cooling import Cooling
 from dcsim.facility.demand import Crossing, build_ramps, build_windows
@@ -66,6 +67,7 @@ class ElectricalSite:
         self._stand_by()
         limits = limits or Limits()
         self.watch = LimitWatch(topology, limits, catalogue.curves, self._draw, count_from_s)
+        self._bypass = Bypass(topology, catalogue.curves)
         self._demand = build_windows(topology, step_s, count_from_s, clock_s)
         self._ramps = build_ramps(topology, step_s, count_from_s)
         self._continuous = ContinuousWatch(topology, limits, step_s, count_from_s)
@@ -73,6 +75,8 @@ class ElectricalSite:
         self._failed = np.zeros(len(topology.names), dtype=np.int64)
         """Faults that hold each node."""
         self._restart = Restart(restart or RestartSpec(), topology.server_count)
+        self._around: BoolArray = np.zeros(len(topology.names), dtype=bool)
+        """UPS whose bypass feeds their load."""
         self.changed = False
         self._transfer_s = np.inf
         self._opens = {
@@ -117,6 +121,8 @@ class ElectricalSite:
         rewired = self._trips(now_s, events)
         for due in self._faults.due(now_s):
             rewired |= self._do(now_s, due, events)
+        if self._bypass.some:
+            rewired |= self._bypasses(step_s)
         if len(self.flow.batteries):
             rewired |= self._storage(now_s, events)
         self.changed = False
@@ -255,6 +261,8 @@ class ElectricalSite:
             if event.kind != "trip":
                 continue
             node, breaker = self.topology.index[event.node], self._opens[event.node]
+            if breaker.on_trip == "open" and self._bypass.takes(node):
+                continue
             if breaker.on_trip == "open":
                 self.supply.open[node] = opened = True
             if breaker.repair_after_s is not None:
@@ -268,12 +276,15 @@ class ElectricalSite:
         before = bool(supply.ok[node] and not supply.open[node])
         if due.deed == "fail":
             self._failed[node] += 1
+            self._bypass.broken[node] += due.with_bypass
             cause = "failed by chance" if due.by_chance else "failed"
             events.append(self._event(now_s, "fault", node, cause))
         elif due.deed == "repair" and self._failed[node]:
             self._failed[node] -= 1
+            self._bypass.broken[node] -= due.with_bypass
         elif due.deed == "restore":
-            self._failed[node] = 0
+            self._failed[node] = self._bypass.broken[node] = 0
+            self._bypass.release(node)
         mended = not supply.ok[node] and self._failed[node] == 0
         supply.ok[node] = self._failed[node] == 0
         if mended:
@@ -283,6 +294,16 @@ class ElectricalSite:
             supply.open[node] = False
             events.append(self._event(now_s, "reclosed", node, "breaker closed again"))
         return bool(supply.ok[node] and not supply.open[node]) != before
+
+    def _bypasses(self, step_s: float) -> bool:
+        """UPS that go over to their bypass, or back; whether any does."""
+        for node in self._bypass.calm(step_s, self.felt_w, self.supply.fed):
+            self.watch.reset(self.topology.names[node], cold=False)
+        state = self._bypass.state(self.supply.ok)
+        if np.array_equal(state, self.supply.bypass):
+            return False
+        self.supply.bypass[:] = state
+        return True
 
     def _storage(self, now_s: float, events: list[FacilityEvent]) -> bool:
         """Batteries that can carry, or no longer; whether the supply changes by it."""
@@ -304,6 +325,7 @@ class ElectricalSite:
         """Work the supply out anew, and tell what has come of it."""
         supply, topology = self.supply, self.topology
         was, was_fed = supply.energised.copy(), supply.fed.copy()
+        around = self._around
         supply.update(now_s)
         self._transfer_s = supply.next_s(now_s)
         self.flow.rewire()
@@ -311,6 +333,13 @@ class ElectricalSite:
             feed = topology.names[topology.feeds[node, supply.slot[node]]]
             events.append(self._event(now_s, "transfer", node, f"now fed from {feed}"))
         now = supply.energised
+        self._around = supply.bypass & now
+        for node in np.flatnonzero(self._around & ~around).tolist():
+            why = "overloaded" if supply.ok[node] else "failed"
+            message = f"{why}: its static bypass feeds the load, unprotected"
+            events.append(self._event(now_s, "bypass", node, message))
+        for node in np.flatnonzero(around & ~supply.bypass & now).tolist():
+            events.append(self._event(now_s, "cleared", node, "off its bypass, in order again"))
         alone = was_fed & ~supply.fed & now
         for node in self.flow.battery_nodes[alone[self.flow.battery_nodes]].tolist():
             events.append(self._event(now_s, "on-battery", node, "supply lost, battery carries"))

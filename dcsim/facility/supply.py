@@ -22,7 +22,8 @@ class Supply:
     """The live state of a diagram, worked out anew whenever something fails or is restored.
 
     A node has power while it is in order itself, and one of its feeds has power or its battery
-    carries it. Arrays are in node order; `ok`, `open` and `carries` are set from outside.
+    carries it. A UPS on its static bypass has power while one of its feeds has. Arrays are in node
+    order; `ok`, `open`, `bypass` and `carries` are set from outside.
     """
 
     def __init__(self, topology: Topology) -> None:
@@ -31,6 +32,8 @@ class Supply:
         """In order: not failed."""
         self.open = np.zeros(count, dtype=bool)
         """Its breaker is open."""
+        self.bypass = np.zeros(count, dtype=bool)
+        """Its load is fed around it, in order or not; its battery does not carry it."""
         self.carries = np.zeros(count, dtype=bool)
         """Its battery would carry it."""
         self.energised = np.ones(count, dtype=bool)
@@ -65,10 +68,11 @@ class Supply:
         """Work the state out, from the top down."""
         alive, fed, weight = self.energised, self.fed, self.weight
         self.moved = []
-        able = self.ok & ~self.open
+        passes = (self.ok & ~self.open) | self.bypass
+        carries = self.carries & passes & ~self.bypass
         root = self._levels[0]
         fed[root] = True
-        alive[root] = able[root]
+        alive[root] = passes[root]
         for nodes in self._levels[1:]:
             feeds = self._feeds[nodes]
             live: BoolArray = (feeds >= 0) & alive[feeds]
@@ -80,10 +84,10 @@ class Supply:
             each = live / np.maximum(live.sum(axis=1), 1)[:, None]
             share = np.where(self._shares[nodes, None], each, one)
             # A failed node takes nothing from above, nor does one whose breaker is open.
-            through &= able[nodes]
+            through &= passes[nodes]
             weight[nodes] = share * through[:, None]
             fed[nodes] = through
-            alive[nodes] = able[nodes] & (through | self.carries[nodes])
+            alive[nodes] = through | carries[nodes]
 
     def _choose(
         self, nodes: npt.NDArray[np.int64], live: BoolArray, some: BoolArray, now_s: float

@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
-from dcsim.facility.breakers import Breakers, curve_of
+from dcsim.facility.breakers import Breakers, curve_of, is_table
 from dcsim.facility.events import EventKind, FacilityEvent, duration
 from dcsim.facility.levels import CLEAR_AFTER_S, ROUNDING_S, Change, Levels
 from dcsim.facility.tally import LimitSpec, Tally
@@ -63,7 +63,15 @@ class LimitWatch:
                 if rating_w is not None:
                     name = self._names[index]
                     chance = None if draw is None else partial(draw, name)
-                    guards.append((index, curve_of(spec.breaker, curves, chance), rating_w))
+                    curve = curve_of(spec.breaker, curves, chance, ups=spec.kind == "ups")
+                    guards.append((index, curve, rating_w))
+        self._tables = {
+            row
+            for row, (index, _, _) in enumerate(guards)
+            if (breaker := topology.specs[index].breaker) is not None
+            and is_table(breaker, curves, ups=self._kinds[index] == "ups")
+        }
+        """Which are overload tables."""
         self._guarded = np.array([index for index, _, _ in guards], dtype=np.int64)
         self.breakers = Breakers([curve for _, curve, _ in guards], [w for _, _, w in guards])
         self._predict_s = limits.predict_within_s
@@ -172,7 +180,8 @@ class LimitWatch:
     def _trip(self, time_s: float, row: int, load_w: float) -> FacilityEvent:
         limit_w = float(self.breakers.rating_w[row])
         self.trips[self._names[int(self._guarded[row])]] += 1
-        message = f"breaker opened at {load_w / limit_w:.1%} of its rating"
+        what = "overload time is up" if row in self._tables else "breaker opened"
+        message = f"{what} at {load_w / limit_w:.1%} of its rating"
         return self._at_breaker(time_s, "trip", row, load_w, message)
 
     def _at_breaker(

@@ -39,6 +39,7 @@ FULLEST = 3
 BLOCKS = "▁▂▃▄▅▆▇█"
 FLAG_STYLES = {
     "trip": "bold red", "dark": "bold red", "fault": "red", "depleted": "red",
+    "bypass": "red",
     "overload": "yellow", "predicted": "yellow", "demand": "yellow", "ramp": "yellow",
     "warning": "cyan", "cleared": "green", "restored": "green", "repaired": "green",
     "reclosed": "green",

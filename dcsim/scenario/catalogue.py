@@ -14,6 +14,7 @@ from pydantic import Field, model_validator
 from dcsim.scenario.models import Name, Spec
 from dcsim.scenario.models.site import Points, falling, rising
 from dcsim.scenario.nearest import suggestion
+from dcsim.scenario.overload import table_points
 from dcsim.scenario.own_catalogue import own_entries, own_folder
 from dcsim.scenario.units import Bytes, BytesPerSecond, Seconds, SecondsOrZero, Watts, WattsOrZero
 
@@ -230,8 +231,12 @@ class Curve(Spec):
     name: Name
     title: str
     points: Points = Field(min_length=2)
-    """(multiple of rating, seconds to trip), multiples rising, seconds falling; interpolated in
-    logarithms. Below the first multiple the breaker never trips. The latest trip of its band."""
+    """(multiple of rating, seconds to trip), multiples rising, seconds falling or equal;
+    interpolated in logarithms. Below the first multiple the breaker never trips. The latest trip of
+    its band."""
+    reading: Literal["line", "table"] = "line"
+    """`table`: `points` are a maker's overload table, "up to this multiple for so long", and are
+    made a curve of steps here (`dcsim.scenario.overload`)."""
     earliest: Points | None = Field(default=None, min_length=2)
     """The earliest trip, where it is known."""
     source: str
@@ -240,7 +245,11 @@ class Curve(Spec):
     def _falling(self) -> Curve:
         for points in (self.points, self.earliest or ()):
             if not falling(points):
-                raise ValueError("points must have rising multiples and falling seconds, above 0")
+                raise ValueError(
+                    "points must have rising multiples and falling or equal seconds, > 0"
+                )
+        if self.reading == "table":
+            object.__setattr__(self, "points", table_points(self.points))
         return self
 
 

@@ -368,7 +368,7 @@ def _example(key: str, field: FieldInfo) -> str:
         other = [choice for choice in choices if choice != str(default)]
         return (other or list(choices))[0]
     inner = bare(field.annotation)
-    if isinstance(default, bool):
+    if isinstance(default, bool) or inner is bool:
         return str(not default).lower()
     if isinstance(default, int | float) and default is not None:
         return str(default)

@@ -117,13 +117,14 @@ def _phases(document: Document, by_name: Rows, above: dict[str, list[str]]) -> N
 
     @cache
     def line_of(name: str) -> tuple[str, str] | None:
-        """The line that a row is on and the row that says so; None where it has three phases."""
+        """The line or pair that a row is on and the row that says so; None where it has three
+        phases."""
         node = by_name[name][1]
         for up in above[name]:
             found = line_of(up)
             if found is not None:
                 return found
-        if raw.number(node, "phases", 3) == 1:
+        if raw.number(node, "phases", 3) in (1, 2):
             return raw.text(node, "phase") or "auto", name
         return None
 
@@ -133,9 +134,13 @@ def _phases(document: Document, by_name: Rows, above: dict[str, list[str]]) -> N
             if found is None:
                 continue
             line, owner = found
-            if node.get("phases") is not None and raw.number(node, "phases", 3) == 3:
-                message = f"three phases under '{owner}', which has one"
-                document.add((*path, "phases"), message)
+            here = int(raw.number(node, "phases", 3) or 3)
+            there = int(raw.number(by_name[owner][1], "phases", 3) or 3)
+            if node.get("phases") is not None and here != there:
+                words = {1: "one", 2: "two", 3: "three"}
+                phases = "phase" if here == 1 else "phases"
+                message = f"{words.get(here, here)} {phases} under '{owner}', which has "
+                document.add((*path, "phases"), message + f"{words.get(there, there)}")
             own = raw.text(node, "phase")
             if own is not None and own not in ("auto", line):
                 shown = "one that is dealt out" if line == "auto" else line

@@ -248,7 +248,9 @@ def _play(
     early = max(1, int((base.duration_s - AFTER_S) / window_s + 1e-9))
     for node in lost:
         at_s = int(np.argmax(worst[node].of_limit[:early])) * window_s
-        fault = {"at": f"{at_s:.6f} s", "fail": topology.names[node]}
+        fault: dict[str, Any] = {"at": f"{at_s:.6f} s", "fail": topology.names[node]}
+        if topology.specs[node].has_bypass:
+            fault["with_bypass"] = True  # what is asked is what the rest can carry
         end_s = min(base.duration_s, at_s + AFTER_S)
         variants[node] = variant(
             base,

@@ -12,7 +12,7 @@ from dcsim.results import Results
 from dcsim.studies.jobs import Job, code_hash
 from dcsim.studies.sizing import sizing
 
-TOLD = ("trip", "fault", "dark", "depleted", "fail-on")
+TOLD = ("trip", "fault", "dark", "depleted", "bypass", "fail-on")
 """Kinds of flags kept one by one; of the others the summary has the number."""
 MOST_FLAGS = 1000
 Float32 = npt.NDArray[np.float32]

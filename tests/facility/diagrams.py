@@ -51,7 +51,9 @@ def site_of(
 
 
 def two_lines(server: dict[str, Any] | None = None, **ups: Any) -> list[FacilityNode]:
-    """A row of four servers on two UPS (2N), and one server on UPS A alone."""
+    """A row of four servers on two UPS (2N), and one server on UPS A alone. The UPS have no static
+    bypass unless `ups` says so: what fails is lost."""
+    ups = {"bypass": False, **ups}
     return [
         node("site", "site"),
         node("ups-a", "ups", "site", **ups),
@@ -129,6 +131,8 @@ def _row(
         keys["transfer"] = draw(st.sampled_from(["share", "primary", "static"]))
     if len(rows) > 1 and len(ups) == 1:
         keys["count"] = draw(st.sampled_from([1, 1, 2]))
+    if kind == "ups":
+        keys["bypass"] = lossy and draw(st.booleans())
     if lossy:
         keys["rating"] = "30 kW"
         if kind in LOSSES and draw(st.booleans()):

@@ -41,7 +41,8 @@ def test_shipped_curves_fall_and_meet_their_points(name: str) -> None:
     multiples, times = np.array(curve.points).T
     assert trip_time_s(curve, multiples) == pytest.approx(times)
     grid = np.linspace(multiples[0], multiples[-1], 1000)
-    assert (np.diff(trip_time_s(curve, grid)) < 0).all()
+    falls = np.diff(trip_time_s(curve, grid))
+    assert (falls <= 1e-9).all() if curve.reading == "table" else (falls < 0).all()
 
 
 @settings(deadline=None)

@@ -63,8 +63,8 @@ def blocks(transfer: str, **keys: object) -> list[FacilityNode]:
     """Two UPS blocks and one reserve that catches either."""
     return [
         node("site", "site"),
-        node("ups", "ups", "site", count=2),
-        node("reserve", "ups", "site"),
+        node("ups", "ups", "site", count=2, bypass=False),
+        node("reserve", "ups", "site", bypass=False),
         node("pdu", "pdu", ["ups", "reserve"], transfer=transfer, **keys),
         node("server", "server", "pdu", count=2, group="g"),
     ]

@@ -51,7 +51,7 @@ def test_losses_stand_between_a_parent_and_its_children() -> None:
         node("server", "server", "ups", count=2, group="g"),
     ]
     loads = Play(site_of(rows)).step(np.array([2000.0, 3000.0]))
-    assert loads["ups"] == pytest.approx(5000 / 0.96, rel=1e-12)  # 96 % at half load
+    assert loads["ups"] == pytest.approx(5000 / 0.9645, rel=1e-12)  # 96.45 % at half load
     assert loads["site"] == loads["ups"]
 
 

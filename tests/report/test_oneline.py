@@ -92,7 +92,7 @@ def test_counts_ratings_and_second_feeds_are_told() -> None:
     texts = re.findall(r">([^<>]+)</text>", svg)
     assert "rack-1 × 3" in texts
     assert "12 in all" in texts
-    assert "52.0 kW" in texts and "400.0 kVA" in texts
+    assert "50.0 kW" in texts and "400.0 kVA" in texts
     assert "nameplate 26.0 kW" in texts
     assert svg.count('class="feed b"') == 3  # the second feeds of three rows
 

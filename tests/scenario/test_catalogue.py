@@ -223,7 +223,7 @@ def test_curves_hold_the_rating_and_meet_their_standard() -> None:
 
 
 @pytest.mark.parametrize(
-    "points", [((1.1, 60.0), (1.1, 30.0)), ((1.1, 60.0), (1.2, 60.0)), ((1.1, 60.0), (1.2, 0.0))]
+    "points", [((1.1, 60.0), (1.1, 30.0)), ((1.1, 60.0), (1.2, 61.0)), ((1.1, 60.0), (1.2, 0.0))]
 )
 def test_a_curve_must_fall(points: tuple[tuple[float, float], ...]) -> None:
     with pytest.raises(ValidationError, match="rising multiples"):

@@ -36,14 +36,18 @@ Kind = Literal[
 ]
 KINDS: tuple[Kind, ...] = Kind.__args__  # type: ignore[attr-defined]
 """From the top down; a level may be left out."""
-Phase = Literal["L1", "L2", "L3", "auto"]
+Phase = Literal["L1", "L2", "L3", "L1-L2", "L2-L3", "L3-L1", "auto"]
+UpsMode = Literal["double-conversion", "eco", "line-interactive"]
 
 Points = tuple[tuple[float, float], ...]
 
 
 def falling(points: Points) -> bool:
-    """Whether multiples rise and seconds fall, all above 0: a curve that can be read."""
-    return all(0 < low < high and slow > fast > 0 for (low, slow), (high, fast) in pairwise(points))
+    """Whether multiples rise and seconds never do, all above 0: a curve that can be read. Equal
+    seconds in consecutive rows are a plateau."""
+    return all(
+        0 < low < high and slow >= fast > 0 for (low, slow), (high, fast) in pairwise(points)
+    )
 
 
 def rising(points: Points) -> bool:
@@ -87,7 +91,11 @@ class Breaker(Spec):
     """Catalogue name of a time-current curve."""
     points: Points | None = None
     """A curve of your own instead: `[multiple of rating, seconds]`, multiples rising from 1 or
-    more, seconds falling."""
+    more, seconds falling or, in a plateau, equal. On a UPS it is its maker's overload table."""
+    reading: Literal["line", "table"] | None = None
+    """How points are read between their rows: `line`, straight in logarithms, as a time-current
+    curve is drawn; `table`, "up to this load for so long", as makers state the overload of a UPS.
+    None: `table` on a UPS, `line` elsewhere; a catalogue curve brings its own."""
     electronic: Electronic | None = None
     """An electronic trip unit instead of a curve."""
     band: Literal["earliest", "typical", "latest", "drawn"] = "latest"
@@ -102,12 +110,17 @@ class Breaker(Spec):
 
     @model_validator(mode="after")
     def _curved(self) -> Breaker:
+        if self.reading is not None and self.points is None:
+            raise _order("`reading` goes with `points`")
         if self.points is not None and self.electronic is not None:
             raise _order("has both `points` and `electronic`: choose one")
         if self.points is not None and len(self.points) < 2:
             raise _order("`points` needs two points or more")
         if self.points is not None and not falling(self.points):
-            raise _order("`points` must have rising multiples and falling seconds, above 0")
+            raise _order(
+                "`points` must have rising multiples and falling seconds above 0 "
+                "(or equal ones: a plateau)"
+            )
         if self.points is not None and self.points[0][0] < 1:
             raise _order("`points` begin below 1: a breaker holds its rating for good")
         return self
@@ -193,7 +206,8 @@ class FacilityNode(Spec):
     count: int = Field(default=1, ge=1, le=1_000_000)
     """Copies under each copy of the parent; one site only."""
     rating_w: Watts | None = Field(default=None, alias="rating")
-    """Continuous limit. None: unknown, and never checked."""
+    """Continuous limit: of what a UPS or a transformer puts out, of what any other node draws.
+    None: unknown, and never checked."""
     continuous: Fraction | None = None
     """Share of the rating that the node may carry for three hours or more: 80 % of a
     standard-rated breaker, 100 % of a 100 %-rated one. None: 100 % for UPS and transformers, and
@@ -206,11 +220,22 @@ class FacilityNode(Spec):
     """Protection of the node."""
     losses: Name | None = None
     """Catalogue name of a loss curve; needs a rating."""
-    phases: Literal[1, 3] | None = None
-    """1: all of the node's load is on one line. None: 3."""
+    phases: Literal[1, 2, 3] | None = None
+    """1: all of the node's load is on one line; 2: it lies between two lines, as of a two-pole
+    208 V circuit. None: 3."""
     phase: Phase | None = None
-    """Of a single-phase node: `L1`, `L2`, `L3`, or `auto`, which deals copies out in turn. None:
-    `auto`."""
+    """Of a single-phase node: `L1`, `L2`, `L3`; of a two-pole one: `L1-L2`, `L2-L3`, `L3-L1`; or
+    `auto`, which deals copies out in turn. None: `auto`."""
+    winding: Literal["delta-wye", "wye-wye"] | None = None
+    """Of a transformer or PDU: with `delta-wye`, what is on one line below lies between two lines
+    above. None: `delta-wye` for a transformer and for a PDU with `losses`, else none."""
+    mode: UpsMode | None = None
+    """Of a UPS: `double-conversion` draws evenly from its three lines and at unity power factor;
+    `eco` and `line-interactive` pass their load's lines on. None: `eco` with losses `ups-eco`, else
+    `double-conversion`."""
+    bypass: bool | None = None
+    """Of a UPS: it has a static bypass, which feeds the load, unprotected, while the UPS has failed
+    or is overloaded. None: it has one unless it is `line-interactive`."""
     power_factor: Fraction | None = None
     """Servers only; those above follow. None: 1.0."""
     battery: Battery | None = None
@@ -234,13 +259,48 @@ class FacilityNode(Spec):
             raise _order("names a feed twice")
         if self.feeds is None and (self.transfer != "share" or self.transfer_time_s is not None):
             raise _order("`transfer` needs `feeds`")
-        if self.phase is not None and self.phases != 1:
-            raise _order("`phase` needs `phases: 1`")
+        if self.phase is not None and self.phases not in (1, 2):
+            raise _order("`phase` needs `phases: 1` or `phases: 2`")
+        if self.phase not in (None, "auto") and ("-" in (self.phase or "")) != (self.phases == 2):
+            raise _order("`phases: 1` is on L1, L2 or L3; `phases: 2` on L1-L2, L2-L3 or L3-L1")
+        if self.kind != "ups" and not (self.mode is None and self.bypass is None):
+            raise _order("only a UPS has a `mode` and a `bypass`")
+        if self.kind not in ("transformer", "pdu") and self.winding is not None:
+            raise _order("only transformers and PDUs have a `winding`")
         if (self.mtbf_s is None) != (self.mttr_s is None):
             raise _order("`mtbf` and `mttr` go together")
         if self.power_factor is not None and self.kind != "server":
             raise _order("only servers have a `power_factor`; those above follow")
         return self
+
+    @property
+    def ups_mode(self) -> UpsMode | None:
+        """How a UPS works; None for all else."""
+        if self.kind != "ups":
+            return None
+        return self.mode or ("eco" if self.losses == "ups-eco" else "double-conversion")
+
+    @property
+    def has_bypass(self) -> bool:
+        """Whether this is a UPS with a static bypass."""
+        if self.kind != "ups":
+            return False
+        return self.ups_mode != "line-interactive" if self.bypass is None else self.bypass
+
+    @property
+    def delta_wye(self) -> bool:
+        """Whether this is a transformer, or a PDU with one, from delta above to wye below."""
+        if self.winding is not None:
+            return self.winding == "delta-wye"
+        return self.kind == "transformer" or (self.kind == "pdu" and self.losses is not None)
+
+    @property
+    def rated_at_output(self) -> bool:
+        """Whether the rating is that of what the node puts out: a UPS, a transformer, or a PDU
+        that has one. Elsewhere it is that of what the node draws."""
+        return self.kind in ("ups", "transformer") or (
+            self.kind == "pdu" and self.losses is not None
+        )
 
     @property
     def above(self) -> tuple[str, ...]:
@@ -280,6 +340,8 @@ class Fault(Spec):
     """Instead of `fail`: ends all faults of a node and closes its breaker."""
     repair_after_s: Seconds | None = Field(default=None, alias="repair_after")
     """When that fault ends. None: never."""
+    with_bypass: bool = False
+    """Of a UPS that has a static bypass: this fails too, so that the load is dropped."""
 
     @model_validator(mode="after")
     def _one_deed(self) -> Fault:
@@ -287,6 +349,8 @@ class Fault(Spec):
             raise _order("needs either `fail` or `restore`")
         if self.restore is not None and self.repair_after_s is not None:
             raise _order("`repair_after` goes with `fail`")
+        if self.restore is not None and self.with_bypass:
+            raise _order("`with_bypass` goes with `fail`")
         return self
 
 
