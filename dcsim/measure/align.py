@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dcsim.power.learn.cleaning import Shift, find_shift
+from dcsim.power.learn.counters import computed_total
 
 Float64 = npt.NDArray[np.float64]
 STEP_S = 0.25
@@ -23,7 +24,7 @@ def work_of(engine_at_s: Float64, columns: dict[str, Float64]) -> tuple[Float64,
     the batch, and more while prompts are computed. No unit: only its ups and downs are matched."""
     edges_s = np.arange(engine_at_s[0], engine_at_s[-1], STEP_S)
     running = np.interp(edges_s[1:] - 0.5 * STEP_S, engine_at_s, columns["running"])
-    prompts = np.diff(np.interp(edges_s, engine_at_s, columns["prompt_total"]))
+    prompts = np.diff(np.interp(edges_s, engine_at_s, computed_total(columns)))
     most = float(prompts.max()) or 1.0
     busy = np.minimum(running, 1.0) + np.log1p(running) / math.log(MANY)
     return edges_s[1:], busy + 0.5 * prompts / most

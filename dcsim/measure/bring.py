@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from dcsim.files import UnreadableError, open_bytes
 from dcsim.measure import align, foreign
 from dcsim.measure.counts import engine_lines
 from dcsim.measure.engine import BLOCK_TOKENS, COLUMNS, COUNTERS, null_block
@@ -53,6 +54,8 @@ class Brought:
 
     notes: list[str] = field(default_factory=list)
     alignment: dict[str, Any] = field(default_factory=dict)
+    restarts: list[float] = field(default_factory=list)
+    """When the engine was started anew, on its own clock."""
 
 
 def bring(wanted: Wanted, out: Path) -> Brought:
@@ -69,12 +72,19 @@ def bring(wanted: Wanted, out: Path) -> Brought:
     if wanted.power and not wanted.engine and wanted.requests is None:
         raise MeasureError("nothing tells what the GPUs did: give --engine or --requests")
     brought = Brought()
+    try:
+        return _bring(wanted, out, brought)
+    except UnreadableError as error:
+        raise MeasureError(f"{error.filename}: {error.strerror}") from None
+
+
+def _bring(wanted: Wanted, out: Path, brought: Brought) -> Brought:
     bench = None
     if wanted.requests is not None and foreign.is_json(_there(wanted.requests)):
         bench = foreign.vllm_bench(wanted.requests)
     with tempfile.TemporaryDirectory() as staging:
         place = Path(staging)
-        offset_s = _stage(wanted, place, bench)
+        offset_s = _stage(wanted, place, bench, brought)
         logs = _read(wanted, place, offset_s) if wanted.power else None
     server = None
     if wanted.server_power is not None:
@@ -83,9 +93,13 @@ def bring(wanted: Wanted, out: Path) -> Brought:
     manifest = _manifest(wanted)
     clock = {"local_utc_offset_s": offset_s or 0.0, "alignment": brought.alignment}
     manifest["clock"] = clock
+    if logs is not None and logs.engine is not None:
+        brought.restarts += logs.engine.restarts
+    if brought.restarts:
+        manifest["engine"] = {"restarts": sorted(brought.restarts)}
     gpu_at_s = gpu_w = None
     if logs is not None:
-        brought.notes += logs.remarks
+        brought.notes += [one for one in logs.remarks if one not in brought.notes]
         gpu_at_s, gpu_w = _write_logs(wanted, logs, bench, out, clock, brought)
     if server is not None:
         _write_server(wanted, server, gpu_at_s, gpu_w, offset_s, out, brought)
@@ -104,16 +118,26 @@ def _there(path: Path) -> Path:
     return path
 
 
-def _stage(wanted: Wanted, place: Path, bench: foreign.Bench | None) -> float | None:
+def unpacked(path: Path, copy: Path) -> None:
+    """The file's bytes as text has them. Raises MeasureError for what is no text."""
+    with open_bytes(path) as source, copy.open("wb") as target:
+        shutil.copyfileobj(source, target)
+
+
+def _stage(
+    wanted: Wanted, place: Path, bench: foreign.Bench | None, brought: Brought
+) -> float | None:
     """All logs under the names and in the layouts that the reader of run folders knows. Returns
     the offset of local times, where it is given or follows from the benchmark's date."""
     offset_s = wanted.local_utc_offset_s
     if wanted.engine and foreign.is_json(_there(wanted.engine[0])):
         series = [one for path in wanted.engine for one in foreign.range_query(_there(path))]
-        at_s, columns = foreign.engine_of(series, wanted.engine)
+        at_s, columns, restarts, notes = foreign.engine_of(series, wanted.engine)
+        brought.restarts += restarts
+        brought.notes += notes
         write_lines(place / "engine.csv", engine_lines(at_s, columns))
     elif wanted.engine:
-        shutil.copyfile(_only(wanted.engine, "engine"), place / "engine.csv")
+        unpacked(_only(wanted.engine, "engine"), place / "engine.csv")
     if wanted.power and foreign.is_json(_there(wanted.power[0])):
         series = [one for path in wanted.power for one in foreign.range_query(_there(path))]
         at_s, gpus, watts = foreign.power_of(series, wanted.power[0])
@@ -121,22 +145,27 @@ def _stage(wanted: Wanted, place: Path, bench: foreign.Bench | None) -> float | 
             gpus, watts = _chosen(wanted.gpus, gpus, watts, wanted.power[0])
         lines = ["epoch," + ",".join(f"gpu{i}" for i in range(len(gpus)))]
         for at, row in zip(at_s.tolist(), watts.tolist(), strict=True):
-            lines.append(f"{at:.4f}," + ",".join(f"{value:.6g}" for value in row))
+            lines.append(
+                f"{at:.4f},"
+                + ",".join(("" if np.isnan(value) else f"{value:.15g}") for value in row)
+            )
         write_lines(place / "power.csv", lines)
     elif wanted.power:
         path = _only(wanted.power, "power")
-        if path.read_bytes()[:5] == b"Time,":
+        with open_bytes(path) as file:
+            start = file.read(5)
+        if start == b"Time,":
             raise MeasureError(
                 f"{path}: this is a wall meter's log, not GPU watts: bring it as --server-power"
             )
-        shutil.copyfile(path, place / "power.csv")
+        unpacked(path, place / "power.csv")
     if bench is not None:
         if not bench.unix and offset_s is None:
             offset_s = _zone(bench, place)
         moved_s = 0.0 if bench.unix else -(offset_s or 0.0)
         write_lines(place / "requests.csv", _bench_lines(bench, moved_s))
     elif wanted.requests is not None:
-        shutil.copyfile(_there(wanted.requests), place / "requests.csv")
+        unpacked(_there(wanted.requests), place / "requests.csv")
     return offset_s
 
 
@@ -183,6 +212,7 @@ def _bench_lines(bench: foreign.Bench, moved_s: float) -> list[str]:
 def _read(wanted: Wanted, place: Path, offset_s: float | None) -> RunLogs:
     clock = {} if offset_s is None else {"local_utc_offset_s": offset_s}
     manifest: dict[str, Any] = {"tp": wanted.tensor_parallel, "clock": clock}
+    manifest["hardware"] = wanted.hardware
     json_power = wanted.power and foreign.is_json(wanted.power[0])
     if wanted.gpus and not json_power:
         manifest["gpus"] = list(wanted.gpus)

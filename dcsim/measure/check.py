@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dcsim.measure.engine import COUNTERS
 from dcsim.power.learn.counters import POWER_STEP_S
 from dcsim.power.learn.logs import RunError, RunLogs, read_logs, read_manifest
+from dcsim.power.learn.readers import EngineLog
 from dcsim.power.learn.runs import MAX_GAP_STEPS, read_run
 from dcsim.scenario.catalogue import load_catalogue
 
@@ -84,7 +84,7 @@ def verdict(folder: Path) -> Verdict:
         if logs.engine is None:
             found.doubts.append("no log of the engine: training simulates the requests' work")
         else:
-            _engine(found, folder, manifest, logs.engine.at_s, logs.engine.columns)
+            _engine(found, manifest, logs.engine)
         _requests(found, folder, manifest, logs)
     except WRONG as error:
         found.faults.append(_own(folder, error))
@@ -129,13 +129,8 @@ def _power(found: Verdict, manifest: dict[str, Any], at_s: Float64, watts: Float
         found.faults.append(f"power.csv: {int((watts <= 0).sum())} samples are not above 0 W")
 
 
-def _engine(
-    found: Verdict,
-    folder: Path,
-    manifest: dict[str, Any],
-    at_s: Float64,
-    columns: dict[str, Float64],
-) -> None:
+def _engine(found: Verdict, manifest: dict[str, Any], engine: EngineLog) -> None:
+    at_s, columns, restarts = engine.at_s, engine.columns, engine.restarts
     gaps_s = np.diff(at_s)
     longest_s = float(gaps_s.max())
     found.figures |= {"engine_samples": float(len(at_s)), "longest_engine_gap_s": longest_s}
@@ -143,11 +138,14 @@ def _engine(
         at = float(at_s[int(np.argmax(gaps_s))] - at_s[0])
         found.faults.append(f"engine.csv has no sample for {longest_s:.2f} s, {at:.1f} s on")
     _coverage(found, manifest, "engine", len(at_s), float(at_s[-1] - at_s[0]))
-    rows = _rows(folder / "engine.csv")
-    for column in COUNTERS:
-        told = [float(row[column]) for row in rows if row.get(column)]
-        if told and (np.diff(told) < 0).any():
-            found.faults.append(f"engine.csv: {column} falls: the engine was started anew")
+    told = _block(manifest, "engine").get("restarts") or []
+    times_s = sorted({*restarts, *(float(one) for one in told)})
+    if times_s:
+        when = ", ".join(f"{one - float(at_s[0]):.1f} s" for one in times_s[:3])
+        found.faults.append(
+            f"engine.csv: counters fall {len(times_s)} time{'s' * (len(times_s) > 1)} ({when} on):"
+            " the engine was started anew"
+        )
     if "iterations" not in columns:
         found.doubts.append("nobody counted iterations: generated tokens over running stand in")
     seen = _block(manifest, "engine").get("columns_seen_by_client") or []

@@ -8,8 +8,14 @@ from dataclasses import dataclass
 from dcsim.measure.errors import SampleError
 from dcsim.measure.scrape import Page, Sample, pattern, samples
 
-COLUMNS = ("running", "waiting", "kv", "prompt_total", "generation_total", "iterations")
-COUNTERS = ("prompt_total", "generation_total", "iterations")
+COLUMNS = (
+    *("running", "waiting", "kv", "prompt_total", "generation_total", "iterations"),
+    "cached_total",
+)
+COUNTERS = ("prompt_total", "generation_total", "iterations", "cached_total")
+OPTIONAL = ("iterations", "cached_total")
+"""Not counted by every engine. `prompt_total` counts whole prompts, `cached_total` those of their
+tokens that the prefix cache held, which were not computed."""
 
 NAMES: Mapping[str, Mapping[str, Sequence[str]]] = {
     "vllm": {
@@ -19,6 +25,7 @@ NAMES: Mapping[str, Mapping[str, Sequence[str]]] = {
         "prompt_total": ("vllm:prompt_tokens_total",),
         "generation_total": ("vllm:generation_tokens_total",),
         "iterations": ("vllm:iteration_tokens_total_count",),
+        "cached_total": ("vllm:prefix_cache_hits_total", "vllm:prefix_cache_hits"),
     },
     "sglang": {
         "running": ("sglang:num_running_reqs",),
@@ -26,6 +33,7 @@ NAMES: Mapping[str, Mapping[str, Sequence[str]]] = {
         "kv": ("sglang:token_usage",),
         "prompt_total": ("sglang:prompt_tokens_total",),
         "generation_total": ("sglang:generation_tokens_total",),
+        "cached_total": ("sglang:cached_tokens_total",),
     },
     "llama.cpp": {
         "running": ("llamacpp:requests_processing",),

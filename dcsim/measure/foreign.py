@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,8 +14,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dcsim.measure.engine import COLUMNS, NAMES
+from dcsim.files import open_bytes, read_text
+from dcsim.measure.engine import COLUMNS, NAMES, OPTIONAL
 from dcsim.measure.errors import MeasureError
+from dcsim.power.learn.readers.series import Track, gpu_table
+from dcsim.power.learn.readers.vllm import columns_of
 
 Float64 = npt.NDArray[np.float64]
 
@@ -25,26 +28,24 @@ POWER_METRICS = (
     "nvidia_smi_power_draw_watts",
 )
 """Watts, best first: of DCGM's exporter, and of the nvidia-smi exporter."""
-GPU_LABELS = ("gpu", "UUID", "uuid", "device")
+VLLM_CACHE = {
+    "cache_hits": ("vllm:prefix_cache_hits_total", "vllm:gpu_prefix_cache_hits_total"),
+    "cache_queries": ("vllm:prefix_cache_queries_total", "vllm:gpu_prefix_cache_queries_total"),
+}
+"""Looks in the prefix cache, which some versions count in blocks: their share is taken."""
 
 
 @dataclass(frozen=True)
-class Series:
+class Series(Track):
     """One series of a range query."""
 
-    labels: dict[str, str]
-    at_s: Float64
-    values: Float64
-
-    @property
-    def name(self) -> str:
-        return self.labels.get("__name__", "")
+    name: str = ""
 
 
 def is_json(path: Path) -> bool:
-    """Whether a file begins as a JSON object or list does."""
-    with path.open("rb") as file:
-        return file.read(256).lstrip()[:1] in (b"{", b"[")
+    """Whether a file, unpacked, begins as a JSON object or list does."""
+    with open_bytes(path) as file:
+        return file.read(256).lstrip(b"\xef\xbb\xbf \r\n\t")[:1] in (b"{", b"[")
 
 
 def range_query(path: Path) -> list[Series]:
@@ -66,12 +67,13 @@ def range_query(path: Path) -> list[Series]:
             ) from None
         if len(table):
             table = table[np.isfinite(table[:, 1])]
-            found.append(Series(labels, table[:, 0], table[:, 1]))
+            name = labels.pop("__name__", "")
+            found.append(Series(labels, table[:, 0], table[:, 1], name))
     return found
 
 
 def power_of(series: Sequence[Series], path: Path) -> tuple[Float64, list[str], Float64]:
-    """Times, GPUs and watts, shape (n, GPUs), on the times that all have. Raises MeasureError."""
+    """Times, GPUs and watts, shape (n, GPUs); NaN where a GPU has none. Raises MeasureError."""
     names = {one.name for one in series}
     metric = next((name for name in POWER_METRICS if name in names), None)
     if metric is None:
@@ -79,59 +81,57 @@ def power_of(series: Sequence[Series], path: Path) -> tuple[Float64, list[str], 
             f"{path}: none of {', '.join(POWER_METRICS)} in it, only "
             f"{', '.join(sorted(names)) or 'nothing'}"
         )
-    own = {_gpu(one): one for one in series if one.name == metric}
-    gpus = sorted(own, key=lambda name: (len(name), name))
-    at_s = _common([one.at_s for one in own.values()])
-    watts = [own[gpu].values[np.searchsorted(own[gpu].at_s, at_s)] for gpu in gpus]
+    at_s, gpus, watts = gpu_table([one for one in series if one.name == metric])
     if len(at_s) < 2:
-        raise MeasureError(f"{path}: fewer than two samples that all GPUs have")
-    return at_s, gpus, np.stack(watts, axis=1)
+        raise MeasureError(f"{path}: fewer than two samples of power")
+    return at_s, gpus, watts
 
 
-def engine_of(series: Sequence[Series], paths: Sequence[Path]) -> tuple[Float64, dict[str, Any]]:
-    """Times and the columns of engine.csv, of any engine whose names are known; engines of one
-    model are added up. Raises MeasureError."""
+def engine_of(
+    series: Sequence[Series], paths: Sequence[Path]
+) -> tuple[Float64, dict[str, Any], list[float], list[str]]:
+    """Times and the columns of engine.csv, of any engine whose names are known, engines of one
+    model added up; when one was started anew; what is to be said. Raises MeasureError."""
     told = {one.name for one in series}
-    for table in NAMES.values():
+    files = ", ".join(map(str, paths))
+    columns: dict[str, list[Track]] = {}
+    for engine, table in NAMES.items():
+        names = {**table, **VLLM_CACHE} if engine == "vllm" else dict(table)
+        if engine == "vllm":
+            names["cached_total"] = ("vllm:prompt_tokens_cached_total",)
         columns = {
             column: [one for one in series if one.name == name]
-            for column, names in table.items()
-            for name in names
+            for column, every in names.items()
+            for name in every[::-1]
             if name in told
         }
         if columns:
             break
-    files = ", ".join(map(str, paths))
-    needed = [name for name in COLUMNS if name != "iterations"]
-    missing = [name for name in needed if name not in columns]
+    missing = [name for name in COLUMNS if name not in columns and name not in OPTIONAL]
     if missing:
         wanted = ", ".join(NAMES["vllm"][name][0] for name in missing)
         raise MeasureError(f"{files}: lacks {wanted} or what other engines call it")
+    models = {one.labels[name] for some in columns.values() for one in some
+              for name in ("model_name", "model") if one.labels.get(name)}  # fmt: skip
+    if len(models) > 1:
+        raise MeasureError(
+            f"{files}: metrics of several models ({', '.join(sorted(models))}): query one of them"
+        )
     every = [one for some in columns.values() for one in some]
-    start_s, end_s = max(o.at_s[0] for o in every), min(o.at_s[-1] for o in every)
+    if any(not len(one.at_s) for one in every):
+        raise MeasureError(f"{files}: a series without a number")
+    # From when every column is told by some engine, to when one no longer is.
+    start_s = max(min(one.at_s[0] for one in some) for some in columns.values())
+    end_s = min(max(one.at_s[-1] for one in some) for some in columns.values())
     at_s = np.unique(np.concatenate([one.at_s for one in every]))
     at_s = at_s[(at_s >= start_s) & (at_s <= end_s)]
     if len(at_s) < 2:
         raise MeasureError(f"{files}: the series share no two times")
-    found = {}
-    for column, some in columns.items():
-        each = [np.interp(at_s, one.at_s, one.values) for one in some]
-        found[column] = np.mean(each, axis=0) if column == "kv" else np.sum(each, axis=0)
-    return at_s, found
+    found, restarts, remarks = columns_of(columns, at_s)
+    return at_s, found, restarts, remarks
 
 
-def _gpu(series: Series) -> str:
-    return next((series.labels[name] for name in GPU_LABELS if name in series.labels), "0")
-
-
-def _common(times: Iterable[Float64]) -> Float64:
-    found: Float64 | None = None
-    for one in times:
-        found = one if found is None else np.intersect1d(found, one)
-    return np.empty(0) if found is None else found
-
-
-# --- vLLM's benchmark ----------------------------------------------------------------------------
+# --- results of benchmarks -----------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -149,10 +149,52 @@ class Bench:
     unix: bool
 
 
+PLAIN = "write start,input_tokens,output_tokens of its requests to a CSV and bring that"
+OTHER_TOOLS = (
+    (
+        ("experiments",),
+        f"this is a profile export of GenAI-Perf's, which is not read: {PLAIN}",
+    ),
+    (
+        ("benchmarks",),
+        "this is a report of GuideLLM's, which is not read: its requests stand in "
+        f"benchmarks[].requests.successful (request_start_time, prompt_tokens, output_tokens); "
+        f"{PLAIN}",
+    ),
+    (
+        ("metadata", "metrics"),
+        f"these are records of AIPerf's, which are not read: {PLAIN}",
+    ),
+    (
+        ("request_throughput", "time_to_first_token"),
+        "this is a summary of AIPerf's or GenAI-Perf's: it has statistics and no requests; of its "
+        f"profile_export.jsonl, {PLAIN}",
+    ),
+    (
+        ("benchmark_results",),
+        f"this is a summary of a benchmark, without its requests: {PLAIN}",
+    ),
+)
+"""Keys of other tools' results, and what to do with them."""
+
+
 def vllm_bench(path: Path) -> Bench:
     """`vllm bench serve --save-result --save-detailed`. Raises MeasureError, OSError."""
-    said = _json(path)
-    if not isinstance(said, dict) or "input_lens" not in said or "output_lens" not in said:
+    said = _one_result(path)
+    if not isinstance(said, dict):
+        raise MeasureError(f"{path}: a list, and no result of a benchmark: {PLAIN}")
+    sglang = said.get("backend") in ("sglang", "sglang-oai", "sglang-native")
+    tool = "SGLang's bench_serving" if sglang else "vLLM's benchmark"
+    if "input_lens" not in said or "output_lens" not in said:
+        for keys, words in OTHER_TOOLS:
+            if set(keys) <= set(said):
+                raise MeasureError(f"{path}: {words}")
+        if {"total_input_tokens", "request_throughput"} & set(said):
+            how = "--output-details" if sglang else "--save-result --save-detailed"
+            raise MeasureError(
+                f"{path}: a summary of {tool}, without its requests (no input_lens and "
+                f"output_lens); run it with {how}"
+            )
         raise MeasureError(
             f"{path}: no detailed result of vLLM's benchmark: no input_lens and output_lens; run "
             "it with --save-result --save-detailed"
@@ -160,24 +202,34 @@ def vllm_bench(path: Path) -> Bench:
     starts = said.get("start_times")
     if not starts:
         raise MeasureError(
-            f"{path}: no start_times: this version of the benchmark does not tell when requests "
-            "were sent; bring the engine's log alone"
+            f"{path}: no start_times: this version of {tool} does not tell when requests were "
+            "sent; bring the engine's log alone"
         )
+    names = ("start_times", "input_lens", "output_lens", "ttfts", "itls")
+    try:
+        lengths = {name: len(said[name]) for name in names}
+    except (KeyError, TypeError):
+        absent = ", ".join(name for name in names if not isinstance(said.get(name), list))
+        raise MeasureError(f"{path}: {absent} must be there, one place a request") from None
+    if len(set(lengths.values())) > 1:
+        told = ", ".join(f"{name} {count:,}" for name, count in lengths.items())
+        raise MeasureError(f"{path}: these must have one place a request, and have {told}")
     try:
         table = np.array([starts, said["input_lens"], said["output_lens"], said["ttfts"]], float)
-        itl_s = np.array([sum(gaps) for gaps in said["itls"]])
+        itl_s = np.array([sum(gaps or ()) for gaps in said["itls"]])
         start, prompt, output, ttft = table
         end = start + ttft + itl_s
-    except (KeyError, TypeError, ValueError):
+    except (TypeError, ValueError):
         raise MeasureError(
-            f"{path}: start_times, input_lens, output_lens, ttfts and itls must have one place a "
-            "request"
+            f"{path}: start_times, input_lens, output_lens, ttfts and itls must be numbers"
         ) from None
     errors = said.get("errors") or [""] * len(start)
-    good = (output >= 1) & (prompt >= 1) & np.array([not error for error in errors])
+    # A request that failed before it was sent has no time either.
+    good = (output >= 1) & (prompt >= 1) & (start > 0)
+    good &= np.array([not error for error in errors])
     if not good.any():
         raise MeasureError(f"{path}: no request that was answered")
-    unix = bool(start[0] > 1e9)
+    unix = bool(start[good].min() > 1e9)
     if not unix:
         try:
             date = datetime.strptime(said["date"], "%Y%m%d-%H%M%S").replace(tzinfo=UTC)
@@ -201,6 +253,32 @@ def vllm_bench(path: Path) -> Bench:
     )
 
 
+def _one_result(path: Path) -> Any:
+    """The only JSON value of a file; raises MeasureError for one that holds several, a line
+    each."""
+    text = _text(path)
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        lines = [line for line in text.splitlines() if line.strip()]
+        try:
+            several = [json.loads(line) for line in lines]
+        except ValueError:
+            raise MeasureError(f"{path}: not JSON ({error})") from None
+    first = several[0] if isinstance(several[0], dict) else {}
+    for keys, words in OTHER_TOOLS:
+        if set(keys) <= set(first):
+            raise MeasureError(f"{path}: {words}")
+    if "input_lens" in first or "request_throughput" in first or "duration" in first:
+        raise MeasureError(
+            f"{path}: results of {len(several)} runs of a benchmark, a line each (--append-result,"
+            " or SGLang's output file): bring one run, as a file of its own, with its logs"
+        )
+    raise MeasureError(
+        f"{path}: {len(several)} JSON objects, and no result of a benchmark: {PLAIN}"
+    )
+
+
 # --- MLPerf --------------------------------------------------------------------------------------
 
 _SPL = re.compile(r"Time,(\d\d-\d\d-\d{4} \d\d:\d\d:\d\d(?:\.\d+)?),Watts,([-+0-9.eE]+),")
@@ -211,7 +289,7 @@ def spl(path: Path) -> tuple[Float64, Float64]:
     `Time,07-17-2024 07:02:47.866,Watts,2381.8,Volts,...` a sample, the whole meter first. Negative
     watts mark errors and are left out. Raises MeasureError, OSError."""
     at_s, watts = [], []
-    text = path.read_text(encoding="utf-8", errors="replace")
+    text = read_text(path, errors="replace")
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip():
             continue
@@ -235,6 +313,13 @@ def spl(path: Path) -> tuple[Float64, Float64]:
 
 def _json(path: Path) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, UnicodeDecodeError) as error:
+        return json.loads(_text(path))
+    except ValueError as error:
         raise MeasureError(f"{path}: not JSON ({error})") from None
+
+
+def _text(path: Path) -> str:
+    try:
+        return read_text(path)
+    except UnicodeDecodeError as error:
+        raise MeasureError(f"{path}: not text ({error})") from None

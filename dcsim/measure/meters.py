@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dcsim.measure.campaign import IpmiMeter, RedfishMeter
 from dcsim.measure.errors import MeasureError, SampleError
 from dcsim.measure.scrape import Page, Sample, samples
+from dcsim.power.learn.plausible import is_blank
 
 DCGM = re.compile(rb"^(DCGM_FI_(?:DEV|PROF)_\w+)(\{[^\n]*\})?[ \t]+([^\s]+)", re.MULTILINE)
 _WATTS = re.compile(r"Instantaneous power reading:\s*(\d+)\s*Watts")
@@ -23,7 +24,7 @@ def dcgm_reader(url: str) -> Callable[[], list[Sample]]:
     page = Page(url)
 
     def read() -> list[Sample]:
-        found = samples(page.fetch(), DCGM)
+        found = [one for one in samples(page.fetch(), DCGM) if not is_blank(one[2])]
         if not found:
             raise SampleError(f"{url}: no field of DCGM")
         return found

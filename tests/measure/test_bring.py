@@ -215,8 +215,9 @@ def test_gpus_of_a_range_query_are_put_side_by_side(tmp_path: Path) -> None:
         )
     )
     found_s, gpus, watts = foreign.power_of(foreign.range_query(path), path)
-    assert gpus == ["2", "10"] and found_s.tolist() == at_s[1:].tolist()
-    assert watts[0].tolist() == [2.0, 10.0]
+    assert gpus == ["2", "10"] and found_s.tolist() == at_s.tolist()
+    assert watts[1].tolist() == [2.0, 10.0]
+    assert watts[0, 0] == 2.0 and np.isnan(watts[0, 1])
 
 
 @pytest.mark.parametrize(
@@ -285,8 +286,8 @@ def test_refusals_name_the_file_and_write_nothing(tmp_path: Path) -> None:
         (("--power", smi, "--engine", smi), f"{smi}: this is a log of power"),
         (("--power", smi, "--engine", tmp_path / "no"), f"{tmp_path / 'no'}: no such file"),
         (("--power", smi, "--engine", some), f"{some}: lacks vllm:num_requests_waiting, "),
-        (("--power", smi, "--requests", engine), f"{engine} has no column start, input"),
-        (("--power", smi, *good, "--gpus", "7"), "no GPU 7; the log has 0"),
+        (("--power", smi, "--requests", engine), f"{engine} has no column input_tokens"),
+        (("--power", smi, *good, "--gpus", "7"), f"{smi}: no GPU 7; the log has 0"),
         (("--power", smi, *good, "--tp", 2), "watts of 1 GPUs (0), but tp is 2"),
         (("--power", smi, "--power", smi, *good), "--power: several files are for answers of"),
         (("--power", smi, *good, "--utc-offset", "PST"), "--utc-offset: expected hours such as -7"),

@@ -79,7 +79,10 @@ TELEMETRY = "epoch,gpu,power_w,energy_j,limit_w\n1,0,100,0,400\n2,0,100,120,{}\n
             "power.csv:2: expected a number, not 'lots'",
         ),
         (lambda f: rewrite(f, "power.csv", "80.00", "0"), "samples are not above 0 W"),
-        (lambda f: rewrite(f, "engine.csv", ",1200,", ",0,"), "prompt_total falls: the engine"),
+        (
+            lambda f: rewrite(f, "engine.csv", ",1200,", ",0,"),
+            "counters fall 1 time (40.0 s on)",
+        ),
         (set_clock, "the wall clock was set by +2.000 s meanwhile"),
         (
             lambda f: change(f, lambda m: m["clock"].update(drift_s=0.2)),

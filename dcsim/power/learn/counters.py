@@ -45,10 +45,12 @@ def ledger_columns(
     def level(name: str) -> Float64:
         return np.interp(edges_s[1:], epoch, engine[name])
 
+    # What the prefix cache answered was asked, and not computed.
+    computed = computed_total(engine)
     if prompts is None:
-        prefill = rate(epoch, engine["prompt_total"])
+        prefill = rate(epoch, computed)
     else:
-        prefill = rate(prompts.at_s, prompts.total)
+        prefill = rate(prompts.at_s, np.interp(prompts.total, engine["prompt_total"], computed))
     generated = rate(epoch, engine["generation_total"])
     running, waiting, kv = level("running"), level("waiting"), level("kv")
     if "iterations" in engine:
@@ -62,6 +64,9 @@ def ledger_columns(
     asked = max(float(engine["prompt_total"][-1]) - (past if past > BLOCK_TOKENS else 0.0), 1.0)
     finished = max(float(np.count_nonzero(np.diff(engine["prompt_total"]))), 1.0)
     mean_prompt = asked / finished
+    # A token attends to all before it: on average the cached part and half of the rest.
+    cached = 1.0 - min(float(computed[-1] - computed[0]) / asked, 1.0)
+    mean_context = mean_prompt * 0.5 * (1.0 + (cached if "cached_total" in engine else 0.0))
     parallel = config.tensor_parallel
     timing = timing_of(model, gpu)
     flops_token = 2.0 * model.active_params * (1.0 - 0.5 * model.fp8_share)
@@ -73,7 +78,7 @@ def ledger_columns(
     flops = (
         flops_token * (prefill + generated)
         + flops_logit * generated
-        + pair * (iterations * context + prefill * mean_prompt / 2)
+        + pair * (iterations * context + prefill * mean_context)
     )
     moved = read * iterations + kv_bytes * (iterations * context + generated + 2.0 * prefill)
     active = running > 0
@@ -99,6 +104,14 @@ def ledger_columns(
         "memory_util": np.minimum(moved / bandwidth, 1.0),
         "state": state,
     }
+
+
+def computed_total(engine: dict[str, Float64]) -> Float64:
+    """Prompt tokens that the engine computed: all but those that its prefix cache held."""
+    if "cached_total" not in engine:
+        return engine["prompt_total"]
+    computed = engine["prompt_total"] - engine["cached_total"]
+    return np.maximum.accumulate(computed)  # the cache's counter may run ahead of the prompts'
 
 
 def prompt_seconds(tokens: Float64, model: ServedModel, gpu: Gpu, parallel: int) -> Float64:

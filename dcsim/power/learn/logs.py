@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import ValidationError
 
+from dcsim.power.learn.plausible import board_of, plausible
 from dcsim.power.learn.readers import (
     EngineLog,
     FirstTokens,
@@ -142,8 +143,12 @@ def read_logs(folder: Path, manifest: dict[str, Any]) -> RunLogs:
         engine = None if engine_file is None else engine_log(engine_file)
         power = power_log(power_file, _number(clock, "power_interval_s"))
         power = _chosen(power, manifest, folder, remarks)
+        silent = np.isnan(power.watts).any(axis=1)
+        power, doubtful = plausible(power, board_of(str(manifest.get("hardware", ""))))
+        remarks += doubtful
     except LogError as error:
-        raise RunError(str(error)) from error
+        known = str(error) if str(power_file) in str(error) else f"{power_file}: {error}"
+        raise RunError(str(error) if "/" in str(error) else known) from error
     requests = first_tokens = None
     if asked is not None:
         if asked.failed:
@@ -156,13 +161,21 @@ def read_logs(folder: Path, manifest: dict[str, Any]) -> RunLogs:
         raise RunError(f"{engine_file}: kv is 0 throughout; contexts cannot be told")
     if engine is not None and engine.clock != "unix":
         raise RunError(f"{engine_file}: times are {engine.clock}, not unix time or with a zone")
+    if engine is not None:
+        remarks += engine.remarks
+        if float(np.max(engine.columns["kv"])) > 1.5:
+            raise RunError(
+                f"{engine_file}: kv is a share of the cache from 0 to 1, and goes up to "
+                f"{float(np.max(engine.columns['kv'])):.4g}: percent?"
+            )
+    remarks += power.remarks
     around = _around(engine, requests)
     at_s = _unix(power.at_s, power.clock, clock, around, folder, remarks)
     told = ~np.isnan(power.watts).any(axis=1)
     if told.sum() < 2:
         raise RunError(f"{power_file}: fewer than two samples of power")
-    if not told.all():
-        remarks.append(f"{int((~told).sum())} samples without watts left out")
+    if silent.any():
+        remarks.append(f"{int(silent.sum())} samples without watts left out")
     if len(power.at_s) != len(np.unique(at_s)):
         fresh = np.diff(at_s, prepend=-np.inf) > 0
         remarks.append(f"{int((~fresh).sum())} samples with a time already told left out")

@@ -28,6 +28,7 @@ from dcsim.power.learn.cleaning import (
 )
 from dcsim.power.learn.counters import POWER_STEP_S, ledger_columns, prompt_seconds
 from dcsim.power.learn.logs import RunError, RunLogs, engine_settings, read_logs, read_manifest
+from dcsim.power.learn.plausible import gpu_named
 from dcsim.power.learn.prompts import Prompts, place_prompts
 from dcsim.power.learn.readers import EngineLog, FirstTokens
 from dcsim.power.linear_ledger import LinearLedger
@@ -354,11 +355,9 @@ def _finer(
 
 
 def _gpu(manifest: dict[str, Any], catalogue: Catalogue, folder: Path) -> Gpu:
-    wanted = str(manifest["hardware"]).lower()
-    for gpu in catalogue.gpus.values():
-        short = gpu.name.split("-")[0]
-        if gpu.name.startswith(wanted) or short in wanted.replace("-", " ").split():
-            return gpu
+    gpu = gpu_named(str(manifest["hardware"]), catalogue.gpus)
+    if gpu is not None:
+        return gpu
     known = ", ".join(sorted(gpu.split("-")[0].upper() for gpu in catalogue.gpus))
     raise RunError(f"{folder}: the catalogue has no GPU {manifest['hardware']}; it has {known}")
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dcsim.power.learn.readers.logs import Field, LogError, PowerLog, samples
-from dcsim.power.learn.readers.scrapes import rows_of
+import numpy as np
+
+from dcsim.power.learn.readers.logs import Field, LogError, PowerLog
+from dcsim.power.learn.readers.scrapes import in_order, rows_of, tracks
+from dcsim.power.learn.readers.series import gpu_table
 
 FIELDS: dict[str, Field] = {
     "DCGM_FI_DEV_POWER_USAGE_INSTANT": "instant",
@@ -23,15 +26,14 @@ def is_dcgm(head: list[str]) -> bool:
 def read(path: Path) -> PowerLog:
     """Read one. Raises LogError."""
     rows, times = rows_of(path, tuple(FIELDS))
-    told = {series.name for _, values in rows for series in values}
-    field = next((name for name in FIELDS if name in told), None)
+    told = tracks(in_order(rows, path, times.clock), FIELDS, silent=True)
+    # A field that is there and never has a value is none.
+    some = [name for name in FIELDS if name in told]
+    full = [name for name in some if any(np.isfinite(one.values).any() for one in told[name])]
+    field = next(iter([*full, *some]), None)
     if field is None:
         raise LogError(f"{path}: no {' nor '.join(FIELDS)} in it")
-    given = [
-        (at_s, series.label("gpu", "GPU", "device", "UUID", "uuid") or "0", watts)
-        for at_s, values in rows
-        for series, watts in values.items()
-        if series.name == field
-    ]
-    at_s, gpus, table = samples(given, path, times.clock)
-    return PowerLog(at_s, gpus, table, times.clock, LAYOUT, FIELDS[field])
+    at_s, gpus, table = gpu_table(told[field])
+    if len(at_s) < 2:
+        raise LogError(f"{path}: fewer than two samples of power")
+    return PowerLog(at_s, tuple(gpus), table, times.clock, LAYOUT, FIELDS[field])

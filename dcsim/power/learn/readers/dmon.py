@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from dcsim.power.learn.readers.logs import Field, LogError, PowerLog, samples
-from dcsim.power.learn.readers.text import Times, lines_of, number
+from dcsim.power.learn.readers.text import Times, lines_of, watts
 from dcsim.stamps import Clock
 
 POWER: dict[str, Field] = {
@@ -114,7 +114,7 @@ def _smi(
 
 
 def _watts(cell: str, path: Path, line: int) -> float:
-    value = number(cell)
+    value = watts(cell)
     if value is None:
         raise LogError(f"{path}:{line}: expected watts, not {cell!r}")
     return value

@@ -6,9 +6,10 @@ import itertools
 from pathlib import Path
 from typing import Literal
 
-from dcsim.power.learn.readers import dcgm, dmon, nvidia_smi, requests, vllm, wall
+from dcsim.files import UnreadableError, open_text
+from dcsim.power.learn.readers import dcgm, dmon, nvidia_smi, vllm, wall
 from dcsim.power.learn.readers.logs import EngineLog, LogError, PowerLog
-from dcsim.power.learn.readers.text import encoding_of
+from dcsim.request_columns import ROLES, recognised
 
 Kind = Literal["power", "engine", "requests"]
 HEAD_LINES = 400
@@ -17,14 +18,16 @@ HEAD_LINES = 400
 
 def kind_of(path: Path) -> Kind | None:
     """What a file is, by its content; None for anything else."""
-    head = _head(path)
+    try:
+        head = _head(path)
+    except LogError:
+        return None
     if not head:
         return None
-    columns = {cell.strip() for cell in head[0].split(",")}
-    if columns.issuperset(requests.COLUMNS[1:]):
-        return "requests"
     if vllm.is_vllm(head):
         return "engine"
+    if set(ROLES[1:]) <= set(recognised(head[0].split(","))):
+        return "requests"
     powers = (nvidia_smi.is_nvidia_smi, dmon.is_dmon, dcgm.is_dcgm, wall.is_wall)
     return "power" if any(fits(head) for fits in powers) else None
 
@@ -63,11 +66,11 @@ def _head(path: Path) -> list[str]:
     """The first lines; none where the file is missing or no text."""
     if not path.is_file():
         raise LogError(f"{path}: no such file")
-    with path.open("rb") as file:
-        encoding = encoding_of(file.read(2))
     try:
-        with path.open(encoding=encoding) as file:
+        with open_text(path) as file:
             lines = [line.rstrip("\n") for line in itertools.islice(file, HEAD_LINES)]
+    except UnreadableError as error:
+        raise LogError(f"{path}: cannot be read: {error.strerror}") from error
     except (UnicodeDecodeError, OSError):
         return []
     return lines if any(lines) else []

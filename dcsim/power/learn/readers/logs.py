@@ -36,6 +36,8 @@ class PowerLog:
     clock: Clock
     layout: str
     field: Field = "default"
+    remarks: tuple[str, ...] = ()
+    """What had to be decided while reading."""
 
     def of(self, chosen: Sequence[str]) -> PowerLog:
         """The log of some of its GPUs. Raises LogError for a name that it lacks."""
@@ -76,11 +78,16 @@ class EngineLog:
     """(n,), rising, on `clock`."""
     columns: dict[str, Float64]
     """`running`, `waiting`, `kv` (share of the cache), `prompt_total`, `generation_total`, and
-    where logged `iterations`; counters go on rising where the engine was started anew."""
+    where logged `iterations` and `cached_total`, the tokens of `prompt_total` that came from the
+    prefix cache; counters go on rising where the engine was started anew."""
     clock: Clock
     layout: str
     kv_blocks: int | None = None
     """Size of the KV cache, where the log tells it."""
+    restarts: tuple[float, ...] = ()
+    """When an engine was started anew, on `clock`."""
+    remarks: tuple[str, ...] = ()
+    """What had to be decided while reading."""
 
 
 def samples(
@@ -89,8 +96,10 @@ def samples(
     """Times, GPUs and watts, shape (n, GPUs), of rows (time, GPU, watts) in the log's order.
 
     A sample begins where a GPU comes again; its time is that of its first row. Raises LogError
-    where there are none, or where time goes back.
+    where there are none, where time goes back, or where one name is that of several GPUs.
     """
+    rows = list(rows)
+    _one_gpu_a_name(rows, path)
     order: dict[str, int] = {}
     at_s: list[float] = []
     found: list[dict[int, float]] = []
@@ -108,6 +117,46 @@ def samples(
     times = rising(np.array(at_s), path, clock)
     names = sorted(order, key=lambda name: (len(name), name) if name.isdigit() else (99, name))
     return times, tuple(names), table[:, [order[name] for name in names]]
+
+
+BURST_SHARE = 0.25
+"""Rows of one name that come within so much of the usual interval belong to one loop of the
+tool, and so to several GPUs."""
+BURST_ROWS = 0.8
+"""Share of the loops that must be so."""
+
+
+def loops_of(at_s: Float64) -> npt.NDArray[np.intp]:
+    """The first row of each loop of a tool, that is of rows that lie far closer together than
+    loops do."""
+    gaps_s = np.diff(at_s)
+    if not len(gaps_s) or gaps_s.max() <= 0:
+        return np.arange(min(1, len(at_s)))
+    # With 16 GPUs one gap in 16 is that between loops.
+    usual_s = float(np.percentile(gaps_s, 98.0))
+    return np.concatenate([[0], np.flatnonzero(gaps_s > BURST_SHARE * usual_s) + 1])
+
+
+def _one_gpu_a_name(rows: list[tuple[float, str, float]], path: Path) -> None:
+    """Refuse a name whose rows come in pairs of different watts."""
+    by_name: dict[str, list[tuple[float, float]]] = {}
+    for at, name, watts in rows:
+        by_name.setdefault(name, []).append((at, watts))
+    for name, own in by_name.items():
+        at_s, watts_w = np.array(own).T
+        if len(own) < 8 or np.isnan(at_s).any() or np.ptp(at_s) == 0 or (np.diff(at_s) < 0).any():
+            continue
+        firsts = loops_of(at_s)
+        sizes = np.diff([*firsts, len(at_s)])
+        many = int(np.median(sizes))
+        if many < 2 or np.mean(sizes == many) < BURST_ROWS:
+            continue
+        loops = watts_w[(firsts[sizes == many][:, None] + np.arange(many)).ravel()]
+        if np.ptp(loops.reshape(-1, many), axis=1).any():
+            raise LogError(
+                f"{path}: {many} rows of GPU {name} in each loop, with different watts: these are "
+                "several GPUs that cannot be told apart; query index and uuid"
+            )
 
 
 def rising(at_s: Float64, path: Path, clock: Clock = "unix") -> Float64:

@@ -6,12 +6,13 @@ nearly the same time. Without a header only what cannot be mistaken is read.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
 
-from dcsim.power.learn.readers.logs import Field, LogError, PowerLog, samples
-from dcsim.power.learn.readers.text import Times, cells_of, filled, number
+import numpy as np
+
+from dcsim.power.learn.readers.logs import Field, LogError, PowerLog, loops_of, samples
+from dcsim.power.learn.readers.text import Times, cells_of, filled, number, watts
 from dcsim.stamps import stamp
 
 FIELDS: dict[str, Field] = {
@@ -23,6 +24,7 @@ FIELDS: dict[str, Field] = {
 NAMES = ("index", "uuid", "gpu_uuid", "pci.bus_id", "gpu_bus_id", "serial")
 """Columns that tell GPUs apart, best first."""
 LAYOUT = "nvidia-smi CSV"
+Body = list[tuple[int, list[str]]]
 
 
 def is_nvidia_smi(head: list[str]) -> bool:
@@ -41,75 +43,117 @@ def read(path: Path) -> PowerLog:
     rows = cells_of(path)
     if not rows:
         raise LogError(f"{path}: empty")
-    times = Times(path)
+    remarks: list[str] = []
     if stamp(rows[0][1][0]) is not None:
+        body = list(filled(path, [(0, [""] * len(rows[0][1])), *rows], remarks))
         field: Field = "default"
-        at, watts, name = _without_header(rows[0][1], path)
-        rows = [(0, [""] * len(rows[0][1])), *rows]
+        at, power, names = _without_header(body, path)
+        unit = ""
     else:
-        header = [cell.lower().split(" [")[0] for cell in rows[0][1]]
-        at, watts, name, field = _by_header(header, path)
-    given = list(_rows(filled(path, rows), times, at, watts, name, path))
-    at_s, gpus, table = samples(given, path, times.clock)
-    return PowerLog(at_s, gpus, table, times.clock, LAYOUT, field)
-
-
-def _rows(
-    body: Iterator[tuple[int, list[str]]],
-    times: Times,
-    at: int,
-    watts: int,
-    name: int | None,
-    path: Path,
-) -> Iterator[tuple[float, str, float]]:
-    before, place = math.nan, 0
-    for line, row in body:
+        body = list(filled(path, rows, remarks))
+        at, power, names, field = _by_header(rows[0][1], body, path)
+        unit = rows[0][1][power].partition("[")[2].strip(" ]")
+    times = Times(path)
+    given = []
+    gpus = _gpus(body, names)
+    for (line, row), gpu in zip(body, gpus, strict=True):
         at_s = times.read(row[at], line)
-        value = number(row[watts])
+        cell = row[power]
+        value = watts(f"{cell} {unit}" if unit and cell[-1:].isdigit() else cell)
         if value is None:
-            raise LogError(f"{path}:{line}: expected watts such as 87.81 W, not {row[watts]!r}")
-        if name is not None:
-            yield at_s, row[name], value
-            continue
-        # No name: GPUs at one time are told apart by their place.
-        place = place + 1 if at_s == before else 0
-        before = at_s
-        yield at_s, str(place), value
+            raise LogError(f"{path}:{line}: expected watts such as 87.81 W, not {cell!r}")
+        given.append((at_s, gpu, value))
+    if not names:
+        given = _by_place(given, path)
+    sampled_s, found, table = samples(given, path, times.clock)
+    return PowerLog(sampled_s, found, table, times.clock, LAYOUT, field, tuple(remarks))
 
 
-def _by_header(header: list[str], path: Path) -> tuple[int, int, int | None, Field]:
-    field = next((name for name in FIELDS if name in header), None)
-    missing = [name for name in ("timestamp",) if name not in header]
-    missing += [] if field is not None else ["power.draw"]
-    if field is None or missing:
+def _gpus(body: Body, names: Sequence[int]) -> list[str]:
+    """The GPU of each row, told apart by every column that names it; called by the first of those
+    in which all differ."""
+    keys = [tuple(row[at] for at in names) for _, row in body]
+    each = dict.fromkeys(keys)
+    for place in range(len(names)):
+        if len({key[place] for key in each}) == len(each):
+            return [key[place] for key in keys]
+    return [" ".join(key) for key in keys]
+
+
+def _by_place(given: list[tuple[float, str, float]], path: Path) -> list[tuple[float, str, float]]:
+    """Rows without a name: the GPUs of one loop of the tool are told apart by their place in it.
+
+    Raises LogError where loops have different numbers of rows.
+    """
+    at_s = np.array([at for at, _, _ in given])
+    if not len(at_s) or (np.diff(at_s) < 0).any():
+        return [(at, "0", value) for at, _, value in given]
+    firsts = loops_of(at_s)
+    sizes = np.diff([*firsts, len(at_s)])
+    many = round(float(np.median(sizes)))
+    if many == 1 and np.mean(sizes == 1) >= 0.95:  # one GPU, and a tool that stumbles now and then
+        return [(at, "0", value) for at, _, value in given]
+    if (sizes[:-1] != many).any() or sizes[-1] > many:
+        raise LogError(
+            f"{path}: names no GPU, and its rows come in groups of {sizes.min()} to {sizes.max()}: "
+            "GPUs cannot be told apart; query timestamp,index,power.draw"
+        )
+    return [(at, str(n % many), value) for n, (at, _, value) in enumerate(given)]
+
+
+def _by_header(header: list[str], body: Body, path: Path) -> tuple[int, int, list[int], Field]:
+    """Columns of time, watts and names."""
+    plain = [cell.lower().split(" [")[0] for cell in header]
+    told = [name for name in FIELDS if name in plain]
+    missing = [name for name in ("timestamp",) if name not in plain]
+    missing += [] if told else ["power.draw"]
+    if missing:
         raise LogError(
             f"{path}: no column {' nor '.join(missing)} (query timestamp,index,power.draw); it has "
-            + ", ".join(header)
+            + ", ".join(plain)
         )
-    names = [header.index(name) for name in NAMES if name in header]
-    return (
-        header.index("timestamp"),
-        header.index(field),
-        names[0] if names else None,
-        FIELDS[field],
-    )
+    # A field that the driver does not know is [N/A] in every row.
+    full = [name for name in told if any(_has_value(row[plain.index(name)]) for _, row in body)]
+    field = [*full, *told][0]
+    names = [plain.index(name) for name in NAMES if name in plain]
+    return plain.index("timestamp"), plain.index(field), names, FIELDS[field]
 
 
-def _without_header(first: list[str], path: Path) -> tuple[int, int, int | None]:
-    """Columns of time, watts and index of a log made with `noheader`."""
-    watts = [at for at, cell in enumerate(first) if cell.endswith(" W")]
-    if not watts and len(first) in (2, 3):
-        watts = [len(first) - 1]  # timestamp, power; or timestamp, index, power
-    if not watts:
+def _without_header(body: Body, path: Path) -> tuple[int, int, list[int]]:
+    """Columns of time, watts and names of a log made with `noheader`."""
+    if not body:
+        raise LogError(f"{path}: fewer than two samples of power")
+    first = body[0][1]
+    columns = range(len(first))
+    units = [at for at in columns if any(row[at].endswith((" W", " mW")) for _, row in body)]
+    if not units and len(first) in (2, 3):
+        units = [len(first) - 1]  # timestamp, power; or timestamp, index, power
+    if not units:
         raise LogError(
             f"{path}: has neither header nor units, so watts cannot be told; query without noheader"
         )
-    # Several cells in watts: the draw comes before the limit in every query seen.
-    index = [at for at, cell in enumerate(first[: watts[0]]) if at and cell.isdigit()]
-    ids = [at for at, cell in enumerate(first) if cell.startswith("GPU-")]
-    return 0, watts[0], next(iter(index + ids), None)
+    if len(units) > 1:  # limits stand still
+        moving = [at for at in units if len({row[at] for _, row in body}) > 1]
+        if len(moving) != 1:
+            raise LogError(
+                f"{path}: {len(units)} columns of watts and no header: draw and limit cannot be "
+                "told; query without noheader"
+            )
+        units = moving
+    index = [at for at in columns[: units[0]] if at and first[at].isdigit()][:1]
+    ids = [at for at in columns if first[at].startswith("GPU-")][:1]
+    return 0, units[0], index + ids
+
+
+def _has_value(cell: str) -> bool:
+    value = watts(cell)
+    return value is not None and not np.isnan(value)
 
 
 def _plain(cell: str) -> bool:
     """A bare number: too little to call a file a log of nvidia-smi."""
+    try:
+        float(cell)
+    except ValueError:
+        return False
     return number(cell) is not None and ":" not in cell

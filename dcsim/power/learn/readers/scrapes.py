@@ -12,10 +12,14 @@ import csv
 import json
 import math
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from dcsim.power.learn.readers.logs import LogError
+import numpy as np
+
+from dcsim.power.learn.readers.logs import LogError, rising
+from dcsim.power.learn.readers.series import HOSTS, INDICES, UUIDS, Track
 from dcsim.power.learn.readers.text import (
     TIME_COLUMNS,
     Times,
@@ -25,7 +29,7 @@ from dcsim.power.learn.readers.text import (
     number,
     time_column,
 )
-from dcsim.stamps import stamp
+from dcsim.stamps import Clock, stamp
 
 _SAMPLE = re.compile(
     r"(?P<name>[A-Za-z_:][\w:.]*)(?P<labels>\{.*\})?\s+(?P<value>\S+)(\s+(?P<ms>\d{12,}))?\s*"
@@ -44,7 +48,7 @@ class Series:
     def of(cls, text: str) -> Series:
         """From `name{label="value"}`."""
         name, _, labels = text.strip().partition("{")
-        return cls(name.strip(), tuple(_LABEL.findall(labels.replace('""', '"'))))
+        return cls(name.strip(), tuple(sorted(_LABEL.findall(labels.replace('""', '"')))))
 
     def label(self, *names: str) -> str | None:
         """The value of the first of these labels that it has."""
@@ -53,6 +57,36 @@ class Series:
 
 
 Row = tuple[float, dict[Series, float]]
+LABELS = (*UUIDS, *HOSTS, *INDICES, "engine", "model_name", "model", "job", "pod", "container")
+"""Columns of a table that name a series; other columns do where they hold words."""
+
+
+def in_order(rows: list[Row], path: Path, clock: Clock) -> list[Row]:
+    """The rows with times that rise, past midnight too. Raises LogError where they fall."""
+    if not rows:
+        return rows
+    at_s = rising(np.array([when for when, _ in rows]), path, clock)
+    return [(when, values) for when, (_, values) in zip(at_s.tolist(), rows, strict=True)]
+
+
+def tracks(rows: list[Row], names: Collection[str], silent: bool = False) -> dict[str, list[Track]]:
+    """The series of these metrics over time, by metric; of the last part of a name after a
+    colon. `silent`: with the samples that have no value."""
+    found: dict[Series, tuple[list[float], list[float]]] = {}
+    for at_s, values in rows:
+        for series, value in values.items():
+            if series.name.rpartition(":")[2] in names and (silent or math.isfinite(value)):
+                times, told = found.setdefault(series, ([], []))
+                if times and times[-1] == at_s:
+                    told[-1] = value
+                else:
+                    times.append(at_s)
+                    told.append(value)
+    by_name: dict[str, list[Track]] = {}
+    for series, (times, told) in found.items():
+        track = Track(dict(series.labels), np.array(times), np.array(told))
+        by_name.setdefault(series.name.rpartition(":")[2], []).append(track)
+    return by_name
 
 
 def rows_of(path: Path, wanted: tuple[str, ...]) -> tuple[list[Row], Times]:
@@ -135,11 +169,18 @@ def _table(path: Path, times: Times, wanted: tuple[str, ...]) -> list[Row]:
     series = {
         at: Series.of(name) for at, name in enumerate(header) if any(w in name for w in wanted)
     }
-    plain = [(at, name) for at, name in enumerate(header) if at != when and at not in series]
+    body = list(filled(path, rows))
+    plain = [
+        (at, name)
+        for at, name in enumerate(header)
+        if at != when
+        and at not in series
+        and (name in LABELS or all(number(row[at]) is None for _, row in body))
+    ]
     found: list[Row] = []
-    for line, row in filled(path, rows):
+    for line, row in body:
         values = {}
-        labels = tuple((name, row[at]) for at, name in plain if row[at])
+        labels = tuple(sorted((name, row[at]) for at, name in plain if row[at]))
         for at, one in series.items():
             value = number(row[at])
             if value is None:

@@ -3,34 +3,38 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from dcsim.files import read_text
 from dcsim.power.learn.readers.logs import LogError
 from dcsim.stamps import Clock, stamp
 
 SILENT = (
-    *("n/a", "-", "", "nan", "null", "none"),
-    *("not supported", "unknown error", "not available"),
+    *("n/a", "na", "#n/a", "<na>", "-", "--", "", "nan", "null", "none", "nil", "<nil>"),
+    *("not supported", "unknown error", "not available", "unavailable", "unknown"),
+    *("err!", "err", "error", "?", "gpu is lost", "gpu requires reset"),
+    *("insufficient permissions", "requested functionality has been deprecated"),
 )
-"""What meters and clients write for no value."""
+"""What meters and clients write for no value, without brackets: what nvidia-smi puts in brackets
+(`[GPU is lost]`) is never one."""
+_QUANTITY = re.compile(r"([-+]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|[-+]?inf)\s*(\S.*)?")
+WATTS = {"uw": 1e-6, "µw": 1e-6, "mw": 1e-3, "w": 1.0, "kw": 1e3}
+"""By unit, in small letters: nobody's GPU draws megawatts."""
 TIME_COLUMNS = ("timestamp", "time", "epoch", "t", "ts", "datetime", "date", "time_s", "epoch_s")
 
 
-def encoding_of(start: bytes) -> str:
-    """Of a text that begins so: Windows consoles redirect to UTF-16."""
-    return "utf-16" if start[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
-
-
 def text_of(path: Path) -> str:
-    """What it says. Raises LogError for a file that is missing or no text."""
+    """What it says, unpacked. Raises LogError for a file that is missing or no text."""
     if not path.is_file():
         raise LogError(f"{path}: no such file")
-    raw = path.read_bytes()
     try:
-        return raw.decode(encoding_of(raw))
+        return read_text(path)
     except UnicodeDecodeError as error:
         raise LogError(f"{path}: not text ({error})") from error
+    except OSError as error:
+        raise LogError(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
 def lines_of(path: Path) -> list[str]:
@@ -50,13 +54,26 @@ def cells_of(path: Path) -> list[tuple[int, list[str]]]:
 def number(cell: str) -> float | None:
     """The number in a cell, its unit left aside (`87.81 W`, `12 %`); NaN where the meter was
     silent, None for what is no number."""
-    text = cell.strip().strip("[]").lower()
-    if text in SILENT:
-        return float("nan")
-    try:
-        return float(text.split()[0])
-    except (ValueError, IndexError):
-        return None
+    found = _QUANTITY.fullmatch(cell.strip().strip("[]").strip().lower())
+    if found is not None:
+        return float(found[1])
+    return float("nan") if _is_silent(cell) else None
+
+
+def watts(cell: str) -> float | None:
+    """The watts in a cell, by its unit where it has one (`87810 mW`); NaN where the meter was
+    silent, None for what is no number of watts."""
+    found = _QUANTITY.fullmatch(cell.strip().strip("[]").strip().lower())
+    if found is None:
+        return float("nan") if _is_silent(cell) else None
+    unit = (found[2] or "w").strip()
+    return float(found[1]) * WATTS[unit] if unit in WATTS else None
+
+
+def _is_silent(cell: str) -> bool:
+    text = cell.strip()
+    bracketed = text.startswith("[") and text.endswith("]")
+    return bracketed or text.strip("[]").strip().lower() in SILENT
 
 
 class Times:
@@ -92,12 +109,23 @@ def time_column(header: list[str]) -> int | None:
     return None
 
 
-def filled(path: Path, rows: list[tuple[int, list[str]]]) -> Iterator[tuple[int, list[str]]]:
+def filled(
+    path: Path, rows: list[tuple[int, list[str]]], remarks: list[str] | None = None
+) -> Iterator[tuple[int, list[str]]]:
     """The rows after the header, each as long as it; repeated headers are left out (logs that
-    were appended to). A last row cut short is left out, too. Raises LogError."""
+    were appended to). A last row cut short is left out, too. Words that the tool printed among
+    them go to `remarks`, where that is given. Raises LogError."""
     header = rows[0][1]
     for at, (line, row) in enumerate(rows[1:], 1):
         if row == header:
+            continue
+        if (
+            remarks is not None
+            and len(row) < len(header)
+            and " " in row[0]
+            and not row[0][0].isdigit()
+        ):
+            remarks.append(f"line {line} says: {', '.join(row)[:100]}")
             continue
         if len(row) != len(header):
             if at == len(rows) - 1 and len(row) < len(header):

@@ -1,7 +1,8 @@
 """vLLM's metrics as an engine log: running, waiting, KV use, tokens and iterations over time.
 
 Names changed over its versions (`gpu_cache_usage_perc` became `kv_cache_usage_perc`); old and new
-are read. Iterations are the count of the histogram `iteration_tokens_total`.
+are read. Iterations are the count of the histogram `iteration_tokens_total`. `prompt_tokens_total`
+counts whole prompts, with what the prefix cache answered.
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from dcsim.power.learn.readers.logs import EngineLog, Float64, LogError, rising
-from dcsim.power.learn.readers.scrapes import Row, Series, rows_of
+from dcsim.power.learn.readers.logs import EngineLog, Float64, LogError
+from dcsim.power.learn.readers.scrapes import Row, in_order, rows_of, tracks
+from dcsim.power.learn.readers.series import Track, counted, gauged
 
 NAMES = {
     "num_requests_running": "running",
@@ -23,13 +25,31 @@ NAMES = {
     "generation_tokens_total": "generation_total",
     "generation_tokens": "generation_total",
     "iteration_tokens_total_count": "iterations",
+    "prompt_tokens_cached_total": "cached_total",
+    "prefix_cache_hits_total": "cache_hits",
+    "prefix_cache_hits": "cache_hits",
+    "gpu_prefix_cache_hits_total": "cache_hits",
+    "gpu_prefix_cache_hits": "cache_hits",
+    "prefix_cache_queries_total": "cache_queries",
+    "prefix_cache_queries": "cache_queries",
+    "gpu_prefix_cache_queries_total": "cache_queries",
+    "gpu_prefix_cache_queries": "cache_queries",
 }
-OWN = ("running", "waiting", "kv", "prompt_total", "generation_total", "iterations")
+OWN = (
+    *("running", "waiting", "kv", "prompt_total", "generation_total", "iterations"),
+    "cached_total",
+)
 """Columns of a run folder's engine.csv are named so."""
 NEEDED = ("running", "waiting", "kv", "prompt_total", "generation_total")
-COUNTERS = ("prompt_total", "generation_total", "iterations")
+COUNTERS = (
+    *("prompt_total", "generation_total", "iterations"),
+    *("cached_total", "cache_hits", "cache_queries"),
+)
 LAYOUT = "vLLM metrics"
 CACHE = "cache_config_info"
+ALIKE = 0.02
+"""Of the tokens of prompts, by which looks in the prefix cache may differ and still count
+tokens."""
 
 
 def is_vllm(head: list[str]) -> bool:
@@ -46,44 +66,77 @@ def read(path: Path) -> EngineLog:
     models = {series.label("model_name") for _, values in rows for series in values} - {None}
     if len(models) > 1:
         raise LogError(f"{path}: metrics of several models ({', '.join(sorted(map(str, models)))})")
-    told = [(at_s, _columns(values)) for at_s, values in rows]
-    missing = [name for name in NEEDED if not any(name in row for _, row in told)]
+    rows = in_order(rows, path, times.clock)
+    by_column: dict[str, list[Track]] = {}
+    for name, some in tracks(rows, {*NAMES, *OWN}).items():
+        by_column.setdefault(NAMES.get(name, name), []).extend(some)
+    missing = [name for name in NEEDED if name not in by_column]
     if missing:
         wanted = {own: name for name, own in reversed(NAMES.items())}
         raise LogError(f"{path}: lacks {', '.join(f'vllm:{wanted[name]}' for name in missing)}")
-    whole = [(at_s, row) for at_s, row in told if all(name in row for name in NEEDED)]
-    if len(whole) < 2:
+    at_s = np.unique([when for when, _ in rows])
+    for name in NEEDED:  # the scrapes that have all of them, of whatever engine
+        at_s = np.intersect1d(at_s, np.concatenate([one.at_s for one in by_column[name]]))
+    if len(at_s) < 2:
         raise LogError(f"{path}: fewer than two scrapes with all metrics")
-    names = [*NEEDED, *(["iterations"] if all("iterations" in row for _, row in whole) else [])]
-    columns = {name: np.array([row[name] for _, row in whole]) for name in names}
-    for name in COUNTERS:
-        if name in columns:
-            columns[name] = _going_on(columns[name])
-    at_s = rising(np.array([at for at, _ in whole]), path, times.clock)
-    return EngineLog(at_s, columns, times.clock, LAYOUT, _blocks(rows))
+    columns, restarts, remarks = columns_of(by_column, at_s)
+    return EngineLog(
+        at_s, columns, times.clock, LAYOUT, _blocks(rows), tuple(restarts), tuple(remarks)
+    )
 
 
-def _columns(values: dict[Series, float]) -> dict[str, float]:
-    """Values of one moment by our names, engines of one server together."""
-    found: dict[str, list[float]] = {}
-    for series, value in values.items():
-        name = series.name.rpartition(":")[2]
-        own = NAMES.get(name, name if name in OWN else None)
-        if own is not None:
-            found.setdefault(own, []).append(value)
-    return {
-        name: float(np.mean(each)) if name == "kv" else float(np.sum(each))
-        for name, each in found.items()
-    }
+def columns_of(
+    by_column: dict[str, list[Track]], at_s: Float64
+) -> tuple[dict[str, Float64], list[float], list[str]]:
+    """Columns of engine.csv at `at_s`, engines of one server together; when one of them was
+    started anew; what is to be said."""
+    columns: dict[str, Float64] = {}
+    restarts: set[float] = set()
+    remarks = [
+        f"{track.whole_name or 'the engine'} is silent for {gap_s:.1f} s: its counters are held"
+        for track in by_column["prompt_total"]
+        if (gap_s := _silence_s(track, at_s)) > 0
+    ]
+    for name, some in by_column.items():
+        if name in COUNTERS:
+            columns[name], again = counted(some, at_s)
+            restarts |= {at for at, _ in again}
+        else:
+            columns[name] = gauged(some, at_s, mean=name == "kv")
+    hits, queries = columns.pop("cache_hits", None), columns.pop("cache_queries", None)
+    if "cached_total" not in columns and hits is not None and queries is not None:
+        columns["cached_total"] = _cached(columns["prompt_total"], hits, queries)
+    if "cached_total" in columns:
+        asked = float(np.ptp(columns["prompt_total"]))
+        cached = min(float(np.ptp(columns["cached_total"])), asked)
+        if cached > 0:
+            remarks.append(
+                f"{cached:,.0f} of {asked:,.0f} prompt tokens ({cached / asked:.0%}) came from the "
+                f"prefix cache: {asked - cached:,.0f} were computed"
+            )
+        else:
+            del columns["cached_total"]
+    return columns, sorted(restarts), remarks
 
 
-def _going_on(counter: Float64) -> Float64:
-    """A counter that goes on where the engine was started anew and counted from 0."""
-    step = np.diff(counter, prepend=counter[0])
-    restarted = step < 0
-    step[restarted] = counter[restarted]
-    found: Float64 = counter[0] + np.cumsum(step)
+def _cached(prompt: Float64, hits: Float64, queries: Float64) -> Float64:
+    """Tokens from the prefix cache. Some versions count its looks in blocks: then by share."""
+    looked, asked = float(np.ptp(queries)), float(np.ptp(prompt))
+    if looked <= 0:
+        return np.zeros_like(hits)
+    scale = 1.0 if abs(looked - asked) <= ALIKE * asked else asked / looked
+    found: Float64 = (hits - hits[0]) * scale
     return found
+
+
+def _silence_s(track: Track, at_s: Float64) -> float:
+    """The longest time that a series lacks samples which the log has, within its own time."""
+    within = at_s[(at_s > track.at_s[0]) & (at_s < track.at_s[-1])]
+    lost = np.setdiff1d(within, track.at_s)
+    if not len(lost):
+        return 0.0
+    after = np.searchsorted(track.at_s, lost)
+    return float(np.max(track.at_s[after] - track.at_s[after - 1]))
 
 
 def _blocks(rows: list[Row]) -> int | None:

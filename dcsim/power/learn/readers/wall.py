@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from dcsim.power.learn.readers.logs import LogError, PowerLog, rising
-from dcsim.power.learn.readers.text import Times, cells_of, filled, number, time_column
+from dcsim.power.learn.readers.text import Times, cells_of, filled, time_column, watts
 
 LAYOUT = "power.csv"
 
@@ -31,7 +31,7 @@ def read(path: Path) -> PowerLog:
     at_s, table = [], []
     for line, row in filled(path, rows):
         at_s.append(times.read(row[when], line))
-        values = [number(row[at]) for at in gpus]
+        values = [watts(row[at]) for at in gpus]
         if None in values:
             cell = row[gpus[values.index(None)]]
             raise LogError(f"{path}:{line}: expected a number, not {cell!r}")
@@ -39,8 +39,8 @@ def read(path: Path) -> PowerLog:
     if len(table) < 2:
         raise LogError(f"{path}: fewer than two samples of power")
     names = tuple(_gpu(header[at].lower()) or header[at] for at in gpus)
-    watts = np.array(table, dtype=np.float64)
-    return PowerLog(rising(np.array(at_s), path, times.clock), names, watts, times.clock, LAYOUT)
+    power_w = np.array(table, dtype=np.float64)
+    return PowerLog(rising(np.array(at_s), path, times.clock), names, power_w, times.clock, LAYOUT)
 
 
 def _gpu(name: str) -> str | None:
