@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -160,6 +161,7 @@ def build_scalers(
             placement.server_index[members].tolist(),
             _load_s(spec, catalogue.models[group.model].weight_bytes),
             None if budget is None else budget.allows,
+            group.engine.queue_timeout_s or math.inf,
         )
         scalers.append(scaler)
         named[group.name] = scaler

@@ -10,6 +10,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from dcsim.files import open_text
+
 
 class Series(NamedTuple):
     """Values over time; times rise."""
@@ -39,7 +41,7 @@ def read_series(path: str | Path, column: str) -> Series:
     times: list[float] = []
     values: list[float] = []
     try:
-        with open(path, encoding="utf-8", newline="") as file:
+        with open_text(Path(path), newline="") as file:
             rows = csv.DictReader(file)
             missing = {"time_s", column} - set(rows.fieldnames or ())
             if missing:

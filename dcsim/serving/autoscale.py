@@ -63,9 +63,11 @@ class Autoscaler:
         servers: Sequence[int],
         load_s: float,
         may_start: Callable[[int], bool] | None = None,
+        queue_timeout_s: float = math.inf,
     ) -> None:
         """`members` are the group's replicas and `servers` theirs, in the same order; `may_start`
-        is asked, by replica, before one is started. Raises ValueError where the group has fewer
+        is asked, by replica, before one is started. `queue_timeout_s`: how long requests wait for
+        the first replica of a group that is off. Raises ValueError where the group has fewer
         replicas than `min`, `start` or `max` say."""
         asked = max(spec.min_replicas, spec.start or 0, spec.max_replicas or 0)
         if asked > len(members):
@@ -93,6 +95,9 @@ class Autoscaler:
         """When each server that is on had booted, or will have."""
         self._enough: deque[tuple[float, int]] = deque()
         """(s, replicas that were enough) of the last `scale_down_after`, falling numbers only."""
+        self._held = None
+        if spec.min_replicas == 0:
+            self._held = fleet.hold_for(members[0], self._woken, queue_timeout_s)
         self._decisions = 0
         self._tick = clock.alarm(self._decide)
 
@@ -135,7 +140,7 @@ class Autoscaler:
 
     def start(self) -> None:
         """As many replicas as the run begins with are warm, the others off."""
-        first = self.spec.start or self.spec.min_replicas
+        first = self.spec.min_replicas if self.spec.start is None else self.spec.start
         for number, (index, unit) in enumerate(self._units.items()):
             if number < first:
                 self._booted_s[unit.server] = 0.0
@@ -168,9 +173,7 @@ class Autoscaler:
         self._decisions += 1
         wanted = self._wanted()
         enough = self._enough
-        while enough and enough[-1][1] <= wanted:
-            enough.pop()
-        enough.append((now, wanted))
+        self._note(now, wanted)
         while enough[0][0] < now - self.spec.scale_down_after_s:
             enough.popleft()
         on = self.count(*ON)
@@ -183,12 +186,31 @@ class Autoscaler:
         # Whole multiples of the interval: adding intervals up would drift.
         self._clock.set_alarm(self._tick, (self._decisions + 1) * self.spec.interval_s)
 
+    def _note(self, now: float, wanted: int) -> None:
+        """Remember how many were enough; smaller numbers before it no longer matter."""
+        while self._enough and self._enough[-1][1] <= wanted:
+            self._enough.pop()
+        self._enough.append((now, wanted))
+
+    def _woken(self, now: float) -> bool:
+        """A request comes that no replica takes. Where the group is off, one is started at once;
+        whether one is on its way."""
+        if self.count(Phase.WARM):
+            return False
+        if not self.count(*ON):
+            self._start_more(1, now)
+            if self.count(*ON):
+                self._note(now, 1)
+        return self.count(*ON) > 0
+
     def _wanted(self) -> int:
         """Replicas for `target` each, between the least and the most."""
         if self.spec.metric == "queue":
             total = sum(len(unit.replica.waiting) for unit in self._units.values())
         else:
             total = sum(unit.replica.outstanding for unit in self._units.values())
+        if self._held is not None:
+            total += len(self._held)
         wanted = math.ceil(total / self.spec.target)
         return min(max(wanted, self.spec.min_replicas), self.most)
 

@@ -15,6 +15,7 @@ from dcsim.ledger import GpuState, ReplicaConfig
 from dcsim.scenario.catalogue import Catalogue
 from dcsim.scenario.models import Scenario, ServerGroup
 from dcsim.serving.handover import Handover
+from dcsim.serving.held import NO_REPLICA, Held
 from dcsim.serving.log import RequestLog
 from dcsim.serving.replica import Replica
 from dcsim.serving.request import Request, Status
@@ -24,8 +25,6 @@ from dcsim.serving.span import Clock
 from dcsim.serving.timing import IterationModel, kv_capacity_blocks
 from dcsim.serving.work import WorkTable
 from dcsim.workload.stream import Prefix, RequestStream
-
-NO_REPLICA = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +176,7 @@ class Fleet:
             routers[group.model, group.role == "decode"] for group in placement.groups
         ]
         self.retries = Retries(clock, [stream.retry for stream in scenario.workload], self._send)
+        self._held: dict[Router, Held] = {}
         self._handover = Handover(clock, placement.groups, timings, self._deliver)
         self._decoding = [pools.get((stream.model, True), []) for stream in scenario.workload]
         self._decoder_of_stream = [
@@ -239,6 +239,11 @@ class Fleet:
 
     def _route(self, request: Request, router: Router, pool: list[Replica], now: float) -> None:
         replica = router.pick(request, now)
+        if replica is None and (held := self._held.get(router)) is not None and held.takes(now):
+            replica = router.pick(request, now)  # one that drained may have been taken back
+            if replica is None:
+                held.hold(request, now)
+                return
         if replica is None:
             if any(candidate.up for candidate in pool):
                 self.log.add(request, NO_REPLICA, now, Status.REJECTED, request.generated, 0.0)
@@ -248,6 +253,21 @@ class Fleet:
             router.changed(replica, now)
         else:
             self.log.add(request, replica.index, now, Status.REJECTED, request.generated, 0.0)
+
+    def hold_for(self, index: int, wake: Callable[[float], bool], timeout_s: float) -> Held:
+        """Hold requests for a replica's pool while none of it is on; see Held."""
+        router = self._router_of_replica[index]
+        if router not in self._held:
+            self._held[router] = Held(self._clock, router, self.log)
+        held = self._held[router]
+        held.wakers.append(wake)
+        held.timeout_s = min(held.timeout_s, timeout_s)
+        return held
+
+    def _opened(self, index: int, now: float) -> None:
+        held = self._held.get(self._router_of_replica[index])
+        if held is not None:
+            held.opened(now)
 
     def _fail(self, request: Request, index: int, now: float, generated: int) -> None:
         if not self.retries.take(request, generated, now):
@@ -293,6 +313,8 @@ class Fleet:
         index = replica.index
         replica.admitting = index not in self._barred and index not in self._draining
         self._router_of_replica[replica.index].changed(replica, now)
+        if replica.admitting and replica.up:
+            self._opened(index, now)
 
     def switch_off(self, index: int, now: float) -> None:
         """An empty replica's GPUs are switched off."""
@@ -310,6 +332,7 @@ class Fleet:
         replica = self.replicas[index]
         replica.restore(now)
         self._router_of_replica[index].changed(replica, now)
+        self._opened(index, now)
 
     def begin(self) -> None:
         """Tell the routers how things are, without delay, before anything happens."""
@@ -356,6 +379,7 @@ class Fleet:
         """Requests by where they are now: arrived and the six parts that sum to it."""
         running = sum(replica.running for replica in self.replicas) + len(self._handover)
         waiting = sum(len(replica.waiting) for replica in self.replicas) + len(self.retries)
+        waiting += sum(len(held) for held in self._held.values())
         done = self.log.counts
         return {
             "arrived": self.arrived,
@@ -372,6 +396,9 @@ class Fleet:
         nan = float("nan")
         for request in self.retries.pending():
             self.log.add(request, NO_REPLICA, nan, Status.WAITING, 0, 0.0)
+        for held in self._held.values():
+            for request in held.pending():
+                self.log.add(request, NO_REPLICA, nan, Status.WAITING, request.generated, 0.0)
         for request, index in self._handover.under_way():
             overhead = self._overhead_s[index]
             self.log.add(request, index, nan, Status.RUNNING, request.generated, overhead)

@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 
 from dcsim.cli import app
 from dcsim.engine import Simulation
+from dcsim.engine import simulate as run
 from dcsim.results import Results
 from dcsim.scenario.load import loads
 from dcsim.scenario.models import Scenario
@@ -600,3 +601,59 @@ def test_weights_take_as_long_as_their_bandwidth_says(tmp_path: Path) -> None:
     assert warm
     for replica, time_s in warm.items():
         assert time_s - loading[replica] == pytest.approx(141.107e9 / 10e9, rel=1e-3)
+
+
+# --- scale to zero ---------------------------------------------------------------------------
+
+QUIET = "{kind: poisson, rate: 4 req/s, ramps: [{at: 90 s, duration: 1 s, factor: 0}]}"
+FIRST_S = 75.0
+"""Boot and load of the first replica."""
+
+
+def test_a_group_without_traffic_goes_off_altogether() -> None:
+    scale = {**SCALE, "min": 0, "scale_down_after": "30 s"}
+    with run(site(scale, arrivals=QUIET)) as results:
+        site_w = results.load("site").iloc[:, 0]
+        summary = results.summary
+    assert summary["requests"]["completed"] == summary["requests"]["arrived"] > 0
+    # 8 servers at rest before the first request and at the end, and nothing else.
+    assert site_w.iloc[-1] == pytest.approx(8 * 150.0)
+    assert site_w.max() > 8 * 150.0 + 1000.0
+
+
+@pytest.mark.parametrize("delay", ["0 s", "2 s"])
+def test_requests_for_a_group_that_is_off_wait_for_its_first_replica(delay: str) -> None:
+    scale = {**SCALE, "min": 0}
+    routing = f"{{policy: least-outstanding, signal_delay: {delay}}}"
+    with run(site(scale, routing=routing)) as results:
+        requests = results.requests()
+        summary = results.summary
+    assert summary["requests"]["rejected"] == summary["requests"]["failed"] == 0
+    first = requests.sort_values("arrival_s").iloc[0]
+    told_s = float(delay.split(maxsplit=1)[0])
+    # It starts one the moment it comes, not at the next decision.
+    assert first.ttft_s == pytest.approx(FIRST_S + told_s, abs=1.0)
+    early = requests[requests.arrival_s < first.arrival_s + FIRST_S]
+    assert (early.arrival_s + early.ttft_s).min() >= first.arrival_s + FIRST_S + told_s
+
+
+def test_held_requests_give_up_after_the_engines_queue_timeout() -> None:
+    scale = {**SCALE, "min": 0}
+    text = site(scale).model_copy()
+    group = text.servers[0]
+    engine = group.engine.model_copy(update={"queue_timeout_s": 20.0})
+    text = text.model_copy(update={"servers": (group.model_copy(update={"engine": engine}),)})
+    with run(text) as results:
+        requests = results.requests()
+        counts = results.summary["requests"]
+    gone = requests[requests.status == "timed_out"]
+    assert len(gone) == counts["timed_out"] > 0
+    assert gone.arrival_s.max() < requests.arrival_s.min() + FIRST_S
+    assert counts["arrived"] == sum(counts[name] for name in counts if name != "arrived")
+
+
+def test_no_first_replica_may_start_where_the_budget_forbids_it() -> None:
+    budget = {"node": "site", "watts": "1.3 kW"}
+    with run(site({**SCALE, "min": 0, "budget": budget})) as results:
+        counts = results.summary["requests"]
+    assert counts["failed"] == counts["arrived"] > 0

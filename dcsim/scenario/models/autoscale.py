@@ -44,11 +44,12 @@ class Autoscale(Spec):
     """`concurrency`: requests running and waiting; `queue`: waiting only."""
     target: float = Field(gt=0)
     """Of the metric, for each replica."""
-    min_replicas: int = Field(default=1, ge=1, alias="min")
-    """Fewest replicas."""
+    min_replicas: int = Field(default=1, ge=0, alias="min")
+    """Fewest replicas. 0: the group may go off altogether; requests that come then start one at
+    once and wait until it serves."""
     max_replicas: int | None = Field(default=None, ge=1, alias="max")
     """Most replicas. None: as many as the group has."""
-    start: int | None = Field(default=None, ge=1)
+    start: int | None = Field(default=None, ge=0)
     """Replicas that are warm when the run begins; None: `min`."""
     interval_s: Seconds = Field(default=15.0, alias="interval")
     """How often it decides. As Kubernetes' horizontal pod autoscaler does."""

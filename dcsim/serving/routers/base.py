@@ -36,7 +36,7 @@ class Router(ABC):
         self.replicas: list[Replica] = list(replicas)
         self.failovers = 0
         """Refusals met so far."""
-        self._delay_s = delay_s
+        self.delay_s = delay_s
         self._slots: dict[int, int] = {r.index: slot for slot, r in enumerate(self.replicas)}
         self._news: deque[tuple[float, int, int]] = deque()
 
@@ -48,7 +48,7 @@ class Router(ABC):
     def pick(self, request: Request, now: float) -> Replica | None:
         """The replica to try, up and admitting; None when the router knows of none. The caller
         submits at once."""
-        if self._delay_s > 0.0:
+        if self.delay_s > 0.0:
             self._catch_up(now)
         while True:
             slot = self.choose(request)
@@ -65,8 +65,8 @@ class Router(ABC):
         """`outstanding`, `up` or `admitting` of the replica changed."""
         slot = self._slots[replica.index]
         state = _state(replica)
-        if self._delay_s > 0.0:
-            self._news.append((now + self._delay_s, slot, state))
+        if self.delay_s > 0.0:
+            self._news.append((now + self.delay_s, slot, state))
             self._catch_up(now)
         else:
             self.told(slot, state)

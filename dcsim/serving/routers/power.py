@@ -41,7 +41,7 @@ class PowerAware(Router):
 
     def observe(self, now: float, headroom_w: list[float]) -> None:
         """Headroom of each feed over the power step just ended; the list is kept."""
-        self._reports.append((now + self._delay_s, headroom_w))
+        self._reports.append((now + self.delay_s, headroom_w))
         self._read(now)
 
     def told(self, slot: int, state: int) -> None:
