@@ -23,6 +23,7 @@ from typer.testing import CliRunner
 import dcsim
 from dcsim.cli import app
 from dcsim.cli.run import PIPE_WIDTH
+from dcsim.report.answer import table_cell, table_head
 from dcsim.report.terminal import render
 from dcsim.studies import sizing
 
@@ -86,7 +87,7 @@ CAPPED = ("server-hours under a limit", lambda found: f"{found['control']['cappe
 
 def racks(count: int) -> list[str]:
     """So many racks, each with its share of the quickstart's traffic."""
-    return [f"facility.rack.count={count}", f"{RATE}={23 * count / 57:.6g} req/s"]
+    return [f"facility.rack.count={count}", f"{RATE}={325 * count / 36:.6g} req/s"]
 
 
 def policy(text: str) -> list[str]:
@@ -94,13 +95,14 @@ def policy(text: str) -> list[str]:
     return [f"control=[{{policy: {text}}}]"]
 
 
-MORE = [f"{RATE}=29.9 req/s"]
-"""30 % more than the row was meant for."""
+MORE = ["facility.rack.count=47", f"{RATE}=552 req/s"]
+"""Racks for the rating instead of the breaker's continuous allowance, and 30 % more traffic for
+each of their servers."""
 
 TABLES: dict[str, tuple[str, list[Run], list[tuple[str, Cell]]]] = {
     "racks": (
         "racks",
-        [(str(n), QUICK, racks(n), "20 min") for n in (23, 45, 50, 54, 57, 60)],
+        [(str(n), QUICK, racks(n), "20 min") for n in (18, 23, 30, 36, 40, 47)],
         [PEAK, P99, MEAN, OVER],
     ),
     "racks-policy": (
@@ -112,15 +114,15 @@ TABLES: dict[str, tuple[str, list[Run], list[tuple[str, Cell]]]] = {
                 [*racks(n), *(policy(text) if text else [])],
                 "20 min",
             )
-            for n in (57, 63, 69)
-            for text in ("", "row-budget", "static-cap, server_power: 2.4 kW")
+            for n in (36, 40, 47)
+            for text in ("", "row-budget", "static-cap, server_power: 3.1 kW")
         ],
         [PEAK, OVER, TRIPS, CAPPED, TTFT, E2E],
     ),
     "growth": (
         "traffic",
         [
-            (f"{f:.0%}", QUICK, [f"{RATE}={23 * f:.6g} req/s"], "20 min")
+            (f"{f:.0%}", QUICK, [f"{RATE}={325 * f:.6g} req/s"], "20 min")
             for f in (1.0, 1.1, 1.2, 1.3)
         ],
         [PEAK, P99, OVER, TRIPS, TTFT],
@@ -143,7 +145,7 @@ TABLES: dict[str, tuple[str, list[Run], list[tuple[str, Cell]]]] = {
                     "admission-throttle",
                     "row-budget",
                     "dual-threshold",
-                    "static-cap, server_power: 2.7 kW",
+                    "static-cap, server_power: 3.1 kW",
                     "static-cap, clock: 0.85",
                 )
             ),
@@ -302,6 +304,17 @@ def answer(*words: str) -> str:
     return "\n".join(["```", *lines, "```", ""])
 
 
+def study_rows(name: str, columns: Sequence[str], *words: str) -> str:
+    """Some columns of a study's table, asked by the command line. Watts bring their unit."""
+    done = CliRunner().invoke(app, ["study", *words, "--json", "--quiet"])
+    if done.exit_code:
+        raise SystemExit(done.output)
+    rows = json.loads(done.stdout)["tables"][name]
+    lines = [[table_head(column) for column in columns], ["---"] * len(columns)]
+    lines += [[table_cell(column, row[column]) for column in columns] for row in rows]
+    return "".join("| " + " | ".join(cells) + " |\n" for cells in lines)
+
+
 ROW = str(PROJECT / "scenarios/quickstart.yaml")
 RACKS = [
     "oversubscription", ROW, "--set", "duration=5 min", "--policy", "none",
@@ -312,7 +325,7 @@ FAILOVER = [
     "--set", "duration=5 min",
 ]  # fmt: skip
 SAVINGS = [
-    "savings", ROW, "--set", "duration=30 min", "--starts", "13 h", "--racks", "60",
+    "savings", ROW, "--set", "duration=30 min", "--starts", "13 h", "--racks", "36",
     "--capital-per-kw", "3000", "--interest", "0.08", "--years", "2", "--invest", "50000",
     "--grid", "350",
 ]  # fmt: skip
@@ -326,6 +339,24 @@ GROWTH = [
     "--fix", "longer row | 40000 | facility.row.rating=700 kW",
 ]  # fmt: skip
 
+GROWTH_STUDY = [*GROWTH, "--fix", "cap | 2000 | control=[{policy: row-budget}]"]
+SIZING = [
+    "sizing", ROW, "--set", "duration=15 min", "--models", "scenario,mean,lut,nameplate",
+    "--seeds", "3",
+]  # fmt: skip
+POLICIES = [
+    "policies", ROW, "--set", "duration=10 min", "--set", "facility.rack.count=47",
+    "--set", f"{RATE}=552 req/s", "--set", "tenants=[{name: web, slo: {ttft: 2 s, tpot: 50 ms}}]",
+    "--policy", "none", "--policy", "throttle=[{policy: admission-throttle, nodes: row}]",
+    "--policy", "budget=[{policy: row-budget}]",
+]  # fmt: skip
+WORTH = [
+    "savings", ROW, "--racks", "36", "--under", "row", "--set", "duration=15 min",
+    "--tariff", str(PROJECT / "scenarios/tariffs/day-night.yaml"), "--starts", "13.5 h",
+    "--grid", "400", "--capital-per-kw", "3000", "--interest", "0.08", "--years", "5",
+    "--invest", "100000",
+]  # fmt: skip
+
 MADE: dict[str, Callable[[], str]] = {
     **{name: partial(table, name) for name in TABLES},
     "quickstart": printed,
@@ -335,6 +366,30 @@ MADE: dict[str, Callable[[], str]] = {
     "failover-answer": partial(answer, *FAILOVER),
     "savings-answer": partial(answer, *SAVINGS),
     "refresh-answer": partial(answer, *REFRESH),
+    "growth-study": partial(
+        study_rows,
+        "service",
+        ["factor", "slo_loss", "ttft_p95_s", "tpot_p95_s", "trips"],
+        *GROWTH_STUDY,
+    ),
+    "sizing-models": partial(
+        study_rows, "node", ["model", "window_s", "peak_w", "mean_w", "nameplate_to_peak"], *SIZING
+    ),
+    "policies-study": partial(
+        study_rows,
+        "policies",
+        [
+            "policy",
+            "site_peak_w",
+            "over_limit_s",
+            "trip_high",
+            "capped_server_h",
+            "slo_loss",
+            "wh_per_1000_tokens",
+        ],
+        *POLICIES,
+    ),
+    "savings-lines": partial(study_rows, "lines", ["name", "value", "unit", "formula"], *WORTH),
     "story": story,
     "story-service": story_service,
 }

@@ -85,12 +85,12 @@ def _table(kept: StudyTable, rows: int) -> Table:
     )
     for column in names:
         numeric = pd.api.types.is_numeric_dtype(shown[column].dtype)
-        table.add_column(_head(column), justify="right" if numeric else "left")
+        table.add_column(table_head(column), justify="right" if numeric else "left")
     for column in names:
         if shown[column].map(_is_path).any():
             shown = shown.assign(**{column: _short(shown[column].tolist())})
     for row in shown.itertuples(index=False):
-        table.add_row(*(_cell(n, value) for n, value in zip(names, row, strict=True)))
+        table.add_row(*(table_cell(n, value) for n, value in zip(names, row, strict=True)))
     return table
 
 
@@ -108,7 +108,7 @@ def _is_path(value: Any) -> bool:
     return isinstance(value, str) and "/" in value and not any(map(str.isspace, value))
 
 
-def _head(column: str) -> str:
+def table_head(column: str) -> str:
     """`ttft_p95_s` as `ttft p95, s`; watts are shown with their prefix, cell by cell."""
     words, _, unit = column.rpartition("_")
     if unit == "w":
@@ -118,7 +118,8 @@ def _head(column: str) -> str:
     return column if "." in column else column.replace("_", " ")
 
 
-def _cell(column: str, value: Any) -> str:
+def table_cell(column: str, value: Any) -> str:
+    """A value as it is shown under a column's name; watts with their unit."""
     if _missing(value):
         return UNKNOWN
     if column.endswith("_w") and isinstance(value, int | float):

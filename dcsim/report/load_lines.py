@@ -37,7 +37,11 @@ def _tokens(row: Row) -> str:
     prompts, outputs = row["prompt_tokens_per_s_server"], row["decode_tokens_per_s_server"]
     if prompts is None or outputs is None:
         return f"{UNKNOWN} tokens/s"
-    return f"{outputs:,.3g} tokens/s decoded and {prompts:,.3g} of prompts"
+    return f"{_count(outputs)} tokens/s decoded and {_count(prompts)} of prompts"
+
+
+def _count(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100.0 else f"{value:.3g}"
 
 
 def autoscale_lines(summary: Mapping[str, Any]) -> Iterator[str]:
