@@ -14,12 +14,20 @@ KINDS = ("load", "duration", "heatmap", "states", "smoothing", "oneline")
 
 
 def plot(
-    result: Annotated[Path, typer.Argument(metavar="RESULT.h5", help="Results of a run.")],
+    result: Annotated[
+        Path,
+        typer.Argument(
+            metavar="RESULT.h5|STUDY_DIR",
+            help="Results of a run, or the folder of a study: its main picture.",
+        ),
+    ],
     out: Annotated[
         Path,
         typer.Option("-o", "--out", metavar="FILE", help="Ends in .png, .svg or .pdf."),
     ],
-    kind: Annotated[str, typer.Option(help=f"One of {', '.join(KINDS)}.")] = "load",
+    kind: Annotated[
+        str | None, typer.Option(help=f"Of a run: one of {', '.join(KINDS)}; load if left out.")
+    ] = None,
     node: Annotated[
         str | None,
         typer.Option(help="One node (load, duration), or one level such as 'row' (heatmap)."),
@@ -31,14 +39,22 @@ def plot(
     except ImportError:
         typer.echo("pictures need matplotlib: pip install matplotlib", err=True)
         raise typer.Exit(WRONG_INPUT) from None
+    from dcsim.report.page import StudyPageError
     from dcsim.report.plots import PlotError
     from dcsim.report.plots import plot as draw
+    from dcsim.report.study_plot import plot_study
     from dcsim.results import Results, ResultsError
 
+    if result.is_dir() and (kind or node):
+        typer.echo("--kind and --node are for results of a run; a study has one picture", err=True)
+        raise typer.Exit(WRONG_INPUT)
     try:
-        with Results.open(result) as results:
-            draw(results, kind, out, node)
-    except (PlotError, ResultsError, OSError) as error:
+        if result.is_dir():
+            plot_study(result, out)
+        else:
+            with Results.open(result) as results:
+                draw(results, kind or "load", out, node)
+    except (PlotError, ResultsError, StudyPageError, OSError) as error:
         typer.echo(said(error) if isinstance(error, OSError) else str(error), err=True)
         raise typer.Exit(WRONG_INPUT) from None
     typer.echo(f"Picture: {out}")

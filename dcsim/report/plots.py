@@ -13,6 +13,8 @@ import numpy as np
 import pandas as pd
 
 from dcsim.results import Results
+from dcsim.scenario.expand import named
+from dcsim.scenario.nearest import suggestion
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -58,6 +60,11 @@ def plot(results: Results, kind: str, path: Path, node: str | None = None) -> No
     """
     if kind not in KINDS:
         raise PlotError(f"no kind of picture {kind!r}; there is {', '.join(KINDS)}")
+    drawn(lambda: KINDS[kind](results, node), path)
+
+
+def drawn(make: Callable[[], Figure], path: Path) -> None:
+    """Write a figure to `path`; its suffix is the format. Raises PlotError for an unknown one."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
@@ -66,7 +73,7 @@ def plot(results: Results, kind: str, path: Path, node: str | None = None) -> No
     if suffix not in known:
         raise PlotError(f"no format {path.suffix or '(none)'!r}; there is {', '.join(known)}")
     with mpl.rc_context(STYLE):
-        figure = KINDS[kind](results, node)
+        figure = make()
         # Without a date, the same results give the same file.
         dated = {"png": {}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}.get(suffix)
         figure.savefig(path, dpi=200, metadata=dated)
@@ -279,9 +286,14 @@ def _plain(name: str) -> str:
 
 
 def _known(nodes: pd.DataFrame, name: str) -> str:
-    if name not in nodes.index:
-        raise PlotError(f"--node: no node {name!r} in this site")
-    return name
+    """The node of this name, or the only one whose last steps it is."""
+    found = named(map(str, nodes.index), name)
+    if len(found) == 1:
+        return found[0]
+    hint = suggestion(name, list(map(str, nodes.index)))
+    if found:
+        hint = f"did you mean {' or '.join(found[:3])}?"
+    raise PlotError(f"--node: no node {name!r} in this site" + (f" ({hint})" if hint else ""))
 
 
 def _hottest(results: Results, nodes: pd.DataFrame) -> list[str]:

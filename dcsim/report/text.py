@@ -8,7 +8,7 @@ UNKNOWN = "-"
 
 
 def watts(value: float | None) -> str:
-    """`603.2 kW`, four digits at most."""
+    """`603.2 kW`, `1.572 MW`: a hundred watts count in a rack, a kilowatt in a contract."""
     return _scaled(value, "W")
 
 
@@ -40,9 +40,11 @@ def clock(time_s: float) -> str:
 def _scaled(value: float | None, unit: str) -> str:
     if value is None or math.isnan(value):
         return UNKNOWN
-    for size, prefix in ((1e6, "M"), (1e3, "k")):
-        if abs(value) >= size:
-            return f"{value / size:.{_digits(value / size)}f} {prefix}{unit}"
+    for size, prefix, more in ((1e9, "G", 1), (1e6, "M", 1), (1e3, "k", 0)):
+        # Half a unit below, so that none is told as 1,000.0 of it.
+        if abs(value) >= 0.99995 * size:
+            scaled = value / size
+            return f"{scaled:,.{_digits(scaled) + more}f} {prefix}{unit}"
     return f"{value:.0f} {unit}"
 
 

@@ -86,6 +86,7 @@ class Unit:
 
     def format(self, value: float) -> str:
         """Text that reads back as exactly `value`, in the largest unit that gives a short one."""
+        value = float(value)  # numpy's numbers write themselves otherwise
         for symbol, size in self.written[:-1]:
             if value < size:
                 continue

@@ -45,6 +45,18 @@ class Plot:
     kind: str = "line"
     limit: str | None = None
     """Column of a limit to draw as a line across."""
+    levels: Sequence[str] = ()
+    """Columns of other lines across, such as what may be drawn for good."""
+
+
+@dataclass(frozen=True)
+class Card:
+    """One of the few figures that a page shows first."""
+
+    figure: str
+    """Key of `Answer.figures`."""
+    words: str
+    """What it is, such as "racks that fit"."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +79,9 @@ class Answer:
     figures: dict[str, Any]
     tables: dict[str, Table]
     plots: tuple[Plot, ...] = ()
+    """The first is the main picture."""
+    cards: tuple[Card, ...] = ()
+    """The figures that matter most, in words; none: all of them, by their names."""
     evidence: tuple[dict[str, Any], ...] = ()
     """What stands behind the watts: power models with their provenance."""
 

@@ -24,7 +24,7 @@ from dcsim.scenario.catalogue import load_catalogue
 from dcsim.scenario.models import Scenario
 from dcsim.scenario.nearest import suggestion
 from dcsim.scenario.units import SECOND
-from dcsim.studies.answer import Answer, Plot, StudyError, Table
+from dcsim.studies.answer import Answer, Card, Plot, StudyError, Table
 from dcsim.studies.ask import opened, power_evidence, slo_loss, told_evidence, variant
 from dcsim.studies.busy import told_busy, told_watts
 from dcsim.studies.crew import Crew
@@ -178,6 +178,13 @@ def failover(
             "worst_survived": float(frame["survived"].to_numpy()[0]),
             "worst_of_limit": float(frame["worst_of_limit"].max()),
         },
+        cards=(
+            Card("losses", "losses played"),
+            Card("survived_always", "of these survived for as long as was played"),
+            Card("worst_lost", "the worst loss"),
+            Card("worst_survived", "of the time survived then"),
+            Card("worst_of_limit", "highest load by its limit, of what is left"),
+        ),
         tables={
             "losses": Table(frame, "what the rest of the site would carry", COLUMNS, SHOWN),
             "times": Table(times, "every interval", TIME_COLUMNS),

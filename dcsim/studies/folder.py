@@ -101,6 +101,7 @@ class StudyFolder:
             "reasons": [] if answer is None else list(answer.reasons),
             "uncertainty": [] if answer is None else list(answer.uncertainty),
             "figures": {} if answer is None else answer.figures,
+            "cards": [] if answer is None else [vars(card) for card in answer.cards],
             "evidence": [] if answer is None else list(answer.evidence),
             "tables": tables,
             "plots": [] if answer is None else [vars(plot) for plot in answer.plots],
@@ -134,6 +135,7 @@ def _described(name: str, table: Table, files: list[str]) -> dict[str, Any]:
             {"name": column, "dtype": str(dtype), "about": table.columns.get(str(column), "")}
             for column, dtype in frame.dtypes.items()
         ],
+        "shown": list(table.shown),
         "files": files,
     }
 

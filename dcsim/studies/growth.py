@@ -13,7 +13,7 @@ import pandas as pd
 
 from dcsim.scenario.models import Scenario
 from dcsim.scenario.units import SECOND
-from dcsim.studies.answer import Answer, Plot, StudyError, Table
+from dcsim.studies.answer import Answer, Card, Plot, StudyError, Table
 from dcsim.studies.ask import (
     opened,
     power_evidence,
@@ -175,6 +175,14 @@ def growth(
             if table is None or not table["removes"].any()
             else table.loc[table["removes"], "fix"].iloc[0],
         },
+        cards=(
+            Card("first_breach_node", "limit met first"),
+            Card("first_breach_factor", "times the traffic of the file, when it is met"),
+            Card("first_breach_month", "months until then"),
+            Card("first_breach_date", "the day"),
+            Card("slo_breach_factor", "times the traffic, when the SLO is lost"),
+            Card("cheapest_fix", "cheapest fix listed that helps"),
+        ),
         tables=tables,
         plots=(
             Plot(

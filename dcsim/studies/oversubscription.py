@@ -130,6 +130,7 @@ def oversubscription(
             "quantile": quantile,
         },
         figures=found.figures(),
+        cards=found.cards(),
         tables=found.tables(),
         plots=found.plots(),
         evidence=evidence,
@@ -203,6 +204,7 @@ def _by_breaker(
     recorded = target.resized(case.scenario, safe, traffic)
     outcomes, pools, overhead, _ = _recorded(target, recorded, seeds[:SCREEN_SEEDS], crew)
     found.outcomes.extend(outcomes)
+    found.safe(case, safe, outcomes, bounds.window_s)
     # By label alone, where all else that hangs there leaves no room by nameplate.
     most = MOST_TIMES * max(safe, floor_units(target.limit_w, target.unit_nameplate_w()))
     most -= most % target.each

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
 from dcsim.scenario.models import Scenario
-from dcsim.studies.answer import Plot, Table
+from dcsim.studies.answer import Card, Plot, Table
+from dcsim.studies.ask import load_rows
 from dcsim.studies.candidates import Candidate
+from dcsim.studies.limits import continuous_w
 from dcsim.studies.outcome import Outcome
 from dcsim.studies.screen import Screen
 from dcsim.studies.target import Target
 from dcsim.studies.variants import NAMEPLATE, OWN
 
 NAN = float("nan")
+MOST_SHOWN = 2.0
+"""Times the limit that the line by nameplate is drawn up to."""
 ANSWER_COLUMNS = {
     "model": "power model",
     "policy": "policies in force",
@@ -58,6 +62,15 @@ CANDIDATE_COLUMNS = {
     "binding": "node nearest to its limit",
     "limit_w": "the limit, W",
 }
+TOGETHER_COLUMNS = {
+    "count": "units under one limit",
+    "line": "simulated, by power model and policy, or by nameplate",
+    "load_w": "load of the node with the limit, W: by nameplate with its cooling and losses; "
+    "simulated as it is held to the limit",
+    "limit_w": "the limit asked about, W",
+    "rating_w": "the node's rating, where that is another, W",
+    "allowance_w": "what it may carry for good, W",
+}
 SCREEN_COLUMNS = {
     "model": "power model",
     "policy": "policies in force",
@@ -90,6 +103,7 @@ class Findings:
         self.screens: list[dict[str, Any]] = []
         self.outcomes: list[Outcome] = []
         self.reasons: list[str] = []
+        self._safe: list[tuple[int, str, float]] = []
 
     def nameplate(self) -> None:
         """The row that needs no run."""
@@ -207,21 +221,81 @@ class Findings:
         if self.screens:
             frame = pd.DataFrame(self.screens, columns=list(SCREEN_COLUMNS))
             found["screen"] = Table(frame, "peaks of random subsets", SCREEN_COLUMNS)
+        title = f"load by number of {unit}s: simulated and by nameplate"
+        found["together"] = Table(self.together(), title, TOGETHER_COLUMNS)
         return found
 
+    def safe(self, case: Case, count: int, runs: Sequence[Outcome], window_s: float) -> None:
+        """What was drawn with so few units that nothing can trip."""
+        fitting = [row["resolution_s"] for row in runs[0].loads if row["resolution_s"] <= window_s]
+        loads = [load_rows(run, max(fitting)) for run in runs]
+        peaks_w = [max(load[name]["peak_w"] for name in self.target.watched) for load in loads]
+        self._safe.append((count, _line(case.model, case.policy), sum(peaks_w) / len(peaks_w)))
+
+    def together(self) -> pd.DataFrame:
+        """Load by count: simulated, and by nameplate, a row a point; each with the limits."""
+        target = self.target
+        rows: list[tuple[int, str, float]] = []
+        for row in sorted(self.candidates, key=lambda row: int(row["count"])):
+            rows.append((row["count"], _line(row["model"], row["policy"]), row["peak_w"]))
+        for row in self.screens if not self.candidates else ():
+            rows.append((row["count"], _line(row["model"], row["policy"]), row["peak_w"]))
+        rows += self._safe
+        rows.sort(key=lambda row: row[0])
+        each, fit = target.each, self.by_nameplate
+        counts = {row[0] for row in rows} | {each, fit, fit + each, fit * 3 // 2 // each * each}
+        for count in sorted(count for count in counts if count):
+            load_w = target.nameplate_load_w(count)
+            # Far above the limit the line would only press the others down.
+            if load_w <= MOST_SHOWN * target.limit_w:
+                rows.append((count, "by nameplate", load_w))
+        frame = pd.DataFrame(rows, columns=["count", "line", "load_w"])
+        rating_w = target.scenario.facility[target.under].rating_w
+        return frame.assign(
+            limit_w=target.limit_w,
+            rating_w=NAN if rating_w in (None, target.limit_w) else rating_w,
+            allowance_w=continuous_w(target.scenario).get(target.watched[0], NAN),
+        )
+
+    def cards(self) -> tuple[Card, ...]:
+        """The counts, and how sure they are."""
+        unit = self.target.kind
+        found = [Card("limit_w", f"limit of {self.target.under_name}")]
+        found.append(Card("nameplate_count", f"{unit}s that fit by nameplate"))
+        for row in self.answers:
+            if row["model"] == NAMEPLATE:
+                continue
+            line = _line(row["model"], row["policy"])
+            least = " at least" if row["open_ended"] else ""
+            name = f"{row['model']}_{row['policy']}_count"
+            found.append(Card(name, f"{unit}s that fit{least}, {line}"))
+        return tuple(found)
+
     def plots(self) -> tuple[Plot, ...]:
-        """The screen's curves, and what the candidates drew."""
+        """Load, nameplate and limit together; the screen's curves where nothing was simulated."""
         by = "policy" if len({row["policy"] for row in self.answers}) > 2 else "model"
-        found = []
-        if self.screens:
+        unit = self.target.kind
+        found = [
+            Plot(
+                "together",
+                f"load of {self.target.under_name} by number of {unit}s, nameplate and limit",
+                "count",
+                ["load_w"],
+                "line",
+                limit="limit_w",
+                levels=("rating_w", "allowance_w"),
+            )
+        ]
+        if self.screens and not self.candidates:
             title = f"peak of random subsets of {self.target.kind}s"
             found.append(Plot("screen", title, "count", ["peak_w"], by, limit="limit_w"))
-        if self.candidates:
-            title = f"load by number of {self.target.kind}s"
-            found.append(
-                Plot("candidates", title, "count", ["peak_w", "instant_w"], by, limit="limit_w")
-            )
         return tuple(found)
+
+
+def _line(model: str, policy: str) -> str:
+    """A case in words."""
+    parts = [part for part in (model, policy) if part not in (OWN, "none")]
+    return ", ".join(["simulated", *parts])
 
 
 def told_nameplate(target: Target, count: int) -> str:

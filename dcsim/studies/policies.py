@@ -11,7 +11,7 @@ import pandas as pd
 
 from dcsim.scenario.models import Scenario
 from dcsim.scenario.units import SECOND
-from dcsim.studies.answer import Answer, Plot, StudyError, Table
+from dcsim.studies.answer import Answer, Card, Plot, StudyError, Table
 from dcsim.studies.ask import (
     load_rows,
     opened,
@@ -170,6 +170,15 @@ def policies(
             for row in table.to_dict("records")
             for key in ("site_peak_w", "trip_probability", "slo_loss", "capped_server_h")
         },
+        cards=tuple(
+            Card(f"{row['policy']}_{key}", f"{row['policy']}: {words}")
+            for row in table.to_dict("records")
+            for key, words in (
+                ("site_peak_w", "peak of the site"),
+                ("trip_probability", "of the runs tripped a breaker"),
+                ("slo_loss", "of the requests not served as promised"),
+            )
+        ),
         tables=tables,
         plots=(
             Plot("policies", "peak of the site", "policy", ["site_peak_w"], kind="bar"),

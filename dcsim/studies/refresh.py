@@ -16,7 +16,7 @@ from dcsim.facility.topology import Topology
 from dcsim.scenario.dump import resolved
 from dcsim.scenario.models import Scenario
 from dcsim.scenario.nearest import suggestion
-from dcsim.studies.answer import Answer, Plot, StudyError, Table
+from dcsim.studies.answer import Answer, Card, Plot, StudyError, Table
 from dcsim.studies.ask import opened, power_evidence, promise, seeds_of, told_evidence, variant
 from dcsim.studies.busy import told_busy, told_far_from_busy, told_watts
 from dcsim.studies.crew import Crew
@@ -165,6 +165,14 @@ def refresh(
             for row in changes_frame.to_dict("records")
             if row["figure"] in ("site_mean_w", "wh_per_1000_tokens")
         },
+        cards=tuple(
+            Card(f"{fleet.name}_{key}_change_share", f"{fleet.name}: {words}")
+            for fleet in fleets
+            for key, words in (
+                ("site_mean_w", "change of the mean load"),
+                ("wh_per_1000_tokens", "change of the energy a token"),
+            )
+        ),
         tables={
             "fleets": Table(frame, "before and after", COLUMNS, SHOWN),
             "changes": Table(changes_frame, "what changes, and how sure", CHANGE_COLUMNS),

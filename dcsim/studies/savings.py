@@ -18,7 +18,7 @@ import pandas as pd
 from dcsim.scenario.models import Scenario
 from dcsim.scenario.series import SeriesError, read_series
 from dcsim.scenario.units import SECOND
-from dcsim.studies.answer import Answer, Plot, StudyError, Table
+from dcsim.studies.answer import Answer, Card, Plot, StudyError, Table
 from dcsim.studies.ask import opened, power_evidence, seeds_of, told_evidence
 from dcsim.studies.busy import told_busy, told_watts
 from dcsim.studies.crew import Crew
@@ -152,6 +152,17 @@ def savings(
             "seeds": list(used),
         },
         figures=values,
+        cards=tuple(
+            Card(name, f"{words}, {unit_of(lines, name)}")
+            for name, words in (
+                ("avoided_kw", "capacity that need not be built"),
+                ("capital_deferred", "capital deferred"),
+                ("payback_years", "until it has paid"),
+                ("bill_a_year", "bill of the site"),
+                ("energy_kwh_a_year", "energy of the site"),
+                ("carbon_t_a_year", "carbon of the site"),
+            )
+        ),
         tables={
             "lines": Table(
                 pd.DataFrame(lines, columns=list(LINE_COLUMNS)),
@@ -323,6 +334,11 @@ def _headline(
         ("carbon_t_a_year", "its carbon {} t CO2e"),
     )
     return (f"{count} {kind}s{each}: {', '.join(built)}.", f"{'; '.join(costs)}.")
+
+
+def unit_of(lines: Sequence[Mapping[str, Any]], name: str) -> str:
+    """Unit of a line."""
+    return next(str(row["unit"]) for row in lines if row["name"] == name)
 
 
 def _told_missing(lines: Sequence[Mapping[str, Any]]) -> list[str]:

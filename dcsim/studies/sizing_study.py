@@ -12,16 +12,18 @@ import pandas as pd
 from dcsim.scenario.models import Scenario
 from dcsim.scenario.nearest import suggestion
 from dcsim.scenario.units import SECOND
-from dcsim.studies.answer import Answer, Plot, StudyError, Table
+from dcsim.studies.answer import Answer, Card, Plot, StudyError, Table
 from dcsim.studies.ask import opened, power_evidence, seeds_of, told_evidence
 from dcsim.studies.busy import told_busy, told_far_from_busy, told_watts
 from dcsim.studies.crew import Crew
 from dcsim.studies.jobs import job
+from dcsim.studies.limits import continuous_w
 from dcsim.studies.outcome import Outcome
 from dcsim.studies.sizing import RESOLUTIONS_S
 from dcsim.studies.statistics import mean_interval
 from dcsim.studies.variants import NAMEPLATE, OWN, check_models, with_model
 
+NAN = float("nan")
 AVERAGED = (
     "peak_w",
     "mean_w",
@@ -62,6 +64,13 @@ COLUMNS = {
 }
 
 
+TOGETHER_COLUMNS = {
+    "window": "averaging time",
+    "line": "simulated, by power model, or by nameplate",
+    "load_w": "highest load, with cooling and losses, W",
+    "limit_w": "rating of the node, W",
+    "allowance_w": "what it may carry for good, W",
+}
 SHOWN = (
     "model",
     "window_s",
@@ -124,6 +133,7 @@ def sizing_study(
     own = frame[frame["node"] == told].reset_index(drop=True)
     longest_s = float(own["window_s"].max())
     evidence = power_evidence(outcomes)
+    together = _together(own, *_limits_w(base, outcomes[0], told))
     return Answer(
         study="sizing",
         headline=(
@@ -149,12 +159,26 @@ def sizing_study(
             f"{row['model']}_{key}": row[key]
             for row in own[own["window_s"] == longest_s].to_dict("records")
             for key in ("peak_w", "mean_w", "load_factor", "nameplate_to_peak")
-        },
+        }
+        | {"nameplate_load_w": own["nameplate_load_w"].iloc[0]},
+        cards=_cards(models, told, SECOND.format(longest_s)),
         tables={
             "node": Table(own, f"{told}, by model and averaging time", COLUMNS, SHOWN),
             "nodes": Table(frame, "every node above the servers", COLUMNS),
+            "together": Table(together, f"{told}: load, nameplate and limit", TOGETHER_COLUMNS),
         },
-        plots=(Plot("node", f"peak of {told} by averaging time", "window_s", ["peak_w"], "model"),),
+        plots=(
+            Plot(
+                "together",
+                f"{told}: highest load by averaging time, nameplate and limit",
+                "window",
+                ["load_w"],
+                "line",
+                kind="bar",
+                limit="limit_w",
+                levels=("allowance_w",),
+            ),
+        ),
         evidence=evidence,
     )
 
@@ -197,13 +221,56 @@ def _nameplate(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [row | dict.fromkeys(watts, row["nameplate_load_w"]) | constant for row in rows]
 
 
+def _limits_w(base: Scenario, outcome: Outcome, node: str) -> tuple[float, float]:
+    """Rating of a node, W, and what it may carry for good; NaN where none is stated."""
+    rated = {row["name"]: row["limit_w"] for row in outcome.summary["nodes"]}
+    rating_w = rated.get(node)
+    return NAN if rating_w is None else rating_w, continuous_w(base).get(node, NAN)
+
+
+def _together(own: pd.DataFrame, limit_w: float, allowance_w: float) -> pd.DataFrame:
+    """Peaks by averaging time and nameplate, a row a bar; each with the limits."""
+    rows = []
+    played = own[own["model"] != NAMEPLATE]
+    for row in (own if played.empty else played).sort_values("window_s").to_dict("records"):
+        name = "simulated" if row["model"] == OWN else f"simulated, {row['model']}"
+        rows.append((SECOND.format(row["window_s"]), name, row["peak_w"]))
+    first = own.sort_values("window_s").drop_duplicates("window_s")
+    rows += [
+        (SECOND.format(row["window_s"]), "by nameplate", row["nameplate_load_w"])
+        for row in first.to_dict("records")
+    ]
+    frame = pd.DataFrame(rows, columns=["window", "line", "load_w"])
+    return frame.assign(limit_w=limit_w, allowance_w=allowance_w)
+
+
+def _cards(models: Sequence[str], node: str, window: str) -> tuple[Card, ...]:
+    played = [name for name in models if name != NAMEPLATE]
+    cards = [
+        Card(
+            f"{name}_peak_w",
+            f"{node}, highest {window} mean" + ("" if name == OWN else f", by {name}"),
+        )
+        for name in played
+    ]
+    cards.append(Card("nameplate_load_w", f"{node} with every server at its label"))
+    if played:
+        cards.append(
+            Card(f"{played[0]}_nameplate_to_peak", "times the peak: cooling and losses in both")
+        )
+    return tuple(cards)
+
+
 def _headline(own: pd.DataFrame, node: str, model: str, window_s: float) -> str:
     row = own[(own["model"] == model) & (own["window_s"] == window_s)].iloc[0]
+    label = f"{row['nameplate_load_w'] / 1e3:,.1f} kW"
+    if model == NAMEPLATE:
+        return f"nameplate: {node} would carry {label} with every server at its label."
     whose = "" if model == OWN else f"{model}: "
     return (
-        f"{whose}{node} peaks at {row['peak_w'] / 1e3:,.1f} kW over {window_s:g} s, mean "
-        f"{row['mean_w'] / 1e3:,.1f} kW; with its servers at their nameplates "
-        f"{row['nameplate_load_w'] / 1e3:,.1f} kW, {row['nameplate_to_peak']:.2f} times the peak."
+        f"{whose}{node} peaks at {row['peak_w'] / 1e3:,.1f} kW over {SECOND.format(window_s)}, "
+        f"mean {row['mean_w'] / 1e3:,.1f} kW; with every server at its label {label}, "
+        f"{row['nameplate_to_peak']:.2f} times the peak."
     )
 
 
@@ -211,9 +278,9 @@ def _reasons(scenario: Scenario, own: pd.DataFrame, node: str) -> tuple[str, ...
     first = own[own["model"] == own["model"].iloc[0]].sort_values("window_s")
     short, long = first.iloc[0], first.iloc[-1]
     return (
-        f"{node} peaks at {short['peak_w'] / 1e3:,.1f} kW over {short['window_s']:g} s and at "
-        f"{long['peak_w'] / 1e3:,.1f} kW over {long['window_s']:g} s: what is sized by the second "
-        "differs from what is billed by the quarter hour.",
+        f"{node} peaks at {short['peak_w'] / 1e3:,.1f} kW over {SECOND.format(short['window_s'])} "
+        f"and at {long['peak_w'] / 1e3:,.1f} kW over {SECOND.format(long['window_s'])}: what a "
+        "breaker feels differs from what a meter bills.",
         f"All loads, those by nameplate too, hold the cooling and the losses below and at "
         f"{node}; the labels of its servers alone are {short['nameplate_w'] / 1e3:,.1f} kW.",
         "Coincidence is of what draws: its own cooling and losses are on neither side, so it is "

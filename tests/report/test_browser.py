@@ -33,6 +33,10 @@ FLAGS = (
 )  # fmt: skip
 PATIENCE_S = 30.0
 CALCULATED = {
+    "other_nameplate_kw": 0.0,
+    "elsewhere_nameplate_kw": 52.0,
+    "limit_overhead": 1.04,
+    "site_overhead": 1.35,
     "count": 30.0, "unit_nameplate_kw": 26.0, "limit_kw": 600.0, "mean_kw": 480.5, "peak_kw": 590.2,
     "tokens_a_year": 4.5e11, "energy_price": 0.11, "demand_price": 15.0, "contracted_price": 4.0,
     "fixed_price": 500.0, "grid_g_per_kwh": 400.0, "capital_per_kw": 12000.0, "interest": 0.08,
@@ -355,18 +359,18 @@ def test_breaches_and_chances_are_drawn(browser: Any, tmp_path: Path) -> None:
     )
     (tmp_path / "s.html").write_text(study_page(folder), encoding="utf-8")
     opened(browser, tmp_path / "s.html")
-    drawn(browser, "plot-0")
-    ends = browser.execute_script("return D.get('plot-0').data.map((t) => t.y)")
-    assert ends == [[0, 0.3, None, 0.1, 0.5, None], [0, 0.2, None]]
     drawn(browser, "plot-1")
-    assert "The 8 highest of 12 lines" in text(browser, "#plot-1-note")
-    layout = "D.get('plot-1').layout"
+    ends = browser.execute_script("return D.get('plot-1').data.map((t) => t.y)")
+    assert ends == [[0, 0.3, None, 0.1, 0.5, None], [0, 0.2, None]]
+    drawn(browser, "plot-0")
+    assert "The 8 highest of 12 lines" in text(browser, "#plot-0-note")
+    layout = "D.get('plot-0').layout"
     said = browser.execute_script(f"return {layout}.annotations.map((a) => a.text).join(' ')")
     assert "the limit" in said and "<b>n0</b> 2027-05-19" in said
     low, high = browser.execute_script(f"return {layout}.xaxis.range")
     assert 0.7 < low < 0.8 and 1.2 < high < 1.3  # not the far end of the interval
     assert "n0 meets its limit" in str(
-        browser.find_element("id", "plot-1").get_attribute("aria-label")
+        browser.find_element("id", "plot-0").get_attribute("aria-label")
     )
     # Sorting by keyboard keeps the place.
     head = browser.find_element("css selector", "#table-0 thead th:nth-child(2) button")

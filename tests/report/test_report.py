@@ -26,7 +26,7 @@ def text(shown: Console) -> str:
 
 def test_numbers() -> None:
     assert [watts(w) for w in (None, float("nan"), 0.0, 950, 9_500, 603_200, 1.2e6)] == [
-        "-", "-", "0 W", "950 W", "9.50 kW", "603.2 kW", "1.20 MW",
+        "-", "-", "0 W", "950 W", "9.50 kW", "603.2 kW", "1.200 MW",
     ]  # fmt: skip
     assert watt_hours(546_700) == "546.7 kWh"
     assert (percent(1.005), percent(None)) == ("100.5 %", "-")

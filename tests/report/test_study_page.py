@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
@@ -59,3 +60,73 @@ def test_from_a_question_to_its_page(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     page = (out / "report.html").read_text(encoding="utf-8")
     assert "Sizing: small" in page and "nameplate" in page
+
+
+def study_of(tmp_path: Path, *words: str) -> Path:
+    """The folder of a study of the small site."""
+    file, out = tmp_path / "small.yaml", tmp_path / words[0]
+    file.write_text(TEXT)
+    asked = ["study", words[0], str(file), *words[1:], "--out", str(out), "--workers", "1"]
+    done = RUNNER.invoke(app, [*asked, "--quiet"])
+    assert done.exit_code == 0, done.output
+    return out
+
+
+def test_load_nameplate_allowance_and_limit_stand_in_one_picture(tmp_path: Path) -> None:
+    """Of two racks of 13 kW under 26 kW; the continuous allowance is 80 % of it."""
+    for words, line in (
+        (("sizing", "--node", "row"), "simulated"),
+        (("oversubscription", "--max-trip", "0.6"), "simulated"),
+    ):
+        out = study_of(tmp_path, *words)
+        kept = json.loads((out / "study.json").read_text(encoding="utf-8"))
+        main = kept["plots"][0]
+        assert main["table"] == "together" and "allowance_w" in main["levels"]
+        table = pd.read_csv(out / "tables" / "together.csv")
+        assert set(table["line"]) == {line, "by nameplate"}
+        assert set(table["limit_w"]) == {26_000.0}
+        assert set(table["allowance_w"]) == {20_800.0}
+        by_label = table[table["line"] == "by nameplate"]
+        if "count" in table:
+            assert (by_label["load_w"] == 13_000.0 * by_label["count"]).all()
+        else:
+            assert set(by_label["load_w"]) == {26_000.0}
+        # In words, few, and of figures that are there.
+        assert 2 < len(kept["cards"]) <= 6
+        assert all(card["figure"] in kept["figures"] for card in kept["cards"])
+        page = study_page(out)
+        assert all(card["words"] in page for card in kept["cards"])
+        # Tables for files are folded away, those for reading are not.
+        assert page.count("<details") >= 2
+
+
+def test_the_main_picture_of_a_study_is_drawn(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    out = study_of(tmp_path, "sizing")
+    picture = tmp_path / "x.png"
+    done = RUNNER.invoke(app, ["plot", str(out), "-o", str(picture)])
+    assert done.exit_code == 0, done.output
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    again = tmp_path / "y.png"
+    RUNNER.invoke(app, ["plot", str(out), "-o", str(again)])
+    assert picture.read_bytes() == again.read_bytes()
+    made = made_study(tmp_path / "made")
+    for asked, told in (
+        ([str(out), "-o", str(picture), "--kind", "load"], "a study has one picture"),
+        ([str(tmp_path), "-o", str(picture)], "no study.json here"),
+        ([str(out), "-o", str(tmp_path / "x.xyz")], "no format"),
+    ):
+        done = RUNNER.invoke(app, ["plot", *asked])
+        assert (done.exit_code, told in done.stderr) == (2, True), done.output
+    assert RUNNER.invoke(app, ["plot", str(made), "-o", str(picture)]).exit_code == 0
+
+
+@pytest.mark.parametrize("kind", ["line", "step", "bar", "heat"])
+def test_every_kind_of_picture_can_be_drawn(tmp_path: Path, kind: str) -> None:
+    pytest.importorskip("matplotlib")
+    plot = {"table": "racks", "title": "a $ b", "kind": kind, "x": "racks", "by": "policy",
+            "y": ["trip_probability"], "limit": "accepted_probability"}  # fmt: skip
+    out = made_study(tmp_path / "s", plots=[plot])
+    done = RUNNER.invoke(app, ["plot", str(out), "-o", str(tmp_path / "x.svg")])
+    assert done.exit_code == 0, done.output
+    assert "polca" in (tmp_path / "x.svg").read_text(encoding="utf-8") or kind != "heat"

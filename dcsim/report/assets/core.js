@@ -18,10 +18,10 @@ D.safe = (text) => String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;").rep
 
 D.scaled = (value, unit) => {
   if (value === null || value === undefined || Number.isNaN(value)) return "–";
-  for (const [size, prefix] of [[1e9, "G"], [1e6, "M"], [1e3, "k"]]) {
-    if (Math.abs(value) >= size) {
+  for (const [size, prefix, more] of [[1e9, "G", 1], [1e6, "M", 1], [1e3, "k", 0]]) {
+    if (Math.abs(value) >= 0.99995 * size) {
       const part = value / size;
-      return `${part.toFixed(Math.abs(part) < 10 ? 2 : 1)} ${prefix}${unit}`;
+      return `${part.toFixed((Math.abs(part) < 10 ? 2 : 1) + more)} ${prefix}${unit}`;
     }
   }
   return `${value.toFixed(0)} ${unit}`;

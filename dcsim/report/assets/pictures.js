@@ -82,9 +82,9 @@ D.pictures = (() => {
       xaxis: { type: "category", showgrid: false, title: title(words(across)) }, yaxis: { type: "category", showgrid: false, autorange: "reversed" } });
   };
 
-  const across = (y, text) => ({
-    shape: { type: "line", xref: "paper", x0: 0, x1: 1, yref: "y", y0: y, y1: y, line: { color: D.css("h3"), width: 1.3, dash: "dash" } },
-    note: { xref: "paper", x: 0.004, y, yref: "y", xanchor: "left", yanchor: "bottom", showarrow: false, text: D.safe(text), font: { size: 11, color: D.css("h3") } },
+  const across = (y, text, colour = "h3", right = false) => ({
+    shape: { type: "line", xref: "paper", x0: 0, x1: 1, yref: "y", y0: y, y1: y, line: { color: D.css(colour), width: 1.3, dash: "dash" } },
+    note: { xref: "paper", x: right ? 0.996 : 0.004, y, yref: "y", xanchor: right ? "right" : "left", bgcolor: D.css("card"), yanchor: "bottom", showarrow: false, text: D.safe(text), font: { size: 11, color: D.css(colour) } },
   });
 
   // Where limits are met: a line down, its interval as a band, and what is met when.
@@ -187,6 +187,10 @@ D.pictures = (() => {
       const limits = [...new Set(column.values)].filter((v) => v !== null).slice(0, MOST_LIMITS);
       limits.forEach((v, i) => lines.push(across(v, i ? "" : `${words(column)} ${told(column, v)}`)));
     }
+    plot.levels.forEach((name) => {
+      const column = find(table, name), value = column.values.find((v) => v !== null);
+      if (value !== undefined) lines.push(across(value, `${words(column)} ${told(column, value)}`, "s3", true));
+    });
     if (plot.level !== null) lines.push(across(plot.level, plot.kind === "interval" ? `accepted ${told({ unit: "share" }, plot.level)}` : "the limit"));
     lines.forEach((line) => { layout.shapes.push(line.shape); if (line.note.text) layout.annotations.push(line.note); });
     breaches(plot, layout);

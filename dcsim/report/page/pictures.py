@@ -17,7 +17,8 @@ def pictures(
     asked: Sequence[PlotAsked], tables: Sequence[Table], inputs: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
     """Those whose table, columns and rows are there, and racks against the chance of failing."""
-    found = [_failing(tables, inputs), *(_picture(plot, tables) for plot in asked)]
+    main, *others = [_picture(plot, tables) for plot in asked] or [None]
+    found = [main, _failing(tables, inputs), *others]
     return [plot for plot in found if plot is not None]
 
 
@@ -51,6 +52,7 @@ def _picture(plot: PlotAsked, tables: Sequence[Table]) -> dict[str, Any] | None:
         "by": [by] if by else [],
         "apart": _apart(table, plot.x, by) if plot.kind in ("line", "step") else [],
         "limit": plot.limit if column(table, plot.limit) is not None else None,
+        "levels": [name for name in plot.levels if column(table, name) is not None],
         "level": 1.0 if y == ["of_limit"] else None,
         "marks": _breaches(tables, plot.x) if plot.kind in ("line", "step") else [],
     }
@@ -111,6 +113,7 @@ def _failing(tables: Sequence[Table], inputs: Mapping[str, Any]) -> dict[str, An
         "by": [name for name in ("model", "policy") if column(table, name) is not None],
         "apart": [],
         "limit": None,
+        "levels": [],
         "level": float(accepted) if isinstance(accepted, int | float) else None,
         "marks": [],
     }

@@ -37,6 +37,8 @@ TITLES = {
 }
 GIVEN = re.compile(r"nameplate_|limit_w$")
 """Figures that follow from labels and ratings alone."""
+MOST_CARDS = 6
+"""A reader takes in no more at a glance."""
 DAY = re.compile(r"\d{4}-\d\d-\d\d")
 STATUS = {
     "running": "This study is not finished: the page shows what there is.",
@@ -110,16 +112,34 @@ def _answer(study: StudyFile, tables: Sequence[Mapping[str, Any]]) -> str:
     shares = next((model.watts for model in study.evidence if model.watts), None)
     evidence = shares or weakest([row.evidence or "unknown" for row in _provenance(study)])
     simulated = _simulated(tables)
-    tiles = "".join(
-        f'<div class="tile"><dt>{escape(title_of(name))}</dt><dd><span class="value">'
-        f"{escape(told(name, value))}</span>{_mark(name, evidence, simulated)}</dd></div>"
+    known = {
+        name: value
         for name, value in study.figures.items()
-        if value is not None and not isinstance(value, dict) and len(told(name, value)) <= 24
+        if value is not None and not isinstance(value, dict)
+    }
+    cards = [(card.figure, card.words) for card in study.cards if card.figure in known]
+    if not cards:
+        cards = [(name, title_of(name)) for name in list(known)[:MOST_CARDS]]
+    tiles = "".join(
+        f'<div class="tile"><dt>{escape(words)}</dt><dd><span class="value">'
+        f"{escape(told(name, known[name]))}</span>{_mark(name, evidence, simulated)}</dd></div>"
+        for name, words in cards[:MOST_CARDS]
+        if len(told(name, known[name])) <= 40
+    )
+    rows = "".join(
+        f"<tr><td>{escape(name)}</td><td>{escape(told(name, value))}</td></tr>"
+        for name, value in known.items()
+    )
+    every = (
+        '<details class="card"><summary>All figures, by their names in study.json</summary>'
+        f'<div class="scroll"><table class="plain"><tbody>{rows}</tbody></table></div></details>'
+        if rows
+        else ""
     )
     return (
         f'{note}<div class="headline">{headline}</div><dl class="tiles">{tiles}</dl>'
         f'<div class="pair">{_list("Why", study.reasons)}'
-        f"{_list('How sure', study.uncertainty)}</div>"
+        f"{_list('How sure', study.uncertainty)}</div>{every}"
     )
 
 
@@ -168,15 +188,27 @@ def _frames(plots: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _table_frames(tables: Sequence[Mapping[str, Any]]) -> str:
-    return "".join(
-        f'<div class="card"><h3>{escape(table["title"])}</h3><div class="bar"><label>Find '
-        f'<input type="search" id="table-{i}-find" placeholder="words"></label>'
-        f'<span class="small" id="table-{i}-count" role="status"></span></div>'
-        f'<div class="scroll tall" tabindex="0" role="region" '
-        f'aria-label="{escape(table["title"])}, scrollable">'
-        f'<table id="table-{i}" class="plain"></table></div></div>'
-        for i, table in enumerate(tables)
-    )
+    """Those with columns for a first look open; the others, long ones for files, folded."""
+    some = any(table["shown"] for table in tables)
+    found = []
+    for i, table in enumerate(tables):
+        title = escape(table["title"])
+        frame = (
+            f'<div class="bar"><label>Find <input type="search" id="table-{i}-find" '
+            f'placeholder="words"></label><button type="button" id="table-{i}-all" '
+            f'aria-pressed="false" hidden>All columns</button>'
+            f'<span class="small" id="table-{i}-count" role="status"></span></div>'
+            f'<div class="scroll tall" tabindex="0" role="region" aria-label="{title}, scrollable">'
+            f'<table id="table-{i}" class="plain"></table></div>'
+        )
+        if some and not table["shown"]:
+            rows = f"{table['rows']:,} row{'s' * (table['rows'] != 1)}"
+            found.append(
+                f'<details class="card"><summary>{title} ({rows})</summary>{frame}</details>'
+            )
+        else:
+            found.append(f'<div class="card"><h3>{title}</h3>{frame}</div>')
+    return "".join(found)
 
 
 def _inputs(study: StudyFile) -> str:

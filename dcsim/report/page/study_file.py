@@ -39,6 +39,7 @@ class TableFile(_Part):
     title: str | None = None
     rows: int = 0
     columns: list[Column]
+    shown: list[str] = []
     files: list[str]
 
 
@@ -52,6 +53,14 @@ class PlotAsked(_Part):
     y: list[str]
     by: str | None = None
     limit: str | None = None
+    levels: list[str] = []
+
+
+class CardAsked(_Part):
+    """A figure to show first."""
+
+    figure: str
+    words: str = ""
 
 
 class Provenance(_Part):
@@ -96,6 +105,7 @@ class StudyFile(_Part):
     reasons: list[str] = []
     uncertainty: list[str] = []
     figures: dict[str, Any] = {}
+    cards: list[CardAsked] = []
     evidence: list[Evidence] = []
     tables: list[TableFile] = []
     plots: list[PlotAsked] = []
@@ -160,6 +170,7 @@ def read_table(folder: Path, table: TableFile, cells: int = MOST_CELLS) -> dict[
     return {
         "name": table.name,
         "title": table.title or table.name,
+        "shown": [name for name in table.shown if name in frame.columns],
         "rows": max(table.rows, len(frame)),
         "columns": columns,
     }
