@@ -76,8 +76,8 @@ class EvidenceMeter:
         self._steps += 1
         meter = self._meter
         gpu_w = meter.gpu_w * meter.supplied[self._placement.server_index]
-        if meter.resting is not None:
-            stated = meter.resting.stated(state)
+        if (stating := meter.stating) is not None:
+            stated = stating.stated(state)
             self._stated_w += np.where(stated, gpu_w, 0.0)
             gpu_w = np.where(stated, 0.0, gpu_w)
         self._gpu_w += gpu_w

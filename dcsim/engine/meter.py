@@ -82,7 +82,11 @@ class Meter:
         self._with_chassis = np.array(sorted(chassis), dtype=np.int64)
         self._chassis = ChassisModel([chassis[s] for s in sorted(chassis)], scenario.power_step_s)
         resting = RestingWatts(catalogue, placement, servers)
+        self._stating = resting
         self.resting: RestingWatts | None = resting if resting.any else None
+        """Of groups that are scaled; None where there are none."""
+        self.starting = False
+        """Whether servers boot or load that had lost their power."""
         self.supplied = np.ones(servers)
         """1.0 for servers with power, 0.0 for those in the dark."""
         self._server_index = placement.server_index
@@ -91,6 +95,11 @@ class Meter:
         self.gpu_w: FloatArray = self._replica_w
         """Watts of each replica's GPUs over the last step, were its server supplied."""
         self._server_w = np.zeros(servers)
+
+    @property
+    def stating(self) -> RestingWatts | None:
+        """Who states the watts of replicas off, booting or loading; None while there are none."""
+        return self._stating if self.starting else self.resting
 
     def step(self, ledger: WorkLedger) -> FloatArray:
         """Server watts over the step, shape (servers,); reused by the next call."""
@@ -104,8 +113,9 @@ class Meter:
             for model, members in zip(self.models, self._members, strict=True):
                 replica_w[members] = model.step(subset(shown, members))
         server_w = self._server_w
-        if self.resting is not None:
-            replica_w = self.resting.apply(ledger.state, replica_w)
+        stating = self.stating
+        if stating is not None:
+            replica_w = stating.apply(ledger.state, replica_w)
         if not throttle.idle:
             replica_w = throttle.limit(replica_w, self._gpu_limit_w(), self._step_s)
         self.gpu_w = replica_w
@@ -117,8 +127,8 @@ class Meter:
         if len(self._with_chassis):
             who = self._with_chassis
             server_w[who] = self._chassis.step(server_w[who])
-        if self.resting is not None:
-            self.resting.servers(ledger.state, server_w)
+        if stating is not None:
+            stating.servers(ledger.state, server_w)
         np.multiply(server_w, self.supplied, out=server_w)
         return server_w
 

@@ -34,10 +34,13 @@ class RestingWatts:
         self._server_index = placement.server_index
         self._replicas = np.bincount(placement.server_index, minlength=servers)
         for replica, group in enumerate(placement.groups):
+            gpu = catalogue.gpus[catalogue.servers[group.server].gpu]
             if group.autoscale is None:
+                # Coming back after a loss of power: as an autoscaled one where nothing is said.
+                waking = [GpuState.BOOTING, GpuState.LOADING]
+                self._stated_w[waking, replica] = gpu.ledger_power.idle_w * group.replica_gpus
                 continue
             stated = group.autoscale.power
-            gpu = catalogue.gpus[catalogue.servers[group.server].gpu]
             for state, watts in (
                 (GpuState.OFF, stated.stopped_w),
                 (GpuState.BOOTING, stated.booting_w),

@@ -27,6 +27,7 @@ from dcsim.engine.headroom import Headroom
 from dcsim.engine.meter import Meter
 from dcsim.engine.scaling import build_scalers
 from dcsim.engine.seeds import branch
+from dcsim.engine.supplies import hold_up, load_times_s
 from dcsim.facility.events import FacilityEvent
 from dcsim.facility.labels import label_loads_w, label_sums_w
 from dcsim.facility.site import ElectricalSite
@@ -126,6 +127,8 @@ class Simulation:
             restart=scenario.restart,
             cooling=scenario.cooling,
             seed=branch(scenario.seed, "facility"),
+            load_s=load_times_s(scenario, catalogue, server_groups),
+            hold_up=hold_up(scenario, catalogue, server_groups),
         )
         self.watch = self.site.watch
         self._replicas_of: list[list[int]] = [[] for _ in server_groups]
@@ -133,6 +136,7 @@ class Simulation:
             self._replicas_of[server].append(replica)
         self._powered, self._ready = self.site.powered.copy(), self.site.ready.copy()
         """Servers with power, and those that may serve, as meter and fleet know it."""
+        self._booted = self.site.booted.copy()
         self.control = Control(
             scenario, catalogue, self.topology, self.placement, self.fleet, self.meter, self.site
         )
@@ -282,9 +286,9 @@ class Simulation:
 
     def _supply(self, now: float) -> None:
         """Servers that have lost power go dark, and their requests fail; those that have it again
-        draw at once, and serve when they have booted. What an autoscaler has lost stays lost: it
-        starts others."""
-        powered, ready = self.site.powered, self.site.ready
+        draw at once, and serve when they have booted and loaded their weights. What an autoscaler
+        has lost stays lost: it starts others."""
+        powered, booted, ready = self.site.powered, self.site.booted, self.site.ready
         changed = powered != self._powered  # others may have switched servers off for their reasons
         self.meter.supplied[changed] = powered[changed]
         for server in np.flatnonzero(ready != self._ready).tolist():
@@ -296,7 +300,17 @@ class Simulation:
                         scaler.lost(index, now)
                 elif self.placement.groups[index].name not in self.scalers:
                     self.fleet.restore(replica, now)
-        self._powered, self._ready = powered.copy(), ready.copy()
+        for state, entered in (
+            (GpuState.OFF, ~powered & self._powered),
+            (GpuState.BOOTING, powered & ~booted & ~(self._powered & ~self._booted)),
+            (GpuState.LOADING, booted & ~ready & ~(self._booted & ~self._ready)),
+        ):
+            for server in np.flatnonzero(entered).tolist():
+                for index in self._replicas_of[server]:
+                    if self.placement.groups[index].name not in self.scalers:
+                        self.fleet.prepare(index, state, now)
+        self.meter.starting = bool((powered & ~ready).any())
+        self._powered, self._booted, self._ready = powered.copy(), booted.copy(), ready.copy()
 
     # --- autoscaling -----------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ from dcsim.facility.demand import Crossing, build_ramps, build_windows
 from dcsim.facility.events import EventKind, FacilityEvent, duration
 from dcsim.facility.faults import Due, Faults
 from dcsim.facility.flow import Flow
+from dcsim.facility.hold_up import HoldUp
 from dcsim.facility.restart import Restart
 from dcsim.facility.supply import Supply
 from dcsim.facility.tally import LIMIT_KINDS, LimitSpec
@@ -50,11 +51,14 @@ class ElectricalSite:
         seed: np.random.SeedSequence | None = None,
         count_from_s: float = 0.0,
         clock_s: float | None = None,
+        load_s: FloatArray | None = None,
+        hold_up: HoldUp | None = None,
     ) -> None:
         """`seed` is for random failures and breakers drawn from their band. What limits have seen
         is counted from `count_from_s` on; `clock_s` is the time of day at which the run starts,
-        for windows by the clock. Raises KeyError for a fault of an unknown node, SeriesError for a
-        weather or contract file."""
+        for windows by the clock. `load_s`: from the boot of each server to its serving, (servers,).
+        Raises KeyError for a fault of an unknown node, SeriesError for a weather or contract
+        file."""
         self.topology = topology
         self._seed = np.random.SeedSequence(0) if seed is None else seed
         self._step_s = step_s
@@ -62,7 +66,7 @@ class ElectricalSite:
         self._plant = 0
         if cooling is not None and cooling.at is not None:
             self._plant = topology.find(cooling.at)
-        self.supply = Supply(topology)
+        self.supply = Supply(topology, step_s)
         self.flow = Flow(topology, self.supply, catalogue.losses, own_loads=self.cooling.runs)
         self._stand_by()
         limits = limits or Limits()
@@ -74,7 +78,9 @@ class ElectricalSite:
         self._faults = Faults(topology, faults, self._seed)
         self._failed = np.zeros(len(topology.names), dtype=np.int64)
         """Faults that hold each node."""
-        self._restart = Restart(restart or RestartSpec(), topology.server_count)
+        self._restart = Restart(restart or RestartSpec(), topology.server_count, load_s)
+        self._hold_up = hold_up or HoldUp.usual(topology.server_count)
+        self._drawn_w: FloatArray = np.zeros(topology.server_count)
         self._around: BoolArray = np.zeros(len(topology.names), dtype=bool)
         """UPS whose bypass feeds their load."""
         self.changed = False
@@ -95,8 +101,13 @@ class ElectricalSite:
         return self._restart.powered
 
     @property
+    def booted(self) -> BoolArray:
+        """Servers that have power and run, but may have to load their weights."""
+        return self._restart.booted
+
+    @property
     def ready(self) -> BoolArray:
-        """Servers that have power and have booted."""
+        """Servers that have power, have booted and loaded their weights."""
         return self._restart.ready
 
     def step(
@@ -245,7 +256,7 @@ class ElectricalSite:
     # --- loads -----------------------------------------------------------------------------
 
     def _loads(self, now_s: float, step_s: float, server_w: FloatArray) -> FloatArray:
-        drawn_w = self._restart.drawn_w(now_s, step_s, server_w)
+        drawn_w = self._drawn_w = self._restart.drawn_w(now_s, step_s, server_w)
         if self.cooling.runs:
             live = self.supply.energised[self._plant]
             cooling_w = self.cooling.load_w(now_s, float(drawn_w.sum()))
@@ -350,6 +361,27 @@ class ElectricalSite:
         if not np.array_equal(live, was[topology.server_nodes]):
             self._restart.supply(now_s, live)
             self.changed = True
+        if supply.gap_s.any():
+            self._bridge(now_s, events)
+
+    def _bridge(self, now_s: float, events: list[FacilityEvent]) -> None:
+        """Drop the servers whose power supplies have not held while a switch went over."""
+        topology = self.topology
+        gap_s = self.supply.gap_s[topology.server_nodes]
+        hold_s = self._hold_up.at(self._drawn_w)
+        dropped = (gap_s > hold_s + 1e-9) & self._restart.powered
+        if not dropped.any():
+            return
+        self._restart.drop(now_s, dropped)
+        self.changed = True
+        for node in self.supply.cut_nodes():
+            below = topology.servers_under(topology.names[node])
+            lost = below[dropped[below]]
+            if len(lost):
+                count = f"{len(lost)} server{'s' * (len(lost) > 1)} lost power"
+                own_ms, held_ms = 1e3 * gap_s[lost].max(), 1e3 * hold_s[lost].min()
+                message = f"{count}: {own_ms:.3g} ms without voltage, supplies hold {held_ms:.3g}"
+                events.append(self._event(now_s, "dark", node, message))
 
     def _tops(self, now_s: float, kind: EventKind, changed: BoolArray) -> list[FacilityEvent]:
         """One event for each node that changed while nothing above it did."""

@@ -8,11 +8,12 @@ import numpy.typing as npt
 
 from dcsim.facility.topology import Topology
 
-HOLD_UP_S = 0.02
-"""Gap that a server's power supply bridges by itself: ITI (CBEMA) curve, 20 ms without voltage."""
 TRANSFER_S = {"share": 0.0, "primary": 0.010, "static": 0.004}
 """Where a scenario says nothing: about a quarter cycle for a static switch, and half a cycle for a
-relay's; both shorter than HOLD_UP_S."""
+relay's; both within what servers' power supplies hold."""
+TO_BATTERY_S = {"double-conversion": 0.0, "eco": 0.004, "line-interactive": 0.006}
+"""A UPS's gap when its battery takes over, where a scenario says nothing. Assumed, as makers state
+for present units."""
 ROUNDING_S = 5e-7
 
 BoolArray = npt.NDArray[np.bool_]
@@ -26,7 +27,9 @@ class Supply:
     order; `ok`, `open`, `bypass` and `carries` are set from outside.
     """
 
-    def __init__(self, topology: Topology) -> None:
+    def __init__(self, topology: Topology, step_s: float = 0.25) -> None:
+        """`step_s`: a switch that takes less is done within the step; what hangs below is then
+        without voltage for its `gap_s`, not for the step."""
         count = len(topology.names)
         self.ok = np.ones(count, dtype=bool)
         """In order: not failed."""
@@ -51,7 +54,24 @@ class Supply:
             TRANSFER_S[spec.transfer] if spec.transfer_time_s is None else spec.transfer_time_s
             for spec in topology.specs
         ]
-        self._gap_s = np.array([0.0 if gap_s <= HOLD_UP_S else gap_s for gap_s in transfer_s])
+        self._transfer_s = np.array(transfer_s)
+        self._to_battery_s = np.array(
+            [
+                0.0
+                if spec.ups_mode is None
+                else TO_BATTERY_S[spec.ups_mode]
+                if spec.transfer_time_s is None or spec.feeds is not None
+                else spec.transfer_time_s
+                for spec in topology.specs
+            ]
+        )
+        self._step_s = step_s
+        self._cut_s = np.zeros(count)
+        """Of each node, its own switch's gap at the last update."""
+        self._bridges: BoolArray = np.zeros(count, dtype=bool)
+        """Its battery carries it, or would."""
+        self.gap_s = np.zeros(count)
+        """How long each node that has power now was without voltage at the last update."""
         self._dead_until_s = np.full(count, -np.inf)
         """A switch under way has no output until then."""
         self.slot = np.zeros(count, dtype=np.int64)
@@ -67,9 +87,11 @@ class Supply:
     def update(self, now_s: float) -> None:
         """Work the state out, from the top down."""
         alive, fed, weight = self.energised, self.fed, self.weight
+        was_fed = fed.copy()
         self.moved = []
+        self._cut_s[:] = 0.0
         passes = (self.ok & ~self.open) | self.bypass
-        carries = self.carries & passes & ~self.bypass
+        carries = self._bridges = self.carries & passes & ~self.bypass
         root = self._levels[0]
         fed[root] = True
         alive[root] = passes[root]
@@ -88,6 +110,26 @@ class Supply:
             weight[nodes] = share * through[:, None]
             fed[nodes] = through
             alive[nodes] = through | carries[nodes]
+        left = was_fed & ~fed & carries
+        self._cut_s[left] = self._to_battery_s[left]
+        self._gaps()
+
+    def cut_nodes(self) -> list[int]:
+        """Nodes whose own switch left a gap at the last update."""
+        return np.flatnonzero(self._cut_s).tolist()
+
+    def _gaps(self) -> None:
+        """How long each node was without voltage while switches went over, those that take longer
+        than a step apart."""
+        self.gap_s[:] = 0.0
+        live = np.zeros(len(self.gap_s), dtype=bool)
+        for cut_s in np.unique(self._cut_s[self._cut_s > 0.0]).tolist():
+            live[:] = self._cut_s < cut_s
+            live &= self.energised
+            for nodes in self._levels[1:]:
+                through = ((self.weight[nodes] > 0.0) & live[self._feeds[nodes]]).any(axis=1)
+                live[nodes] &= through | self._bridges[nodes]
+            self.gap_s[self.energised & ~live] = cut_s
 
     def _choose(
         self, nodes: npt.NDArray[np.int64], live: BoolArray, some: BoolArray, now_s: float
@@ -102,7 +144,10 @@ class Supply:
         moved = (new != old) & ~self._shares[nodes]
         if moved.any():
             late = nodes[moved & ~stays]
-            self._dead_until_s[late] = now_s + self._gap_s[late]
+            gap_s = self._transfer_s[late]
+            slow = gap_s > self._step_s - ROUNDING_S
+            self._dead_until_s[late[slow]] = now_s + gap_s[slow]
+            self._cut_s[late[~slow]] = gap_s[~slow]
             self.moved += nodes[moved].tolist()
             self.slot[nodes] = new
         return np.where(self._shares[nodes], first, new)

@@ -220,6 +220,12 @@ class ServerType(Spec):
     non_gpu_w: WattsOrZero = Field(alias="non_gpu")
     """CPU, fans, NICs, PSU loss: constant, added to the GPU watts."""
     non_gpu_evidence: Literal["measured", "fitted", "assumed"] = "assumed"
+    hold_up_s: SecondsOrZero = Field(default=0.012, alias="hold_up")
+    """How long its power supplies bridge a gap in their voltage at 70 % of the nameplate and below.
+    Intel's common redundant supplies (technical product specifications of its server systems):
+    12 ms."""
+    hold_up_full_s: SecondsOrZero = Field(default=0.010, alias="hold_up_full")
+    """The same at the nameplate; theirs: 10 ms."""
     chassis: Literal["constant", "fitted"] = "constant"
     """Where fitted, `dcsim.power.chassis` knows the type and takes the constant's place."""
     source: str

@@ -14,6 +14,8 @@ from dcsim.scenario.catalogue import Catalogue, Curve, load_catalogue
 from dcsim.scenario.models import Cooling, FacilityNode, Fault, Limits, Restart
 
 STEP_S = 0.25
+AT_ONCE = {"boot": "0 s", "inrush": 1.0}
+"""Servers that are back as soon as they have power."""
 QUICK = Curve(name="quick", title="", points=((1.5, 20.0), (2.0, 10.0)), source="this test")
 """10 s at twice the rating."""
 
@@ -45,7 +47,7 @@ def site_of(
         step_s,
         Limits.model_validate(limits or {}),
         faults=[Fault.model_validate(fault) for fault in faults or []],
-        restart=Restart.model_validate(restart or {}),
+        restart=Restart.model_validate({**AT_ONCE, **(restart or {})}),
         cooling=Cooling.model_validate(cooling or {}),
     )
 
