@@ -61,8 +61,9 @@ def _tell(found: Found) -> None:
     typer.echo(found.path)
     if len(found.keys) > 1 and all(len(key.choices) == 1 for key in found.keys):
         # The key that chooses the kind of its block: what each kind is.
+        width = max(len(key.choices[0]) for key in found.keys)
         for key in found.keys:
-            _wrapped(f"  {key.name}: {key.choices[0]:<14} ", key.meaning)
+            _wrapped(f"  {key.name}: {key.choices[0]:<{width}}  ", key.meaning)
         return
     for key, kinds in zip(found.keys, found.kinds, strict=True):
         indent = "    " if len(found.keys) > 1 else "  "
@@ -71,12 +72,22 @@ def _tell(found: Found) -> None:
         rows = [("meaning", key.meaning), ("type", key.type)]
         if key.choices:
             rows.append(("allowed", ", ".join(key.choices)))
+        if key.table:
+            rows.append(("names", _names(key.table)))
         rows.append(("default", key.default))
         if key.example:
             rows.append(("example", f"{key.name}: {key.example}"))
         rows.append(("source", key.source))
         for name, text in rows:
             _wrapped(f"{indent}{name + ':':<10}", text)
+
+
+def _names(table: str) -> str:
+    """Of a table of the catalogue, with where their figures are."""
+    from dcsim.scenario.catalogue import load_catalogue
+
+    names = ", ".join(getattr(load_catalogue(), table))
+    return f"{names} (figures: `dcsim catalogue list {table}`)"
 
 
 def _list(found: list[Found], indent: str = "  ") -> None:

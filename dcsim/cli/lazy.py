@@ -16,6 +16,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "show": ("dcsim.cli.show:show", "Print a scenario with its defaults, and its power tree."),
     "new": ("dcsim.cli.new:new", "Write a commented scenario, after a few questions or flags."),
     "explain": ("dcsim.cli.explain:explain", "Document any key of a scenario file."),
+    "catalogue": ("dcsim.cli.catalogue:app", "GPUs, models, servers, curves, losses: the names."),
     "schema": ("dcsim.cli.schema:schema", "Print the JSON Schema of scenario files, for editors."),
     "export": ("dcsim.cli.export:export", "Results as parquet, CSV, pandapower or OpenDSS."),
     "data": ("dcsim.cli.data:app", "Public request traces: list them, fetch them."),

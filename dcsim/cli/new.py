@@ -97,7 +97,11 @@ def _asked(wishes: Wishes, given: Mapping[str, object], catalogue: Catalogue) ->
     gpus = ", ".join(server.gpu.split("-")[0] for server in catalogue.servers.values())
     questions: list[tuple[str, str, type]] = [
         ("gpu", f"Which GPU? ({gpus})", str),
-        ("model", "Which model do they serve? (`dcsim explain servers.model`)", str),
+        (
+            "model",
+            "Which model do they serve? (`dcsim catalogue list models` has their sizes)",
+            str,
+        ),
         ("racks", "How many racks in the row?", int),
         ("servers_per_rack", "Servers in a rack?", int),
         ("row_limit", "What may the row draw for good? ('none' if unknown)", str),

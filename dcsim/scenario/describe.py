@@ -49,6 +49,8 @@ class Key:
     """As it would be written."""
     source: str
     """Module and model, where it is defined."""
+    table: str = ""
+    """Of the catalogue, whose names may be written; empty: none."""
 
     @property
     def required(self) -> bool:
@@ -95,7 +97,10 @@ def _key(
     meaning, instead = _meaning(_texts(home).get(name, ""))
     if not meaning and models_in(field.annotation):
         meaning = " ".join(about(member) for member in models_in(field.annotation)[:1])
-    elif not meaning and tag_of(spec) is not None:
+    tag = tag_of(spec)
+    if tag is not None and (field.alias or name) == tag[0]:
+        meaning = about(spec) or meaning  # what is chosen, not that it is a choice
+    elif not meaning and tag is not None:
         meaning = about(spec)
     if field.is_required():
         default = "required"
@@ -111,8 +116,9 @@ def _key(
         choices=_choices(field.annotation),
         default=default,
         meaning=meaning,
-        example=_example(field.alias or name, field),
+        example=_example(home.__name__, field.alias or name, field),
         source=f"{home.__module__}.{home.__name__}",
+        table=TABLES.get(f"{home.__name__}.{field.alias or name}", ""),
     )
 
 
@@ -304,7 +310,17 @@ def _written(field: FieldInfo, value: Any) -> str:
     return str(value)
 
 
+TABLES = {
+    "ServerGroup.server": "servers",
+    "ServerGroup.model": "models",
+    "Stream.model": "models",
+    "Breaker.curve": "curves",
+    "FacilityNode.losses": "losses",
+}
+"""Keys that take a name of the catalogue, by the model that defines them, and its table."""
 EXAMPLES = {
+    "Cooling.at": "utility",
+    "Breaker.curve": "thermal-magnetic",
     "duration": "1 h",
     "until": "30 min",
     "window": "15 min",
@@ -350,9 +366,11 @@ def quantity(unit: Unit, value: float) -> str:
     return text
 
 
-def _example(key: str, field: FieldInfo) -> str:
+def _example(spec: str, key: str, field: FieldInfo) -> str:
     """A value that could be written; a block's is left to its own keys."""
     unit = unit_of(field)
+    if f"{spec}.{key}" in EXAMPLES:
+        return EXAMPLES[f"{spec}.{key}"]
     if key in EXAMPLES and not models_in(field.annotation):
         fits = unit is None or unit.name == "second" or not EXAMPLES[key][0].isdigit()
         if fits and not _choices(field.annotation) and bare(field.annotation) is not int:

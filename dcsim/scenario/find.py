@@ -84,10 +84,15 @@ def _all() -> list[Found]:
         siblings.setdefault(key.path.rpartition(".")[0], set()).add(key.kinds)
     found = []
     for path, groups in by_path.items():
+        # One block's kinds, each with the value that chooses it: all are told.
+        if len(groups[0]) > 1 and all(len(key.choices) == 1 for key in groups[0]):
+            kinds_apart = [[key] for group in groups for key in group]
+        else:
+            kinds_apart = groups
         around = siblings[path.rpartition(".")[0]]
         everywhere = len(groups) == 1 and {key.kinds for key in groups[0]} == around
-        kinds = [_told(group) if not everywhere else "" for group in groups]
-        found.append(Found(path, tuple(group[0] for group in groups), tuple(kinds)))
+        kinds = [_told(group) if not everywhere else "" for group in kinds_apart]
+        found.append(Found(path, tuple(group[0] for group in kinds_apart), tuple(kinds)))
     return found
 
 

@@ -1,0 +1,196 @@
+"""`dcsim catalogue`: what a scenario may name, with the figures that matter."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from dcsim.cli.open import WRONG_INPUT
+
+if TYPE_CHECKING:
+    from dcsim.scenario.catalogue import Catalogue
+
+app = typer.Typer(no_args_is_help=True, add_completion=False)
+
+
+class Kind(StrEnum):
+    """Tables of the catalogue."""
+
+    gpus = "gpus"
+    models = "models"
+    servers = "servers"
+    curves = "curves"
+    losses = "losses"
+
+
+@app.callback()
+def _catalogue() -> None:
+    """GPUs, served models, servers, time-current curves and loss curves by name."""
+
+
+@app.command("list")
+def list_names(
+    kind: Annotated[
+        Kind | None, typer.Argument(help="One table; the names of all if left out.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """List names that a scenario may use, with their key figures.
+
+    Those of a folder that DCSIM_CATALOGUE names are among them.
+    """
+    from dcsim.scenario.catalogue import load_catalogue
+    from dcsim.scenario.problems import ScenarioError
+
+    try:
+        catalogue = load_catalogue()
+    except ScenarioError as error:
+        for problem in error.problems:
+            typer.echo(str(problem), err=True)
+        raise typer.Exit(WRONG_INPUT) from None
+    rows = {name: ROWS[name](catalogue) for name in (Kind if kind is None else (kind,))}
+    if as_json:
+        typer.echo(json.dumps({str(name): found for name, found in rows.items()}, indent=2))
+        return
+    for name, found in rows.items():
+        if kind is None:
+            typer.echo(f"{name}: {', '.join(row['name'] for row in found)}")
+        else:
+            _table(found)
+    if kind is None:
+        typer.echo("`dcsim catalogue list servers` (or another of these) tells their figures.")
+
+
+def _gpus(catalogue: Catalogue) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": gpu.name,
+            "board_limit_w": gpu.nameplate_w,
+            "idle_w": gpu.ledger_power.idle_w,
+            "bf16_tflops": gpu.peak_flops / 1e12,
+            "memory_gb": gpu.hbm_bytes / 1e9,
+            "bandwidth_gb_per_s": gpu.hbm_bandwidth_bytes_s / 1e9,
+            "what": gpu.title,
+        }
+        for gpu in catalogue.gpus.values()
+    ]
+
+
+def _models(catalogue: Catalogue) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": model.name,
+            "weights_gb": model.weight_bytes / 1e9,
+            "active_params_b": (model.active_params + model.head_params) / 1e9,
+            "experts": model.n_experts if model.n_experts > 1 else None,
+            "kv_kb_per_token": model.kv_bytes_per_token / 1e3,
+            "what": model.title,
+        }
+        for model in catalogue.models.values()
+    ]
+
+
+def _servers(catalogue: Catalogue) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": server.name,
+            "gpus": f"{server.gpu_count} x {server.gpu}",
+            "nameplate_w": server.nameplate_w,
+            "board_limits_w": server.gpu_count * catalogue.gpus[server.gpu].nameplate_w,
+            "rest_w": server.non_gpu_w,
+            "rest_evidence": "fitted" if server.chassis == "fitted" else server.non_gpu_evidence,
+            "what": server.title,
+        }
+        for server in catalogue.servers.values()
+    ]
+
+
+def _curves(catalogue: Catalogue) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": curve.name,
+            "no_trip_below": curve.points[0][0],
+            "latest_trip_s": {f"{multiple:g}": seconds for multiple, seconds in curve.points},
+            "both_edges": curve.earliest is not None,
+            "what": curve.title,
+        }
+        for curve in catalogue.curves.values()
+    ]
+
+
+def _losses(catalogue: Catalogue) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": curve.name,
+            "efficiency": {f"{share:g}": efficiency for share, efficiency in curve.points},
+            "what": curve.title,
+        }
+        for curve in catalogue.losses.values()
+    ]
+
+
+ROWS: Mapping[str, Callable[[Catalogue], list[dict[str, Any]]]] = {
+    Kind.gpus: _gpus,
+    Kind.models: _models,
+    Kind.servers: _servers,
+    Kind.curves: _curves,
+    Kind.losses: _losses,
+}
+HEADS = {
+    "board_limit_w": "board limit",
+    "board_limits_w": "GPUs at their limits",
+    "idle_w": "idle",
+    "bf16_tflops": "bf16, TFLOP/s",
+    "memory_gb": "memory, GB",
+    "bandwidth_gb_per_s": "GB/s",
+    "weights_gb": "weights, GB",
+    "active_params_b": "params a token, 1e9",
+    "kv_kb_per_token": "KV a token, kB",
+    "nameplate_w": "nameplate",
+    "rest_w": "all else",
+    "rest_evidence": "of which",
+    "no_trip_below": "holds up to",
+    "latest_trip_s": "latest trip, s at times the rating",
+    "both_edges": "earliest too",
+    "efficiency": "efficiency at shares of the rating",
+}
+
+
+def _table(rows: list[dict[str, Any]]) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=200)
+    table = Table(box=SIMPLE_HEAD, header_style="bold", pad_edge=False)
+    for column in rows[0]:
+        number = isinstance(rows[0][column], int | float) and not isinstance(rows[0][column], bool)
+        fixed = column == "name" or number
+        table.add_column(
+            HEADS.get(column, column), justify="right" if number else "left", no_wrap=fixed
+        )
+    for row in rows:
+        table.add_row(*(_cell(column, value) for column, value in row.items()))
+    console.print(table)
+
+
+def _cell(column: str, value: Any) -> str:
+    from dcsim.scenario.units import WATT
+
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, dict):
+        return ", ".join(f"{part:g} at {key}" for key, part in value.items())
+    if column.endswith("_w"):
+        return WATT.format(round(value, 1))
+    if isinstance(value, float):
+        return f"{value:,.4g}" if value < 1000 else f"{value:,.0f}"
+    return str(value)
