@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from dcsim.ledger import ReplicaConfig
     from dcsim.power.learn.runs import LedgerSeries, MeasuredRun
     from dcsim.power.model import PowerModel
+    from dcsim.report.compared import Compared
 
 WRONG_INPUT = 2
 
@@ -53,17 +54,36 @@ Extrapolate = Annotated[
     typer.Option("--extrapolate", help="Let the gru answer for configurations its pack lacks."),
 ]
 
-FIGURES = (
-    "energy_error_pct",
-    "ks",
-    "acf_r2",
-    "acf_mae",
-    "nrmse",
-    "nrmse_mean",
-    "p95_error_pct",
-    "p99_error_pct",
+SeriesOption = Annotated[
+    Path | None,
+    typer.Option("--series", metavar="FILE.csv", help="Write measured and simulated watts."),
+]
+PictureOption = Annotated[
+    Path | None,
+    typer.Option("-o", "--out", metavar="FILE.png", help="Draw both over each other."),
+]
+
+FIGURES = {
+    "measured_mean_w": ("measured W", ".1f"),
+    "simulated_mean_w": ("simulated W", ".1f"),
+    "energy_bias_pct": ("energy %", "+.2f"),
+    "p95_error_pct": ("p95 %", ".2f"),
+    "p99_error_pct": ("p99 %", ".2f"),
+    "ks": ("KS", ".3f"),
+    "acf_r2": ("ACF R2", ".3f"),
+    "acf_mae": ("ACF MAE", ".3f"),
+    "nrmse": ("NRMSE", ".3f"),
+    "nrmse_mean": ("NRMSE mean", ".3f"),
+}
+"""Columns of the table: the key in JSON, the title, how it is written."""
+LEGEND = (
+    "energy %: simulated over measured energy, less 1; above 0 the simulation draws more.",
+    "p95 %, p99 %: error of those percentiles of the watts, without a sign.",
+    "KS: largest distance of the two distributions of watts, 0 (the same) to 1.",
+    "ACF R2, ACF MAE: how near the autocorrelations at lags 1 to 50 are; 1 and 0 are best.",
+    "NRMSE: root mean square error step by step over the measured range; 'mean': of the mean over "
+    "the seeds.",
 )
-"""Columns of the table; JSON has the signed `energy_bias_pct` too."""
 
 
 def evaluate(
@@ -78,17 +98,21 @@ def evaluate(
     pack: PackOption = None,
     seeds: Annotated[int, typer.Option(min=1, help="Figures are medians over so many.")] = 5,
     extrapolate: Extrapolate = False,
+    series_out: SeriesOption = None,
+    picture: PictureOption = None,
     as_json: Json = False,
 ) -> None:
     """Compare generated with measured power, run by run, at 250 ms and at 1 s."""
     from dcsim.power.learn.evaluate import judge, shown_by
     from dcsim.power.learn.runs import RunError
     from dcsim.power.model import NoSuchConfiguration
+    from dcsim.report.compared import Compared
 
     if model != Model.gru and (pack is not None or extrapolate):
         refuse("--pack and --extrapolate are for --model gru only")
     runs = read_runs(folders)
     rows: list[dict[str, Any]] = []
+    compared: list[Compared] = []
     problems = []
     for run, folder in zip(runs, folders, strict=True):
         try:
@@ -111,6 +135,7 @@ def evaluate(
             problems.append(f"{folder}: {error}")
             continue
         figures = judge(generated, run.power_w)
+        compared.append(Compared(run.name, run.edges_s, run.power_w, generated))
         rows.append(
             {
                 "run": run.name,
@@ -127,6 +152,7 @@ def evaluate(
         )
     if problems:
         refuse(*problems)
+    keep(compared, series_out, picture)
     if as_json:
         typer.echo(json.dumps(rows, indent=1, allow_nan=True).replace("NaN", "null"))
         return
@@ -138,6 +164,29 @@ def evaluate(
     for row in rows:
         for label, at in row["at"].items():
             line(row["run"], width, f"{model} {label}", at)
+    for text in LEGEND:
+        typer.echo(text)
+    for path in (series_out, picture):
+        if path is not None:
+            typer.echo(f"wrote {path}")
+
+
+def keep(runs: list[Compared], series_out: Path | None, picture: Path | None) -> None:
+    """Write both series, and their picture, where they are asked for."""
+    from dcsim.report.compared import draw_compared, series_rows
+    from dcsim.report.plots import PlotError
+
+    try:
+        if picture is not None:
+            draw_compared(runs, picture)
+        if series_out is not None:
+            series_out.write_text("\n".join(series_rows(runs)) + "\n", encoding="utf-8")
+    except ImportError:
+        refuse("pictures need matplotlib: pip install matplotlib")
+    except PlotError as error:
+        refuse(str(error))
+    except OSError as error:
+        refuse(f"{error.filename}: cannot be written: {error.strerror}")
 
 
 UNLIKE = 0.25
@@ -294,13 +343,13 @@ def _hidden(pack: str | None, config: ReplicaConfig) -> PowerModel:
 
 def header(width: int) -> None:
     """Titles of the table of figures."""
-    cells = "  ".join(f"{name:>16}" for name in FIGURES)
+    cells = "  ".join(f"{title:>11}" for title, _ in FIGURES.values())
     typer.echo(f"{'run':{width}}  {'model':15}  {cells}")
 
 
 def line(run: str, width: int, model: str, figures: Mapping[str, float], note: str = "") -> None:
     """One row of the table of figures."""
-    cells = "  ".join(f"{figures[name]:16.3f}" for name in FIGURES)
+    cells = "  ".join(f"{format(figures[name], how):>11}" for name, (_, how) in FIGURES.items())
     typer.echo(f"{run:{width}}  {model:15}  {cells}  {note}".rstrip())
 
 

@@ -31,6 +31,7 @@ NOT_RUN = {
     r"^export ": "sets a variable of the reader's shell",
     r"^python -m benchmarks": "minutes; a benchmark",
     r"^dcsim power (train|evaluate|validate) ": "needs measured runs: tests/power",
+    r"^dcsim measure import ": "needs measured logs: tests/measure",
     r"^dcsim data get ": "needs the network: tests/data has a server of its own",
     r"\.\.\.(?: |$)": "a pattern, not a command",
     r"out/growth": "reads the folder of a study: tests/studies",

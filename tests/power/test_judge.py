@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from tests.power.test_learn import made_up_run
 FIGURES = {
     *("energy_error_pct", "energy_bias_pct", "ks", "acf_r2", "acf_mae"),
     *("nrmse", "nrmse_mean", "p95_error_pct", "p99_error_pct"),
+    *("measured_mean_w", "simulated_mean_w"),
 }
 
 
@@ -52,6 +54,38 @@ def test_evaluate_tells_the_published_figures_at_both_steps(tmp_path: Path) -> N
         assert row["model"] == model
         assert row["energy_error_pct"] < 60
         assert row["evidence"] in ("fitted", "extrapolated")
+
+
+def test_evaluate_prints_signs_watts_and_what_its_figures_mean(tmp_path: Path) -> None:
+    """80 and 300 W by turns, 190 W on average: the board limit draws 400 W, 110.5 % more."""
+    folder, series, picture = tmp_path / "one", tmp_path / "both.csv", tmp_path / "both.svg"
+    write_run(folder)
+    words = ["evaluate", folder, "--model", "board-limit", "--seeds", 2]
+    words += ["--series", series, "-o", picture]
+    done = CliRunner().invoke(app, [str(word) for word in words])
+    assert done.exit_code == 0, done.output
+    header, quick, *_ = done.stdout.splitlines()
+    titles = ["measured W", "simulated W", "energy %"]
+    assert [header.index(title) for title in titles] == sorted(map(header.index, titles))
+    measured_w, simulated_w, energy = quick.split()[3:6]
+    assert float(measured_w) == pytest.approx(190.0, rel=0.02)
+    assert float(simulated_w) == pytest.approx(400.0)
+    assert energy.startswith("+")
+    assert float(energy) == pytest.approx(100 * (400 / float(measured_w) - 1), abs=0.1)
+    for word in ("KS: ", "ACF R2", "NRMSE: ", "above 0 the simulation draws more"):
+        assert word in done.stdout
+    with series.open(newline="") as text:
+        rows = list(csv.DictReader(text))
+    assert [float(row["time_s"]) for row in rows[:3]] == pytest.approx(
+        [float(rows[0]["time_s"]) + 0.25 * i for i in range(3)], abs=0.02
+    )
+    assert {float(row["simulated_w"]) for row in rows} == {400.0}
+    assert np.mean([float(row["measured_w"]) for row in rows]) == pytest.approx(190.0, rel=0.02)
+    drawn = picture.read_text()
+    assert drawn.startswith("<?xml")
+    wrong = CliRunner().invoke(app, ["evaluate", str(folder), "-o", str(tmp_path / "x.doc")])
+    assert wrong.exit_code == 2
+    assert "no format '.doc'" in wrong.output
 
 
 def test_evaluate_from_requests_plays_the_log(tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ def shown(watts: Float64, series: LedgerSeries, trailing_s: float | None = None)
 
 def judge(generated_w: Float64, measured_w: Float64) -> dict[str, dict[str, float]]:
     """Figures by resolution of STEPS: medians over the seeds of those of `metrics.compare`, and
-    `nrmse_mean`, the NRMSE of the mean over the seeds.
+    `nrmse_mean`, the NRMSE of the mean over the seeds; and both mean watts.
 
     `generated_w` has shape (steps, seeds), `measured_w` (steps,).
     """
@@ -54,6 +54,8 @@ def judge(generated_w: Float64, measured_w: Float64) -> dict[str, dict[str, floa
         rows = [compare(column, wanted) for column in given.T]
         found[label] = {name: float(np.median([row[name] for row in rows])) for name in rows[0]}
         found[label]["nrmse_mean"] = nrmse(given.mean(axis=1), wanted)
+        found[label]["measured_mean_w"] = float(wanted.mean())
+        found[label]["simulated_mean_w"] = float(np.median(given.mean(axis=0)))
     return found
 
 
