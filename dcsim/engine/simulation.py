@@ -28,6 +28,7 @@ from dcsim.engine.meter import Meter
 from dcsim.engine.scaling import build_scalers
 from dcsim.engine.seeds import branch
 from dcsim.engine.supplies import hold_up, load_times_s
+from dcsim.engine.warm_up import warm_up_of
 from dcsim.facility.events import FacilityEvent
 from dcsim.facility.labels import label_loads_w, label_sums_w
 from dcsim.facility.site import ElectricalSite
@@ -58,8 +59,10 @@ class Watcher(Protocol):
         kinds: Sequence[str],
         parent_index: npt.NDArray[np.int64],
         rating_w: npt.NDArray[np.float64],
+        measured_from_s: float,
     ) -> None:
-        """Called before the first step, with the site's nodes in node order."""
+        """Called before the first step, with the site's nodes in node order and the end of the
+        warm-up, which figures leave out."""
 
     def loads(self, node_w: npt.NDArray[np.float64]) -> None:
         """Called after every power step, before `update`; shape (nodes,), not to be kept."""
@@ -88,6 +91,7 @@ class Simulation:
 
     def __init__(self, scenario: Scenario) -> None:
         self.scenario = scenario
+        self.warm_up = warm_up_of(scenario)
         catalogue = load_catalogue()
         self.topology = Topology.build(scenario.facility)
         server_groups = self.topology.server_groups
@@ -129,6 +133,7 @@ class Simulation:
             seed=branch(scenario.seed, "facility"),
             load_s=load_times_s(scenario, catalogue, server_groups),
             hold_up=hold_up(scenario, catalogue, server_groups),
+            count_from_s=self.warm_up.cut_s,
         )
         self.watch = self.site.watch
         self._replicas_of: list[list[int]] = [[] for _ in server_groups]
@@ -175,10 +180,17 @@ class Simulation:
             versions=versions(),
             keep_requests=scenario.record.requests,
             promises=[_promise(tenant) for tenant in scenario.tenants],
+            warm_up=self.warm_up,
         )
         self._watcher = watcher
         if watcher is not None:
-            watcher.begin(topology.names, topology.kinds, topology.parent_index, topology.rating_w)
+            watcher.begin(
+                topology.names,
+                topology.kinds,
+                topology.parent_index,
+                topology.rating_w,
+                self.warm_up.cut_s,
+            )
         try:
             self.log.sink = self._requests
             traffic = requests(scenario, branch(scenario.seed, "workload"))

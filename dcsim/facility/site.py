@@ -62,6 +62,7 @@ class ElectricalSite:
         self.topology = topology
         self._seed = np.random.SeedSequence(0) if seed is None else seed
         self._step_s = step_s
+        self._count_from_s = count_from_s
         self.cooling = Cooling(CoolingSpec() if cooling is None else cooling)
         self._plant = 0
         if cooling is not None and cooling.at is not None:
@@ -91,7 +92,7 @@ class ElectricalSite:
             if spec.breaker is not None
         }
         self.peak_w: FloatArray = np.full(len(topology.names), -np.inf)
-        """Highest of `felt_w` so far."""
+        """Highest of `felt_w` so far, after the warm-up."""
         self.felt_w: FloatArray = np.zeros(len(topology.names))
         """Loads as ratings feel them: the worst of three poles, apparent power where rated so."""
 
@@ -119,7 +120,8 @@ class ElectricalSite:
         """
         node_w = self._loads(now_s, step_s, server_w)
         felt_w = self.felt_w = self.flow.felt_w(node_w)
-        np.maximum(self.peak_w, felt_w, out=self.peak_w)
+        if now_s - step_s >= self._count_from_s - 1e-6:
+            np.maximum(self.peak_w, felt_w, out=self.peak_w)
         events = self.watch.step(now_s, step_s, felt_w)
         for window in self._demand:
             for crossing in window.step(now_s, node_w):

@@ -48,6 +48,13 @@ class Cell:
         self._reset, self._update = sums[:hidden], sums[hidden:both]
         self._from_memory, self._from_inputs = sums[both : 3 * hidden], sums[3 * hidden :]
 
+    def settle(self, steps: int) -> None:
+        """Take the same inputs in so many times: the memory of somebody who has seen nothing else
+        for so long."""
+        with torch.inference_mode():
+            for _ in range(steps):
+                self.step()
+
     def step(self) -> torch.Tensor:
         """Take the inputs in; returns `hidden`. Call inside `torch.inference_mode`."""
         torch.mm(self._weight, self._columns, out=self._sums)

@@ -34,6 +34,9 @@ TOLD: dict[Kind, str] = {
 }
 NOISE_STEPS = 64
 """Steps of noise drawn at a time: one call of the generator costs as much as a step's noise."""
+REST_STEPS = 240
+"""A minute at the packs' step: long enough for the quick part of the memory, and no longer than the
+runs that it was trained on."""
 OVER_NAMEPLATE = 1.05
 """Boards exceed their limit for moments; the published generator, too, allows 5 % above what it
 was trained on (reference-method.md 1.6). Where a configuration was measured higher still (the
@@ -122,6 +125,7 @@ class GruPower:
         self._ceiling_w = np.maximum(OVER_NAMEPLATE * nameplate_w, highest_w)
         self._cell = Cell(pack, count)
         self._features = FeatureMaker(configs, self._catalogue, self._cell.inputs)
+        self._rest(pack)
         # The same memory, told to both libraries; where kinds lie side by side, to the heads, too.
         self._logits_torch = torch.zeros(size, count) if mixed else self._sorted_logits
         self._logits = self._logits_torch.numpy()
@@ -143,6 +147,16 @@ class GruPower:
         self._drawn = np.empty((2, count))
         self._drift = np.empty(count)
         self._noise_used = NOISE_STEPS
+
+    def _rest(self, pack: Pack) -> None:
+        """Start with the memory of replicas that have rested: an empty one takes seconds of high
+        watts to find out that there is nothing to do. Features of rest are those that stand in the
+        inputs before the first step."""
+        kinds, of = np.unique(self._cell.inputs, axis=1, return_inverse=True)
+        rested = Cell(pack, kinds.shape[1])
+        rested.inputs[:] = kinds
+        rested.settle(REST_STEPS)
+        self._cell.hidden.copy_(rested.hidden[:, torch.from_numpy(of.reshape(-1))])
 
     def step(self, ledger: WorkLedger) -> npt.NDArray[np.float64]:
         cumulative = self._cumulative(ledger)

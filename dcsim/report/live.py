@@ -56,6 +56,7 @@ class LiveView:
         kinds: Sequence[str],
         parent_index: npt.NDArray[np.int64],
         rating_w: npt.NDArray[np.float64],
+        measured_from_s: float = 0.0,
     ) -> None:
         """Told of the site before the first step."""
 

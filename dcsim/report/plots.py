@@ -90,6 +90,8 @@ def load(results: Results, node: str | None) -> Figure:
         ends = ends_s / unit_s
         axis.fill_between(ends, low, high, step="pre", color=SKY, alpha=0.35, linewidth=0)
         axis.plot(ends, mean, drawstyle="steps-pre", color=BLUE)
+        if results.warm_up_s > 0:
+            axis.axvspan(0, results.warm_up_s / unit_s, color=GREY, alpha=0.15, linewidth=0)
         _limit(axis, _rating_w(nodes, name))
         axis.set_title(_plain(name))
         axis.set_ylabel("kW")
@@ -113,7 +115,8 @@ def duration(results: Results, node: str | None) -> Figure:
     with_rating = [name for name in names if _rating_w(nodes, name) > 0]
     rated, names = bool(with_rating), with_rating or names
     for i, name in enumerate(names):
-        watts = results.load(_kind(nodes, name), nodes=[name]).to_numpy()[:, 0]
+        frame = results.load(_kind(nodes, name), nodes=[name], measured=True)
+        watts = frame.to_numpy()[:, 0]
         curve = np.quantile(watts[np.isfinite(watts)], 1 - share)
         scale = _rating_w(nodes, name) / 100 if rated else 1e3
         axis.plot(100 * share, curve / scale, color=CYCLE[i % len(CYCLE)], label=_plain(name))
@@ -182,7 +185,7 @@ def smoothing(results: Results, node: str | None) -> Figure:
     figure, (axis,) = _sheet(1, 1, (4.6, 3.2))
     most, at_server = 1, None
     for i, (kind, of_kind) in enumerate(nodes.groupby("kind", sort=False)):
-        frame = results.load(str(kind))
+        frame = results.load(str(kind), measured=True)
         mean = frame.mean().to_numpy()
         variation = np.where(mean > 0, frame.std(ddof=0).to_numpy() / mean, np.nan)
         counts = np.array([below[str(name)] for name in of_kind.index])

@@ -36,6 +36,7 @@ def render(summary: Mapping[str, Any], console: Console, first_flags: Sequence[A
     _power(summary["power_model"], console)
     for line in evidence_lines(summary.get("evidence") or {}):
         console.print(line, highlight=False, markup=False)
+    _warm_up(summary, console)
     wall_s = summary.get("wall_s")
     speed = f", {summary['simulated_s'] / wall_s:,.0f} x real time" if wall_s else ""
     console.print(
@@ -43,6 +44,33 @@ def render(summary: Mapping[str, Any], console: Console, first_flags: Sequence[A
         f"seed {summary['seed']}.",
         highlight=False,
     )
+
+
+def _warm_up(summary: Mapping[str, Any], console: Console) -> None:
+    """What the figures leave out, and a warning where that was too little."""
+    warm_up = summary.get("warm_up")
+    if not warm_up:
+        return
+    trips = warm_up["trips"]
+    if warm_up["cut_s"]:
+        console.print(
+            f"Warm-up: the first {warm_up['cut_s']:g} s are in the energies and counts, and in no "
+            f"other figure ({warm_up['rule']})"
+            + (f"; {trips:,} trips fell into it." if trips else "."),
+            highlight=False,
+        )
+    if warm_up["enough"] is False:
+        found_s, filled = warm_up["mser5_s"], warm_up["filled"]
+        why = [
+            *([f"by MSER-5 the load settles after {found_s:g} s"] if found_s is not None else []),
+            *([f"requests in service are at {filled:.0%} of steady"] if filled is not None else []),
+        ]
+        console.print(
+            f"WARNING: the warm-up is too short ({'; '.join(why)}): play a longer run, or set a "
+            "longer `warm_up`.",
+            style="yellow",
+            highlight=False,
+        )
 
 
 def _loads(nodes: Sequence[Node], wide: bool) -> Table:
@@ -138,10 +166,14 @@ def _requests(summary: Mapping[str, Any], console: Console) -> None:
         console.print(
             f"Tenant {tenant['name']}: {tenant['within_slo']:,} of {tenant['arrived']:,} within "
             f"its SLO ({percent(tenant['slo_attainment'])} of those that have ended), goodput "
-            f"{tenant['goodput_per_s']:.2f} requests/s.",
+            f"{_rate(tenant['goodput_per_s'])} requests/s.",
             highlight=False,
             markup=False,
         )
+
+
+def _rate(per_s: float | None) -> str:
+    return UNKNOWN if per_s is None else f"{per_s:.2f}"
 
 
 def _plural(kind: str, count: int) -> str:

@@ -59,6 +59,7 @@ class WatchView(LiveView):
         self._told: deque[Any] = deque(maxlen=FLAGS_KEPT)
         self._past: deque[npt.NDArray[np.float64]] = deque(maxlen=HISTORY)
         self._names: Sequence[str] = ()
+        self._measured_from_s = 0.0
         self._children: list[list[int]] = []
         self._old_handler: Any = None
         self._now: tuple[float, float, float, tuple[str, float], int, int] | None = None
@@ -69,9 +70,11 @@ class WatchView(LiveView):
         kinds: Sequence[str],
         parent_index: npt.NDArray[np.int64],
         rating_w: npt.NDArray[np.float64],
+        measured_from_s: float = 0.0,
     ) -> None:
         """Told of the site before the first step."""
-        super().begin(names, kinds, parent_index, rating_w)
+        super().begin(names, kinds, parent_index, rating_w, measured_from_s)
+        self._measured_from_s = measured_from_s
         self._names, self._kinds, self._rating_w = names, kinds, rating_w
         self._peak_w = np.zeros(len(names))
         self._children = [[] for _ in names]
@@ -133,7 +136,8 @@ class WatchView(LiveView):
             self._now = (now_s, site_w, site_limit_w, worst, running, waiting)
             if self._node_w is not None:
                 self._past.append(np.array(self._node_w))
-                self._peak_w = np.fmax(self._peak_w, self._past[-1])
+                if now_s > self._measured_from_s:
+                    self._peak_w = np.fmax(self._peak_w, self._past[-1])
             self._listen()
             self._show()
         return self._stop

@@ -55,14 +55,19 @@ class Series:
         _extend(self._dataset, self._buffer[: self._filled])
         self._filled = 0
 
-    def percentile(self, percent: float) -> npt.NDArray[np.float64]:
-        """By node, over what has been flushed; NaN where nothing has. A few nodes at a time: a
-        day of thousands of servers is large."""
+    def column(self, node: int, rows: int) -> npt.NDArray[np.float32]:
+        """The first rows of one node, of what has been flushed."""
+        found: npt.NDArray[np.float32] = self._dataset[:rows, node]
+        return found
+
+    def percentile(self, percent: float, first: int = 0) -> npt.NDArray[np.float64]:
+        """By node, over what has been flushed from row `first` on; NaN where there is nothing. A
+        few nodes at a time: a day of thousands of servers is large."""
         values = np.full(self.width, np.nan)
         step = self._dataset.chunks[1]
-        if len(self._dataset):
+        if len(self._dataset) > first:
             for low in range(0, self.width, step):
-                block = self._dataset[:, low : low + step]
+                block = self._dataset[first:, low : low + step]
                 values[low : low + step] = np.percentile(
                     block, percent, axis=0, overwrite_input=True
                 )

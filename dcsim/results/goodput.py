@@ -79,7 +79,7 @@ class Goodput:
                     "within_slo": met,
                     "slo_attainment": met / ended if ended else None,
                     "slo_target": promise.attainment if promise.promised else None,
-                    "goodput_per_s": met / duration_s,
+                    "goodput_per_s": met / duration_s if duration_s > 0.0 else None,
                 }
             )
         return rows

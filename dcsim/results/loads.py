@@ -18,15 +18,21 @@ class Loads:
     """Watts of all nodes, step by step.
 
     Nodes of one kind stand together, servers last. Those above the servers are written at every
-    step, servers as means over `window` steps; the last window may be shorter. `sum_w` and
-    `peak_w`, shape (nodes,), are of all steps, servers too; they are up to date after `close`.
+    step, servers as means over `window` steps; the last window may be shorter. All steps are
+    written. `sum_w` and `peak_w`, shape (nodes,), are of the `measured` steps after the first
+    `warm_up` ones, servers too, `total_w` of all; they are up to date after `close`.
     """
 
-    def __init__(self, file: h5py.File, kinds: Sequence[str], window: int) -> None:
+    def __init__(
+        self, file: h5py.File, kinds: Sequence[str], window: int, warm_up: int = 0
+    ) -> None:
         nodes = len(kinds)
         servers = sum(kind == "server" for kind in kinds)
         self.steps = 0
         self.sum_w = np.zeros(nodes)
+        self.total_w = np.zeros(nodes)
+        self._warm_up = warm_up
+        self._booked = 0
         self.peak_w = np.full(nodes, -np.inf)
         self._upper = nodes - servers
         self._window = window
@@ -61,10 +67,23 @@ class Loads:
             series.flush()
         self._server_series.flush()
 
+    @property
+    def measured(self) -> int:
+        """Steps after the warm-up."""
+        return max(0, self.steps - self._warm_up)
+
     def percentile(self, percent: float) -> npt.NDArray[np.float64]:
-        """Of each node's written loads, once closed; of servers, of their window means."""
-        every = [series for _, series in self._levels] + [self._server_series]
-        return np.concatenate([series.percentile(percent) for series in every])
+        """Of each node's written loads after the warm-up, once closed; of servers, of the means
+        of windows that begin after it."""
+        first = -(-self._warm_up // self._window)
+        found = [series.percentile(percent, self._warm_up) for _, series in self._levels]
+        return np.concatenate([*found, self._server_series.percentile(percent, first)])
+
+    def first_w(self, rows: int) -> npt.NDArray[np.float32]:
+        """The site's loads over the first steps, once closed."""
+        if not self._levels:
+            return np.zeros(0, np.float32)
+        return self._levels[0][1].column(0, rows)
 
     def times_s(self, step_s: float) -> dict[str, npt.NDArray[np.float64]]:
         """The time axes: the end of each step, and of each window of the servers."""
@@ -81,8 +100,15 @@ class Loads:
             return
         block_w = self._block_w[: self._filled]
         self._filled = 0
-        self.sum_w += block_w.sum(axis=0)
-        np.maximum(self.peak_w, block_w.max(axis=0), out=self.peak_w)
+        early = min(max(0, self._warm_up - self._booked), len(block_w))
+        self._booked += len(block_w)
+        if early:
+            self.total_w += block_w[:early].sum(axis=0)
+        if early < len(block_w):
+            sum_w = block_w[early:].sum(axis=0)
+            self.sum_w += sum_w
+            self.total_w += sum_w
+            np.maximum(self.peak_w, block_w[early:].max(axis=0), out=self.peak_w)
         for nodes, series in self._levels:
             series.append(block_w[:, nodes])
         self._window_means(block_w[:, self._upper :])

@@ -19,6 +19,7 @@ from dcsim.results.columns import Table, store
 from dcsim.results.disk import Disk
 from dcsim.results.goodput import Goodput, Promise
 from dcsim.results.loads import Loads
+from dcsim.results.warm_up import WarmUp
 
 FORMAT = "dcsim-results"
 FORMAT_VERSION = 1
@@ -93,7 +94,8 @@ class Recorder:
     """One run's results file.
 
     Loads above the servers are kept at every power step, servers as means over `server_step_s`.
-    Sums, peaks and latencies are also kept in memory for the summary: 12 bytes a request.
+    Sums, peaks and latencies are also kept in memory for the summary: 12 bytes a request. They
+    leave out the warm-up, which the file has in full.
 
     Raises OSError, at once, when the file cannot be written where `path` says, and later when
     the disk is full; ValueError when `server_step_s` is no multiple of `step_s`.
@@ -111,18 +113,21 @@ class Recorder:
         versions: Mapping[str, str],
         keep_requests: bool = True,
         promises: Sequence[Promise] = (),
+        warm_up: WarmUp | None = None,
     ) -> None:
         self.path = path
         self.nodes = nodes
         self.seed = seed
         self.step_s = step_s
         self.event_counts: dict[str, int] = {}
+        self.warm_up_trips = 0
         self.latencies: dict[str, list[npt.NDArray[np.float32]]] = {
             "ttft_s": [],
             "tpot_s": [],
             "e2e_s": [],
         }
-        """Of completed requests, block by block."""
+        """Of completed requests that arrived after the warm-up, block by block."""
+        self.warm_up = WarmUp() if warm_up is None else warm_up
         self.goodput = Goodput(promises) if promises else None
         window = round(server_step_s / step_s)
         if window < 1 or abs(window * step_s - server_step_s) > 1e-9 * server_step_s:
@@ -144,7 +149,9 @@ class Recorder:
         try:
             with self._writing():
                 self._describe(scenario_yaml, server_step_s, versions)
-                self.loads = Loads(self._file, nodes.kinds, window)
+                self.loads = Loads(
+                    self._file, nodes.kinds, window, round(self.warm_up.cut_s / step_s)
+                )
                 self._requests = (
                     Table(self._file, "requests", REQUEST_COLUMNS) if keep_requests else None
                 )
@@ -188,6 +195,13 @@ class Recorder:
 
     def requests(self, records: npt.NDArray[np.void]) -> None:
         """Requests that have left, as structured records; copied."""
+        if self._requests is not None:
+            with self._writing():
+                self._requests.append(
+                    {name: records[name] for name in REQUEST_COLUMNS}, len(records)
+                )
+        if self.warm_up.cut_s > 0.0:
+            records = records[records["arrival_s"] >= self.warm_up.cut_s]
         completed = records["status"] == COMPLETED
         done = records[completed]
         # What a client sees of its last token: arrival to end, and the gaps after the first.
@@ -200,15 +214,12 @@ class Recorder:
         self.latencies["tpot_s"].append(tpot_s[gaps > 0].astype(np.float32))
         if self.goodput is not None:
             self.goodput.add(records, completed, tpot_s)
-        if self._requests is not None:
-            with self._writing():
-                self._requests.append(
-                    {name: records[name] for name in REQUEST_COLUMNS}, len(records)
-                )
 
     def event(self, event: Event) -> None:
         """One flag."""
         self.event_counts[event.kind] = self.event_counts.get(event.kind, 0) + 1
+        if event.kind == "trip" and event.time_s <= self.warm_up.cut_s + 0.5 * self.step_s:
+            self.warm_up_trips += 1
         row = {name: [getattr(event, name)] for name in EVENT_COLUMNS}
         row["node"] = [self._index[event.node]]
         with self._writing():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -104,6 +105,12 @@ class Results:
             return len(self._file["load/time_s"]) * self.step_s
 
     @property
+    def warm_up_s(self) -> float:
+        """Time from the start that figures leave out; series and requests hold it. 0 in files
+        from before there was any."""
+        return float((self.summary.get("warm_up") or {}).get("cut_s", 0.0))
+
+    @property
     def provenance(self) -> dict[str, Any]:
         """What stands behind the figures: seed, versions of the software, power models with
         their evidence (None where the summary does not tell)."""
@@ -152,10 +159,12 @@ class Results:
         kind: str,
         resample: str | float | None = None,
         nodes: Sequence[str] | None = None,
+        measured: bool = False,
     ) -> pd.DataFrame:
         """Loads in W of all nodes of a kind, or of those named: index `time_s` (end of each
         interval), a column a node. `resample`, such as "1min" or 60.0 (seconds), gives means
         over longer intervals, labelled by their end; a recorded step counts where it ends.
+        `measured`: only intervals that begin after the warm-up, as figures are of.
 
         Raises KeyError for a kind or a node that the site does not have, ValueError for a
         `resample` shorter than what is recorded.
@@ -189,6 +198,11 @@ class Results:
                 raise ValueError(f"{kind} loads are recorded every {step_s:g} s, not {width_s:g} s")
             with self._reading():
                 time_s, data = _means(series, columns, time_s, step_s, width_s)
+            step_s = width_s
+        if measured:
+            # The last interval may be shorter: by its number, not by its end.
+            first = math.ceil(self.warm_up_s / step_s - 1e-9)
+            time_s, data = time_s[first:], data[first:]
         return pd.DataFrame(data, index=pd.Index(time_s, name="time_s"), columns=names)
 
     def requests(self) -> pd.DataFrame:

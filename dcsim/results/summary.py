@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from dcsim.results.recorder import Recorder
+from dcsim.results.warm_up import LOOK_CUTS, LOOK_S, described
 
 PERCENTS = (50, 95, 99)
 EVENT_KINDS = ("warning", "overload", "trip")
@@ -32,11 +33,18 @@ def build_summary(
     evidence: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """All figures but the wall-clock time, which would differ from run to run. What is unknown
-    is None. Flushes the recorder's series: no power step may follow."""
+    is None. Flushes the recorder's series: no power step may follow.
+
+    Peaks, means, percentiles, latencies and what tenants got are of `measured_s`, the time after
+    the warm-up; counts, events and energies are of all of `simulated_s`."""
     simulated_s = recorder.loads.steps * recorder.step_s
+    measured_s = recorder.loads.measured * recorder.step_s
+    recorder.close_series()
+    look_s = max(LOOK_S, LOOK_CUTS * recorder.warm_up.cut_s)
+    site_w = recorder.loads.first_w(round(look_s / recorder.step_s))
     return {
         "requests": dict(counts),
-        "tenants": [] if recorder.goodput is None else recorder.goodput.rows(simulated_s),
+        "tenants": [] if recorder.goodput is None else recorder.goodput.rows(measured_s),
         "traffic": {name: dict(rows) for name, rows in (traffic or {}).items()},
         "tokens": dict(tokens),
         "preemptions": preemptions,
@@ -56,6 +64,11 @@ def build_summary(
         "power_model": dict(power_model[0])
         if len(power_model) == 1
         else [dict(model) for model in power_model],
+        "warm_up": {
+            **described(recorder.warm_up, site_w, recorder.step_s),
+            "trips": recorder.warm_up_trips,
+        },
+        "measured_s": measured_s,
         "simulated_s": simulated_s,
         "seed": recorder.seed,
     }
@@ -72,11 +85,12 @@ def _nodes(recorder: Recorder) -> list[dict[str, Any]]:
     nodes = recorder.nodes
     p99_w = recorder.percentile_w(99)
     loads = recorder.loads
-    steps = loads.steps
+    steps, measured = loads.steps, loads.measured
     rows = []
     for i, name in enumerate(nodes.names):
         # Watts that are no number came from a power model; they are unknown, not the run's end.
-        mean_w = _known(loads.sum_w[i] / steps) if steps else None
+        mean_w = _known(loads.sum_w[i] / measured) if measured else None
+        total_j = _known(loads.total_w[i] * recorder.step_s) if steps else None
         peak_w = _known(loads.peak_w[i])
         rows.append(
             {
@@ -86,7 +100,7 @@ def _nodes(recorder: Recorder) -> list[dict[str, Any]]:
                 "peak_w": peak_w,
                 "p99_w": _known(p99_w[i]),
                 "mean_w": mean_w,
-                "energy_wh": None if mean_w is None else mean_w * steps * recorder.step_s / 3600.0,
+                "energy_wh": None if total_j is None else total_j / 3600.0,
                 "load_factor": mean_w / peak_w if mean_w is not None and peak_w else None,
             }
         )

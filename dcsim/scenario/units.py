@@ -120,6 +120,20 @@ def _quantity(unit: Unit, *, positive: bool = True) -> Any:
     return BeforeValidator(check)
 
 
+def _or_auto(value: Any) -> float | None:
+    """None stands for `auto`."""
+    if value is None or value == "auto":
+        return None
+    time_s = parse_quantity(value, SECOND.name, "60 s' or 'auto")
+    if not 0.0 <= time_s <= LARGEST:
+        raise PydanticCustomError(
+            "quantity",
+            "'{value}' must be 0 or more, and no more than a run lasts",
+            {"value": value},
+        )
+    return time_s
+
+
 def _written(unit: Unit) -> Any:
     return PlainSerializer(unit.format, return_type=str, when_used="json")
 
@@ -151,6 +165,25 @@ Seconds = Annotated[float, SECOND, _quantity(SECOND), _written(SECOND), _in_sche
 SecondsOrZero = Annotated[
     float, SECOND, _quantity(SECOND, positive=False), _written(SECOND), _in_schema(SECOND)
 ]
+SecondsOrAuto = Annotated[
+    float | None,
+    SECOND,
+    BeforeValidator(_or_auto),
+    PlainSerializer(
+        lambda value: "auto" if value is None else SECOND.format(value),
+        return_type=str,
+        when_used="json",
+    ),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": rf"^\s*auto\s*$|{SCHEMA_PATTERN}",
+            "examples": ["auto", "60 s"],
+        },
+        mode="validation",
+    ),
+]
+"""A time of 0 or more, or None for `auto`."""
 RequestsPerSecond = Annotated[float, RATE, _quantity(RATE), _written(RATE), _in_schema(RATE)]
 RequestsPerSecondOrZero = Annotated[
     float, RATE, _quantity(RATE, positive=False), _written(RATE), _in_schema(RATE)

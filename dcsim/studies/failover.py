@@ -86,6 +86,8 @@ class _Held:
     load_w: npt.NDArray[np.float64]
     of_limit: npt.NDArray[np.float64]
     dark: int
+    start_s: float
+    """When the first interval begins, s from the run's start."""
 
     @property
     def survived(self) -> npt.NDArray[np.bool_]:
@@ -233,11 +235,12 @@ def _hold(topology: Topology, loss: Loss, series: Series) -> _Held:
     node = np.zeros(count, dtype=np.int64)
     load_w, of_limit = np.zeros(count), np.zeros(count)
     for i, server_w in enumerate(series.load_w.astype(np.float64)):
-        felt_w = loss.loads_w((i + 1) * series.step_s, server_w)[rated]
+        end_s = series.start_s + (i + 1) * series.step_s
+        felt_w = loss.loads_w(end_s, server_w)[rated]
         share = felt_w / limit_w
         at = int(np.argmax(share))
         node[i], load_w[i], of_limit[i] = rated[at], felt_w[at], share[at]
-    return _Held(node, load_w, of_limit, int(loss.dark.sum()))
+    return _Held(node, load_w, of_limit, int(loss.dark.sum()), series.start_s)
 
 
 def _play(
@@ -252,9 +255,10 @@ def _play(
     """Each loss in full, from the start of its worst interval on."""
     variants = {}
     # So early that there is time to see what becomes of it.
-    early = max(1, int((base.duration_s - AFTER_S) / window_s + 1e-9))
     for node in lost:
-        at_s = int(np.argmax(worst[node].of_limit[:early])) * window_s
+        held = worst[node]
+        early = max(1, int((base.duration_s - AFTER_S - held.start_s) / window_s + 1e-9))
+        at_s = held.start_s + int(np.argmax(held.of_limit[:early])) * window_s
         fault: dict[str, Any] = {"at": f"{at_s:.6f} s", "fail": topology.names[node]}
         if topology.specs[node].has_bypass:
             fault["with_bypass"] = True  # what is asked is what the rest can carry
@@ -286,7 +290,7 @@ def _row(
         "survived": float(survived.mean()),
         "not_survived_s": float((~survived).sum() * window_s),
         "dark_servers": held.dark,
-        "worst_time_s": (at + 1) * window_s,
+        "worst_time_s": held.start_s + (at + 1) * window_s,
         "worst_node": topology.names[held.node[at]],
         "worst_load_w": float(held.load_w[at]),
         "worst_limit_w": float(topology.rating_w[held.node[at]]),
@@ -331,7 +335,7 @@ def _times(topology: Topology, held: dict[int, _Held], step_s: float) -> pd.Data
         parts.append(
             pd.DataFrame(
                 {
-                    "time_s": step_s * np.arange(1, count + 1),
+                    "time_s": one.start_s + step_s * np.arange(1, count + 1),
                     "lost": topology.names[node],
                     "survived": one.survived,
                     "worst_node": [topology.names[i] for i in one.node],

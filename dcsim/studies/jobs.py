@@ -14,7 +14,7 @@ from dcsim.results.versions import versions
 from dcsim.scenario.dump import resolved
 from dcsim.scenario.models import Scenario
 
-OUTCOME_VERSION = 1
+OUTCOME_VERSION = 2
 """Of what an outcome holds: raised whenever that changes."""
 PLAYING_ROOMS = (
     "scenario",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy.typing as npt
 
 from dcsim.results import Results
 from dcsim.studies.jobs import Job, code_hash
-from dcsim.studies.sizing import sizing
+from dcsim.studies.sizing import sizing, whole_means
 
 TOLD = ("trip", "fault", "dark", "depleted", "bypass", "fail-on")
 """Kinds of flags kept one by one; of the others the summary has the number."""
@@ -20,11 +21,15 @@ Float32 = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Series:
-    """Loads in W of all nodes of one kind, shape (intervals, nodes)."""
+    """Loads in W of all nodes of one kind, shape (intervals, nodes): whole intervals counted from
+    the run's start, less the warm-up. Of an interval in which that ends, the mean is of the rest,
+    if that is half of it or more; else it is left out."""
 
     names: tuple[str, ...]
     step_s: float
     load_w: Float32
+    start_s: float = 0.0
+    """When the first interval begins, s from the run's start."""
 
 
 @dataclass(frozen=True)
@@ -91,11 +96,22 @@ def _flags(results: Results) -> list[dict[str, Any]]:
 
 def _series(results: Results, kind: str, step_s: float) -> Series:
     recorded_s = results.server_step_s if kind == "server" else results.step_s
-    whole = int(results.duration_s / step_s + 1e-9)
+    if step_s < recorded_s * (1 - 1e-9):
+        raise ValueError(f"{kind} loads are recorded every {recorded_s:g} s, not {step_s:g} s")
     try:
-        same = abs(step_s - recorded_s) < 1e-9
-        frame = results.load(kind, None if same else step_s)
+        frame = results.load(kind)
     except KeyError as error:
         raise ValueError(str(error.args[0])) from error
-    # The last interval may be cut short by the run's end: then it is no mean over `step_s`.
-    return Series(tuple(frame.columns), step_s, frame.to_numpy(dtype=np.float32)[:whole])
+    names = tuple(frame.columns)
+    series_w = frame.to_numpy(dtype=np.float32)
+    first = math.floor(results.warm_up_s / step_s + 0.5 + 1e-9)
+    means_w = whole_means(series_w, step_s, recorded_s, results.duration_s, first * step_s)
+    if means_w is None:
+        return Series(names, step_s, np.zeros((0, len(names)), np.float32), first * step_s)
+    if first * step_s < results.warm_up_s - 1e-9:
+        measured = slice(
+            math.ceil(results.warm_up_s / recorded_s - 1e-9),
+            round((first + 1) * step_s / recorded_s),
+        )
+        means_w[0] = series_w[measured].mean(axis=0, dtype=np.float64)
+    return Series(names, step_s, means_w.astype(np.float32), first * step_s)

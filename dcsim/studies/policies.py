@@ -297,7 +297,7 @@ def _tenants(name: str, runs: Sequence[Outcome]) -> list[dict[str, Any]]:
                 "tenant": tenant["name"],
                 "completed_per_s": np.mean(
                     [
-                        row["completed"] / run.summary["simulated_s"]
+                        row["completed"] / run.summary["measured_s"]
                         for row, run in zip(same, runs, strict=True)
                     ]
                 ),

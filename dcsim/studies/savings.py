@@ -106,10 +106,18 @@ def savings(
     root = next(node for node in base.facility if not node.above)
     kept = Keep(root.kind, tariff.meter_s)
     outcomes = crew.play([job(sized, seed, (kept,)) for seed in used], "savings")
-    loads = [crew.series(outcome).series[root.kind].load_w[:, 0] for outcome in outcomes]
-    at_s = (np.arange(len(loads[0])) + 0.5) * tariff.meter_s
-    intensity = None if series is None else _intensity(series, start_s + at_s)
-    bills = [bill(load, tariff.meter_s, tariff, start_s, intensity) for load in loads]
+    found = [crew.series(outcome).series[root.kind] for outcome in outcomes]
+    loads = [one.load_w[:, 0] for one in found]
+    if not len(loads[0]):
+        raise StudyError(
+            f"the warm-up leaves no meter reading of {SECOND.format(tariff.meter_s)}: play a "
+            "longer run, or give a shorter --set 'warm_up=30 s'"
+        )
+    # The clock at which the first reading begins.
+    measured_s = start_s + found[0].start_s
+    at_s = measured_s + (np.arange(len(loads[0])) + 0.5) * tariff.meter_s
+    intensity = None if series is None else _intensity(series, at_s)
+    bills = [bill(load, tariff.meter_s, tariff, measured_s, intensity) for load in loads]
     inputs = _inputs(
         target.limit_w,
         target.unit_nameplate_w(),
@@ -125,7 +133,7 @@ def savings(
     lines = work_out({row["name"]: row["value"] for row in inputs}, tariff.currency)
     values = {row["name"]: row["value"] for row in lines}
     evidence = power_evidence(outcomes)
-    readings = _readings(loads, tariff, start_s, intensity)
+    readings = _readings(loads, tariff, start_s, found[0].start_s, intensity)
     return Answer(
         study="savings",
         headline=_headline(values, count, target.kind, tariff.currency, len(target.watched)),
@@ -376,10 +384,14 @@ def _doubt(
 
 
 def _readings(
-    loads: Sequence[np.ndarray], tariff: Tariff, start_s: float, intensity: np.ndarray | None
+    loads: Sequence[np.ndarray],
+    tariff: Tariff,
+    start_s: float,
+    measured_from_s: float,
+    intensity: np.ndarray | None,
 ) -> pd.DataFrame:
     first = np.asarray(loads[0], dtype=np.float64)
-    time_s = np.arange(len(first), dtype=np.float64) * tariff.meter_s
+    time_s = measured_from_s + np.arange(len(first), dtype=np.float64) * tariff.meter_s
     return pd.DataFrame(
         {
             "time_s": time_s,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -61,9 +62,9 @@ def sizing(results: Results, resolutions_s: Sequence[float] | None = None) -> pd
       its load; `nameplate_to_peak`: that over the peak, which is what provisioning by nameplate
       overstates. NaN where the file does not know them.
 
-    All are of means over whole intervals; what is left over at the end is dropped. Resolutions
-    (None: the power step, 1 s, 1 min and 15 min) that are no multiple of the power step, or
-    longer than the run, are left out.
+    All are of means over whole intervals from the end of the warm-up on; what is left over at the
+    end is dropped. Resolutions (None: the power step, 1 s, 1 min and 15 min) that are no multiple
+    of the power step, or longer than what the run has after its warm-up, are left out.
 
     Both sides of each ratio hold the same watts: the published tables mix them
     (reference-method.md 3.2 and 3.3).
@@ -183,24 +184,33 @@ class _Found:
         """By resolution, those that the series allows."""
         step_s = self._results.server_step_s if server else self._results.step_s
         for resolution_s in self._resolutions_s:
-            means_w = _whole_means(series_w, resolution_s, step_s, self._results.duration_s)
+            means_w = whole_means(
+                series_w, resolution_s, step_s, self._results.duration_s, self._results.warm_up_s
+            )
             if means_w is not None:
                 yield resolution_s, means_w
 
 
-def _whole_means(
-    series_w: npt.NDArray[Any], resolution_s: float, step_s: float, duration_s: float
+def whole_means(
+    series_w: npt.NDArray[Any],
+    resolution_s: float,
+    step_s: float,
+    duration_s: float,
+    from_s: float = 0.0,
 ) -> Float64 | None:
-    """Means over the whole intervals of a resolution, shape (intervals, nodes); None where it is
-    no multiple of the recorded step or longer than the run."""
+    """Means over the whole intervals of a resolution, from the first recorded step that begins at
+    `from_s` or later, shape (intervals, nodes); None where it is no multiple of the recorded step
+    or longer than what is left of the run."""
     width = round(resolution_s / step_s)
     if width < 1 or abs(width * step_s - resolution_s) > 1e-9 * resolution_s:
         return None
     # Not from the number of rows: the last one may stand for less than its step.
-    whole = int(duration_s / resolution_s + 1e-9)
+    first = math.ceil(from_s / step_s - 1e-9)
+    whole = int((duration_s - first * step_s) / resolution_s + 1e-9)
     if whole < 1:
         return None
-    shaped = series_w[: whole * width].reshape(whole, width, series_w.shape[1])
+    end = first + whole * width
+    shaped = series_w[first:end].reshape(whole, width, series_w.shape[1])
     means_w: Float64 = shaped.mean(axis=1, dtype=np.float64)
     return means_w
 

@@ -42,6 +42,7 @@ class Store:
                 arrays[f"{kind}.load_w"] = series.load_w
                 arrays[f"{kind}.names"] = np.array(series.names)
                 arrays[f"{kind}.step_s"] = np.array(series.step_s)
+                arrays[f"{kind}.start_s"] = np.array(series.start_s)
             self._put(self._arrays(outcome.key), lambda file: np.savez_compressed(file, **arrays))
         content = {
             "key": outcome.key,
@@ -67,6 +68,7 @@ class Store:
                             tuple(arrays[f"{kind}.names"].tolist()),
                             float(arrays[f"{kind}.step_s"]),
                             arrays[f"{kind}.load_w"],
+                            float(arrays[f"{kind}.start_s"]),
                         )
             return Outcome(
                 content["key"],

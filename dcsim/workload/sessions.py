@@ -85,6 +85,18 @@ def mean_turns(spec: Sessions) -> float:
     return 1.0 + spec.share * (turns - 1.0)
 
 
+def turn_delays_s(spec: Sessions, count: int, rng: np.random.Generator) -> Floats:
+    """How long after the start of its conversation each turn comes, of `count` conversations or
+    single requests, s; before `max_context` ends any."""
+    talks = rng.random(count) < spec.share
+    turns = 1 + np.searchsorted(_chances(spec), rng.random(count), side="right")
+    turns = np.where(talks, turns, 1)
+    first = np.cumsum(turns) - turns
+    of = np.repeat(np.arange(count), turns)
+    thinking_s = _thinking_s(spec, rng, len(of))
+    return _sum_within(np.where(np.arange(len(of)) == first[of], 0.0, thinking_s), first, of)
+
+
 def _chances(spec: Sessions) -> Floats:
     """By number of turns, from 1 on: the chance of at most so many."""
     turns = spec.turns

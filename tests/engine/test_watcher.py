@@ -21,7 +21,9 @@ class Ends:
         self.names: list[str] = []
         self.seen_w: list[np.ndarray] = []
 
-    def begin(self, names: Any, kinds: Any, parent_index: Any, rating_w: Any) -> None:
+    def begin(
+        self, names: Any, kinds: Any, parent_index: Any, rating_w: Any, measured_from_s: Any
+    ) -> None:
         self.names = list(names)
 
     def loads(self, node_w: Any) -> None:

@@ -9,6 +9,7 @@ TEXT = """
 name: small
 seed: 1
 duration: 60 s
+warm_up: 0 s
 power_step: 1 s
 workload:
   - name: chat

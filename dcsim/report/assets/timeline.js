@@ -49,6 +49,11 @@ D.timeline = (() => {
     const layout = { height, margin: { l: 68, r: 14, t: 8, b: 28 }, dragmode: "zoom", uirevision: "keep",
       xaxis: D.plots.timeAxis({ range: [D.date(from_s), D.date(to_s)], anchor: axis(panels.length) }) };
     let finest = Infinity;
+    // Grey: the warm-up, which no figure sees.
+    if (D.model.warm_up_s > from_s) {
+      shapes.push({ type: "rect", xref: "x", x0: D.date(0), x1: D.date(D.model.warm_up_s), yref: "paper", y0: 0, y1: 1,
+        fillcolor: `${D.css("soft")}22`, line: { width: 0 }, layer: "below" });
+    }
     panels.forEach((panel, i) => {
       const data = D.model.nodes[panel.node];
       const view = D.series.view(panel.node, from_s, to_s, most);
@@ -148,8 +153,8 @@ D.timeline = (() => {
 
   const peak = () => {
     const views = D.series.pyramid(D.model.levels[0].nodes[0])[0];
-    let best = 0;
-    for (let i = 0; i < views.max.length; i += 1) if (!(views.max[i] <= views.max[best])) best = i;
+    let best = Math.min(views.max.length - 1, Math.ceil((D.model.warm_up_s || 0) / views.step_s - 1e-9));
+    for (let i = best; i < views.max.length; i += 1) if (!(views.max[i] <= views.max[best])) best = i;
     go((best + 0.5) * views.step_s);
   };
   const nextFlag = () => {

@@ -40,7 +40,8 @@ to the limit</label>
 </div>
 <p class="small" id="timeline-span" role="status" aria-live="polite"></p>
 <div class="chart" id="timeline" tabindex="0" role="img" aria-label="Load over time"></div>
-<p class="small">Line: mean. Shade: lowest to highest power step. Dashes: the rating. Drag to zoom,
+<p class="small">Line: mean. Shade: lowest to highest power step. Dashes: the rating. Grey from
+the left edge: the warm-up, which no figure sees. Drag to zoom,
 double-click for the whole run; arrow keys and + and − work too. Flags:
 <span class="m3">✖</span> trip, dark or fault, <span class="m2">▲</span> over a limit,
 <span class="m1">△</span> warning, <span class="m4">○</span> back in order,
@@ -185,7 +186,7 @@ def _tenants(tenants: Sequence[Mapping[str, Any]]) -> str:
         f"<tr><td>{escape(str(t['name']))}</td><td>{_slo(t['slo'])}</td>"
         f"<td class='n'>{t['arrived']:,}</td><td class='n'>{t['within_slo']:,}</td>"
         f"<td class='n'>{percent(t['slo_attainment'])}</td>"
-        f"<td class='n'>{t['goodput_per_s']:.2f} /s</td></tr>"
+        f"<td class='n'>{_rate(t['goodput_per_s'])}</td></tr>"
         for t in tenants
     )
     heads = ("tenant", "promise", "arrived", "within it", "attainment", "goodput")
@@ -238,6 +239,10 @@ def _stack(title: str, parts: Sequence[tuple[str, float]], told: Any) -> str:
         f'<div class="card"><h3>{title}</h3><div class="stack" aria-hidden="true">{bar}</div>'
         f'<table class="plain"><tbody>{rows}</tbody></table></div>'
     )
+
+
+def _rate(per_s: float | None) -> str:
+    return UNKNOWN if per_s is None else f"{per_s:.2f} /s"
 
 
 def _count(value: int) -> str:

@@ -47,6 +47,7 @@ def run_page(results: Results, budget: int = BUDGET) -> str:
         "page": "run",
         "step_s": results.step_s,
         "duration_s": results.duration_s,
+        "warm_up_s": results.warm_up_s,
         "nodes": [
             {
                 **figure.get(str(name), {"limit_w": None, "peak_w": None}),
@@ -111,10 +112,20 @@ def run_page(results: Results, budget: int = BUDGET) -> str:
         ),
     ]
     facts = (
-        f"{clock(results.duration_s)} played in steps of {results.step_s:g} s · "
+        f"{clock(results.duration_s)} played in steps of {results.step_s:g} s"
+        f"{_warm_up(summary)} · "
         f"seed {results.seed} · dcsim {results.versions.get('dcsim', '')}"
     )
     return page(title, trust.description, escape(facts), sections, model, packer.text())
+
+
+def _warm_up(summary: dict[str, Any]) -> str:
+    """What figures leave out, and whether that was enough."""
+    warm_up = summary.get("warm_up") or {}
+    if not warm_up.get("cut_s"):
+        return ""
+    short = ", which is too short" if warm_up.get("enough") is False else ""
+    return f", figures without the first {warm_up['cut_s']:g} s (warm-up){short}"
 
 
 def _check(results: Results) -> None:

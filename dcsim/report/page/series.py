@@ -100,21 +100,23 @@ def gather(results: Results, packer: Packer, budget: int = BUDGET) -> Loads:
     together: list[float] = []
     """The site's peak, around which every node's steps are kept."""
     for level in loads.levels:
+        first = math.ceil(results.warm_up_s / level.recorded_s - 1e-9)
         for name, load_w in _each(results, level):
-            if not together:
-                together = _peak(load_w, level.recorded_s)
+            measured_w = load_w[first:]
+            own = [first * level.recorded_s + at for at in _peak(measured_w, level.recorded_s)]
+            together = together or own
             _pack(level, load_w, packer)
-            known = load_w[np.isfinite(load_w)]
+            known = measured_w[np.isfinite(measured_w)]
             if len(known):
                 curve = np.quantile(known, 1.0 - SHARES)
                 loads.duration_w[name] = [round(float(w), 1) for w in curve]
-                loads.variation[name] = _variation(load_w, level.recorded_s)
+                loads.variation[name] = _variation(measured_w, level.recorded_s)
             if level.factor > 1 and len(known):
-                moments = [*flags.get(name, ()), *_peak(load_w, level.recorded_s), *together]
-                for first, last in _windows(moments, level, len(load_w)):
-                    packed = packer.add(load_w[first:last])
+                moments = [*flags.get(name, ()), *own, *together]
+                for low, high in _windows(moments, level, len(load_w)):
+                    packed = packer.add(load_w[low:high])
                     loads.details.append(
-                        {"node": name, "first": first, "count": last - first,
+                        {"node": name, "first": low, "count": high - low,
                          "at": packed.at, "low": packed.low, "scale": packed.scale}
                     )  # fmt: skip
     return loads

@@ -202,7 +202,9 @@ def _instant(results: Results, at_s: float | None) -> tuple[npt.NDArray[np.float
     if not len(site_w):
         raise ExportError(f"{results.path}: the run has no power step")
     if at_s is None:
-        step = int(np.argmax(site_w.to_numpy()))
+        # Of a run that ended in its warm-up there is nothing else.
+        first = min(math.ceil(results.warm_up_s / results.step_s - 1e-9), len(site_w) - 1)
+        step = first + int(np.argmax(site_w.to_numpy()[first:]))
     else:
         step = int(np.searchsorted(site_w.index.to_numpy(), at_s - 1e-9))
         if step >= len(site_w):

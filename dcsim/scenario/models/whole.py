@@ -10,7 +10,7 @@ from dcsim.scenario.models.routing import Routing
 from dcsim.scenario.models.servers import ServerGroup
 from dcsim.scenario.models.site import Cooling, FacilityNode, Fault, Limits, Restart
 from dcsim.scenario.models.traffic import Stream, Tenant
-from dcsim.scenario.units import Seconds
+from dcsim.scenario.units import Seconds, SecondsOrAuto
 
 
 class Record(Spec):
@@ -33,6 +33,12 @@ class Scenario(Spec):
     """The same scenario and seed give the same bytes."""
     duration_s: Seconds = Field(alias="duration")
     """Simulated time."""
+    warm_up_s: SecondsOrAuto = Field(default=None, alias="warm_up")
+    """Time from the start that no figure sees: the site begins empty, and fills. Peaks, means,
+    ramps, percentiles, latencies and shares of limits are of what comes after; trips always count,
+    and energies are of the whole run. None: `auto`: 30 s, or as long as it takes until 99 % of the
+    requests that are in service together in steady state are there, at most a fifth of the run. A
+    time that is given is held to half of the run."""
     power_step_s: Seconds = Field(default=0.25, alias="power_step")
     """How often watts are worked out and limits watched."""
     workload: tuple[Stream, ...] = Field(min_length=1)

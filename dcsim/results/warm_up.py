@@ -1,0 +1,88 @@
+"""The part of a run that no figure sees, and whether it was long enough."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+BATCH_S = 5
+"""MSER-5: means over five observations, here of 1 s each."""
+LEAST_BATCHES = 12
+"""A minute. Fewer batches tell nothing."""
+LOOK_S = 300.0
+LOOK_CUTS = 10
+"""The start is judged over five minutes, or ten times the warm-up if that is longer: over a whole
+day the traffic's own course would be taken for a warm-up."""
+MATERIAL = 0.01
+"""Smaller differences of the mean load are no reason for a longer warm-up."""
+FILLED = 0.9
+"""Expected share of the steady number of requests in service below which it is too early."""
+
+
+@dataclass(frozen=True, slots=True)
+class WarmUp:
+    """What is left out of a run's figures, known before it starts."""
+
+    cut_s: float = 0.0
+    """Figures are of what comes after."""
+    rule: str = "none"
+    """Where that comes from, in words."""
+    filled: float | None = None
+    """Requests expected in service at `cut_s`, over those in steady state; None: unknown."""
+
+
+def mser5(load: npt.ArrayLike) -> float | None:
+    """Where the start-up of a series of 1 s observations ends, in s from its start.
+
+    White, "An Effective Truncation Heuristic for Bias Reduction in Simulation Output",
+    Simulation 69 (1997) 323-334: of the batch means of five observations, as many are left out as
+    make the squared standard error of the mean of the rest smallest. None where that is found in
+    the second half, which means that the series is too short or does not settle, and for fewer
+    than twelve batches.
+    """
+    values = np.asarray(load, dtype=np.float64)
+    count = len(values) // BATCH_S
+    if count < LEAST_BATCHES:
+        return None
+    batches = values[: count * BATCH_S].reshape(count, BATCH_S).mean(axis=1)
+    left = np.arange(count, 0, -1, dtype=np.float64)  # batches that stay if 0, 1, ... are cut
+    # About their mean, since squares of watts less a square lose digits.
+    centred = (batches - batches.mean())[::-1]
+    sums, squares = np.cumsum(centred)[::-1], np.cumsum(centred**2)[::-1]
+    error = (squares - sums**2 / left) / left**2
+    # A constant load has no error but that of rounding.
+    error[error < 1e-12 * (batches.mean() ** 2 + 1.0) / count] = 0.0
+    # A few batches may agree by chance: the last five are never what stays.
+    cut = int(np.argmin(error[: count - 5]))
+    return None if cut > count // 2 else float(cut * BATCH_S)
+
+
+def described(warm_up: WarmUp, site_w: npt.NDArray[np.floating], step_s: float) -> dict[str, Any]:
+    """The summary's `warm_up`: what was cut, what MSER-5 says of the site's load, `site_w` by
+    power step, and whether it was enough (None where that cannot be told)."""
+    look_s = max(LOOK_S, LOOK_CUTS * warm_up.cut_s)
+    width = max(1, round(1.0 / step_s))
+    rows = min(len(site_w), round(look_s / step_s)) // width * width
+    seconds_w = np.asarray(site_w[:rows], dtype=np.float64).reshape(-1, width).mean(axis=1)
+    known = bool(len(seconds_w)) and bool(np.isfinite(seconds_w).all())
+    found_s = mser5(seconds_w) if known and width * step_s <= 1.0 + 1e-9 else None
+    enough: bool | None = None
+    if found_s is not None:
+        enough = found_s <= warm_up.cut_s
+        if not enough:
+            start, end = math.floor(warm_up.cut_s), math.ceil(found_s)
+            between, after = seconds_w[start:end].mean(), seconds_w[end:].mean()
+            enough = bool(abs(between - after) <= MATERIAL * abs(after))
+    if warm_up.filled is not None and warm_up.filled < FILLED:
+        enough = False
+    return {
+        "cut_s": warm_up.cut_s,
+        "rule": warm_up.rule,
+        "filled": warm_up.filled,
+        "mser5_s": found_s,
+        "enough": enough,
+    }

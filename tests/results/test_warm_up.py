@@ -1,0 +1,93 @@
+"""Where a start-up ends, and what a run's figures leave out of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dcsim.results import Results
+from dcsim.results.summary import build_summary
+from dcsim.results.warm_up import WarmUp, described, mser5
+from tests.results.made import event, loads, recorder, records
+
+
+def test_mser5_by_its_definition() -> None:
+    """White (1997): the truncation whose rest has the smallest squared standard error, by trying
+    each one."""
+    rng = np.random.default_rng(1)
+    series = 100.0 + 30.0 * np.exp(-np.arange(300) / 20.0) + rng.normal(0, 1, 300)
+    batches = series.reshape(60, 5).mean(axis=1)
+    errors = [float(batches[d:].var() / (60 - d)) for d in range(55)]
+    assert mser5(series) == 5.0 * int(np.argmin(errors))
+    assert 20.0 <= mser5(series) <= 110.0  # type: ignore[operator]
+
+
+def test_a_steady_series_needs_little_and_a_rising_one_never_settles() -> None:
+    rng = np.random.default_rng(2)
+    cuts = [mser5(rng.normal(100.0, 5.0, 600)) for _ in range(40)]
+    assert np.median([cut for cut in cuts if cut is not None]) <= 60.0
+    assert mser5(np.arange(600.0)) is None
+    assert mser5(np.ones(59)) is None
+
+
+@pytest.mark.parametrize(("cut_s", "enough"), [(30.0, True), (0.0, False)])
+def test_enough_is_judged_by_the_load_after_the_cut(cut_s: float, enough: bool) -> None:
+    """Filling takes 20 s; a cut of 30 s is past it."""
+    load_w = np.where(np.arange(1200) < 80, 500.0, 1000.0) + np.tile([1.0, -1.0], 600)
+    found = described(WarmUp(cut_s), load_w, 0.25)
+    assert (found["mser5_s"], found["enough"]) == (20.0, enough)
+
+
+def test_too_few_expected_in_service_is_not_enough_whatever_the_load_says() -> None:
+    load_w = np.tile([1.0, -1.0], 600) + 1000.0
+    assert described(WarmUp(30.0, "as given", 0.5), load_w, 0.25)["enough"] is False
+    assert described(WarmUp(30.0, "as given", 0.99), load_w, 0.25)["enough"] is True
+    assert described(WarmUp(1.0, "as given"), load_w[:40], 0.25)["enough"] is None
+
+
+def test_figures_are_of_what_comes_after(tmp_path: Path) -> None:
+    """Two steps of 8,000 W, then six of 1,000: nothing but the energy has seen the first two. A
+    request that came before the cut is in the counts alone; a trip counts always."""
+    made = recorder(tmp_path / "run.h5", server_step_s=0.5, warm_up=WarmUp(0.5, "as given"))
+    count = len(made.nodes.names)
+    for step in range(8):
+        made.step(np.full(count, 8000.0 if step < 2 else 1000.0))
+    made.requests(records())
+    early = replace(event("trip"), time_s=0.25)
+    made.event(early)
+    summary = build_summary(
+        made, counts={}, tokens={}, preemptions=0, power_model=[{}], gpu_state_s={}
+    )
+    made.finish(summary)
+    site, server = summary["nodes"][0], summary["nodes"][-1]
+    for node in (site, server):
+        assert (node["peak_w"], node["mean_w"], node["p99_w"]) == (1000.0, 1000.0, 1000.0)
+        assert node["energy_wh"] == pytest.approx((2 * 8000 + 6 * 1000) * 0.25 / 3600)
+    assert (summary["measured_s"], summary["simulated_s"]) == (1.5, 2.0)
+    # Those that arrived at 0 s and at 1 s completed; the first is of the warm-up.
+    assert summary["latency"]["ttft_s"] == {p: pytest.approx(0.3) for p in ("p50", "p95", "p99")}
+    assert summary["events"]["trip"] == summary["warm_up"]["trips"] == 1
+    with Results.open(tmp_path / "run.h5") as results:
+        assert results.warm_up_s == 0.5
+        assert len(results.requests()) == 4
+        assert results.load("site").max().item() == 8000.0
+        assert results.load("site", measured=True).max().item() == 1000.0
+        assert len(results.load("server", measured=True)) == 3
+
+
+def test_a_run_that_ends_in_its_warm_up_has_no_figures(tmp_path: Path) -> None:
+    """Unknown is not 0."""
+    made = recorder(tmp_path / "run.h5", warm_up=WarmUp(10.0, "as given"))
+    for step in loads(4):
+        made.step(step)
+    summary = build_summary(
+        made, counts={}, tokens={}, preemptions=0, power_model=[{}], gpu_state_s={}
+    )
+    made.finish(summary)
+    site = summary["nodes"][0]
+    assert site["peak_w"] is site["mean_w"] is site["p99_w"] is None
+    assert site["energy_wh"] > 0.0
+    assert summary["warm_up"]["enough"] is None
