@@ -117,9 +117,9 @@ class Simulation:
             return build_power(power, configs, catalogue)
 
         self.meter = Meter(scenario, catalogue, self.placement, server_groups, build)
-        self.busy = Busy(scenario, catalogue, self.placement)
+        self.busy = Busy(scenario, catalogue, self.placement, self.warm_up.cut_s)
         self.evidence = EvidenceMeter(
-            scenario, catalogue, self.placement, server_groups, self.meter
+            scenario, catalogue, self.placement, server_groups, self.meter, self.warm_up.cut_s
         )
         self.scalers = self._start_scalers(catalogue)
         self.site = ElectricalSite(

@@ -35,7 +35,7 @@ def test_an_idle_fleet_is_called_one() -> None:
 
 def test_the_busy_server_draws_what_a_busy_run_draws() -> None:
     """The same site played at that rate, whole: facility, router and all."""
-    scenario = site()
+    scenario = site(rate=2)
     found = outcome(scenario)
     capacity_per_s = found[0].summary["serving"][-1]["capacity_per_s"]
     ((name, drawn_w, busy_w),) = busy_servers(scenario, found)

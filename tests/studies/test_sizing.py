@@ -152,6 +152,7 @@ LOSSY = """
 name: lossy
 seed: 1
 duration: 60 s
+warm_up: 0 s
 workload:
   - name: chat
     model: llama-3-70b
