@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 
 run: $(VENV)/.installed
 	@mkdir -p out
-	$(BIN)/dcsim run scenarios/quickstart.yaml --out out/quickstart.h5
+	$(BIN)/dcsim run scenarios/quickstart.yaml --out out/quickstart.h5 --force
 
 test: $(VENV)/.tested
 	$(BIN)/python -m pytest

@@ -104,7 +104,7 @@ def _asked(wishes: Wishes, given: Mapping[str, object], catalogue: Catalogue) ->
         ),
         ("racks", "How many racks in the row?", int),
         ("servers_per_rack", "Servers in a rack?", int),
-        ("row_limit", "What may the row draw for good? ('none' if unknown)", str),
+        ("row_limit", "How much may the row draw continuously? ('none' if unknown)", str),
         ("rate", "How many requests a second in all?", str),
         ("tokens", f"How long are they? ({', '.join(TOKEN_FITS)}, or such as 1000:250)", str),
         ("duration", "How long shall it play?", str),
@@ -114,8 +114,37 @@ def _asked(wishes: Wishes, given: Mapping[str, object], catalogue: Catalogue) ->
             default = getattr(wishes, key)
             if key == "rate":
                 default = first_rate(wishes)
-            wishes = replace(wishes, **{key: typer.prompt(question, default, type=kind, err=True)})
+            while True:
+                answer = typer.prompt(question, default, type=kind, err=True)
+                said = _wrong(key, answer, replace(wishes, **{key: answer}), catalogue)
+                if said is None:
+                    break
+                typer.echo(f"  {said}", err=True)
+            wishes = replace(wishes, **{key: answer})
     return wishes
+
+
+def _wrong(key: str, answer: object, wishes: Wishes, catalogue: Catalogue) -> str | None:
+    """What is wrong with an answer, alone and beside those before it; None where nothing is."""
+    from dcsim.scenario.draft import DraftError, draft, model_for, server_for, sizes_for
+    from dcsim.scenario.load import loads
+    from dcsim.scenario.problems import ScenarioError
+
+    try:
+        server = server_for(wishes.gpu, catalogue)
+        if key == "gpu":
+            return None
+        sizes = sizes_for(model_for(wishes.model, catalogue), server, catalogue)
+        limit = None if (wishes.row_limit or "").lower() == "none" else wishes.row_limit
+        tried = replace(wishes, row_limit=limit, tensor_parallel=sizes[0], power_model="ledger")
+        loads(draft(tried, catalogue), name="draft")
+    except DraftError as error:
+        return str(error).partition(": ")[2]
+    except ScenarioError as error:
+        for problem in error.problems:
+            if _flag(problem.path) == key.replace("_", "-"):
+                return problem.message + (f" ({problem.hint})" if problem.hint else "")
+    return None
 
 
 def _right(wishes: Wishes, catalogue: Catalogue) -> str:
@@ -154,11 +183,15 @@ def _right(wishes: Wishes, catalogue: Catalogue) -> str:
 
 def _told(path: str, message: str, hint: str) -> str:
     """A problem of the draft in terms of the options."""
-    flag = next((FLAGS[key] for key in FLAGS if path == key or path.startswith(key + ".")), "")
-    if not flag:
-        flag = next((FLAGS[key] for key in FLAGS if key.startswith(path + ".") and path), "")
+    flag = _flag(path)
     place = f"--{flag}" if flag else path
     return f"{place}: {message}" + (f" ({hint})" if hint else "")
+
+
+def _flag(path: str) -> str:
+    """The option that a key came by; empty for none."""
+    flag = next((FLAGS[key] for key in FLAGS if path == key or path.startswith(key + ".")), "")
+    return flag or next((FLAGS[key] for key in FLAGS if key.startswith(path + ".") and path), "")
 
 
 def _is_name(text: str) -> bool:

@@ -32,6 +32,9 @@ def run(
         Path | None,
         typer.Option(metavar="FILE.h5", help="Keep the results here; without it none are kept."),
     ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace the results that are at --out.")
+    ] = False,
     set_: Overrides = None,
     seed: Seed = None,
     duration: Duration = None,
@@ -68,6 +71,9 @@ def run(
         raise typer.Exit(WRONG_INPUT)
     if out is not None and out.exists() and not out.is_file():
         typer.echo(f"--out: {out} is no file that could be replaced", err=True)
+        raise typer.Exit(WRONG_INPUT)
+    if out is not None and out.exists() and not force:
+        typer.echo(f"--out: {out} is there already; --force replaces it", err=True)
         raise typer.Exit(WRONG_INPUT)
 
     # After the checks: these bring PyTorch and take a second.

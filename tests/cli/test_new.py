@@ -8,12 +8,14 @@ import os
 import pty
 import subprocess
 import sys
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from dcsim.cli import app
+from dcsim.cli.new import _asked
 from dcsim.engine.check import check_power
 from dcsim.scenario import load_catalogue, loads
 from dcsim.scenario.draft import DraftError, Wishes, draft, parallel_for, server_for
@@ -154,3 +156,33 @@ def test_the_least_parallel_that_fits() -> None:
     assert server_for("dgx-b200", catalogue).name == "dgx-b200"
     with pytest.raises(DraftError, match="--gpu"):
         draft(Wishes(gpu="tpu"), catalogue)
+
+
+def test_each_answer_is_checked_when_it_is_given(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A wrong answer is told at once and asked for again; those before it are kept."""
+    given = iter(
+        ["h1000", "h100", "llama-7", "llama-3-70b", 0, 4, 2, "200", "200 kW", "fast", "3 req/s",
+         "12", "1000:250", "soon", "10 min"]
+    )  # fmt: skip
+    asked: list[str] = []
+
+    def prompt(question: str, default: object, **_: object) -> object:
+        asked.append(question)
+        return next(given)
+
+    monkeypatch.setattr("typer.prompt", prompt)
+    wishes = _asked(Wishes(), defaultdict(lambda: None), load_catalogue())
+    assert (wishes.gpu, wishes.model, wishes.racks, wishes.servers_per_rack) == (
+        "h100", "llama-3-70b", 4, 2,
+    )  # fmt: skip
+    assert (wishes.row_limit, wishes.rate, wishes.tokens, wishes.duration) == (
+        "200 kW", "3 req/s", "1000:250", "10 min",
+    )  # fmt: skip
+    assert len(asked) == 15 and len(set(asked)) == 8
+    told = capsys.readouterr().err
+    assert len(told.splitlines()) == 7, told
+    for words in ("no server has a GPU 'h1000'; did you mean 'h100'?", "llama-7", "'soon' is not"):
+        assert words in told
+    assert next(given, None) is None

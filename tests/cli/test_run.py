@@ -144,6 +144,18 @@ def test_malformed_trace_row_is_named(scenario: Path, tmp_path: Path) -> None:
         assert "many" in done.stderr
 
 
+def test_results_are_not_replaced_unasked(scenario: Path, tmp_path: Path) -> None:
+    out = tmp_path / "a.h5"
+    out.write_text("mine")
+    play = ("run", scenario, "--out", out, "--duration", "1 s", "--quiet")
+    done = dcsim(*play)
+    assert (done.returncode, out.read_text()) == (2, "mine")
+    assert "a.h5 is there already; --force replaces it" in done.stderr
+    assert dcsim(*play, "--force").returncode == 0
+    with Results.open(out) as results:
+        assert results.duration_s == 1.0
+
+
 def test_unwritable_results_fail_with_1_before_long(scenario: Path, tmp_path: Path) -> None:
     folder = tmp_path / "taken.h5"
     folder.mkdir()
