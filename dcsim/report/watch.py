@@ -32,6 +32,9 @@ REFRESH_S = 0.2
 BAR_CELLS = 22
 HISTORY = 40
 """Looks at the loads that the small courses are drawn of."""
+GRAVE = ("trip", "dark", "depleted", "fault")
+"""Kinds of flags that are told first and stay in sight."""
+TITLE_KINDS = 6
 FLAGS_KEPT = 200
 CROWD = 12
 """Of more children than this, only those that have been fullest are listed; of servers, one."""
@@ -57,6 +60,7 @@ class WatchView(LiveView):
         self._stop = False
         self._scroll = 0
         self._told: deque[Any] = deque(maxlen=FLAGS_KEPT)
+        self._grave: deque[Any] = deque(maxlen=FLAGS_KEPT)
         self._past: deque[npt.NDArray[np.float64]] = deque(maxlen=HISTORY)
         self._names: Sequence[str] = ()
         self._measured_from_s = 0.0
@@ -151,6 +155,8 @@ class WatchView(LiveView):
         """Take note of a flag."""
         super().flag(event)
         self._told.appendleft(event)
+        if event.kind in GRAVE:
+            self._grave.appendleft(event)
 
     def _listen(self) -> None:
         """What the keys ask for; a pause is spent here."""
@@ -274,14 +280,19 @@ class WatchView(LiveView):
         return table
 
     def _flag_title(self) -> str:
-        counts = ", ".join(f"{n:,} {kind}" for kind, n in self._flags.most_common(6))
+        grave = [(kind, self._flags[kind]) for kind in GRAVE if self._flags[kind]]
+        rest = [(kind, n) for kind, n in self._flags.most_common() if kind not in GRAVE]
+        counts = ", ".join(f"{n:,} {kind}" for kind, n in [*grave, *rest][:TITLE_KINDS])
         return f"flags: {counts}" if counts else "flags"
 
     def _flag_lines(self, width: int, height: int) -> Table:
         table = Table.grid(padding=(0, 1), expand=True)
         for size in (11, 10, None):
             table.add_column(no_wrap=True, overflow="ellipsis", width=size)
-        for event in list(self._told)[:height]:
+        told = list(self._told)[:height]
+        # What took power away stays in sight, however many warnings have come since.
+        kept = [event for event in list(self._grave)[: max(1, height // 2)] if event not in told]
+        for event in [*kept, *told[: height - len(kept)]]:
             style = FLAG_STYLES.get(event.kind, "magenta")
             table.add_row(
                 Text(clock(event.time_s), "dim"),

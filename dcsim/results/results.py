@@ -14,6 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from dcsim.results.recorder import COMPLETED, FORMAT, FORMAT_VERSION, REQUEST_COLUMNS
+from dcsim.scenario.expand import named
+from dcsim.scenario.nearest import nearest, suggestion
 
 if TYPE_CHECKING:
     import h5py
@@ -173,14 +175,17 @@ class Results:
 
         with self._reading():
             kinds = self._file["nodes/kind"].asstr()[:]
-            of_kind = self._file["nodes/name"].asstr()[:][kinds == kind].tolist()
+            every = self._file["nodes/name"].asstr()[:]
+            of_kind = every[kinds == kind].tolist()
         if not of_kind:
-            raise KeyError(f"no {kind!r} in this site; there is {', '.join(dict.fromkeys(kinds))}")
+            raise KeyError(_no_kind(kind, dict(zip(every.tolist(), kinds.tolist(), strict=True))))
         place = {name: column for column, name in enumerate(of_kind)}
         names = of_kind if nodes is None else list(nodes)
         missing = [name for name in names if name not in place]
         if missing:
-            raise KeyError(f"no {kind} named {', '.join(missing)} in this site")
+            hint = suggestion(missing[0], of_kind)
+            told = f"no {kind} named {', '.join(missing)} in this site"
+            raise KeyError(told + (f" ({hint})" if hint else ""))
         columns = np.array([place[name] for name in names], dtype=np.int64)
         server = kind == "server"
         step_s = self.server_step_s if server else self.step_s
@@ -272,6 +277,19 @@ class Results:
             yield
         except (KeyError, IndexError, OSError, RuntimeError, ValueError) as error:
             raise ResultsError(f"{self.path}: damaged ({error})") from error
+
+
+def _no_kind(asked: str, kinds: Mapping[str, str]) -> str:
+    """What to ask for instead of a kind that is not there. `kinds`: of each node, by name."""
+    there = list(dict.fromkeys(kinds.values()))
+    found = named(kinds, asked)
+    if found:
+        return (
+            f"{found[0]!r} is a {kinds[found[0]]}: load({kinds[found[0]]!r}, nodes=[{found[0]!r}])"
+        )
+    near = nearest(asked, [*there, *kinds])
+    hint = f"; did you mean {near!r}?" if near else ""
+    return f"no kind of node {asked!r} in this site; there is {', '.join(there)}{hint}"
 
 
 def _read(series: h5py.Dataset, columns: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:

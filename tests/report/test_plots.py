@@ -53,12 +53,19 @@ def test_what_cannot_be_drawn_is_told(made: Path, tmp_path: Path) -> None:
         for kind, name, node, told in (
             ("pie", "a.png", None, "no kind of picture 'pie'; there is load, duration"),
             ("load", "a.doc", None, "no format '.doc'"),
-            ("load", "a.png", "row-9", "no node 'row-9'"),
+            ("load", "a.png", "row-9", r"no node 'row-9' in this site \(did you mean 'row-1'"),
             ("heatmap", "a.png", "ups", "no level 'ups' in this site; there is site, row"),
         ):
             with pytest.raises(plots.PlotError, match=told):
                 plots.plot(results, kind, tmp_path / name, node)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_node_goes_by_its_last_name(made: Path, tmp_path: Path) -> None:
+    with Results.open(made) as results:
+        plots.plot(results, "load", tmp_path / "short.png", "b")
+        plots.plot(results, "load", tmp_path / "long.png", "row-1/b")
+    assert (tmp_path / "short.png").read_bytes() == (tmp_path / "long.png").read_bytes()
 
 
 def test_without_matplotlib_the_command_says_what_to_install(made: Path, tmp_path: Path) -> None:

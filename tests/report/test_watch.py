@@ -67,6 +67,26 @@ def test_the_screen_shows_the_tree_and_the_flags(
     assert "5 requests running, 2 waiting" in said
 
 
+def test_a_trip_stays_in_sight(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many warnings of however many kinds come after it, in lines and in the title."""
+    monkeypatch.setattr("dcsim.report.watch.REFRESH_S", 0.0)
+    view = WatchView("my site", 100.0, Console(file=StringIO(), force_terminal=True))
+    view.begin(NAMES, KINDS, PARENTS, RATINGS)
+    with view:
+        view.flag(event("trip"))
+        for kind in ("warning", "overload", "cleared", "predicted", "demand", "limited", "ramp"):
+            for _ in range(20):
+                view.flag(event(kind))
+        view.loads(np.ones(22))
+        view.update(1, 22e3, float("nan"), ("row", 1.1), 5, 2)
+        plain = Console(file=StringIO(), width=100, height=30)
+        plain.print(view._screenful(paused=False))
+    lines = str(plain.file.getvalue()).splitlines()  # type: ignore[attr-defined]
+    at = next(i for i, line in enumerate(lines) if "flags: 1 trip, 20 " in line)
+    assert any("trip" in line for line in lines[at + 1 :])
+    assert sum("ramp" in line for line in lines[at + 1 :]) > 2
+
+
 def test_elsewhere_it_prints_lines() -> None:
     console = Console(file=StringIO(), width=100)
     view = WatchView("my site", 10.0, console)

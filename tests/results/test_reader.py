@@ -134,3 +134,21 @@ def test_incomplete_and_closed_files(tmp_path: Path) -> None:
     assert results.summary["requests"]["arrived"] == 4
     with pytest.raises(ResultsError):
         Results.open(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("kind", "nodes", "told"),
+    [
+        ("row-1", None, "'row-1' is a row: load('row', nodes=['row-1'])"),
+        ("a", None, "'row-1/a' is a server: load('server', nodes=['row-1/a'])"),
+        ("rows", None, "there is site, row, server; did you mean 'row'?"),
+        ("row", ["row-11"], "no row named row-11 in this site (did you mean 'row-1'?)"),
+    ],
+)
+def test_a_wrong_name_is_told_the_right_one(
+    tmp_path: Path, kind: str, nodes: list[str] | None, told: str
+) -> None:
+    record(tmp_path / "run.h5")
+    with Results.open(tmp_path / "run.h5") as results, pytest.raises(KeyError) as raised:
+        results.load(kind, nodes=nodes)
+    assert told in raised.value.args[0]
