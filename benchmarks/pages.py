@@ -1,45 +1,34 @@
-"""The figures of the question pages and of the README, played anew: `python -m benchmarks.pages`.
+"""The figures of the README and the pages, played anew: `python -m benchmarks.pages [NAME ...]`.
 
-A table, or a block of what is printed, stands in a page after `<!-- figures: NAME -->`. It is made
-here, so that a page never tells of another version's watts. Some three minutes on two cores; names
-on the command line make only those.
+A table, or a block of what is printed, stands in a page after `<!-- figures: NAME -->`. It comes
+from the commands printed above it and from nothing else (`benchmarks.page_commands`): here stands
+only how their JSON becomes a table. Names on the command line make only those; `--list` prints
+each block's commands.
 """
 
 from __future__ import annotations
 
-import io
-import json
 import math
-import re
 import sys
 from collections.abc import Callable, Sequence
-from functools import partial
-from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from typer.testing import CliRunner
-
-import dcsim
-from dcsim.cli import app
-from dcsim.cli.run import PIPE_WIDTH
-from dcsim.report.answer import table_cell, table_head
-from dcsim.report.terminal import render
-from dcsim.studies import sizing
-
-PROJECT = Path(__file__).parents[1]
-PAGES = [PROJECT / "README.md", *sorted((PROJECT / "docs").rglob("*.md"))]
-MARK = re.compile(
-    r"^<!-- figures: ([\w-]+) -->\n(?:```\n(?:(?!```).*\n)*```\n|(?:\|.*\n)*)", re.MULTILINE
+from benchmarks.page_commands import (
+    MARK,
+    PAGES,
+    PROJECT,
+    Command,
+    Figures,
+    Player,
+    digest,
+    figures_of,
+    player,
 )
+from dcsim.report.answer import table_cell, table_head
 
 Summary = dict[str, Any]
 Cell = Callable[[Summary], str]
-Run = tuple[str, str, Sequence[str], str | None]
-"""Label, scenario, overrides and duration."""
-
-QUICK = "quickstart"
-RATE = "workload.chat.arrivals.mean_rate"
+Maker = Callable[[Sequence[Command], Player], str]
 
 
 # --- cells -----------------------------------------------------------------------------------
@@ -85,106 +74,16 @@ COMPLETED = ("completed", requests("completed"))
 CAPPED = ("server-hours under a limit", lambda found: f"{found['control']['capped_server_h']:.1f}")
 
 
-def racks(count: int) -> list[str]:
-    """So many racks, each with its share of the quickstart's traffic."""
-    return [f"facility.rack.count={count}", f"{RATE}={325 * count / 36:.6g} req/s"]
-
-
-def policy(text: str) -> list[str]:
-    """One policy on the row."""
-    return [f"control=[{{policy: {text}}}]"]
-
-
-MORE = ["facility.rack.count=47", f"{RATE}=552 req/s"]
-"""Racks for the rating instead of the breaker's continuous allowance, and 30 % more traffic for
-each of their servers."""
-
-TABLES: dict[str, tuple[str, list[Run], list[tuple[str, Cell]]]] = {
-    "racks": (
-        "racks",
-        [(str(n), QUICK, racks(n), "20 min") for n in (18, 23, 30, 36, 40, 47)],
-        [PEAK, P99, MEAN, OVER],
-    ),
-    "racks-policy": (
-        "racks, policy",
-        [
-            (
-                f"{n}, {text.partition(',')[0] if text else 'none'}",
-                QUICK,
-                [*racks(n), *(policy(text) if text else [])],
-                "20 min",
-            )
-            for n in (36, 40, 47)
-            for text in ("", "row-budget", "static-cap, server_power: 3.1 kW")
-        ],
-        [PEAK, OVER, TRIPS, CAPPED, TTFT, E2E],
-    ),
-    "growth": (
-        "traffic",
-        [
-            (f"{f:.0%}", QUICK, [f"{RATE}={325 * f:.6g} req/s"], "20 min")
-            for f in (1.0, 1.1, 1.2, 1.3)
-        ],
-        [PEAK, P99, OVER, TRIPS, TTFT],
-    ),
-    "routing": (
-        "policy",
-        [
-            (f"`{p}`", QUICK, [f"routing.policy={p}"], "15 min")
-            for p in ("least-outstanding", "round-robin", "power-of-two", "random", "power-aware")
-        ],
-        [PEAK, MEAN, TTFT, E2E],
-    ),
-    "hold": (
-        "policy",
-        [
-            ("none", QUICK, MORE, "20 min"),
-            *(
-                (f"`{text}`", QUICK, [*MORE, *policy(text)], "20 min")
-                for text in (
-                    "admission-throttle",
-                    "row-budget",
-                    "dual-threshold",
-                    "static-cap, server_power: 3.1 kW",
-                    "static-cap, clock: 0.85",
-                )
-            ),
-        ],
-        [PEAK, OVER, REJECTED, CAPPED, TTFT, E2E],
-    ),
-    "feed-loss": (
-        "site",
-        [
-            ("as it stands", "feed-loss", [], None),
-            (
-                "UPS of 75 kW",
-                "feed-loss",
-                [f"facility.ups-{ups}.rating=75 kW" for ups in "abc"],
-                None,
-            ),
-        ],
-        [
-            TRIPS,
-            ("failed", requests("failed")),
-            REJECTED,
-            COMPLETED,
-            TTFT,
-        ],
-    ),
-    "launch": (
-        "day",
-        [
-            ("with the launch", "launch-day", [], None),
-            ("without", "launch-day", ["workload.chat.arrivals.spikes=[]"], None),
-        ],
-        [PEAK, P99, MEAN, TTFT],
-    ),
+TABLES: dict[str, tuple[str, list[tuple[str, Cell]]]] = {
+    "racks": ("racks", [PEAK, P99, MEAN, OVER]),
+    "racks-policy": ("racks, policy", [PEAK, OVER, TRIPS, CAPPED, TTFT, E2E]),
+    "growth": ("traffic", [PEAK, P99, OVER, TRIPS, TTFT]),
+    "routing": ("policy", [PEAK, MEAN, TTFT, E2E]),
+    "hold": ("policy", [PEAK, OVER, REJECTED, CAPPED, TTFT, E2E]),
+    "feed-loss": ("site", [TRIPS, ("failed", requests("failed")), REJECTED, COMPLETED, TTFT]),
+    "launch": ("day", [PEAK, P99, MEAN, TTFT]),
     "autoscale": (
         "replicas",
-        [
-            ("as many as needed", "autoscale-day", [], None),
-            ("all 16, always", "autoscale-day", ["servers.a100.autoscale.min=16"], None),
-        ],
         [
             ("energy of the day", node("site", "energy_wh", 1e3, "kWh")),
             ("site's peak", node("site", "peak_w", 1e3, "kW")),
@@ -192,79 +91,111 @@ TABLES: dict[str, tuple[str, list[Run], list[tuple[str, Cell]]]] = {
             E2E,
         ],
     ),
-    "nameplate": (
-        "power model",
-        [
-            ("`gru`", QUICK, [], "10 min"),
-            ("`ledger`", QUICK, ["servers.a100.power.model=ledger"], "10 min"),
-            ("`mean`", QUICK, ["servers.a100.power.model=mean"], "10 min"),
-            ("`board-limit`", QUICK, ["servers.a100.power.model=board-limit"], "10 min"),
-        ],
-        [PEAK, MEAN],
-    ),
+    "nameplate": ("power model", [PEAK, MEAN]),
 }
+"""Title of the first column, and the others: a row for each command, by its summary."""
+
+STUDIES: dict[str, tuple[str, tuple[str, ...]]] = {
+    "growth-study": ("service", ("factor", "slo_loss", "ttft_p95_s", "tpot_p95_s", "trips")),
+    "sizing-models": ("node", ("model", "window_s", "peak_w", "mean_w", "nameplate_to_peak")),
+    "policies-study": (
+        "policies",
+        (
+            *("policy", "site_peak_w", "over_limit_s", "trip_high", "capped_server_h"),
+            *("slo_loss", "wh_per_1000_tokens"),
+        ),
+    ),
+    "savings-lines": ("lines", ("name", "value", "unit", "formula")),
+}
+"""Table of a study's JSON, and the columns of it that are shown."""
+ANSWERS = (
+    *("growth-answer", "racks-answer", "failover-answer", "savings-answer", "refresh-answer"),
+)
+"""What a study says first."""
 
 
-def table(name: str) -> str:
-    """The table's lines, each ended; plays its runs."""
-    first, runs, columns = TABLES[name]
-    heads = [first, *(head for head, _ in columns)]
-    lines = [heads, ["---"] * len(heads)]
-    for label, scenario, overrides, duration in runs:
-        with play(scenario, overrides, duration) as results:
-            lines.append([label, *(cell(results.summary) for _, cell in columns)])
-        print(name, label, flush=True)
-    return "".join("| " + " | ".join(cells) + " |\n" for cells in lines)
+def table(name: str) -> Maker:
+    """A row for each command: its label, and cells of the JSON that it prints."""
+    first, columns = TABLES[name]
+
+    def make(commands: Sequence[Command], player: Player) -> str:
+        heads = [first, *(head for head, _ in columns)]
+        lines = [heads, ["---"] * len(heads)]
+        for command in commands:
+            found = player.json(command)
+            lines.append([command.label, *(cell(found) for _, cell in columns)])
+            print(name, command.label, flush=True)
+        return rows(lines)
+
+    return make
 
 
-def play(
-    scenario: str, overrides: Sequence[str] = (), duration: str | None = None
-) -> dcsim.Results:
-    """The results of a scenario that ships."""
-    path = PROJECT / f"scenarios/{scenario}.yaml"
-    return dcsim.simulate(dcsim.load(path, overrides, duration=duration))
+def study_table(name: str) -> Maker:
+    """Some columns of a study's table. Watts bring their unit."""
+    key, columns = STUDIES[name]
+
+    def make(commands: Sequence[Command], player: Player) -> str:
+        (command,) = commands
+        told = player.json(command)["tables"][key]
+        lines = [[table_head(column) for column in columns], ["---"] * len(columns)]
+        lines += [[table_cell(column, row[column]) for column in columns] for row in told]
+        return rows(lines)
+
+    return make
 
 
-def printed() -> str:
-    """The table and the flags that `make run` ends with, as a block."""
-    with play(QUICK) as results:
-        out = io.StringIO()
-        render(results.summary, Console(file=out, width=PIPE_WIDTH, force_terminal=False))
-    lines = [line.rstrip() for line in out.getvalue().splitlines()]
-    start = next(i for i, line in enumerate(lines) if "limit" in line)
-    table = lines[start : next(i for i in range(start, len(lines)) if not lines[i])]
+def answer(commands: Sequence[Command], player: Player) -> str:
+    """What a study says first, as a block."""
+    (command,) = commands
+    return "\n".join(["```", *player.json(command)["headline"], "```", ""])
+
+
+def printed(commands: Sequence[Command], player: Player) -> str:
+    """The table and the flags that a run ends with, as a block."""
+    (command,) = commands
+    lines = [line.rstrip() for line in player.text(command).splitlines()]
+    start = next(i for i, line in enumerate(lines) if "limit" in line and "peak" in line)
+    told = lines[start : next(i for i in range(start, len(lines)) if not lines[i])]
     flags = next(line for line in lines if line.startswith("Flags"))
-    return "\n".join(["```", *table, "...", flags, "```", ""])
+    return "\n".join(["```", *told, "...", flags, "```", ""])
 
 
-def interconnection() -> str:
-    """The quickstart's site at each averaging time."""
-    with play(QUICK) as results:
-        rows = sizing(results).loc["site"]
-    lines = [
-        "| averaging time | peak | load factor | largest ramp up | coincidence of servers "
-        "| nameplate / peak |",
-        "| --- | --- | --- | --- | --- | --- |",
-    ]
-    for resolution_s, row in rows.iterrows():
-        time = f"{resolution_s:g} s" if resolution_s < 60 else f"{resolution_s / 60:g} min"
-        ramp_kw = row.ramp_up_w / 1e3
-        together = row.server_coincidence
+def interconnection(commands: Sequence[Command], player: Player) -> str:
+    """The site's figures at each averaging time."""
+    (command,) = commands
+    heads = ("averaging time", "peak", "load factor", "largest ramp up")
+    lines = [[*heads, "coincidence of servers", "nameplate / peak"], ["---"] * 6]
+    for row in player.json(command)["tables"]["node"]:
+        window_s, ramp_kw = row["window_s"], _number(row["ramp_up_w"]) / 1e3
+        together = _number(row["server_coincidence"])
         lines.append(
-            f"| {time} | {row.peak_w / 1e3:.0f} kW | {row.load_factor:.2f} "
-            f"| {ramp_kw:.{0 if ramp_kw >= 2 else 1}f} kW "
-            f"| {'unknown' if math.isnan(together) else format(together, '.2f')} "
-            f"| {row.nameplate_to_peak:.1f} |"
+            [
+                f"{window_s:g} s" if window_s < 60 else f"{window_s / 60:g} min",
+                f"{row['peak_w'] / 1e3:.0f} kW",
+                f"{row['load_factor']:.2f}",
+                f"{ramp_kw:.{0 if ramp_kw >= 2 else 1}f} kW",
+                "unknown" if math.isnan(together) else format(together, ".2f"),
+                f"{row['nameplate_to_peak']:.1f}",
+            ]
         )
-    return "\n".join([*lines, ""])
+    return rows(lines)
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else value
+
+
+def rows(lines: Sequence[Sequence[str]]) -> str:
+    """A table's lines, each ended."""
+    return "".join("| " + " | ".join(cells) + " |\n" for cells in lines)
 
 
 TOLD = ("fault", "dark", "overload", "predicted", "trip", "reclosed", "restored", "repaired")
 
 
-def story() -> str:
+def story(commands: Sequence[Command], player: Player) -> str:
     """The flags of the feed loss, as a table."""
-    with play("feed-loss") as results:
+    with player.results(*commands) as results:
         flags = results.events()
     lines = ["| time | flag | node | what |", "| --- | --- | --- | --- |"]
     for flag in flags[flags.kind.isin(TOLD)].itertuples():
@@ -273,9 +204,9 @@ def story() -> str:
     return "\n".join([*lines, ""])
 
 
-def story_service() -> str:
+def story_service(commands: Sequence[Command], player: Player) -> str:
     """What the feed loss was for those who asked, in three parts."""
-    with play("feed-loss") as results:
+    with player.results(*commands) as results:
         asked = results.requests()
         row = results.load("row")["utility/transformer/row-4"]
     lines = [
@@ -295,129 +226,63 @@ def story_service() -> str:
     return "\n".join([*lines, ""])
 
 
-def answer(*words: str) -> str:
-    """What a study says first, as a block. It is asked by the command line, as readers do."""
-    done = CliRunner().invoke(app, ["study", *words, "--json", "--quiet"])
-    if done.exit_code:
-        raise SystemExit(done.output)
-    lines = json.loads(done.stdout)["headline"]
-    return "\n".join(["```", *lines, "```", ""])
-
-
-def study_rows(name: str, columns: Sequence[str], *words: str) -> str:
-    """Some columns of a study's table, asked by the command line. Watts bring their unit."""
-    done = CliRunner().invoke(app, ["study", *words, "--json", "--quiet"])
-    if done.exit_code:
-        raise SystemExit(done.output)
-    rows = json.loads(done.stdout)["tables"][name]
-    lines = [[table_head(column) for column in columns], ["---"] * len(columns)]
-    lines += [[table_cell(column, row[column]) for column in columns] for row in rows]
-    return "".join("| " + " | ".join(cells) + " |\n" for cells in lines)
-
-
-ROW = str(PROJECT / "scenarios/quickstart.yaml")
-RACKS = [
-    "oversubscription", ROW, "--set", "duration=5 min", "--policy", "none",
-    "--policy", "budget=[{policy: row-budget}]",
-]  # fmt: skip
-FAILOVER = [
-    "failover", str(PROJECT / "scenarios/feed-loss.yaml"), "--set", "faults=[]",
-    "--set", "duration=5 min",
-]  # fmt: skip
-SAVINGS = [
-    "savings", ROW, "--set", "duration=30 min", "--starts", "13 h", "--racks", "36",
-    "--capital-per-kw", "3000", "--interest", "0.08", "--years", "2", "--invest", "50000",
-    "--grid", "350",
-]  # fmt: skip
-REFRESH = [
-    "refresh", ROW, "--set", "duration=2 min", "--seeds", "2",
-    "--change", "h100 | servers.a100.server=dgx-h100",
-]  # fmt: skip
-GROWTH = [
-    "growth", ROW, "--set", "duration=10 min",
-    "--factors", "1:1.4:0.1", "--seeds", "3", "--per-month", "1.05", "--start", "2027-01-01",
-    "--fix", "longer row | 40000 | facility.row.rating=700 kW",
-]  # fmt: skip
-
-GROWTH_STUDY = [*GROWTH, "--fix", "cap | 2000 | control=[{policy: row-budget}]"]
-SIZING = [
-    "sizing", ROW, "--set", "duration=15 min", "--models", "scenario,mean,lut,nameplate",
-    "--seeds", "3",
-]  # fmt: skip
-POLICIES = [
-    "policies", ROW, "--set", "duration=10 min", "--set", "facility.rack.count=47",
-    "--set", f"{RATE}=552 req/s", "--set", "tenants=[{name: web, slo: {ttft: 2 s, tpot: 50 ms}}]",
-    "--policy", "none", "--policy", "throttle=[{policy: admission-throttle, nodes: row}]",
-    "--policy", "budget=[{policy: row-budget}]",
-]  # fmt: skip
-WORTH = [
-    "savings", ROW, "--racks", "36", "--under", "row", "--set", "duration=15 min",
-    "--tariff", str(PROJECT / "scenarios/tariffs/day-night.yaml"), "--starts", "13.5 h",
-    "--grid", "400", "--capital-per-kw", "3000", "--interest", "0.08", "--years", "5",
-    "--invest", "100000",
-]  # fmt: skip
-
-MADE: dict[str, Callable[[], str]] = {
-    **{name: partial(table, name) for name in TABLES},
+MAKERS: dict[str, Maker] = {
+    **{name: table(name) for name in TABLES},
+    **{name: study_table(name) for name in STUDIES},
+    **dict.fromkeys(ANSWERS, answer),
     "quickstart": printed,
     "sizing": interconnection,
-    "growth-answer": partial(answer, *GROWTH),
-    "racks-answer": partial(answer, *RACKS),
-    "failover-answer": partial(answer, *FAILOVER),
-    "savings-answer": partial(answer, *SAVINGS),
-    "refresh-answer": partial(answer, *REFRESH),
-    "growth-study": partial(
-        study_rows,
-        "service",
-        ["factor", "slo_loss", "ttft_p95_s", "tpot_p95_s", "trips"],
-        *GROWTH_STUDY,
-    ),
-    "sizing-models": partial(
-        study_rows, "node", ["model", "window_s", "peak_w", "mean_w", "nameplate_to_peak"], *SIZING
-    ),
-    "policies-study": partial(
-        study_rows,
-        "policies",
-        [
-            "policy",
-            "site_peak_w",
-            "over_limit_s",
-            "trip_high",
-            "capped_server_h",
-            "slo_loss",
-            "wh_per_1000_tokens",
-        ],
-        *POLICIES,
-    ),
-    "savings-lines": partial(study_rows, "lines", ["name", "value", "unit", "formula"], *WORTH),
     "story": story,
     "story-service": story_service,
 }
+"""How the figures of a name are made of what the commands above them say."""
 
 
-def filled(page: str, tables: dict[str, str]) -> str:
-    """The page with the given tables in place of those that it has."""
+def every() -> list[Figures]:
+    """The blocks of all pages. Raises PageError."""
+    return [found for page in PAGES for found in figures_of(page)]
+
+
+def made(found: Figures) -> str:
+    """The block that its commands give now."""
+    with player() as own:
+        return MAKERS[found.name](found.commands, own)
+
+
+def filled(page: str, name: str, told: str, of: str) -> str:
+    """The page with this block in place of the one of that name; `of` is the commands' digest."""
     return MARK.sub(
-        lambda mark: (
-            f"<!-- figures: {mark[1]} -->\n{tables[mark[1]]}" if mark[1] in tables else mark[0]
-        ),
-        page,
+        lambda mark: f"<!-- figures: {name} {of} -->\n{told}" if mark[1] == name else mark[0], page
     )
 
 
 def main() -> None:
-    """Play, and write into every page that asks for a table."""
-    unknown = [name for name in sys.argv[1:] if name not in MADE]
+    """Run the commands of each block, and write what they give below them."""
+    blocks = every()
+    known = {found.name for found in blocks}
+    asked = [word for word in sys.argv[1:] if word != "--list"]
+    unknown = [name for name in asked if name not in known]
     if unknown:
-        sys.exit(f"there is no {', '.join(unknown)}; there is {', '.join(MADE)}")
-    for name in sys.argv[1:] or MADE:  # written one by one: a run that is cut off loses one
-        table = MADE[name]()
-        for page in PAGES:
-            before = page.read_text(encoding="utf-8")
-            after = filled(before, {name: table})
-            if after != before:
-                page.write_text(after, encoding="utf-8")
-                print(f"wrote {name} in {page.relative_to(PROJECT)}", flush=True)
+        sys.exit(f"there is no {', '.join(unknown)}; there is {', '.join(sorted(known))}")
+    done: dict[str, tuple[str, str]] = {}
+    for found in blocks:
+        if asked and found.name not in asked:
+            continue
+        if "--list" in sys.argv:
+            print(f"{found.page.relative_to(PROJECT)}: {found.name}")
+            print("".join(f"  {command.text}\n" for command in found.commands), end="")
+            continue
+        of = digest(found.commands)
+        if found.name not in done:
+            done[found.name] = (of, made(found))
+        elif done[found.name][0] != of:
+            sys.exit(f"{found.name} stands below different commands in two pages")
+        # Written one by one: a run that is cut off loses one.
+        before = found.page.read_text(encoding="utf-8")
+        after = filled(before, found.name, done[found.name][1], of)
+        if after != before:
+            found.page.write_text(after, encoding="utf-8")
+            print(f"wrote {found.name} in {found.page.relative_to(PROJECT)}", flush=True)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.page_commands import comment
+
 PROJECT = Path(__file__).parents[2]
 PAGES = [
     path
@@ -32,6 +34,11 @@ class Line:
     @property
     def words(self) -> list[str]:
         return shlex.split(self.text, comments=True)
+
+    @property
+    def label(self) -> str:
+        """The row of a table that it makes; nothing where it makes none."""
+        return comment(self.text)
 
 
 @dataclass(frozen=True)
