@@ -53,7 +53,7 @@ def test_what_cannot_be_drawn_is_told(made: Path, tmp_path: Path) -> None:
         for kind, name, node, told in (
             ("pie", "a.png", None, "no kind of picture 'pie'; there is load, duration"),
             ("load", "a.doc", None, "no format '.doc'"),
-            ("load", "a.png", "row-9", r"no node 'row-9' in this site \(did you mean 'row-1'"),
+            ("load", "a.png", "row-9", r"no node 'row-9' in this site \(did you mean 'row-[12]'"),
             ("heatmap", "a.png", "ups", "no level 'ups' in this site; there is site, row"),
         ):
             with pytest.raises(plots.PlotError, match=told):
