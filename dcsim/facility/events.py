@@ -21,6 +21,7 @@ EventKind = Literal[
     "on-battery",
     "depleted",
     "bypass",
+    "cooling-lost",
     "dark",
     "restored",
     "limited",

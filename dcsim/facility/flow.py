@@ -96,6 +96,9 @@ class Flow:
         self.energy_j = {"it": 0.0, "losses": 0.0, "own": 0.0, "charged": 0.0, "discharged": 0.0}
         """Since the start, over all nodes; what came in from the grid is their sum, discharged
         counted negative."""
+        self.used_j = 0.0
+        """Since the start, from the grid or from batteries: servers, losses, own loads, and what
+        charging loses."""
         self._shares: Any = None
         self.rewire()
 
@@ -172,13 +175,19 @@ class Flow:
 
     def _book(self, server_w: FloatArray, step_s: float) -> None:
         energy_j = self.energy_j
-        energy_j["it"] += float(np.add.reduce(server_w)) * step_s
+        it_w = float(np.add.reduce(server_w))
+        energy_j["it"] += it_w * step_s
+        self.used_j += it_w * step_s
         if not self.by_level:
             return
-        energy_j["losses"] += float(self.loss_w.sum()) * step_s
-        energy_j["own"] += float(self.own_w.sum()) * step_s
+        losses_w, own_w = float(self.loss_w.sum()), float(self.own_w.sum())
+        energy_j["losses"] += losses_w * step_s
+        energy_j["own"] += own_w * step_s
+        self.used_j += (losses_w + own_w) * step_s
         if len(self.batteries):
-            energy_j["charged"] += float(self.batteries.taken_w.sum()) * step_s
+            taken_w = self.batteries.taken_w
+            energy_j["charged"] += float(taken_w.sum()) * step_s
+            self.used_j += float(((1.0 - self.batteries.efficiency) * taken_w).sum()) * step_s
             energy_j["discharged"] += float(self.batteries.given_w.sum()) * step_s
 
     def _split(self, phases: Phases, node_w: FloatArray) -> None:

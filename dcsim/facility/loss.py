@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from dcsim.facility.breakers import curve_of, trip_time_s
-from dcsim.facility.cooling import Cooling
 from dcsim.facility.flow import Flow
+from dcsim.facility.plant import Plant
 from dcsim.facility.supply import Supply
 from dcsim.facility.topology import Topology
 from dcsim.scenario.catalogue import Catalogue
@@ -26,8 +26,6 @@ class Loss:
         """`lost`: index of the node; None: the site as it is."""
         self._topology = topology
         self._catalogue = catalogue
-        self._cooling = Cooling(cooling)
-        self._plant = 0 if cooling.at is None else topology.find(cooling.at)
         supply = Supply(topology)
         if lost is not None:
             supply.ok[lost] = False
@@ -35,7 +33,8 @@ class Loss:
         if np.isfinite(after_s := supply.next_s(0.0)):
             supply.update(after_s + 1.0)
         self._supply = supply
-        self._flow = Flow(topology, supply, catalogue.losses, own_loads=self._cooling.runs)
+        self._plant = Plant(topology, cooling, supply)
+        self._flow = Flow(topology, supply, catalogue.losses, own_loads=self._plant.runs)
         self._flow.batteries.shave_above_w[:] = np.inf
         self.dark = ~supply.energised[topology.server_nodes]
         """Servers that have no power then, (servers,)."""
@@ -44,10 +43,8 @@ class Loss:
         """Loads of all nodes as their ratings feel them, (nodes,), if the servers that still have
         power draw what they do; reused by the next call."""
         drawn_w = np.where(self.dark, 0.0, server_w)
-        if self._cooling.runs:
-            live = self._supply.energised[self._plant]
-            cooling_w = self._cooling.load_w(now_s, float(drawn_w.sum()))
-            self._flow.own_w[self._plant] = cooling_w if live else 0.0
+        if self._plant.runs:
+            self._plant.load(now_s, drawn_w, self._flow.own_w)
         return self._flow.felt_w(self._flow.step(drawn_w, 1.0))
 
     def trip_after_s(self, node: int, load_w: float) -> float:

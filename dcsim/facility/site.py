@@ -11,12 +11,12 @@ import numpy.typing as npt
 
 from dcsim.facility.bypass import Bypass
 from dcsim.facility.continuous import ContinuousWatch
-from dcsim.facility.cooling import Cooling
 from dcsim.facility.demand import Crossing, build_ramps, build_windows
 from dcsim.facility.events import EventKind, FacilityEvent, duration
 from dcsim.facility.faults import Due, Faults
 from dcsim.facility.flow import Flow
 from dcsim.facility.hold_up import HoldUp
+from dcsim.facility.plant import Plant, Pue
 from dcsim.facility.restart import Restart
 from dcsim.facility.supply import Supply
 from dcsim.facility.tally import LIMIT_KINDS, LimitSpec
@@ -63,12 +63,10 @@ class ElectricalSite:
         self._seed = np.random.SeedSequence(0) if seed is None else seed
         self._step_s = step_s
         self._count_from_s = count_from_s
-        self.cooling = Cooling(CoolingSpec() if cooling is None else cooling)
-        self._plant = 0
-        if cooling is not None and cooling.at is not None:
-            self._plant = topology.find(cooling.at)
         self.supply = Supply(topology, step_s)
-        self.flow = Flow(topology, self.supply, catalogue.losses, own_loads=self.cooling.runs)
+        self.plant = Plant(topology, cooling or CoolingSpec(), self.supply)
+        self._pue = Pue()
+        self.flow = Flow(topology, self.supply, catalogue.losses, own_loads=self.plant.runs)
         self._stand_by()
         limits = limits or Limits()
         self.watch = LimitWatch(topology, limits, catalogue.curves, self._draw, count_from_s)
@@ -82,6 +80,7 @@ class ElectricalSite:
         self._restart = Restart(restart or RestartSpec(), topology.server_count, load_s)
         self._hold_up = hold_up or HoldUp.usual(topology.server_count)
         self._drawn_w: FloatArray = np.zeros(topology.server_count)
+        self._uncooled = False
         self._around: BoolArray = np.zeros(len(topology.names), dtype=bool)
         """UPS whose bypass feeds their load."""
         self.changed = False
@@ -138,6 +137,8 @@ class ElectricalSite:
             rewired |= self._bypasses(step_s)
         if len(self.flow.batteries):
             rewired |= self._storage(now_s, events)
+        if self.plant.runs and self.plant.lost != self._uncooled:
+            self._cooling(now_s, events)
         self.changed = False
         if rewired or self._transfer_s <= now_s + 5e-7:
             self._rewire(now_s, events)
@@ -180,8 +181,9 @@ class ElectricalSite:
         return topology.names[node], rated[node]
 
     def figures(self) -> dict[str, float | None]:
-        """Energies of the run so far, Wh, and what came in over what IT drew. `grid_wh` is the sum
-        of all others, `discharged_wh` counted negative."""
+        """Energies of the run so far, Wh; `grid_wh` is the sum of all others, `discharged_wh`
+        counted negative. `pue` is what the site used up, from the grid or from batteries, over what
+        IT did, while the cooling plant had power; `cooling_lost_s` how long it had none."""
         found: dict[str, float | None] = {
             f"{'cooling' if name == 'own' else name}_wh": joules / 3600.0
             for name, joules in self.flow.energy_j.items()
@@ -189,7 +191,8 @@ class ElectricalSite:
         energy_j = self.flow.energy_j
         grid_j = sum(energy_j.values()) - 2.0 * energy_j["discharged"]
         found["grid_wh"] = grid_j / 3600.0
-        found["pue"] = grid_j / energy_j["it"] if energy_j["it"] > 0.0 else None
+        found["pue"] = self._pue.value
+        found["cooling_lost_s"] = self._pue.uncooled_s if self.plant.runs else None
         return found
 
     def limit_rows(self) -> list[dict[str, Any]]:
@@ -259,11 +262,22 @@ class ElectricalSite:
 
     def _loads(self, now_s: float, step_s: float, server_w: FloatArray) -> FloatArray:
         drawn_w = self._drawn_w = self._restart.drawn_w(now_s, step_s, server_w)
-        if self.cooling.runs:
-            live = self.supply.energised[self._plant]
-            cooling_w = self.cooling.load_w(now_s, float(drawn_w.sum()))
-            self.flow.own_w[self._plant] = cooling_w if live else 0.0
-        return self.flow.step(drawn_w, step_s)
+        if self.plant.runs:
+            self.plant.load(now_s, drawn_w, self.flow.own_w)
+        node_w = self.flow.step(drawn_w, step_s)
+        self._pue.step(self.flow.used_j, self.flow.energy_j["it"], step_s, self.plant.lost)
+        return node_w
+
+    def _cooling(self, now_s: float, events: list[FacilityEvent]) -> None:
+        """The plant has lost its power, or has it again."""
+        self._uncooled = self.plant.lost
+        node = int(self.plant.nodes[0])
+        if self._uncooled:
+            it_w = float(self._drawn_w.sum())
+            message = f"no power for the cooling plant, while servers draw {it_w / 1e3:,.1f} kW"
+            events.append(self._event(now_s, "cooling-lost", node, message))
+        else:
+            events.append(self._event(now_s, "cleared", node, "the cooling plant runs again"))
 
     # --- what happens ----------------------------------------------------------------------
 
@@ -342,6 +356,7 @@ class ElectricalSite:
         supply.update(now_s)
         self._transfer_s = supply.next_s(now_s)
         self.flow.rewire()
+        self.plant.rewire()
         for node in supply.moved:
             feed = topology.names[topology.feeds[node, supply.slot[node]]]
             events.append(self._event(now_s, "transfer", node, f"now fed from {feed}"))

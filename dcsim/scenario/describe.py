@@ -256,6 +256,8 @@ def _type(field: FieldInfo) -> str:
         return f"block, by `{tag[0]}`" if tag else "block"
     if get_origin(inner) is Literal:
         return "one of its choices"
+    if get_origin(inner) in (Union, UnionType) and str in map(bare, get_args(inner)):
+        return "name, list of names, or names with shares"
     if get_origin(inner) in (Union, UnionType):
         return "one of its choices"
     metadata = [*field.metadata, *_metadata(field.annotation)]
@@ -372,7 +374,9 @@ def _example(spec: str, key: str, field: FieldInfo) -> str:
     if f"{spec}.{key}" in EXAMPLES:
         return EXAMPLES[f"{spec}.{key}"]
     if key in EXAMPLES and not models_in(field.annotation):
-        fits = unit is None or unit.name == "second" or not EXAMPLES[key][0].isdigit()
+        timed = EXAMPLES[key].endswith((" h", " min", " s"))
+        fits = (unit is not None and unit.name == "second") if timed else True
+        fits = fits and (timed or unit is None or not EXAMPLES[key][0].isdigit())
         if fits and not _choices(field.annotation) and bare(field.annotation) is not int:
             return EXAMPLES[key]
     default = field.get_default(call_default_factory=True)

@@ -160,9 +160,9 @@ def _names(document: Document, by_name: Rows, above: dict[str, list[str]]) -> No
         message = f"makes more than {MOST_PLAYED:,} nodes: too many to play"
         document.add(("facility",), message, "look at the `count` of its rows")
         return
-    plant = raw.text(raw.block(document.data, "cooling"), "at")
+    plant = _plant(document)
     faults = list(raw.items(document, "faults"))
-    if plant is None and not faults and all(len(row.above) < 2 for row in rows):
+    if not plant and not faults and all(len(row.above) < 2 for row in rows):
         return  # nobody speaks of names
     if _count(rows) > MOST_NODES:
         message = f"makes more than {MOST_NODES:,} nodes: too many to check"
@@ -186,7 +186,20 @@ def _names(document: Document, by_name: Rows, above: dict[str, list[str]]) -> No
     for path, fault in faults:
         for key in ("fail", "restore"):
             _node(document, (*path, key), raw.text(fault, key), counted)
-    _node(document, ("cooling", "at"), plant, counted)
+    for at, wanted in plant:
+        _node(document, at, wanted, counted)
+
+
+def _plant(document: Document) -> list[tuple[Steps, str]]:
+    """Names of the nodes that feed the cooling plant, and where they stand."""
+    at = raw.block(document.data, "cooling").get("at")
+    here: Steps = ("cooling", "at")
+    if isinstance(at, str):
+        return [(here, at)]
+    if isinstance(at, dict):
+        return [((*here, name), name) for name in at if isinstance(name, str)]
+    places = enumerate(at) if isinstance(at, list) else ()
+    return [((*here, place), name) for place, name in places if isinstance(name, str)]
 
 
 def _node(document: Document, path: Steps, wanted: str | None, known: Iterable[str]) -> None:

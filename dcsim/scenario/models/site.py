@@ -396,11 +396,28 @@ class Cooling(Spec):
     """Constant outdoor temperature."""
     weather: str | None = None
     """CSV with columns time_s and temperature_c, interpolated."""
-    at: str | None = None
-    """Name of the node that feeds the plant; None: the site."""
+    at: str | tuple[str, ...] | dict[str, Fraction] | None = None
+    """Node that feeds the plant, a list of nodes, or nodes with their shares of it, such as
+    `{utility-a: 0.6, utility-b: 0.4}`; those without power leave theirs to the others. Without
+    shares it is split as the IT load is. None: the lowest utilities and transformers, or the
+    site."""
+
+    @property
+    def feeds(self) -> dict[str, float | None] | None:
+        """Names of the nodes that feed the plant, with their shares where stated; None: the usual
+        ones."""
+        if self.at is None or isinstance(self.at, dict):
+            return None if self.at is None else {name: share for name, share in self.at.items()}
+        return dict.fromkeys((self.at,) if isinstance(self.at, str) else self.at)
 
     @model_validator(mode="after")
     def _readable(self) -> Cooling:
+        if self.at is not None and not self.at:
+            raise _order("`at` names no node")
+        if isinstance(self.at, tuple) and len(set(self.at)) < len(self.at):
+            raise _order("`at` names a node twice")
+        if isinstance(self.at, dict) and abs(sum(self.at.values()) - 1.0) > 1e-6:
+            raise _order("the shares of `at` must sum to 1")
         if not rising(self.by_load) or not rising(self.by_temperature):
             raise _order("the first numbers of the points must rise")
         if any(pue < 1 for _, pue in self.by_load):
