@@ -49,7 +49,8 @@ def show(pack: PackName) -> None:
             typer.echo(f"  {name}, {unit}: " + ", ".join(format(value, how) for value in values))
         typer.echo(
             f"  lag-one correlation: of the state {states.state_correlation:.2f}, "
-            f"within it {states.noise_correlation:.2f}; {states.slow_share:.0%} of both drifts, "
+            f"within it {states.noise_correlation:.2f}; "
+            f"{100 * states.slow_share:.0f} % of both drifts, "
             f"by {states.slow_correlation:.2f}"
         )
         for name, value in states.figures.items():

@@ -63,7 +63,7 @@ class RowBudget:
                     self._watched.servers[i],
                     cap_w,
                     node=self._watched.names[i],
-                    reason=f"load at {of_budget:.1%} of budget",
+                    reason=f"load at {100 * of_budget:.1f} % of budget",
                     after_s=spec.actuation_delay_s,
                     slot=self._watched.names[i],
                 )

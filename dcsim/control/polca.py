@@ -44,7 +44,7 @@ class DualThreshold:
         share = self._watched.share(telemetry.node_w)
         commands: list[Command] = []
         for i, of_rating in enumerate(share.tolist()):
-            reason = f"load at {of_rating:.1%} of rating"
+            reason = f"load at {100 * of_rating:.1f} % of rating"
             commands += self._brake(i, of_rating, reason, now_s)
             commands += self._clocks(i, of_rating, reason, now_s)
         return commands

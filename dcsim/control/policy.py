@@ -93,7 +93,9 @@ class LimitClock(Command):
 
     @property
     def told(self) -> str:
-        return f"clock of {_of(self.servers)} held at {self.clock:.1%}" if self.clock < 1.0 else ""
+        if self.clock >= 1.0:
+            return ""
+        return f"clock of {_of(self.servers)} held at {100 * self.clock:.1f} %"
 
 
 @dataclass(frozen=True, slots=True)

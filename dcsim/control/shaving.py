@@ -57,7 +57,7 @@ class BatteryShave:
                         battery,
                         above_w if self._over.on[i] else None,
                         node=self._watched.names[i],
-                        reason=f"load at {of_rating:.1%} of rating",
+                        reason=f"load at {100 * of_rating:.1f} % of rating",
                         after_s=self._after_s,
                         slot=self._watched.names[i],
                     )

@@ -26,7 +26,7 @@ class TwoThresholds:
     def decide(self, now_s: float, telemetry: Telemetry) -> list[Command]:
         share = self._watched.share(telemetry.node_w)
         moved = self._over.moved(share)
-        return [self._act(i, f"load at {share[i]:.1%} of rating") for i in moved.tolist()]
+        return [self._act(i, f"load at {100 * share[i]:.1f} % of rating") for i in moved.tolist()]
 
     @abstractmethod
     def _act(self, node: int, reason: str) -> Command:

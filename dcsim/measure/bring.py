@@ -66,7 +66,7 @@ def bring(wanted: Wanted, out: Path) -> Brought:
     and OSError.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise MeasureError(f"{out} is no empty folder")
+        raise MeasureError(f"{out} is not empty")
     if not wanted.power and wanted.server_power is None:
         raise MeasureError("nothing to bring: give --power or --server-power")
     if wanted.power and not wanted.engine and wanted.requests is None:

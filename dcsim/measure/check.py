@@ -166,7 +166,7 @@ def _coverage(
     found.figures[f"{meter}_coverage"] = share
     if share < LEAST_COVERAGE:
         found.faults.append(
-            f"{meter}.csv has {share:.0%} of the samples that a period of "
+            f"{meter}.csv has {100 * share:.0f} % of the samples that a period of "
             f"{period_s * 1e3:g} ms promises"
         )
     if told.get("failed"):
@@ -276,7 +276,7 @@ def _energy(found: Verdict, gpu: str, rows: list[dict[str, str]]) -> None:
     found.figures[f"gpu{gpu}_energy_off"] = off
     if abs(off) > ENERGY_SHARE:
         found.doubts.append(
-            f"GPU {gpu}: sampled watts make {off:+.1%} of what its own energy counter says"
+            f"GPU {gpu}: sampled watts make {100 * off:+.1f} % of what its own energy counter says"
         )
 
 

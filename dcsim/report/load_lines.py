@@ -107,7 +107,7 @@ def capacity_tables(found: Mapping[str, Any]) -> Iterator[Table]:
         for row in found["watts"]:
             played.add_row(
                 Text(row["group"]),
-                f"{row['share']:.0%}",
+                f"{100 * row['share']:.0f} %",
                 f"{row['requests_per_s']:,.4g}",
                 seconds(row["ttft_s"]),
                 seconds(row["tpot_s"]),

@@ -63,7 +63,11 @@ def _warm_up(summary: Mapping[str, Any], console: Console) -> None:
         found_s, filled = warm_up["mser5_s"], warm_up["filled"]
         why = [
             *([f"by MSER-5 the load settles after {found_s:g} s"] if found_s is not None else []),
-            *([f"requests in service are at {filled:.0%} of steady"] if filled is not None else []),
+            *(
+                [f"requests in service are at {100 * filled:.0f} % of steady"]
+                if filled is not None
+                else []
+            ),
         ]
         console.print(
             f"WARNING: the warm-up is too short ({'; '.join(why)}): play a longer run, or set a "

@@ -61,5 +61,5 @@ def busy_text(row: Mapping[str, Any]) -> str:
                 f"the {row['capacity_per_s']:,.4g} requests/s that it can serve within "
                 f"{slo_text(row['slo'])}"
             )
-        parts.append(f"{share:.0%} of {what}")
+        parts.append(f"{100 * share:.0f} % of {what}")
     return ", ".join(parts)

@@ -46,7 +46,7 @@ class Plot:
     limit: str | None = None
     """Column of a limit to draw as a line across."""
     levels: Sequence[str] = ()
-    """Columns of other lines across, such as what may be drawn for good."""
+    """Columns of other lines across, such as what may be drawn continuously."""
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,8 @@ def told_far_from_busy(scenario: Scenario, outcomes: Sequence[Outcome]) -> tuple
     for group, drawn_w, busy_w in busy_servers(scenario, outcomes):
         lines.append(
             f"Far from busy: a server of {group} draws {drawn_w / 1e3:,.2f} kW here; at "
-            f"{BUSY_SHARE:.0%} of what it can serve within its SLO it draws {busy_w / 1e3:,.2f} kW "
+            f"{100 * BUSY_SHARE:.0f} % of what it can serve within its SLO it draws "
+            f"{busy_w / 1e3:,.2f} kW "
             f"(played), {busy_w / drawn_w:.2f} times as much. What fits here may not fit then."
         )
     return tuple(lines)

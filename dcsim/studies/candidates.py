@@ -203,7 +203,10 @@ def _judged(
     if not sound:
         why = f"{tripped} of {len(outcomes)} runs tripped, {over} were above the continuous rating"
     elif at_most > bounds.max_slo_loss:
-        why = f"SLO loss {loss:.2%}, at most {at_most:.2%}: more than {bounds.max_slo_loss:.2%}"
+        why = (
+            f"SLO loss {100 * loss:.2f} %, at most {100 * at_most:.2f} %: more than "
+            f"{100 * bounds.max_slo_loss:.2f} %"
+        )
     else:
         why = "passes"
 

@@ -353,19 +353,20 @@ def _headline(frame: pd.DataFrame, whole: _Held, topology: Topology) -> tuple[st
     if (whole.of_limit > 1.0).any():
         at = int(np.argmax(whole.of_limit))
         lines.append(
-            f"{topology.names[whole.node[at]]} is at {whole.of_limit[at]:.1%} of its rating with "
-            "all in order already."
+            f"{topology.names[whole.node[at]]} is at {100 * whole.of_limit[at]:.1f} % of its "
+            "rating with all in order already."
         )
     first = frame.iloc[0]
     if first["survived"] < 1.0:
         why = (
             f"{first['dark_servers']} servers hang from nothing else"
             if first["dark_servers"]
-            else f"{first['worst_node']} would carry {first['worst_of_limit']:.0%} of its rating"
+            else f"{first['worst_node']} would carry {100 * first['worst_of_limit']:.0f} % of its "
+            "rating"
         )
         lines.append(
-            f"Worst: without {first['lost']} the site holds {first['survived']:.0%} of the time; "
-            f"{why}."
+            f"Worst: a loss of {first['lost']} is survived {100 * first['survived']:.0f} % of the "
+            f"time; {why}."
         )
     return tuple(lines)
 

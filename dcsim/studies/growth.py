@@ -144,7 +144,7 @@ def growth(
             f"Intervals are 95 % of the mean over {len(used)} seeds (Student)."
             if len(used) > 1
             else "One seed: the spread of a breach is unknown; give --seeds 5.",
-            "Between two factors the peak is taken to run straight.",
+            "Between two factors the peak is interpolated linearly.",
             *(["Growth is taken to be the same for all streams and to keep its pace."]),
             *told_evidence(evidence),
             *told_watts(outcomes[grid[0]]),

@@ -301,7 +301,7 @@ def sentences(
         head = [
             f"First limit met: {first['node']}, {first['limit']}, "
             + (
-                f"at the traffic of x{grid[0]:g} already: {first['share']:.1%} of it."
+                f"at the traffic of x{grid[0]:g} already: {100 * first['share']:.1f} % of it."
                 if at_start
                 else f"at traffic {where}{when}."
             )
@@ -315,12 +315,12 @@ def sentences(
         if len(partly):
             reasons.append(
                 f"{partly.iloc[0]['node']}, {partly.iloc[0]['limit']}, is met in "
-                f"{partly.iloc[0]['reached']:.0%} of the seeds."
+                f"{100 * partly.iloc[0]['reached']:.0f} % of the seeds."
             )
     if math.isfinite(slo_at):
-        head.append(f"SLO loss goes above {max_slo_loss:.1%} at x{slo_at:g}.")
+        head.append(f"SLO loss goes above {100 * max_slo_loss:.1f} % at x{slo_at:g}.")
     else:
-        head.append(f"SLO loss stays at or below {max_slo_loss:.1%} up to x{grid[-1]:g}.")
+        head.append(f"SLO loss stays at or below {100 * max_slo_loss:.1f} % up to x{grid[-1]:g}.")
     if fixes is not None:
         good = fixes[fixes["removes"]]
         if len(good):

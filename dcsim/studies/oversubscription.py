@@ -363,7 +363,7 @@ def _told_rule(
     if rule == "paper":
         return (
             f"Rule `paper`: of {draws} random subsets of the recorded units, the "
-            f"{quantile:.0%} quantile of the highest 1 s mean is at most the limit.",
+            f"{100 * quantile:.0f} % quantile of the highest 1 s mean is at most the limit.",
             "More racks bring no traffic of their own here, each keeps what it was recorded with.",
         )
     keeps = (
@@ -392,8 +392,8 @@ def _told_doubt(
     length = SECOND.format(base.duration_s)
     if rule == "paper":
         return (
-            f"Intervals are of the {quantile:.0%} quantile over {draws} draws, whatever its "
-            "distribution; draws share the same recording.",
+            f"Intervals are of the {100 * quantile:.0f} % quantile over {draws} draws, whatever "
+            "its distribution; draws share the same recording.",
             f"{len(seeds)} recording{'s' if len(seeds) > 1 else ''} of {length}: another day "
             "is not in it, nor what breakers and queues would do.",
         )

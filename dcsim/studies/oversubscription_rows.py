@@ -69,7 +69,7 @@ TOGETHER_COLUMNS = {
     "simulated as it is held to the limit",
     "limit_w": "the limit asked about, W",
     "rating_w": "the node's rating, where that is another, W",
-    "allowance_w": "what it may carry for good, W",
+    "allowance_w": "what it may carry continuously, W",
 }
 SCREEN_COLUMNS = {
     "model": "power model",

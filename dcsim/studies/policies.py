@@ -314,8 +314,9 @@ def _told(row: Mapping[Any, Any]) -> str:
         f"{'the file' if row['policy'] == OWN else row['policy']}: site peak "
         f"{row['site_peak_w'] / 1e3:,.1f} kW, "
         + ("no node has a rating" if np.isnan(over) else f"{over:,.1f} s above a rating")
-        + f", {row['trip_probability']:.0%} of runs tripped "
-        f"(95 %: {row['trip_low']:.0%} to {row['trip_high']:.0%}), SLO loss {row['slo_loss']:.2%}."
+        + f", {100 * row['trip_probability']:.0f} % of runs tripped "
+        f"(95 %: {100 * row['trip_low']:.0f} % to {100 * row['trip_high']:.0f} %), "
+        f"SLO loss {100 * row['slo_loss']:.2f} %."
     )
 
 

@@ -292,7 +292,7 @@ def _headline(name: str, changes: pd.DataFrame) -> str:
 
     def told(key: str) -> str:
         share = float(own[key])
-        return "unknown" if math.isnan(share) else f"{share:+.1%}"
+        return "unknown" if math.isnan(share) else f"{100 * share:+.1f} %"
 
     return (
         f"{name}: mean load {told('site_mean_w')}, peak {told('site_peak_window_w')}, energy per "

@@ -69,7 +69,7 @@ TOGETHER_COLUMNS = {
     "line": "simulated, by power model, or by nameplate",
     "load_w": "highest load, with cooling and losses, W",
     "limit_w": "rating of the node, W",
-    "allowance_w": "what it may carry for good, W",
+    "allowance_w": "what it may carry continuously, W",
 }
 SHOWN = (
     "model",
@@ -222,7 +222,7 @@ def _nameplate(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _limits_w(base: Scenario, outcome: Outcome, node: str) -> tuple[float, float]:
-    """Rating of a node, W, and what it may carry for good; NaN where none is stated."""
+    """Rating of a node, W, and what it may carry continuously; NaN where none is stated."""
     rated = {row["name"]: row["limit_w"] for row in outcome.summary["nodes"]}
     rating_w = rated.get(node)
     return NAN if rating_w is None else rating_w, continuous_w(base).get(node, NAN)

@@ -76,7 +76,7 @@ def test_shedding_says_whom_it_keeps_and_for_which_row() -> None:
     policy.start(SITE)
     (command,) = ask(policy, loads(50, 49, 10, 10))
     assert isinstance(command, Shed)
-    assert (command.keep, command.node, command.reason) == (1, "row-1", "load at 99.0% of rating")
+    assert (command.keep, command.node, command.reason) == (1, "row-1", "load at 99.0 % of rating")
     assert "priority above 1" in command.told
     (command,) = ask(policy, loads(40, 40, 10, 10))
     assert isinstance(command, Shed)

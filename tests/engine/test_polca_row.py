@@ -102,7 +102,7 @@ def test_the_price_is_what_is_told(capped: Results, free: Results) -> None:
     events = capped.events()
     braked = events[events["kind"] == "braked"]
     assert len(braked) == 1
-    off = events[(events["kind"] == "released") & events["message"].str.contains("20.4%")]
+    off = events[(events["kind"] == "released") & events["message"].str.contains("20.4 %")]
     assert float(off["time_s"].iloc[0] - braked["time_s"].iloc[0]) == pytest.approx(40.0, abs=2.0)
     between = (600.0, 1400.0)
     mean_kw = [run.load("row")["row"].loc[slice(*between)].mean() / 1e3 for run in (capped, free)]
@@ -113,6 +113,6 @@ def test_the_price_is_what_is_told(capped: Results, free: Results) -> None:
 def test_who_gives_way_is_the_batch(capped: Results) -> None:
     """Low priority first; every server of both groups is slowed in the end, the chat less."""
     messages = capped.events().query("kind == 'limited'")["message"].tolist()
-    assert "90.4%" in messages[0]
-    assert any("92.6%" in message for message in messages)
+    assert "90.4 %" in messages[0]
+    assert any("92.6 %" in message for message in messages)
     assert capped.summary["control"]["capped_server_h"] == pytest.approx(9.9, abs=0.3)

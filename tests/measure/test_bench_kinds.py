@@ -147,7 +147,7 @@ def test_cached_prompts_are_told_and_kept_apart(tmp_path: Path) -> None:
     )
     assert done.exit_code == 0, done.output
     asked = 2 * int(TRUTH.prompt.sum())
-    assert f"of {asked:,} prompt tokens (75%) came from the prefix cache" in done.stdout
+    assert f"of {asked:,} prompt tokens (75 %) came from the prefix cache" in done.stdout
     last = rows(tmp_path / "run" / "engine.csv")[-1]
     assert float(last["prompt_total"]) == asked
     assert float(last["cached_total"]) == pytest.approx(0.75 * asked, abs=1)

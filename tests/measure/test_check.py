@@ -94,7 +94,7 @@ TELEMETRY = "epoch,gpu,power_w,energy_j,limit_w\n1,0,100,0,400\n2,0,100,120,{}\n
         ),
         (
             lambda f: change(f, lambda m: m.update(instrumentation={"power": {"period_s": 0.1}})),
-            "power.csv has 40% of the samples that a period of 100 ms promises",
+            "power.csv has 40 % of the samples that a period of 100 ms promises",
         ),
         (
             lambda f: (f / "telemetry.csv").write_text(TELEMETRY.format(300)),
@@ -145,7 +145,7 @@ def test_one_fault(folder: Path, harm: Callable[[Path], object], fault: str) -> 
         ),
         (
             lambda f: (f / "telemetry.csv").write_text(TELEMETRY.format(400)),
-            "sampled watts make -16.7% of what its own energy counter says",
+            "sampled watts make -16.7 % of what its own energy counter says",
         ),
         (lambda f: rewrite(f, "requests.csv", ",1592,", ",1000,"), "generation_total grew by"),
     ],
@@ -198,7 +198,7 @@ def test_run_refuses_with_status_2_and_no_traceback(tmp_path: Path) -> None:
     assert done.stderr.startswith(f"{path}: http://127.0.0.1:1: nobody answers there: ")
     assert len(done.stderr.splitlines()) == 1
     done = dcsim("run", path, "--out", tmp_path)
-    assert done.exit_code == 2 and "is no empty folder" in done.stderr
+    assert done.exit_code == 2 and "is not empty" in done.stderr
     done = dcsim("run", path, "--out", path / "out")
     assert done.exit_code == 2 and done.stderr.startswith("--out: ")
     done = dcsim("run", tmp_path / "none.yaml", "--out", tmp_path / "out")

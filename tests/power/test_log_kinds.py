@@ -272,7 +272,7 @@ def test_cached_prompts_were_asked_and_not_computed(tmp_path: Path, name: str) -
     computed = computed_total(log.columns)
     assert computed[-1] - computed[0] == pytest.approx(0.1 * whole)
     (told,) = log.remarks
-    assert told == "702 of 780 prompt tokens (90%) came from the prefix cache: 78 were computed"
+    assert told == "702 of 780 prompt tokens (90 %) came from the prefix cache: 78 were computed"
 
 
 def test_without_a_counter_of_hits_all_is_computed(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ def test_load_and_evidence_stand_beside_the_watts() -> None:
         page = run_page(results)
         row = results.summary["serving"][0]
     assert f"{row['running_mean']:.1f} requests running a replica" in text
-    assert f"{row['share_of_capacity']:.0%} of the" in text
+    assert f"{100 * row['share_of_capacity']:.0f} % of the" in text
     assert "TTFT p95 2 s, TPOT 100 ms (default)" in text
     assert "of 256" in text or "at most 256" in text
     # At board limits 8 x 400 W of the data sheet, and the constant 1 kW, for each of 8 servers.

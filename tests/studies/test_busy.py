@@ -22,7 +22,7 @@ def test_an_idle_fleet_is_called_one() -> None:
     scenario = site()
     found = outcome(scenario)
     (line,) = told_busy(found)
-    assert "8% of the 46.9" in line or "9% of the 46.9" in line
+    assert "8 % of the 46.9" in line or "9 % of the 46.9" in line
     assert "TTFT p95 2 s, TPOT 100 ms (default)" in line
     (warning,) = told_far_from_busy(scenario, found)
     assert "Far from busy: a server of a100" in warning

@@ -95,7 +95,7 @@ def test_a_limit_is_a_limit_of_whatever_kind(
     site = variant(small(), {**CONSTANT, **changes})
     answer = growth(site, [1.0, 2.0], seeds=1, window_s=1.0, crew=crew)
     assert answer.headline[0] == (
-        f"First limit met: {first}, at the traffic of x1 already: {share:.1%} of it."
+        f"First limit met: {first}, at the traffic of x1 already: {100 * share:.1f} % of it."
     )
     assert answer.figures["first_breach_limit"] == first.partition(", ")[2]
     assert answer.frame.loc[0, "share"] == pytest.approx(share)

@@ -51,7 +51,7 @@ def held_out(
             cut = int(TRAINED_SHARE * len(run.series))
             rest.append(part(run, 0, cut))
             judged = part(run, cut, len(run.series))
-            how = f"last {1 - TRAINED_SHARE:.0%} left out"
+            how = f"last {100 * (1 - TRAINED_SHARE):.0f} % left out"
         if start is not None and any(run.name in one.source for one in start.configs.values()):
             how += f"; but {start.name} learned from it"
         watched = Judged(config.key, Example(judged.series, judged.power_w))

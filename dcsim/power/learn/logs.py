@@ -272,7 +272,7 @@ def _unix(
             )
         remarks.append(
             f"zone of the power log taken as UTC{behind_s / 3600:+g} h, where the logs meet; "
-            "`clock.local_utc_offset_s` in manifest.json would say"
+            "state `clock.local_utc_offset_s` in manifest.json to be sure"
         )
     return at_s - behind_s
 

@@ -55,8 +55,9 @@ def lacks(run: MeasuredRun, catalogue: Catalogue) -> list[str]:
         followed = followed**2 if followed > 0 else 0.0
         if followed < LEAST_FOLLOWED:
             found.append(
-                f"power does not follow the work (of its variance {followed:.0%} is explained, "
-                f"needed are {LEAST_FOLLOWED:.0%}): another GPU's log, or clocks that differ by "
+                f"power does not follow the work (of its variance "
+                f"{100 * followed:.0f} % is explained, needed are {100 * LEAST_FOLLOWED:.0f} %): "
+                "another GPU's log, or clocks that differ by "
                 "more than 20 s?"
             )
     return found

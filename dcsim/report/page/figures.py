@@ -144,7 +144,7 @@ def tiles(summary: Mapping[str, Any], trust: Trust) -> str:
     found.append(("Trips", f"{events.get('trip', 0):,}", flagged, watt))
     found.append(
         ("Requests", f"{requests['completed']:,}", f"completed of {requests['arrived']:,}; "
-         f"{lost:,} came to nothing", "")
+         f"{lost:,} rejected, failed or timed out", "")
     )  # fmt: skip
     found.append(
         ("Tokens generated", _count(tokens["generated"]), f"{_count(tokens['prompt'])} in prompts",

@@ -51,7 +51,7 @@ class Stream(Spec):
     """One stream of requests and the model it asks for."""
 
     name: Name
-    """Also the stream's luck: another name, other requests."""
+    """Seeds the stream's requests too: another name, other requests."""
     model: Name
     """A served model of the catalogue; some server group must serve it."""
     arrivals: Arrivals

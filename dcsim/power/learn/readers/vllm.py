@@ -111,7 +111,8 @@ def columns_of(
         cached = min(float(np.ptp(columns["cached_total"])), asked)
         if cached > 0:
             remarks.append(
-                f"{cached:,.0f} of {asked:,.0f} prompt tokens ({cached / asked:.0%}) came from the "
+                f"{cached:,.0f} of {asked:,.0f} prompt tokens "
+                f"({100 * cached / asked:.0f} %) came from the "
                 f"prefix cache: {asked - cached:,.0f} were computed"
             )
         else:
