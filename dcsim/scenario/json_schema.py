@@ -9,6 +9,8 @@ from pydantic import BaseModel
 
 from dcsim.scenario.describe import Key, about, keys_of, models_in
 from dcsim.scenario.models import Scenario
+from dcsim.scenario.models.base import UNSAID
+from dcsim.scenario.units import SCHEMA_PATTERN
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -57,9 +59,14 @@ def _told(key: Key) -> dict[str, Any]:
 
 
 def _plain(node: Any) -> None:
-    """Without titles, which repeat the keys, and without defaults in SI units, which are not what
-    one writes."""
+    """With the words for nothing where a quantity may be left out; without titles, which repeat
+    the keys, and without defaults in SI units, which are not what one writes."""
     if isinstance(node, dict):
+        options = node.get("anyOf", ())
+        if {"type": "null"} in options and any(
+            option.get("pattern") == SCHEMA_PATTERN for option in options
+        ):
+            node["anyOf"] = [*options, {"enum": list(UNSAID)}]
         node.pop("title", None)
         node.pop("default", None)
         for name, inner in node.items():

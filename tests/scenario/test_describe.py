@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 import yaml
+from pydantic import ValidationError
 
 from dcsim.scenario import loads
-from dcsim.scenario.describe import Key, keys, quantity
+from dcsim.scenario.describe import Key, keys, keys_of, models_in, quantity
 from dcsim.scenario.find import below, find, near, top
 from dcsim.scenario.json_schema import json_schema, schema_text
-from dcsim.scenario.models import Scenario
+from dcsim.scenario.models import Fault, Scenario, ServerGroup, Spec
+from dcsim.scenario.models.base import UNSAID, may_be_unsaid
 from dcsim.scenario.reference import filled
 from dcsim.scenario.units import BYTE_RATE, SECOND, WATT, parse_quantity
 from tests.scenario.sample import GOOD
@@ -205,3 +207,44 @@ def test_a_table_is_made_anew_and_no_more() -> None:
     assert filled(made) == made
     with pytest.raises(KeyError):
         filled("<!-- keys: Nothing -->\n")
+
+
+def specs(spec: type[Spec] = Scenario) -> set[type[Spec]]:
+    found = {spec}
+    for field in spec.model_fields.values():
+        for member in models_in(field.annotation):
+            found |= specs(member)
+    return found
+
+
+def test_what_the_reference_calls_a_default_may_be_written() -> None:
+    """`never`, `none` and `unknown` for quantities and numbers that may be left out."""
+    checked = set()
+    for spec in specs():
+        for name, field in spec.model_fields.items():
+            key = next(k for k in keys_of(spec) if k.name == (field.alias or name))
+            word = key.default.split(",")[0].split(" ")[0]
+            if (
+                field.default is not None
+                or word not in UNSAID
+                or not may_be_unsaid(field.annotation)
+            ):
+                continue
+            try:
+                spec.model_validate({key.name: word})
+            except ValidationError as error:
+                complained = {part["loc"][0] for part in error.errors() if part["loc"]}
+                assert key.name not in complained, (key.path, error)
+            checked.add((spec.__name__, key.name, word))
+    assert ("Fault", "repair_after", "never") in checked
+    assert ("FacilityNode", "rating", "unknown") in checked
+    assert len(checked) > 10
+
+
+def test_a_name_is_not_taken_for_nothing() -> None:
+    made = ServerGroup.model_validate(
+        {"name": "none", "server": "never", "model": "unknown", "tensor_parallel": 1}
+    )
+    assert (made.name, made.server, made.model) == ("none", "never", "unknown")
+    with pytest.raises(ValidationError):
+        Fault.model_validate({"at": "never", "fail": "ups-a"})
