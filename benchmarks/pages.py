@@ -62,10 +62,34 @@ def latency(name: str, percentile: str) -> Cell:
     return cell
 
 
+def scaled(found: Summary) -> str:
+    """What the first autoscaler did."""
+    row = found["autoscale"][0]
+    return f"{row['started']:,}, {row['stopped']:,}"
+
+
+def hours_off(found: Summary) -> str:
+    row = found["serving"][0]
+    off = row["replicas"] - found["autoscale"][0]["mean_on"]
+    return f"{off * found['simulated_s'] / 3600:,.0f}"
+
+
+def limit(name: str, kind: str) -> Cell:
+    """The highest figure of a node's limit as a share of it."""
+
+    def cell(found: Summary) -> str:
+        rows = [r for r in found["limits"] if r["node_kind"] == name and r["kind"] == kind]
+        shares = [row["share"] for row in rows if row["share"] is not None]
+        return f"{max(shares):.0%}" if shares else "unknown"
+
+    return cell
+
+
 PEAK = ("row's peak", node("row", "peak_w", 1e3, "kW"))
 P99 = ("99th percentile", node("row", "p99_w", 1e3, "kW"))
 MEAN = ("mean", node("row", "mean_w", 1e3, "kW"))
 OVER = ("time above the rating", node("row", "time_over_limit_s", 1, "s"))
+CONTINUOUS = ("highest mean over 3 h, of the allowance", limit("row", "continuous"))
 TTFT = ("first token, p95", latency("ttft_s", "p95"))
 E2E = ("whole answer, p95", latency("e2e_s", "p95"))
 TRIPS = ("trips", events("trip"))
@@ -81,12 +105,17 @@ TABLES: dict[str, tuple[str, list[tuple[str, Cell]]]] = {
     "routing": ("policy", [PEAK, MEAN, TTFT, E2E]),
     "hold": ("policy", [PEAK, OVER, REJECTED, CAPPED, TTFT, E2E]),
     "feed-loss": ("site", [TRIPS, ("failed", requests("failed")), REJECTED, COMPLETED, TTFT]),
-    "launch": ("day", [PEAK, P99, MEAN, TTFT]),
+    "launch": (
+        "day",
+        [PEAK, P99, MEAN, CONTINUOUS, TTFT, ("per token, p95", latency("tpot_s", "p95"))],
+    ),
     "autoscale": (
         "replicas",
         [
             ("energy of the day", node("site", "energy_wh", 1e3, "kWh")),
             ("site's peak", node("site", "peak_w", 1e3, "kW")),
+            ("replicas started, stopped", scaled),
+            ("replica-hours off", hours_off),
             TTFT,
             E2E,
         ],

@@ -15,7 +15,10 @@ from dcsim.cli.open import WRONG_INPUT
 if TYPE_CHECKING:
     from dcsim.scenario.catalogue import Catalogue
     from dcsim.scenario.draft import Wishes
+    from dcsim.scenario.models import Scenario
 
+HALF = "half of what they can serve"
+"""The rate of requests where none is given."""
 FLAGS = {
     "name": "name",
     "duration": "duration",
@@ -44,7 +47,10 @@ def new(
     row_limit: Annotated[
         str | None, typer.Option(help="Such as '600 kW'; 'none' where it is not known.")
     ] = None,
-    rate: Annotated[str | None, typer.Option(help="Of all requests, such as '4 req/s'.")] = None,
+    rate: Annotated[
+        str | None,
+        typer.Option(help="Of all requests, such as '4 req/s'; else half of what they can serve."),
+    ] = None,
     tokens: Annotated[
         str | None, typer.Option(help="azure-2023-conv, azure-2023-code, sharegpt or 1000:250.")
     ] = None,
@@ -71,7 +77,8 @@ def new(
         "tokens": tokens, "duration": duration, "breaker": breaker,
         "name": name or (file.stem if file is not None and _is_name(file.stem) else None),
     }  # fmt: skip
-    wishes = Wishes(**{key: value for key, value in given.items() if value is not None})  # type: ignore[arg-type]
+    stated = {key: value for key, value in given.items() if value is not None}
+    wishes = replace(Wishes(rate=HALF), **stated)  # type: ignore[arg-type]
     catalogue = load_catalogue()
     try:
         if not yes and sys.stdin.isatty() and sys.stderr.isatty():
@@ -92,7 +99,7 @@ def new(
 
 def _asked(wishes: Wishes, given: Mapping[str, object], catalogue: Catalogue) -> Wishes:
     """The wishes after asking for those that no flag stated."""
-    from dcsim.scenario.draft import TOKEN_FITS, first_rate
+    from dcsim.scenario.draft import TOKEN_FITS
 
     gpus = ", ".join(server.gpu.split("-")[0] for server in catalogue.servers.values())
     questions: list[tuple[str, str, type]] = [
@@ -113,7 +120,7 @@ def _asked(wishes: Wishes, given: Mapping[str, object], catalogue: Catalogue) ->
         if given[key] is None:
             default = getattr(wishes, key)
             if key == "rate":
-                default = first_rate(wishes)
+                default = HALF
             while True:
                 answer = typer.prompt(question, default, type=kind, err=True)
                 said = _wrong(key, answer, replace(wishes, **{key: answer}), catalogue)
@@ -136,7 +143,10 @@ def _wrong(key: str, answer: object, wishes: Wishes, catalogue: Catalogue) -> st
             return None
         sizes = sizes_for(model_for(wishes.model, catalogue), server, catalogue)
         limit = None if (wishes.row_limit or "").lower() == "none" else wishes.row_limit
-        tried = replace(wishes, row_limit=limit, tensor_parallel=sizes[0], power_model="ledger")
+        rate = "1 req/s" if wishes.rate == HALF else wishes.rate
+        tried = replace(
+            wishes, row_limit=limit, rate=rate, tensor_parallel=sizes[0], power_model="ledger"
+        )
         loads(draft(tried, catalogue), name="draft")
     except DraftError as error:
         return str(error).partition(": ")[2]
@@ -158,6 +168,9 @@ def _right(wishes: Wishes, catalogue: Catalogue) -> str:
         wishes = replace(wishes, row_limit=None)
     if (wishes.breaker or "").lower() == "none":
         wishes = replace(wishes, breaker=None)
+    half = HALF if wishes.rate == HALF else None
+    if half is not None:
+        wishes = replace(wishes, rate="1 req/s")
     server = server_for(wishes.gpu, catalogue)
     sizes = sizes_for(model_for(wishes.model, catalogue), server, catalogue)
     # Measured watts at any size that fits, rather than extrapolated ones at the least.
@@ -177,8 +190,18 @@ def _right(wishes: Wishes, catalogue: Catalogue) -> str:
             raise typer.Exit(WRONG_INPUT) from None
         told = [message for _, message in check_power(scenario)]
         if not told:
-            return text
+            return text if half is None else draft(_half_busy(wish, scenario), catalogue)
     _refuse("; ".join(told))
+
+
+def _half_busy(wishes: Wishes, scenario: Scenario) -> Wishes:
+    """With the rate of requests that makes the servers half busy, to two digits."""
+    from dcsim.engine.capacity_rows import capacity_rows
+
+    (served,) = capacity_rows(scenario, played=False)["models"]
+    rate = float(f"{0.5 * served['estimate_per_s']:.2g}")
+    why = "half of what they can serve: `dcsim serving capacity`"
+    return replace(wishes, rate=f"{rate:g} req/s", rate_why=why)
 
 
 def _told(path: str, message: str, hint: str) -> str:

@@ -14,9 +14,6 @@ from dcsim.scenario.catalogue import Catalogue, ServedModel, ServerType
 from dcsim.scenario.nearest import suggestion
 
 TOKEN_FITS = ("azure-2023-conv", "azure-2023-code", "sharegpt")
-REQUESTS_PER_SERVER_S = 0.1
-"""First guess of a server's traffic where none is given: that of scenarios/quickstart.yaml, which
-keeps 8 A100 with a 70B model about half busy."""
 RACK_MARGIN = 1.0
 """A rack's rating over the nameplate of its servers: circuits are laid for the nameplate."""
 
@@ -47,8 +44,9 @@ class Wishes:
     servers_per_rack: int = 4
     row_limit: str | None = "600 kW"
     """None: unknown, and never checked."""
-    rate: str | None = None
-    """None: `REQUESTS_PER_SERVER_S` for each server."""
+    rate: str = "1 req/s"
+    rate_why: str = "of all clients together"
+    """What the file says of it."""
     tokens: str = "azure-2023-conv"
     """A shipped fit, or PROMPT:OUTPUT."""
     duration: str = "1 h"
@@ -106,12 +104,6 @@ def model_for(name: str, catalogue: Catalogue) -> ServedModel:
     return catalogue.models[name]
 
 
-def first_rate(wishes: Wishes) -> str:
-    """A first guess of the traffic for so many servers."""
-    servers = wishes.racks * wishes.servers_per_rack
-    return f"{max(0.1, round(servers * REQUESTS_PER_SERVER_S, 1)):g} req/s"
-
-
 def draft(wishes: Wishes, catalogue: Catalogue) -> str:
     """The text of a scenario file. Raises DraftError for a wish that no file could state;
     quantities are left to the loader to judge."""
@@ -120,7 +112,7 @@ def draft(wishes: Wishes, catalogue: Catalogue) -> str:
     parallel = wishes.tensor_parallel or parallel_for(model, server, catalogue)
     servers = wishes.racks * wishes.servers_per_rack
     rack_w = wishes.servers_per_rack * server.nameplate_w * RACK_MARGIN
-    rate = _scalar(wishes.rate) if wishes.rate else first_rate(wishes)
+    rate = _scalar(wishes.rate)
     group, nameplate = server.gpu.split("-")[0], _watts(server.nameplate_w)
     replicas = server.gpu_count // parallel
     limit = _scalar(wishes.row_limit) if wishes.row_limit else None
@@ -153,7 +145,7 @@ workload:
     model: {model.name}
     arrivals:
       kind: poisson         # memoryless; `dcsim explain arrivals` lists the others
-      rate: {_padded(rate, 16)}# of all clients together
+      rate: {_padded(rate, 16)}# {wishes.rate_why}
 {_tokens(wishes.tokens)}
 # --- who answers ---------------------------------------------------------------------------
 servers:

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from dcsim.cli import app
 from dcsim.cli.new import _asked
+from dcsim.engine.capacity_rows import capacity_rows
 from dcsim.engine.check import check_power
 from dcsim.scenario import load_catalogue, loads
 from dcsim.scenario.draft import DraftError, Wishes, draft, parallel_for, server_for
@@ -186,3 +187,14 @@ def test_each_answer_is_checked_when_it_is_given(
     for words in ("no server has a GPU 'h1000'; did you mean 'h100'?", "llama-7", "'soon' is not"):
         assert words in told
     assert next(given, None) is None
+
+
+def test_without_a_rate_the_servers_are_half_busy() -> None:
+    """By the very capacity that `dcsim serving capacity` tells, for small and large sites."""
+    for flags in (["--racks", "2"], ["--gpu", "h100", "--racks", "9", "--tokens", "500:60"]):
+        done = runner.invoke(app, ["new", *flags])
+        assert done.exit_code == 0, done.stderr
+        assert "# half of what they can serve" in done.stdout
+        (served,) = capacity_rows(loads(done.stdout), played=False)["models"]
+        rate = loads(done.stdout).workload[0].arrivals.rate_per_s  # type: ignore[union-attr]
+        assert rate == pytest.approx(0.5 * served["estimate_per_s"], rel=0.05)
