@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from dcsim.engine.capacity import Lengths, estimator, finite, lengths, pooled, target_of
 from dcsim.ledger import GpuState, WorkLedger
+from dcsim.results.breakdown import Breakdown
 from dcsim.scenario.catalogue import Catalogue
 from dcsim.scenario.models import Scenario, ServerGroup
 from dcsim.serving.capacity import Capacity
@@ -54,7 +55,12 @@ class Busy:
         self._model_of_stream = np.array(
             [self._models.index(stream.model) for stream in scenario.workload], dtype=np.int64
         )
+        self._streams = Breakdown([stream.name for stream in scenario.workload])
+        self._tenants = Breakdown([tenant.name for tenant in scenario.tenants])
+        self._by_group = Breakdown([group.name for group in self._groups])
         self._offered = np.zeros(count, dtype=np.int64)
+        self._routed = np.zeros(len(self._models), dtype=np.int64)
+        """Requests of each model that some replica took."""
         self._by_model = np.zeros((3, len(self._models)))
         """Requests, prompt tokens and cached ones of each served model."""
 
@@ -86,6 +92,11 @@ class Busy:
         self._by_model[0] += np.bincount(model, minlength=size)
         self._by_model[1] += np.bincount(model, rows["prompt_tokens"], size)
         self._by_model[2] += np.bincount(model, rows["cached_tokens"], size)
+        self._routed += np.bincount(model[replica >= 0], minlength=size)
+        self._streams.add(rows, rows["stream"].astype(np.int64))
+        if self._scenario.tenants:
+            self._tenants.add(rows, rows["tenant"].astype(np.int64))
+        self._by_group.add(rows, np.where(replica >= 0, self._group[replica], -1))
 
     # --- rows ------------------------------------------------------------------------------
 
@@ -99,6 +110,21 @@ class Busy:
             found = self._capacity(group, index, sample)
             rows.append(self._row(index, group, found, counted_s))
         return [*rows, self._site(rows, counted_s)]
+
+    def breakdown(self, energy: Mapping[str, float | None]) -> dict[str, list[dict[str, Any]]]:
+        """`summary["breakdown"]`: requests, tokens and latencies by stream, tenant and server
+        group; `energy` are the groups' Wh at their servers. A request counts for the group that
+        ended it."""
+        groups = []
+        for row in self._by_group.rows():
+            wh, tokens = energy.get(row["name"]), row["generated_tokens"]
+            each = 1000.0 * wh / tokens if wh is not None and tokens else None
+            groups.append({**row, "energy_wh": wh, "wh_per_1000_tokens": each})
+        return {
+            "streams": self._streams.rows(),
+            "tenants": self._tenants.rows(),
+            "groups": groups,
+        }
 
     def _capacity(
         self, group: ServerGroup, index: int, sample: dict[str, Lengths]
@@ -145,13 +171,18 @@ class Busy:
         }
 
     def _rate(self, index: int, group: ServerGroup, counted_s: float) -> float | None:
-        """Requests/s that came to a group. Where others decode what it prefills, they bear the
-        requests; its part is that of the prompt tokens."""
+        """Requests/s that came to a group, and its part of those that no replica took. Where
+        others decode what it prefills, they bear the requests; its part is that of the prompt
+        tokens."""
         if counted_s <= 0.0:
             return None
         mine = self._group == index
         if group.role != "prefill":
-            return float(self._offered[mine].sum()) / counted_s
+            offered = float(self._offered[mine].sum())
+            if offered:
+                model = self._models.index(group.model)
+                offered *= float(self._by_model[0, model]) / float(self._routed[model])
+            return offered / counted_s
         pool = [
             i for i, g in enumerate(self._groups) if g.model == group.model and g.role == "prefill"
         ]

@@ -114,6 +114,15 @@ class EvidenceMeter:
             ],
         }
 
+    def energy_wh(self, evidence: Mapping[str, Any], step_s: float) -> dict[str, float | None]:
+        """What each server group's servers drew while it was counted, given `describe`'s answer;
+        None where it is unknown."""
+        hours = self._steps * step_s / 3600.0
+        return {
+            row["group"]: None if row["mean_w"] is None else row["mean_w"] * hours
+            for row in evidence["groups"]
+        }
+
     def _groups(self) -> list[ServerGroup]:
         there = set(self._group_of_server.tolist())
         return [group for group in self._scenario.servers if group.name in there]

@@ -203,6 +203,8 @@ class Simulation:
             self.fleet.close(self._end_s)
             for event in self.site.finish(self._steps * scenario.power_step_s):
                 self._flag(event)
+            step_s = scenario.power_step_s
+            evidence = self.evidence.describe(step_s, self.site.flow.energy_j)
             summary = build_summary(
                 recorder,
                 counts=self.fleet.counts(),
@@ -223,7 +225,8 @@ class Simulation:
                 autoscale=self._scaling(),
                 control=self.control.describe(self._end_s),
                 serving=self.busy.rows(self._end_s),
-                evidence=self.evidence.describe(scenario.power_step_s, self.site.flow.energy_j),
+                evidence=evidence,
+                breakdown=self.busy.breakdown(self.evidence.energy_wh(evidence, step_s)),
             )
             self.site.annotate(summary["nodes"])
             summary["limits"] = self.site.limit_rows()

@@ -9,9 +9,11 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from dcsim.report.text import UNKNOWN, percent, seconds, watts
+from dcsim.report.text import UNKNOWN, percent, seconds, watt_hours, watts
 from dcsim.results.shares import BINDS, busy_text, slo_text
 
+MOST_PARTS = 8
+"""Of more streams, tenants or server groups than this, `--json` tells."""
 GROUPS_SHOWN = 4
 """More server groups than this are told together."""
 Row = Mapping[str, Any]
@@ -42,6 +44,29 @@ def _tokens(row: Row) -> str:
 
 def _count(value: float) -> str:
     return f"{value:,.0f}" if value >= 100.0 else f"{value:.3g}"
+
+
+def breakdown_lines(breakdown: Mapping[str, Any]) -> Iterator[str]:
+    """Latency, tokens and energy of each server group, stream and tenant, of kinds that there are
+    several of; those that part the requests as others before are left out."""
+    told: set[tuple[int, ...]] = set()
+    for kind, word in (("groups", "Servers"), ("streams", "Stream"), ("tenants", "Tenant")):
+        rows = breakdown.get(kind, ())
+        parting = tuple(row["completed"] for row in rows)
+        if len(rows) < 2 or len(rows) > MOST_PARTS or parting in told:
+            continue
+        told.add(parting)
+        for row in rows:
+            ttft, tpot = row["latency"]["ttft_s"], row["latency"]["tpot_s"]
+            each = row.get("wh_per_1000_tokens")
+            energy = f", {watt_hours(row['energy_wh'])}" if row.get("energy_wh") is not None else ""
+            energy += f" ({each:.3g} Wh per 1,000 of them)" if each is not None else ""
+            yield (
+                f"{word} {row['name']}: {row['completed']:,} of {row['arrived']:,} requests, "
+                f"{row['generated_tokens']:,} tokens generated{energy}; first token p50 / p95 "
+                f"{seconds(ttft['p50'])} / {seconds(ttft['p95'])}, per token "
+                f"{seconds(tpot['p50'])} / {seconds(tpot['p95'])}."
+            )
 
 
 def autoscale_lines(summary: Mapping[str, Any]) -> Iterator[str]:

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from dcsim.report.load_lines import autoscale_lines, busy_lines, evidence_lines
+from dcsim.report.load_lines import autoscale_lines, breakdown_lines, busy_lines, evidence_lines
 from dcsim.report.text import UNKNOWN, clock, percent, seconds, watt_hours, watts
 
 WIDE = 110
@@ -27,6 +27,7 @@ def render(summary: Mapping[str, Any], console: Console, first_flags: Sequence[A
     console.print(_loads(summary["nodes"], wide=console.width >= WIDE))
     _requests(summary, console)
     for line in (
+        *breakdown_lines(summary.get("breakdown") or {}),
         *busy_lines(summary.get("serving") or ()),
         *autoscale_lines(summary),
     ):

@@ -31,6 +31,7 @@ def build_summary(
     control: Mapping[str, Any] | None = None,
     serving: Sequence[Mapping[str, Any]] = (),
     evidence: Mapping[str, Any] | None = None,
+    breakdown: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """All figures but the wall-clock time, which would differ from run to run. What is unknown
     is None. Flushes the recorder's series: no power step may follow.
@@ -59,6 +60,7 @@ def build_summary(
         "routing": dict(routing or {}),
         "serving": [dict(row) for row in serving],
         "evidence": dict(evidence or {}),
+        "breakdown": dict(breakdown or {}),
         "autoscale": [dict(group) for group in autoscale],
         "control": dict(control or {}),
         "power_model": dict(power_model[0])

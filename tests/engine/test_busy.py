@@ -70,10 +70,11 @@ def test_sums_by_hand() -> None:
     assert row["decode_tokens_per_s_server"] == pytest.approx(10 / 0.5)
     assert row["prompt_tokens_per_s_server"] == pytest.approx(100 / 0.5)
     assert row["batch_share"] == pytest.approx(1.75 / 256)
-    assert row["requests_per_s"] == 2 / 0.5
-    assert row["share_of_capacity"] == pytest.approx(4.0 / row["capacity_per_s"])
+    # Two were taken by a replica, one was turned away at the door: it asked for capacity, too.
+    assert row["requests_per_s"] == 3 / 0.5
+    assert row["share_of_capacity"] == pytest.approx(6.0 / row["capacity_per_s"])
     assert whole["group"] is None
-    assert whole["requests_per_s"] == 3 / 0.5  # the one that no replica took, too
+    assert whole["requests_per_s"] == 3 / 0.5
     assert whole["running_mean"] == row["running_mean"]
 
 

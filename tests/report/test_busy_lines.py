@@ -60,3 +60,25 @@ def test_a_badge_is_framed_as_its_weakest_part() -> None:
     assert ">58 % fitted, 42 % assumed<" in badge("58 % fitted, 42 % assumed")
     assert 'class="badge fitted"' in badge("fitted")
     assert 'class="badge unknown"' in badge("heard")
+
+
+def test_parts_are_told_where_there_are_several() -> None:
+    latency = {
+        "ttft_s": {"p50": 0.1, "p95": 0.2, "p99": 0.3},
+        "tpot_s": {"p50": 0.02, "p95": 0.03, "p99": 0.04},
+    }
+
+    def row(name: str, completed: int, **more: float) -> dict[str, object]:
+        base = {"name": name, "arrived": 10, "completed": completed, "generated_tokens": 2000}
+        return {**base, "latency": latency, **more}
+
+    from dcsim.report.load_lines import breakdown_lines
+
+    groups = [row("a", 9, energy_wh=4.0, wh_per_1000_tokens=2.0), row("b", 3)]
+    same = [row("x", 9), row("y", 3)]
+    lines = list(breakdown_lines({"groups": groups, "streams": same, "tenants": [row("t", 12)]}))
+    assert len(lines) == 2  # the streams part the requests as the groups do
+    assert lines[0].startswith(
+        "Servers a: 9 of 10 requests, 2,000 tokens generated, 4 Wh (2 Wh per"
+    )
+    assert "first token p50 / p95 100 ms / 200 ms, per token 20 ms / 30 ms" in lines[1]

@@ -1,0 +1,87 @@
+"""Requests, tokens and latencies by stream, by tenant and by server group.
+
+Latencies are kept as histograms whose bins are 1 % wide, so that memory does not grow with the
+requests: percentiles are within half a percent.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+LEAST_S, MOST_S, WIDTH = 1e-4, 1e6, 0.01
+BINS = round(math.log(MOST_S / LEAST_S) / WIDTH)
+PERCENTS = (50, 95, 99)
+COMPLETED = 0
+"""Code of a completed request."""
+
+
+class Breakdown:
+    """Counts of one kind of thing, such as streams: request records come in blocks."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.names = tuple(names)
+        size = len(self.names)
+        self._counts = np.zeros((2, size), dtype=np.int64)
+        self._tokens = np.zeros((3, size))
+        self._seconds = np.zeros((2, size, BINS), dtype=np.int64)
+
+    def add(self, records: npt.NDArray[np.void], of: npt.NDArray[np.int64]) -> None:
+        """Take requests in; `of` says whose each is, by number, negative for nobody's."""
+        if len(records) and of.min() < 0:
+            records, of = records[of >= 0], of[of >= 0]
+        size = len(self.names)
+        done = records["status"] == COMPLETED
+        self._counts[0] += np.bincount(of, minlength=size)
+        self._counts[1] += np.bincount(of[done], minlength=size)
+        for row, name in enumerate(("prompt_tokens", "cached_tokens", "generated_tokens")):
+            self._tokens[row] += np.bincount(of, records[name], size)
+        ended, whose = records[done], of[done]
+        self._book(0, whose, ended["ttft_s"])
+        gaps = ended["generated_tokens"] - 1
+        several = gaps > 0
+        after_s = (ended["end_s"] - ended["arrival_s"] - ended["ttft_s"])[several]
+        self._book(1, whose[several], after_s / gaps[several])
+
+    def _book(
+        self, which: int, of: npt.NDArray[np.int64], seconds: npt.NDArray[np.float64]
+    ) -> None:
+        place = np.log(np.clip(seconds, LEAST_S, MOST_S) / LEAST_S) / WIDTH
+        bins = np.minimum(place.astype(np.int64), BINS - 1)
+        count = np.bincount(of * BINS + bins, minlength=self._seconds[which].size)
+        self._seconds[which] += count.reshape(-1, BINS)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One a name. What is unknown, such as the latency of none, is None."""
+        return [
+            {
+                "name": name,
+                "arrived": int(self._counts[0, i]),
+                "completed": int(self._counts[1, i]),
+                "prompt_tokens": int(self._tokens[0, i]),
+                "cached_tokens": int(self._tokens[1, i]),
+                "generated_tokens": int(self._tokens[2, i]),
+                "latency": {
+                    which: _percentiles(self._seconds[row, i])
+                    for row, which in enumerate(("ttft_s", "tpot_s"))
+                },
+            }
+            for i, name in enumerate(self.names)
+        ]
+
+
+def _percentiles(counts: npt.NDArray[np.int64]) -> dict[str, float | None]:
+    """The middle of the bin in which each lies."""
+    total = int(counts.sum())
+    if not total:
+        return {f"p{percent}": None for percent in PERCENTS}
+    below = counts.cumsum()
+    return {
+        f"p{percent}": LEAST_S
+        * math.exp((int(np.searchsorted(below, percent / 100 * total)) + 0.5) * WIDTH)
+        for percent in PERCENTS
+    }
