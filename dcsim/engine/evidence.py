@@ -170,5 +170,5 @@ def _shares(parts: Sequence[Part]) -> dict[str, Any]:
         else None
         for name in EVIDENCE
     }
-    mean_w = whole_w if math.isfinite(whole_w) else None
+    mean_w = whole_w if parts and math.isfinite(whole_w) else None
     return {"mean_w": mean_w, "shares": shares, "text": shares_text(shares)}
