@@ -72,8 +72,18 @@ def range_query(path: Path) -> list[Series]:
     return found
 
 
+def _named(series: Sequence[Series], files: Path | str) -> None:
+    """Refuse series whose metric is not told."""
+    if any(not one.name for one in series):
+        raise MeasureError(
+            f"{files}: series without the name of their metric: the query had a function or an "
+            "operator (rate, sum, ...), which drops it; query the metrics alone"
+        )
+
+
 def power_of(series: Sequence[Series], path: Path) -> tuple[Float64, list[str], Float64]:
     """Times, GPUs and watts, shape (n, GPUs); NaN where a GPU has none. Raises MeasureError."""
+    _named(series, path)
     names = {one.name for one in series}
     metric = next((name for name in POWER_METRICS if name in names), None)
     if metric is None:
@@ -92,8 +102,9 @@ def engine_of(
 ) -> tuple[Float64, dict[str, Any], list[float], list[str]]:
     """Times and the columns of engine.csv, of any engine whose names are known, engines of one
     model added up; when one was started anew; what is to be said. Raises MeasureError."""
-    told = {one.name for one in series}
     files = ", ".join(map(str, paths))
+    _named(series, files)
+    told = {one.name for one in series}
     columns: dict[str, list[Track]] = {}
     for engine, table in NAMES.items():
         names = {**table, **VLLM_CACHE} if engine == "vllm" else dict(table)

@@ -92,14 +92,14 @@ def _trace(
 
     _tell(found, file, errors())
     if skipped:
-        found.notes.append(f"{file}: {skipped:,} rows are wrong and will be skipped")
+        found.notes.append(f"{file}: {_rows(skipped)} wrong, to be skipped")
     if tally.out_of_order:
         found.notes.append(
-            f"{file}: {tally.out_of_order:,} rows come up to {tally.back_s:.3g} s after later ones "
-            "and are sorted"
+            f"{file}: {_rows(tally.out_of_order)} up to {tally.back_s:.3g} s after later ones, "
+            "put in order"
         )
     if dropped:
-        found.notes.append(f"{file}: {dropped:,} rows will be left out (failed, or other models)")
+        found.notes.append(f"{file}: {_rows(dropped)} to be left out (failed, or other models)")
 
 
 def _clients(folder: Path, found: Survey) -> None:
@@ -125,6 +125,10 @@ def _tell(found: Survey, file: Path, errors: Iterator[TraceError]) -> None:
     if number > PROBLEMS_PER_FILE:
         more = f"{number - PROBLEMS_PER_FILE:,} more rows are wrong"
         found.problems.append(Problem(str(file), None, "", more))
+
+
+def _rows(count: int) -> str:
+    return f"{count:,} row" if count == 1 else f"{count:,} rows"
 
 
 def _unreadable(path: Path, failure: OSError) -> Problem:

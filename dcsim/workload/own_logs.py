@@ -15,6 +15,8 @@ from dcsim.files import open_text
 from dcsim.request_columns import KNOWN, ROLES, Role, recognised, unit_in
 from dcsim.stamps import Moments
 from dcsim.workload.traces import (
+    LISTED,
+    OBJECTS,
     Format,
     Options,
     Row,
@@ -93,6 +95,8 @@ def _csv(file: Path, options: Options) -> Format | TraceError:
     if first.startswith("{"):
         expected = "a header of columns, found JSON: set `format: jsonl`"
         return TraceError(file, 1, "", "", expected, whole=True)
+    if not first:
+        return TraceError(file, 1, "", "", "a header of columns, found an empty line", whole=True)
     names = [name.strip().strip('"') for name in first.split(delimiter(first))]
     return _fitted(file, options, names, csv_lines, "column")
 
@@ -105,7 +109,9 @@ def _jsonl(file: Path, options: Options) -> Format | TraceError:
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
-        expected = "a JSON object on each line"
+        expected = LISTED if first.startswith("[") else OBJECTS
+        if expected == OBJECTS and "," in first and "{" not in first:
+            expected += ", found a table: set `format: csv`"
         return TraceError(file, 1, "", "", expected, whole=True)
     return _fitted(file, options, list(found), json_lines, "key")
 

@@ -336,6 +336,10 @@ def _split(file: Path, reader: Iterator[list[str]]) -> Iterator[list[str] | Trac
             yield TraceError(file, line, "", "", f"comma-separated text ({error})")
 
 
+OBJECTS = "a JSON object on each line"
+LISTED = f"{OBJECTS}, found one JSON list: jq -c '.[]' writes its objects line by line"
+
+
 def json_lines(
     file: Path, columns: tuple[str, ...], optional: tuple[str, ...] = ()
 ) -> Iterator[tuple[int, Sequence[Any]] | TraceError]:
@@ -348,8 +352,9 @@ def json_lines(
                 continue
             found = _object(line)
             if found is None:
-                wrong = TraceError(file, number, "", "", "a JSON object on each line")
-                if not any_yet and not line.lstrip().startswith("{"):
+                listed = not any_yet and line.lstrip().startswith("[{")
+                wrong = TraceError(file, number, "", "", LISTED if listed else OBJECTS, listed)
+                if not any_yet and not listed and not line.lstrip().startswith("{"):
                     wrong.whole = True
                     wrong.names = [name.strip() for name in line.split(delimiter(line))]
                 yield wrong

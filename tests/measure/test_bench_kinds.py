@@ -161,3 +161,14 @@ def test_metrics_of_two_models_are_not_added_up(tmp_path: Path) -> None:
     series = foreign.range_query(tmp_path / "engine.json")
     with pytest.raises(MeasureError, match="several models"):
         foreign.engine_of(series, [tmp_path / "engine.json"])
+
+
+def test_a_query_that_dropped_the_metrics_name_is_told(tmp_path: Path) -> None:
+    at_s = START_S + np.arange(0, 100, 0.5)
+    path = tmp_path / "p.json"
+    path.write_text(answer(({"gpu": "0"}, at_s, 80 + 0 * at_s)))
+    series = foreign.range_query(path)
+    with pytest.raises(MeasureError, match="rate, sum"):
+        foreign.power_of(series, path)
+    with pytest.raises(MeasureError, match="rate, sum"):
+        foreign.engine_of(series, [path])

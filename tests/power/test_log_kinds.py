@@ -127,6 +127,17 @@ def test_rows_of_one_loop_belong_to_several_gpus(tmp_path: Path, apart_s: float,
     assert log.watts[3].tolist() == [63 + 10 * gpu for gpu in range(gpus)]
 
 
+def test_one_gpu_whose_tool_stalls_is_one(tmp_path: Path) -> None:
+    """One gap in twenty is ten times as long, and the next one short: the tool catches up."""
+    rng = np.random.default_rng(1)
+    stalls = rng.random(400) < 0.05
+    gaps_s = np.where(stalls, 1.0, np.where(np.roll(stalls, 1), 0.005, 0.1))
+    rows = [f"{clock(at)}, {80 + n % 7} W" for n, at in enumerate(np.cumsum(gaps_s))]
+    log = power_log(smi(tmp_path, "timestamp, power.draw [W]", *rows))
+    assert log.gpus == ("0",)
+    assert len(log.at_s) == 400
+
+
 def test_loops_of_different_length_cannot_be_told_apart(tmp_path: Path) -> None:
     rows = []
     for i in range(COUNT):

@@ -284,8 +284,8 @@ def test_skipped_and_dropped_rows_reach_the_user(tmp_path: Path) -> None:
     found = survey(played)
     assert found.problems == []
     assert found.notes == [
-        f"{wrong}: 2 rows are wrong and will be skipped",
-        f"{burst}: 1 rows will be left out (failed, or other models)",
+        f"{wrong}: 2 rows wrong, to be skipped",
+        f"{burst}: 1 row to be left out (failed, or other models)",
     ]
     strict = scenario_with(f"{{kind: replay, format: vllm, file: '{wrong}'}}")
     assert [problem.line for problem in survey(strict).problems] == [3, 4]
@@ -303,7 +303,7 @@ def test_validate_tells_what_it_will_skip(tmp_path: Path) -> None:
     path.write_text(text)
     told = CliRunner().invoke(app, ["validate", str(path)])
     assert told.exit_code == 0
-    assert f"note: {file}: 1 rows are wrong and will be skipped" in told.stderr
+    assert f"note: {file}: 1 row wrong, to be skipped" in told.stderr
     path.write_text(text.replace("skip", "stop"))
     told = CliRunner().invoke(app, ["validate", str(path)])
     assert told.exit_code == 2

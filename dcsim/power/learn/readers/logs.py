@@ -120,8 +120,10 @@ def samples(
 
 
 BURST_SHARE = 0.25
-"""Rows of one name that come within so much of the usual interval belong to one loop of the
-tool, and so to several GPUs."""
+"""Rows that come within so much of the usual interval belong to one loop of the tool, and so to
+several GPUs."""
+PAIRED_SHARE = 0.2
+"""Share of so short gaps from which rows come in pairs, and not one after a stall."""
 BURST_ROWS = 0.8
 """Share of the loops that must be so."""
 
@@ -132,9 +134,15 @@ def loops_of(at_s: Float64) -> npt.NDArray[np.intp]:
     gaps_s = np.diff(at_s)
     if not len(gaps_s) or gaps_s.max() <= 0:
         return np.arange(min(1, len(at_s)))
-    # With 16 GPUs one gap in 16 is that between loops.
-    usual_s = float(np.percentile(gaps_s, 98.0))
-    return np.concatenate([[0], np.flatnonzero(gaps_s > BURST_SHARE * usual_s) + 1])
+    middle_s = float(np.median(gaps_s))
+    if np.mean(gaps_s < BURST_SHARE * middle_s) > PAIRED_SHARE:
+        return np.concatenate([[0], np.flatnonzero(gaps_s > BURST_SHARE * middle_s) + 1])
+    # Of three GPUs and more most gaps are short; the long ones come evenly, those of stalls do not.
+    long = np.flatnonzero(gaps_s * BURST_SHARE > middle_s)
+    apart = np.diff(long)
+    if len(apart) and np.mean(apart == np.median(apart)) >= BURST_ROWS and np.median(apart) > 1:
+        return np.concatenate([[0], long + 1])
+    return np.arange(len(at_s))
 
 
 def _one_gpu_a_name(rows: list[tuple[float, str, float]], path: Path) -> None:
