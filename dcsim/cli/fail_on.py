@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import typer
 
+from dcsim.facility.events import duration
+from dcsim.facility.limit_words import label, unjudged
+from dcsim.facility.tally import LIMIT_KINDS
 from dcsim.report.text import percent
 from dcsim.scenario.models import Scenario
 
@@ -14,8 +18,6 @@ FAILED_ON = 3
 """Exit status when what `--fail-on` names has happened."""
 NAMED = 3
 """So many nodes are told by name, the rest counted."""
-OVER_LIMIT = ("overload", "demand", "ramp")
-"""Flags of a limit not kept, of whatever kind; see docs/facility.md."""
 
 
 def parse(texts: Sequence[str] | None, scenario: Scenario) -> tuple[str, ...]:
@@ -49,18 +51,29 @@ def _trips(summary: Mapping[str, Any]) -> str:
     return f"{count:,} trip{'s' * (count > 1)}: {_some(names)}"
 
 
-def _overloads(summary: Mapping[str, Any]) -> str:
-    events = summary["events"]
-    counts = {kind: events[kind] for kind in OVER_LIMIT if events.get(kind)}
-    if not counts:
+def _of_kinds(kinds: Sequence[str], summary: Mapping[str, Any]) -> str:
+    """Limits of some kinds that were not kept, the worst first."""
+    rows = [row for row in summary["limits"] if row["kind"] in kinds]
+    over = [row for row in rows if row["share"] is not None and row["share"] > 1.0]
+    if not over:
         return ""
-    told = ", ".join(f"{count:,} of kind {kind}" for kind, count in counts.items())
-    over = sorted(
-        (node for node in summary["nodes"] if node["time_over_limit_s"]),
-        key=lambda node: -node["time_over_limit_s"],
-    )
-    names = [f"{node['name']} {node['time_over_limit_s']:,.1f} s" for node in over]
-    return f"limits were not kept ({told})" + (f"; above rating: {_some(names)}" if names else "")
+    over.sort(key=lambda row: -row["share"])
+    names = [
+        f"{row['node']}, {label(row)}, {percent(row['share'])} of it, above for "
+        f"{duration(row['over_s'])}"
+        for row in over
+    ]
+    what = "1 limit was" if len(over) == 1 else f"{len(over):,} limits were"
+    return f"{what} not kept: {_some(names, '; ')}"
+
+
+def unknown(summary: Mapping[str, Any], asked: Iterable[str]) -> list[str]:
+    """Sentences on limits that were asked about and could not be judged: no failures, but no
+    reason to be content either."""
+    kinds = {kind for name in asked for kind in KINDS.get(name, ())}
+    return [
+        unjudged(row) for row in summary["limits"] if row["kind"] in kinds and row["share"] is None
+    ]
 
 
 def _missed(summary: Mapping[str, Any]) -> str:
@@ -79,14 +92,24 @@ def _promised(slo: Any) -> bool:
     return slo is not None and (slo.ttft_s is not None or slo.tpot_s is not None)
 
 
-def _some(names: Sequence[str]) -> str:
+def _some(names: Sequence[str], between: str = ", ") -> str:
     more = len(names) - NAMED
-    return ", ".join(names[:NAMED]) + (f" and {more:,} more" if more > 0 else "")
+    return between.join(names[:NAMED]) + (f" and {more:,} more" if more > 0 else "")
+
+
+KINDS: Mapping[str, tuple[str, ...]] = {
+    "overload": ("rating",),
+    "continuous": ("continuous",),
+    "demand": ("demand",),
+    "ramp": ("ramp",),
+    "limit": LIMIT_KINDS,
+}
+"""Kinds of limits by what can be asked."""
 
 
 FAILURES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "trip": _trips,
-    "overload": _overloads,
     "slo": _missed,
+    **{name: partial(_of_kinds, kinds) for name, kinds in KINDS.items()},
 }
 """What can be asked, and what tells whether it happened: a sentence, or nothing."""

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from dcsim.cli.fail_on import FAILED_ON, failures, parse
+from dcsim.cli.fail_on import FAILED_ON, failures, parse, unknown
 from dcsim.cli.faults import STOPPED, insisting, said
 from dcsim.cli.open import (
     WRONG_INPUT,
@@ -51,8 +51,9 @@ def run(
     fail_on: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="trip|overload|slo",
-            help="Exit with 3 when this has happened; repeat it, or give a list with commas.",
+            metavar="trip|overload|continuous|demand|ramp|limit|slo",
+            help="Exit with 3 when this has happened (limit: any kind of limit not kept); repeat "
+            "it, or give a list with commas.",
         ),
     ] = None,
 ) -> None:
@@ -92,9 +93,9 @@ def run(
         with (
             insisting(),
             (
-                WatchView(checked.name, duration_s, console, quiet)
+                WatchView(checked.name, duration_s, console, quiet, checked.start)
                 if watch
-                else LiveView(duration_s, console, quiet)
+                else LiveView(duration_s, console, quiet, checked.start)
             ) as view,
             simulate(checked, out, view) as results,
         ):
@@ -122,5 +123,7 @@ def run(
     failed = failures(summary, asked)
     for told in failed:
         typer.echo(f"failed on {told}", err=True)
+    for told in unknown(summary, asked):
+        typer.echo(f"not judged: {told}", err=True)
     if failed:
         raise typer.Exit(FAILED_ON)

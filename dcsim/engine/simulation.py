@@ -134,6 +134,7 @@ class Simulation:
             load_s=load_times_s(scenario, catalogue, server_groups),
             hold_up=hold_up(scenario, catalogue, server_groups),
             count_from_s=self.warm_up.cut_s,
+            clock_s=None if scenario.start is None else float(scenario.start.time_of_day_s),
         )
         self.watch = self.site.watch
         self._replicas_of: list[list[int]] = [[] for _ in server_groups]
@@ -230,6 +231,12 @@ class Simulation:
             )
             self.site.annotate(summary["nodes"])
             summary["limits"] = self.site.limit_rows()
+            summary["start"] = None if scenario.start is None else str(scenario.start)
+            for row in summary["limits"]:
+                at_s = row["highest_at_s"]
+                row["highest_at"] = (
+                    None if scenario.start is None or at_s is None else scenario.start.iso(at_s)
+                )
             summary["site"] = self.site.figures()
             recorder.finish(summary)
         except BaseException:

@@ -36,7 +36,7 @@ def unjudged(row: LimitRow) -> str:
         return f"{row['node']}, {label(row)}: no whole window was measured"
     return (
         f"{row['node']}, {label(row)}: no whole window in the {SECOND.format(measured_s)} "
-        f"measured, whose mean is {_watts(partial_w)}"
+        f"measured, whose mean is {_watts(float(f'{partial_w:.4g}'))}"
     )
 
 

@@ -462,5 +462,8 @@ def stated_limits(scenario: Scenario) -> list[dict[str, Any]]:
     """The limits of a scenario's site before anything is played: rows as those of a summary, with
     nothing seen. A contract's limit is the one at the start. Raises SeriesError."""
     topology = Topology.build(scenario.facility)
-    site = ElectricalSite(topology, load_catalogue(), scenario.power_step_s, scenario.limits)
+    clock_s = None if scenario.start is None else float(scenario.start.time_of_day_s)
+    site = ElectricalSite(
+        topology, load_catalogue(), scenario.power_step_s, scenario.limits, clock_s=clock_s
+    )
     return site.limit_rows()

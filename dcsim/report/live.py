@@ -16,7 +16,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from dcsim.report.text import UNKNOWN, clock, percent, watts
+from dcsim.report.text import UNKNOWN, percent, watts, when
+from dcsim.scenario.start import Start
 
 REFRESH_S = 0.25
 LOOK_EVERY = 16
@@ -36,10 +37,17 @@ class LiveView:
     last flag. `quiet` shows nothing. Keeps the first flag of each kind in `first_flags`.
     """
 
-    def __init__(self, total_s: float, console: Console, quiet: bool = False) -> None:
+    def __init__(
+        self,
+        total_s: float,
+        console: Console,
+        quiet: bool = False,
+        start: Start | None = None,
+    ) -> None:
         self.first_flags: dict[str, Any] = {}
         self._total_s = total_s
         self._console = console
+        self._start = start
         self._quiet = quiet
         self._live: Live | None = None
         self._started = time.perf_counter()
@@ -126,7 +134,7 @@ class LiveView:
         if event.kind != "cleared":
             self.first_flags.setdefault(event.kind, event)
         if not self._quiet and self._live is None and self._flags[event.kind] <= FLAG_LINES:
-            self._line(f"{clock(event.time_s)} {_told(event)}")
+            self._line(f"{when(event.time_s, self._start)} {_told(event)}")
 
     def _line(self, text: str) -> None:
         self._console.print(text, highlight=False, markup=False, soft_wrap=True)
@@ -141,7 +149,7 @@ class LiveView:
         waiting: int,
     ) -> str:
         return (
-            f"{clock(now_s)} {now_s / self._total_s:4.0%} site {watts(site_w)}"
+            f"{when(now_s, self._start)} {now_s / self._total_s:4.0%} site {watts(site_w)}"
             f"{_of(site_w, site_limit_w)}, {_nearest(worst)}, "
             f"{running:.0f} running, {waiting:.0f} waiting"
         )
@@ -165,14 +173,15 @@ class LiveView:
         grid.add_column()
         left_s = (self._total_s - now_s) / speed if speed else float("nan")
         grid.add_row(
-            "clock", f"{clock(now_s)} {bar} {done:4.0%}  {speed:,.0f} x, {left_s:.0f} s left"
+            "clock",
+            f"{when(now_s, self._start)} {bar} {done:4.0%}  {speed:,.0f} x, {left_s:.0f} s left",
         )
         grid.add_row("site", watts(site_w) + _of(site_w, site_limit_w))
         style = "red" if worst[1] > 1.0 else "yellow" if worst[1] > 0.8 else "green"
         grid.add_row("headroom", Text(_nearest(worst), style if worst[0] else ""))
         grid.add_row("requests", f"{running:.0f} running, {waiting:.0f} waiting")
         last = self._last_flag
-        told = "none" if last is None else f"{clock(last.time_s)} {_told(last)}"
+        told = "none" if last is None else f"{when(last.time_s, self._start)} {_told(last)}"
         count = self._flags.total()
         grid.add_row("last flag", Text(told if count < 2 else f"{told}  ({count} in all)"))
         return grid

@@ -11,8 +11,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from dcsim.report.limit_table import limit_table, notes, sentence
 from dcsim.report.load_lines import autoscale_lines, breakdown_lines, busy_lines, evidence_lines
-from dcsim.report.text import UNKNOWN, clock, percent, seconds, watt_hours, watts
+from dcsim.report.text import UNKNOWN, clock, percent, seconds, watt_hours, watts, when
+from dcsim.scenario.start import Start, parse_start
 
 WIDE = 110
 """Narrower terminals get fewer columns."""
@@ -24,7 +26,10 @@ Node = Mapping[str, Any]
 
 def render(summary: Mapping[str, Any], console: Console, first_flags: Sequence[Any] = ()) -> None:
     """Print a run's summary. `first_flags` are the events worth a line of their own."""
+    text = summary.get("start")
+    start = None if text is None else parse_start(text)
     console.print(_loads(summary["nodes"], wide=console.width >= WIDE))
+    _limits(summary.get("limits") or [], start, console)
     _requests(summary, console)
     for line in (
         *breakdown_lines(summary.get("breakdown") or {}),
@@ -32,7 +37,7 @@ def render(summary: Mapping[str, Any], console: Console, first_flags: Sequence[A
         *autoscale_lines(summary),
     ):
         console.print(line, highlight=False, markup=False)
-    _events(summary["events"], first_flags, console)
+    _events(summary["events"], first_flags, start, console)
     _policies(summary.get("control") or {}, summary["simulated_s"], console)
     _power(summary["power_model"], console)
     for line in evidence_lines(summary.get("evidence") or {}):
@@ -81,7 +86,7 @@ def _warm_up(summary: Mapping[str, Any], console: Console) -> None:
 def _loads(nodes: Sequence[Node], wide: bool) -> Table:
     table = Table(box=SIMPLE_HEAD, header_style="bold", pad_edge=False)
     table.add_column("node")
-    columns = ("limit", "peak", "of limit", "p99", "mean", "load factor", "energy")
+    columns = ("rating", "peak", "of rating", "p99", "mean", "load factor", "energy")
     for name in columns if wide else columns[:5]:
         table.add_column(name, justify="right", no_wrap=True)
     for kind in dict.fromkeys(node["kind"] for node in nodes):
@@ -183,15 +188,26 @@ def _rate(per_s: float | None) -> str:
 
 def _plural(kind: str, count: int) -> str:
     """Nouns (warning, trip) take their plural; what has happened to a node (restored) has none."""
-    return kind if count == 1 or kind.endswith("ed") or kind == "dark" else f"{kind}s"
+    plain = kind.endswith(("ed", "ous")) or kind == "dark"
+    return kind if count == 1 or plain else f"{kind}s"
 
 
-def _events(counts: Mapping[str, int], first_flags: Sequence[Any], console: Console) -> None:
+def _limits(rows: Sequence[Mapping[str, Any]], start: Start | None, console: Console) -> None:
+    table = limit_table(rows, start, wide=console.width >= WIDE)
+    if table is not None:
+        console.print(table)
+    for line in (sentence(rows), *notes(rows)):
+        console.print(line, highlight=False, markup=False)
+
+
+def _events(
+    counts: Mapping[str, int], first_flags: Sequence[Any], start: Start | None, console: Console
+) -> None:
     told = ", ".join(f"{count:,} {_plural(kind, count)}" for kind, count in counts.items())
     console.print(f"Flags: {told}.", highlight=False)
     for event in first_flags:
         console.print(
-            f"  first {event.kind}: {event.node} at {clock(event.time_s)}, "
+            f"  first {event.kind}: {event.node} at {when(event.time_s, start)}, "
             f"{watts(event.load_w)} of {watts(event.limit_w)}",
             highlight=False,
             markup=False,

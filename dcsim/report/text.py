@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+from dcsim.scenario.start import Start
+
 UNKNOWN = "-"
 
 
@@ -35,6 +37,11 @@ def clock(time_s: float) -> str:
     days, rest = divmod(whole, 86400)
     text = f"{rest // 3600:02d}:{rest // 60 % 60:02d}:{rest % 60:02d}"
     return f"{days}d {text}" if days else text
+
+
+def when(time_s: float, start: Start | None) -> str:
+    """A time of the run; where its start is known, with the clock: `00:45:00 (19:45:00)`."""
+    return clock(time_s) + ("" if start is None else f" ({start.at(time_s)})")
 
 
 def _scaled(value: float | None, unit: str) -> str:

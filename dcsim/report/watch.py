@@ -26,7 +26,8 @@ from rich.text import Text
 
 from dcsim.report.keys import Keys
 from dcsim.report.live import LiveView
-from dcsim.report.text import UNKNOWN, clock, percent, watts
+from dcsim.report.text import UNKNOWN, clock, percent, watts, when
+from dcsim.scenario.start import Start
 
 REFRESH_S = 0.2
 BAR_CELLS = 22
@@ -44,6 +45,7 @@ FLAG_STYLES = {
     "trip": "bold red", "dark": "bold red", "fault": "red", "depleted": "red",
     "bypass": "red",
     "overload": "yellow", "predicted": "yellow", "demand": "yellow", "ramp": "yellow",
+    "continuous": "yellow",
     "warning": "cyan", "cleared": "green", "restored": "green", "repaired": "green",
     "reclosed": "green",
 }  # fmt: skip
@@ -52,8 +54,15 @@ FLAG_STYLES = {
 class WatchView(LiveView):
     """As LiveView, on the whole screen of a terminal; elsewhere it is LiveView."""
 
-    def __init__(self, name: str, total_s: float, console: Console, quiet: bool = False) -> None:
-        super().__init__(total_s, console, quiet)
+    def __init__(
+        self,
+        name: str,
+        total_s: float,
+        console: Console,
+        quiet: bool = False,
+        start: Start | None = None,
+    ) -> None:
+        super().__init__(total_s, console, quiet, start)
         self._name = name
         self._keys = Keys()
         self._screen = console.is_terminal and not quiet
@@ -208,7 +217,7 @@ class WatchView(LiveView):
         table.add_column(justify="right")
         state = Text(" PAUSED ", "black on yellow") if paused else Text("")
         table.add_row(
-            Text.assemble((self._name, "bold"), "  ", clock(now_s), "  ", state),
+            Text.assemble((self._name, "bold"), "  ", when(now_s, self._start), "  ", state),
             Text("q stop here · space pause · ↑↓ scroll", "dim"),
         )
         table.add_row(
@@ -285,6 +294,9 @@ class WatchView(LiveView):
         counts = ", ".join(f"{n:,} {kind}" for kind, n in [*grave, *rest][:TITLE_KINDS])
         return f"flags: {counts}" if counts else "flags"
 
+    def _clock(self, time_s: float) -> str:
+        return clock(time_s) if self._start is None else self._start.hms(time_s)
+
     def _flag_lines(self, width: int, height: int) -> Table:
         table = Table.grid(padding=(0, 1), expand=True)
         for size in (11, 10, None):
@@ -295,7 +307,7 @@ class WatchView(LiveView):
         for event in [*kept, *told[: height - len(kept)]]:
             style = FLAG_STYLES.get(event.kind, "magenta")
             table.add_row(
-                Text(clock(event.time_s), "dim"),
+                Text(self._clock(event.time_s), "dim"),
                 Text(event.kind, style),
                 Text(f"{event.node}: {watts(event.load_w)} of {watts(event.limit_w)}, "
                      f"{event.message}"),

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from dcsim.results.recorder import COMPLETED, FORMAT, FORMAT_VERSION, REQUEST_COLUMNS
 from dcsim.scenario.expand import named
 from dcsim.scenario.nearest import nearest, suggestion
+from dcsim.scenario.start import Start, parse_start
 
 if TYPE_CHECKING:
     import h5py
@@ -248,7 +249,7 @@ class Results:
 
     def events(self) -> pd.DataFrame:
         """One row a flag: time_s, kind, node, node_kind, load_w, limit_w, margin_w (negative
-        when over), message."""
+        when over), message; where the scenario has a `start`, clock_time after time_s."""
         import pandas as pd
 
         with self._reading():
@@ -266,7 +267,16 @@ class Results:
                 }
             )
         frame.insert(6, "margin_w", frame["limit_w"] - frame["load_w"])
+        start = self.start
+        if start is not None:
+            frame.insert(1, "clock_time", [start.iso(time_s) for time_s in frame["time_s"]])
         return frame
+
+    @property
+    def start(self) -> Start | None:
+        """When the run started by the clock; None where its scenario does not say."""
+        text = self.summary.get("start")
+        return None if text is None else parse_start(text)
 
     @contextmanager
     def _reading(self) -> Iterator[None]:

@@ -13,6 +13,7 @@ from dcsim.scenario.catalogue import Catalogue, ServedModel, load_catalogue
 from dcsim.scenario.document import Document, Steps
 from dcsim.scenario.models import Engine
 from dcsim.scenario.nearest import suggestion
+from dcsim.scenario.start import DAY_S, DAYS, parse_start, time_of_day_s
 from dcsim.scenario.units import SECOND, parse_quantity
 
 ENGINE = Engine()
@@ -33,6 +34,7 @@ def check(document: Document) -> None:
     _pools(document)
     _routing(document)
     _clock(document)
+    _start(document)
 
 
 def unknown(document: Document, path: Steps, what: str, name: str, known: Iterable[str]) -> None:
@@ -255,6 +257,38 @@ def _pack(document: Document, path: Steps, pack: str) -> None:
 
 
 # --- clock -----------------------------------------------------------------------------------
+
+
+def _start(document: Document) -> None:
+    """Streams may not start at another time of day than the scenario."""
+    try:
+        start = parse_start(document.data["start"])
+    except (KeyError, ValueError):  # not given, or reported by the models
+        return
+    for path, stream in raw.items(document, "workload"):
+        arrivals = raw.block(stream, "arrivals")
+        at, day = raw.text(arrivals, "start_at"), raw.text(arrivals, "start_day")
+        remedy = "leave it out here: the stream then starts when the run does"
+        if at is not None and not _short_day(arrivals):
+            try:
+                found = time_of_day_s(at)
+                at_s = parse_quantity(at, SECOND.name, "") if found is None else float(found)
+            except ValueError:
+                continue
+            if abs(at_s % DAY_S - start.time_of_day_s) > 1e-6:
+                message = f"this stream starts at {at}, the run at {start.at(0.0)}, by `start`"
+                document.add((*path, "arrivals", "start_at"), message, remedy)
+        if day is not None and start.weekday not in (None, day) and day in DAYS:
+            message = f"this stream starts on a {day}, the run on a {start.weekday}, by `start`"
+            document.add((*path, "arrivals", "start_day"), message, remedy)
+
+
+def _short_day(arrivals: dict[str, Any]) -> bool:
+    """Whether the day of a stream has a length of its own."""
+    try:
+        return parse_quantity(arrivals.get("period", "24 h"), SECOND.name, "") != DAY_S
+    except ValueError:  # reported by the models
+        return True
 
 
 def _clock(document: Document) -> None:

@@ -22,6 +22,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from dcsim.scenario.models import Scenario
+from dcsim.scenario.start import Start
 from dcsim.scenario.units import Unit
 
 WITHOUT = re.compile(r"(?:^|(?<=[.;,] ))None(?:, [^:.]*)?: (.*?)(?:\.(?= [A-Z`(]|$)|$)")
@@ -234,6 +235,7 @@ NAMES: dict[Any, str] = {
     bool: "true or false",
     str: "text",
     Path: "path",
+    Start: "time of day, or date and time",
 }
 
 
@@ -350,6 +352,8 @@ EXAMPLES = {
     "by_load": "[[0.2, 1.4], [1.0, 1.2]]",
     "by_temperature": "[[10, 0.6], [35, 1.5]]",
     "temperature_c": "24",
+    "start_at": '"19:00"',
+    "peak_at": '"14:00"',
     "continuous": "100 %",
 }
 """Where a key's type alone would give a poor one."""
@@ -408,4 +412,6 @@ def _example(spec: str, key: str, field: FieldInfo) -> str:
         return str(floor[0] + 0.5 if floor else above[0] + 1 if above else 1.0)
     if inner is Path:
         return "file.csv"
+    if inner is Start:
+        return '"2026-12-01 19:00"'
     return "a-name"

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from dcsim.scenario.document import Document, Place, Steps
+from dcsim.scenario.document import Document, Place, Steps, yaml_value
 from dcsim.scenario.nearest import suggestion
 from dcsim.scenario.problems import Problem
 
@@ -26,7 +26,7 @@ def apply(document: Document, override: str, option: str = "--set") -> None:
         document.problems.append(Problem(option, None, path, f"'{override}' has no value", SYNTAX))
         return
     try:
-        value = yaml.safe_load(text)
+        value = yaml_value(text)
     except (yaml.YAMLError, ValueError):
         message = f"'{text}' is not a YAML value"
         document.problems.append(Problem(option, None, path, message, "quote it"))

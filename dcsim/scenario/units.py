@@ -12,6 +12,8 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from dcsim.scenario.start import time_of_day_s
+
 _QUANTITY = re.compile(
     r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*([A-Za-zµ/][A-Za-zµ_/ ]*)"
 )
@@ -184,6 +186,30 @@ SecondsOrAuto = Annotated[
     ),
 ]
 """A time of 0 or more, or None for `auto`."""
+
+
+def _time_of_day(value: Any) -> Any:
+    """`19:00` as its seconds, written with a unit; all else is a quantity."""
+    seconds = time_of_day_s(value) if isinstance(value, str) else None
+    return value if seconds is None else f"{seconds} s"
+
+
+TimeOfDay = Annotated[
+    float,
+    SECOND,
+    _quantity(SECOND, positive=False),
+    BeforeValidator(_time_of_day),
+    _written(SECOND),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": SCHEMA_PATTERN + r"|^\s*\d{1,2}:\d{2}(:\d{2})?\s*$",
+            "examples": ["19:00"],
+        },
+        mode="validation",
+    ),
+]
+"""A time of day, in seconds from midnight: `19:00`, or `19 h`."""
 RequestsPerSecond = Annotated[float, RATE, _quantity(RATE), _written(RATE), _in_schema(RATE)]
 RequestsPerSecondOrZero = Annotated[
     float, RATE, _quantity(RATE, positive=False), _written(RATE), _in_schema(RATE)

@@ -10,6 +10,7 @@ import yaml
 
 from dcsim.engine.check import check_rooms
 from dcsim.facility.topology import Topology
+from dcsim.scenario.document import yaml_value
 from dcsim.scenario.load import change, load
 from dcsim.scenario.models import Scenario
 from dcsim.scenario.nearest import suggestion
@@ -52,7 +53,7 @@ def parse_changes(texts: Sequence[str], option: str = "--set") -> dict[str, Any]
             problems.append(f"{option}: '{text}' has no value ({SYNTAX})")
             continue
         try:
-            changes[path] = yaml.safe_load(value)
+            changes[path] = yaml_value(value)
         except (yaml.YAMLError, ValueError):
             problems.append(f"{option}: '{value}' is not a YAML value (quote it)")
     if problems:

@@ -77,15 +77,15 @@ def _profile(spec: Process, scale: float, rng: np.random.Generator) -> Profile:
 
 
 def _day(spec: DiurnalArrivals) -> Iterator[Factor]:
-    day_s = spec.period_s
+    day_s, start_at_s = spec.period_s, spec.start_at_s or 0.0
     if spec.hours is not None:
         width_s = day_s / len(spec.hours)
         points = [(hour * width_s, factor) for hour, factor in enumerate(spec.hours)]
-        yield lines([*points, (day_s, spec.hours[0])], day_s, spec.start_at_s)
+        yield lines([*points, (day_s, spec.hours[0])], day_s, start_at_s)
     elif spec.amplitude > 0:
-        yield wave(spec.amplitude, day_s, spec.peak_at_s - spec.start_at_s)
+        yield wave(spec.amplitude, day_s, spec.peak_at_s - start_at_s)
     if spec.weekdays is not None:
-        start_s = DAYS.index(spec.start_day) * day_s + spec.start_at_s
+        start_s = DAYS.index(spec.start_day or DAYS[0]) * day_s + start_at_s
         yield steps(day_s, spec.weekdays, start_s)
 
 

@@ -280,7 +280,7 @@ def of_population(
                 kind,
                 rate_per_s * kind.share / whole,
                 np.array(population.hours),
-                spec.start_at_s,
+                spec.start_at_s or 0.0,
                 luck.generator(seed, luck.STATES, index),
             )
             for index, kind in enumerate(chosen)

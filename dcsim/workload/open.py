@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
 from dcsim.scenario.models import (
     ClientsArrivals,
+    DiurnalArrivals,
     ReplayArrivals,
     Scenario,
     ServegenArrivals,
@@ -39,7 +41,7 @@ class Requests:
         self.tally = {spec.name: Tally() for spec in scenario.workload}
         """By stream, as far as its trace has been read; a trace that is looped counts once."""
         streams = []
-        for index, spec in enumerate(scenario.workload):
+        for index, spec in enumerate(map(partial(by_the_clock, scenario), scenario.workload)):
             own = luck.branch(seed, spec.name)
             owners = None
             if scenario.tenants:
@@ -65,6 +67,19 @@ class Requests:
     def dropped(self) -> dict[str, int]:
         """Rows that were right and not wanted, by stream; streams without any are left out."""
         return {name: tally.dropped for name, tally in self.tally.items() if tally.dropped}
+
+
+def by_the_clock(scenario: Scenario, spec: Stream) -> Stream:
+    """A stream that does not say at what time of day it starts, with the scenario's."""
+    start, process = scenario.start, spec.arrivals
+    if start is None or not isinstance(process, DiurnalArrivals | ClientsArrivals):
+        return spec
+    changes: dict[str, float | str] = {}
+    if process.start_at_s is None:
+        changes["start_at_s"] = float(start.time_of_day_s)
+    if isinstance(process, DiurnalArrivals) and process.start_day is None and start.weekday:
+        changes["start_day"] = start.weekday
+    return spec.model_copy(update={"arrivals": process.model_copy(update=changes)})
 
 
 def requests(scenario: Scenario, seed: np.random.SeedSequence) -> Requests:

@@ -23,13 +23,16 @@ def scenario(tmp_path: Path) -> Path:
 
 
 def told(scenario: Path, fail_on: str, *more: str) -> tuple[int, str]:
-    done = runner.invoke(app, ["run", str(scenario), "--quiet", "--fail-on", fail_on, *more])
+    """The exit status and what is said; figures of the whole run."""
+    whole = ("--set", "warm_up=0 s")
+    asked = ["run", str(scenario), "--quiet", "--fail-on", fail_on, *whole, *more]
+    done = runner.invoke(app, asked)
     return done.exit_code, done.stderr
 
 
 def test_a_run_in_which_nothing_happened_is_well(scenario: Path) -> None:
     high = ("--set", "facility.row.rating=50 kW")
-    assert told(scenario, "trip,overload", *high) == (0, "")
+    assert told(scenario, "trip,overload,limit", *high) == (0, "")
 
 
 def test_a_trip_fails_and_results_are_kept(scenario: Path, tmp_path: Path) -> None:
@@ -43,8 +46,58 @@ def test_a_trip_fails_and_results_are_kept(scenario: Path, tmp_path: Path) -> No
 def test_a_load_above_its_rating_fails_and_is_named(scenario: Path) -> None:
     status, text = told(scenario, "overload", "--set", "facility.row.rating=2 kW")
     assert status == 3
-    assert text.startswith("failed on overload: limits were not kept (1 of kind overload); above")
-    assert "row 20.0 s" in text or "row 19." in text
+    assert text.startswith("failed on overload: 1 limit was not kept: row, rating 2 kW, ")
+    assert "above for 20 s" in text or "above for 19." in text
+
+
+@pytest.mark.parametrize(
+    ("fail_on", "changes", "sentence"),
+    [
+        # Two servers at 8 x 400 W + 1 kW: 8.4 kW, whatever the traffic.
+        (
+            "demand",
+            ["facility.site.demand=[{window: 10 s, limit: 6 kW}]"],
+            "1 limit was not kept: site, 10 s demand 6 kW, 140.0 % of it, above for 10.2 s",
+        ),
+        (
+            "demand",
+            ["facility.site.demand=[{window: 10 s, limit: 6 kW, windows: clock}]", "start=0:00:05"],
+            "1 limit was not kept: site, 10 s demand by the clock 6 kW, 140.0 % of it, above for "
+            "10 s",
+        ),
+        (
+            "continuous",
+            ["facility.row.rating=10 kW"],
+            "1 limit was not kept: row, continuous 8 kW, 105.0 % of it, above for 20 s",
+        ),
+        (
+            "ramp",
+            ["facility.row.ramp={change: 1 kW, window: 5 s}"],
+            "",
+        ),
+    ],
+)
+def test_a_limit_of_each_kind_by_its_name(
+    scenario: Path, fail_on: str, changes: list[str], sentence: str
+) -> None:
+    """And by `limit`, which is any of them; of kinds not asked about nothing is said."""
+    constant = ["servers.a100.power={model: board-limit}", "facility.row.rating=50 kW"]
+    more = [part for change in [*constant, *changes] for part in ("--set", change)]
+    expected = (3, f"failed on {fail_on}: {sentence}\n") if sentence else (0, "")
+    assert told(scenario, fail_on, *more) == expected
+    assert told(scenario, "limit", *more)[0] == expected[0]
+    assert told(scenario, "overload,trip", *more) == (0, "")
+
+
+def test_a_limit_that_could_not_be_judged_is_told(scenario: Path) -> None:
+    demand = "facility.site.demand=[{window: 15 min, limit: 1 kW}]"
+    constant = "servers.a100.power={model: board-limit}"
+    high = ("--set", "facility.row.rating=50 kW", "--set", constant)
+    assert told(scenario, "demand", "--set", demand, *high) == (
+        0,
+        "not judged: site, 15 min demand 1 kW: no whole window in the 20 s measured, whose mean is "
+        "8.4 kW\n",
+    )
 
 
 def test_an_slo_is_held_to_its_attainment(scenario: Path) -> None:

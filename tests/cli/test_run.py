@@ -54,13 +54,14 @@ def test_json_is_one_object_with_the_documented_keys(scenario: Path) -> None:
     assert set(found["latency"]["ttft_s"]) == {"p50", "p95", "p99"}
     # Two servers of 2.1 kW and more on a standard-rated breaker of 5 kW: above its 4 kW.
     assert set(found["events"]) == {"warning", "overload", "trip", "continuous"}
+    assert found["start"] is None
     assert [(row["node"], row["kind"], row["limit_w"]) for row in found["limits"]] == [
         ("row", "rating", 5000.0),
         ("row", "continuous", 4000.0),
     ]
     assert set(found["limits"][0]) == {
         "node", "node_kind", "kind", "limit_w", "window_s", "windows", "rule", "highest_w",
-        "highest_at_s", "share", "over_s", "crossings", "measured_s", "partial_w",
+        "highest_at_s", "highest_at", "share", "over_s", "crossings", "measured_s", "partial_w",
     }  # fmt: skip
     site, row, *servers = found["nodes"]
     assert (site["name"], site["limit_w"]) == ("site", None)

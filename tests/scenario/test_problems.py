@@ -128,7 +128,7 @@ def test_a_key_given_twice() -> None:
         ("name: a\n\tduration: 1 h\n", 2, "not YAML"),
         ("name: !!python/object:os.system x\n", 1, "not YAML"),
         ("a: &a [*a]\n", None, "alias"),
-        ("a: 2024-13-45\n", None, "not YAML"),
+        ("a: !!timestamp 2024-13-45\n", None, "not YAML"),
     ],
 )
 def test_not_yaml(text: str, line: int | None, message: str) -> None:

@@ -33,14 +33,16 @@ def arrivals_s(
 
 def rate_per_s(spec: DiurnalArrivals, time_s: npt.ArrayLike) -> npt.NDArray[np.float64]:
     """The closed form of a diurnal rate."""
-    phase = 2 * np.pi * (np.asarray(time_s) + spec.start_at_s - spec.peak_at_s) / spec.period_s
+    phase = (
+        2 * np.pi * (np.asarray(time_s) + (spec.start_at_s or 0.0) - spec.peak_at_s) / spec.period_s
+    )
     return spec.mean_rate_per_s * (1.0 + spec.amplitude * np.cos(phase))
 
 
 def expected_count(spec: DiurnalArrivals, time_s: npt.ArrayLike) -> npt.NDArray[np.float64]:
     """Its integral."""
     turn = 2 * np.pi / spec.period_s
-    shift_s = spec.start_at_s - spec.peak_at_s
+    shift_s = (spec.start_at_s or 0.0) - spec.peak_at_s
     wave = np.sin(turn * (np.asarray(time_s) + shift_s)) - np.sin(turn * shift_s)
     return spec.mean_rate_per_s * (np.asarray(time_s) + spec.amplitude / turn * wave)
 

@@ -15,6 +15,7 @@ from dcsim.scenario.units import (
     RequestsPerSecondOrZero,
     Seconds,
     SecondsOrZero,
+    TimeOfDay,
 )
 
 Factor = Annotated[float, Field(ge=0, le=1000)]
@@ -184,12 +185,12 @@ class DiurnalArrivals(Changing):
     """Swing of the rate around its mean, as a share of it."""
     period_s: Seconds = Field(default=DAY_S, alias="period")
     """Of the swing."""
-    peak_at_s: SecondsOrZero = Field(default=PEAK_AT_S, alias="peak_at")
-    """Time of day of the peak."""
-    start_at_s: SecondsOrZero = Field(default=0.0, alias="start_at")
-    """Time of day at which the run starts."""
-    start_day: Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"] = "mon"
-    """Weekday on which the run starts."""
+    peak_at_s: TimeOfDay = Field(default=PEAK_AT_S, alias="peak_at")
+    """Time of day of the peak: `20:00`, or `20 h`."""
+    start_at_s: TimeOfDay | None = Field(default=None, alias="start_at")
+    """Time of day at which the run starts. None: that of the scenario's `start`, or midnight."""
+    start_day: Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"] | None = None
+    """Weekday on which the run starts. None: that of the scenario's `start`, or Monday."""
     hours: tuple[Factor, ...] | None = None
     """24 factors of `mean_rate`, at 0:00, 1:00 and so on, straight between them: instead of
     `amplitude` and `peak_at`. For `mean_rate` to be the mean, theirs must be 1."""
@@ -244,8 +245,9 @@ class ClientsArrivals(Changing):
     """Mean of all clients together; None: the fit's own."""
     clients: int | None = Field(default=None, ge=1, le=10_000)
     """How many; more of them are smoother together. None: as many as were measured."""
-    start_at_s: SecondsOrZero = Field(default=0.0, alias="start_at")
-    """Time in the fit's day or week at which the run starts."""
+    start_at_s: TimeOfDay | None = Field(default=None, alias="start_at")
+    """Time in the fit's day or week at which the run starts. None: the time of day of the
+    scenario's `start`, or midnight."""
 
 
 # --- recordings ------------------------------------------------------------------------------

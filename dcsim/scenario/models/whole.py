@@ -10,6 +10,7 @@ from dcsim.scenario.models.routing import Routing
 from dcsim.scenario.models.servers import ServerGroup
 from dcsim.scenario.models.site import Cooling, FacilityNode, Fault, Limits, Restart
 from dcsim.scenario.models.traffic import Stream, Tenant
+from dcsim.scenario.start import StartTime
 from dcsim.scenario.units import Seconds, SecondsOrAuto
 
 
@@ -31,6 +32,11 @@ class Scenario(Spec):
     """Free text."""
     seed: int = Field(default=0, ge=0, le=2**63 - 1)
     """The same scenario and seed give the same bytes."""
+    start: StartTime | None = None
+    """When the run starts by the clock: `19:00`, `2026-12-01 19:00`, or with a zone
+    `2026-12-01 19:00 Europe/Berlin`. Outputs then tell clock times, windows by the clock have
+    their blocks, and streams start at that time of day. None: time counts from the start of the
+    run."""
     duration_s: Seconds = Field(alias="duration")
     """Simulated time."""
     warm_up_s: SecondsOrAuto = Field(default=None, alias="warm_up")

@@ -1,0 +1,108 @@
+"""The limits of a run as a table: those not kept, and of each kind the one nearest to its limit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+from rich.text import Text
+
+from dcsim.facility.events import duration
+from dcsim.facility.limit_words import kind_label, unjudged
+from dcsim.facility.tally import LIMIT_KINDS
+from dcsim.report.text import UNKNOWN, percent, watts, when
+from dcsim.scenario.start import Start
+
+BROKEN_SHOWN = 12
+"""Further limits that were not kept are counted."""
+LimitRow = Mapping[str, Any]
+
+
+def shown(rows: Sequence[LimitRow]) -> list[LimitRow]:
+    """The rows worth a line: what somebody wrote down as a contract or a ramp, always; of ratings
+    and continuous allowances those not kept, the worst first, or else the nearest of each kind."""
+    found: list[LimitRow] = [row for row in rows if row["kind"] in ("demand", "ramp")]
+    for kind in ("continuous", "rating"):
+        same = [row for row in rows if row["kind"] == kind and row["share"] is not None]
+        same.sort(key=lambda row: -row["share"])
+        broken = [row for row in same if row["share"] > 1.0]
+        found += broken or same[:1]
+    return found
+
+
+def broken(rows: Sequence[LimitRow]) -> list[LimitRow]:
+    """The limits that were not kept, contracts first, the worst first."""
+    order = {kind: at for at, kind in enumerate(("demand", "ramp", "continuous", "rating"))}
+    over = [row for row in rows if row["share"] is not None and row["share"] > 1.0]
+    return sorted(over, key=lambda row: (order[row["kind"]], -row["share"]))
+
+
+def sentence(rows: Sequence[LimitRow]) -> str:
+    """How many limits were kept, and how many of each kind were not."""
+    judged = [row for row in rows if row["share"] is not None]
+    over = broken(rows)
+    open_ = len(rows) - len(judged)
+    rest = "" if not open_ else f"; {open_:,} could not be judged: the run has no whole window"
+    if not rows:
+        return "Limits: the scenario gives none."
+    if not over:
+        return f"Limits: all {len(judged):,} that were judged were kept{rest}."
+    counts = ", ".join(
+        f"{sum(row['kind'] == kind for row in over):,} {kind}"
+        for kind in LIMIT_KINDS
+        if any(row["kind"] == kind for row in over)
+    )
+    return f"Limits: {len(over):,} of {len(judged):,} were NOT kept ({counts}){rest}."
+
+
+def limit_table(rows: Sequence[LimitRow], start: Start | None, wide: bool) -> Table | None:
+    """The table, or None where there is nothing to tell."""
+    lines = shown(rows)
+    if not lines:
+        return None
+    table = Table(box=SIMPLE_HEAD, header_style="bold", pad_edge=False)
+    table.add_column("limit of")
+    table.add_column("kind", no_wrap=not wide)
+    columns = ("limit", "highest", "of limit", "at", "time above", "times")
+    for name in columns if wide else columns[:5]:
+        table.add_column(name, justify="right", no_wrap=True)
+    over = sum(row["share"] is not None and row["share"] > 1.0 for row in lines)
+    left = 0
+    told = 0
+    for row in lines:
+        if row["share"] is not None and row["share"] > 1.0:
+            told += 1
+            if told > BROKEN_SHOWN:
+                left = over - BROKEN_SHOWN
+                continue
+        cells = _cells(row, start)
+        table.add_row(Text(row["node"]), kind_label(row), *cells[: len(table.columns) - 2])
+    if left:
+        table.caption = f"and {left:,} more that were not kept"
+        table.caption_justify = "left"
+    return table
+
+
+def notes(rows: Sequence[LimitRow]) -> list[str]:
+    """Sentences on limits that could not be judged."""
+    return [
+        f"Not judged: {unjudged(row)}."
+        for row in rows
+        if row["share"] is None and row["kind"] in ("demand", "ramp")
+    ]
+
+
+def _cells(row: LimitRow, start: Start | None) -> tuple[str | Text, ...]:
+    share = row["share"]
+    style = "" if share is None else "red" if share > 1.0 else "green"
+    at_s, over_s = row["highest_at_s"], row["over_s"]
+    return (
+        watts(row["limit_w"]),
+        watts(row["highest_w"]),
+        Text(percent(share), style),
+        UNKNOWN if at_s is None else when(at_s, start),
+        UNKNOWN if over_s is None else "0 s" if over_s == 0.0 else duration(over_s),
+        UNKNOWN if row["crossings"] is None else f"{row['crossings']:,}",
+    )
