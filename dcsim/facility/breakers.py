@@ -1,186 +1,275 @@
-"""Breakers: how long each holds an overload, by its time-current curve and its memory."""
+"""Breakers: how long each holds a load that varies, by its time-current curve and its heat."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
+from dcsim.facility.curves import ambient_factor, time_constant_s
 from dcsim.scenario.catalogue import Curve
-from dcsim.scenario.models import Breaker, Electronic
-from dcsim.scenario.overload import table_points
 
-COOLING_TIME_S = 600.0
-"""Time constant with which a breaker below its pick-up forgets past overloads. Assumed: thermal
-trip elements of moulded-case breakers cool within some ten minutes; not from a standard."""
-COLD = 1e-6
-"""Used life below which a breaker counts as cold and is no longer cooled step by step."""
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+LEVELS = np.array(
+    [1, 1.01, 1.02, 1.04, 1.06, 1.08, 1.1, 1.13, 1.17, 1.22, 1.28, 1.35, 1.45, 1.6, 1.8,
+     2.1, 2.5, 3, 4, 6, 9, 14]
+)  # fmt: skip
+"""Loads above which a spell is followed, in multiples of the pick-up."""
+SETTLING_S = 300.0
+"""A breaker whose preload is not given has been in service before the run: its past is taken to be
+like the first five minutes, at the most at its rating."""
 FULL = 1.0 - 1e-9
-"""Used life at which it trips: a hundred thousand additions must not cost a step."""
-INSTANT_S = 0.02
-"""An instantaneous trip: about one 60 Hz cycle, with the time to clear."""
-HAIR = 1.0 - 1e-9
+"""Share of the time held at which it trips: a hundred thousand additions must not cost a step."""
+HAIR = 1.0 - 1e-12
 
-NOBODY: npt.NDArray[np.int64] = np.zeros(0, dtype=np.int64)
+NOBODY: IntArray = np.zeros(0, dtype=np.int64)
 
 
-def trip_time_s(curve: Curve, multiple: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """Seconds that a constant load of `multiple` x rating is held; infinite below pick-up.
+class _Edge:
+    """How long breakers hold, at one edge of their bands. Arrays are (n,)."""
 
-    Straight lines between the curve's points in logarithms; the last point's time holds beyond.
-    """
-    points = np.log(np.array(curve.points))
-    given = np.asarray(multiple, dtype=np.float64)
-    with np.errstate(divide="ignore"):
-        times = np.exp(np.interp(np.log(given), points[:, 0], points[:, 1]))
-    return np.where(given < curve.points[0][0], np.inf, times)
+    def __init__(self, curves: Sequence[Curve]) -> None:
+        self.heat = np.array([curve.points[0][0] for curve in curves]) ** 2
+        """Heat at pick-up: the square of its multiple."""
+        # Breakers of one curve are looked up together.
+        alike: dict[tuple[tuple[float, float], ...], list[int]] = {}
+        for index, curve in enumerate(curves):
+            alike.setdefault(curve.points, []).append(index)
+        self._alike = [np.log(np.array(points)).T for points in alike]
+        self._group = np.zeros(len(curves), dtype=np.int64)
+        for number, members in enumerate(alike.values()):
+            self._group[members] = number
 
-
-def in_band(curve: Curve, place: float) -> Curve:
-    """The curve at a place in its tolerance band: 0 the earliest trip, 1 the latest.
-
-    At every trip time, the load lies between those of the two edges, in proportion of logarithms.
-    A curve without an earliest edge is returned as it is.
-    """
-    if curve.earliest is None or place >= 1.0:
-        return curve
-    early, late = np.log(np.array(curve.earliest)), np.log(np.array(curve.points))
-    times = np.union1d(early[:, 1], late[:, 1])[::-1]
-    load = (1.0 - place) * np.interp(times, early[::-1, 1], early[::-1, 0])
-    load += place * np.interp(times, late[::-1, 1], late[::-1, 0])
-    # Where both edges are at their ends only the load of one is known: keep the first of equals.
-    kept = np.concatenate([[True], np.diff(load) > 1e-12])
-    points = tuple(zip(np.exp(load[kept]).tolist(), np.exp(times[kept]).tolist(), strict=True))
-    return curve.model_copy(update={"points": points, "earliest": None})
-
-
-def electronic_curve(unit: Electronic, place: float = 1.0) -> Curve:
-    """Long-time, short-time and instantaneous regions of an electronic trip unit as one curve.
-
-    I2t is constant in the long-time region. Makers state its delay as the latest, with a
-    tolerance of commonly +0/-20 %: `place` is 0 at the earliest, 1 at the latest.
-    """
-    delay_s = unit.long_delay_s * (0.8 + 0.2 * place)
-
-    def held_s(multiple: float) -> float:
-        return max(delay_s * (6.0 / multiple) ** 2, short_s / HAIR)
-
-    # Definite times as lines that fall by a hair: a curve must fall.
-    short_s = unit.short_delay_s
-    points = (
-        (unit.long_pickup, held_s(unit.long_pickup) / HAIR),
-        (unit.short_pickup * HAIR, held_s(unit.short_pickup)),
-        (unit.short_pickup, short_s),
-        (unit.instantaneous * HAIR, short_s * HAIR),
-        (unit.instantaneous, min(INSTANT_S, short_s * HAIR**2)),
-    )
-    return Curve(
-        name="electronic", title="electronic trip unit", points=points, source="the scenario"
-    )
-
-
-def curve_of(
-    breaker: Breaker,
-    curves: Mapping[str, Curve],
-    draw: Callable[[], float] | None = None,
-    *,
-    ups: bool = False,
-) -> Curve:
-    """The curve that a breaker follows. `draw` gives the place in the band for `band: drawn`,
-    0 to 1; `ups`: it is the overload table of a UPS unless it says otherwise. Raises KeyError for
-    an unknown curve."""
-    place = {"earliest": 0.0, "typical": 0.5, "latest": 1.0}.get(breaker.band)
-    if place is None:
-        place = 0.5 if draw is None else draw()
-    if breaker.electronic is not None:
-        return electronic_curve(breaker.electronic, place)
-    if breaker.points is not None:
-        points = table_points(breaker.points) if is_table(breaker, curves, ups) else breaker.points
-        return Curve(name="own", title="", points=points, source="the scenario")
-    return in_band(curves[breaker.curve], place)
-
-
-def is_table(breaker: Breaker, curves: Mapping[str, Curve], ups: bool) -> bool:
-    """Whether this is a maker's overload table rather than a breaker. Raises KeyError for an
-    unknown curve."""
-    if breaker.electronic is not None:
-        return False
-    if breaker.points is not None:
-        return (breaker.reading or ("table" if ups else "line")) == "table"
-    return curves[breaker.curve].reading == "table"
+    def held_s(self, rows: IntArray, heat: FloatArray, warmth: FloatArray) -> FloatArray:
+        """Seconds held at a mean heat, in multiples of the rating squared, shape (rows, spells),
+        by breakers of such a warmth before: T (1 - ln(m2/(m2 - w)) / ln(m2/(m2 - p2))), the hot
+        curve of IEC 60255-149 upon the time T of the cold one. Infinite below pick-up."""
+        pickup = self.heat[rows]
+        found = np.full(heat.shape, np.inf)
+        at, spell = (heat >= (pickup * HAIR)[:, None]).nonzero()
+        hot, top = heat[at, spell], pickup[at]
+        log_multiple = 0.5 * np.log(hot)
+        if len(self._alike) == 1:
+            held = np.exp(np.interp(log_multiple, *self._alike[0]))
+        else:
+            held = np.empty(len(hot))
+            group = self._group[rows][at]
+            for number, points in enumerate(self._alike):
+                here = group == number
+                held[here] = np.exp(np.interp(log_multiple[here], *points))
+        left = np.log1p(np.minimum(warmth[at, spell], top * FULL) / -hot)
+        left /= np.log1p(-np.minimum(top / hot, FULL))
+        held *= np.maximum(1.0 - left, 0.0)
+        found[at, spell] = held
+        return found
 
 
 class Breakers:
     """The thermal state of `n` breakers, stepped together.
 
-    Each second of overload uses up 1 / (trip time at that load) of a breaker's life; at 1 it
-    trips. Below pick-up the used share decays with COOLING_TIME_S. A constant overload thus trips
-    when its curve says, to the step, and a varying one by the usual time-overcurrent integral
-    (IEEE C37.112). An open breaker cools and does not trip again until it is reset.
+    Heat is the square of the load over the rating. Above its pick-up a breaker judges the mean
+    heat of every spell, from the moment it began, by its curve: a constant load from cold trips
+    when the curve says, to the step, and one that alternates when the curve says for its RMS. A
+    spell is the longest time until now whose mean is above a level; there are many levels, so
+    that a short and heavy overload within a long and light one is judged by itself.
+
+    How warm it was when the spell began shortens what it holds (see `_Edge.held_s`). `warmth`
+    follows the heat with the time constant of the curve, up to the heat at pick-up. An open
+    breaker cools and does not trip again until it is reset.
     """
 
-    def __init__(self, curves: Sequence[Curve], rating_w: Sequence[float]) -> None:
+    def __init__(
+        self,
+        curves: Sequence[Curve],
+        rating_w: Sequence[float],
+        *,
+        earliest: Sequence[Curve] | None = None,
+        latest: Sequence[Curve] | None = None,
+        ambient_c: Sequence[float] | None = None,
+        preload: Sequence[float | None] | None = None,
+    ) -> None:
+        """
+        Parameters:
+            curves: how each trips; its place in the band is already chosen.
+            earliest, latest: the edges of its band, where they differ.
+            ambient_c: temperature around it; 40 degrees C if left out, at which it is rated.
+            preload: load before the start as a share of the rating, 0 for cold; None: what it
+                carries in its first minutes (SETTLING_S). If left out, all are cold.
+        """
         count = len(curves)
         self.rating_w = np.array(rating_w, dtype=np.float64)
-        self.used = np.zeros(count)
-        """Share of the way to a trip, 0 to 1."""
+        factors = np.ones(count)
+        if ambient_c is not None:
+            factors[:] = [ambient_factor(c, t) for c, t in zip(curves, ambient_c, strict=True)]
+        with np.errstate(divide="ignore"):
+            self._per_w = 1.0 / (self.rating_w * factors)
         self.open = np.zeros(count, dtype=bool)
         self.warm = False
-        """Whether any has used up some of its life."""
-        self._pickup_w = self.rating_w * np.array([curve.points[0][0] for curve in curves])
-        self._over = np.zeros(count, dtype=bool)
-        # Breakers of one curve are looked up together.
-        alike: dict[tuple[tuple[float, float], ...], list[int]] = {}
-        for index, curve in enumerate(curves):
-            alike.setdefault(curve.points, []).append(index)
-        self._alike = [
-            (np.array(members, dtype=np.int64), *np.log(np.array(points)).T)
-            for points, members in alike.items()
-        ]
+        """Whether any is above its earliest pick-up, or has been so in a spell that lasts."""
+        self.latest_in_s = np.full(count, np.inf)
+        """When a breaker has tripped: in how many seconds it would have at the latest."""
+        self._edge = _Edge(curves)
+        self._early = self._edge if earliest is None else _Edge(earliest)
+        self._late = self._edge if latest is None else _Edge(latest)
+        self._pickup = np.minimum(self._early.heat, self._edge.heat) * HAIR
+        self._held_warm = np.array([curve.kind == "overload-table" for curve in curves], dtype=bool)
+        """Tables that hold from full load: only an overload that has ended a spell warms them."""
+        self._aim = np.where(self._held_warm, 0.0, self._edge.heat)
+        self._time_constant_s = np.array([time_constant_s(curve) for curve in curves])
+        given = [0.0] * count if preload is None else preload
+        self._unknown = np.array([share is None for share in given], dtype=bool) & ~self._held_warm
+        self.warmth = np.array([(share or 0.0) ** 2 for share in given])
+        """Heat that each has taken up, in multiples of the rating squared."""
+        np.minimum(self.warmth, self._aim, out=self.warmth)
+        self._settled_s = 0.0 if self._unknown.any() else np.inf
+        self._gain = (0.0, np.zeros(count))
+        shape = (count, len(LEVELS))
+        self._level = self._pickup[:, None] * LEVELS**2
+        self._length_s = np.zeros(shape)
+        self._heat_s = np.zeros(shape)
+        self._before = np.zeros(shape)
+        """Length, heat times seconds, and warmth before, of the spell above each level."""
+        self._heat = np.zeros(count)
+        self._closed = np.ones(count)
 
     def __len__(self) -> int:
         return len(self.rating_w)
 
-    def step(self, load_w: npt.NDArray[np.float64], step_s: float) -> npt.NDArray[np.int64]:
-        """Age all breakers by one step at constant loads, shape (n,); indices that tripped."""
-        over = np.greater_equal(load_w, self._pickup_w, out=self._over)
-        if not (over.any() or self.warm):
-            return NOBODY
-        used = self.used
-        over &= ~self.open
-        used[~over] *= math.exp(-step_s / COOLING_TIME_S)
-        if not over.any():
-            if used.max() < COLD:
-                used[:] = 0.0
-                self.warm = False
-            return NOBODY
-        self.warm = True
-        for members, log_multiple, log_time in self._alike:
-            rows = members[over[members]]
-            if len(rows):
-                log_load = np.log(load_w[rows] / self.rating_w[rows])
-                used[rows] += step_s * np.exp(-np.interp(log_load, log_multiple, log_time))
-        tripped = np.flatnonzero(over & (used >= FULL))
-        self.open[tripped] = True
-        np.minimum(used, 1.0, out=used)
+    def step(self, load_w: FloatArray, step_s: float) -> IntArray:
+        """Heat all breakers by one step at constant loads, shape (n,); indices that tripped."""
+        heat = self._heat
+        np.multiply(load_w, self._per_w, out=heat)
+        np.multiply(heat, heat, out=heat)
+        heat *= self._closed
+        if self._settled_s == 0.0:
+            self.warmth[self._unknown] = np.minimum(heat, 1.0)[self._unknown]
+        over = heat >= self._pickup
+        tripped = NOBODY
+        if self.warm or over.any():
+            tripped = self._spells(over, step_s)
+        self._warm_up(step_s)
+        if len(tripped):
+            self.open[tripped] = True
+            self._closed[tripped] = 0.0
+            self.warmth[tripped] = self._edge.heat[tripped]
+            self._forget(tripped)
         return tripped
 
-    def trip_in_s(self, load_w: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """Seconds until each would trip if its load stayed so; infinite below pick-up or open."""
-        found = np.full(len(self), np.inf)
-        over = (load_w >= self._pickup_w) & ~self.open
-        for members, log_multiple, log_time in self._alike:
-            rows = members[over[members]]
-            log_load = np.log(load_w[rows] / self.rating_w[rows])
-            held_s = np.exp(np.interp(log_load, log_multiple, log_time))
-            found[rows] = (1.0 - self.used[rows]) * held_s
+    def _spells(self, over: npt.NDArray[np.bool_], step_s: float) -> IntArray:
+        """Lengthen the spells by a step, and judge them."""
+        length_s, heat_s = self._length_s, self._heat_s
+        np.copyto(self._before, self.warmth[:, None], where=length_s == 0.0)
+        length_s += step_s
+        heat_s += (self._heat * step_s)[:, None]
+        lasts = heat_s >= self._level * length_s
+        length_s *= lasts
+        heat_s *= lasts
+        self.warm = bool(lasts.any())
+        rows = np.flatnonzero(over & (self._heat >= self._edge.heat * HAIR))
+        if not len(rows):
+            return NOBODY
+        found: IntArray = rows[self._due(self._edge, rows, 0.0)]
+        if len(found):
+            self.latest_in_s[found] = 0.0
+            if self._late is not self._edge:
+                self.latest_in_s[found] = self._trip_in_s(self._late, found)
         return found
 
+    def _warm_up(self, step_s: float) -> None:
+        if self._gain[0] != step_s:
+            self._gain = (step_s, -np.expm1(-step_s / self._time_constant_s))
+        gain = self._gain[1]
+        aim = np.minimum(self._heat, self._aim)
+        if self._settled_s < SETTLING_S:
+            self._settled_s += step_s
+            share = step_s / self._settled_s  # the mean so far
+            gain = np.where(self._unknown, np.maximum(gain, share), gain)
+            aim = np.where(self._unknown, np.minimum(aim, 1.0), aim)
+        aim -= self.warmth
+        aim *= gain
+        self.warmth += aim
+
+    def _due(self, edge: _Edge, rows: IntArray, after_s: float) -> npt.NDArray[np.bool_]:
+        """Whether breakers trip within a time if their loads stay as they are, shape (rows,)."""
+        length_s = self._length_s[rows] + after_s
+        heat_s = self._heat_s[rows]
+        before = self._before[rows]
+        if after_s:
+            heat_s = heat_s + self._heat[rows, None] * after_s
+            before = np.where(self._length_s[rows] == 0.0, self.warmth[rows, None], before)
+            mean = heat_s / length_s
+        else:
+            mean = np.divide(heat_s, length_s, out=np.zeros_like(heat_s), where=length_s > 0.0)
+        held_s = edge.held_s(rows, mean, before)
+        found: npt.NDArray[np.bool_] = (length_s >= held_s * FULL).any(axis=1)
+        return found
+
+    def due_within(self, after_s: float) -> npt.NDArray[np.bool_]:
+        """Which would trip within a time at the loads of the last step, at the earliest edge of
+        their band, shape (n,)."""
+        found = np.zeros(len(self), dtype=bool)
+        rows = np.flatnonzero((self._heat >= self._early.heat * HAIR) & ~self.open)
+        if len(rows):
+            found[rows] = self._due(self._early, rows, after_s)
+        return found
+
+    def trip_in_s(self, load_w: FloatArray) -> FloatArray:
+        """Seconds until each would trip, at the earliest edge of its band, if its load stayed so;
+        infinite below pick-up or open."""
+        self._heat = (load_w * self._per_w) ** 2 * self._closed
+        found = np.full(len(self), np.inf)
+        rows = np.flatnonzero((self._heat >= self._early.heat * HAIR) & ~self.open)
+        if len(rows):
+            found[rows] = self._trip_in_s(self._early, rows)
+        return found
+
+    def _trip_in_s(self, edge: _Edge, rows: IntArray) -> FloatArray:
+        """The same by halving, at an edge."""
+        cold = np.zeros((len(rows), 1))
+        high = edge.held_s(rows, self._heat[rows, None], cold)[:, 0] * (2.0 - FULL)
+        never = np.isinf(high)
+        high[never] = 0.0
+        low = np.zeros(len(rows))
+        for _ in range(60):
+            middle = 0.5 * (low + high)
+            due = self._due_at(edge, rows, middle)
+            high, low = np.where(due, middle, high), np.where(due, low, middle)
+        high[never] = np.inf
+        return high
+
+    def _due_at(self, edge: _Edge, rows: IntArray, after_s: FloatArray) -> npt.NDArray[np.bool_]:
+        span = after_s[:, None]
+        length_s = self._length_s[rows] + span
+        heat_s = self._heat_s[rows] + self._heat[rows, None] * span
+        fresh = self._length_s[rows] == 0.0
+        before = np.where(fresh, self.warmth[rows, None], self._before[rows])
+        with np.errstate(invalid="ignore"):
+            mean = np.where(length_s > 0.0, heat_s / length_s, 0.0)
+        found: npt.NDArray[np.bool_] = (length_s >= edge.held_s(rows, mean, before)).any(axis=1)
+        return found
+
+    def way_to_trip(self) -> FloatArray:
+        """Share of the time held that has passed, of the spell nearest to its end, shape (n,): 0
+        below pick-up, 1 at the trip."""
+        rows = np.arange(len(self))
+        length_s, heat_s = self._length_s, self._heat_s
+        mean = np.divide(heat_s, length_s, out=np.zeros_like(heat_s), where=length_s > 0.0)
+        held_s = np.maximum(self._edge.held_s(rows, mean, self._before), 1e-9)
+        found: FloatArray = np.minimum((length_s / held_s).max(axis=1), 1.0)
+        return np.where(self.open, 1.0, found)
+
+    def _forget(self, rows: IntArray | int) -> None:
+        self._length_s[rows] = 0.0
+        self._heat_s[rows] = 0.0
+
     def reset(self, index: int, *, cold: bool = True) -> None:
-        """Close a breaker again. Unless `cold`, it keeps what it remembers of past overloads: one
-        closed right after its trip trips again at the first overload, as a real one does."""
+        """Close a breaker again. Unless `cold`, it keeps what heat it has: one closed right after
+        its trip trips again at the first overload, as a real one does."""
         self.open[index] = False
+        self._closed[index] = 1.0
+        self._forget(index)
         if cold:
-            self.used[index] = 0.0
+            self.warmth[index] = 0.0

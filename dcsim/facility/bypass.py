@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from dcsim.facility.breakers import is_table
+from dcsim.facility.curves import is_table
 from dcsim.facility.topology import Topology
 from dcsim.scenario.catalogue import Curve
 

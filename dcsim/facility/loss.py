@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from dcsim.facility.breakers import curve_of, trip_time_s
+from dcsim.facility.curves import curve_of, trip_time_s
 from dcsim.facility.flow import Flow
 from dcsim.facility.plant import Plant
 from dcsim.facility.supply import Supply

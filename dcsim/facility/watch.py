@@ -9,13 +9,17 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
-from dcsim.facility.breakers import Breakers, curve_of, is_table
+from dcsim.facility.breakers import Breakers
+from dcsim.facility.curves import curve_of, is_table
 from dcsim.facility.events import EventKind, FacilityEvent, duration
 from dcsim.facility.levels import CLEAR_AFTER_S, ROUNDING_S, Change, Levels
 from dcsim.facility.tally import LimitSpec, Tally
 from dcsim.facility.topology import Topology
 from dcsim.scenario.catalogue import Curve
-from dcsim.scenario.models import Limits
+from dcsim.scenario.models import Breaker, Limits
+
+LOOK_AGAIN_S = 1.0
+"""Trips that are near are looked for at once when an overload begins, and then so often."""
 
 
 class LimitWatch:
@@ -24,7 +28,8 @@ class LimitWatch:
     - `warning`: above `warning_fraction` x rating for `warning_after_s` without a break.
     - `overload`: above the rating for `overload_after_s` without a break.
     - `trip`: the node's breaker has opened (its limit is the breaker's rating).
-    - `predicted`: the breaker would trip within `predict_within_s` at the present load.
+    - `predicted`: the breaker would trip within `predict_within_s` at the present load, at the
+      earliest edge of its band.
     - `cleared`: a warning, an overload or a prediction has ended.
 
     Each is raised once, until it is cleared; a tripped breaker stays open until `reset`.
@@ -54,7 +59,8 @@ class LimitWatch:
         """What the rated nodes have seen, in node order."""
         self.trips: Counter[str] = Counter()
         """Trips by node."""
-        guards: list[tuple[int, Curve, float]] = []
+        guards: list[tuple[int, Breaker, float]] = []
+        chosen: list[Curve] = []
         for index, spec in enumerate(topology.specs):
             if spec.breaker is not None:
                 rating_w = spec.breaker.rating_w or spec.rating_w
@@ -63,20 +69,30 @@ class LimitWatch:
                 if rating_w is not None:
                     name = self._names[index]
                     chance = None if draw is None else partial(draw, name)
-                    curve = curve_of(spec.breaker, curves, chance, ups=spec.kind == "ups")
-                    guards.append((index, curve, rating_w))
+                    guards.append((index, spec.breaker, rating_w))
+                    ups = spec.kind == "ups"
+                    chosen.append(curve_of(spec.breaker, curves, chance, ups=ups))
         self._tables = {
             row
             for row, (index, _, _) in enumerate(guards)
-            if (breaker := topology.specs[index].breaker) is not None
-            and is_table(breaker, curves, ups=self._kinds[index] == "ups")
+            if is_table(guards[row][1], curves, ups=self._kinds[index] == "ups")
         }
         """Which are overload tables."""
         self._guarded = np.array([index for index, _, _ in guards], dtype=np.int64)
-        self.breakers = Breakers([curve for _, curve, _ in guards], [w for _, _, w in guards])
+        specs = [spec for _, spec, _ in guards]
+        self.breakers = Breakers(
+            chosen,
+            [w for _, _, w in guards],
+            earliest=self._edges(guards, curves, "earliest"),
+            latest=self._edges(guards, curves, "latest"),
+            ambient_c=[spec.ambient_c for spec in specs],
+            preload=[spec.preload for spec in specs],
+        )
         self._predict_s = limits.predict_within_s
         self._predicted = np.zeros(len(guards), dtype=bool)
         self._calm_s = np.zeros(len(guards))
+        self._foretold = False
+        self._since_s = LOOK_AGAIN_S
         self._breaker_of = {self._names[index]: row for row, (index, _, _) in enumerate(guards)}
 
     def step(
@@ -94,11 +110,25 @@ class LimitWatch:
             load_w = node_w[self._guarded]
             for row in self.breakers.step(load_w, step_s).tolist():
                 events.append(self._trip(time_s, row, float(load_w[row])))
-            if self._predict_s and self.breakers.warm:
-                events += self._predict(time_s, step_s, load_w)
+            if self._predict_s and (self.breakers.warm or self._foretold):
+                self._since_s += step_s
+                if self._since_s >= LOOK_AGAIN_S - ROUNDING_S:
+                    events += self._predict(time_s, self._since_s, load_w)
+                    self._since_s = 0.0
+            else:
+                self._since_s = LOOK_AGAIN_S  # at once when it begins
         for event in events:
             self.counts[event.kind] += 1
         return events
+
+    def _edges(
+        self, guards: list[tuple[int, Breaker, float]], curves: Mapping[str, Curve], band: str
+    ) -> list[Curve]:
+        """The curves of all breakers at an edge of their bands."""
+        return [
+            curve_of(spec, curves, ups=self._kinds[index] == "ups", band=band)
+            for index, spec, _ in guards
+        ]
 
     def specs(self) -> list[LimitSpec]:
         """The ratings as limits, in the order of `tally`."""
@@ -121,8 +151,8 @@ class LimitWatch:
         return self._names[self._rated[row]], float(self._share[row])
 
     def trip_in_s(self, node_w: npt.NDArray[np.float64]) -> dict[str, float]:
-        """Seconds until each breaker would trip if loads, shape (nodes,), stayed as they are, by
-        node; infinite where never."""
+        """Seconds until each breaker would trip, at the earliest edge of its band, if loads, shape
+        (nodes,), stayed as they are, by node; infinite where never."""
         found_s = self.breakers.trip_in_s(node_w[self._guarded])
         return dict(zip(self._breaker_of, found_s.tolist(), strict=True))
 
@@ -135,19 +165,23 @@ class LimitWatch:
         self.breakers.reset(self._breaker_of[node], cold=cold)
 
     def _predict(
-        self, time_s: float, step_s: float, load_w: npt.NDArray[np.float64]
+        self, time_s: float, span_s: float, load_w: npt.NDArray[np.float64]
     ) -> list[FacilityEvent]:
-        in_s = self.breakers.trip_in_s(load_w)
-        near = in_s <= self._predict_s
-        self._calm_s += step_s
-        self._calm_s[~self._predicted | (in_s <= 2.0 * self._predict_s)] = 0.0
+        near = self.breakers.due_within(self._predict_s)
+        self._calm_s += span_s
+        if self._foretold:
+            fretted = self.breakers.due_within(2.0 * self._predict_s)
+            self._calm_s[~self._predicted | fretted] = 0.0
         ended = self._predicted & (self._calm_s >= CLEAR_AFTER_S - ROUNDING_S)
         raised = near & ~self._predicted
         tripped = self._predicted & self.breakers.open
         self._predicted &= ~(ended | tripped)
         self._predicted |= raised
+        self._foretold = bool(self._predicted.any())
         events = []
-        for row in np.flatnonzero(raised | ended).tolist():
+        changed = np.flatnonzero(raised | ended).tolist()
+        in_s = self.breakers.trip_in_s(load_w) if changed else near
+        for row in changed:
             kind: EventKind = "predicted" if raised[row] else "cleared"
             message = f"trip in {in_s[row]:.0f} s at this load" if raised[row] else "no trip near"
             events.append(self._at_breaker(time_s, kind, row, float(load_w[row]), message))
@@ -182,6 +216,11 @@ class LimitWatch:
         self.trips[self._names[int(self._guarded[row])]] += 1
         what = "overload time is up" if row in self._tables else "breaker opened"
         message = f"{what} at {load_w / limit_w:.1%} of its rating"
+        later_s = float(self.breakers.latest_in_s[row])
+        if np.isinf(later_s):
+            message += "; one at the latest edge of its band would hold this load"
+        elif later_s >= 1.0:
+            message += f"; at the latest {later_s:.0f} s from now at this load"
         return self._at_breaker(time_s, "trip", row, load_w, message)
 
     def _at_breaker(

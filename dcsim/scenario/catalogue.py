@@ -236,8 +236,13 @@ class Curve(Spec):
 
     name: Name
     title: str
+    kind: Literal["thermal-magnetic", "electronic", "transformer", "overload-table"] = (
+        "thermal-magnetic"
+    )
+    """Only `thermal-magnetic` feels the ambient temperature. A UPS's `overload-table` holds from
+    its full load: preload does not shorten it."""
     points: Points = Field(min_length=2)
-    """(multiple of rating, seconds to trip), multiples rising, seconds falling or equal;
+    """(multiple of rating, seconds to trip from cold), multiples rising, seconds falling or equal;
     interpolated in logarithms. Below the first multiple the breaker never trips. The latest trip of
     its band."""
     reading: Literal["line", "table"] = "line"

@@ -51,8 +51,8 @@ def _breaker(document: Document, path: Steps, node: dict[str, Any]) -> None:
             suggestion(curve, curves),
         )
     elif isinstance(curve, str) and not own:
-        band = breaker.get("band", "latest")
-        if band in ("earliest", "typical", "drawn") and curves[curve].earliest is None:
+        band = breaker.get("band")
+        if band in ("typical", "drawn") and curves[curve].earliest is None:
             known = ", ".join(name for name, c in curves.items() if c.earliest is not None)
             message = f"the curve '{curve}' has no earliest trips, so no band"
             document.add((*path, "breaker", "band"), message, f"those with a band are {known}")

@@ -1,4 +1,4 @@
-"""Breakers against closed forms: constant overloads, stages, cooling."""
+"""Breakers against closed forms: constant overloads, stages, heat that is kept."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dcsim.facility.breakers import COOLING_TIME_S, Breakers, trip_time_s
+from dcsim.facility.breakers import Breakers
+from dcsim.facility.curves import time_constant_s, trip_time_s
 from dcsim.scenario.catalogue import Curve, load_catalogue
 
 CURVES = load_catalogue().curves
@@ -66,54 +67,74 @@ def test_adding_up_costs_no_step(steps: int) -> None:
     assert steps_to_trip(breakers, 2000.0, 12.5 / steps) == steps
 
 
-def test_life_used_up_is_used_up() -> None:
-    """Far beyond its trip, a breaker cools from 1."""
+def hot(multiple: float, warmth: float, pickup: float = 1.1) -> float:
+    """Seconds that CUBIC holds when it is warm, by the hot curve of IEC 60255-149."""
+    square = multiple**2
+    share = math.log(square / (square - warmth)) / math.log(square / (square - pickup**2))
+    return 100.0 * multiple**-3 * (1.0 - share)
+
+
+def test_tripped_it_has_the_heat_of_its_pickup_and_cools() -> None:
     breakers = Breakers([CUBIC], [1000.0])
     breakers.step(np.array([9000.0]), 3600.0)
-    assert breakers.used.tolist() == [1.0]
-    breakers.step(np.array([9000.0]), COOLING_TIME_S)  # open: it carries nothing
-    assert breakers.used[0] == pytest.approx(math.exp(-1))
+    assert breakers.warmth[0] == pytest.approx(1.1**2)
+    breakers.step(np.array([9000.0]), time_constant_s(CUBIC))  # open: it carries nothing
+    assert breakers.warmth[0] == pytest.approx(1.1**2 * math.exp(-1))
 
 
-def test_two_stages_add_up_by_the_integral() -> None:
-    """At 1.5 x for 20 s of its 29.63 s, the rest at 2 x: 12.5 s x (1 - 20 / 29.63)."""
+def test_two_stages_are_judged_by_their_rms() -> None:
+    """At 1.5 x for 20 s of its 29.6 s, then at 2 x, which alone takes 12.5 s: it trips when the
+    time is that of the RMS of both. Solved here by halving."""
     breakers = Breakers([CUBIC], [1000.0])
     for _ in range(80):
         assert not len(breakers.step(np.array([1500.0]), STEP_S))
-    used = 20 / (100 * 1.5**-3)
-    assert breakers.used[0] == pytest.approx(used)
-    remaining_s = (1 - used) * 100 * 2.0**-3
-    assert steps_to_trip(breakers, 2000.0) == math.ceil(remaining_s / STEP_S)
+    low_s, high_s = 0.0, 12.5
+    for _ in range(60):
+        more_s = (low_s + high_s) / 2
+        rms = math.sqrt((2.25 * 20.0 + 4.0 * more_s) / (20.0 + more_s))
+        early = 20.0 + more_s < 100.0 * rms**-3
+        low_s, high_s = (more_s, high_s) if early else (low_s, more_s)
+    assert 3.0 < high_s < 6.0
+    assert breakers.trip_in_s(np.array([2000.0]))[0] == pytest.approx(high_s, rel=1e-6)
+    assert steps_to_trip(breakers, 2000.0) == math.ceil(high_s / STEP_S)
 
 
 def test_below_pickup_it_never_trips() -> None:
     breakers = Breakers([CUBIC], [1000.0])
     for _ in range(10_000):
         assert not len(breakers.step(np.array([1099.9]), 3600.0))
-    assert breakers.used[0] == 0.0
+    assert not breakers.warm
 
 
-def test_cooling_forgets_with_its_time_constant() -> None:
+def test_it_warms_and_cools_with_its_time_constant() -> None:
     breakers = Breakers([CUBIC], [1000.0])
-    breakers.step(np.array([2000.0]), 6.0)
-    assert breakers.used[0] == pytest.approx(6 / 12.5)
-    for _ in range(1200):
+    tau_s = time_constant_s(CUBIC)
+    for _ in range(400):
         breakers.step(np.array([1000.0]), STEP_S)
-    assert breakers.used[0] == pytest.approx(6 / 12.5 * math.exp(-300 / COOLING_TIME_S))
-    for _ in range(4 * 9000):
+    warmed = 1 - math.exp(-100 / tau_s)
+    assert breakers.warmth[0] == pytest.approx(warmed)
+    for _ in range(40):
         breakers.step(np.array([0.0]), STEP_S)
-    assert breakers.used[0] == 0.0  # cold in the end, and cheap to step again
+    assert breakers.warmth[0] == pytest.approx(warmed * math.exp(-10 / tau_s))
 
 
-def test_interrupted_overloads_add_up_less_what_has_cooled() -> None:
-    """8 s at 2 x, a pause of p, again 2 x: u = 8/12.5 e^(-p/600) is left, so it trips after
-    12.5 (1 - u)."""
-    for pause_s in (0.0, 300.0, 6000.0):
-        breakers = Breakers([CUBIC], [1000.0])
-        breakers.step(np.array([2000.0]), 8.0)
-        breakers.step(np.array([0.0]), pause_s)
-        left_s = 12.5 * (1 - 8 / 12.5 * math.exp(-pause_s / COOLING_TIME_S))
-        assert steps_to_trip(breakers, 2000.0) == math.ceil(left_s / STEP_S)
+def test_the_time_constant_is_the_curves() -> None:
+    """The highest of r T / -ln(1 - r), at r = (1.1 / m)^2, near m = 1.23."""
+    tried = [
+        (1.1 / m) ** 2 * 100 * m**-3 / -math.log(1 - (1.1 / m) ** 2)
+        for m in np.linspace(1.12, 3.0, 1000)
+    ]
+    assert time_constant_s(CUBIC) == pytest.approx(max(tried), rel=1e-3)
+
+
+@pytest.mark.parametrize("pause_s", [0.5, 30.0, 6000.0])
+def test_after_a_pause_it_holds_as_its_warmth_says(pause_s: float) -> None:
+    """Warm at its rating for good, a pause, then 2 x."""
+    breakers = Breakers([CUBIC], [1000.0], preload=[1.0])
+    breakers.step(np.array([0.0]), pause_s)
+    held_s = hot(2.0, math.exp(-pause_s / time_constant_s(CUBIC)))
+    assert breakers.trip_in_s(np.array([2000.0]))[0] == pytest.approx(held_s)
+    assert steps_to_trip(breakers, 2000.0, 0.01) == math.ceil(held_s / 0.01)
 
 
 loads = st.lists(st.lists(st.floats(0, 3), min_size=4, max_size=4), min_size=1, max_size=40)
@@ -133,9 +154,7 @@ def test_breakers_do_not_feel_each_other(series: list[list[float]]) -> None:
         assert tripped == [
             i for i, breaker in enumerate(alone) if len(breaker.step(load_w[i : i + 1], 5.0))
         ]
-    used = np.concatenate([breaker.used for breaker in alone])
-    # One forgets what is below 1e-6 only once all have cooled so far.
-    assert together.used == pytest.approx(used, abs=1e-6)
+    assert together.warmth == pytest.approx([breaker.warmth[0] for breaker in alone])
 
 
 def test_open_stays_open_until_reset() -> None:

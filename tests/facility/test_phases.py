@@ -62,7 +62,7 @@ def test_three_phase_servers_load_all_lines_alike() -> None:
 def test_a_rating_must_bear_the_fullest_line() -> None:
     """Two racks of 400 W on L1 and L2 of a row rated 900 W: 300 W a line, 400 W on it. The sum is
     under the rating, the pole is not, and the breaker of twice that trips as at 4/3."""
-    rows = racks(2, rating="900 W", breaker={"points": [[1.3, 20], [1.5, 10]]})
+    rows = racks(2, rating="900 W", breaker={"preload": 0, "points": [[1.3, 20], [1.5, 10]]})
     play = Play(site_of(rows))
     play.until(60.0, np.array([400.0, 400.0]))
     assert [e[1] for e in play.brief("overload", "trip")] == ["overload", "trip"]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from dcsim.facility.breakers import trip_time_s
+from dcsim.facility.curves import trip_time_s
 from dcsim.facility.losses import LossLine
 from dcsim.scenario.catalogue import load_catalogue
 from dcsim.scenario.models import FacilityNode

@@ -183,7 +183,7 @@ def test_worst_headroom_names_a_node_that_has_a_rating() -> None:
 
 
 def test_a_breaker_trips_once_and_again_after_reset() -> None:
-    topology = rack(breaker={"curve": "quick"})
+    topology = rack(breaker={"curve": "quick", "preload": 0})
     watch = watch_of(topology)
     events = play(topology, watch, seconds(30, 2000))
     assert brief(events) == [(0.25, "overload", "rack"), (10.0, "trip", "rack")]
@@ -197,7 +197,7 @@ def test_a_breaker_trips_once_and_again_after_reset() -> None:
 
 
 def test_a_breaker_may_have_a_rating_of_its_own() -> None:
-    topology = rack(breaker={"curve": "quick", "rating": "2 kW"})
+    topology = rack(breaker={"curve": "quick", "rating": "2 kW", "preload": 0})
     watch = watch_of(topology)
     trips = [e for e in play(topology, watch, seconds(100, 4000)) if e.kind == "trip"]
     assert brief(trips) == [(10.0, "trip", "rack")]
@@ -208,7 +208,7 @@ def test_a_breaker_may_have_a_rating_of_its_own() -> None:
 def test_a_breaker_is_watched_where_only_it_has_a_rating() -> None:
     topology = Topology.build(
         [
-            node("site", "site", breaker={"curve": "quick", "rating": "1 kW"}),
+            node("site", "site", breaker={"curve": "quick", "rating": "1 kW", "preload": 0}),
             node("row", "row", "site", breaker={"curve": "quick"}),  # nothing known, no breaker
             node("server", "server", "row", group="g"),
         ]

@@ -59,7 +59,7 @@ def text(*changes: tuple[int, dict[str, Any]], **top: Any) -> str:
         ([(1, {"losses": "ups-ecco"})], {}, "facility.1.losses", "no loss curve 'ups-ecco'"),
         ([(1, {"rating": None, "breaker": {}})], {}, "facility.1.breaker", "has no rating"),
         ([(1, {"breaker": {"curve": "quick"}})], {}, "facility.1.breaker.curve", "no time-current curve 'quick'"),
-        ([(1, {"breaker": {"band": "drawn"}})], {}, "facility.1.breaker.band", "no earliest trips"),
+        ([(1, {"breaker": {"curve": "dynamo-rpp", "band": "drawn"}})], {}, "facility.1.breaker.band", "no earliest trips"),
         ([(1, {"breaker": {"points": [[1.2, 10], [2, 20]]}})], {}, "facility.1.breaker", "falling seconds"),
         ([(1, {"breaker": {"points": [[0.9, 30], [2, 20]]}})], {}, "facility.1.breaker", "begin below 1"),
         ([(1, {"breaker": {"electronic": {"short_pickup": 20}}})], {}, "facility.1.breaker.electronic", "`long_pickup` < `short_pickup`"),

@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from dcsim.cli import app
-from dcsim.facility.breakers import trip_time_s
+from dcsim.facility.curves import trip_time_s
 from dcsim.scenario.catalogue import load_catalogue
 from dcsim.scenario.load import loads
 from dcsim.studies import Crew, StudyError, failover

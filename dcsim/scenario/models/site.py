@@ -65,8 +65,9 @@ class Electronic(Spec):
     """An electronic trip unit: long-time (I2t), short-time (definite) and instantaneous, each in
     multiples of the rating."""
 
-    long_pickup: float = Field(default=1.1, ge=1)
-    """Long-time pick-up, in multiples of the rating."""
+    long_pickup: float | None = Field(default=None, ge=1)
+    """Long-time pick-up, in multiples of the rating, where it is known exactly. None: from 1.05 at
+    the earliest to 1.20 at the latest, the tolerance that makers state."""
     long_delay_s: Seconds = Field(default=10.0, alias="long_delay")
     """At six times the rating, as makers state it; elsewhere I²t is constant."""
     short_pickup: float = Field(default=6.0, gt=1)
@@ -78,7 +79,8 @@ class Electronic(Spec):
 
     @model_validator(mode="after")
     def _ordered(self) -> Electronic:
-        if not self.long_pickup < self.short_pickup < self.instantaneous:
+        long_pickup = 1.2 if self.long_pickup is None else self.long_pickup
+        if not long_pickup < self.short_pickup < self.instantaneous:
             raise _order("needs `long_pickup` < `short_pickup` < `instantaneous`")
         if self.long_delay_s * (6.0 / self.short_pickup) ** 2 < self.short_delay_s:
             raise _order("the long delay falls below `short_delay` before `short_pickup`")
@@ -99,11 +101,18 @@ class Breaker(Spec):
     None: `table` on a UPS, `line` elsewhere; a catalogue curve brings its own."""
     electronic: Electronic | None = None
     """An electronic trip unit instead of a curve."""
-    band: Literal["earliest", "typical", "latest", "drawn"] = "latest"
-    """Where in its tolerance band it trips: `earliest`, `typical` (midway, in logarithms),
-    `latest`, or `drawn` by chance for each breaker; curves without a band have only the latest."""
+    band: Literal["earliest", "typical", "latest", "drawn"] = "earliest"
+    """Where in its tolerance band it trips: `earliest` (asks "may it trip?"), `typical` (midway, in
+    logarithms), `latest` (asks "must it have tripped?"), or `drawn` by chance for each breaker.
+    Curves without a band have one time for all."""
     rating_w: Watts | None = Field(default=None, alias="rating")
     """Continuous rating of the breaker. None: the node's."""
+    ambient_c: float = Field(default=40.0, ge=-40, le=100)
+    """Temperature around it, in °C. Thermal-magnetic breakers are rated at 40 °C and carry less in
+    a warmer place; electronic units do not feel it."""
+    preload: float | None = Field(default=None, ge=0, le=1)
+    """What it has carried before the run, as a share of its rating; 0: it is cold. None: what it
+    carries in the first five minutes, at the most its rating."""
     on_trip: Literal["open", "flag"] = "open"
     """`open`: what hangs below goes dark; `flag`: only reported."""
     repair_after_s: Seconds | None = Field(default=None, alias="repair_after")
