@@ -243,7 +243,7 @@ def story_service(commands: Sequence[Command], player: Player) -> str:
         "| per token, median | row 4, mean |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
-    for start, end in ((0, 10), (10, 13), (13, 28), (35, 45)):
+    for start, end in ((0, 8), (8, 11), (11, 28), (35, 45)):
         part = asked[asked.arrival_s.between(60 * start, 60 * end)]
         load_w = row[(row.index > 60 * start) & (row.index <= 60 * end)].mean()
         ended = part.status.value_counts()

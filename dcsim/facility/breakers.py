@@ -204,8 +204,7 @@ class Breakers:
         else:
             mean = np.divide(heat_s, length_s, out=np.zeros_like(heat_s), where=length_s > 0.0)
         held_s = edge.held_s(rows, mean, before)
-        found: npt.NDArray[np.bool_] = (length_s >= held_s * FULL).any(axis=1)
-        return found
+        return np.asarray((length_s >= held_s * FULL).any(axis=1))
 
     def due_within(self, after_s: float) -> npt.NDArray[np.bool_]:
         """Which would trip within a time at the loads of the last step, at the earliest edge of
@@ -248,8 +247,7 @@ class Breakers:
         before = np.where(fresh, self.warmth[rows, None], self._before[rows])
         with np.errstate(invalid="ignore"):
             mean = np.where(length_s > 0.0, heat_s / length_s, 0.0)
-        found: npt.NDArray[np.bool_] = (length_s >= edge.held_s(rows, mean, before)).any(axis=1)
-        return found
+        return np.asarray((length_s >= edge.held_s(rows, mean, before)).any(axis=1))
 
     def way_to_trip(self) -> FloatArray:
         """Share of the time held that has passed, of the spell nearest to its end, shape (n,): 0

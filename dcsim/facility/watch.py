@@ -91,6 +91,7 @@ class LimitWatch:
         self._predict_s = limits.predict_within_s
         self._predicted = np.zeros(len(guards), dtype=bool)
         self._calm_s = np.zeros(len(guards))
+        self._calm = np.zeros(len(guards), dtype=bool)
         self._foretold = False
         self._since_s = LOOK_AGAIN_S
         self._breaker_of = {self._names[index]: row for row, (index, _, _) in enumerate(guards)}
@@ -168,12 +169,16 @@ class LimitWatch:
         self, time_s: float, span_s: float, load_w: npt.NDArray[np.float64]
     ) -> list[FacilityEvent]:
         near = self.breakers.due_within(self._predict_s)
-        self._calm_s += span_s
         if self._foretold:
-            fretted = self.breakers.due_within(2.0 * self._predict_s)
-            self._calm_s[~self._predicted | fretted] = 0.0
+            calm = self._predicted & ~self.breakers.due_within(2.0 * self._predict_s)
+            self._calm_s[self._calm] += span_s  # those that were calm at the last look
+            self._calm_s[~calm] = 0.0
+            self._calm = calm
         ended = self._predicted & (self._calm_s >= CLEAR_AFTER_S - ROUNDING_S)
         raised = near & ~self._predicted
+        if raised.any():
+            self._calm[raised] = False
+            self._calm_s[raised] = 0.0
         tripped = self._predicted & self.breakers.open
         self._predicted &= ~(ended | tripped)
         self._predicted |= raised

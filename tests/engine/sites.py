@@ -40,7 +40,7 @@ HOLES: dict[str, object] = {
     "power": "{model: ledger}",
     "routing": "least-outstanding",
     "row_rating": "30 kW",
-    "breaker": "{curve: dynamo-rpp}",
+    "breaker": "{curve: dynamo-rpp, preload: 0}",
     "control": "[]",
 }
 

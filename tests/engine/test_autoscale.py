@@ -431,7 +431,7 @@ def test_what_a_trip_takes_is_replaced(tmp_path: Path) -> None:
     changes = {
         "power": "{model: board-limit}",
         "rating": "7 kW",
-        "breaker": "{curve: dynamo-rpp}",
+        "breaker": "{curve: dynamo-rpp, preload: 0}",
         "arrivals": "{kind: poisson, rate: 1 req/s}",
         "duration": "10 min",
     }

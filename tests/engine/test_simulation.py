@@ -321,7 +321,7 @@ servers:
      power: {model: board-limit}}
 facility:
   - {name: site, kind: site}
-  - {name: weak, kind: row, parent: site, rating: 12 kW, breaker: {curve: dynamo-rpp}}
+  - {name: weak, kind: row, parent: site, rating: 12 kW, breaker: {curve: dynamo-rpp, preload: 0}}
   - {name: strong, kind: row, parent: site, rating: 60 kW}
   - {name: rack-w, kind: rack, parent: weak}
   - {name: rack-s, kind: rack, parent: strong}

@@ -301,4 +301,4 @@ def test_the_work_of_a_step_does_not_grow_in_python() -> None:
     assert quiet < 20  # docs/facility.md has the microseconds
     flagged = calls_of_a_step(1, 4100.0)  # rows at 109 %, racks at 96 %
     assert flagged == calls_of_a_step(20, 4100.0)
-    assert quiet < flagged < 90
+    assert quiet < flagged < 130  # one of the steps that look for a trip that is near
