@@ -105,7 +105,9 @@ class Breakers:
         if ambient_c is not None:
             factors[:] = [ambient_factor(c, t) for c, t in zip(curves, ambient_c, strict=True)]
         with np.errstate(divide="ignore"):
-            self._per_w = 1.0 / (self.rating_w * factors)
+            self._closed_per_w = 1.0 / (self.rating_w * factors)
+        self._per_w = self._closed_per_w.copy()
+        """0 of the open ones: they carry nothing."""
         self.open = np.zeros(count, dtype=bool)
         self.warm = False
         """Whether any is above its earliest pick-up, or has been so in a spell that lasts."""
@@ -133,7 +135,6 @@ class Breakers:
         self._before = np.zeros(shape)
         """Length, heat times seconds, and warmth before, of the spell above each level."""
         self._heat = np.zeros(count)
-        self._closed = np.ones(count)
 
     def __len__(self) -> int:
         return len(self.rating_w)
@@ -143,7 +144,6 @@ class Breakers:
         heat = self._heat
         np.multiply(load_w, self._per_w, out=heat)
         np.multiply(heat, heat, out=heat)
-        heat *= self._closed
         if self._settled_s == 0.0:
             self.warmth[self._unknown] = np.minimum(heat, 1.0)[self._unknown]
         over = heat >= self._pickup
@@ -153,7 +153,7 @@ class Breakers:
         self._warm_up(step_s)
         if len(tripped):
             self.open[tripped] = True
-            self._closed[tripped] = 0.0
+            self._per_w[tripped] = 0.0
             self.warmth[tripped] = self._edge.heat[tripped]
             self._forget(tripped)
         return tripped
@@ -218,7 +218,7 @@ class Breakers:
     def trip_in_s(self, load_w: FloatArray) -> FloatArray:
         """Seconds until each would trip, at the earliest edge of its band, if its load stayed so;
         infinite below pick-up or open."""
-        self._heat = (load_w * self._per_w) ** 2 * self._closed
+        self._heat = (load_w * self._per_w) ** 2
         found = np.full(len(self), np.inf)
         rows = np.flatnonzero((self._heat >= self._early.heat * HAIR) & ~self.open)
         if len(rows):
@@ -267,7 +267,7 @@ class Breakers:
         """Close a breaker again. Unless `cold`, it keeps what heat it has: one closed right after
         its trip trips again at the first overload, as a real one does."""
         self.open[index] = False
-        self._closed[index] = 1.0
+        self._per_w[index] = self._closed_per_w[index]
         self._forget(index)
         if cold:
             self.warmth[index] = 0.0

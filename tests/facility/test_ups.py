@@ -121,10 +121,10 @@ def test_plateaus_are_taken_and_read() -> None:
 def test_a_line_may_be_asked_for_and_is_the_rule_elsewhere() -> None:
     points = [[1.1, 40], [1.5, 10]]
     between = float(np.exp(np.interp(np.log(1.3), np.log([1.1, 1.5]), np.log([40, 10]))))
-    asked = behind_a_ups(breaker={"points": points, "reading": "line"})
+    asked = behind_a_ups(breaker={"points": points, "reading": "line", "preload": 0})
     row = [
         node("site", "site"),
-        node("ups", "row", "site", rating="10 kW", breaker={"points": points}),
+        node("ups", "row", "site", rating="10 kW", breaker={"points": points, "preload": 0}),
         node("server", "server", "ups", group="g"),
     ]
     for rows in (asked, row):

@@ -298,7 +298,7 @@ def test_the_work_of_a_step_does_not_grow_in_python() -> None:
     """However many nodes: a handful of numpy calls while all is well, some dozens while not."""
     quiet = calls_of_a_step(1, 2500.0)
     assert quiet == calls_of_a_step(20, 2500.0)
-    assert quiet < 20  # docs/facility.md has the microseconds
+    assert quiet < 24  # docs/facility.md has the microseconds; breakers warm in every step
     flagged = calls_of_a_step(1, 4100.0)  # rows at 109 %, racks at 96 %
     assert flagged == calls_of_a_step(20, 4100.0)
     assert quiet < flagged < 130  # one of the steps that look for a trip that is near
