@@ -10,6 +10,7 @@ from dcsim.studies.busy import busy_servers, told_busy, told_far_from_busy, told
 from dcsim.studies.crew import Crew
 from dcsim.studies.jobs import job
 from dcsim.studies.outcome import Outcome
+from dcsim.studies.sizing_study import sizing_study
 from tests.engine.sites import site
 
 
@@ -51,3 +52,15 @@ def test_the_busy_server_draws_what_a_busy_run_draws() -> None:
 def test_a_busy_fleet_is_left_alone() -> None:
     scenario = site(rate=25)
     assert told_far_from_busy(scenario, outcome(scenario)) == ()
+
+
+def test_answers_carry_the_load_and_the_warning() -> None:
+    """Sizing by a fleet that is far from busy says so in its headline, with the load in its
+    reasons and the share of watts in how sure it is."""
+    answer = sizing_study(site(duration="1 min"), windows_s=[1.0])
+    assert "Far from busy" in answer.headline[-1]
+    assert any("requests running a replica" in line for line in answer.reasons)
+    assert any(line.startswith("Of the watts ") for line in answer.uncertainty)
+    assert answer.evidence[0]["watts"].endswith("% assumed")
+    busy = sizing_study(site(duration="1 min", rate=25), windows_s=[1.0])
+    assert not any("Far from busy" in line for line in busy.headline)
