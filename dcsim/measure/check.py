@@ -146,6 +146,9 @@ def _engine(found: Verdict, manifest: dict[str, Any], engine: EngineLog) -> None
             f"engine.csv: counters fall {len(times_s)} time{'s' * (len(times_s) > 1)} ({when} on):"
             " the engine was started anew"
         )
+    fell = _block(manifest, "engine").get("counters_fell")
+    if isinstance(fell, int) and fell > 0 and not times_s:
+        found.faults.append("engine.csv: its counters fell meanwhile: the engine was started anew")
     if "iterations" not in columns:
         found.doubts.append("nobody counted iterations: generated tokens over running stand in")
     seen = _block(manifest, "engine").get("columns_seen_by_client") or []

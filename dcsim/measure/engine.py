@@ -49,6 +49,7 @@ NAMES: Mapping[str, Mapping[str, Sequence[str]]] = {
 llama.cpp's server with --metrics, trtllm-serve's `prometheus/metrics`. A column that an engine
 does not count is taken from what the client saw."""
 
+Labels = tuple[tuple[str, str], ...]
 BLOCK_TOKENS = 16
 """Tokens of a KV block as engine.csv counts them (the reader's unit, vLLM's default)."""
 _CACHE_INFO = "vllm:cache_config_info"
@@ -66,20 +67,41 @@ class EnginePage:
     kv_tokens: int | None
     """Tokens that the KV cache holds, where the page tells."""
 
+    started_anew: int = 0
+    """Counters that fell so far: their process had begun again from 0."""
+
     def __post_init__(self) -> None:
         self._wanted = pattern(self.columns.values())
+        self._counted: dict[str, dict[Labels, tuple[float, float]]] = {}
+        """By column and label set: what was lost to restarts, and the last value."""
 
     def read(self) -> dict[str, float]:
         """Columns as the page has them now, summed over its label sets (the replicas that it
-        speaks for), KV use as their mean. Raises SampleError."""
+        speaks for), KV use as their mean. Counters go on where one of them began anew, and keep
+        what a replica counted that is not there now. Raises SampleError."""
         found = samples(self.page.fetch(), self._wanted)
         reading = {}
         for column, name in self.columns.items():
-            values = _values(found, name)
-            if not values:
+            own = [(labels, value) for told, labels, value in found if told == name]
+            if not own:
                 raise SampleError(f"{self.page.url}: {name} is no longer there")
-            reading[column] = sum(values) / (len(values) if column == "kv" else 1)
+            if column in COUNTERS:
+                reading[column] = self._total(column, own)
+            else:
+                total = sum(value for _, value in own)
+                reading[column] = total / (len(own) if column == "kv" else 1)
         return reading
+
+    def _total(self, column: str, own: Sequence[tuple[Mapping[str, str], float]]) -> float:
+        known = self._counted.setdefault(column, {})
+        for labels, value in own:
+            key = tuple(sorted(labels.items()))
+            lost, last = known.get(key, (0.0, 0.0))
+            if value < last:
+                lost += last
+                self.started_anew += 1
+            known[key] = (lost, value)
+        return sum(lost + last for lost, last in known.values())
 
 
 def find_engine(page: Page) -> EnginePage | None:
@@ -99,10 +121,6 @@ def find_engine(page: Page) -> EnginePage | None:
         if columns:
             return EnginePage(page, engine, columns, _kv_tokens(found))
     return None
-
-
-def _values(found: Sequence[Sample], wanted: str) -> list[float]:
-    return [value for name, _, value in found if name == wanted]
 
 
 def _kv_tokens(found: Sequence[Sample]) -> int | None:

@@ -107,6 +107,7 @@ class _Run:
         self.book = AnswerBook(folder, self.watch)
         self.player = Player(site.asker, part, bodies, self.book.keep, site.clock)
         self._start_s = self.watch.epoch(site.clock.monotonic())
+        self._anew_before = 0 if site.engine is None else site.engine.started_anew
         self._engine_rows: list[tuple[float, dict[str, float]]] = []
         self._facts = site.gpus.facts
         self._gpu_files = GpuFiles(folder, len(self._facts), self.offset_s)
@@ -238,6 +239,9 @@ class _Run:
                     "columns_seen_by_client": self._seen_columns,
                     "columns_missing": [c for c in COLUMNS if not self._has(c)],
                     "kv_tokens": site.kv_tokens,
+                    "counters_fell": 0
+                    if engine is None
+                    else engine.started_anew - self._anew_before,
                     "null_block_added": null_block(site.idle_kv, site.kv_tokens) > 0,
                 },
                 "client": {

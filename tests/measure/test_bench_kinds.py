@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from dcsim.measure import foreign
+from dcsim.measure.engine import EnginePage
 from dcsim.measure.errors import MeasureError
 from tests.measure.test_bring import (
     LABELS,
@@ -172,3 +173,31 @@ def test_a_query_that_dropped_the_metrics_name_is_told(tmp_path: Path) -> None:
         foreign.power_of(series, path)
     with pytest.raises(MeasureError, match="rate, sum"):
         foreign.engine_of(series, [path])
+
+
+class Pages:
+    """A metrics page whose bodies are told in advance."""
+
+    url = "http://made-up"
+
+    def __init__(self, *totals: tuple[float | None, float | None]) -> None:
+        self._totals = iter(totals)
+
+    def fetch(self) -> bytes:
+        lines = []
+        for engine, total in enumerate(next(self._totals)):
+            if total is not None:
+                lines.append(f'vllm:prompt_tokens_total{{engine="{engine}"}} {total}')
+                lines.append(f'vllm:num_requests_running{{engine="{engine}"}} 1')
+        return "\n".join(lines).encode() + b"\n"
+
+
+def test_a_page_of_two_engines_goes_on_where_one_begins_anew_or_is_silent() -> None:
+    columns = {"prompt_total": "vllm:prompt_tokens_total", "running": "vllm:num_requests_running"}
+    pages = Pages((900, 100), (950, 150), (1100, 20), (1150, None), (1200, 70))
+    page = EnginePage(pages, "vllm", columns, None)  # type: ignore[arg-type]
+    told = [page.read() for _ in range(5)]
+    # The second fell from 150 to 20 while the first rose by more: in a sum nobody would see it.
+    assert [one["prompt_total"] for one in told] == [1000, 1100, 1270, 1320, 1420]
+    assert [one["running"] for one in told] == [2, 2, 2, 1, 2]
+    assert page.started_anew == 1
