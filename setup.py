@@ -9,8 +9,8 @@ import sys
 
 from setuptools import setup
 
-HOT = ["batch", "fleet", "handover", "log", "prefix", "replica", "request", "retries", "span"]
-HOT += ["timing"]
+HOT = ["batch", "fleet", "governed", "handover", "log", "prefix", "replica", "request"]
+HOT += ["retries", "slowed", "span", "timing"]
 HOT += [f"routers/{name}" for name in ("base", "blind", "load", "power", "prefix")]
 
 

@@ -19,6 +19,7 @@ import numpy as np
 from benchmarks.sites import site
 from dcsim.engine.simulation import Simulation
 from dcsim.ledger import FloatArray, WorkLedger
+from dcsim.serving.work import HeldWork
 
 STEP_S = 0.25
 FACILITY = """
@@ -49,6 +50,14 @@ def busy(simulation: Simulation) -> WorkLedger:
     return ledger
 
 
+def held(replicas: int) -> HeldWork:
+    """Half of the time a cap holds iterations down."""
+    some = np.full(replicas, 0.01)
+    watts = [np.full(replicas, watts) for watts in (1500.0, 700.0, 600.0)]
+    soft = [np.full(replicas, share) for share in (0.6, 0.4)]
+    return HeldWork(some, some, some, some, some, *watts, *soft)
+
+
 def loads(server_w: float, servers: int) -> list[FloatArray]:
     """Loads of servers that tremble, and rows that rise and fall past their limit and back."""
     rng = np.random.default_rng(0)
@@ -65,6 +74,7 @@ def time_us(control: str, steps: int) -> dict[str, float]:
     ledger = busy(simulation)
     limit_w = simulation.meter._gpu_limit_w()
     full_w = np.full(len(simulation.placement.configs), 2500.0)
+    slowed_work = held(len(full_w))
     took, slowed = [], []
     for step in range(1, steps + 1):
         now_s = step * STEP_S
@@ -74,10 +84,11 @@ def time_us(control: str, steps: int) -> dict[str, float]:
             policies.step(now_s, step, node_w)
         took.append(time.perf_counter() - begun)
         begun = time.perf_counter()
-        throttle.book(simulation.meter.supplied, STEP_S)
         throttle.restate(ledger)
         if not throttle.idle:
-            throttle.limit(full_w, limit_w, STEP_S)
+            throttle._held = slowed_work
+            throttle.limit(full_w, limit_w)
+            throttle.book(simulation.meter.supplied)
         slowed.append(time.perf_counter() - begun)
     of = np.array(took[steps // 10 :]) * 1e6
     return {

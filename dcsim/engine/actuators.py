@@ -76,7 +76,6 @@ class Actuators:
         self._own_shave_w = storage.shave_above_w.copy()
         self._now_closed = np.zeros(servers, dtype=bool)
         self._now_batch = np.full(servers, np.inf)
-        self._now_clock: FloatArray = np.ones(len(server_index))
         self.commands: Counter[str] = Counter()
         """Obeyed so far, by policy."""
         self._limited_since: dict[str, float] = {}
@@ -98,15 +97,6 @@ class Actuators:
             touched.add(type(command))
         if touched:
             self._settle(touched, now_s)
-
-    def follow_clocks(self, now_s: float) -> None:
-        """Replicas learn the clocks that the throttle has in force, caps included."""
-        clock = self._throttle.clock
-        if clock is self._now_clock:
-            return
-        for replica in np.flatnonzero(clock != self._now_clock).tolist():
-            self._fleet.replicas[replica].set_clock(float(clock[replica]), now_s)
-        self._now_clock = clock
 
     def describe(self, now_s: float) -> list[dict[str, Any]]:
         """By policy: commands obeyed, and how long any of its limits was in force."""
@@ -172,8 +162,7 @@ class Actuators:
         if CapServers in touched:
             throttle.server_cap_w = _tightest(self._server_cap_w)
         if touched & {LimitClock, CapGpus, CapServers}:
-            throttle.refresh()
-            self.follow_clocks(now_s)
+            throttle.refresh(now_s)
 
     def _admit(self, now_s: float) -> None:
         closed = np.logical_or.reduce(list(self._closed.values()))

@@ -116,7 +116,7 @@ class Control:
             if seen is not None:
                 actuators.order(number, policy.decide(now_s, Telemetry(*seen)), now_s)
         actuators.obey(now_s)
-        actuators.follow_clocks(now_s)
+        self._meter.throttle.follow(now_s)
         events, self._events = self._events, []
         return events
 

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from dcsim.engine.clock import Clock
 from dcsim.engine.scaling import RestingWatts
 from dcsim.engine.seeds import branch
-from dcsim.engine.throttle import Throttle
+from dcsim.engine.throttle import Build, Throttle
 from dcsim.ledger import FloatArray, ReplicaConfig, WorkLedger
 from dcsim.power.chassis import Chassis, ChassisModel, chassis_table
 from dcsim.power.model import PowerModel, Provenance
 from dcsim.scenario.catalogue import Catalogue
 from dcsim.scenario.models import Power, Scenario
-from dcsim.serving.fleet import Placement
-
-Build = Callable[[Power, Sequence[ReplicaConfig]], PowerModel]
+from dcsim.serving.fleet import Fleet, Placement
 
 
 class Meter:
@@ -77,8 +76,7 @@ class Meter:
         chassis adds."""
         self.stated_base_w = stated_base_w
         """The same with the catalogue's constant in place of a fitted chassis, to plan with."""
-        self.throttle = Throttle(catalogue, placement, servers)
-        self._step_s = scenario.power_step_s
+        self.throttle = Throttle(catalogue, placement, servers, build, scenario.power_step_s)
         self._with_chassis = np.array(sorted(chassis), dtype=np.int64)
         self._chassis = ChassisModel([chassis[s] for s in sorted(chassis)], scenario.power_step_s)
         resting = RestingWatts(catalogue, placement, servers)
@@ -101,10 +99,15 @@ class Meter:
         """Who states the watts of replicas off, booting or loading; None while there are none."""
         return self._stating if self.starting else self.resting
 
+    def govern(self, fleet: Fleet, clock: Clock) -> None:
+        """Clocks and caps slow these replicas."""
+        moving = np.zeros(len(self.base_w), dtype=bool)
+        moving[self._with_chassis] = True
+        self.throttle.attach(fleet, clock, self._gpu_limit_w, moving)
+
     def step(self, ledger: WorkLedger) -> FloatArray:
         """Server watts over the step, shape (servers,); reused by the next call."""
         throttle = self.throttle
-        throttle.book(self.supplied, self._step_s)
         shown = throttle.restate(ledger)
         if len(self.models) == 1:
             replica_w = self.models[0].step(shown)
@@ -117,7 +120,8 @@ class Meter:
         if stating is not None:
             replica_w = stating.apply(ledger.state, replica_w)
         if not throttle.idle:
-            replica_w = throttle.limit(replica_w, self._gpu_limit_w(), self._step_s)
+            replica_w = throttle.limit(replica_w, self._gpu_limit_w())
+            throttle.book(self.supplied)
         self.gpu_w = replica_w
         if self._one_each:
             np.add(replica_w, self.base_w, out=server_w)

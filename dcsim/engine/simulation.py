@@ -121,6 +121,7 @@ class Simulation:
         self.evidence = EvidenceMeter(
             scenario, catalogue, self.placement, server_groups, self.meter, self.warm_up.cut_s
         )
+        self.meter.govern(self.fleet, self.clock)
         self.scalers = self._start_scalers(catalogue)
         self.site = ElectricalSite(
             self.topology,

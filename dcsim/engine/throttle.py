@@ -1,99 +1,305 @@
-"""What policies have set on the GPUs, clocks and caps, and what that makes of their watts."""
+"""What policies have set on the GPUs, clocks and caps, and what that makes of work and watts.
+
+Each iteration goes at the clock that its own watts leave it under the caps (`governor`): that is
+exact for the work, whatever the power step. The watts of a step are the power model's, as they
+would be at full clock, scaled as the iterations in it were held down. What a model that draws
+watts at random says beyond what was expected of the iterations is then set right in both at once:
+watts stay under the cap, and the iteration under way ends as much later, or sooner, as the clock
+would have been lower, or higher.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
-from dcsim.ledger import FloatArray, WorkLedger
-from dcsim.power.limits import LOWEST_CLOCK, clock_under, clocked, pace, restated
-from dcsim.scenario.catalogue import Catalogue, timing_of
-from dcsim.serving.fleet import Placement
+from dcsim.engine.clock import Clock
+from dcsim.engine.governor import Governor, Share
+from dcsim.engine.levels import Levels, levels
+from dcsim.ledger import FloatArray, ReplicaConfig, WorkLedger
+from dcsim.power.limits import CLOCK_EXPONENT, power_share
+from dcsim.power.linear_ledger import LinearLedger
+from dcsim.power.model import PowerModel
+from dcsim.scenario.catalogue import Catalogue
+from dcsim.scenario.models import Power
+from dcsim.serving.fleet import Fleet, Placement
+from dcsim.serving.work import HeldWork
 
-NOTCH = 0.01
-"""Clocks under a cap are whole multiples of this share; boards have steps of 15 MHz, or 1 %."""
-RAISE_FROM = 0.03
-"""A cap leaves the clock as it is where less than this could be gained. Assumed: boards dither,
-which would cut a run of iterations at every power step and change nothing that is measured."""
-RAISE_PER_S = 0.2
-"""How fast a clock rises again under a cap, a share of the full clock a second; it falls at once.
-Assumed. Boards settle within a fraction of a second; a slow rise keeps a trembling load from
-moving the clock at every step."""
+Build = Callable[[Power, Sequence[ReplicaConfig]], PowerModel]
+SLACK = 0.002
+"""A limit that moves with a server's fans is followed in steps of this share, to the safe side:
+each costs an event for every replica."""
+LEAST_SHIFT = 0.01
+"""Share of a power step from which on an iteration is put off, or forward; less is kept for the
+next step."""
+LEAST_LUCK, MOST_LUCK = 0.2, 1.5
+"""Watts that a model draws at random, over what was expected, as far as they are made up for in
+time."""
+MOST_SHIFT = 0.5
+"""Of a power step: work gets on whatever the caps do."""
 
 
 class Throttle:
     """Clocks and caps of all replicas. Arrays are (replicas,), or (servers,) where said.
 
     `asked_clock`, `gpu_cap_w` and `server_cap_w` (servers) are set from outside; `refresh` then.
-    `clock` is in force; who steps the meter tells the replicas when it has changed.
     """
 
-    def __init__(self, catalogue: Catalogue, placement: Placement, servers: int) -> None:
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        placement: Placement,
+        servers: int,
+        build: Build,
+        step_s: float,
+    ) -> None:
         configs = placement.configs
         gpus = np.array([config.gpus for config in configs], dtype=np.float64)
         idle_w = [catalogue.gpus[config.gpu].ledger_power.idle_w for config in configs]
-        self.idle_w: FloatArray = gpus * np.array(idle_w)
         self.gpus = gpus
-        self._eff = np.array(
-            [timing_of(catalogue.models[c.model], catalogue.gpus[c.gpu]).eff_flops for c in configs]
-        )
+        self._catalogue = catalogue
+        self._placement = placement
+        self._build = build
+        self._step_s = step_s
         self._server = placement.server_index
         self._servers = servers
         self.asked_clock: FloatArray = np.ones(len(configs))
         self.gpu_cap_w: FloatArray = np.full(len(configs), np.inf)
         """Of all GPUs of a replica together."""
         self.server_cap_w: FloatArray = np.full(servers, np.inf)
-        self.clock: FloatArray = np.ones(len(configs))
-        self._caps = self._slow = False
         self.capped_s = np.zeros(servers)
         """Time that each server had power and a GPU whose clock was held down."""
+        self._fleet: Fleet | None = None
+        self._clock: Clock | None = None
+        self._limit_w: Callable[[], FloatArray] = lambda: np.full(servers, np.inf)
+        self._moving = np.zeros(servers, dtype=bool)
+        self._governors: list[Governor | None] = [None] * len(configs)
+        self._levels: dict[tuple[Power, str], Levels] = {}
+        self._shares: dict[int, Share] = {}
+        self._rest_w: FloatArray = gpus * np.array(idle_w)
+        self._random = np.zeros(len(configs), dtype=bool)
+        self._owed_s = np.zeros(len(configs))
+        self._governed = np.zeros(len(configs), dtype=bool)
+        self._held: HeldWork | None = None
 
-    def refresh(self) -> None:
-        """The settings have changed. Clocks fall at once; without a cap they rise at once."""
-        self._caps = bool(np.isfinite(self.gpu_cap_w).any() or np.isfinite(self.server_cap_w).any())
-        free = np.isinf(self.gpu_cap_w) & np.isinf(self.server_cap_w)[self._server]
-        self.clock = np.where(free, self.asked_clock, np.minimum(self.clock, self.asked_clock))
-        self._slow = bool((self.clock < 1.0).any())
+    def attach(
+        self,
+        fleet: Fleet,
+        clock: Clock,
+        limit_w: Callable[[], FloatArray],
+        moving: npt.NDArray[np.bool_],
+    ) -> None:
+        """Whom to slow. `limit_w` tells what the replicas of each server may draw under its cap,
+        shape (servers,); it changes by itself where `moving`."""
+        self._fleet, self._clock, self._limit_w, self._moving = fleet, clock, limit_w, moving
 
     @property
     def idle(self) -> bool:
         """Nothing is limited."""
-        return not (self._caps or self._slow)
+        return not self._governed.any()
+
+    # --- limits ----------------------------------------------------------------------------
+
+    def refresh(self, now: float) -> None:
+        """The settings have changed: the iterations under way go by the new ones at once."""
+        assert self._fleet is not None, "attach comes first"
+        was_idle = self.idle
+        capped = np.isfinite(self.gpu_cap_w) | np.isfinite(self.server_cap_w)[self._server]
+        before, self._governed = self._governed, capped | (self.asked_clock < 1.0)
+        limit_w = self._limit_w()
+        for index in np.flatnonzero(before & ~self._governed).tolist():
+            self._governor(index).allowed_w = np.inf
+            self._fleet.replicas[index].govern(None, now)
+        dirty: list[Share] = []
+        for index in np.flatnonzero(self._governed).tolist():
+            governor = self._governor(index)
+            clock = float(self.asked_clock[index])
+            share = self._shares.get(int(self._server[index]))
+            own_w = float(self.gpu_cap_w[index])
+            allowed_w = governor.allowed_w
+            if share is not None:
+                share.own_w[share.governors.index(governor)] = own_w
+                share.limit_w = self._followed(int(self._server[index]), limit_w, np.inf)
+                dirty.append(share)
+            else:
+                server_w = self._followed(int(self._server[index]), limit_w, np.inf)
+                allowed_w = min(own_w, server_w)
+            changed = (clock, allowed_w) != (governor.asked_clock, governor.allowed_w)
+            governor.asked_clock, governor.allowed_w = clock, allowed_w
+            if not before[index]:
+                self._fleet.replicas[index].govern(governor, now)
+            elif changed:
+                self._fleet.replicas[index].regovern(now)
+        for share in dict.fromkeys(dirty):
+            share.divide(now)
+        if was_idle and not self.idle:
+            self._fleet.work.begin_anew()
+
+    def follow(self, now: float) -> None:
+        """Caps of servers whose fans have followed their GPUs leave these more or less."""
+        held = self._moving & np.isfinite(self.server_cap_w)
+        if not held.any():
+            return
+        assert self._fleet is not None
+        limit_w = self._limit_w()
+        for index in np.flatnonzero(self._governed & held[self._server]).tolist():
+            server = int(self._server[index])
+            share = self._shares.get(server)
+            governor = self._governor(index)
+            if share is not None:
+                found_w = self._followed(server, limit_w, share.limit_w)
+                if found_w != share.limit_w:
+                    share.limit_w = found_w
+                    share.divide(now)
+                continue
+            own_w = float(self.gpu_cap_w[index])
+            found_w = min(own_w, self._followed(server, limit_w, governor.allowed_w))
+            if found_w != governor.allowed_w:
+                governor.allowed_w = found_w
+                self._fleet.replicas[index].regovern(now)
+
+    def _followed(self, server: int, limit_w: FloatArray, before_w: float) -> float:
+        """The limit of a server that is in force from now on, given the one before."""
+        present_w = float(limit_w[server])
+        if not self._moving[server]:
+            return present_w
+        if before_w <= present_w <= before_w * (1.0 + 2.0 * SLACK):
+            return before_w
+        return present_w * (1.0 - SLACK)
+
+    def _governor(self, index: int) -> Governor:
+        """Of a replica, made when it is governed for the first time."""
+        found = self._governors[index]
+        if found is not None:
+            return found
+        assert self._fleet is not None
+        assert self._clock is not None
+        server = self._server[index]
+        members = np.flatnonzero(self._server == server).tolist()
+        for member in members:
+            config = self._placement.configs[member]
+            steady = self._steady(member)
+            gpu = self._catalogue.gpus[config.gpu]
+            self._governors[member] = Governor(config, gpu, steady)
+            self._rest_w[member] = steady.rest_w
+            self._random[member] = steady.random
+        made = [self._governors[member] for member in members]
+        governors = [governor for governor in made if governor is not None]
+        if len(members) > 1:
+            replicas = [self._fleet.replicas[member] for member in members]
+            share = Share(self._clock, replicas, governors)
+            self._shares[int(server)] = share
+            for governor in governors:
+                governor.shared = share
+        return self._governor(index)
+
+    def _steady(self, index: int) -> Levels:
+        """Steady watts of a replica's configuration, from its power model."""
+        assert self._fleet is not None
+        power, config = self._placement.groups[index].power, self._placement.configs[index]
+        found = self._levels.get((power, config.key))
+        if found is None:
+            found = self._levels[power, config.key] = levels(
+                lambda configs: self._build(power, configs),
+                config,
+                LinearLedger(self._catalogue),
+                self._fleet.replicas[index].timing,
+                config.gpus * self._catalogue.gpus[config.gpu].ledger_power.idle_w,
+                self._step_s,
+            )
+        return found
+
+    # --- the power step --------------------------------------------------------------------
 
     def restate(self, ledger: WorkLedger) -> WorkLedger:
         """What a power model is shown: the GPUs as they would be at full clock, equally busy."""
-        if not self._slow:
+        if self.idle:
             return ledger
-        speed = pace(ledger.compute_util, ledger.busy_fraction, self.clock, self._eff)
-        return restated(ledger, speed)
+        assert self._fleet is not None
+        held = self._held = self._fleet.work.held_step()
+        assert held is not None
+        return replace(
+            ledger,
+            prefill_tokens=ledger.prefill_tokens + held.prefill_tokens,
+            decode_tokens=ledger.decode_tokens + held.decode_tokens,
+            iterations=ledger.iterations + held.iterations,
+            compute_util=ledger.compute_util + held.compute_util,
+            memory_util=ledger.memory_util + held.memory_util,
+        )
 
-    def limit(self, full_w: FloatArray, server_gpu_w: FloatArray, step_s: float) -> FloatArray:
+    def limit(self, full_w: FloatArray, server_gpu_w: FloatArray) -> FloatArray:
         """GPU watts of each replica over the step, given what it would have drawn at full clock.
 
         `server_gpu_w`, shape (servers,), is what the replicas of each server may draw together;
-        infinite without a cap. Sets `clock` to what the next step needs under the caps.
+        infinite without a cap. Puts off the iterations under way where watts are cut that were
+        not expected.
         """
-        drawn_w = clocked(full_w, self.idle_w, self.clock) if self._slow else full_w
-        if not self._caps:
-            return drawn_w
-        wanted_w = clocked(full_w, self.idle_w, self.asked_clock)
-        allowed_w = np.minimum(self.gpu_cap_w, self._shares(wanted_w, server_gpu_w))
-        needed = np.minimum(clock_under(full_w, self.idle_w, allowed_w), self.asked_clock)
-        rise = max(NOTCH, RAISE_PER_S * step_s)
-        clock = np.minimum(needed, self.clock + rise)
-        held = clock < self.asked_clock
-        stays = held & (needed >= self.clock) & (needed < self.clock + RAISE_FROM)
-        clock[stays] = self.clock[stays]
-        clock[held] = np.maximum(np.floor(clock[held] / NOTCH + 1e-9) * NOTCH, LOWEST_CLOCK)
-        self.clock = np.minimum(clock, self.asked_clock)
-        self._slow = bool((self.clock < 1.0).any())
-        return np.minimum(drawn_w, allowed_w)
+        held = self._held
+        assert held is not None
+        rest_w = self._rest_w
+        slowed = (held.bound_w > 0.0) | (held.free_w < held.full_w)
+        if slowed.any():
+            drawn_w, delay = self._slowed(full_w, held)
+            drawn_w = np.where(slowed, drawn_w, full_w)
+        else:
+            drawn_w, delay = full_w, np.zeros(len(full_w))
+        allowed_w = np.minimum(self.gpu_cap_w, self._parts(drawn_w, server_gpu_w))
+        over = drawn_w > allowed_w
+        if over.any():
+            with np.errstate(invalid="ignore", divide="ignore"):
+                ratio = (drawn_w - rest_w) / np.maximum(allowed_w - rest_w, 1e-9)
+            ratio = np.where(over, np.clip(ratio, 1.0, 2.0), 1.0)
+            delay = delay + held.soft * _lost(ratio)
+            drawn_w = np.minimum(drawn_w, allowed_w)
+        self._put_off(delay)
+        return drawn_w
 
-    def _shares(self, wanted_w: FloatArray, server_gpu_w: FloatArray) -> FloatArray:
+    def _slowed(self, full_w: FloatArray, held: HeldWork) -> tuple[FloatArray, FloatArray]:
+        """Watts of replicas that were held down, and by what share of the step they should be put
+        off.
+
+        Iterations that a cap held down draw what it left them, or less where the model draws so
+        much less than was expected of them; the others what the model says, at their clock.
+        """
+        floor = np.maximum(held.full_w, 1e-9)
+        luck = (full_w - self._rest_w) / floor
+        by_clock = power_share(self.asked_clock)
+        bound_full_w = np.maximum(held.full_w - held.free_w / by_clock, 0.0)
+        luck_of_bound = np.maximum(luck, 0.0)
+        bound_w = np.minimum(held.bound_w, luck_of_bound * bound_full_w * by_clock)
+        drawn_w = self._rest_w + bound_w + luck * held.free_w
+        drawn_w = np.where(held.full_w > 0.0, drawn_w, full_w)
+        if not self._random.any():
+            return drawn_w, np.zeros(len(full_w))
+        least = held.bound_w / np.maximum(bound_full_w * by_clock, 1e-9)
+        unexpected = np.clip(luck_of_bound, np.clip(least, LEAST_LUCK, 1.0), MOST_LUCK)
+        delay = held.soft_bound * _lost(unexpected)
+        return drawn_w, np.where(self._random, delay, 0.0)
+
+    def _put_off(self, delay: FloatArray) -> None:
+        """Iterations under way end later, or sooner, by shares of a step."""
+        owed_s = self._owed_s
+        most_s = MOST_SHIFT * self._step_s
+        owed_s += np.clip(delay, -MOST_SHIFT, MOST_SHIFT) * self._step_s
+        due = np.flatnonzero(np.abs(owed_s) > LEAST_SHIFT * self._step_s)
+        if not len(due):
+            return
+        assert self._fleet is not None
+        work = self._fleet.work
+        for index in due.tolist():
+            by_s = min(max(float(owed_s[index]), -most_s), most_s)
+            owed_s[index] -= self._fleet.replicas[index].shift(by_s, work.time_s)
+        np.clip(owed_s, -8.0 * most_s, 8.0 * most_s, out=owed_s)
+        work.begin_anew()
+
+    def _parts(self, wanted_w: FloatArray, server_gpu_w: FloatArray) -> FloatArray:
         """Each replica's part of what its server's GPUs may draw: rest first, what is left in
         proportion to what is wanted above it."""
         server, count = self._server, self._servers
-        rest_w = np.minimum(wanted_w, self.idle_w)
+        rest_w = np.minimum(wanted_w, self._rest_w)
         wanted = np.bincount(server, wanted_w, count)
         rest = np.bincount(server, rest_w, count)
         over = wanted > server_gpu_w
@@ -106,8 +312,17 @@ class Throttle:
             part_w = rest_w * squeeze[server] + room[server] * (wanted_w - rest_w)
         return np.where(over[server], part_w, np.inf)
 
-    def book(self, supplied: npt.NDArray[np.float64], step_s: float) -> None:
+    def book(self, supplied: npt.NDArray[np.float64]) -> None:
         """Count the step towards `capped_s`."""
-        if self._slow:
-            held = np.bincount(self._server, self.clock < 1.0, self._servers) > 0
-            self.capped_s += step_s * (held & (supplied > 0.0))
+        held = self._held
+        assert held is not None
+        slow = (self._governed & (self.asked_clock < 1.0)) | (held.bound_w > 0.0)
+        held_down = np.bincount(self._server, slow, self._servers) > 0
+        self.capped_s += self._step_s * (held_down & (supplied > 0.0))
+
+
+def _lost(ratio: FloatArray) -> FloatArray:
+    """What of its time work that goes with the clock would have lost, had its watts been so many
+    times what was expected and the clock as much lower; below 0 what it would have gained."""
+    lost: FloatArray = 1.0 - ratio ** (-1.0 / CLOCK_EXPONENT)
+    return lost

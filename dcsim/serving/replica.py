@@ -15,8 +15,9 @@ from collections.abc import Callable
 from heapq import heappop
 
 from dcsim.scenario.models import Engine
+from dcsim.serving.governed import Governed
 from dcsim.serving.request import Request, Status
-from dcsim.serving.span import IDLE, OFF, Clock, Spans
+from dcsim.serving.span import IDLE, OFF, Clock
 from dcsim.serving.timing import IterationModel
 from dcsim.serving.work import WorkTable
 
@@ -29,7 +30,7 @@ OnPrefilled = Callable[[Request, "Replica", float], None]
 """Called where prompts are only prefilled: the first token is out, the KV waits to be sent on."""
 
 
-class Replica(Spans):
+class Replica(Governed):
     """The engine of one model instance."""
 
     __slots__ = (
@@ -38,7 +39,6 @@ class Replica(Spans):
         "_expiry_s",
         "_longest",
         "_max_tokens",
-        "_next_timing",
         "_on_end",
         "_on_prefilled",
         "_plans_ahead",
@@ -78,8 +78,6 @@ class Replica(Spans):
         self._expiry = clock.alarm(self._on_expiry)
         self._expiry_s = _INF
         """When it is next due; alarms at other times are stale."""
-        self._next_timing: IterationModel | None = None
-        """Of the next iteration on, where the clock has been changed."""
         # A plan made ahead cannot be taken back when somebody more urgent comes, or gives up.
         self._plans_ahead = not self._by_priority and self._queue_timeout_s == _INF
 
@@ -129,8 +127,6 @@ class Replica(Spans):
         self.running = self.outstanding = self.context_tokens = self.held_tokens = 0
         self.parked_blocks = 0
         self.up = False
-        if self._next_timing is not None:
-            self._take_new_timing()
         self._idle(now, OFF)
         return running + waiting
 
@@ -138,27 +134,6 @@ class Replica(Spans):
         """Power is back: an empty engine, ready at once."""
         self.up = True
         self._idle(now, IDLE)
-
-    def set_clock(self, clock: float, now: float) -> None:
-        """Hold the GPUs' core clock at a share of its full clock, from the next iteration on."""
-        timing = self._timing.at_clock(clock)
-        if self._span_end_s == _INF:
-            self._timing = timing
-        elif now < self._span_start_s:  # planned ahead, and not begun
-            self._timing = timing
-            if self._chunks:
-                self._begin_mixed(self._span_start_s, len(self.decoding), self._lead_s)
-            else:
-                once = self._span_iterations == 1
-                self._begin_decode(self._span_start_s, self._lead_s, once)
-        else:
-            self._next_timing = timing
-            self._shorten_span(now)
-
-    def _take_new_timing(self) -> None:
-        assert self._next_timing is not None
-        self._timing = self._next_timing
-        self._next_timing = None
 
     def limit_batch(self, max_num_seqs: int, now: float) -> None:
         """Admit no more than so many at once, within the engine's own limit. Who runs goes on."""
@@ -188,8 +163,6 @@ class Replica(Spans):
         """The span has ended: book it, let the finished go, plan the next."""
         if now != self._span_end_s:
             return  # the span was cut short after this alarm was set
-        if self._next_timing is not None:
-            self._take_new_timing()
         decoding = self.decoding
         count = self._span_iterations
         if self.cache is not None:
@@ -232,6 +205,10 @@ class Replica(Spans):
         if self.cache is not None:
             self._trim(count - 1)
         edge_s = self._edge_s(count)
+        self._lead_batch = len(self.decoding)
+        self._lead_context = self.context_tokens + self._lead_batch * (count - 1)
+        if self._holding is not None:
+            self._holding.lead()
         self.iteration += count
         if self._has_experts:
             self._total_experts += count * self._experts_each

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from dcsim.ledger import GpuState
 from dcsim.scenario.models import Engine
 from dcsim.serving.batch import Batch
+from dcsim.serving.slowed import REST, Holding, Rules, room
 from dcsim.serving.timing import IterationModel
 from dcsim.serving.work import (
     EXPERTS,
@@ -54,10 +55,15 @@ class Spans(Batch):
         "_costs",
         "_experts_before",
         "_experts_each",
+        "_full",
         "_has_experts",
+        "_holding",
+        "_lead_batch",
+        "_lead_context",
         "_lead_s",
         "_lost_iterations",
         "_row",
+        "_rules",
         "_set_alarm",
         "_span_a",
         "_span_b",
@@ -67,7 +73,6 @@ class Spans(Batch):
         "_span_iterations",
         "_span_prefill",
         "_span_start_s",
-        "_timing",
         "_total_busy_s",
         "_total_bytes",
         "_total_context",
@@ -94,7 +99,15 @@ class Spans(Batch):
         self.total_decode = 0.0
         self._lost_iterations = 0.0
         """Iterations cut off by a loss of power, in parts."""
-        self._timing = timing
+        self._full = timing
+        """Times at full clock."""
+        self._rules: Rules | None = None
+        """By which iterations are slowed; None at full clock."""
+        self._holding: Holding | None = None
+        """Made when the replica is governed for the first time."""
+        self._lead_batch = 0
+        self._lead_context = 0
+        """Of the iteration that runs before the span begins."""
         self._costs = timing.costs
         self._work = work
         self._buffer: bytearray = work.buffer
@@ -153,9 +166,20 @@ class Spans(Batch):
         if held + batch * (count - 1 + self._slack) > self._kv_cells:
             count = self._run_that_fits(count)
         context = self.context_tokens
-        timing = self._timing
-        slope = timing.context_s
-        a = timing.decode_s[batch] + slope * (context + batch)
+        timing = self._full
+        rules = self._rules
+        if rules is None:
+            slope = timing.context_s
+            a = timing.decode_s[batch] + slope * (context + batch)
+        else:
+            rule = rules.decode(batch, context)
+            count = min(count, room(batch, context))
+            slope = rule.timing.context_s / rule.duty
+            a = rule.timing.decode_s[batch] / rule.duty + slope * (context + batch)
+            rules.governor.changes(start_s)
+        if self._holding is not None:
+            self._close_held(start_s)
+            self._holding.open(REST if rules is None else rule)
         b = slope * batch
         end_s = start_s + count * a + 0.5 * b * count * (count - 1)
         self._span_start_s = start_s
@@ -184,10 +208,12 @@ class Spans(Batch):
             lead_s,
         )
         if self._has_experts:
-            self._write_experts(timing.experts_read(batch, 0, 0))
+            self._write_experts(self._full.experts_read(batch, 0, 0))
         self._set_alarm(self._wake, end_s)
 
-    def _begin_mixed(self, start_s: float, batch: int, lead_s: float) -> None:
+    def _chunk_sums(self) -> tuple[int, float, float, int]:
+        """Of the prompt chunks of the iteration: tokens, pairs, reads, and how many end their
+        prompt (see `IterationModel.mixed_s`)."""
         tokens = finishing = 0
         pairs = reads = 0.0
         for request, chunk in self._chunks:
@@ -197,9 +223,11 @@ class Spans(Batch):
             reads += seen + chunk
             if request.computed + chunk == request.to_compute:
                 finishing += 1
+        return tokens, pairs, reads, finishing
+
+    def _begin_mixed(self, start_s: float, batch: int, lead_s: float) -> None:
+        tokens, pairs, reads, finishing = self._chunk_sums()
         context = self.context_tokens
-        seconds = self._timing.mixed_s(batch, context, tokens, pairs, reads, finishing)
-        end_s = start_s + seconds
         costs = self._costs
         flops = (
             tokens * costs.flops_per_token
@@ -209,6 +237,19 @@ class Spans(Batch):
         moved = reads * costs.kv_bytes + tokens * costs.bytes_per_token
         if batch + finishing == 0:
             moved -= costs.head_bytes  # counted per iteration, but no logits are asked for
+        timing = self._full
+        rules = self._rules
+        if rules is None:
+            seconds = timing.mixed_s(batch, context, tokens, pairs, reads, finishing)
+        else:
+            rule = rules.mixed(batch, context, tokens, pairs, reads, finishing, flops, moved)
+            timing = rule.timing
+            seconds = timing.mixed_s(batch, context, tokens, pairs, reads, finishing) / rule.duty
+            rules.governor.changes(start_s)
+        if self._holding is not None:
+            self._close_held(start_s)
+            self._holding.open(REST if rules is None else rule)
+        end_s = start_s + seconds
         self._span_start_s = start_s
         self._span_end_s = end_s
         self._span_iterations = 1
@@ -249,10 +290,15 @@ class Spans(Batch):
             moved,
         )
         if self._has_experts:
-            self._write_experts(self._timing.experts_read(batch, tokens, finishing))
+            self._write_experts(self._full.experts_read(batch, tokens, finishing))
         self._set_alarm(self._wake, end_s)
 
     def _idle(self, now: float, state: float) -> None:
+        if self._holding is not None:
+            self._close_held(now)
+            self._holding.open(REST)
+            if self._rules is not None:
+                self._rules.governor.changes(now)
         self._span_start_s = now
         self._span_end_s = _INF
         self._span_iterations = 0
@@ -280,6 +326,24 @@ class Spans(Batch):
         )
         if self._has_experts:
             self._write_experts(0.0)
+
+    def _close_held(self, end_s: float) -> None:
+        """Book the present span, which has ended, with the work that was held down."""
+        assert self._holding is not None
+        self._holding.close(end_s - self._span_start_s, self._work_done())
+
+    def _work_done(self) -> list[float]:
+        """Totals of work: iterations, decode tokens, context, prefill tokens, FLOPs, bytes, expert
+        shares."""
+        return [
+            self.iteration + self._lost_iterations,
+            self.total_decode,
+            self._total_context,
+            self._total_prefill,
+            self._total_flops,
+            self._total_bytes,
+            self._total_experts,
+        ]
 
     def _settle(self, now: float) -> None:
         """Book what the interrupted span has done so far, fractions of an iteration included."""

@@ -27,6 +27,20 @@ LINK_BYTES = 2.0
 """Activations travel between GPUs as 16-bit numbers."""
 PERFECT = 50.0
 """From this exponent on the shorter part is hidden altogether."""
+BANDWIDTH_KNEE = 0.6
+"""Share of the full core clock below which memory can no longer be read at full speed.
+
+Every byte passes the L2 cache and the cores, so many bytes a clock and no more: below some clock
+they, not the memory, set the pace, and bandwidth falls in proportion. Where that begins lies
+between two published figures. At 0.78 of its clock an A100 gives tokens as fast as ever (POLCA,
+Patel et al., ASPLOS 2024). At 0.28 it cannot: its L2 gives 5,120 bytes a clock (NVIDIA's A100
+white paper), 2.0 TB/s at 398 of 1410 MHz, if every slot were used. In practice some half of them
+are, which gives 0.6. Assumed for other GPUs."""
+
+
+def bandwidth_share(clock: float) -> float:
+    """Share of the memory bandwidth that can be used at a share of the full core clock."""
+    return min(1.0, clock / BANDWIDTH_KNEE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +123,8 @@ class IterationModel:
         clock: float = 1.0,
     ) -> None:
         self.clock = clock
-        """Share of the full core clock. Computing slows in proportion; reading of memory, messages
-        and sampling do not: memory and links have clocks of their own."""
+        """Share of the full core clock. Computing slows in proportion, reading of memory below
+        `BANDWIDTH_KNEE` (see `bandwidth_share`); messages and sampling do not."""
         self._kin: dict[float, IterationModel] = {clock: self}
         self._made_of = (
             model, gpu, tensor_parallel, max_batch, pipeline_parallel, expert_parallel
@@ -119,6 +133,8 @@ class IterationModel:
         ranks = tensor_parallel
         flops_s = timing.eff_flops * gpu.peak_flops * ranks * clock
         bytes_s = timing.eff_bandwidth * gpu.hbm_bandwidth_bytes_s * ranks
+        if clock < BANDWIDTH_KNEE:
+            bytes_s *= bandwidth_share(clock)
         weights_s = bytes_s * (timing.quantised_stream if model.quantised else 1.0)
         self.costs = work_costs(model, pipeline_parallel, timing.routing)
         one = work_costs(model)

@@ -17,10 +17,12 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from dcsim.ledger import FloatArray, GpuState, ReplicaConfig, WorkLedger
+from dcsim.serving.slowed import HELD_BYTES
 from dcsim.serving.timing import WorkCosts
 
 SPAN = struct.Struct("15d")
@@ -33,9 +35,30 @@ EXPERTS = struct.Struct("3d")
 under way before it. Written for models with experts only."""
 _WIDTH = 24
 ROW_BYTES = _WIDTH * 8
+BUSY_OFFSET = 7 * 8
+LEAD_OFFSET = 14 * 8
 PREFILL_OFFSET = 15 * 8
 EXPERTS_OFFSET = 21 * 8
 _WAITING = 13
+
+
+@dataclass(frozen=True, slots=True)
+class HeldWork:
+    """What a power step must know of replicas that clocks or caps hold down, shape (n,). Columns
+    are those of the rates in `dcsim.serving.slowed.Rates`, as means over the step."""
+
+    prefill_tokens: FloatArray
+    """Tokens that would have been prefilled at full clock in the same busy time, less those that
+    were; the same for what follows."""
+    decode_tokens: FloatArray
+    iterations: FloatArray
+    compute_util: FloatArray
+    memory_util: FloatArray
+    full_w: FloatArray
+    free_w: FloatArray
+    bound_w: FloatArray
+    soft: FloatArray
+    soft_bound: FloatArray
 
 
 class WorkTable:
@@ -64,10 +87,16 @@ class WorkTable:
         """KV tokens held when `totals_at` was last asked."""
         self._all_columns = np.zeros((_WIDTH, n))
         self._columns = tuple(self._all_columns[:15])
-        self._time_s = 0.0
+        self._time_s = self._step_s = 0.0
         self._totals = np.zeros((6, n))
         self._now = np.zeros((6, n))
         self._delta = np.zeros((6, n))
+        self._held_rows: FloatArray | None = None
+        self._held_buffer = bytearray(0)
+        self._held_totals = np.zeros((10, n))
+        self._progress: tuple[FloatArray, FloatArray, FloatArray] | None = None
+        """Iterations done of each span, seconds since its start, and work in their context, when
+        totals were last asked."""
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -75,6 +104,19 @@ class WorkTable:
     def set_waiting(self, index: int, waiting: int) -> None:
         """A request joined the queue of a replica whose span goes on."""
         self._cells[index * _WIDTH + _WAITING] = waiting
+
+    @property
+    def time_s(self) -> float:
+        """Until when `step` has been asked."""
+        return self._time_s
+
+    def held_rows(self) -> bytearray:
+        """The rows of work that is held down (`dcsim.serving.slowed.Holding`)."""
+        if self._held_rows is None:
+            self._held_buffer = bytearray(len(self) * HELD_BYTES)
+            flat = np.frombuffer(self._held_buffer, dtype=np.float64)
+            self._held_rows = flat.reshape(len(self), HELD_BYTES // 8)
+        return self._held_buffer
 
     def totals_at(self, time_s: float, out: FloatArray) -> FloatArray:
         """Work done since the start: prefill tokens, decode tokens, iterations, busy seconds,
@@ -115,6 +157,7 @@ class WorkTable:
         np.multiply(self._iteration_bytes, out[2], out=out[5])
         out[5] += self._decode_bytes * out[1]
         out[5] += self._context_bytes * done
+        self._progress = (x, tau, done)
         prefill = np.maximum(x, 0.0) * self._all_columns[18:21]
         prefill += self._all_columns[15:18]
         out[0] = prefill[0]
@@ -132,7 +175,7 @@ class WorkTable:
         # Totals reach 1e18: a difference of two equal states may come out as a negative crumb.
         np.maximum(delta, 0.0, out=delta)
         self._totals, self._now = self._now, self._totals
-        step_s = time_s - self._time_s
+        step_s = self._step_s = time_s - self._time_s
         self._time_s = time_s
         columns = self._all_columns
         return WorkLedger(
@@ -148,3 +191,59 @@ class WorkTable:
             memory_util=delta[5] / (self._peak_bytes * step_s),
             state=columns[12].astype(np.int64),
         )
+
+    def held_step(self) -> HeldWork | None:
+        """What was held down in the step that `step` was last asked about; None where nothing has
+        ever been."""
+        if self._held_rows is None:
+            return None
+        now = self._held_now()
+        delta = now - self._held_totals
+        self._held_totals = now
+        step_s = self._step_s
+        rates = delta[5:] / step_s
+        return HeldWork(
+            prefill_tokens=delta[0],
+            decode_tokens=delta[1],
+            iterations=delta[2],
+            compute_util=delta[3] / (self._peak_flops * step_s),
+            memory_util=delta[4] / (self._peak_bytes * step_s),
+            full_w=rates[0],
+            free_w=rates[1],
+            bound_w=rates[2],
+            soft=rates[3],
+            soft_bound=rates[4],
+        )
+
+    def begin_anew(self) -> None:
+        """Rows were changed so that they tell another past: the next step counts from what they
+        tell now."""
+        self._totals = self.totals_at(self._time_s, self._totals)
+        if self._held_rows is not None:
+            self._held_totals = self._held_now()
+
+    def _held_now(self) -> FloatArray:
+        """Sums so far of `HeldWork`'s columns, shape (10, n), at the time `totals_at` was last
+        asked about."""
+        assert self._held_rows is not None
+        assert self._progress is not None
+        x, tau, context = self._progress
+        columns = self._all_columns
+        held = self._held_rows.T.copy()
+        early = tau < 0.0
+        extra = np.where(early, held[1], held[0])
+        scaled = extra * x
+        decode = held[3] + scaled * columns[8]
+        read = held[4] + extra * (context - columns[6])
+        prefill = held[5:8] + np.maximum(x, 0.0) * extra * columns[18:21]
+        out = np.empty((10, len(self)))
+        out[0], out[1], out[2] = prefill[0], decode, held[2] + scaled
+        out[3] = prefill[1] + self._decode_flops * decode + self._context_flops * read
+        out[4] = prefill[2] + self._iteration_bytes * out[2] + self._decode_bytes * decode
+        out[4] += self._context_bytes * read
+        if self._expert_bytes is not None:
+            each = np.where(early, columns[23], columns[22])
+            out[4] += self._expert_bytes * (held[8] + scaled * each)
+        rates = np.where(early, held[19:24], held[14:19])
+        out[5:] = held[9:14] + tau * rates
+        return out

@@ -151,7 +151,7 @@ def actuators(simulation: Simulation, policies: int) -> Actuators:
     throttle = meter.throttle
     throttle.asked_clock = np.ones(8)
     throttle.gpu_cap_w, throttle.server_cap_w = np.full(8, np.inf), np.full(8, np.inf)
-    throttle.refresh()
+    throttle.refresh(0.0)
     fleet.keep_priority = float("inf")
     for replica in fleet.replicas:
         fleet.admit(replica, True, 0.0)
@@ -280,7 +280,7 @@ def test_commands_are_obeyed_when_they_are_due(
         acting.obey(now_s)
         due = [(after_s, i) for i, (after_s, _) in enumerate(told) if after_s <= now_s + 1e-9]
         expected = told[max(due)[1]][1] if due else 1.0
-        assert played.meter.throttle.clock.tolist() == [expected] * 8
+        assert played.meter.throttle.asked_clock.tolist() == [expected] * 8
 
 
 def test_the_event_tells_policy_node_and_reason_when_the_delay_has_passed() -> None:

@@ -62,7 +62,7 @@ def overload(rate_per_s: float, limit: int | None, duration_s: float = HOUR_S) -
 def capacity_per_s() -> float:
     """Requests a second of the whole site with all seats taken. In OUTPUT iterations each seat
     serves one request, and one in OUTPUT / SEATS iterations prefills a prompt beside the rest."""
-    timing = Simulation(overload(1.0, None, 10.0)).fleet.replicas[0]._timing
+    timing = Simulation(overload(1.0, None, 10.0)).fleet.replicas[0].timing
     context = (SEATS - 1) * (PROMPT + OUTPUT / 2)
     decode_s = timing.mixed_s(SEATS, SEATS * (PROMPT + OUTPUT / 2), 0, 0.0, 0.0, 0)
     mixed_s = timing.mixed_s(SEATS - 1, context, PROMPT, PROMPT**2 / 2, 1.5 * PROMPT, 1)

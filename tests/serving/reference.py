@@ -7,11 +7,16 @@ cached blocks stand in one queue, block by block.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from dcsim.scenario.models import Engine
 from dcsim.serving.timing import IterationModel
 from dcsim.workload.stream import Prefix
+
+Law = Callable[[float, float], tuple[float, float]]
+"""From the prompt and answer tokens of an iteration to its clock, and the share of the time that it
+goes."""
 
 
 @dataclass
@@ -113,13 +118,20 @@ def play(
     capacity: int,
     priorities: list[int] | None = None,
     prefixes: list[Prefix | None] | None = None,
-    clocks: list[tuple[float, float]] | None = None,
+    clocks: list[tuple[float, float | Law]] | None = None,
 ) -> Outcome:
     """All requests to the end, on one replica.
 
-    `clocks` are (from, share of the full clock): iterations that begin later go by it.
+    `clocks` are (from, share of the full clock, or a law): from then on all goes by it, what is
+    left of the iteration under way too.
     """
-    full, changes = timing, list(clocks or [])
+    changes = list(clocks or [])
+    law: float | Law = timing.clock
+
+    def taking(shape: tuple[float, ...]) -> float:
+        clock, duty = (law, 1.0) if isinstance(law, float) else law(shape[2], shape[0])
+        return timing.at_clock(clock).mixed_s(*shape) / duty
+
     size = engine.block_tokens
     jobs = [Job(*a, goal=a[1], number=i) for i, a in enumerate(arrivals)]
     for job in jobs:
@@ -210,10 +222,8 @@ def play(
             chunks.append((job, min(left, budget, most)))
             budget -= chunks[-1][1]
         outcome.peak_blocks = max(outcome.peak_blocks, in_use())
-        while changes and changes[0][0] < now:
-            timing = full.at_clock(changes.pop(0)[1])
         cache.evict(in_use() + len(cache.free) - capacity)
-        seconds = timing.mixed_s(
+        shape = (
             len(decoding),
             sum(job.context for job in decoding),
             sum(c for _, c in chunks),
@@ -221,6 +231,15 @@ def play(
             sum(job.computed + c / 2 + c for job, c in chunks),
             sum(job.computed + c == job.goal for job, c in chunks),
         )
+        seen, left = now, 1.0
+        whole = taking(shape)
+        while changes and changes[0][0] < seen + left * whole:
+            at_s, law = changes.pop(0)
+            if at_s > seen:
+                left -= (at_s - seen) / whole
+                seen = at_s
+            whole = taking(shape)
+        seconds = seen + left * whole - now
         outcome.iterations.append((now, seconds, len(decoding), sum(c for _, c in chunks)))
         outcome.moved.append(moved(timing, decoding, chunks))
         now += seconds

@@ -85,7 +85,7 @@ class Pools:
 
 def test_one_request_takes_prefill_then_transfer_then_decode() -> None:
     pools = Pools()
-    timing = pools.fleet.replicas[0]._timing
+    timing = pools.fleet.replicas[0].timing
     engine = pools.fleet.replicas[0].engine
     pools.feed([(1.0, 700, 20)])
     row = pools.finish()[0]
@@ -102,7 +102,7 @@ def test_one_request_takes_prefill_then_transfer_then_decode() -> None:
 def test_a_sender_sends_one_after_the_other() -> None:
     """Two prompts prefilled in one iteration: the second's KV waits for the first's."""
     pools = Pools(latency="0 s")
-    timing = pools.fleet.replicas[0]._timing
+    timing = pools.fleet.replicas[0].timing
     pools.feed([(0.0, 600, 2), (0.0, 600, 2)])
     rows = pools.finish()
     apart_s = rows[1]["end_s"] - rows[0]["end_s"]
@@ -120,7 +120,7 @@ def test_parked_blocks_hold_back_admission() -> None:
     """130 of 200 blocks are on their way for ten seconds: a second such prompt must wait."""
     slow = Pools(bandwidth="26 MB/s", latency="0 s")
     prompt = 130 * 16 - 100
-    timing = slow.fleet.replicas[0]._timing
+    timing = slow.fleet.replicas[0].timing
     slow.feed([(0.0, prompt, 5), (0.5, prompt, 5)])
     rows = slow.finish()
     sent_s = rows[0]["ttft_s"] + prompt * timing.costs.kv_bytes / 26e6
@@ -151,7 +151,7 @@ def test_a_cut_off_transfer_does_not_end_the_one_sent_again() -> None:
     pools.fleet.restore(sender, 2.5)
     pools.conserved()
     row = pools.finish()[0]
-    transfer_s = 500 * sender._timing.costs.kv_bytes / 10e6
+    transfer_s = 500 * sender.timing.costs.kv_bytes / 10e6
     assert transfer_s > 4.0
     assert (row["status"], row["retries"]) == (Status.COMPLETED, 1)
     assert row["end_s"] > 3.0 + transfer_s

@@ -298,18 +298,18 @@ def test_states_are_seen_at_the_step() -> None:
 def test_a_lower_clock_slows_prompts_and_hardly_answers() -> None:
     """Prefill is bound by computing, decode of a small batch by reading the weights."""
     full = Bench(Engine(), 5000).timing
-    half = full.at_clock(0.5)
-    assert half is full.at_clock(0.5)
+    half = full.at_clock(0.6)
+    assert half is full.at_clock(0.6)
     assert half.at_clock(1.0) is full
     prompt = [t.mixed_s(0, 0, 2048, 2048 * 1024.0, 3072.0, 1) for t in (full, half)]
     answer = [t.decode_s[8] for t in (full, half)]
-    assert 1.7 < prompt[1] / prompt[0] <= 2.0
+    assert 1.5 < prompt[1] / prompt[0] <= 1.0 / 0.6
     assert 1.0 <= answer[1] / answer[0] < 1.05
 
 
 @settings(max_examples=60, deadline=None)
 @given(requests, engines, seconds(3), st.sampled_from([0.25, 0.6]))
-def test_a_new_clock_holds_from_the_next_iteration_on(
+def test_a_new_clock_loses_no_tokens(
     arrivals: list[tuple[float, int, int]], engine: Engine, at_s: float, clock: float
 ) -> None:
     """Tokens are conserved whatever the clock does, and set before the first arrival it gives
@@ -347,8 +347,8 @@ def test_a_new_clock_holds_from_the_next_iteration_on(
 def test_matches_the_plain_engine_while_clocks_change(
     arrivals: list[tuple[float, int, int]], engine: Engine, clocks: list[tuple[float, float]]
 ) -> None:
-    """Invariant 27: merged iterations and those planned ahead take a new clock where the plain
-    engine does, with the next iteration that begins."""
+    """Invariant 27: merged iterations and those planned ahead take a new clock as the plain engine
+    does, what is left of the iteration under way included."""
     capacity = 3000 // engine.block_tokens
     bench = Bench(engine, capacity)
     expected = play(arrivals, bench.timing, engine, capacity, clocks=clocks)

@@ -1,0 +1,264 @@
+"""Caps cost time: whole runs against the closed form, at every power step. Invariant 28."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from tempfile import NamedTemporaryFile
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dcsim.engine.simulation import Simulation, simulate
+from dcsim.scenario.catalogue import load_catalogue, timing_of
+from dcsim.scenario.load import loads
+from dcsim.serving.timing import IterationModel
+
+FILE = """
+name: one
+seed: 3
+duration: {duration} s
+power_step: {step}
+workload:
+  - name: prompts
+    model: llama-3-70b
+    arrivals: {{kind: replay, file: "{file}", format: csv}}
+servers:
+  - {{name: a, server: {server}, model: llama-3-70b, tensor_parallel: {parallel}, power: {power}}}
+facility:
+  - {{name: site, kind: site, rating: 60 kW}}
+  - {{name: server, kind: server, parent: site, count: 1, group: a}}
+control: {control}
+"""
+BOARDS = {"dgx-a100-80gb": ("a100-sxm-80gb", 400.0), "dgx-h100": ("h100-sxm-80gb", 700.0)}
+EXPONENT = math.log((320.0 - 70.12) / (400.0 - 70.12)) / math.log(1.10 / 1.41)
+"""POLCA: an A100 at 1.1 of 1.41 GHz draws a fifth less than its 400 W."""
+BUDGET = 2048
+
+
+@dataclass(frozen=True)
+class Played:
+    ttft_s: float
+    tpot_s: float
+    above_j: float
+    """Of the run, above what the server draws at rest."""
+    energy_j: float
+    """Of the GPUs, for a request."""
+    peak_w: float
+    done: int
+
+
+def text(
+    prompt: int,
+    output: int,
+    step: str = "250 ms",
+    server: str = "dgx-a100-80gb",
+    power: str = "{model: ledger}",
+    cap: dict[str, Any] | None = None,
+    duration: float = 12,
+    every_s: float = math.inf,
+    parallel: int = 8,
+) -> str:
+    """One request at the start, or one each `every_s`."""
+    count = 1 if math.isinf(every_s) else int(duration / every_s)
+    rows = [f"{place * every_s if place else 0.0},{prompt},{output}" for place in range(count)]
+    with NamedTemporaryFile("w", suffix=".csv", delete=False) as file:
+        file.write("\n".join(["time,prompt,output", *rows]))
+    return FILE.format(
+        file=file.name,
+        step=step,
+        server=server,
+        power=power,
+        control=json.dumps([] if cap is None else [{"policy": "static-cap"} | cap]),
+        duration=duration,
+        parallel=parallel,
+    )
+
+
+def play(prompt: int, output: int, **changes: Any) -> Played:
+    scenario = loads(text(prompt, output, **changes))
+    kind = scenario.servers[0].server
+    with simulate(scenario) as run:
+        requests = run.requests().query("status == 'completed'")
+        site = run.summary["nodes"][0]
+        gpu = load_catalogue().gpus[BOARDS[kind][0]]
+        gpus_w = 8 * gpu.ledger_power.idle_w
+        rest_w = load_catalogue().servers[kind].non_gpu_w + gpus_w
+        answer_s = requests["end_s"] - requests["arrival_s"] - requests["ttft_s"]
+        busy_s = requests["end_s"] - requests["arrival_s"]
+        energy_j = site["energy_wh"] * 3600 - rest_w * scenario.duration_s
+        return Played(
+            ttft_s=float(requests["ttft_s"].mean()),
+            tpot_s=float((answer_s / (requests["output_tokens"] - 1)).mean()),
+            above_j=energy_j,
+            energy_j=energy_j / len(requests) + gpus_w * float(busy_s.mean()),
+            peak_w=float(site["peak_w"]),
+            done=len(requests),
+        )
+
+
+@lru_cache(maxsize=4)
+def timing(gpu: str) -> IterationModel:
+    catalogue = load_catalogue()
+    return IterationModel(catalogue.models["llama-3-70b"], catalogue.gpus[gpu], 8, 256)
+
+
+def by_hand(prompt: int, output: int, server: str, cap_w: float) -> Played:
+    """The closed form: each iteration at the highest clock at which its own watts, by the published
+    coefficients, are under the cap; computing takes the longer for it, the rest as long as ever."""
+    name, board_w = BOARDS[server]
+    gpu = load_catalogue().gpus[name]
+    power, full, model = gpu.ledger_power, timing(name), load_catalogue().models["llama-3-70b"]
+    weights = model.weight_bytes / 8 / gpu.hbm_bytes
+    costs = full.costs
+
+    def iteration(shape: tuple[float, ...], flops: float, moved: float) -> tuple[float, float]:
+        """Seconds, and joules above rest of all GPUs."""
+        full_s = full.mixed_s(*shape)
+        util = flops / full_s / (8 * gpu.peak_flops)
+        traffic = moved / full_s / (8 * gpu.hbm_bandwidth_bytes_s)
+        above_w = power.active_weight_w * weights + power.compute_w * util
+        above_w += power.memory_w * math.sqrt(traffic)
+        above_w = min(above_w, board_w - power.idle_w)
+        room_w = cap_w - power.idle_w
+        clock = 1.0 if above_w <= room_w else (room_w / above_w) ** (1.0 / EXPONENT)
+        seconds = full.at_clock(clock).mixed_s(*shape)
+        return seconds, 8 * min(above_w, room_w) * seconds
+
+    ttft_s = energy_j = 0.0
+    for before in range(0, prompt, BUDGET):
+        chunk = min(BUDGET, prompt - before)
+        ends = before + chunk == prompt
+        pairs, reads = chunk * (before + chunk / 2), before + chunk / 2 + chunk
+        flops = chunk * costs.flops_per_token + pairs * costs.flops_per_context
+        flops += ends * costs.flops_per_logit
+        moved = costs.bytes_per_iteration + chunk * costs.bytes_per_token + reads * costs.kv_bytes
+        moved -= (not ends) * costs.head_bytes
+        took_s, took_j = iteration((0, 0, chunk, pairs, reads, float(ends)), flops, moved)
+        ttft_s += took_s
+        energy_j += took_j
+    answer_s = 0.0
+    for context in range(prompt, prompt + output - 1):
+        flops = costs.flops_per_token + costs.flops_per_logit + context * costs.flops_per_context
+        moved = costs.bytes_per_iteration + costs.bytes_per_token + (context + 1) * costs.kv_bytes
+        took_s, took_j = iteration((1, context, 0, 0.0, 0.0, 0.0), flops, moved)
+        answer_s += took_s
+        energy_j += took_j
+    overhead_s = timing_of(model, gpu).first_token_overhead_s
+    energy_j += 8 * power.idle_w * (ttft_s + overhead_s + answer_s)
+    return Played(ttft_s + overhead_s, answer_s / (output - 1), math.nan, energy_j, math.nan, 1)
+
+
+@pytest.mark.parametrize("step", ["10 ms", "50 ms", "250 ms", "1 s"])
+@pytest.mark.parametrize("share", [0.4, 0.55, 0.8, 1.0])
+@pytest.mark.parametrize("prompt", [256, 1400, 6000, 30_000])
+def test_a_prompt_takes_its_time_over_the_speed_that_the_cap_leaves(
+    prompt: int, share: float, step: str
+) -> None:
+    """TTFT, time per token and energy of a request, within 3 % of the closed form."""
+    server = "dgx-a100-80gb" if share in (0.4, 0.8) else "dgx-h100"
+    cap_w = share * BOARDS[server][1]
+    # Energy is counted over the power steps: the long ones must hold all of the request.
+    found = play(prompt, 120, step=step, server=server, cap={"gpu_power": f"{cap_w} W"})
+    expected = by_hand(prompt, 120, server, cap_w)
+    assert found.ttft_s == pytest.approx(expected.ttft_s, rel=0.03)
+    assert found.tpot_s == pytest.approx(expected.tpot_s, rel=0.03)
+    assert found.energy_j == pytest.approx(expected.energy_j, rel=0.03)
+
+
+def test_what_the_closed_form_says_of_a_cap_at_half() -> None:
+    """Figures that anybody can check: a prompt of 1,400 tokens pays half as much again on an H100
+    at 350 of 700 W, as one of 30,000 does."""
+    for prompt, ratio in ((1400, 1.52), (30_000, 1.68)):
+        free, held = (by_hand(prompt, 2, "dgx-h100", cap_w) for cap_w in (700.0, 350.0))
+        assert held.ttft_s / free.ttft_s == pytest.approx(ratio, abs=0.01)
+
+
+@pytest.mark.parametrize("power", ["{model: ledger}", "{model: gru}"])
+def test_a_server_cap_is_that_of_its_gpus(power: str) -> None:
+    """A DGX A100 draws 1 kW beside its GPUs: 2.6 kW at the wall leave each of eight 200 W."""
+    gpus = play(6000, 20, power=power, cap={"gpu_power": "200 W"}, every_s=2.0, duration=20)
+    server = play(6000, 20, power=power, cap={"server_power": "2.6 kW"}, every_s=2.0, duration=20)
+    assert server == gpus
+
+
+def test_replicas_that_share_a_server_share_its_cap() -> None:
+    """Two replicas of four GPUs: while one rests, the other may have all that the cap leaves, and
+    a cap that both together do not reach costs nothing."""
+    alone = play(3000, 2, step="50 ms", cap={"gpu_power": "290 W"}, parallel=4)
+    # 1 kW, four GPUs at rest at 70.1 W, and four at 290 W.
+    shared = play(3000, 2, step="50 ms", cap={"server_power": "2440.5 W"}, parallel=4)
+    assert shared.ttft_s == pytest.approx(alone.ttft_s, rel=0.01)
+    free = play(3000, 2, step="50 ms", parallel=4)
+    assert alone.ttft_s > 1.1 * free.ttft_s
+    roomy = play(3000, 2, step="50 ms", cap={"server_power": "3 kW"}, parallel=4)
+    assert roomy == free
+    busy = play(3000, 2, step="50 ms", cap={"server_power": "2440.5 W"}, parallel=4, every_s=0.5)
+    assert busy.ttft_s > 1.3 * shared.ttft_s
+    assert busy.peak_w <= 2440.5 * (1 + 1e-6)
+
+
+# --- models that draw at random ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("share", [0.45, 0.6, 0.75])
+def test_work_and_watts_belong_together_where_watts_are_drawn_at_random(share: float) -> None:
+    """An engine that does nothing but prompts, by the GRU's watts. By hand, from each step of the
+    same run without a cap: its watts are cut at the cap, and its work is what the clock leaves
+    that would draw so much."""
+    load = {"power": "{model: gru}", "every_s": 0.15, "duration": 120}
+    cap = {"gpu_power": f"{share * 400.0} W"}
+    free, held = (play(2048, 2, cap=limit, **load) for limit in (None, cap))  # type: ignore[arg-type]
+    with simulate(loads(text(2048, 2, cap=None, **load))) as run:  # type: ignore[arg-type]
+        full_w = (run.load("site")["site"].loc[2.0:].to_numpy() - 1000.0) / 8
+    room_w = np.clip(full_w, None, share * 400.0) - 70.12
+    clock = (room_w / (full_w - 70.12)) ** (1.0 / EXPONENT)
+    full = timing("a100-sxm-80gb")
+    prompt = (1, 2048, 2047, 2047 * 1024.0, 3070.0, 1.0)
+    full_s = full.mixed_s(*prompt)
+    speed = np.mean([full_s / full.at_clock(round(c, 3)).mixed_s(*prompt) for c in clock])
+    assert speed < 0.95
+    assert held.done / free.done == pytest.approx(speed, rel=0.03)
+    held_w = held.above_j / 120.0 / 8
+    assert held_w == pytest.approx(room_w.mean(), rel=0.03)
+    assert held.peak_w <= 1000.0 + 8 * share * 400.0 * (1 + 1e-6)
+
+
+def test_time_per_token_grows_below_some_clock() -> None:
+    """At 423 MHz no A100 decodes at full speed; at 1.1 GHz one does (POLCA)."""
+    found = {clock: play(500, 60, cap={"clock": clock}).tpot_s for clock in (1.0, 0.78, 0.3)}
+    assert found[0.78] / found[1.0] < 1.03
+    assert found[0.3] / found[1.0] > 1.45
+
+
+def test_a_cap_that_nobody_reaches_changes_nothing() -> None:
+    for power in ("{model: ledger}", "{model: gru}"):
+        load: dict[str, Any] = {"power": power, "every_s": 0.5}
+        assert play(900, 40, **load) == play(900, 40, cap={"gpu_power": "1 kW"}, **load)
+
+
+def test_a_cap_that_begins_in_the_middle_of_a_prompt_stretches_what_is_left() -> None:
+    """By hand: a prompt of 30,000 tokens is under way when the cap comes into force."""
+    name = "dgx-a100-80gb"
+    free, whole = by_hand(30_000, 2, name, 400.0), by_hand(30_000, 2, name, 200.0)
+    cap = {"gpu_power": "200 W", "start": "1 s", "end": "2.5 s"}
+    between = play(30_000, 2, cap=cap)
+    # 1.5 s at the lower speed. Later chunks draw more, so that the whole prompt's is a mean.
+    speed = free.ttft_s / whole.ttft_s
+    assert between.ttft_s - free.ttft_s == pytest.approx(1.5 * (1.0 - speed), rel=0.15)
+
+
+def test_what_is_known_of_a_models_steady_watts() -> None:
+    """The linear model knows itself; one that draws at random is known to a per cent or two."""
+    for power, noisy in (("{model: ledger}", False), ("{model: gru}", True)):
+        scenario = loads(text(10, 2, power=power, duration=1))
+        steady = Simulation(scenario).meter.throttle._steady(0)
+        assert steady.random == noisy
+        if noisy:
+            assert 0.8 < min(steady.batches) < max(steady.prompts) < 1.4
+        else:
+            assert np.allclose([*steady.prompts, *steady.batches], 1.0)
+            assert steady.rest_w == pytest.approx(8 * 70.12, abs=0.1)
