@@ -1,4 +1,4 @@
-"""Caps cost time: whole runs against the closed form, at every power step. Invariant 28."""
+"""Caps cost time: whole runs against the closed form, at every power step. Invariant 32."""
 
 from __future__ import annotations
 
