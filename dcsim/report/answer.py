@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from types import TracebackType
 from typing import Any
 
@@ -61,6 +62,8 @@ def render(answer: Answer, console: Console | None = None) -> None:
     for line in answer.headline:
         console.print(line, style="bold", highlight=False, markup=False)
     for table in answer.tables.values():
+        if table.known:
+            table = replace(table, frame=table.frame[~table.frame[table.known].map(_missing)])
         rows = min(ROWS, len(table.frame) if table.brief is None else table.brief)
         if table.shown and rows:
             console.print(_table(table, rows))

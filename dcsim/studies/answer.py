@@ -28,6 +28,8 @@ class Table:
     """Columns for where there is little room, such as a terminal; none: the table is for files."""
     brief: int | None = None
     """Rows from the top for where there is little room; None: as many as there is room for."""
+    known: str = ""
+    """Column without whose value a row is left out there; none: all rows are kept."""
     rest: str = ""
     """The other rows in a sentence, told where `brief` leaves them out."""
 

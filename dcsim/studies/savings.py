@@ -177,12 +177,14 @@ def savings(
                 "what comes of it",
                 LINE_COLUMNS,
                 ("name", "value", "unit", "formula"),
+                known="value",
             ),
             "inputs": Table(
                 pd.DataFrame(inputs, columns=list(INPUT_COLUMNS)),
                 "what went in",
                 INPUT_COLUMNS,
                 ("name", "value", "unit", "origin"),
+                known="value",
             ),
             "readings": Table(
                 readings,

@@ -75,6 +75,12 @@ def test_what_is_not_given_is_unknown_and_never_nothing(crew: Crew) -> None:
         "The site draws about 184,000 kWh a year, cooling and losses included.",
     )
     assert not any("unknown" in line for line in found.headline)
+    console = Console(record=True, width=140, file=io.StringIO())
+    render(found, console)
+    shown = console.export_text()
+    # Nothing is printed of what is unknown but the inputs that are wanted; files hold all.
+    assert "avoided_kw" in shown and "energy_kwh_a_year" in shown
+    assert "payback_years" not in shown and "demand_price" in shown.partition("Unknown for")[2]
     assert any("for want of an input" in line for line in found.reasons)
 
 
@@ -261,4 +267,4 @@ def test_units_are_told_whole_and_in_the_tariffs_currency(crew: Crew) -> None:
     shown = console.export_text()
     # A slash in a unit or a formula is no path of nodes, whose last part is enough.
     assert "g CO2e/kWh" in shown
-    assert "capital_deferred / count" in shown
+    assert "avoided_kw / count" in shown
