@@ -61,9 +61,7 @@ def render(answer: Answer, console: Console | None = None) -> None:
         console.width = PIPE_WIDTH
     for line in answer.headline:
         console.print(line, style="bold", highlight=False, markup=False)
-    for table in answer.tables.values():
-        if table.known:
-            table = replace(table, frame=table.frame[~table.frame[table.known].map(_missing)])
+    for table in map(_told, answer.tables.values()):
         rows = min(ROWS, len(table.frame) if table.brief is None else table.brief)
         if table.shown and rows:
             console.print(_table(table, rows))
@@ -76,6 +74,13 @@ def render(answer: Answer, console: Console | None = None) -> None:
         for number, line in enumerate(lines):
             head = f"{title}: " if number == 0 else " " * (len(title) + 2)
             console.print(head + line, highlight=False, markup=False)
+
+
+def _told(table: StudyTable) -> StudyTable:
+    """The table without rows of which the figure that matters is unknown."""
+    if not table.known:
+        return table
+    return replace(table, frame=table.frame[~table.frame[table.known].map(_missing)])
 
 
 def _table(kept: StudyTable, rows: int) -> Table:

@@ -117,7 +117,8 @@ def _lines(axis: Axes, plot: dict[str, Any], table: dict[str, Any]) -> None:
 
 def _heat(axis: Axes, plot: dict[str, Any], table: dict[str, Any]) -> None:
     across = list(map(str, column(table, plot["x"]) or []))
-    down = list(map(str, column(table, plot["by"][0]) if plot["by"] else [""] * len(across)))
+    by = column(table, plot["by"][0]) if plot["by"] else None
+    down = list(map(str, by or [""] * len(across)))
     xs, ys = list(dict.fromkeys(across)), list(dict.fromkeys(down))
     unit, scale = SCALES.get(_unit(table, plot["y"][0]), ("", 1.0))
     grid = np.full((len(ys), len(xs)), np.nan)

@@ -185,7 +185,7 @@ def breach_rows(outcomes: dict[float, list[Outcome]], window_s: float, pace: Pac
         if any(share is None for line in shares for share in line):
             continue
         found = np.array([crossing(grid, line, 1.0) for line in shares])  # type: ignore[arg-type]
-        first, last = (float(np.mean([line[at] for line in shares])) for at in (0, -1))  # type: ignore[misc]
+        first, last = (float(np.mean([line[at] for line in shares])) for at in (0, -1))
         rows.append(_breach(limit, found, first, last, pace))
     frame = pd.DataFrame(rows, columns=list(BREACH_COLUMNS))
     # Of limits that are met at once, the one that is broken the most.
@@ -201,7 +201,7 @@ def not_met(breaches: pd.DataFrame, grid: Sequence[float]) -> str:
     if not len(left):
         return ""
     told = "1 limit is" if len(left) == 1 else f"{len(left)} limits are"
-    near = left.loc[left["share_last"].idxmax()]
+    near = left.sort_values("share_last", ascending=False, kind="stable").iloc[0]
     percent = f"{100 * near['share_last']:.1f} %"
     where = f"; nearest is {near['node']}, {near['limit']}, at {percent} of it"
     return f"{told} not met up to x{grid[-1]:g}{where}."
