@@ -48,7 +48,10 @@ def sentence(rows: Sequence[LimitRow]) -> str:
     if not rows:
         return "Limits: the scenario gives none."
     if not over:
-        return f"Limits: all {len(judged):,} that were judged were kept{rest}."
+        if not judged:
+            return f"Limits: {rest[2:]}."
+        kept = "the one that was judged was" if len(judged) == 1 else f"all {len(judged):,} were"
+        return f"Limits: {kept} kept{rest}."
     counts = ", ".join(
         f"{sum(row['kind'] == kind for row in over):,} {kind}"
         for kind in LIMIT_KINDS

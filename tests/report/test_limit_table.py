@@ -36,7 +36,7 @@ def test_of_what_is_kept_only_the_nearest_of_each_kind_is_told() -> None:
     shown = text(rows)
     assert "rack-8" in shown
     assert "rack-7" not in shown
-    assert sentence(rows) == "Limits: all 8 that were judged were kept."
+    assert sentence(rows) == "Limits: all 8 were kept."
 
 
 def test_what_is_not_kept_is_counted_by_kind() -> None:

@@ -38,7 +38,11 @@ D.clock = (time_s, fraction = false) => {
   const days = Math.floor(whole / 86400), rest = whole % 86400;
   let text = `${two(Math.floor(rest / 3600))}:${two(Math.floor(rest / 60) % 60)}:${two(rest % 60)}`;
   if (fraction) text += (time_s - whole).toFixed(2).slice(1);
-  return days ? `${days}d ${text}` : text;
+  text = days ? `${days}d ${text}` : text;
+  const start = D.model ? D.model.start_of_day_s : null;
+  if (start === null || start === undefined) return text;
+  const at = (start + whole) % 86400;
+  return `${text} (${two(Math.floor(at / 3600))}:${two(Math.floor(at / 60) % 60)}:${two(at % 60)})`;
 };
 D.span = (seconds) => {
   if (seconds >= 86400) return `${+(seconds / 86400).toFixed(2)} d`;

@@ -28,6 +28,7 @@
 
   const run = async () => {
     D.model = JSON.parse(D.get("model").textContent);
+    D.EPOCH += 1000 * (D.model.start_of_day_s || 0);  // axes then show the clock
     const [series, plotly] = await Promise.all([D.inflate("series"), D.inflate("plotly")]);
     const script = document.createElement("script");
     script.textContent = new TextDecoder().decode(plotly);

@@ -3,7 +3,7 @@ D.timeline = (() => {
   const LANE = 66, MOST_POINTS = 1400, MOST_MARKS = 1500, MOST_LINES = 60, MOST_OPTIONS = 3000;
   const CLASSES = [
     { name: "trip or dark", kinds: ["trip", "dark", "depleted", "fault"], colour: "s3", symbol: "x" },
-    { name: "over a limit", kinds: ["overload", "demand", "ramp", "predicted"], colour: "s2", symbol: "triangle-up" },
+    { name: "over a limit", kinds: ["overload", "demand", "ramp", "continuous", "predicted"], colour: "s2", symbol: "triangle-up" },
     { name: "warning", kinds: ["warning", "on-battery", "bypass", "transfer"], colour: "s1", symbol: "triangle-up-open" },
     { name: "back in order", kinds: ["cleared", "restored", "repaired", "reclosed"], colour: "s4", symbol: "circle-open" },
   ];
@@ -72,7 +72,8 @@ D.timeline = (() => {
       const known = (list) => list.filter((v) => v !== null);
       let low = Math.min(...known(view.min)), high = Math.max(...known(view.max));
       if (!Number.isFinite(low)) { low = 0; high = 1; }
-      if (!fit) { low = 0; high = Math.max(high, data.limit_w || 0); }
+      const stated = data.limits || [];
+      if (!fit) { low = 0; high = Math.max(high, data.limit_w || 0, ...stated.map((one) => one.limit_w)); }
       const pad = (high - low || Math.abs(high) || 1) * 0.08;
       const top = 1 - (i * PANEL + 22) / inner, bottom = 1 - ((i + 1) * PANEL - 6) / inner;
       layout[i ? `yaxis${i + 1}` : "yaxis"] = { domain: [bottom, top], range: [fit ? low - pad : 0, high + pad],
@@ -81,9 +82,16 @@ D.timeline = (() => {
         shapes.push({ type: "line", xref: "paper", x0: 0, x1: 1, yref: axis(i), y0: data.limit_w, y1: data.limit_w,
           line: { color: D.css("h3"), width: 1.3, dash: "dash" } });
       }
+      stated.filter((one) => one.limit_w < high + pad).forEach((one) => {
+        shapes.push({ type: "line", xref: "paper", x0: 0, x1: 1, yref: axis(i), y0: one.limit_w, y1: one.limit_w,
+          line: { color: D.css("s3"), width: 1.6, dash: "dot" } });
+        notes.push({ text: `<span style="color:${D.css("s3")}">${D.safe(one.text)}</span>`, xref: "paper", x: 1, xanchor: "right",
+          yref: axis(i), y: one.limit_w, yanchor: "bottom", showarrow: false, font: { size: 11 } });
+      });
       const coarse = view.finest_s > panel.level.recorded_s && (to_s - from_s) / view.finest_s < most / 4;
       const limit = (coarse ? `kept every ${D.span(view.finest_s)} here; ` : "") + (data.limit_w ? `rating ${D.watts(data.limit_w)}, peak ${D.percent(data.peak_w / data.limit_w)} of it`
-        : `no rating, peak ${D.watts(data.peak_w)}`);
+        : `${stated.length ? "" : "no rating, "}peak ${D.watts(data.peak_w)}`) + stated.map((one) =>
+        `; ${D.safe(one.text)}${one.highest_w === null ? "" : `, highest ${D.watts(one.highest_w)}`}`).join("");
       notes.push({ text: `<b>${D.safe(data.name)}</b>  <span style="color:${D.css("soft")}">${limit}</span>`, xref: "paper", yref: "paper",
         x: 0, y: 1 - (i * PANEL + 19) / inner, xanchor: "left", yanchor: "bottom", showarrow: false, font: { size: 12 } });
     });

@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
+from dcsim.report.page import limits
 from dcsim.report.page.trust import Trust, badge
 from dcsim.report.text import UNKNOWN, percent, seconds, watt_hours, watts
+from dcsim.scenario.start import parse_start
 
 STATES = {
     "off": "off",
@@ -40,7 +42,8 @@ to the limit</label>
 </div>
 <p class="small" id="timeline-span" role="status" aria-live="polite"></p>
 <div class="chart" id="timeline" tabindex="0" role="img" aria-label="Load over time"></div>
-<p class="small">Line: mean. Shade: lowest to highest power step. Dashes: the rating. Grey from
+<p class="small">Line: mean. Shade: lowest to highest power step. Dashes: the rating; dots: a
+demand limit. Grey from
 the left edge: the warm-up, which no figure sees. Drag to zoom,
 double-click for the whole run; arrow keys and + and − work too. Flags:
 <span class="m3">✖</span> trip, dark or fault, <span class="m2">▲</span> over a limit,
@@ -118,24 +121,22 @@ def tiles(summary: Mapping[str, Any], trust: Trust) -> str:
     lost = requests["rejected"] + requests["failed"] + requests.get("timed_out", 0)
     energy = summary.get("site") or {}
     grid_wh = energy.get("grid_wh", site["energy_wh"])
-    rated = [
-        (node["peak_w"] / node["limit_w"], node)
-        for node in summary["nodes"]
-        if node["limit_w"] and node["peak_w"] is not None
-    ]
+    rows = summary.get("limits") or []
+    text = summary.get("start")
+    start = None if text is None else parse_start(text)
     events = summary["events"]
     watt, late = trust.watts, trust.latency
     found: list[tuple[str, str, str, str]] = [
-        ("Site peak", watts(site["peak_w"]), _of(site["peak_w"], site["limit_w"]), watt),
+        (
+            "Site peak",
+            watts(site["peak_w"]),
+            _of(site["peak_w"], site["limit_w"], limits.stated(rows, site["name"])),
+            watt,
+        ),
         ("Site mean", watts(site["mean_w"]), _factor(site["load_factor"]), watt),
         ("Energy", watt_hours(grid_wh), _pue(energy.get("pue")), watt),
     ]
-    if rated:
-        share, node = max(rated, key=lambda pair: pair[0])
-        found.append(
-            ("Nearest to its limit", percent(share), f"{node['name']}: {watts(node['peak_w'])} of "
-             f"{watts(node['limit_w'])}", watt)
-        )  # fmt: skip
+    found += [(name, value, note, watt) for name, value, note in limits.cards(rows, start)]
     found += _load(summary)
     flagged = ", ".join(
         f"{events.get(kind, 0):,} {kind}{'s' * (events.get(kind, 0) != 1)}"
@@ -164,7 +165,8 @@ def tiles(summary: Mapping[str, Any], trust: Trust) -> str:
         f'<span class="note">{escape(note)}</span>{badge(evidence) if evidence else ""}</dd></div>'
         for name, value, note, evidence in found
     )
-    return f'<dl class="tiles">{tile}</dl>{_tenants(summary.get("tenants", []))}'
+    tenants = _tenants(summary.get("tenants", []))
+    return f'<dl class="tiles">{tile}</dl>{limits.table(rows, start)}{tenants}'
 
 
 def _load(summary: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
@@ -249,9 +251,9 @@ def _count(value: int) -> str:
     return f"{value / 1e6:,.0f} M" if value >= 10_000_000 else f"{value:,}"
 
 
-def _of(peak_w: float | None, limit_w: float | None) -> str:
+def _of(peak_w: float | None, limit_w: float | None, stated: str) -> str:
     if peak_w is None or not limit_w:
-        return "no rating given"
+        return f"no rating; {stated}" if stated else "no rating given"
     return f"{percent(peak_w / limit_w)} of {watts(limit_w)}"
 
 

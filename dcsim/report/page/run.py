@@ -6,6 +6,7 @@ import math
 from html import escape
 from typing import Any
 
+from dcsim.facility.limit_words import label
 from dcsim.report.oneline import draw, of_results
 from dcsim.report.oneline.svg import Paint
 from dcsim.report.page import figures
@@ -48,6 +49,7 @@ def run_page(results: Results, budget: int = BUDGET) -> str:
         "step_s": results.step_s,
         "duration_s": results.duration_s,
         "warm_up_s": results.warm_up_s,
+        "start_of_day_s": None if results.start is None else results.start.time_of_day_s,
         "nodes": [
             {
                 **figure.get(str(name), {"limit_w": None, "peak_w": None}),
@@ -56,6 +58,11 @@ def run_page(results: Results, budget: int = BUDGET) -> str:
                 "parent": place[row["parent"]] if isinstance(row["parent"], str) else -1,
                 "duration_w": loads.duration_w.get(str(name)),
                 "variation": loads.variation.get(str(name), {}),
+                "limits": [
+                    {"limit_w": row["limit_w"], "highest_w": row["highest_w"], "text": label(row)}
+                    for row in summary.get("limits") or []
+                    if row["node"] == name and row["kind"] == "demand"
+                ],
             }
             for name, row in nodes.iterrows()
         ],
@@ -111,7 +118,9 @@ def run_page(results: Results, budget: int = BUDGET) -> str:
             watts_by_part(summary.get("evidence") or {}) + trust.html(),
         ),
     ]
+    begun = "" if results.start is None else f"from {results.start} · "
     facts = (
+        f"{begun}"
         f"{clock(results.duration_s)} played in steps of {results.step_s:g} s"
         f"{_warm_up(summary)} · "
         f"seed {results.seed} · dcsim {results.versions.get('dcsim', '')}"
