@@ -118,7 +118,9 @@ def growth(
             rest=not_met(breaches, grid),
         ),
         "levels": Table(
-            level_rows(loads), "of each level the node nearest to its limit", LEVEL_COLUMNS
+            level_rows(outcomes, window_s, pace),
+            "of each level the node nearest to its limit",
+            LEVEL_COLUMNS,
         ),
         "loads": Table(loads, "load of every node at every factor", LOAD_COLUMNS),
         "service": Table(service, "what requests felt", SERVICE_COLUMNS, SERVICE_SHOWN),
@@ -187,10 +189,10 @@ def growth(
         plots=(
             Plot(
                 "levels",
-                "peak as a share of the limit: of each level the node nearest to its own",
+                "highest load as a share of the limit: of each level the node nearest to its own",
                 "factor",
                 ["of_limit"],
-                "kind",
+                "line",
             ),
             *(
                 [Plot("service", "SLO loss", "factor", ["slo_loss"])]

@@ -60,10 +60,9 @@ BREACH_COLUMNS = {
 LEVEL_COLUMNS = {
     "factor": "traffic, as a multiple of the scenario's",
     "month": "months from the start",
-    "kind": "level",
-    "node": "its node nearest to its limit there",
-    "of_limit": "`peak_w` as a share of its limit",
-    "peak_w": "highest mean over the averaging time: mean over seeds, W",
+    "line": "level and kind of limit",
+    "node": "the node of that level nearest to such a limit",
+    "of_limit": "share of the limit that its highest load is, mean over seeds",
     "limit_w": "its limit, W",
 }
 SERVICE_COLUMNS = {
@@ -207,12 +206,38 @@ def not_met(breaches: pd.DataFrame, grid: Sequence[float]) -> str:
     return f"{told} not met up to x{grid[-1]:g}{where}."
 
 
-def level_rows(loads: pd.DataFrame) -> pd.DataFrame:
-    """Of each level the node nearest to its limit, at every factor: a line a level to draw."""
-    rated = loads[loads["of_limit"].notna()]
-    at = rated.groupby(["factor", "kind"], sort=False)["of_limit"].idxmax()
-    columns = ["factor", "month", "kind", "node", "of_limit", "peak_w", "limit_w"]
-    return rated.loc[at.to_numpy(), columns].reset_index(drop=True)
+def level_rows(outcomes: dict[float, list[Outcome]], window_s: float, pace: Pace) -> pd.DataFrame:
+    """Of each level and kind of limit the node nearest to it, at every factor: a line each to draw,
+    the nearest on top."""
+    rows = []
+    for factor, runs in outcomes.items():
+        shares: dict[tuple[str, str], dict[Any, list[LimitFigure]]] = {}
+        for run in runs:
+            for one in limits_of(run, rating_window_s=window_s):
+                if one.share is not None:
+                    level = shares.setdefault((one.node_kind, one.kind_label), {})
+                    level.setdefault(one.key, []).append(one)
+        for (kind, limit), level in shares.items():
+            means = {key: float(np.mean([one.share for one in of])) for key, of in level.items()}
+            worst = max(means, key=means.__getitem__)
+            first = level[worst][0]
+            rows.append(
+                {
+                    "factor": factor,
+                    "month": pace.months(factor),
+                    "line": f"{kind}, {limit}",
+                    "node": first.node,
+                    "of_limit": means[worst],
+                    "limit_w": first.limit_w,
+                }
+            )
+    frame = pd.DataFrame(rows, columns=list(LEVEL_COLUMNS))
+    order = frame.groupby("line")["of_limit"].max().sort_values(ascending=False, kind="stable")
+    place = {line: at for at, line in enumerate(order.index)}
+    found = frame.assign(place=frame["line"].map(place)).sort_values(
+        ["factor", "place"], kind="stable"
+    )
+    return found.drop(columns="place").reset_index(drop=True)
 
 
 def _shares(

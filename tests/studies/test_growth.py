@@ -204,7 +204,10 @@ def test_limits_that_are_not_met_are_one_line(crew: Crew) -> None:
     assert "rows more" not in text
     # A line a level, and no picture of losses that are not there.
     levels = answer.tables["levels"].frame
-    assert levels.groupby("factor")["kind"].apply(list).tolist() == [["row", "rack"]] * 2
+    lines = ["row, continuous", "row, rating", "rack, continuous", "rack, rating"]
+    assert levels["line"].tolist() == lines * 2
+    # 16.8 kW of 12.8 and 16 kW, 8.4 of 9.6 and 12 kW.
+    assert levels["of_limit"].tolist() == pytest.approx([1.3125, 1.05, 0.875, 0.7] * 2)
     assert [plot.table for plot in answer.plots] == ["levels"]
 
 
