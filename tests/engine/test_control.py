@@ -42,16 +42,20 @@ def controlled(*policies: dict[str, Any], **changes: object) -> Scenario:
     st.floats(90.0, 390.0),
     st.floats(1700.0, 4000.0),
     st.integers(1, 99),
+    st.sampled_from([4, 8]),
 )
-def test_watts_are_never_above_a_cap(power: str, gpu_w: float, server_w: float, seed: int) -> None:
-    """Invariant 22, with a cap of each kind on half of the servers; row 1 runs free."""
+def test_watts_are_never_above_a_cap(
+    power: str, gpu_w: float, server_w: float, seed: int, parallel: int
+) -> None:
+    """Invariant 22, with a cap of each kind on half of the servers, which hold one or two
+    replicas; row 1 runs free."""
     cap = {
         "policy": "static-cap",
         "nodes": "row-2",
         "gpu_power": f"{gpu_w} W",
         "server_power": f"{server_w} W",
     }
-    scenario = controlled(cap, power=power, duration="30 s", rate=24, seed=seed)
+    scenario = controlled(cap, power=power, duration="30 s", rate=24, seed=seed, parallel=parallel)
     with simulate(scenario) as run:
         loads = run.load("server")
         free = loads.filter(like="row-1/").to_numpy()

@@ -5,6 +5,8 @@ Invariants 4, 6 and 27 of docs/invariants.md.
 
 from __future__ import annotations
 
+import random
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -13,9 +15,10 @@ from hypothesis import strategies as st
 from dcsim.scenario.models import Engine
 from dcsim.serving.timing import BANDWIDTH_KNEE, IterationModel, bandwidth_share
 from dcsim.serving.work import HeldWork
+from dcsim.workload.stream import Prefix
 from tests.serving.reference import Outcome, play
 from tests.serving.rig import CONFIG, GPU, MODEL, Bench
-from tests.serving.test_replica import engines, requests, seconds
+from tests.serving.test_replica import conversations, engines, requests, seconds, wide_engines
 
 PROMPT_W, ANSWER_W = 300.0, 200.0
 
@@ -82,6 +85,42 @@ def test_matches_the_plain_engine_while_laws_change(
     assert totals[0] == pytest.approx(sum(i[3] for i in expected.iterations))
     assert totals[1] == pytest.approx(sum(i[2] for i in expected.iterations))
     assert totals[3] == pytest.approx(sum(i[1] for i in expected.iterations))
+
+
+@settings(max_examples=120, deadline=None)
+@given(
+    conversations(),
+    wide_engines,
+    st.integers(300, 4000),
+    st.randoms(use_true_random=False),
+    st.lists(st.tuples(seconds(4), st.sampled_from([0.3, 0.6, 0.9])), max_size=4).map(sorted),
+)
+def test_matches_the_plain_engine_with_everything_on_while_laws_change(
+    talk: tuple[list[tuple[float, int, int]], list[Prefix | None]],
+    engine: Engine,
+    kv_tokens: int,
+    luck: random.Random,
+    changes: list[tuple[float, float]],
+) -> None:
+    """The same with priorities, timeouts, several prompts under way and a prefix cache."""
+    arrivals, prefixes = talk
+    priorities = [luck.choice([-1, 0, 0, 5]) for _ in arrivals]
+    capacity = kv_tokens // engine.block_tokens
+    bench = Bench(engine, capacity)
+    laws = [(at_s, Stated(strict)) for at_s, strict in changes]
+    clocks = [(at_s, governor.law) for at_s, governor in laws]
+    expected = play(arrivals, bench.timing, engine, capacity, priorities, prefixes, clocks)
+    bench.feed(arrivals, priorities, prefixes)
+    for at_s, governor in laws:
+        bench.clock.play(at_s)
+        bench.replica.govern(governor, at_s)
+    bench.clock.play(1e6)
+    for id_, job in enumerate(expected.jobs):
+        assert (id_ in bench.rejected, id_ in bench.timed_out) == (job.rejected, job.timed_out)
+        if not job.rejected and not job.timed_out:
+            request, end_s, _ = bench.ended[id_]
+            assert request.first_token_s == pytest.approx(job.first_s, rel=1e-9)
+            assert end_s == pytest.approx(job.end_s, rel=1e-9)
 
 
 def test_a_prompt_under_way_is_stretched_at_once() -> None:
@@ -248,3 +287,59 @@ def test_answers_slow_down_below_some_clock(clock: float, least: float, most: fl
     for batch in (1, 8, 16):
         ratio = full.at_clock(clock).decode_s[batch] / full.decode_s[batch]
         assert least <= ratio <= most
+
+
+@settings(max_examples=120, deadline=None)
+@given(
+    requests,
+    engines,
+    st.lists(
+        st.tuples(
+            seconds(4),
+            st.sampled_from(["law", "free", "shift", "loss"]),
+            st.floats(-0.2, 0.2),
+        ),
+        max_size=12,
+    ).map(sorted),
+    st.floats(0.05, 0.5),
+)
+def test_nothing_is_lost_whatever_comes_together(
+    arrivals: list[tuple[float, int, int]],
+    engine: Engine,
+    deeds: list[tuple[float, str, float]],
+    step_s: float,
+) -> None:
+    """Invariants 1, 2, 3: laws, work put off and losses of power at any time, while power steps
+    look on: every request ends once with all its tokens, or was lost with the power, no sum is
+    other than finite, and the work shown is never below 0."""
+    bench = Bench(engine, 3000 // engine.block_tokens)
+    replica = bench.replica
+    bench.feed(arrivals)
+    lost = 0
+    times = sorted([(at_s, what, by) for at_s, what, by in deeds] + [(9.0, "", 0.0)])
+    step = 1
+    for at_s, what, by in times:
+        while step * step_s <= at_s:
+            bench.clock.play(step * step_s)
+            ledger, held = bench.work.step(step * step_s), bench.work.held_step()
+            assert 0.0 <= ledger.busy_fraction[0] <= 1.0
+            if held is not None:
+                assert np.isfinite([held.full_w[0], held.free_w[0], held.memory_util[0]]).all()
+                assert -1e-6 <= held.full_w[0] <= 2.0 * PROMPT_W
+            if what == "shift" and bench.work.time_s == step * step_s:
+                replica.shift(by, step * step_s)
+                bench.work.begin_anew()
+            step += 1
+        bench.clock.play(at_s)
+        if what == "law":
+            replica.govern(Stated(0.5 + by), at_s)
+        elif what == "free":
+            replica.govern(None, at_s)
+        elif what == "loss":
+            lost += len(replica.fail_all(at_s))
+            replica.restore(at_s)
+    bench.clock.play(1e6)
+    assert len(bench.ended) + len(bench.rejected) + lost == len(arrivals)
+    assert all(generated == request.output_tokens for request, _, generated in bench.ended.values())
+    assert replica.held_tokens == replica.context_tokens == replica.running == 0
+    assert replica.blocks_in_use() == replica.outstanding == 0
