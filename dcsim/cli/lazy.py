@@ -18,6 +18,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "explain": ("dcsim.cli.explain:explain", "Document any key of a scenario file."),
     "catalogue": ("dcsim.cli.catalogue:app", "GPUs, models, servers, curves, losses: the names."),
     "schema": ("dcsim.cli.schema:schema", "Print the JSON Schema of scenario files, for editors."),
+    "protection": ("dcsim.cli.protection:app", "Breakers: curves, and when a load trips one."),
     "export": ("dcsim.cli.export:export", "Results as parquet, CSV, pandapower or OpenDSS."),
     "data": ("dcsim.cli.data:app", "Public request traces: list them, fetch them."),
     "report": ("dcsim.cli.report:report", "Write a self-contained page of a run or a study."),

@@ -259,6 +259,28 @@ class Breakers:
         found: FloatArray = np.minimum((length_s / held_s).max(axis=1), 1.0)
         return np.where(self.open, 1.0, found)
 
+    def snapshot(self) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+        """The state, to ask `trip_since_s` of."""
+        return (
+            self._length_s.copy(), self._heat_s.copy(), self._before.copy(), self.warmth.copy()
+        )  # fmt: skip
+
+    def trip_since_s(
+        self,
+        before: tuple[FloatArray, FloatArray, FloatArray, FloatArray],
+        load_w: FloatArray,
+        row: int,
+        step_s: float,
+    ) -> float:
+        """How long after a snapshot a breaker tripped that did so in the step of `step_s` after it,
+        at constant loads, shape (n,)."""
+        now = self.snapshot()
+        self._length_s, self._heat_s, self._before, self.warmth = before
+        self._heat = (load_w * self._closed_per_w) ** 2
+        in_s = float(self._trip_in_s(self._edge, np.array([row]))[0])
+        self._length_s, self._heat_s, self._before, self.warmth = now
+        return min(in_s, step_s)
+
     def _forget(self, rows: IntArray | int) -> None:
         self._length_s[rows] = 0.0
         self._heat_s[rows] = 0.0

@@ -1,0 +1,183 @@
+"""`dcsim protection`: breakers, and what a load of one's own does to them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+from dcsim.cli.open import WRONG_INPUT
+
+if TYPE_CHECKING:
+    from dcsim.facility.profile import ProfileTrips
+    from dcsim.scenario.catalogue import Curve
+    from dcsim.scenario.series import Series
+
+app = typer.Typer(no_args_is_help=True, add_completion=False)
+ELECTRONIC = "electronic"
+
+
+@app.command("curves")
+def curves(
+    as_json: Annotated[bool, typer.Option("--json", help="Print them as JSON.")] = False,
+) -> None:
+    """List the time-current curves, their points, and where they come from."""
+    from dcsim.scenario.catalogue import CatalogueError, load_catalogue
+
+    try:
+        known = load_catalogue().curves
+    except CatalogueError as error:
+        _refuse(str(error))
+    if as_json:
+        found = [curve.model_dump(mode="json") for curve in known.values()]
+        typer.echo(json.dumps(found, indent=2))
+        return
+    for curve in known.values():
+        typer.echo(f"{curve.name}: {curve.title}")
+        if curve.earliest is not None:
+            typer.echo(f"  earliest: {_points(curve.earliest)}")
+        typer.echo(f"  latest: {_points(curve.points)}")
+        typer.echo(f"  {curve.source.strip()}")
+    typer.echo(f"{ELECTRONIC}: electronic trip unit by the defaults of `breaker.electronic`")
+
+
+@app.command("trip")
+def trip(
+    profile: Annotated[
+        Path,
+        typer.Argument(
+            metavar="PROFILE.csv",
+            help="Columns time_s and load_w. Each load holds until the next row; the last row ends "
+            "the profile.",
+        ),
+    ],
+    curve: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="Of `dcsim protection curves`, or `electronic`."),
+    ],
+    rating: Annotated[str, typer.Option(metavar="WATTS", help="The breaker's: '100 kW'.")],
+    preload: Annotated[
+        float,
+        typer.Option(
+            min=0.0, max=1.0, help="What it carried before, as a share of the rating; 0: cold."
+        ),
+    ] = 0.0,
+    ambient: Annotated[
+        float, typer.Option(min=-40.0, max=100.0, help="Temperature around it, in °C.")
+    ] = 40.0,
+    out: Annotated[
+        Path | None,
+        typer.Option("-o", "--out", metavar="FILE", help="A picture: .png, .svg or .pdf."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")] = False,
+) -> None:
+    """Tell when a breaker trips under a load of your own, at the earliest and at the latest."""
+    from dcsim.facility.profile import edges, profile_trips
+    from dcsim.scenario.series import SeriesError, read_series
+
+    early, late = edges(_curve(curve))
+    rating_w = _watts(rating)
+    try:
+        load = read_series(profile, "load_w")
+    except SeriesError as error:
+        _refuse(str(error))
+    if len(load.time_s) < 2:
+        _refuse(f"{profile}: one row has no length; give the end of the profile as a second row")
+    if load.value.min() < 0.0:
+        # Line 1 is the head.
+        line = int(load.value.argmin()) + 2
+        _refuse(f"{profile}, line {line}: a load below 0 W")
+    found = profile_trips(
+        load.time_s, load.value, (early, late), rating_w, preload=preload, ambient_c=ambient
+    )
+    if out is not None:
+        _draw(found, load, (early, late), rating_w, ambient, out)
+    if as_json:
+        told = {
+            "profile": str(profile),
+            "curve": curve,
+            "rating_w": rating_w,
+            "preload": preload,
+            "ambient_c": ambient,
+            "earliest_s": _rounded(found.earliest_s),
+            "latest_s": _rounded(found.latest_s),
+        }
+        typer.echo(json.dumps(told, indent=2))
+        return
+    typer.echo(f"{curve} of {rating_w / 1e3:g} kW, {_state(preload)}, at {ambient:g} °C")
+    for name, at_s, never in (
+        ("earliest", found.earliest_s, "never: none of its kind trips under this load"),
+        ("latest", found.latest_s, "never: one of its kind may hold this load"),
+    ):
+        typer.echo(f"  {name} trip: {never if at_s is None else f'{at_s:,.2f} s ({_clock(at_s)})'}")
+    if out is not None:
+        typer.echo(f"Picture: {out}")
+
+
+def _rounded(at_s: float | None) -> float | None:
+    """To the microsecond."""
+    return None if at_s is None else round(at_s, 6)
+
+
+def _points(points: tuple[tuple[float, float], ...]) -> str:
+    return ", ".join(f"{seconds:g} s at {multiple:.4g}x" for multiple, seconds in points)
+
+
+def _clock(seconds: float) -> str:
+    whole = round(seconds)
+    return f"{whole // 3600} h {whole // 60 % 60:02d} min {whole % 60:02d} s"
+
+
+def _state(preload: float) -> str:
+    return f"after {preload:.0%} of its rating" if preload else "cold"
+
+
+def _curve(name: str) -> Curve | None:
+    from dcsim.scenario.catalogue import CatalogueError, load_catalogue
+
+    if name == ELECTRONIC:
+        return None
+    try:
+        return load_catalogue().curve(name)
+    except CatalogueError as error:
+        _refuse(f"--curve: {error}; `dcsim protection curves` lists them")
+
+
+def _watts(text: str) -> float:
+    from pydantic import TypeAdapter, ValidationError
+
+    from dcsim.scenario.units import Watts
+
+    try:
+        return float(TypeAdapter(Watts).validate_python(text))
+    except ValidationError as error:
+        _refuse(f"--rating: {error.errors()[0]['msg']}")
+
+
+def _draw(
+    found: ProfileTrips,
+    load: Series,
+    curves: tuple[Curve, Curve],
+    rating_w: float,
+    ambient_c: float,
+    out: Path,
+) -> None:
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError:
+        _refuse("pictures need matplotlib: pip install matplotlib")
+    from dcsim.cli.faults import said
+    from dcsim.report.plots import PlotError
+    from dcsim.report.trip_plot import draw_trip
+
+    try:
+        draw_trip(found, load.time_s, load.value, curves, rating_w, ambient_c, out)
+    except (PlotError, OSError) as error:
+        _refuse(said(error) if isinstance(error, OSError) else str(error))
+
+
+def _refuse(message: str) -> NoReturn:
+    typer.echo(message, err=True)
+    raise typer.Exit(WRONG_INPUT)
