@@ -14,6 +14,7 @@ from dcsim.cli.open import WRONG_INPUT, Duration, Overrides, ScenarioPath, Seed,
 from dcsim.cli.outline import Outline, outline
 from dcsim.scenario.dump import dump, resolved
 from dcsim.scenario.models import FacilityNode, Scenario
+from dcsim.scenario.models.amperes import volt_amperes
 from dcsim.scenario.units import VOLT_AMPERE, WATT, WATT_HOUR
 
 
@@ -138,7 +139,11 @@ def _rating(node: FacilityNode) -> str:
     """In W, in VA, or in both."""
     parts = [] if node.rating_w is None else [_watts(node.rating_w)]
     if node.apparent_rating_va is not None:
-        parts.append(VOLT_AMPERE.format(round(node.apparent_rating_va, 3)))
+        text = VOLT_AMPERE.format(float(f"{node.apparent_rating_va:.6g}"))
+        if node.voltage_v is not None and node.phases is not None:
+            amperes = node.apparent_rating_va / volt_amperes(1.0, node.voltage_v, node.phases)
+            text += f" ({amperes:.4g} A at {node.voltage_v:g} V)"
+        parts.append(text)
     return ", ".join(parts) or "unknown"
 
 

@@ -225,6 +225,7 @@ QUANTITIES = {
     "req/s": "rate",
     "watt_hour": "energy",
     "volt_ampere": "apparent power",
+    "volt": "voltage",
     "byte": "size",
     "byte/s": "bandwidth",
 }

@@ -12,6 +12,7 @@ from dcsim.scenario import raw
 from dcsim.scenario.catalogue import load_catalogue
 from dcsim.scenario.document import Document, Steps
 from dcsim.scenario.expand import Copy, Mismatch, Row, expand, named
+from dcsim.scenario.models.amperes import in_amperes
 from dcsim.scenario.nearest import suggestion
 from dcsim.scenario.series import SeriesError, read_series
 
@@ -101,12 +102,16 @@ def _series(document: Document, path: Steps, file: str | None, column: str) -> N
 
 def _power_factors(document: Document, by_name: Rows) -> None:
     nodes = [node for _, node in by_name.values()]
-    if any(node.get("power_factor") is not None for node in nodes):
+    servers = [node for node in nodes if node.get("kind") == "server"]
+    if any(node.get("power_factor") is not None for node in servers):
         return
     for path, node in by_name.values():
         if node.get("apparent_rating") is not None:
             message = "no server has a `power_factor`, so apparent power is unknown"
             document.add((*path, "apparent_rating"), message, "give one, such as 0.98")
+        elif in_amperes(node.get("rating")) and node.get("power_factor") is None:
+            message = "no server has a `power_factor`, so what this is in watts is unknown"
+            document.add((*path, "rating"), message, "give one, such as 0.98, here or there")
 
 
 # --- the diagram as a whole ------------------------------------------------------------------

@@ -156,10 +156,26 @@ SECOND = Unit("second", "250 ms", (("h", 3600.0), ("min", 60.0), ("s", 1.0)))
 RATE = Unit("req/s", "2 req/s", (("req/s", 1.0),))
 WATT_HOUR = Unit("watt_hour", "50 kWh", (("MWh", 1e6), ("kWh", 1e3), ("Wh", 1.0)))
 VOLT_AMPERE = Unit("volt_ampere", "750 kVA", (("MVA", 1e6), ("kVA", 1e3), ("VA", 1.0)))
+VOLT = Unit("volt", "415 V", (("V", 1.0),))
 BYTE = Unit("byte", "80 GB", (("GB", 1e9), ("B", 1.0)))
 BYTE_RATE = Unit("byte/s", "2 TB/s", (("TB/s", 1e12), ("B/s", 1.0)))
 
 Watts = Annotated[float, WATT, _quantity(WATT), _written(WATT), _in_schema(WATT)]
+RatedWatts = Annotated[
+    float,
+    WATT,
+    _quantity(WATT),
+    _written(WATT),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": SCHEMA_PATTERN[:-1] + r"(at\s+[\d.]+\s*k?V\s*)?$",
+            "examples": [WATT.example, "800 A at 415 V"],
+        },
+        mode="validation",
+    ),
+]
+"""A rating; what is written in A or VA is restated before it comes here."""
 WattsOrZero = Annotated[
     float, WATT, _quantity(WATT, positive=False), _written(WATT), _in_schema(WATT)
 ]
@@ -217,6 +233,7 @@ RequestsPerSecondOrZero = Annotated[
 WattHours = Annotated[
     float, WATT_HOUR, _quantity(WATT_HOUR), _written(WATT_HOUR), _in_schema(WATT_HOUR)
 ]
+Volts = Annotated[float, VOLT, _quantity(VOLT), _written(VOLT), _in_schema(VOLT)]
 VoltAmperes = Annotated[
     float, VOLT_AMPERE, _quantity(VOLT_AMPERE), _written(VOLT_AMPERE), _in_schema(VOLT_AMPERE)
 ]

@@ -4,17 +4,20 @@ in it, and when a load is worth a flag."""
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from dcsim.scenario.models.amperes import restate
 from dcsim.scenario.models.base import Fraction, Name, Spec
 from dcsim.scenario.units import (
     BytesPerSecond,
+    RatedWatts,
     Seconds,
     SecondsOrZero,
     VoltAmperes,
+    Volts,
     WattHours,
     Watts,
     WattsOrZero,
@@ -105,8 +108,9 @@ class Breaker(Spec):
     """Where in its tolerance band it trips: `earliest` (asks "may it trip?"), `typical` (midway, in
     logarithms), `latest` (asks "must it have tripped?"), or `drawn` by chance for each breaker.
     Curves without a band have one time for all."""
-    rating_w: Watts | None = Field(default=None, alias="rating")
-    """Continuous rating of the breaker. None: the node's."""
+    rating_w: RatedWatts | None = Field(default=None, alias="rating")
+    """Continuous rating of the breaker, in W, or in A or VA as the node's, with a `power_factor`
+    there. None: the node's."""
     ambient_c: float = Field(default=40.0, ge=-40, le=100)
     """Temperature around it, in °C. Thermal-magnetic breakers are rated at 40 °C and carry less in
     a warmer place; electronic units do not feel it."""
@@ -216,9 +220,10 @@ class FacilityNode(Spec):
     (`static`), no time (`share`); a UPS 4 ms (`eco`), 6 ms (`line-interactive`) or none."""
     count: int = Field(default=1, ge=1, le=1_000_000)
     """Copies under each copy of the parent; one site only."""
-    rating_w: Watts | None = Field(default=None, alias="rating")
-    """Continuous limit: of what a UPS or a transformer puts out, of what any other node draws.
-    None: unknown, and never checked."""
+    rating_w: RatedWatts | None = Field(default=None, alias="rating")
+    """Continuous limit, in W, VA or A: of what a UPS or a transformer puts out, of what any other
+    node draws. Amperes need `phases` and a `voltage` (or `800 A at 415 V`); for A and VA the
+    servers' `power_factor` counts, or one beside the rating. None: unknown, and never checked."""
     continuous: Fraction | None = None
     """Share of the rating that the node may carry for three hours or more: 80 % of a
     standard-rated breaker, 100 % of a 100 %-rated one. None: 100 % for UPS and transformers, and
@@ -247,8 +252,11 @@ class FacilityNode(Spec):
     bypass: bool | None = None
     """Of a UPS: it has a static bypass, which feeds the load, unprotected, while the UPS has failed
     or is overloaded. None: it has one unless it is `line-interactive`."""
+    voltage_v: Volts | None = Field(default=None, alias="voltage")
+    """From line to line with `phases: 3` or 2, from line to neutral with 1; for ratings in A."""
     power_factor: Fraction | None = None
-    """Servers only; those above follow. None: 1.0."""
+    """Of a server; nodes above follow. Beside a rating in A or VA: what that is in watts. None:
+    1.0."""
     battery: Battery | None = None
     """Storage at the node."""
     demand: tuple[Demand, ...] = ()
@@ -259,6 +267,12 @@ class FacilityNode(Spec):
     """Mean time between random failures; goes with `mttr`."""
     mttr_s: Seconds | None = Field(default=None, alias="mttr")
     """Mean time to repair those."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _restated(cls, data: Any) -> Any:
+        """Ratings in A or VA."""
+        return restate(data)
 
     @model_validator(mode="after")
     def _consistent(self) -> FacilityNode:
@@ -282,7 +296,7 @@ class FacilityNode(Spec):
         if (self.mtbf_s is None) != (self.mttr_s is None):
             raise _order("`mtbf` and `mttr` go together")
         if self.power_factor is not None and self.kind != "server":
-            raise _order("only servers have a `power_factor`; those above follow")
+            raise _order("only servers have a `power_factor`, and ratings in A or VA")
         return self
 
     @property
