@@ -155,7 +155,10 @@ class Player:
         words = list(command.words)
         for at, word in enumerate(words[:-1]):
             if word in ("--out", "-o"):
-                words[at + 1] = str(self._elsewhere(words[at + 1]))
+                target = self._elsewhere(words[at + 1])
+                if target.is_file():
+                    target.unlink()  # `run` replaces no file unasked
+                words[at + 1] = str(target)
         with contextlib.chdir(PROJECT):
             done = CliRunner().invoke(app, [*words, *more])
         if done.exit_code:
