@@ -12,10 +12,15 @@ import typer
 from dcsim.cli.faults import said
 from dcsim.cli.open import WRONG_INPUT, Duration, Overrides, ScenarioPath, Seed, open_scenario
 from dcsim.cli.outline import Outline, outline
+from dcsim.facility.limit_words import label
+from dcsim.facility.site import stated_limits
 from dcsim.scenario.dump import dump, resolved
 from dcsim.scenario.models import FacilityNode, Scenario
 from dcsim.scenario.models.amperes import volt_amperes
 from dcsim.scenario.units import VOLT_AMPERE, WATT, WATT_HOUR
+
+LIMIT_KEYS = ("node", "node_kind", "kind", "limit_w", "window_s", "windows", "rule")
+"""Of a limit, what is known before a run; docs/results-format.md says what they are."""
 
 
 def show(
@@ -38,11 +43,40 @@ def show(
         _draw(checked, site, svg)
         return
     if as_json:
-        content = {"scenario": resolved(checked), "facility": list(_rows(site))}
+        content = {
+            "scenario": resolved(checked),
+            "facility": list(_rows(site)),
+            "limits": [{key: row[key] for key in LIMIT_KEYS} for row in stated_limits(checked)],
+        }
         typer.echo(json.dumps(content, indent=2, ensure_ascii=False))
         return
     typer.echo(dump(checked))
     _print_tree(site)
+    _print_limits(checked)
+
+
+def _print_limits(checked: Scenario) -> None:
+    """What must not be crossed, of all kinds: limits alike in one line."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    alike: dict[tuple[str, str, str], list[str]] = {}
+    for row in stated_limits(checked):
+        alike.setdefault((label(row), row["rule"], row["node_kind"]), []).append(row["node"])
+    table = Table(box=None, pad_edge=False, title="limits", title_justify="left")
+    for column in ("limit", "of", "by"):
+        table.add_column(column)
+    for (text, rule, kind), nodes in alike.items():
+        more = f" and {len(nodes) - 1:,} more of kind {kind}" if len(nodes) > 1 else ""
+        table.add_row(Text(text), Text(nodes[0] + more), Text(rule))
+    if not alike:
+        return
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=140)
+    console.print()
+    console.print(table)
 
 
 def _draw(checked: Scenario, site: Outline, path: Path) -> None:
@@ -139,7 +173,7 @@ def _rating(node: FacilityNode) -> str:
     """In W, in VA, or in both."""
     parts = [] if node.rating_w is None else [_watts(node.rating_w)]
     if node.apparent_rating_va is not None:
-        text = VOLT_AMPERE.format(float(f"{node.apparent_rating_va:.6g}"))
+        text = VOLT_AMPERE.format(float(f"{node.apparent_rating_va:.4g}"))
         if node.voltage_v is not None and node.phases is not None:
             amperes = node.apparent_rating_va / volt_amperes(1.0, node.voltage_v, node.phases)
             text += f" ({amperes:.4g} A at {node.voltage_v:g} V)"

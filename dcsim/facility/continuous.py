@@ -106,7 +106,7 @@ class ContinuousWatch:
 
     def specs(self) -> list[LimitSpec]:
         """The limits in words."""
-        short = self._blocks < len(self._ring)
+        short = self.measured_s > 0.0 and self._blocks < len(self._ring)
         over = "; mean of all that was measured, less than 3 h" if short else ""
         return [
             LimitSpec(node, "continuous", rule + over, CONTINUOUS_S)

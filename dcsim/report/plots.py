@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from dcsim.facility.limit_words import label
 from dcsim.results import Results
 from dcsim.scenario.expand import named
 from dcsim.scenario.nearest import suggestion
@@ -93,6 +94,7 @@ def load(results: Results, node: str | None) -> Figure:
         if results.warm_up_s > 0:
             axis.axvspan(0, results.warm_up_s / unit_s, color=GREY, alpha=0.15, linewidth=0)
         _limit(axis, _rating_w(nodes, name))
+        _demand_limits(axis, results, name)
         axis.set_title(_plain(name))
         axis.set_ylabel("kW")
         axis.set_ylim(bottom=0)
@@ -344,3 +346,18 @@ def _rating_w(nodes: pd.DataFrame, name: str) -> float:
 def _limit(axis: Axes, rating_w: float) -> None:
     if rating_w > 0:
         axis.axhline(rating_w / 1e3, color=VERMILION, linestyle="--", linewidth=1)
+
+
+def _demand_limits(axis: Axes, results: Results, name: str) -> None:
+    """A dotted line at each contract or demand limit of a node, with its name."""
+    for row in results.summary.get("limits") or []:
+        if row["node"] == name and row["kind"] == "demand":
+            axis.axhline(row["limit_w"] / 1e3, color=ORANGE, linestyle=":", linewidth=1.2)
+            axis.annotate(
+                label(row),
+                (1.0, row["limit_w"] / 1e3),
+                xycoords=("axes fraction", "data"),
+                ha="right",
+                va="bottom",
+                fontsize=7,
+            )

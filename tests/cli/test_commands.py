@@ -176,6 +176,33 @@ def test_show_json(good: Path) -> None:
     assert rows["row"]["rating_w"] is None
 
 
+def test_show_tells_the_limits_of_all_kinds(good: Path) -> None:
+    demand = "facility.site.demand=[{window: 15 min, limit: 1 MW, windows: clock}]"
+    amperes = [
+        part
+        for change in (
+            "facility.row.rating=800 A at 415 V",
+            "facility.row.phases=3",
+            "facility.server.power_factor=0.98",
+            demand,
+        )
+        for part in ("--set", change)
+    ]
+    done = runner.invoke(app, ["show", str(good), *amperes])
+    assert done.exit_code == 0, done.output
+    lines = [" ".join(line.split()) for line in done.stdout.splitlines()]
+    at = lines.index("limits")
+    assert any("575 kVA (800 A at 415 V)" in line for line in lines[:at])
+    # The racks' 23 kW x 80 % in one line; the row's 0.98 x 575.06 kVA.
+    (racks,) = (line for line in lines[at:] if line.startswith("continuous 18.4 kW"))
+    assert "1 more of kind rack" in racks
+    assert racks.endswith("80 % of a standard-rated breaker")
+    assert any(line.startswith("rating 563.556 kW row") for line in lines[at:])
+    assert "15 min demand by the clock 1 MW site" in " ".join(lines[at:])
+    found = json.loads(runner.invoke(app, ["show", str(good), "--json", *amperes]).stdout)
+    assert {row["kind"] for row in found["limits"]} == {"rating", "continuous", "demand"}
+
+
 def test_show_broken_is_status_2(tmp_path: Path) -> None:
     done = runner.invoke(app, ["show", str(tmp_path / "nothing.yaml")])
     assert (done.exit_code, done.stdout) == (2, "")
