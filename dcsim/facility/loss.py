@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from dcsim.facility.curves import curve_of, trip_time_s
+from dcsim.facility.breakers import Breakers
+from dcsim.facility.curves import curve_of
 from dcsim.facility.flow import Flow
 from dcsim.facility.plant import Plant
 from dcsim.facility.supply import Supply
@@ -47,13 +48,23 @@ class Loss:
             self._plant.load(now_s, drawn_w, self._flow.own_w)
         return self._flow.felt_w(self._flow.step(drawn_w, 1.0))
 
-    def trip_after_s(self, node: int, load_w: float) -> float:
-        """How long a node's breaker, cold, holds a constant load; infinite without a breaker, and
-        below its pick-up. The place in a band that is drawn by chance is taken to be its middle."""
+    def trip_after_s(self, node: int, load_w: float, before_w: float) -> float:
+        """How long a node's breaker holds a constant load at the earliest edge of its band, having
+        carried `before_w` for good, at the most its rating; infinite without a breaker, and below
+        its pick-up."""
         spec = self._topology.specs[node]
         breaker = spec.breaker
         if breaker is None:
             return np.inf
         rating_w = breaker.rating_w or float(self._topology.rating_w[node])
-        curve = curve_of(breaker, self._catalogue.curves, ups=spec.kind == "ups")
-        return float(trip_time_s(curve, load_w / rating_w))
+        preload = breaker.preload
+        if preload is None:
+            preload = min(before_w / rating_w, 1.0)
+        ups = spec.kind == "ups"
+        one = Breakers(
+            [curve_of(breaker, self._catalogue.curves, ups=ups, band="earliest")],
+            [rating_w],
+            ambient_c=[breaker.ambient_c],
+            preload=[preload],
+        )
+        return float(one.trip_in_s(np.array([load_w]))[0])

@@ -48,7 +48,8 @@ COLUMNS = {
     "worst_limit_w": "its rating, W",
     "worst_of_limit": "load over rating",
     "over_w": "load above the rating, W; 0 where it holds",
-    "trips_node": "the breaker that would open first at that load, constant and cold",
+    "trips_node": "the breaker that would open first at that load, constant from the loss on, at "
+    "the earliest edge of its band and as warm as the whole site's loads keep it",
     "trips_after_s": "when, s after the loss",
     "played_trips": "breakers that opened when the loss was played, at its worst instant but the "
     "last 15 minutes of the run, or at the start of a shorter one",
@@ -139,9 +140,12 @@ def failover(
     losses = {node: Loss(topology, catalogue, base.cooling, node) for node in (None, *lost)}
     for node, loss in losses.items():
         worst[node] = _hold(topology, loss, series)
+    usual_w = _usual_w(losses[None], series)
     outcomes = _play(base, used, topology, worst, lost, window_s, crew) if played else {}
     rows = [
-        _row(topology, losses[node], worst[node], node, window_s, whole, outcomes.get(node))
+        _row(
+            topology, losses[node], worst[node], node, window_s, usual_w, whole, outcomes.get(node)
+        )
         for node in lost
     ]
     frame = pd.DataFrame(rows, columns=list(COLUMNS)).sort_values(
@@ -278,12 +282,13 @@ def _row(
     held: _Held,
     node: int,
     window_s: float,
+    usual_w: npt.NDArray[np.float64],
     whole: Outcome,
     outcome: Outcome | None,
 ) -> dict[str, Any]:
     at = int(np.argmax(held.of_limit))
     survived = held.survived
-    first, after_s = _first_trip(topology, loss, held, at)
+    first, after_s = _first_trip(topology, loss, held, at, usual_w)
     row: dict[str, Any] = {
         "lost": topology.names[node],
         "kind": topology.kinds[node],
@@ -316,9 +321,20 @@ def _row(
     }
 
 
-def _first_trip(topology: Topology, loss: Loss, held: _Held, at: int) -> tuple[str | None, float]:
+def _usual_w(loss: Loss, series: Series) -> npt.NDArray[np.float64]:
+    """The RMS of each node's load with all in order, (nodes,)."""
+    square = np.zeros(0)
+    for i, server_w in enumerate(series.load_w.astype(np.float64)):
+        load_w = loss.loads_w(series.start_s + (i + 1) * series.step_s, server_w)
+        square = load_w**2 + (square if i else 0.0)
+    return np.asarray(np.sqrt(square / len(series.load_w)))
+
+
+def _first_trip(
+    topology: Topology, loss: Loss, held: _Held, at: int, usual_w: npt.NDArray[np.float64]
+) -> tuple[str | None, float]:
     node = int(held.node[at])
-    after_s = loss.trip_after_s(node, float(held.load_w[at]))
+    after_s = loss.trip_after_s(node, float(held.load_w[at]), float(usual_w[node]))
     return (topology.names[node], after_s) if math.isfinite(after_s) else (None, NAN)
 
 
