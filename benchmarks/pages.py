@@ -219,7 +219,17 @@ def rows(lines: Sequence[Sequence[str]]) -> str:
     return "".join("| " + " | ".join(cells) + " |\n" for cells in lines)
 
 
-TOLD = ("fault", "dark", "overload", "predicted", "trip", "reclosed", "restored", "repaired")
+TOLD = (
+    "fault",
+    "dark",
+    "overload",
+    "predicted",
+    "redundancy-lost",
+    "trip",
+    "reclosed",
+    "restored",
+    "repaired",
+)
 
 
 def story(commands: Sequence[Command], player: Player) -> str:

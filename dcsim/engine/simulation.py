@@ -239,6 +239,7 @@ class Simulation:
                     None if scenario.start is None or at_s is None else scenario.start.iso(at_s)
                 )
             summary["site"] = self.site.figures()
+            summary["redundancy"] = self.site.redundancy.rows()
             recorder.finish(summary)
         except BaseException:
             recorder.abort()

@@ -22,6 +22,7 @@ EventKind = Literal[
     "depleted",
     "bypass",
     "cooling-lost",
+    "redundancy-lost",
     "dark",
     "restored",
     "limited",

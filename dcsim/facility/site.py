@@ -17,6 +17,7 @@ from dcsim.facility.faults import Due, Faults
 from dcsim.facility.flow import Flow
 from dcsim.facility.hold_up import HoldUp
 from dcsim.facility.plant import Plant, Pue
+from dcsim.facility.redundancy import Redundancy
 from dcsim.facility.restart import Restart
 from dcsim.facility.supply import Supply
 from dcsim.facility.tally import LIMIT_KINDS, LimitSpec
@@ -74,6 +75,11 @@ class ElectricalSite:
         self._demand = build_windows(topology, step_s, count_from_s, clock_s)
         self._ramps = build_ramps(topology, step_s, count_from_s)
         self._continuous = ContinuousWatch(topology, limits, step_s, count_from_s)
+        allowed_w = np.full(len(topology.names), np.nan)
+        allowed_w[self._continuous.nodes] = self._continuous.limit_w
+        self.redundancy = Redundancy(
+            topology, catalogue.losses, self.plant, allowed_w, count_from_s
+        )
         self._faults = Faults(topology, faults, self._seed)
         self._failed = np.zeros(len(topology.names), dtype=np.int64)
         """Faults that hold each node."""
@@ -137,6 +143,8 @@ class ElectricalSite:
             rewired |= self._bypasses(step_s)
         if len(self.flow.batteries):
             rewired |= self._storage(now_s, events)
+        if self.redundancy.some:
+            self._survivors(now_s, step_s, events)
         if self.plant.runs and self.plant.lost != self._uncooled:
             self._cooling(now_s, events)
         self.changed = False
@@ -267,6 +275,37 @@ class ElectricalSite:
         node_w = self.flow.step(drawn_w, step_s)
         self._pue.step(self.flow.used_j, self.flow.energy_j["it"], step_s, self.plant.lost)
         return node_w
+
+    def _survivors(self, now_s: float, step_s: float, events: list[FacilityEvent]) -> None:
+        """Nodes that could not carry what the loss of another would leave them."""
+        flow, names = self.flow, self.topology.names
+        for change in self.redundancy.step(
+            now_s,
+            step_s,
+            flow.node_w,
+            self.felt_w,
+            flow.own_w,
+            self._drawn_w,
+            self.supply.energised,
+        ):
+            kind: EventKind = "redundancy-lost" if change.raised else "cleared"
+            share = change.would_w / change.limit_w
+            message = f"without {names[change.lost]} it would carry {share:.1%} of what it may"
+            if not change.raised:
+                message = f"could carry its share without {names[change.lost]} again"
+            self.watch.counts[kind] += 1
+            events.append(
+                FacilityEvent(
+                    time_s=now_s,
+                    kind=kind,
+                    node=names[change.survivor],
+                    node_kind=self.topology.kinds[change.survivor],
+                    load_w=change.would_w,
+                    limit_w=change.limit_w,
+                    margin_w=change.limit_w - change.would_w,
+                    message=message,
+                )
+            )
 
     def _cooling(self, now_s: float, events: list[FacilityEvent]) -> None:
         """The plant has lost its power, or has it again."""

@@ -114,6 +114,19 @@ class Supply:
         self._cut_s[left] = self._to_battery_s[left]
         self._gaps()
 
+    def without(self, node: int) -> tuple[npt.NDArray[np.float64], BoolArray]:
+        """Weights and energised nodes if `node` were lost with all else in order, transfers done.
+        For a supply that is asked nothing else."""
+        self.ok[:] = True
+        self.slot[:] = 0
+        self._dead_until_s[:] = -np.inf
+        self.update(0.0)
+        self.ok[node] = False
+        self.update(0.0)
+        if np.isfinite(after_s := self.next_s(0.0)):
+            self.update(after_s + 1.0)
+        return self.weight.copy(), self.energised.copy()
+
     def cut_nodes(self) -> list[int]:
         """Nodes whose own switch left a gap at the last update."""
         return np.flatnonzero(self._cut_s).tolist()

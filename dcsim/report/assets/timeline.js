@@ -4,7 +4,7 @@ D.timeline = (() => {
   const CLASSES = [
     { name: "trip or dark", kinds: ["trip", "dark", "depleted", "fault"], colour: "s3", symbol: "x" },
     { name: "over a limit", kinds: ["overload", "demand", "ramp", "continuous", "predicted"], colour: "s2", symbol: "triangle-up" },
-    { name: "warning", kinds: ["warning", "on-battery", "bypass", "transfer"], colour: "s1", symbol: "triangle-up-open" },
+    { name: "warning", kinds: ["warning", "on-battery", "bypass", "redundancy-lost", "cooling-lost", "transfer"], colour: "s1", symbol: "triangle-up-open" },
     { name: "back in order", kinds: ["cleared", "restored", "repaired", "reclosed"], colour: "s4", symbol: "circle-open" },
   ];
   const POLICY = { limited: "diamond", braked: "diamond-x", released: "diamond-open" };
