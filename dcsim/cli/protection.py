@@ -107,13 +107,75 @@ def trip(
         typer.echo(json.dumps(told, indent=2))
         return
     typer.echo(f"{curve} of {rating_w / 1e3:g} kW, {_state(preload)}, at {ambient:g} °C")
+    _tell(found)
+    if out is not None:
+        typer.echo(f"Picture: {out}")
+
+
+@app.command("run")
+def run(
+    result: Annotated[Path, typer.Argument(metavar="RESULT.h5", help="Results of a run.")],
+    node: Annotated[str, typer.Option(help="The node whose breaker it is.")],
+    out: Annotated[
+        Path, typer.Option("-o", "--out", metavar="FILE", help="A picture: .png, .svg or .pdf.")
+    ],
+) -> None:
+    """Draw what a run's recorded load was to a node's breaker: both edges, whatever was played."""
+    import numpy as np
+
+    from dcsim.facility.breakers import SETTLING_S
+    from dcsim.facility.curves import curve_of
+    from dcsim.facility.profile import profile_trips
+    from dcsim.facility.topology import Topology
+    from dcsim.results import Results, ResultsError
+    from dcsim.scenario import ScenarioError, loads
+    from dcsim.scenario.catalogue import load_catalogue
+    from dcsim.scenario.nearest import suggestion
+    from dcsim.scenario.series import Series
+
+    try:
+        with Results.open(result) as results:
+            topology = Topology.build(loads(results.scenario_yaml).facility)
+            at = topology.find(node)
+            name, kind = topology.names[at], topology.kinds[at]
+            recorded = results.load(kind, nodes=[name])[name]
+    except (ResultsError, ScenarioError, OSError) as error:
+        _refuse(str(error))
+    except KeyError:
+        _refuse(f"--node: there is no node '{node}' ({suggestion(node, topology.names)})")
+    spec = topology.specs[at]
+    if spec.breaker is None:
+        _refuse(f"--node: {name} has no breaker")
+    rating_w = spec.breaker.rating_w or float(topology.rating_w[at])
+    known, ups = load_catalogue().curves, kind == "ups"
+    early, late = (
+        curve_of(spec.breaker, known, ups=ups, band=band) for band in ("earliest", "latest")
+    )
+    ends_s, watts = recorded.index.to_numpy(dtype=float), recorded.to_numpy(dtype=float)
+    step_s = float(ends_s[0])
+    load = Series(np.concatenate([[0.0], ends_s]), np.append(watts, watts[-1]))
+    preload = spec.breaker.preload
+    if preload is None:  # as in the run
+        first = watts[: max(1, round(SETTLING_S / step_s))] / rating_w
+        preload = min(float(np.sqrt((first**2).mean())), 1.0)
+    found = profile_trips(
+        load.time_s, load.value, (early, late), rating_w,
+        preload=preload, ambient_c=spec.breaker.ambient_c,
+    )  # fmt: skip
+    _draw(found, load, (early, late), rating_w, spec.breaker.ambient_c, out)
+    typer.echo(f"{name}: breaker of {rating_w / 1e3:g} kW, {_state(preload)}")
+    _tell(found)
+    if spec.rated_at_output:
+        typer.echo("  by what it drew, its losses included; in the run it was judged by its output")
+    typer.echo(f"Picture: {out}")
+
+
+def _tell(found: ProfileTrips) -> None:
     for name, at_s, never in (
         ("earliest", found.earliest_s, "never: none of its kind trips under this load"),
         ("latest", found.latest_s, "never: one of its kind may hold this load"),
     ):
         typer.echo(f"  {name} trip: {never if at_s is None else f'{at_s:,.2f} s ({_clock(at_s)})'}")
-    if out is not None:
-        typer.echo(f"Picture: {out}")
 
 
 def _rounded(at_s: float | None) -> float | None:

@@ -12,9 +12,11 @@ import pytest
 from typer.testing import CliRunner
 
 from dcsim.cli import app
+from dcsim.engine.simulation import simulate
 from dcsim.facility.breakers import Breakers
 from dcsim.facility.curves import in_band, trip_time_s
 from dcsim.scenario.catalogue import load_catalogue
+from tests.engine.sites import site
 
 runner = CliRunner()
 CURVES = load_catalogue().curves
@@ -116,3 +118,22 @@ def test_curves_are_listed_with_their_sources() -> None:
     told = json.loads(runner.invoke(app, ["protection", "curves", "--json"]).stdout)
     assert {row["name"] for row in told} == set(CURVES)
     assert all(row["source"] for row in told)
+
+
+def test_what_a_run_was_to_a_breaker(tmp_path: Path) -> None:
+    """16.8 kW on 12 kW from cold: the minute of Dynamo's panels, in the run and here."""
+    scenario = site(power="{model: board-limit}", row_rating="12 kW", rate=1, duration="70 s")
+    path = tmp_path / "run.h5"
+    with simulate(scenario, out=path) as results:
+        assert results.summary["events"]["trip"] == 2
+    words = ["protection", "run", str(path), "-o", str(tmp_path / "trip.svg"), "--node"]
+    done = runner.invoke(app, [*words, "row-1"])
+    assert done.exit_code == 0, done.output
+    assert "row-1: breaker of 12 kW, cold" in done.stdout
+    at_s = float(done.stdout.split("earliest trip: ")[1].split(" s")[0])
+    assert at_s == pytest.approx(60.0, abs=0.3)
+    assert (tmp_path / "trip.svg").exists()
+    for node, said in (("row-9", "there is no node 'row-9'"), ("site", "site has no breaker")):
+        refused = runner.invoke(app, [*words, node])
+        assert refused.exit_code == 2
+        assert said in refused.stderr
