@@ -32,10 +32,11 @@ def is_met(row: LimitRow) -> bool | None:
 def unjudged(row: LimitRow) -> str:
     """Why a limit could not be judged, and how it stood: a sentence without its stop."""
     measured_s, partial_w = row["measured_s"], row["partial_w"]
+    what = "block by the clock" if row["windows"] == "clock" else "window"
     if partial_w is None:
-        return f"{row['node']}, {label(row)}: no whole window was measured"
+        return f"{row['node']}, {label(row)}: no whole {what} was measured"
     return (
-        f"{row['node']}, {label(row)}: no whole window in the {SECOND.format(measured_s)} "
+        f"{row['node']}, {label(row)}: no whole {what} in the {SECOND.format(measured_s)} "
         f"measured, whose mean is {_watts(float(f'{partial_w:.4g}'))}"
     )
 

@@ -82,11 +82,14 @@ D.timeline = (() => {
         shapes.push({ type: "line", xref: "paper", x0: 0, x1: 1, yref: axis(i), y0: data.limit_w, y1: data.limit_w,
           line: { color: D.css("h3"), width: 1.3, dash: "dash" } });
       }
-      stated.filter((one) => one.limit_w < high + pad).forEach((one) => {
-        shapes.push({ type: "line", xref: "paper", x0: 0, x1: 1, yref: axis(i), y0: one.limit_w, y1: one.limit_w,
+      const lines = new Map();
+      stated.filter((one) => one.limit_w < high + pad).forEach((one) =>
+        lines.set(one.limit_w, [...(lines.get(one.limit_w) || []), one.text]));
+      lines.forEach((texts, limit_w) => {
+        shapes.push({ type: "line", xref: "paper", x0: 0, x1: 1, yref: axis(i), y0: limit_w, y1: limit_w,
           line: { color: D.css("s3"), width: 1.6, dash: "dot" } });
-        notes.push({ text: `<span style="color:${D.css("s3")}">${D.safe(one.text)}</span>`, xref: "paper", x: 1, xanchor: "right",
-          yref: axis(i), y: one.limit_w, yanchor: "bottom", showarrow: false, font: { size: 11 } });
+        notes.push({ text: `<span style="color:${D.css("s3")}">${D.safe(texts.join(", "))}</span>`, xref: "paper", x: 1, xanchor: "right",
+          yref: axis(i), y: limit_w, yanchor: "bottom", showarrow: false, font: { size: 11 } });
       });
       const coarse = view.finest_s > panel.level.recorded_s && (to_s - from_s) / view.finest_s < most / 4;
       const limit = (coarse ? `kept every ${D.span(view.finest_s)} here; ` : "") + (data.limit_w ? `rating ${D.watts(data.limit_w)}, peak ${D.percent(data.peak_w / data.limit_w)} of it`
