@@ -103,6 +103,8 @@ def _rows(item: Outline) -> Iterator[dict[str, Any]]:
         "rating_w": node.rating_w,
         "servers": item.servers,
         "nameplate_w": item.nameplate_w,
+        "nameplate_alone_w": item.alone_w,
+        "shared": item.shared,
         "group": node.group,
         "curve": node.breaker.curve if node.breaker else None,
     }
@@ -126,6 +128,7 @@ def _print_tree(site: Outline) -> None:
         table.add_column(column, justify="right", no_wrap=True)
     table.add_column("breaker", no_wrap=True)
     if fed_twice:
+        table.add_column("with partners lost", justify="right", no_wrap=True)
         table.add_column("also fed by", no_wrap=True)
     if stored:
         table.add_column("battery", no_wrap=True)
@@ -138,11 +141,12 @@ def _print_tree(site: Outline) -> None:
             _rating(node),
             _watts(item.nameplate_w),
             "unknown" if node.rating_w is None else f"{item.nameplate_w / node.rating_w:.2f}",
-            str(item.servers),
+            f"{item.servers} shared" if item.shared else str(item.servers),
             str(item.copies),
             _breaker(node),
         ]
         if fed_twice:
+            cells.append(_watts(item.alone_w) if item.shared else "")
             more = ", ".join(node.above[1:])
             cells.append(f"{more} ({node.transfer})" if more else "")
         if stored:

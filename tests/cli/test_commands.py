@@ -207,3 +207,38 @@ def test_show_broken_is_status_2(tmp_path: Path) -> None:
     done = runner.invoke(app, ["show", str(tmp_path / "nothing.yaml")])
     assert (done.exit_code, done.stdout) == (2, "")
     assert "no such file" in done.stderr
+
+
+def test_show_splits_a_2n_site_over_both_feeds(tmp_path: Path) -> None:
+    """320 servers of 10.2 kW: each feed carries half of 3,264 kW, and all of it alone."""
+    file = tmp_path / "hall.yaml"
+    file.write_text(
+        """
+name: hall
+duration: 1 min
+workload:
+  - name: chat
+    model: llama-3-8b
+    arrivals: {kind: poisson, rate: 1 req/s}
+    tokens: {kind: fixed, prompt: 500, output: 50}
+servers: [{name: h100, server: dgx-h100, model: llama-3-8b, tensor_parallel: 8}]
+facility:
+  - {name: site, kind: site}
+  - {name: utility-a, kind: utility, parent: site, rating: 1.2 MW}
+  - {name: utility-b, kind: utility, parent: site, rating: 1.2 MW}
+  - {name: row, kind: row, feeds: [utility-a, utility-b], count: 2}
+  - {name: server, kind: server, parent: row, count: 160, group: h100}
+"""
+    )
+    made = CliRunner().invoke(app, ["show", str(file), "--json"])
+    rows = {row["name"]: row for row in json.loads(made.stdout)["facility"]}
+    for feed in ("utility-a", "utility-b"):
+        assert rows[feed]["servers"] == 320
+        assert rows[feed]["shared"]
+        assert rows[feed]["nameplate_w"] == pytest.approx(1.632e6)
+        assert rows[feed]["nameplate_alone_w"] == pytest.approx(3.264e6)
+    assert (rows["row"]["copies"], rows["row"]["servers"]) == (2, 160)
+    assert not rows["row"]["shared"]
+    assert rows["site"]["nameplate_w"] == pytest.approx(3.264e6)
+    text = CliRunner().invoke(app, ["show", str(file)]).stdout
+    assert text.count("320 shared") == 2
