@@ -22,9 +22,15 @@ class Loss:
     feed for minutes, and what is asked here is whether the site can go on without it."""
 
     def __init__(
-        self, topology: Topology, catalogue: Catalogue, cooling: CoolingSpec, lost: int | None
+        self,
+        topology: Topology,
+        catalogue: Catalogue,
+        cooling: CoolingSpec,
+        lost: int | None,
+        clock_s: float | None = None,
     ) -> None:
-        """`lost`: index of the node; None: the site as it is."""
+        """`lost`: index of the node; None: the site as it is. `clock_s`: time of day at which
+        the run starts."""
         self._topology = topology
         self._catalogue = catalogue
         supply = Supply(topology)
@@ -34,7 +40,7 @@ class Loss:
         if np.isfinite(after_s := supply.next_s(0.0)):
             supply.update(after_s + 1.0)
         self._supply = supply
-        self._plant = Plant(topology, cooling, supply)
+        self._plant = Plant(topology, cooling, supply, clock_s)
         self._flow = Flow(topology, supply, catalogue.losses, own_loads=self._plant.runs)
         self._flow.batteries.shave_above_w[:] = np.inf
         self.dark = ~supply.energised[topology.server_nodes]

@@ -25,9 +25,12 @@ class Plant:
     takes all of it. Without power at any of them the plant stands still.
     """
 
-    def __init__(self, topology: Topology, spec: Spec, supply: Supply) -> None:
-        """Raises KeyError for an unknown node, SeriesError for a weather file."""
-        self.cooling = Cooling(spec)
+    def __init__(
+        self, topology: Topology, spec: Spec, supply: Supply, clock_s: float | None = None
+    ) -> None:
+        """`clock_s`: time of day at which the run starts, for the weather. Raises KeyError for
+        an unknown node, SeriesError for a weather file."""
+        self.cooling = Cooling(spec, clock_s)
         self._topology = topology
         self._supply = supply
         named = spec.feeds

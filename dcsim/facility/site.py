@@ -65,7 +65,7 @@ class ElectricalSite:
         self._step_s = step_s
         self._count_from_s = count_from_s
         self.supply = Supply(topology, step_s)
-        self.plant = Plant(topology, cooling or CoolingSpec(), self.supply)
+        self.plant = Plant(topology, cooling or CoolingSpec(), self.supply, clock_s)
         self._pue = Pue()
         self.flow = Flow(topology, self.supply, catalogue.losses, own_loads=self.plant.runs)
         self._stand_by()

@@ -137,7 +137,10 @@ def failover(
     series = crew.series(whole).series["server"]
     catalogue = load_catalogue()
     worst: dict[int | None, _Held] = {}
-    losses = {node: Loss(topology, catalogue, base.cooling, node) for node in (None, *lost)}
+    clock_s = None if base.start is None else float(base.start.time_of_day_s)
+    losses = {
+        node: Loss(topology, catalogue, base.cooling, node, clock_s) for node in (None, *lost)
+    }
     for node, loss in losses.items():
         worst[node] = _hold(topology, loss, series)
     usual_w = _usual_w(losses[None], series)

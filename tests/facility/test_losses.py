@@ -159,6 +159,27 @@ def test_pue_by_load_and_weather(tmp_path: Path) -> None:
     assert cooling.load_w(100.0, 4000.0) == pytest.approx(1600.0)
 
 
+def test_weather_by_the_clock(tmp_path: Path) -> None:
+    """A day of weather, read at the time of day, each day anew; longer ones from the first midnight
+    on; without a start, from the start of the run."""
+    weather = tmp_path / "weather.csv"
+    weather.write_text("time_s,temperature_c\n0,10\n36000,10\n50400,30\n86400,10\n")
+    keys: dict[str, Any] = {
+        "pue": 1.2,
+        "by_temperature": [[10, 0.5], [30, 1.5]],
+        "weather": str(weather),
+    }
+    spec = CoolingSpec.model_validate(keys)
+    assert Cooling(spec, 50400.0).pue(0.0, 1.0) == pytest.approx(1.3)
+    assert Cooling(spec, 36000.0).pue(14400.0, 1.0) == pytest.approx(1.3)
+    assert Cooling(spec, 50400.0).pue(86400.0, 1.0) == pytest.approx(1.3)
+    assert Cooling(spec).pue(0.0, 1.0) == pytest.approx(1.1)
+    weather.write_text("time_s,temperature_c\n0,10\n100000,10\n100001,30\n")
+    assert Cooling(CoolingSpec.model_validate(keys), 50400.0).pue(60000.0, 1.0) == pytest.approx(
+        1.3
+    )
+
+
 def test_a_dead_site_cools_nothing() -> None:
     play = Play(site_of(two_lines(), cooling={"pue": 1.5}, faults=[{"at": "1 s", "fail": "site"}]))
     play.until(1.0, np.full(5, 1000.0))

@@ -418,7 +418,9 @@ class Cooling(Spec):
     temperature_c: float | None = None
     """Constant outdoor temperature."""
     weather: str | None = None
-    """CSV with columns time_s and temperature_c, interpolated."""
+    """CSV with columns time_s and temperature_c, interpolated. Times count from the start of the
+    run; in a scenario with a `start`, from midnight of its first day, and a file of a day or less
+    holds for each day."""
     at: str | tuple[str, ...] | dict[str, Fraction] | None = None
     """Node that feeds the plant, a list of nodes, or nodes with their shares of it, such as
     `{utility-a: 0.6, utility-b: 0.4}`; those without power leave theirs to the others. Without
