@@ -19,8 +19,8 @@ from dcsim.studies.statistics import (
     Interval,
     Plan,
     at_most,
-    mean_at_most,
     share_interval,
+    share_mean_at_most,
 )
 from dcsim.studies.target import Target
 
@@ -197,7 +197,7 @@ def _judged(
         raise StudyError("no request ended in a run: its SLO loss is unknown; play a longer one")
     # A single run cannot show a bound on a mean; a passing candidate has played all of its runs.
     loss = float(np.mean(losses))
-    at_most = mean_at_most(losses, CONFIDENCE)
+    at_most = share_mean_at_most(losses, CONFIDENCE)
     tripped = sum(map(_tripped, outcomes))
     over = sum(_over(outcome, target, bounds) for outcome in outcomes)
     if not sound:

@@ -26,7 +26,7 @@ from dcsim.studies.candidates import fitting_window_s
 from dcsim.studies.crew import Crew
 from dcsim.studies.jobs import job
 from dcsim.studies.outcome import Outcome
-from dcsim.studies.statistics import mean_interval, share_interval
+from dcsim.studies.statistics import mean_interval, share_interval, share_mean_interval
 from dcsim.studies.variants import OWN, with_policy
 
 NAN = float("nan")
@@ -234,7 +234,7 @@ def _row(name: str, runs: Sequence[Outcome], window_s: float) -> dict[str, Any]:
         ),
         "lost": np.mean([_lost(count) for count in counts]),
         "slo_loss": np.mean(losses),
-        **dict(zip(("slo_loss_low", "slo_loss_high"), mean_interval(losses), strict=True)),
+        **dict(zip(("slo_loss_low", "slo_loss_high"), share_mean_interval(losses), strict=True)),
         "generated_per_s": np.mean([count / s for count, s in zip(tokens, seconds, strict=True)]),
         "energy_wh": np.mean([_number(site["energy_wh"]) for site in sites]),
         "wh_per_1000_tokens": np.mean(

@@ -26,7 +26,7 @@ from dcsim.studies.busy import told_busy, told_watts
 from dcsim.studies.crew import Crew
 from dcsim.studies.jobs import job
 from dcsim.studies.outcome import Outcome
-from dcsim.studies.statistics import mean_interval
+from dcsim.studies.statistics import mean_interval, share_mean_interval
 
 MOST_RUNS = 100_000
 RUN_COLUMNS = {
@@ -228,7 +228,9 @@ def _summary(runs: pd.DataFrame, paths: list[str]) -> pd.DataFrame:
         row["seeds"] = len(group)
         for column in SPREAD:
             row[column] = group[column].mean()
-            low, high = mean_interval(group[column].to_numpy())
+            bounded = column == "slo_loss"  # a share: no normal law
+            of = share_mean_interval if bounded else mean_interval
+            low, high = of(group[column].to_numpy())
             row[f"{column}_low"], row[f"{column}_high"] = low, high
         row["runs_with_trips"] = int((group["trips"] > 0).sum())
         row["runs_with_overloads"] = int((group["overloads"] > 0).sum())
