@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
+from dcsim.engine.warm_up import warm_up_of
 from dcsim.scenario.models import Scenario
 from dcsim.scenario.units import SECOND
 from dcsim.studies.answer import Answer, StudyError
@@ -17,10 +19,11 @@ from dcsim.studies.busy import told_busy, told_far_from_busy, told_watts
 from dcsim.studies.candidates import Bounds, Candidate, most_that_passes, try_count
 from dcsim.studies.crew import Crew
 from dcsim.studies.jobs import Keep, job
+from dcsim.studies.limits import continuous_w
 from dcsim.studies.outcome import Outcome
 from dcsim.studies.oversubscription_rows import Case, Findings, told_nameplate
 from dcsim.studies.screen import floor_units, screen, window_means
-from dcsim.studies.statistics import trials_to_show
+from dcsim.studies.statistics import share_mean_at_most, trials_to_show
 from dcsim.studies.target import Target, find_target
 from dcsim.studies.variants import (
     NAMEPLATE,
@@ -32,6 +35,14 @@ from dcsim.studies.variants import (
 
 Rule = Literal["breaker", "paper"]
 Traffic = Literal["scaled", "fixed"]
+Fill = Literal["continuous", "rating"]
+MAX_TRIPS_PER_YEAR = 0.1
+"""One in ten years: a breaker of a row should not open in the life of the servers below it."""
+BUSY_HOURS = 1000.0
+"""Four busy hours on each of 250 working days."""
+HOURS_A_YEAR = 8766.0
+SEEDS = 20
+"""Runs from which a tail is carried on to years."""
 NAN = float("nan")
 STEP_S = 1.0
 """The screen's averaging time: the paper's daily peaks are of 1 s means."""
@@ -51,7 +62,10 @@ def oversubscription(
     models: Sequence[str] = (OWN,),
     policies: Mapping[str, Sequence[Mapping[str, Any]] | None] | None = None,
     seeds: int | Sequence[int] | None = None,
-    max_trip: float = 0.25,
+    fill: Fill = "continuous",
+    max_trips_per_year: float = MAX_TRIPS_PER_YEAR,
+    busy_hours: float = BUSY_HOURS,
+    max_trip: float | None = None,
     max_slo_loss: float = 0.01,
     window_s: float = 900.0,
     traffic: Traffic = "scaled",
@@ -61,10 +75,14 @@ def oversubscription(
 ) -> Answer:
     """How many units of the row `counted` fit under the rating of `under`, or `limit_w`.
 
-    - `rule="breaker"`: full simulation. At most `max_trip` is the probability that a run trips a
-      breaker or has a mean over `window_s` above a rating (of `under` and all that feeds it), with
-      95 % confidence, and at most `max_slo_loss` the SLO loss. `seeds`: None for as many as show
-      `max_trip`. A screen of recorded units says where to start.
+    - `rule="breaker"`: full simulation. No run trips a breaker or has a mean over `window_s` above
+      what `under` and all that feeds it may carry: with `fill="continuous"` their allowances for
+      continuous loads, unless `limit_w` is given, with `"rating"` their ratings. With 95 %
+      confidence such a mean is above a rating at most `max_trips_per_year` times in the
+      `busy_hours` of a year, by the tail of the runs' highest means (`dcsim.studies.tail`); the SLO
+      loss is at most `max_slo_loss`. `seeds`: None for 20. With `max_trip`, the probability that a
+      run fails is at most that by counting, and years are left out of it; `seeds`: None for as many
+      as show it. A screen of recorded units says where to start.
     - `rule="paper"`: of `draws` random subsets of the recorded units, the `quantile` of the
       highest 1 s mean is at most the limit. Nothing is simulated beyond the scenario as it is.
 
@@ -76,8 +94,15 @@ def oversubscription(
     check_models(models)
     target = find_target(base, under, counted, limit_w)
     used = _seeds(base, rule, seeds, max_trip)
-    _check(draws, quantile, max_slo_loss, window_s)
-    limited = target.limited() if rule == "breaker" else base
+    _check(draws, quantile, max_slo_loss, window_s, max_trips_per_year, busy_hours)
+    allowed_w: dict[str, float] = {}
+    if rule == "breaker" and fill == "continuous" and limit_w is None:
+        allowed_w = continuous_w(base)
+        held_w = allowed_w.get(target.watched[0], target.limit_w)
+        target = replace(target, limit_w=held_w)
+        limited = base
+    else:
+        limited = target.limited() if rule == "breaker" else base
     asked = policies or {OWN: None}
     cases = [
         Case(model, policy, with_model(with_policy(limited, policy, block), model))
@@ -87,10 +112,19 @@ def oversubscription(
     ]
     crew = Crew(workers=1) if crew is None else crew
     by_nameplate = target.nameplate_count()
-    found = Findings(target, by_nameplate)
+    found = Findings(target, by_nameplate, max_trip is not None)
     if NAMEPLATE in models:
         found.nameplate()
-    bounds = Bounds(max_trip, max_slo_loss, _whole_window_s(base, window_s))
+    measured_s = base.duration_s - warm_up_of(base).cut_s
+    bounds = Bounds(
+        max_trip,
+        max_slo_loss,
+        _whole_window_s(base, min(window_s, measured_s)),
+        max_trips_per_year,
+        busy_hours,
+        measured_s / 3600.0,
+        allowed_w,
+    )
     for case in cases:
         if rule == "paper":
             _by_paper(found, case, used, draws, quantile, crew)
@@ -122,6 +156,9 @@ def oversubscription(
                 for name, block in asked.items()
             },
             "seeds": list(used),
+            "fill": "given" if limit_w is not None else fill,
+            "max_trips_per_year": max_trips_per_year,
+            "busy_hours": busy_hours,
             "max_trip": max_trip,
             "max_slo_loss": max_slo_loss,
             "window_s": window_s,
@@ -239,7 +276,11 @@ def _by_breaker(
 
     count = most_that_passes(passes, guess, target.each, most, target.each)
     failing = [one for one in tried.values() if not one.passes]
-    shown = [one.count for one in failing if one.failing.low > bounds.max_trip]
+    shown = [
+        one.count
+        for one in failing
+        if (one.failed if bounds.max_trip is None else one.failing.low > bounds.max_trip)
+    ]
     more = min((one for one in failing if one.count > count), key=lambda c: c.count, default=None)
     best = tried.get(count)
     if more is None:
@@ -261,6 +302,7 @@ def _by_breaker(
             "trip_low": low,
             "trip_high": high,
             "trip_at_most": best.failing_at_most,
+            "trips_per_year_at_most": best.trips_per_year_at_most,
             "slo_loss": best.slo_loss,
             "slo_loss_at_most": best.slo_loss_at_most,
             "runs": best.runs,
@@ -316,11 +358,13 @@ def _is_copy(name: str, row: str) -> bool:
 
 
 def _seeds(
-    base: Scenario, rule: Rule, seeds: int | Sequence[int] | None, max_trip: float
+    base: Scenario, rule: Rule, seeds: int | Sequence[int] | None, max_trip: float | None
 ) -> tuple[int, ...]:
     """Raises StudyError where the seeds cannot show the bound."""
     if rule == "paper":
         return seeds_of(base, 1 if seeds is None else seeds)
+    if max_trip is None:
+        return seeds_of(base, SEEDS if seeds is None else seeds)
     if not 0.0 < max_trip < 1.0:
         raise StudyError(
             f"--max-trip: no number of runs shows a probability of {max_trip:g}: give a bound "
@@ -337,8 +381,19 @@ def _seeds(
     return used
 
 
-def _check(draws: int, quantile: float, max_slo_loss: float, window_s: float) -> None:
+def _check(
+    draws: int,
+    quantile: float,
+    max_slo_loss: float,
+    window_s: float,
+    max_trips_per_year: float,
+    busy_hours: float,
+) -> None:
     problems = []
+    if not 0.0 < max_trips_per_year < math.inf:
+        problems.append("--max-trips-per-year: more than 0, such as 0.1 for one in ten years")
+    if not 0.0 < busy_hours <= HOURS_A_YEAR:
+        problems.append("--busy-hours: hours of a year, more than 0 and at most 8760")
     if draws < 1:
         problems.append("--draws: one or more; the paper's are 200")
     if not 0.0 < quantile < 1.0:
@@ -349,6 +404,17 @@ def _check(draws: int, quantile: float, max_slo_loss: float, window_s: float) ->
         problems.append("--window: more than 0, such as '15 min'")
     if problems:
         raise StudyError(*problems)
+
+
+def _told_tail(bounds: Bounds) -> tuple[str, ...]:
+    """What carries runs on to years."""
+    return (
+        f"Trips a year: the highest means of the runs are taken for Gumbel maxima of blocks of "
+        f"{bounds.run_hours:.3g} h, no heavier since loads are bounded, each run a block of its "
+        f"own; {bounds.busy_hours:g} hours a year are like the run, all others quieter. A mean "
+        "over the window above a rating is taken for a trip. Where the data speak against such a "
+        "tail, or are too few, nothing fits.",
+    )
 
 
 def _whole_window_s(base: Scenario, window_s: float) -> float:
@@ -371,11 +437,22 @@ def _told_rule(
         if traffic == "scaled"
         else "The traffic stays as it is, spread over more servers."
     )
+    allowed = "its continuous allowance" if bounds.allowed_w else "its limit"
+    if bounds.max_trip is None:
+        risk = (
+            "no run may, and by the tail of the runs' highest means one is above a rating at most "
+            f"{bounds.max_trips_per_year:g} times in {bounds.busy_hours:g} busy hours a year, with "
+            "95 % confidence"
+        )
+    else:
+        risk = (
+            f"that has a probability of at most {bounds.max_trip:g} a run with 95 % confidence, "
+            "by counting"
+        )
     return (
-        f"Rule `breaker`: a run fails where a breaker trips, or a mean over "
-        f"{bounds.window_s:g} s is above a rating; that has a probability of at most "
-        f"{bounds.max_trip:g}, and the SLO loss is at most {bounds.max_slo_loss:g}, each with 95 % "
-        "confidence (one-sided).",
+        "Rule `breaker`: a run fails where a breaker trips, or a mean over "
+        f"{bounds.window_s:g} s is above what a node may carry ({allowed}); {risk}. The SLO loss "
+        f"is at most {bounds.max_slo_loss:g}.",
         f"SLO loss is the {promise(base)}.",
         keeps,
     )
@@ -398,8 +475,14 @@ def _told_doubt(
             "is not in it, nor what breakers and queues would do.",
         )
     return (
-        f"A probability is per run of {length}, over traffic, tokens and routing of "
-        f"{len(seeds)} seeds; all candidates met the same seeds.",
+        f"Runs of {length} differ in traffic, tokens and routing of {len(seeds)} seeds; all "
+        "candidates met the same seeds.",
+        *(_told_tail(bounds) if bounds.max_trip is None else ()),
+        f"SLO loss is bounded by betting over runs, whatever its distribution; {len(seeds)} runs "
+        f"without loss show at most {share_mean_at_most(np.zeros(len(seeds))):.2%}. Where they "
+        "could not show the bound asked for, their mean is held to it.",
+        "Another day's traffic and the error of the power model are not in it: see what stands "
+        "behind the watts.",
         "What fits is searched for as if more racks were never safer; candidates not in the table "
         "were not played.",
         *(

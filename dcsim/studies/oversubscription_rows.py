@@ -37,7 +37,8 @@ ANSWER_COLUMNS = {
     "trip_probability": "share of runs that failed at that count",
     "trip_low": "95 % interval of that probability (Clopper and Pearson)",
     "trip_high": "95 % interval of that probability",
-    "trip_at_most": "one-sided 95 % bound of that probability: what is held to the bound asked for",
+    "trip_at_most": "one-sided 95 % bound of that probability, by counting",
+    "trips_per_year_at_most": "one-sided 95 % bound on trips in a year's busy hours, by the tail",
     "slo_loss": "mean over runs",
     "slo_loss_at_most": "one-sided 95 % bound of that mean",
     "runs": "runs of that count",
@@ -53,8 +54,11 @@ CANDIDATE_COLUMNS = {
     "runs": "runs until that was certain",
     "tripped": "of which a breaker tripped",
     "over": "of which were above the continuous rating",
-    "fail_low": "95 % interval of the probability of either",
-    "fail_high": "95 % interval of the probability of either",
+    "fail_low": "share of the runs with either",
+    "fail_high": "one-sided 95 % bound of that probability, by counting",
+    "trips_per_year_at_most": "one-sided 95 % bound on trips in a year's busy hours, by the tail; "
+    "empty where the data bear none",
+    "tail_index": "fitted to the runs' highest means: above 0 heavier than Gumbel's",
     "peak_w": "highest mean over the window under the limit, mean over runs, W",
     "instant_w": "highest power step, mean over runs, W",
     "slo_loss": "mean over runs",
@@ -95,8 +99,9 @@ class Case:
 class Findings:
     """Rows as they come."""
 
-    def __init__(self, target: Target, by_nameplate: int) -> None:
+    def __init__(self, target: Target, by_nameplate: int, by_counting: bool = False) -> None:
         self.target = target
+        self.by_counting = by_counting
         self.by_nameplate = by_nameplate
         self.answers: list[dict[str, Any]] = []
         self.candidates: list[dict[str, Any]] = []
@@ -149,7 +154,6 @@ class Findings:
     def candidate(self, case: Case, found: Candidate) -> None:
         """One that was simulated."""
         self.outcomes.extend(found.outcomes)
-        low, high = found.failing
         self.candidates.append(
             {
                 "model": case.model,
@@ -160,8 +164,12 @@ class Findings:
                 "runs": found.runs,
                 "tripped": found.tripped,
                 "over": found.over,
-                "fail_low": low,
-                "fail_high": high,
+                "fail_low": found.failed / found.runs,
+                "fail_high": found.failing_at_most,
+                "trips_per_year_at_most": found.trips_per_year_at_most
+                if math.isfinite(found.trips_per_year_at_most)
+                else NAN,
+                "tail_index": found.tail.shape,
                 "peak_w": found.peak_w,
                 "instant_w": found.instant_w,
                 "slo_loss": found.slo_loss,
@@ -189,8 +197,20 @@ class Findings:
                 if row["model"] == NAMEPLATE or math.isnan(row["to_nameplate"])
                 else f", {row['to_nameplate']:.2f} times the nameplate's {self.by_nameplate}"
             )
+            + self._risk(row)
             + "."
         )
+
+    def _risk(self, row: Mapping[str, Any]) -> str:
+        """How often it may trip, where that was asked."""
+        yearly = row["trips_per_year_at_most"]
+        if self.by_counting or math.isnan(yearly):
+            return ""
+        if yearly <= 0.0:
+            return ": no trip, its load is constant"
+        years = min(1000, math.floor(1.0 / yearly + 1e-9))
+        told = f"1 trip in {years} years" if years > 1 else f"{yearly:.2g} trips a year"
+        return f": at most {told}, 95 % sure, if its busy hours are like this run"
 
     def figures(self) -> dict[str, Any]:
         """By model and policy."""
@@ -200,7 +220,14 @@ class Findings:
         }
         for row in self.answers:
             name = row["model"] if row["model"] == NAMEPLATE else f"{row['model']}_{row['policy']}"
-            for key in ("count", "count_low", "count_high", "trip_at_most", "slo_loss_at_most"):
+            for key in (
+                "count",
+                "count_low",
+                "count_high",
+                "trip_at_most",
+                "trips_per_year_at_most",
+                "slo_loss_at_most",
+            ):
                 found[f"{name}_{key}"] = row[key]
         return found
 
@@ -210,7 +237,11 @@ class Findings:
         shown: tuple[str, ...] = ("model", "policy", "count", "count_low", "count_high")
         shown += ("to_nameplate", "peak_w")
         paper = not self.candidates
-        shown += ("count_with_overhead",) if paper else ("trip_at_most", "slo_loss_at_most", "runs")
+        shown += (
+            ("count_with_overhead",)
+            if paper
+            else ("trips_per_year_at_most", "slo_loss", "slo_loss_at_most", "runs")
+        )
         answers = pd.DataFrame(self.answers, columns=list(ANSWER_COLUMNS))
         found = {"answer": Table(answers, f"{unit}s that fit", ANSWER_COLUMNS, shown)}
         if self.candidates:

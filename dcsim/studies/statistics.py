@@ -77,7 +77,8 @@ def share_mean_at_most(values: npt.ArrayLike, confidence: float = CONFIDENCE) ->
     (Waudby-Smith and Ramdas, "Estimating means of bounded random variables by betting", Journal of
     the Royal Statistical Society B 86, 2024). Two bets share the capital: most of it is staked
     whole, which is best for losses near 0 (eleven zeros give 0.24, as Clopper and Pearson's bound
-    for a share), the rest as in the paper, by the variance so far. Looking after every value costs nothing.
+    for a share), the rest as in the paper, by the variance so far. Looking after every value costs
+    nothing.
     """
     found = np.asarray(values, dtype=np.float64)
     if not len(found):
@@ -118,9 +119,7 @@ def share_mean_interval(values: npt.ArrayLike, confidence: float = CONFIDENCE) -
     if not np.isfinite(found).all():
         return Interval(math.nan, math.nan)
     each = 0.5 + confidence / 2.0
-    return Interval(
-        1.0 - share_mean_at_most(1.0 - found, each), share_mean_at_most(found, each)
-    )
+    return Interval(1.0 - share_mean_at_most(1.0 - found, each), share_mean_at_most(found, each))
 
 
 MOSTLY = 0.95

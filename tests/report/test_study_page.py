@@ -76,7 +76,7 @@ def test_load_nameplate_allowance_and_limit_stand_in_one_picture(tmp_path: Path)
     """Of two racks of 13 kW under 26 kW; the continuous allowance is 80 % of it."""
     for words, line in (
         (("sizing", "--node", "row"), "simulated"),
-        (("oversubscription", "--max-trip", "0.6"), "simulated"),
+        (("oversubscription", "--max-trip", "0.6", "--fill", "rating"), "simulated"),
     ):
         out = study_of(tmp_path, *words)
         kept = json.loads((out / "study.json").read_text(encoding="utf-8"))

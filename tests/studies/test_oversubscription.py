@@ -79,6 +79,7 @@ def test_models_and_policies_side_by_side(crew: Crew) -> None:
         models=["nameplate", "board-limit", "ledger"],
         policies=THROTTLE,
         max_trip=0.6,
+        fill="rating",
         crew=crew,
     )
     frame = found.frame.set_index(["model", "policy"])
@@ -228,9 +229,52 @@ def test_where_nothing_fits_by_nameplate_the_comparison_says_so(crew: Crew) -> N
         "  - {name: other, kind: rack, parent: row, count: 3}\n"
         "  - {name: more, kind: server, parent: other, count: 2, group: a100}\n"
     )
-    found = oversubscription(loads(text), counted="rack", max_trip=0.6, crew=crew)
+    found = oversubscription(loads(text), counted="rack", max_trip=0.6, fill="rating", crew=crew)
     assert found.figures["nameplate_count"] == 0
     assert found.frame["count"].iloc[0] >= 1
     assert found.frame["to_nameplate"].isna().all()
     assert "By nameplate no rack fits under 40 kW: with 1 all that hangs there" in found.reasons[0]
     assert "times the nameplate" not in found.headline[0]
+
+
+def test_a_breaker_is_filled_to_what_it_may_carry_for_good(crew: Crew) -> None:
+    """A standard-rated breaker of 26 kW: 20.8 kW, two racks of 8.4 kW; rated, three. A limit that
+    is given is what may be carried."""
+    site = variant(constant(), BREAKER)
+    found = oversubscription(site, crew=crew)
+    assert (found.frame["count"].tolist(), found.inputs["limit_w"]) == ([2], 0.8 * 26_000.0)
+    assert "no trip, its load is constant" in found.headline[0]
+    assert oversubscription(site, fill="rating", crew=crew).frame["count"].tolist() == [3]
+    given = oversubscription(site, limit_w=26_000.0, crew=crew)
+    assert (given.frame["count"].tolist(), given.inputs["fill"]) == ([3], "given")
+
+
+def test_trips_a_year_by_the_tail_of_the_runs(crew: Crew) -> None:
+    """What a candidate is worth is what its own runs' highest means say, carried on to the busy
+    hours of a year."""
+    site = variant(small(), BREAKER)
+    found = oversubscription(site, seeds=10, window_s=10.0, max_slo_loss=1.0, crew=crew)
+    row = found.frame.iloc[0]
+    assert row["count"] >= 1
+    assert 1e-3 <= row["trips_per_year_at_most"] <= 0.1
+    assert "trip in" in found.headline[0]
+    assert "95 % sure" in found.headline[0]
+    rare = oversubscription(
+        site, seeds=10, window_s=10.0, max_slo_loss=1.0, busy_hours=1.0, crew=crew
+    )
+    assert rare.frame["count"].iloc[0] >= row["count"]
+
+
+def test_too_few_runs_show_nothing(crew: Crew) -> None:
+    found = oversubscription(variant(small(), BREAKER), seeds=3, window_s=10.0, crew=crew)
+    assert found.frame["count"].tolist() == [0]
+    assert "3 blocks tell nothing of rare events" in " ".join(found.reasons)
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [({"max_trips_per_year": 0.0}, "one in ten years"), ({"busy_hours": 9000.0}, "at most 8760")],
+)
+def test_years_that_are_none(asked: dict[str, Any], told: str) -> None:
+    with pytest.raises(StudyError, match=told):
+        oversubscription(small(), crew=None, **asked)

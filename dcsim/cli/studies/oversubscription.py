@@ -32,6 +32,13 @@ class Rule(StrEnum):
     PAPER = "paper"
 
 
+class Fill(StrEnum):
+    """Up to where a node is filled."""
+
+    CONTINUOUS = "continuous"
+    RATING = "rating"
+
+
 class Traffic(StrEnum):
     """What more servers have to do."""
 
@@ -75,11 +82,22 @@ def oversubscription(
     ] = None,
     seeds: Annotated[
         str | None,
-        typer.Option(help="How many, or which: 1,2,9. As many as show --max-trip if left out."),
+        typer.Option(help="How many, or which: 1,2,9. 20, or as many as show --max-trip."),
     ] = None,
+    fill: Annotated[
+        Fill,
+        typer.Option(help="Up to what nodes may carry for good (80 % of many breakers), or rated."),
+    ] = Fill.CONTINUOUS,
+    max_trips_per_year: Annotated[
+        float, typer.Option(help="Most trips in a year's busy hours, 95 % sure.")
+    ] = 0.1,
+    busy_hours: Annotated[
+        float, typer.Option(help="Hours of a year that are as busy as the run.")
+    ] = 1000.0,
     max_trip: Annotated[
-        float, typer.Option(help="Highest probability that a run trips or breaks a rating.")
-    ] = 0.25,
+        float | None,
+        typer.Option(help="Instead: highest probability that a run fails, by counting runs."),
+    ] = None,
     max_slo_loss: Annotated[
         float, typer.Option(help="Highest share of requests that miss their SLO.")
     ] = 0.01,
@@ -126,6 +144,9 @@ def oversubscription(
             models=[part.strip() for part in models.split(",") if part.strip()],
             policies=policies,
             seeds=used,
+            fill="rating" if fill is Fill.RATING else "continuous",
+            max_trips_per_year=max_trips_per_year,
+            busy_hours=busy_hours,
             max_trip=max_trip,
             max_slo_loss=max_slo_loss,
             window_s=window_s,

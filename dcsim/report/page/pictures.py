@@ -99,11 +99,14 @@ def _breaches(tables: Sequence[Table], x: str) -> list[dict[str, Any]]:
 
 
 def _failing(tables: Sequence[Table], inputs: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Of a table `candidates`: how likely a run fails, by count, with its interval."""
+    """Of a table `candidates`: how likely a run fails, by count: the share that did, and its
+    one-sided bound, which is what is held to the chance accepted."""
     table = table_named(tables, "candidates")
     if table is None or not all(column(table, n) for n in ("count", "fail_low", "fail_high")):
         return None
     accepted = inputs.get("max_trip")
+    if not isinstance(accepted, int | float):  # not asked by counting
+        return None
     return {
         "table": tables.index(table),
         "title": "Chance that a run fails, by how many there are",
@@ -114,6 +117,6 @@ def _failing(tables: Sequence[Table], inputs: Mapping[str, Any]) -> dict[str, An
         "apart": [],
         "limit": None,
         "levels": [],
-        "level": float(accepted) if isinstance(accepted, int | float) else None,
+        "level": float(accepted),
         "marks": [],
     }
