@@ -202,7 +202,7 @@ def _worst(outcome: Outcome, target: Target, bounds: Bounds) -> tuple[str, float
     """The node nearest to its rating, of the limit's and those above, and its load over it."""
     loads = load_rows(outcome, fitting_window_s(outcome, bounds.window_s))
     limits_w = {node["name"]: node["limit_w"] for node in outcome.summary["nodes"]}
-    limits_w |= bounds.allowed_w | dict.fromkeys(target.watched, target.limit_w)
+    limits_w |= {**bounds.allowed_w, **dict.fromkeys(target.watched, target.limit_w)}
     shares = [
         (loads[name]["peak_w"] / limits_w[name], name)
         for name in target.watched_and_above
