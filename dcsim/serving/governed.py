@@ -111,8 +111,7 @@ class Governed(Spans):
                 self._span_flops,
                 self._span_bytes,
             )
-            seconds = rule.timing.mixed_s(batch, context, tokens, pairs, reads, finishing)
-            seconds /= rule.duty
+            seconds = rule.taken_s
             rates = rule
         done = min(1.0, (now - self._span_start_s) / self._span_a)
         self._move(now, now - done * seconds, seconds, 0.0, rates)

@@ -21,8 +21,9 @@ HELD = struct.Struct("24d")
 sums of the `Rule`'s rates, the rates, and the lead's rates."""
 HELD_BYTES = HELD.size
 _pack_held = HELD.pack_into
-_SLOWER = 0.9
-"""A clock to see by how much of an iteration goes with the clock."""
+_SLOWER, _SLOW = 0.9, 0.95
+"""A clock to see by how much of an iteration goes with the clock, where its own clock is not below
+the second."""
 
 EDGES = [0, *(math.ceil(64 * 2.0 ** (k / 8)) for k in range(240))]
 """Context tokens of a batch at which a run of decodes asks its governor again: within 9 % of
@@ -89,11 +90,13 @@ REST = Rates()
 class Rule(Rates):
     """What a governor makes of one kind of iteration."""
 
-    __slots__ = ("duty", "timing")
+    __slots__ = ("duty", "taken_s", "timing")
 
-    def __init__(self, timing: IterationModel, duty: float) -> None:
+    def __init__(self, timing: IterationModel, duty: float, taken_s: float) -> None:
         super().__init__()
         self.timing = timing
+        self.taken_s = taken_s
+        """How long the iteration takes that it was made for."""
         self.duty = duty
         """Of the time that the iteration takes, the share in which it goes on."""
 
@@ -130,7 +133,7 @@ class Rules:
             told = self.governor.hold(full_s, flops, moved, 0, batch)
             held = full.at_clock(told[0])
             held_s = held.decode_s[batch] + held.context_s * (low + batch)
-            slower = self._slower
+            slower = held if told[0] < _SLOW else self._slower
             slower_s = slower.decode_s[batch] + slower.context_s * (low + batch)
             rule = _make_rule(held, told, full_s, held_s, slower_s)
             self._decodes[key] = rule
@@ -159,8 +162,11 @@ class Rules:
         full_s = full.mixed_s(batch, context, tokens, pairs, reads, finishing)
         told = self.governor.hold(full_s, flops, moved, tokens, batch)
         held = full.at_clock(told[0])
-        held_s = held.mixed_s(batch, context, tokens, pairs, reads, finishing)
-        slower_s = self._slower.mixed_s(batch, context, tokens, pairs, reads, finishing)
+        held_s = slower_s = full_s
+        if held is not full:
+            held_s = held.mixed_s(batch, context, tokens, pairs, reads, finishing)
+        if told[0] >= _SLOW:
+            slower_s = self._slower.mixed_s(batch, context, tokens, pairs, reads, finishing)
         return _make_rule(held, told, full_s, held_s, slower_s)
 
 
@@ -178,12 +184,12 @@ def _make_rule(
     slower_s: float,
 ) -> Rule:
     """The rule of an iteration that takes `full_s` at full clock, `held_s` at the clock told and
-    `slower_s` at the clock `_SLOWER`."""
+    `slower_s` at the clock `_SLOWER`, which counts from the clock `_SLOW` on only."""
     clock, duty, full_w, held_w, bound = told
-    rule = Rule(timing, duty)
+    rule = Rule(timing, duty, held_s / duty)
     rule.extra = held_s / duty / full_s - 1.0
     rule.full_w = full_w
-    if clock < 0.95:
+    if clock < _SLOW:
         share = (held_s / full_s - 1.0) / (1.0 / clock - 1.0)
     else:
         share = (slower_s / full_s - 1.0) / (1.0 / _SLOWER - 1.0)

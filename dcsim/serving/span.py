@@ -237,14 +237,12 @@ class Spans(Batch):
         moved = reads * costs.kv_bytes + tokens * costs.bytes_per_token
         if batch + finishing == 0:
             moved -= costs.head_bytes  # counted per iteration, but no logits are asked for
-        timing = self._full
         rules = self._rules
         if rules is None:
-            seconds = timing.mixed_s(batch, context, tokens, pairs, reads, finishing)
+            seconds = self._full.mixed_s(batch, context, tokens, pairs, reads, finishing)
         else:
             rule = rules.mixed(batch, context, tokens, pairs, reads, finishing, flops, moved)
-            timing = rule.timing
-            seconds = timing.mixed_s(batch, context, tokens, pairs, reads, finishing) / rule.duty
+            seconds = rule.taken_s
             rules.governor.changes(start_s)
         if self._holding is not None:
             self._close_held(start_s)
