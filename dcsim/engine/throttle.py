@@ -32,7 +32,7 @@ Build = Callable[[Power, Sequence[ReplicaConfig]], PowerModel]
 SLACK = 0.002
 """A limit that moves with a server's fans is followed in steps of this share, to the safe side:
 each costs an event for every replica."""
-LEAST_SHIFT = 0.01
+LEAST_SHIFT = 0.04
 """Share of a power step from which on an iteration is put off, or forward; less is kept for the
 next step."""
 LEAST_LUCK, MOST_LUCK = 0.2, 1.5
@@ -288,10 +288,13 @@ class Throttle:
         if not len(due):
             return
         assert self._fleet is not None
-        work = self._fleet.work
-        for index in due.tolist():
-            by_s = min(max(float(owed_s[index]), -most_s), most_s)
-            owed_s[index] -= self._fleet.replicas[index].shift(by_s, work.time_s)
+        work, replicas = self._fleet.work, self._fleet.replicas
+        now = work.time_s
+        by_s = np.clip(owed_s[due], -most_s, most_s)
+        owed_s[due] -= [
+            replicas[index].shift(delay_s, now)
+            for index, delay_s in zip(due.tolist(), by_s.tolist(), strict=True)
+        ]
         np.clip(owed_s, -8.0 * most_s, 8.0 * most_s, out=owed_s)
         work.begin_anew()
 
