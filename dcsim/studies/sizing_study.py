@@ -20,7 +20,7 @@ from dcsim.studies.jobs import job
 from dcsim.studies.limits import continuous_w
 from dcsim.studies.outcome import Outcome
 from dcsim.studies.sizing import RESOLUTIONS_S
-from dcsim.studies.statistics import mean_interval
+from dcsim.studies.statistics import mean_interval, told_peaks
 from dcsim.studies.variants import NAMEPLATE, OWN, check_models, with_model
 
 NAN = float("nan")
@@ -143,7 +143,7 @@ def sizing_study(
         reasons=(*_reasons(base, own, told), *told_busy(outcomes)),
         uncertainty=(
             f"Peaks are of {SECOND.format(base.duration_s)}; a longer run has a higher peak.",
-            f"Intervals are 95 % of the mean over {len(used)} seeds (Student)."
+            told_peaks(len(used))
             if len(used) > 1
             else "One seed: a peak is one draw; give --seeds 5.",
             *told_evidence(evidence),

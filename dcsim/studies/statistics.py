@@ -128,10 +128,13 @@ MOST_STAKED = 0.75
 """Of what can be lost in one bet of the second kind."""
 
 
-def next_above(count: int) -> float:
-    """Chance that the next of as many values as `count` and one, all alike, is the highest of
-    them: what the highest of so many runs is worth as a bound on the next one."""
-    return 1.0 / (count + 1)
+def told_peaks(runs: int) -> str:
+    """What an interval of peaks over runs says, and what it does not: one more run is as likely as
+    each of the others to be the highest of all."""
+    return (
+        f"Intervals are 95 % of the mean peak of {runs} runs (Student), no bound on a single one: a "
+        f"further run is above the highest of them with a chance of 1 in {runs + 1}."
+    )
 
 
 def quantile_interval(

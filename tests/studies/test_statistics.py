@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from dcsim.studies.statistics import share_mean_at_most, share_mean_interval
+from dcsim.studies.statistics import share_mean_at_most, share_mean_interval, told_peaks
 
 Draw = Callable[[np.random.Generator, int], np.ndarray]
 LOSSES: dict[str, tuple[Draw, float]] = {
@@ -55,3 +55,12 @@ def test_more_runs_bound_better_and_the_interval_holds_the_mean() -> None:
 def test_what_is_no_share_is_refused(values: list[float]) -> None:
     with pytest.raises(ValueError, match="between 0 and 1"):
         share_mean_at_most(values)
+
+
+def test_a_further_run_is_the_highest_as_often_as_is_told() -> None:
+    """Whatever the distribution of peaks: three seeds, one in four."""
+    rng = np.random.default_rng(4)
+    for peaks in (rng.gumbel(size=(4000, 4)), rng.exponential(size=(4000, 4))):
+        above = (peaks[:, 3] > peaks[:, :3].max(axis=1)).mean()
+        assert above == pytest.approx(1 / 4, abs=0.02)
+    assert "1 in 4" in told_peaks(3)
