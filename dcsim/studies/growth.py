@@ -143,8 +143,8 @@ def growth(
             f"{SECOND.format(base.duration_s)}, other limits to their own; a longer run has a "
             "higher peak.",
             *unjudged,
-            f"Intervals are 95 % of the mean factor over {len(used)} seeds (Student): a single year "
-            f"meets a limit earlier than each of them did with a chance of 1 in {len(used) + 1}."
+            f"Intervals are 95 % of the mean factor over {len(used)} seeds (Student): a further "
+            f"run meets a limit earlier than each of them with a chance of 1 in {len(used) + 1}."
             if len(used) > 1
             else "One seed: the spread of a breach is unknown; give --seeds 5.",
             "Between two factors the peak is interpolated linearly.",

@@ -132,8 +132,8 @@ def told_peaks(runs: int) -> str:
     """What an interval of peaks over runs says, and what it does not: one more run is as likely as
     each of the others to be the highest of all."""
     return (
-        f"Intervals are 95 % of the mean peak of {runs} runs (Student), no bound on a single one: a "
-        f"further run is above the highest of them with a chance of 1 in {runs + 1}."
+        f"Intervals are 95 % of the mean peak of {runs} runs (Student), no bound on one: a further "
+        f"run is above the highest of them with a chance of 1 in {runs + 1}."
     )
 
 
