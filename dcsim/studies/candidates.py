@@ -26,6 +26,8 @@ from dcsim.studies.statistics import (
 from dcsim.studies.tail import Tail, chance_above
 from dcsim.studies.target import Target
 
+DAYS = 0xDA15
+"""Branch of a seed from which its day is drawn."""
 RAREST = 1e-3
 """A year. No fit to some tens of runs is believed beyond once in a thousand years."""
 CONSTANT = 1e-9
@@ -53,6 +55,20 @@ class Bounds:
     """What a run measures."""
     allowed_w: Mapping[str, float] = field(default_factory=dict)
     """What nodes may carry for good, where that is less than their ratings."""
+
+    level_error: float = 0.0
+    """By how much all loads may truly be higher, as a share: the power model's error, and that of
+    assumed watts."""
+    day_spread: float = 0.0
+    """Standard deviation of the logarithm of a day's load against that of other days."""
+
+    def factor(self, seed: int) -> float:
+        """What the loads of the run with this seed are multiplied by before they are judged: the
+        same day for all candidates."""
+        if not self.day_spread:
+            return 1.0 + self.level_error
+        day = float(np.random.default_rng([seed, DAYS]).standard_normal())
+        return (1.0 + self.level_error) * math.exp(self.day_spread * day)
 
     def a_year(self, chance: float) -> float:
         """Runs of a year's busy hours times the chance in one; no less than `RAREST`, but 0 for a
@@ -195,7 +211,7 @@ def _tripped(outcome: Outcome) -> bool:
 
 
 def _over(outcome: Outcome, target: Target, bounds: Bounds) -> bool:
-    return _worst(outcome, target, bounds)[1] > 1.0
+    return _worst(outcome, target, bounds)[1] * bounds.factor(outcome.seed) > 1.0
 
 
 def _worst(outcome: Outcome, target: Target, bounds: Bounds) -> tuple[str, float]:
@@ -216,7 +232,7 @@ def _rating_share(outcome: Outcome, target: Target, bounds: Bounds) -> float:
     """Highest mean over the window as a share of a rating: the limit's nodes' and those above."""
     loads = load_rows(outcome, fitting_window_s(outcome, bounds.window_s))
     ratings_w = {node["name"]: node["limit_w"] for node in outcome.summary["nodes"]}
-    return max(
+    return bounds.factor(outcome.seed) * max(
         loads[name]["peak_w"] / ratings_w[name]
         for name in target.watched_and_above
         if ratings_w.get(name) and name in loads

@@ -65,6 +65,8 @@ def oversubscription(
     fill: Fill = "continuous",
     max_trips_per_year: float = MAX_TRIPS_PER_YEAR,
     busy_hours: float = BUSY_HOURS,
+    level_error: float = 0.0,
+    day_spread: float = 0.0,
     max_trip: float | None = None,
     max_slo_loss: float = 0.01,
     window_s: float = 900.0,
@@ -82,7 +84,9 @@ def oversubscription(
       `busy_hours` of a year, by the tail of the runs' highest means (`dcsim.studies.tail`); the SLO
       loss is at most `max_slo_loss`. `seeds`: None for 20. With `max_trip`, the probability that a
       run fails is at most that by counting, and years are left out of it; `seeds`: None for as many
-      as show it. A screen of recorded units says where to start.
+      as show it. A screen of recorded units says where to start. Loads are judged as if they
+      were higher by `level_error` (a share: the power model's error), and each run a day of its own
+      that differs from others by `day_spread` (standard deviation of its logarithm).
     - `rule="paper"`: of `draws` random subsets of the recorded units, the `quantile` of the
       highest 1 s mean is at most the limit. Nothing is simulated beyond the scenario as it is.
 
@@ -95,6 +99,8 @@ def oversubscription(
     target = find_target(base, under, counted, limit_w)
     used = _seeds(base, rule, seeds, max_trip)
     _check(draws, quantile, max_slo_loss, window_s, max_trips_per_year, busy_hours)
+    if not (0.0 <= level_error < 1.0 and 0.0 <= day_spread < 1.0):
+        raise StudyError("--level-error, --day-spread: shares from 0 to below 1, such as 0.05")
     allowed_w: dict[str, float] = {}
     if rule == "breaker" and fill == "continuous" and limit_w is None:
         allowed_w = continuous_w(base)
@@ -124,6 +130,8 @@ def oversubscription(
         busy_hours,
         measured_s / 3600.0,
         allowed_w,
+        level_error,
+        day_spread,
     )
     for case in cases:
         if rule == "paper":
@@ -159,6 +167,8 @@ def oversubscription(
             "fill": "given" if limit_w is not None else fill,
             "max_trips_per_year": max_trips_per_year,
             "busy_hours": busy_hours,
+            "level_error": level_error,
+            "day_spread": day_spread,
             "max_trip": max_trip,
             "max_slo_loss": max_slo_loss,
             "window_s": window_s,
@@ -406,6 +416,20 @@ def _check(
         raise StudyError(*problems)
 
 
+def _told_beside(bounds: Bounds) -> tuple[str, ...]:
+    """What is uncertain besides seeds."""
+    named = (
+        (bounds.level_error, "--level-error", "the error of the power model and of assumed watts"),
+        (bounds.day_spread, "--day-spread", "how days differ"),
+    )
+    told = [f"{what} ({100 * share:g} %)" for share, _, what in named if share]
+    left = [f"{what} ({option})" for share, option, what in named if not share]
+    return (
+        *([f"In the count: {' and '.join(told)}."] if told else []),
+        *([f"Not in the count: {' and '.join(left)}."] if left else []),
+    )
+
+
 def _told_tail(bounds: Bounds) -> tuple[str, ...]:
     """What carries runs on to years."""
     return (
@@ -481,8 +505,7 @@ def _told_doubt(
         f"SLO loss is bounded by betting over runs, whatever its distribution; {len(seeds)} runs "
         f"without loss show at most {share_mean_at_most(np.zeros(len(seeds))):.2%}. Where they "
         "could not show the bound asked for, their mean is held to it.",
-        "Another day's traffic and the error of the power model are not in it: see what stands "
-        "behind the watts.",
+        *_told_beside(bounds),
         "What fits is searched for as if more racks were never safer; candidates not in the table "
         "were not played.",
         *(

@@ -6,12 +6,14 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pytest
 
 from dcsim.scenario.load import loads
 from dcsim.scenario.models import Scenario
 from dcsim.studies import Crew, StudyError, oversubscription
 from dcsim.studies.ask import variant
+from dcsim.studies.candidates import Bounds
 from dcsim.studies.target import find_target
 from dcsim.studies.variants import parse_policies
 from tests.studies.small import TEXT, small
@@ -278,3 +280,23 @@ def test_too_few_runs_show_nothing(crew: Crew) -> None:
 def test_years_that_are_none(asked: dict[str, Any], told: str) -> None:
     with pytest.raises(StudyError, match=told):
         oversubscription(small(), crew=None, **asked)
+
+
+def test_the_error_of_the_level_moves_the_count(crew: Crew) -> None:
+    """Racks of 8.4 kW under 26 kW: three, up to 3 % more each; at 4 % two."""
+    told = {}
+    for error in (0.0, 0.03, 0.04):
+        found = oversubscription(constant(), limit_w=26_000.0, level_error=error, crew=crew)
+        told[error] = int(found.frame["count"].iloc[0])
+        left = "Not in the count: the error of the power model"
+        assert (left in " ".join(found.uncertainty)) == (error == 0.0)
+    assert told == {0.0: 3, 0.03: 3, 0.04: 2}
+
+
+def test_days_differ_as_is_said_and_alike_for_all_candidates() -> None:
+    bounds = Bounds(None, 0.01, 60.0, day_spread=0.03)
+    factors = np.log([bounds.factor(seed) for seed in range(2000)])
+    assert factors.std() == pytest.approx(0.03, rel=0.05)
+    assert abs(factors.mean()) < 0.003
+    assert bounds.factor(7) == bounds.factor(7)
+    assert Bounds(None, 0.01, 60.0).factor(7) == 1.0

@@ -94,6 +94,13 @@ def oversubscription(
     busy_hours: Annotated[
         float, typer.Option(help="Hours of a year that are as busy as the run.")
     ] = 1000.0,
+    level_error: Annotated[
+        float,
+        typer.Option(help="Loads may truly be higher by this share: the power model's error."),
+    ] = 0.0,
+    day_spread: Annotated[
+        float, typer.Option(help="Standard deviation of a day's load, as a share of it.")
+    ] = 0.0,
     max_trip: Annotated[
         float | None,
         typer.Option(help="Instead: highest probability that a run fails, by counting runs."),
@@ -147,6 +154,8 @@ def oversubscription(
             fill="rating" if fill is Fill.RATING else "continuous",
             max_trips_per_year=max_trips_per_year,
             busy_hours=busy_hours,
+            level_error=level_error,
+            day_spread=day_spread,
             max_trip=max_trip,
             max_slo_loss=max_slo_loss,
             window_s=window_s,
