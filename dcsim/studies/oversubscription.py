@@ -12,9 +12,8 @@ import numpy as np
 
 from dcsim.engine.warm_up import warm_up_of
 from dcsim.scenario.models import Scenario
-from dcsim.scenario.units import SECOND
 from dcsim.studies.answer import Answer, StudyError
-from dcsim.studies.ask import opened, power_evidence, promise, seeds_of, told_evidence
+from dcsim.studies.ask import opened, power_evidence, seeds_of, told_evidence
 from dcsim.studies.busy import told_busy, told_far_from_busy, told_watts
 from dcsim.studies.candidates import Bounds, Candidate, most_that_passes, try_count
 from dcsim.studies.crew import Crew
@@ -22,8 +21,9 @@ from dcsim.studies.jobs import Keep, job
 from dcsim.studies.limits import continuous_w
 from dcsim.studies.outcome import Outcome
 from dcsim.studies.oversubscription_rows import Case, Findings, told_nameplate
+from dcsim.studies.oversubscription_words import Rule, told_doubt, told_rule
 from dcsim.studies.screen import floor_units, screen, window_means
-from dcsim.studies.statistics import share_mean_at_most, trials_to_show
+from dcsim.studies.statistics import trials_to_show
 from dcsim.studies.target import Target, find_target
 from dcsim.studies.variants import (
     NAMEPLATE,
@@ -33,7 +33,6 @@ from dcsim.studies.variants import (
     with_policy,
 )
 
-Rule = Literal["breaker", "paper"]
 Traffic = Literal["scaled", "fixed"]
 Fill = Literal["continuous", "rating"]
 MAX_TRIPS_PER_YEAR = 0.1
@@ -144,12 +143,12 @@ def oversubscription(
         headline=(*found.headline(), *_told_far(base, cases, found)),
         reasons=(
             told_nameplate(target, by_nameplate),
-            *_told_rule(rule, bounds, draws, quantile, base, traffic),
+            *told_rule(rule, bounds, draws, quantile, base, traffic),
             *found.reasons,
             *told_busy(found.outcomes),
         ),
         uncertainty=(
-            *_told_doubt(rule, used, base, bounds, draws, quantile),
+            *told_doubt(rule, used, base, bounds, draws, quantile),
             *told_evidence(evidence),
             *told_watts(found.outcomes),
         ),
@@ -416,101 +415,7 @@ def _check(
         raise StudyError(*problems)
 
 
-def _told_beside(bounds: Bounds) -> tuple[str, ...]:
-    """What is uncertain besides seeds."""
-    named = (
-        (bounds.level_error, "--level-error", "the error of the power model and of assumed watts"),
-        (bounds.day_spread, "--day-spread", "how days differ"),
-    )
-    told = [f"{what} ({100 * share:g} %)" for share, _, what in named if share]
-    left = [f"{what} ({option})" for share, option, what in named if not share]
-    return (
-        *([f"In the count: {' and '.join(told)}."] if told else []),
-        *([f"Not in the count: {' and '.join(left)}."] if left else []),
-    )
-
-
-def _told_tail(bounds: Bounds) -> tuple[str, ...]:
-    """What carries runs on to years."""
-    return (
-        f"Trips a year: the highest means of the runs are taken for Gumbel maxima of blocks of "
-        f"{bounds.run_hours:.3g} h, no heavier since loads are bounded, each run a block of its "
-        f"own; {bounds.busy_hours:g} hours a year are like the run, all others quieter. A mean "
-        "over the window above a rating is taken for a trip. Where the data speak against such a "
-        "tail, or are too few, nothing fits.",
-    )
-
-
 def _whole_window_s(base: Scenario, window_s: float) -> float:
     """The averaging time, or all of a shorter run: whole power steps either way."""
     step_s = base.power_step_s
     return max(step_s, math.floor(min(window_s, base.duration_s) / step_s + 1e-9) * step_s)
-
-
-def _told_rule(
-    rule: Rule, bounds: Bounds, draws: int, quantile: float, base: Scenario, traffic: str
-) -> tuple[str, ...]:
-    if rule == "paper":
-        return (
-            f"Rule `paper`: of {draws} random subsets of the recorded units, the "
-            f"{100 * quantile:.0f} % quantile of the highest 1 s mean is at most the limit.",
-            "More racks bring no traffic of their own here, each keeps what it was recorded with.",
-        )
-    keeps = (
-        "Each server keeps its share of the traffic, which grows with the servers."
-        if traffic == "scaled"
-        else "The traffic stays as it is, spread over more servers."
-    )
-    allowed = "its continuous allowance" if bounds.allowed_w else "its limit"
-    if bounds.max_trip is None:
-        risk = (
-            "no run may, and by the tail of the runs' highest means one is above a rating at most "
-            f"{bounds.max_trips_per_year:g} times in {bounds.busy_hours:g} busy hours a year, with "
-            "95 % confidence"
-        )
-    else:
-        risk = (
-            f"that has a probability of at most {bounds.max_trip:g} a run with 95 % confidence, "
-            "by counting"
-        )
-    return (
-        "Rule `breaker`: a run fails where a breaker trips, or a mean over "
-        f"{bounds.window_s:g} s is above what a node may carry ({allowed}); {risk}. The SLO loss "
-        f"is at most {bounds.max_slo_loss:g}.",
-        f"SLO loss is the {promise(base)}.",
-        keeps,
-    )
-
-
-def _told_doubt(
-    rule: Rule,
-    seeds: Sequence[int],
-    base: Scenario,
-    bounds: Bounds,
-    draws: int,
-    quantile: float,
-) -> tuple[str, ...]:
-    length = SECOND.format(base.duration_s)
-    if rule == "paper":
-        return (
-            f"Intervals are of the {100 * quantile:.0f} % quantile over {draws} draws, whatever "
-            "its distribution; draws share the same recording.",
-            f"{len(seeds)} recording{'s' if len(seeds) > 1 else ''} of {length}: another day "
-            "is not in it, nor what breakers and queues would do.",
-        )
-    return (
-        f"Runs of {length} differ in traffic, tokens and routing of {len(seeds)} seeds; all "
-        "candidates met the same seeds.",
-        *(_told_tail(bounds) if bounds.max_trip is None else ()),
-        f"SLO loss is bounded by betting over runs, whatever its distribution; {len(seeds)} runs "
-        f"without loss show at most {share_mean_at_most(np.zeros(len(seeds))):.2%}. Where they "
-        "could not show the bound asked for, their mean is held to it.",
-        *_told_beside(bounds),
-        "What fits is searched for as if more racks were never safer; candidates not in the table "
-        "were not played.",
-        *(
-            [f"Runs last {length}: what the continuous rating would see later is not in them."]
-            if base.duration_s < 3600.0
-            else []
-        ),
-    )
