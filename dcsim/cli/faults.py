@@ -15,6 +15,7 @@ import tempfile
 import threading
 import time
 import traceback
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -90,11 +91,17 @@ def prepare() -> None:
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None and stream.encoding.lower().replace("-", "") != "utf8":
             reconfigure(**({"errors": "replace"} if stream.isatty() else {"encoding": "utf-8"}))
+    warnings.showwarning = _note
     try:
         Path.cwd()
     except FileNotFoundError:
         _tell("the current folder is no longer there: change to one that is")
         sys.exit(WRONG_INPUT)
+
+
+def _note(message: Warning | str, *_: object, **__: object) -> None:
+    """What the library warns of, as one line on stderr."""
+    _tell(f"note: {message}")
 
 
 @contextmanager

@@ -67,7 +67,7 @@ class Meter:
             base_w[server] = spare * catalogue.gpus[kind.gpu].ledger_power.idle_w
             stated_base_w[server] = base_w[server] + kind.non_gpu_w
             # A label is of the whole server: nothing follows the GPUs in it.
-            if kind.chassis == "fitted" and group.power.model != "nameplate":
+            if kind.chassis == "fitted" and group.power.model != "label":
                 chassis[server] = chassis_table()[kind.name]
             else:
                 base_w[server] = stated_base_w[server]

@@ -22,7 +22,7 @@ def build(spec: Power, configs: Sequence[ReplicaConfig], catalogue: Catalogue) -
     when the model is reset.
     """
     # Imported here, because only the GRU needs PyTorch, which takes over a second to import.
-    if spec.model == "nameplate":
+    if spec.model == "label":
         from dcsim.power.nameplate import Nameplate
 
         return Nameplate()

@@ -18,7 +18,7 @@ class Nameplate:
     is the label.
     """
 
-    name: str = "nameplate"
+    name: str = "label"
     pack: str | None = None
 
     def __init__(self) -> None:

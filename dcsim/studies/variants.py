@@ -17,7 +17,7 @@ OWN = "scenario"
 """The power models, or the policies, that the file itself names."""
 NAMEPLATE = "nameplate"
 """What the makers of the servers print on them; needs no run."""
-PLAYED = (*(m for m in get_args(Power.model_fields["model"].annotation) if m != NAMEPLATE),)
+PLAYED = (*(m for m in get_args(Power.model_fields["model"].annotation) if m != "label"),)
 MODELS = (OWN, NAMEPLATE, *PLAYED)
 POLICY_SYNTAX = (
     "write NAME=FILE.yaml, NAME='[{policy: admission-throttle, nodes: row}]', 'none', or "

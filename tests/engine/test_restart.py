@@ -26,7 +26,7 @@ FILE = {
             "server": "dgx-h100",
             "model": "llama-3-8b",
             "tensor_parallel": 4,
-            "power": {"model": "nameplate"},
+            "power": {"model": "label"},
         }
     ],
     "facility": [

@@ -208,9 +208,7 @@ def test_the_board_limit_is_what_a_calculator_says() -> None:
 def test_the_nameplate_is_the_label(server: str, parallel: int, label_w: float) -> None:
     """Whatever is in the server: two replicas, a fitted chassis. The makers' data sheets."""
     changes = {"servers.0.server": server, "facility.site.rating": "1 MW"}
-    scenario = site(
-        power="{model: nameplate}", parallel=parallel, row_rating="1 MW", duration="2 s"
-    )
+    scenario = site(power="{model: label}", parallel=parallel, row_rating="1 MW", duration="2 s")
     with simulate(change(scenario, changes)) as results:
         assert np.unique(results.load("server").to_numpy()) == pytest.approx([label_w])
         assert np.unique(results.load("site").to_numpy()) == pytest.approx([8 * label_w])

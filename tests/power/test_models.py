@@ -203,7 +203,7 @@ def test_another_step_length_is_refused() -> None:
 
 
 def test_build_picks_by_name() -> None:
-    for name in ("nameplate", "board-limit", "mean", "lut", "ledger", "gru"):
+    for name in ("label", "board-limit", "mean", "lut", "ledger", "gru"):
         model = build(Power(model=name), [LLAMA], CATALOGUE)
         assert model.name == name
     assert build(Power(), [LLAMA], CATALOGUE).pack == "gru-a100"
@@ -243,3 +243,9 @@ def test_a_mean_that_nobody_measured_is_told_before_the_run() -> None:
         problems = check_power(scenario)
         assert [path for path, _ in problems] == told
         assert all("no measured mean of llama-3-70b" in message for _, message in problems)
+
+
+def test_the_old_name_of_the_board_limit_is_read_and_told() -> None:
+    """Files of version 0.1.0 that say `nameplate` keep their watts."""
+    with pytest.warns(FutureWarning, match="read as `board-limit`"):
+        assert Power.model_validate({"model": "nameplate"}).model == "board-limit"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from dcsim.scenario.models.autoscale import Autoscale
@@ -71,16 +72,30 @@ class Engine(Spec):
 class Power(Spec):
     """Which power model turns work into watts."""
 
-    model: Literal["gru", "ledger", "lut", "mean", "board-limit", "nameplate"] = "gru"
+    model: Literal["gru", "ledger", "lut", "mean", "board-limit", "label"] = "gru"
     """`gru`: causal, learned; `ledger`: linear, published coefficients; `lut`: shares of the board
     limit after Splitwise; `mean`: the measured mean, always; `board-limit`: every GPU at its
-    board's limit, always; `nameplate`: the server at its maker's label, always."""
+    board's limit, always; `label`: the server at its maker's label, its nameplate, always."""
     pack: str | None = None
     """Name of a shipped pack, or path of an `.h5` file (`${VAR}` and relative paths as for a
     replay). None: the shipped pack of the GPU."""
     extrapolate: bool = False
     """Let the GRU answer for a configuration that its pack lacks, from what the others have in
     common; its figures are then labelled extrapolated, with an error band."""
+
+    @field_validator("model", mode="before")
+    @classmethod
+    def _by_its_old_name(cls, value: object) -> object:
+        """Files written before the label was a model keep the watts that they had."""
+        if value != "nameplate":
+            return value
+        warnings.warn(
+            "power model `nameplate` is read as `board-limit`, its name now; what the maker's "
+            "label says is `label`",
+            FutureWarning,
+            stacklevel=2,
+        )
+        return "board-limit"
 
     @model_validator(mode="after")
     def _only_the_gru_has_packs(self) -> Power:
