@@ -202,7 +202,7 @@ def test_labels_go_through_the_same_cooling_and_losses_by_hand() -> None:
     assert table.loc[("ups/row-1", 60.0), "nameplate_load_w"] == pytest.approx(156_000.0)
     assert site["nameplate_to_peak"] == pytest.approx(site["nameplate_load_w"] / site["peak_w"])
     # A constant load at the label peaks at it: the ratio of it to itself is 1 at every level.
-    scenario, _ = lossy("nameplate")
+    scenario, _ = lossy("label")
     with simulate(scenario) as results:
         full = sizing(results)
     assert full["nameplate_to_peak"].to_numpy() == pytest.approx(1.0, rel=1e-6)
