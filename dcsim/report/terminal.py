@@ -14,6 +14,7 @@ from rich.text import Text
 from dcsim.report.limit_table import limit_table, notes, sentence
 from dcsim.report.load_lines import autoscale_lines, breakdown_lines, busy_lines, evidence_lines
 from dcsim.report.text import UNKNOWN, clock, percent, seconds, watt_hours, watts, when
+from dcsim.results.warm_up import FILLED, MATERIAL
 from dcsim.scenario.start import Start, parse_start
 
 WIDE = 110
@@ -60,27 +61,36 @@ def _warm_up(summary: Mapping[str, Any], console: Console) -> None:
     trips = warm_up["trips"]
     if warm_up["cut_s"]:
         console.print(
-            f"Warm-up: the first {warm_up['cut_s']:g} s are in the energies and counts, and in no "
-            f"other figure ({warm_up['rule']})"
-            + (f"; {trips:,} trips fell into it." if trips else "."),
+            f"The first {warm_up['cut_s']:g} s, while the servers fill, are left out of all figures "
+            f"but energies, counts and trips ({warm_up['rule']})"
+            + (f"; {trips:,} trips fell into them." if trips else "."),
             highlight=False,
         )
     if warm_up["enough"] is False:
-        found_s, filled = warm_up["mser5_s"], warm_up["filled"]
-        why = [
-            *([f"by MSER-5 the load settles after {found_s:g} s"] if found_s is not None else []),
-            *(
-                [f"requests in service are at {100 * filled:.0f} % of steady"]
-                if filled is not None
-                else []
-            ),
-        ]
         console.print(
-            f"WARNING: the warm-up is too short ({'; '.join(why)}): play a longer run, or set a "
-            "longer `warm_up`.",
+            f"WARNING: the warm-up is too short ({short_because(warm_up)}): play a longer run, or "
+            "set a longer `warm_up`.",
             style="yellow",
             highlight=False,
         )
+
+
+def short_because(warm_up: Mapping[str, Any]) -> str:
+    """Why a warm-up was not enough."""
+    told = []
+    found_s, moves = warm_up["mser5_s"], warm_up.get("mean_moves")
+    peaks = warm_up.get("peak_moves")
+    if moves is not None and max(abs(moves), abs(peaks)) > MATERIAL:
+        told.append(
+            f"the load settles after {found_s:g} s by MSER-5: from there on the mean would be "
+            f"{100 * moves:+.1f} % and the peak {100 * peaks:+.1f} % of the mean"
+        )
+    if warm_up["filled"] is not None and warm_up["filled"] < FILLED:
+        told.append(
+            f"{100 * warm_up['filled']:.0f} % of the requests that are in service in steady state "
+            "are there by its end"
+        )
+    return "; ".join(told)
 
 
 def _loads(nodes: Sequence[Node], wide: bool) -> Table:

@@ -79,11 +79,17 @@ class Loads:
         found = [series.percentile(percent, self._warm_up) for _, series in self._levels]
         return np.concatenate([*found, self._server_series.percentile(percent, first)])
 
-    def first_w(self, rows: int) -> npt.NDArray[np.float32]:
-        """The site's loads over the first steps, once closed."""
-        if not self._levels:
-            return np.zeros(0, np.float32)
-        return self._levels[0][1].column(0, rows)
+    def site_w(self) -> npt.NDArray[np.float32]:
+        """The site's load at each step, the warm-up's too, once closed."""
+        return self.node_w(0)
+
+    def node_w(self, node: int) -> npt.NDArray[np.float32]:
+        """The load at each step of a node above the servers, by its place among all, once closed;
+        empty for another."""
+        for nodes, series in self._levels:
+            if nodes.start <= node < nodes.stop:
+                return series.column(node - nodes.start, self.steps)
+        return np.zeros(0, np.float32)
 
     def times_s(self, step_s: float) -> dict[str, npt.NDArray[np.float64]]:
         """The time axes: the end of each step, and of each window of the servers."""

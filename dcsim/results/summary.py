@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from dcsim.results.recorder import Recorder
-from dcsim.results.warm_up import LOOK_CUTS, LOOK_S, described
+from dcsim.results.warm_up import described
 
 PERCENTS = (50, 95, 99)
 EVENT_KINDS = ("warning", "overload", "trip")
@@ -41,8 +41,7 @@ def build_summary(
     simulated_s = recorder.loads.steps * recorder.step_s
     measured_s = recorder.loads.measured * recorder.step_s
     recorder.close_series()
-    look_s = max(LOOK_S, LOOK_CUTS * recorder.warm_up.cut_s)
-    site_w = recorder.loads.first_w(round(look_s / recorder.step_s))
+    site_w = recorder.loads.site_w()
     return {
         "requests": dict(counts),
         "tenants": [] if recorder.goodput is None else recorder.goodput.rows(measured_s),

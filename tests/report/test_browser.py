@@ -10,12 +10,13 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pandas as pd
 import pytest
 
 from dcsim.engine import simulate
+from dcsim.facility.events import EventKind
 from dcsim.report.page import run_page, study_page
 from dcsim.scenario.load import load
 from dcsim.studies.savings_lines import work_out
@@ -331,6 +332,24 @@ def test_what_policies_did_is_marked(browser: Any, tmp_path: Path) -> None:
     browser.find_element("id", "events-find").send_keys("dual-threshold")
     assert f"{len(marks)} of" in text(browser, "#events-count")
     assert errors(browser) == []
+
+
+def test_each_kind_of_flag_has_its_own_mark(browser: Any, story: Path) -> None:
+    """All kinds of the facility, and none that it does not raise; Plotly knows each mark."""
+    opened(browser, story)
+    classes = browser.execute_script("return D.timeline.CLASSES")
+    marks = {
+        kind: (lane["colour"], mark) for lane in classes for kind, mark in lane["marks"].items()
+    }
+    assert sorted(marks) == sorted(get_args(EventKind))
+    assert len(set(marks.values())) == len(marks)
+    assert len({lane["colour"] for lane in classes}) == len(classes)
+    known = set(
+        browser.execute_script(
+            "return Plotly.PlotSchema.get().traces.scatter.attributes.marker.symbol.values"
+        )
+    )
+    assert {mark for _, mark in marks.values()} <= known
 
 
 def test_breaches_and_chances_are_drawn(browser: Any, tmp_path: Path) -> None:

@@ -91,3 +91,19 @@ def test_a_run_that_ends_in_its_warm_up_has_no_figures(tmp_path: Path) -> None:
     assert site["peak_w"] is site["mean_w"] is site["p99_w"] is None
     assert site["energy_wh"] > 0.0
     assert summary["warm_up"]["enough"] is None
+
+
+def test_a_later_settling_that_moves_no_figure_is_enough() -> None:
+    """A cut of 30 s where MSER-5 says 35: what lies between is 30 W of 1,000 low for 5 s, 0.15 W of
+    the mean of 1,000 s. Where it were 300 W high it would be the peak, and that counts."""
+    noise = np.tile([1.0, -1.0], 2000)
+    seconds = np.arange(4000) // 4
+    low = np.where(seconds < 35, 970.0, 1000.0) + noise
+    found = described(WarmUp(30.0), low, 0.25)
+    assert (found["mser5_s"], found["enough"]) == (35.0, True)
+    assert found["mean_moves"] == pytest.approx(30.0 * 5 / 970 / 1000, rel=0.1)
+    assert found["peak_moves"] == 0.0
+    high = np.where(seconds < 35, 1300.0, 1000.0) + noise
+    found = described(WarmUp(30.0), high, 0.25)
+    assert (found["mser5_s"], found["enough"]) == (35.0, False)
+    assert found["peak_moves"] == pytest.approx(-0.3, abs=0.01)

@@ -1,17 +1,20 @@
 // Load over time: one panel a level, one lane of flags, redrawn from the pyramid at every zoom.
 D.timeline = (() => {
   const LANE = 66, MOST_POINTS = 1400, MOST_MARKS = 1500, MOST_LINES = 60, MOST_OPTIONS = 3000;
+  // Each kind of flag has a lane and a colour, shared with those as grave, and a mark of its own.
   const CLASSES = [
-    { name: "trip or dark", kinds: ["trip", "dark", "depleted", "fault"], colour: "s3", symbol: "x" },
-    { name: "over a limit", kinds: ["overload", "demand", "ramp", "continuous", "predicted"], colour: "s2", symbol: "triangle-up" },
-    { name: "warning", kinds: ["warning", "on-battery", "bypass", "redundancy-lost", "cooling-lost", "transfer"], colour: "s1", symbol: "triangle-up-open" },
-    { name: "back in order", kinds: ["cleared", "restored", "repaired", "reclosed"], colour: "s4", symbol: "circle-open" },
+    { name: "trip or dark", colour: "s3", marks: { trip: "x", dark: "square", depleted: "triangle-down", fault: "star" } },
+    { name: "over a limit", colour: "s2", marks: { overload: "triangle-up", demand: "diamond", ramp: "triangle-right",
+      continuous: "square", predicted: "triangle-up-open" } },
+    { name: "warning", colour: "s1", marks: { warning: "triangle-up-open", "on-battery": "hourglass", bypass: "diamond-wide-open",
+      "redundancy-lost": "cross-open", "cooling-lost": "star-open", transfer: "bowtie-open" } },
+    { name: "back in order", colour: "s4", marks: { cleared: "circle-open", restored: "circle", repaired: "square-open", reclosed: "x-open" } },
+    { name: "policy action", colour: "s7", marks: { limited: "diamond", braked: "diamond-x", released: "diamond-open" } },
   ];
-  const POLICY = { limited: "diamond", braked: "diamond-x", released: "diamond-open" };
-  const ACTION = { name: "policy action", colour: "s7", kinds: Object.keys(POLICY) };
+  const ACTION = CLASSES[4];
   let shown = [], place = null, from_s = 0, to_s = 1, fit = false, busy = false, flagged = -1;
 
-  const classOf = (kind) => CLASSES.findIndex((c) => c.kinds.includes(kind));
+  const classOf = (kind) => CLASSES.findIndex((c) => kind in c.marks);
   const hottest = (nodes) => nodes.reduce((best, node) => {
     const share = (n) => { const d = D.model.nodes[n]; return d.limit_w ? d.peak_w / d.limit_w : (d.peak_w || 0) * 1e-12; };
     return share(node) > share(best) ? node : best;
@@ -128,7 +131,7 @@ D.timeline = (() => {
       if (!groups.has(row)) groups.set(row, []);
       groups.get(row).push(i);
       // Trips, and what a policy did, are drawn through the loads: what came of it is seen there.
-      const acted = ACTION.kinds.includes(events.kind[i]) && events.kind[i] !== "released";
+      const acted = row === 4 && events.kind[i] !== "released";
       if ((row === 0 && lines.trips++ < MOST_LINES) || (acted && lines.actions++ < MOST_LINES)) {
         for (let panel = 0; panel <= index; panel += 1) {
           shapes.push({ type: "line", x0: D.date(at), x1: D.date(at), xref: "x", yref: `${axis(panel)} domain`, y0: 0, y1: 1,
@@ -136,11 +139,11 @@ D.timeline = (() => {
         }
       }
     }
-    [...CLASSES, ACTION].forEach((kind, row) => {
-      const found = groups.get(row < CLASSES.length ? row : -1) || [];
+    CLASSES.forEach((kind, row) => {
+      const found = groups.get(row) || [];
       traces.push({ x: found.map((i) => D.date(events.time_s[i])), y: found.map(() => 4 - row), yaxis: axis(index),
-        type: "scatter", mode: "markers", marker: { size: row < CLASSES.length ? 8 : 9, color: D.css(kind.colour),
-          symbol: row < CLASSES.length ? kind.symbol : found.map((i) => POLICY[events.kind[i]] || "hexagon") },
+        type: "scatter", mode: "markers", marker: { size: kind === ACTION ? 9 : 8, color: D.css(kind.colour),
+          symbol: found.map((i) => kind.marks[events.kind[i]]) },
         text: found.map((i) => `${events.kind[i]} ${D.safe(D.model.nodes[events.node[i]].name)}<br>${D.clock(events.time_s[i], true)} ${D.safe(events.message[i])}`),
         hovertemplate: "%{text}<extra></extra>" });
     });
