@@ -61,7 +61,7 @@ def _warm_up(summary: Mapping[str, Any], console: Console) -> None:
     trips = warm_up["trips"]
     if warm_up["cut_s"]:
         console.print(
-            f"The first {warm_up['cut_s']:g} s, while the servers fill, are left out of all figures "
+            f"The first {warm_up['cut_s']:g} s, while servers fill, are left out of all figures "
             f"but energies, counts and trips ({warm_up['rule']})"
             + (f"; {trips:,} trips fell into them." if trips else "."),
             highlight=False,
