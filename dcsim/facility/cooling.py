@@ -7,8 +7,6 @@ import numpy as np
 from dcsim.scenario.models import Cooling as Spec
 from dcsim.scenario.series import read_series
 
-DAY_S = 86_400.0
-
 
 class Cooling:
     """(PUE(load) - 1) x factor(temperature) x IT watts.
@@ -42,18 +40,10 @@ class Cooling:
         if spec.by_temperature:
             outside_c = spec.temperature_c
             if self._weather is not None:
-                outside_c = self._weather.straight(self._at_s(now_s))
+                outside_c = self._weather.straight(self._weather.at_s(now_s, self._clock_s))
             assert outside_c is not None, "the models ask for it"
             over *= float(np.interp(outside_c, *self._temperature.T))
         return 1.0 + over
-
-    def _at_s(self, now_s: float) -> float:
-        """The weather file's time."""
-        if self._clock_s is None:
-            return now_s
-        at_s = self._clock_s + now_s
-        assert self._weather is not None, "asked for its time"
-        return at_s % DAY_S if self._weather.time_s[-1] <= DAY_S else at_s
 
     def load_w(self, now_s: float, it_w: float) -> float:
         """What the plant draws while the servers draw `it_w`."""

@@ -308,7 +308,7 @@ def build_windows(
     grouped: dict[tuple[float, str], list[tuple[int, Limit, str]]] = {}
     for node, spec in enumerate(topology.specs):
         for demand in spec.demand:
-            limit, rule = _limit_of(demand)
+            limit, rule = _limit_of(demand, clock_s)
             same = grouped.setdefault((demand.window_s, demand.windows), [])
             same.append((node, limit, rule))
     found: list[Window | ClockWindow] = []
@@ -321,11 +321,16 @@ def build_windows(
     return found
 
 
-def _limit_of(demand: Demand) -> tuple[Limit, str]:
+def _limit_of(demand: Demand, clock_s: float | None) -> tuple[Limit, str]:
     rule = "blocks by the clock" if demand.windows == "clock" else "sliding means"
     if demand.contract is not None:
         name = demand.contract.replace("\\", "/").rpartition("/")[2]
-        return read_series(demand.contract, "limit_w").held, f"{rule}, contract {name}"
+        series = read_series(demand.contract, "limit_w")
+        by = "from the run's start" if clock_s is None else "by the clock"
+        return (
+            lambda now_s: series.held(series.at_s(now_s, clock_s)),
+            f"{rule}, contract {name}, {by}",
+        )
     assert demand.limit_w is not None, "the models ask for one"
     return demand.limit_w, rule
 

@@ -12,6 +12,8 @@ import numpy.typing as npt
 
 from dcsim.files import open_text
 
+DAY_S = 86_400.0
+
 
 class Series(NamedTuple):
     """Values over time; times rise."""
@@ -28,13 +30,25 @@ class Series(NamedTuple):
         row = int(np.searchsorted(self.time_s, now_s, side="right")) - 1
         return float(self.value[max(row, 0)])
 
+    def at_s(self, now_s: float, clock_s: float | None) -> float:
+        """The file's time at a time of the run.
+
+        `clock_s`: time of day at which the run starts; the file's times then count from that day's
+        midnight, and a file of a day or less holds for each day. None: they count from the start
+        of the run.
+        """
+        if clock_s is None:
+            return now_s
+        at_s = clock_s + now_s
+        return at_s % DAY_S if self.time_s[-1] <= DAY_S else at_s
+
 
 class SeriesError(ValueError):
     """A file that cannot be read as a series; the message says where and what was expected."""
 
 
 def read_series(path: str | Path, column: str) -> Series:
-    """Read the columns `time_s` (seconds from the start of the run, rising) and `column`.
+    """Read the columns `time_s` (seconds, rising; `Series.at_s` says from when) and `column`.
 
     Raises SeriesError.
     """

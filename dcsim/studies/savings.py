@@ -17,6 +17,7 @@ import pandas as pd
 
 from dcsim.scenario.models import Scenario
 from dcsim.scenario.series import SeriesError, read_series
+from dcsim.scenario.start import Start
 from dcsim.scenario.units import SECOND
 from dcsim.studies.answer import Answer, Card, Plot, StudyError, Table
 from dcsim.studies.ask import opened, power_evidence, seeds_of, told_evidence
@@ -82,7 +83,7 @@ def savings(
     tariff: Tariff | None = None,
     money: Money | None = None,
     grid: float | str | Path | None = None,
-    start_s: float = 0.0,
+    start_s: float | None = None,
     seeds: int | Sequence[int] = 1,
     crew: Crew | None = None,
 ) -> Answer:
@@ -91,7 +92,8 @@ def savings(
     `count`: such as oversubscription found; None: as in the scenario. `under`, `counted` and
     `limit_w` as there. `grid`: g CO2e/kWh, or a CSV with columns time_s (from midnight) and
     g_per_kwh; one of a day or less stands for every day. `start_s`: the time of the day when the
-    run starts, for prices and intensities by time. Raises StudyError, RunFailed.
+    run starts, for prices and intensities by time; None: the scenario's `start`, else midnight.
+    Raises StudyError, RunFailed.
     """
     base = opened(scenario)
     tariff = tariff or Tariff()
@@ -101,6 +103,7 @@ def savings(
     _check(base, count, target.each, tariff, money)
     used = seeds_of(base, seeds)
     series = None if grid is None else _grid(grid)
+    start_s, clock = _start(base, start_s)
     sized = target.resized(target.limited(), count, "scaled")
     crew = Crew(workers=1) if crew is None else crew
     root = next(node for node in base.facility if not node.above)
@@ -143,6 +146,7 @@ def savings(
             f"{target.under_name}, with the cooling and losses that it bears; its limit is "
             f"{target.limit_w / 1e3:,.1f} kW.",
             f"The site is metered as means over {SECOND.format(tariff.meter_s)}.",
+            *([clock] if len(tariff.energy) > 1 or (series and len(series[0]) > 1) else []),
             *_told_trips(outcomes),
             *told_busy(outcomes),
             *_told_missing(lines),
@@ -286,6 +290,18 @@ def _grid(grid: float | str | Path) -> tuple[np.ndarray, np.ndarray]:
             f"--grid: {error} (a CSV with columns time_s and g_per_kwh, or a number such as 400)"
         ) from None
     return found.time_s, found.value
+
+
+def _start(base: Scenario, asked_s: float | None) -> tuple[float, str]:
+    """Time of the day at which the run starts, and where it is from, in a sentence."""
+    if asked_s is not None:
+        start_s, origin = asked_s, "as --starts says"
+    elif base.start is not None:
+        start_s, origin = float(base.start.time_of_day_s), "the scenario's `start`"
+    else:
+        start_s, origin = 0.0, "midnight, for want of a `start` in the scenario or of --starts"
+    at = Start(int(start_s) % 86_400).hms(0.0)
+    return start_s, f"Prices and intensities by time are read from {at} on: {origin}."
 
 
 def _intensity(series: tuple[np.ndarray, np.ndarray], clock_s: np.ndarray) -> np.ndarray:

@@ -131,9 +131,34 @@ def test_a_contract_that_changes_is_judged_by_the_limit_in_force(tmp_path: Path)
     for row in by.values():
         assert row["share"] == pytest.approx(1.5)
         assert (row["limit_w"], row["highest_w"]) == (50.0, pytest.approx(75.0))
-        assert row["rule"].endswith("contract grid.csv")
+        assert row["rule"].endswith("contract grid.csv, by the clock")
     assert by["sliding"]["over_s"] == 60.0
     assert (by["clock"]["over_s"], by["clock"]["crossings"]) == (60.0, 6)
+
+
+def test_a_contract_is_read_at_the_clock(tmp_path: Path) -> None:
+    """A day's contract from midnight on: 50 W from 13:30 to 13:31, else 100 W. A run that starts at
+    13:30 meets the 50 W at once, one without a start reads the file from its first row; one that
+    starts a minute before midnight meets the first row again."""
+    file = tmp_path / "day.csv"
+    file.write_text("time_s,limit_w\n0,80\n60,100\n48600,50\n48660,100\n")
+    demand = {"window": "1 s", "contract": str(file)}
+    seen = {}
+    for clock_s in (48_600.0, None, 86_340.0):
+        play = built(site_with(demand), clock_s=clock_s)
+        play.until(120, np.array([75.0]))
+        row = row_of(play, "demand")
+        seen[clock_s] = (row["limit_w"], row["share"], row["over_s"])
+        by = "from the run's start" if clock_s is None else "by the clock"
+        assert row["rule"] == f"sliding means, contract day.csv, {by}"
+    assert seen[48_600.0] == (50.0, 1.5, pytest.approx(59.25, abs=1.0))
+    assert seen[None] == (80.0, 75 / 80, 0.0)
+    assert seen[86_340.0] == (80.0, 75 / 80, 0.0)
+    # Of more than a day it is the first midnight that counts: no day is read twice.
+    file.write_text("time_s,limit_w\n0,80\n86401,50\n")
+    play = built(site_with(demand), clock_s=86_340.0)
+    play.until(120, np.array([75.0]))
+    assert row_of(play, "demand")["limit_w"] == 50.0
 
 
 def test_a_window_that_never_filled_is_unknown_and_its_mean_is_told() -> None:

@@ -143,6 +143,30 @@ def test_the_grid_is_read_at_the_clock(tmp_path: Path, crew: Crew) -> None:
         assert inputs.loc["grid_g_per_kwh", "value"] == pytest.approx(grams)
 
 
+def test_the_scenarios_start_is_the_clock(tmp_path: Path, crew: Crew) -> None:
+    """Of a scenario that starts at 13:30 the grid of 13:30 counts, unless another time is asked;
+    of one without a start, midnight's, and that is told."""
+    file = tmp_path / "grid.csv"
+    file.write_text("time_s,g_per_kwh\n0,100\n48000,100\n48500,700\n86400,700\n")
+    begun = variant(constant(), {"start": "13:30"})
+    for site, start_s, grams, told in (
+        (begun, None, 700.0, "from 13:30:00 on: the scenario's `start`"),
+        (begun, 0.0, 100.0, "from 00:00:00 on: as --starts says"),
+        (constant(), None, 100.0, "midnight, for want of a `start`"),
+    ):
+        found = savings(
+            site,
+            limit_w=20_000.0,
+            tariff=Tariff(meter_s=15.0),
+            grid=file,
+            start_s=start_s,
+            crew=crew,
+        )
+        inputs = found.tables["inputs"].frame.set_index("name")
+        assert inputs.loc["grid_g_per_kwh", "value"] == pytest.approx(grams)
+        assert any(told in line for line in found.reasons)
+
+
 def test_prices_by_the_time_of_day() -> None:
     """1 kW by day, 3 kW by night: the price is weighted by energy."""
     tariff = parse_tariff(

@@ -62,11 +62,12 @@ def savings(
         typer.Option(metavar="G|FILE.csv", help="g CO2e/kWh, or columns time_s and g_per_kwh."),
     ] = None,
     starts: Annotated[
-        str,
+        str | None,
         typer.Option(
-            help="Time of the day at which the run starts, for prices and --grid by time."
+            help="Time of the day at which the run starts, for prices and --grid by time "
+            "[default: the scenario's start, else 0 h]",
         ),
-    ] = "0 h",
+    ] = None,
     seeds: Seeds = "1",
     set_: Overrides = None,
     out: Out = None,
@@ -80,7 +81,7 @@ def savings(
     checked = opened(scenario, set_)
     used = seeds_asked(seeds)
     limit_w = None if limit is None else watts_asked("--limit", limit)
-    start_s = 0.0 if starts.strip() in ("0 h", "0") else seconds_asked("--starts", starts)
+    start_s = None if starts is None else _time_of_day("--starts", starts)
 
     from dcsim.studies.answer import StudyError
     from dcsim.studies.savings import Money
@@ -109,6 +110,10 @@ def savings(
             crew=crew,
         ),
     )
+
+
+def _time_of_day(option: str, text: str) -> float:
+    return 0.0 if text.strip() in ("0 h", "0", "0:00", "00:00") else seconds_asked(option, text)
 
 
 def _number_or_path(text: str) -> float | Path:

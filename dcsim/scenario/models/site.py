@@ -169,7 +169,9 @@ class Demand(Spec):
     limit_w: Watts | None = Field(default=None, alias="limit")
     """Most that the mean may be."""
     contract: str | None = None
-    """CSV with columns time_s and limit_w instead: each limit holds from its time on."""
+    """CSV with columns time_s and limit_w instead: each limit holds from its time on. Times count
+    from the start of the run; in a scenario with a `start`, from midnight of its first day, and a
+    file of a day or less holds for each day."""
     windows: Literal["sliding", "clock"] = "sliding"
     """`sliding`: means slide with the power steps, as protection feels them; `clock`: blocks that
     begin at whole multiples of the window from midnight, as most suppliers bill, counted from the
