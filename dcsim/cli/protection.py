@@ -193,7 +193,7 @@ def _clock(seconds: float) -> str:
 
 
 def _state(preload: float) -> str:
-    return f"after {preload:.0%} of its rating" if preload else "cold"
+    return f"after {100 * preload:.0f} % of its rating" if preload else "cold"
 
 
 def _curve(name: str) -> Curve | None:

@@ -14,6 +14,7 @@ from dcsim.cli.open import WRONG_INPUT, Duration, Overrides, ScenarioPath, Seed,
 from dcsim.cli.outline import Outline, outline
 from dcsim.facility.limit_words import label
 from dcsim.facility.site import stated_limits
+from dcsim.report.text import plural_kind
 from dcsim.scenario.dump import dump, resolved
 from dcsim.scenario.models import FacilityNode, Scenario
 from dcsim.scenario.models.amperes import volt_amperes
@@ -68,7 +69,11 @@ def _print_limits(checked: Scenario) -> None:
     for column in ("limit", "of", "by"):
         table.add_column(column)
     for (text, rule, kind), nodes in alike.items():
-        more = f" and {len(nodes) - 1:,} more of kind {kind}" if len(nodes) > 1 else ""
+        more = (
+            f" and {len(nodes) - 1:,} more {plural_kind(kind, len(nodes) - 1)}"
+            if len(nodes) > 1
+            else ""
+        )
         table.add_row(Text(text), Text(nodes[0] + more), Text(rule))
     if not alike:
         return
@@ -124,12 +129,14 @@ def _print_tree(site: Outline) -> None:
         box=None, pad_edge=False, title="facility, watts of one copy", title_justify="left"
     )
     table.add_column("node", no_wrap=True)
-    for column in ("rating", "nameplate", "nameplate/rating", "servers", "copies"):
+    # What may be long wraps, so that nothing is cut off.
+    table.add_column("rating", justify="right", min_width=9)
+    for column in ("nameplate", "nameplate/\nrating", "servers", "copies"):
         table.add_column(column, justify="right", no_wrap=True)
-    table.add_column("breaker", no_wrap=True)
+    table.add_column("breaker", min_width=16, overflow="fold")
     if fed_twice:
-        table.add_column("with partners lost", justify="right", no_wrap=True)
-        table.add_column("also fed by", no_wrap=True)
+        table.add_column("partners\nlost", justify="right", no_wrap=True)
+        table.add_column("also fed by", min_width=13, overflow="fold")
     if stored:
         table.add_column("battery", no_wrap=True)
 
@@ -152,7 +159,7 @@ def _print_tree(site: Outline) -> None:
         if stored:
             battery = node.battery
             cells.append(
-                f"{_watts(battery.power_w)}, {WATT_HOUR.format(battery.energy_wh)}"
+                f"{_watts(battery.power_w)},\n{WATT_HOUR.format(battery.energy_wh)}"
                 if battery else ""
             )  # fmt: skip
         table.add_row(*map(Text, cells))
@@ -182,7 +189,7 @@ def _rating(node: FacilityNode) -> str:
             amperes = node.apparent_rating_va / volt_amperes(1.0, node.voltage_v, node.phases)
             text += f" ({amperes:.4g} A at {node.voltage_v:g} V)"
         parts.append(text)
-    return ", ".join(parts) or "unknown"
+    return ",\n".join(parts) or "unknown"
 
 
 def _breaker(node: FacilityNode) -> str:

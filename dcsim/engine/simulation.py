@@ -38,6 +38,7 @@ from dcsim.power import build as build_power
 from dcsim.power.model import PowerModel
 from dcsim.results import Results
 from dcsim.results.goodput import Promise
+from dcsim.results.limit_rows import complete
 from dcsim.results.recorder import NodeTable, Recorder
 from dcsim.results.summary import build_summary
 from dcsim.results.versions import versions
@@ -233,11 +234,7 @@ class Simulation:
             self.site.annotate(summary["nodes"])
             summary["limits"] = self.site.limit_rows()
             summary["start"] = None if scenario.start is None else str(scenario.start)
-            for row in summary["limits"]:
-                at_s = row["highest_at_s"]
-                row["highest_at"] = (
-                    None if scenario.start is None or at_s is None else scenario.start.iso(at_s)
-                )
+            complete(summary["limits"], scenario.start, self.warm_up)
             summary["site"] = self.site.figures()
             summary["redundancy"] = self.site.redundancy.rows()
             recorder.finish(summary)

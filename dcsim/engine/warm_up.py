@@ -48,12 +48,14 @@ def warm_up_of(scenario: Scenario) -> WarmUp:
         wanted_s, most = max(LEAST_S, fills_s), MOST_OF_RUN
         rule = f"auto: {SECOND.format(LEAST_S)}"
         if fills_s > LEAST_S:
-            rule = f"auto: {fills_s:.0f} s until {FILLED:.0%} of steady requests are in service"
+            share = f"{100 * FILLED:.0f} %"
+            rule = f"auto: {fills_s:.0f} s until {share} of steady requests are in service"
     most_s = most * scenario.duration_s
     if wanted_s > most_s:
         rule += f", held to {100 * most:.0f} % of the run"
     cut_s = _rounded(min(wanted_s, most_s), scenario.power_step_s, down=wanted_s > most_s)
-    return WarmUp(cut_s, rule, _filled(stays, cut_s))
+    whole_s = _rounded(wanted_s, scenario.power_step_s)
+    return WarmUp(cut_s, rule, _filled(stays, cut_s), whole_s, most)
 
 
 def _rounded(time_s: float, step_s: float, *, down: bool = False) -> float:

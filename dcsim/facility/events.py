@@ -46,6 +46,11 @@ class FacilityEvent:
     message: str
 
 
+def percent(share: float) -> str:
+    """`85.0 %` from 0.85."""
+    return f"{100.0 * share:.1f} %"
+
+
 def duration(time_s: float) -> str:
     """A span of time for a message: `0.75 s`, `64 s`, `12.5 min` or `3.2 h`."""
     if time_s < 120.0:

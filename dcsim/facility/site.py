@@ -12,7 +12,7 @@ import numpy.typing as npt
 from dcsim.facility.bypass import Bypass
 from dcsim.facility.continuous import ContinuousWatch
 from dcsim.facility.demand import Crossing, build_ramps, build_windows
-from dcsim.facility.events import EventKind, FacilityEvent, duration
+from dcsim.facility.events import EventKind, FacilityEvent, duration, percent
 from dcsim.facility.faults import Due, Faults
 from dcsim.facility.flow import Flow
 from dcsim.facility.hold_up import HoldUp
@@ -290,7 +290,7 @@ class ElectricalSite:
         ):
             kind: EventKind = "redundancy-lost" if change.raised else "cleared"
             share = change.would_w / change.limit_w
-            message = f"without {names[change.lost]} it would carry {share:.1%} of what it may"
+            message = f"without {names[change.lost]} it would carry {percent(share)} of what it may"
             if not change.raised:
                 message = f"could carry its share without {names[change.lost]} again"
             self.watch.counts[kind] += 1
@@ -354,7 +354,7 @@ class ElectricalSite:
         mended = not supply.ok[node] and self._failed[node] == 0
         supply.ok[node] = self._failed[node] == 0
         if mended:
-            events.append(self._event(now_s, "repaired", node, "put right"))
+            events.append(self._event(now_s, "repaired", node, "repair complete"))
         if due.deed in ("reclose", "restore") and self.watch.is_open(name):
             self.watch.reset(name, cold=False)
             supply.open[node] = False
@@ -434,7 +434,7 @@ class ElectricalSite:
             below = topology.servers_under(topology.names[node])
             lost = below[dropped[below]]
             if len(lost):
-                count = f"{len(lost)} server{'s' * (len(lost) > 1)} lost power"
+                count = f"{len(lost):,} server{'s' * (len(lost) > 1)} lost power"
                 own_ms, held_ms = 1e3 * gap_s[lost].max(), 1e3 * hold_s[lost].min()
                 message = f"{count}: {own_ms:.3g} ms without voltage, supplies hold {held_ms:.3g}"
                 events.append(self._event(now_s, "dark", node, message))
@@ -449,9 +449,12 @@ class ElectricalSite:
         servers = changed[topology.server_nodes]
         for node in tops.tolist():
             count = int(servers[topology.servers_under(topology.names[node])].sum())
-            who = {0: "no server", 1: "1 server"}.get(count, f"{count} servers")
-            what = "lost power" if kind == "dark" else "with power again"
-            events.append(self._event(now_s, kind, node, f"{who} {what}"))
+            who = "1 server" if count == 1 else f"{count:,} servers"
+            if not count:
+                message = "lost power; no server below did" if kind == "dark" else "power is back"
+            else:
+                message = f"{who} lost power" if kind == "dark" else f"power is back for {who}"
+            events.append(self._event(now_s, kind, node, message))
         return events
 
     # --- words -----------------------------------------------------------------------------
@@ -483,7 +486,7 @@ class ElectricalSite:
             load_w=crossing.value_w,
             limit_w=crossing.limit_w,
             margin_w=crossing.limit_w - crossing.value_w,
-            message=f"{over} at {crossing.value_w / crossing.limit_w:.1%} of its limit"
+            message=f"{over} at {percent(crossing.value_w / crossing.limit_w)} of its limit"
             if crossing.raised
             else f"{kind} limit kept again: above it for {duration(crossing.over_s)} so far",
         )

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from dcsim.facility.breakers import Breakers
 from dcsim.facility.curves import curve_of, is_table
-from dcsim.facility.events import EventKind, FacilityEvent, duration
+from dcsim.facility.events import EventKind, FacilityEvent, duration, percent
 from dcsim.facility.levels import CLEAR_AFTER_S, ROUNDING_S, Change, Levels
 from dcsim.facility.tally import LimitSpec, Tally
 from dcsim.facility.topology import Topology
@@ -198,7 +198,7 @@ class LimitWatch:
         index = int(self._rated[change.row])
         load_w, limit_w = float(node_w[index]), float(self._rating_w[change.row])
         if change.raised:
-            message = f"load at {load_w / limit_w:.1%} of rating"
+            message = f"load at {percent(load_w / limit_w)} of its rating"
         else:
             what = "rating" if change.level == "overload" else "threshold"
             message = (
@@ -220,7 +220,7 @@ class LimitWatch:
         limit_w = float(self.breakers.rating_w[row])
         self.trips[self._names[int(self._guarded[row])]] += 1
         what = "overload time is up" if row in self._tables else "breaker opened"
-        message = f"{what} at {load_w / limit_w:.1%} of its rating"
+        message = f"{what} at {percent(load_w / limit_w)} of its rating"
         later_s = float(self.breakers.latest_in_s[row])
         if np.isinf(later_s):
             message += "; one at the latest edge of its band would hold this load"

@@ -18,6 +18,13 @@ from dcsim.scenario.start import Start
 BROKEN_SHOWN = 12
 """Further limits that were not kept are counted."""
 LimitRow = Mapping[str, Any]
+KIND_NAMES = {
+    "rating": ("rating", "ratings"),
+    "continuous": ("continuous allowance", "continuous allowances"),
+    "demand": ("demand limit", "demand limits"),
+    "ramp": ("ramp limit", "ramp limits"),
+}
+"""One limit of a kind, and several."""
 
 
 def shown(rows: Sequence[LimitRow]) -> list[LimitRow]:
@@ -44,7 +51,8 @@ def sentence(rows: Sequence[LimitRow]) -> str:
     judged = [row for row in rows if row["share"] is not None]
     over = broken(rows)
     open_ = len(rows) - len(judged)
-    rest = "" if not open_ else f"; {open_:,} could not be judged: the run has no whole window"
+    windows = "its window" if open_ == 1 else "their windows"
+    rest = f"; {open_:,} could not be judged: the run is too short for {windows}" if open_ else ""
     if not rows:
         return "Limits: the scenario gives none."
     if not over:
@@ -53,9 +61,9 @@ def sentence(rows: Sequence[LimitRow]) -> str:
         kept = "the one that was judged was" if len(judged) == 1 else f"all {len(judged):,} were"
         return f"Limits: {kept} kept{rest}."
     counts = ", ".join(
-        f"{sum(row['kind'] == kind for row in over):,} {kind}"
+        f"{count:,} {KIND_NAMES[kind][count != 1]}"
         for kind in LIMIT_KINDS
-        if any(row["kind"] == kind for row in over)
+        if (count := sum(row["kind"] == kind for row in over))
     )
     return f"Limits: {len(over):,} of {len(judged):,} were NOT kept ({counts}){rest}."
 

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dcsim.report.text import UNKNOWN, percent, seconds, watt_hours, watts
-from dcsim.results.shares import BINDS, busy_text, slo_text
+from dcsim.results.shares import BINDS, busy_text, number_text, slo_text
 
 MOST_PARTS = 8
 """Of more streams, tenants or server groups than this, `--json` tells."""
@@ -77,7 +77,7 @@ def autoscale_lines(summary: Mapping[str, Any]) -> Iterator[str]:
         count = replicas.get(row["group"])
         off = ""
         if count is not None and row["mean_on"] is not None:
-            off = f" of {count}, {(count - row['mean_on']) * hours:,.4g} replica-hours off"
+            off = f" of {count}, {number_text((count - row['mean_on']) * hours)} replica-hours off"
         refused = f", {row['refused']:,} starts refused by a budget" if row["refused"] else ""
         yield (
             f"Autoscaler of {row['group']}: {row['started']:,} replicas started, "
@@ -87,7 +87,7 @@ def autoscale_lines(summary: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _number(value: float | None) -> str:
-    return UNKNOWN if value is None else f"{value:,.4g}"
+    return UNKNOWN if value is None else number_text(value)
 
 
 def evidence_lines(evidence: Mapping[str, Any]) -> Iterator[str]:
@@ -117,9 +117,9 @@ def capacity_tables(found: Mapping[str, Any]) -> Iterator[Table]:
         groups.add_row(
             Text(row["group"]),
             f"{row['replicas']:,}",
-            f"{row['capacity_per_s_replica']:,.3g}",
-            f"{row['capacity_per_s']:,.4g}",
-            f"{row['running']:,.3g}",
+            number_text(row["capacity_per_s_replica"], 3),
+            number_text(row["capacity_per_s"]),
+            number_text(row["running"], 3),
             percent(row["running"] / row["max_num_seqs"]),
             percent(row["kv_share"]),
             BINDS[row["binds"]],
@@ -133,7 +133,7 @@ def capacity_tables(found: Mapping[str, Any]) -> Iterator[Table]:
             played.add_row(
                 Text(row["group"]),
                 f"{100 * row['share']:.0f} %",
-                f"{row['requests_per_s']:,.4g}",
+                number_text(row["requests_per_s"]),
                 seconds(row["ttft_s"]),
                 seconds(row["tpot_s"]),
                 watts(row["server_w"]),
@@ -155,11 +155,11 @@ def capacity_lines(found: Mapping[str, Any]) -> Iterator[str]:
         played = ""
         if row["played_per_s"] is not None:
             played = (
-                f"; {row['played_per_s']:,.4g} when played ({row['played_replicas']} replicas, "
-                "Poisson arrivals)"
+                f"; {number_text(row['played_per_s'])} when played "
+                f"({row['played_replicas']} replicas, Poisson arrivals)"
             )
         yield (
-            f"{row['model']}: {row['estimate_per_s']:,.4g} requests/s within "
+            f"{row['model']}: {number_text(row['estimate_per_s'])} requests/s within "
             f"{slo_text(row['slo'])} by the estimate{played}. Requests: "
             f"{row['prompt_tokens_mean']:,.0f} prompt and {row['output_tokens_mean']:,.0f} output "
             "tokens in the mean."

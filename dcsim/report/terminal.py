@@ -196,10 +196,29 @@ def _rate(per_s: float | None) -> str:
     return UNKNOWN if per_s is None else f"{per_s:.2f}"
 
 
+FLAG_WORDS = {
+    "predicted": ("trip predicted", "trips predicted"),
+    "continuous": ("load over its continuous allowance", "loads over their continuous allowances"),
+    "demand": ("crossing of a demand limit", "crossings of demand limits"),
+    "ramp": ("crossing of a ramp limit", "crossings of ramp limits"),
+    "fault": ("fault", "faults"),
+    "repaired": ("repair", "repairs"),
+    "on-battery": ("time on battery", "times on battery"),
+    "depleted": ("battery depleted", "batteries depleted"),
+    "bypass": ("transfer to a static bypass", "transfers to a static bypass"),
+    "cooling-lost": ("loss of cooling", "losses of cooling"),
+    "redundancy-lost": ("loss of redundancy", "losses of redundancy"),
+    "dark": ("loss of power", "losses of power"),
+    "restored": ("return of power", "returns of power"),
+}
+"""Flags by kind where an `s` makes no plural, one and several."""
+
+
 def _plural(kind: str, count: int) -> str:
-    """Nouns (warning, trip) take their plural; what has happened to a node (restored) has none."""
-    plain = kind.endswith(("ed", "ous")) or kind == "dark"
-    return kind if count == 1 or plain else f"{kind}s"
+    """Nouns (warning, trip) take their plural; what has happened (cleared) has none."""
+    if kind in FLAG_WORDS:
+        return FLAG_WORDS[kind][count != 1]
+    return kind if count == 1 or kind.endswith("ed") else f"{kind}s"
 
 
 def _limits(rows: Sequence[Mapping[str, Any]], start: Start | None, console: Console) -> None:

@@ -31,6 +31,15 @@ def seconds(value: float | None) -> str:
     return f"{1e3 * value:.0f} ms" if value < 1.0 else f"{value:.2f} s"
 
 
+def plural_kind(kind: str, count: int = 2) -> str:
+    """Kinds of nodes: `rack`, `racks`, `utilities`, `UPS`."""
+    if count == 1:
+        return {"ups": "UPS", "pdu": "PDU", "rpp": "RPP", "rack-pdu": "rack PDU"}.get(kind, kind)
+    names = {"ups": "UPS", "pdu": "PDUs", "rpp": "RPPs", "rack-pdu": "rack PDUs",
+             "branch": "branches", "utility": "utilities", "switchgear": "switchgears"}  # fmt: skip
+    return names.get(kind, f"{kind}s")
+
+
 def clock(time_s: float) -> str:
     """`13:05:30`, with days before it from the second on."""
     whole = int(time_s)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -46,6 +47,16 @@ def slo_text(slo: Mapping[str, Any]) -> str:
     return ", ".join(parts) + ("" if slo["promised"] else " (default)")
 
 
+def number_text(value: float, digits: int = 4) -> str:
+    """So many significant digits, in full and with thousands parted: `11,560`, `3.146`, `0.02`."""
+    rounded = float(f"{value:.{digits}g}")
+    if not rounded or not math.isfinite(rounded):
+        return f"{rounded:g}"
+    places = max(0, digits - 1 - math.floor(math.log10(abs(rounded))))
+    text = f"{rounded:,.{places}f}"
+    return text.rstrip("0").rstrip(".") if places else text
+
+
 def busy_text(row: Mapping[str, Any]) -> str:
     """A row of `summary["serving"]` in words."""
     running, share = row["running_mean"], row["share_of_capacity"]
@@ -58,7 +69,7 @@ def busy_text(row: Mapping[str, Any]) -> str:
         what = "its capacity"
         if row["capacity_per_s"] is not None and row["slo"] is not None:
             what = (
-                f"the {row['capacity_per_s']:,.4g} requests/s that it can serve within "
+                f"the {number_text(row['capacity_per_s'])} requests/s that it can serve within "
                 f"{slo_text(row['slo'])}"
             )
         parts.append(f"{100 * share:.0f} % of {what}")

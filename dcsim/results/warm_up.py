@@ -21,6 +21,8 @@ MATERIAL = 0.005
 """Of the mean: figures that move by less are no reason for a longer warm-up."""
 FILLED = 0.9
 """Expected share of the steady number of requests in service below which it is too early."""
+LOOKS = 100
+"""A longer run may have a longer warm-up: so often is it worked out anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,28 @@ class WarmUp:
     """Where that comes from, in words."""
     filled: float | None = None
     """Requests expected in service at `cut_s`, over those in steady state; None: unknown."""
+    wanted_s: float | None = None
+    """What `cut_s` would be in a run that is long enough; None: as it is."""
+    most: float = 1.0
+    """The largest share of a run that is left out."""
+
+    def shortest_run_s(self, window_s: float, block_clock_s: float | None = None) -> float:
+        """How long a run must be for one whole window after the warm-up.
+
+        `block_clock_s`: for blocks by the clock, the time of day at which the run starts (0 where
+        it is unknown: blocks are then counted from the run's start); None: windows slide.
+        """
+        wanted_s = self.cut_s if self.wanted_s is None else self.wanted_s
+        run_s = window_s
+        for _ in range(LOOKS):
+            begun_s = min(wanted_s, self.most * run_s)
+            if block_clock_s is not None:
+                block = math.ceil((block_clock_s + begun_s) / window_s - 1e-9)
+                begun_s = block * window_s - block_clock_s
+            if begun_s + window_s <= run_s + 1e-6:
+                break
+            run_s = begun_s + window_s
+        return run_s
 
 
 def mser5(load: npt.ArrayLike) -> float | None:

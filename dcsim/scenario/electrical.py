@@ -110,7 +110,10 @@ def _power_factors(document: Document, by_name: Rows) -> None:
             message = "no server has a `power_factor`, so apparent power is unknown"
             document.add((*path, "apparent_rating"), message, "give one, such as 0.98")
         elif in_amperes(node.get("rating")) and node.get("power_factor") is None:
-            message = "no server has a `power_factor`, so what this is in watts is unknown"
+            message = (
+                "amperes and volt-amperes are apparent power, and no server has a `power_factor`: "
+                "what this is in watts is unknown"
+            )
             document.add((*path, "rating"), message, "give one, such as 0.98, here or there")
 
 

@@ -152,7 +152,7 @@ def left_out(
     told = [f"Not judged here: {what} limits of {_some(names)}." for what, names in others.items()]
     for key, why in unfilled.items():
         if key not in judged:
-            told.append(f"Not judged: {why}; play longer runs.")
+            told.append(f"Not judged: {why}.")
     return told
 
 

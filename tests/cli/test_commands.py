@@ -149,6 +149,42 @@ def test_show(good: Path) -> None:
     assert row.split()[2] == "unknown"
 
 
+WIDE = """
+name: wide
+duration: 1 min
+workload:
+  - {name: chat, model: llama-3-70b, arrivals: {kind: poisson, rate: 1 req/s},
+     tokens: {kind: fixed, prompt: 10, output: 10}}
+servers: [{name: g, server: dgx-a100-80gb, model: llama-3-70b, tensor_parallel: 8}]
+facility:
+  - {name: site, kind: site}
+  - {name: utility-n, kind: utility, parent: site, rating: 1.2 MW}
+  - {name: utility-s, kind: utility, parent: site, rating: 1.2 MW}
+  - {name: ups-a, kind: ups, parent: utility-n, rating: 500 kW, apparent_rating: 555 kVA,
+     battery: {energy: 100 kWh, power: 1.2 MW}, breaker: {curve: ups-overload}}
+  - {name: ups-b, kind: ups, parent: utility-s, rating: 500 kW, apparent_rating: 555 kVA,
+     battery: {energy: 100 kWh, power: 1.2 MW}, breaker: {curve: ups-overload}}
+  - {name: chat-row, kind: row, feeds: [ups-a, ups-b], count: 3, rating: 400 A at 415 V, phases: 3,
+     breaker: {curve: thermal-magnetic}}
+  - {name: server, kind: server, parent: chat-row, group: g, power_factor: 0.98}
+"""
+
+
+def test_show_cuts_nothing_off(tmp_path: Path) -> None:
+    """Amperes, volt-amperes, two feeds, a breaker and a battery in 140 columns: what is too long
+    wraps."""
+    file = tmp_path / "wide.yaml"
+    file.write_text(WIDE)
+    shown = runner.invoke(app, ["show", str(file)]).stdout
+    assert "\N{HORIZONTAL ELLIPSIS}" not in shown
+    assert max(len(line) for line in shown.splitlines()) <= 140
+    row = next(line for line in shown.splitlines() if "chat-row x 3" in line)
+    assert "287.5 kVA" in row and "thermal-magnetic" in row and "ups-b (share)" in row
+    for part in ("287.5 kVA", "(400", "415 V)", "555 kVA", "100 kWh"):
+        assert part in shown
+    assert "chat-row-1 and 2 more rows" in shown and "ups-a and 1 more UPS " in shown
+
+
 def test_show_svg(good: Path, tmp_path: Path) -> None:
     out = tmp_path / "site.svg"
     done = runner.invoke(app, ["show", str(good), "--svg", str(out)])
@@ -195,7 +231,7 @@ def test_show_tells_the_limits_of_all_kinds(good: Path) -> None:
     assert any("575 kVA (800 A at 415 V)" in line for line in lines[:at])
     # The racks' 23 kW x 80 % in one line; the row's 0.98 x 575.04 kVA.
     (racks,) = (line for line in lines[at:] if line.startswith("continuous 18.4 kW"))
-    assert "1 more of kind rack" in racks
+    assert "and 1 more rack " in racks
     assert racks.endswith("80 % of a standard-rated breaker")
     assert any(line.startswith("rating 563.54 kW row") for line in lines[at:])
     assert "15 min demand by the clock 1 MW site" in " ".join(lines[at:])

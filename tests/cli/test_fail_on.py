@@ -96,7 +96,7 @@ def test_a_limit_that_could_not_be_judged_is_told(scenario: Path) -> None:
     assert told(scenario, "demand", "--set", demand, *high) == (
         0,
         "not judged: site, 15 min demand 1 kW: no whole window in the 20 s measured, whose mean is "
-        "8.4 kW\n",
+        "8.4 kW; play at least 15 min\n",
     )
 
 

@@ -62,6 +62,7 @@ def test_json_is_one_object_with_the_documented_keys(scenario: Path) -> None:
     assert set(found["limits"][0]) == {
         "node", "node_kind", "kind", "limit_w", "window_s", "windows", "rule", "highest_w",
         "highest_at_s", "highest_at", "share", "over_s", "crossings", "measured_s", "partial_w",
+        "needs_run_s",
     }  # fmt: skip
     site, row, *servers = found["nodes"]
     assert (site["name"], site["limit_w"]) == ("site", None)

@@ -75,7 +75,7 @@ def test_warning_after_its_delay_once_and_cleared() -> None:
     warning = events[0]
     assert (warning.node_kind, warning.load_w, warning.limit_w) == ("rack", 850.0, 1000.0)
     assert warning.margin_w == 150.0
-    assert "85.0%" in warning.message
+    assert "85.0 %" in warning.message
     assert "warning" in events[1].message
     assert watch.counts == {"warning": 2, "cleared": 1}
 

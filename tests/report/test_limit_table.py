@@ -41,13 +41,13 @@ def test_of_what_is_kept_only_the_nearest_of_each_kind_is_told() -> None:
 
 def test_what_is_not_kept_is_counted_by_kind() -> None:
     assert sentence(ROWS) == (
-        "Limits: 3 of 5 were NOT kept (1 rating, 1 continuous, 1 demand); 1 could not be judged: "
-        "the run has no whole window."
+        "Limits: 3 of 5 were NOT kept (1 rating, 1 continuous allowance, 1 demand limit); 1 "
+        "could not be judged: the run is too short for its window."
     )
     assert [row["kind"] for row in broken(ROWS)] == ["demand", "continuous", "rating"]
     assert notes(ROWS) == [
         "Not judged: site, 30 min demand 900 kW: no whole window in the 20 min measured, whose "
-        "mean is 1.57 MW."
+        "mean is 1.57 MW; play at least 31 min."
     ]
     many = [limit(f"rack-{n}", "rating", 10e3, 11e3) for n in range(20)]
     assert "and 8 more that were not kept" in text(many)

@@ -107,3 +107,21 @@ def test_a_later_settling_that_moves_no_figure_is_enough() -> None:
     found = described(WarmUp(30.0), high, 0.25)
     assert (found["mser5_s"], found["enough"]) == (35.0, False)
     assert found["peak_moves"] == pytest.approx(-0.3, abs=0.01)
+
+
+def test_how_long_a_run_must_be_to_fill_a_window() -> None:
+    """15 min after 30 s take 15.5 min. Of a fifth of the run at most, an hour's warm-up leaves
+    15 min of 18.75. By the clock from 13:31, the first block after the warm-up begins at 13:45 and
+    ends at 14:00; without a clock blocks are counted from the start, and the second is whole."""
+    short = WarmUp(30.0, "auto", wanted_s=30.0, most=0.2)
+    assert short.shortest_run_s(900.0) == 930.0
+    assert WarmUp(36.0, "auto", wanted_s=3600.0, most=0.2).shortest_run_s(900.0) == pytest.approx(
+        1125.0
+    )
+    assert short.shortest_run_s(900.0, 13.5 * 3600 + 60) == 29 * 60.0
+    assert short.shortest_run_s(900.0, 0.0) == 1800.0
+    assert WarmUp().shortest_run_s(900.0, 0.0) == 900.0
+    # A run that is too short for its warm-up: what it wants counts, not what it got.
+    assert WarmUp(4.0, "auto, held", wanted_s=30.0, most=0.2).shortest_run_s(60.0) == (
+        pytest.approx(75.0)
+    )

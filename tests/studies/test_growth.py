@@ -121,7 +121,7 @@ def test_a_limit_that_no_run_could_judge_is_named(crew: Crew) -> None:
     assert answer.headline[0].startswith("No limit is met")
     assert answer.uncertainty[1] == (
         "Not judged: site, 15 min demand 1 kW: no whole window in the 1 min measured, whose mean "
-        "is 16.8 kW; play longer runs."
+        "is 16.8 kW; play at least 15 min."
     )
     alone = variant(small(), {"facility.row.rating": None, "facility.site.demand": demand})
     with pytest.raises(StudyError, match="no whole window in the 1 min"):

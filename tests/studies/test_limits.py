@@ -45,7 +45,7 @@ ROWS = (
     limit("site", "ramp", 100e3, 13.6e3, 60.0),
     limit(
         "site", "demand", 900e3, None, 1800.0, "sliding",
-        over_s=None, measured_s=1200.0, partial_w=1.57e6,
+        over_s=None, measured_s=1200.0, partial_w=1.57e6, needs_run_s=1830.0,
     ),
 )  # fmt: skip
 
@@ -86,7 +86,7 @@ def test_what_is_left_out_is_named() -> None:
     told = left_out([outcome(*ROWS)])
     assert told == [
         "Not judged: site, 30 min demand 900 kW: no whole window in the 20 min measured, whose "
-        "mean is 1.57 MW; play longer runs."
+        "mean is 1.57 MW; play at least 31 min."
     ]
     # A longer run among them has judged it.
     longer = limit("site", "demand", 900e3, 1e6, 1800.0, "sliding")
@@ -124,4 +124,4 @@ facility:
         "ups/row, 1 min ramp 90 kW",
     ]
     assert all(row["share"] is None for row in rows)
-    assert unjudged(rows[0]) == "ups, rating 500 kW: no whole window was measured"
+    assert unjudged(rows[0]) == "ups, rating 500 kW: no whole window was measured; play longer"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from dcsim.facility.topology import Topology
-from dcsim.report.text import watts
+from dcsim.report.text import plural_kind, watts
 from dcsim.scenario.models import FacilityNode, Scenario
 from dcsim.scenario.models.site import KINDS
 
@@ -116,7 +116,7 @@ def of_results(nodes: pd.DataFrame, facility: Sequence[FacilityNode] | None = No
         rated = () if math.isnan(rating_w[key]) else (watts(rating_w[key]),)
         lines = tuple(_ratings(spec)) if spec is not None else rated
         kind = kinds[key]
-        title = f"{len(inside)} {_plural(kind)}" if len(inside) > 1 else key.rpartition("/")[2]
+        title = f"{len(inside)} {plural_kind(kind)}" if len(inside) > 1 else key.rpartition("/")[2]
         boxes.append(
             Box(key, kind, title, lines, tuple(inside), _curve(spec),
                 spec is not None and spec.battery is not None)
@@ -162,12 +162,6 @@ def _curve(node: FacilityNode | None) -> str | None:
     if node.breaker.points is not None:
         return "own points"
     return "electronic" if node.breaker.electronic is not None else node.breaker.curve
-
-
-def _plural(kind: str) -> str:
-    names = {"ups": "UPS", "pdu": "PDUs", "rpp": "RPPs", "rack-pdu": "rack PDUs",
-             "branch": "branches", "utility": "utilities", "switchgear": "switchgears"}  # fmt: skip
-    return names.get(kind, f"{kind}s")
 
 
 def _feeders_first(facility: Sequence[FacilityNode]) -> list[FacilityNode]:
