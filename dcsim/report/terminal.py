@@ -43,6 +43,7 @@ def render(summary: Mapping[str, Any], console: Console, first_flags: Sequence[A
     _power(summary["power_model"], console)
     for line in evidence_lines(summary.get("evidence") or {}):
         console.print(line, highlight=False, markup=False)
+    _expected(summary["nodes"], console)
     _warm_up(summary, console)
     wall_s = summary.get("wall_s")
     speed = f", {summary['simulated_s'] / wall_s:,.0f} x real time" if wall_s else ""
@@ -51,6 +52,21 @@ def render(summary: Mapping[str, Any], console: Console, first_flags: Sequence[A
         f"seed {summary['seed']}.",
         highlight=False,
     )
+
+
+def _expected(nodes: Sequence[Node], console: Console) -> None:
+    """How sure the site's peak and p99 are, where the run can tell."""
+    told = []
+    for figure, key in (("its peak is expected at", "peak"), ("its p99 at", "p99")):
+        low_w, high_w = (nodes[0].get(f"{key}_{end}_w") for end in ("low", "high"))
+        if low_w is not None and high_w is not None:
+            told.append(f"{figure} {watts(low_w)} to {watts(high_w)}")
+    if told:
+        console.print(
+            f"Another run like this one, at {nodes[0]['name']}: {', '.join(told)} (95 %, from this "
+            "run alone).",
+            highlight=False,
+        )
 
 
 def _warm_up(summary: Mapping[str, Any], console: Console) -> None:
@@ -78,17 +94,16 @@ def _warm_up(summary: Mapping[str, Any], console: Console) -> None:
 def short_because(warm_up: Mapping[str, Any]) -> str:
     """Why a warm-up was not enough."""
     told = []
-    found_s, moves = warm_up["mser5_s"], warm_up.get("mean_moves")
-    peaks = warm_up.get("peak_moves")
-    if moves is not None and max(abs(moves), abs(peaks)) > MATERIAL:
+    filled, moves = warm_up["filled"], warm_up.get("mean_moves")
+    if filled is not None and filled < FILLED:
         told.append(
-            f"the load settles after {found_s:g} s by MSER-5: from there on the mean would be "
-            f"{100 * moves:+.1f} % and the peak {100 * peaks:+.1f} % of the mean"
+            f"{100 * filled:.0f} % of the requests that are in service in steady state are there "
+            "by its end"
         )
-    if warm_up["filled"] is not None and warm_up["filled"] < FILLED:
+    if moves is not None and (not told or abs(moves) > MATERIAL):
         told.append(
-            f"{100 * warm_up['filled']:.0f} % of the requests that are in service in steady state "
-            "are there by its end"
+            f"the load settles after {warm_up['mser5_s']:g} s by MSER-5: from there on the mean is "
+            f"{100 * moves:+.1f} %, the peak {100 * warm_up['peak_moves']:+.1f} % of the mean off"
         )
     return "; ".join(told)
 

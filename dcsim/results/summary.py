@@ -8,12 +8,15 @@ from typing import Any
 
 import numpy as np
 
+from dcsim.results.intervals import UNKNOWN, Interval, peak_interval, percentile_interval
 from dcsim.results.recorder import Recorder
 from dcsim.results.warm_up import described
 
 PERCENTS = (50, 95, 99)
 EVENT_KINDS = ("warning", "overload", "trip")
 """Always counted; others where there were any."""
+MOST_ALIKE = 8
+"""Nodes of one kind for each of which intervals are told: a site has few levels of so few."""
 QUIET_KINDS = (*EVENT_KINDS, "cleared")
 
 
@@ -91,6 +94,7 @@ def _nodes(recorder: Recorder) -> list[dict[str, Any]]:
     for i, name in enumerate(nodes.names):
         # Watts that are no number came from a power model; they are unknown, not the run's end.
         mean_w = _known(loads.sum_w[i] / measured) if measured else None
+        p99, peak = _intervals(recorder, i)
         total_j = _known(loads.total_w[i] * recorder.step_s) if steps else None
         peak_w = _known(loads.peak_w[i])
         rows.append(
@@ -99,13 +103,26 @@ def _nodes(recorder: Recorder) -> list[dict[str, Any]]:
                 "kind": nodes.kinds[i],
                 "limit_w": _known(nodes.rating_w[i]),
                 "peak_w": peak_w,
+                "peak_low_w": _known(peak.low),
+                "peak_high_w": _known(peak.high),
                 "p99_w": _known(p99_w[i]),
+                "p99_low_w": _known(p99.low),
+                "p99_high_w": _known(p99.high),
                 "mean_w": mean_w,
                 "energy_wh": None if total_j is None else total_j / 3600.0,
                 "load_factor": mean_w / peak_w if mean_w is not None and peak_w else None,
             }
         )
     return rows
+
+
+def _intervals(recorder: Recorder, node: int) -> tuple[Interval, Interval]:
+    """Of a node's p99 and of its peak; unknown for servers, and where many nodes are alike."""
+    kinds = recorder.nodes.kinds
+    if kinds[node] == "server" or kinds.count(kinds[node]) > MOST_ALIKE:
+        return UNKNOWN, UNKNOWN
+    measured = recorder.loads.node_w(node)[recorder.loads.steps - recorder.loads.measured :]
+    return percentile_interval(measured, 99.0), peak_interval(measured)
 
 
 def _known(value: float) -> float | None:

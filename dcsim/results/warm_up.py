@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from dcsim.results.intervals import peak_interval
+
 BATCH_S = 5
 """MSER-5: means over five observations, here of 1 s each."""
 LEAST_BATCHES = 12
@@ -89,8 +91,9 @@ def described(warm_up: WarmUp, site_w: npt.NDArray[np.floating], step_s: float) 
     """The summary's `warm_up`: what was cut, what MSER-5 says of the site's load, `site_w` by
     power step over the whole run, and whether it was enough (None where that cannot be told).
 
-    It was enough where a cut at MSER-5's point instead would move neither the mean nor the peak
-    of what is measured by more than `MATERIAL` of the mean.
+    It was enough where a cut at MSER-5's point instead would not move the mean of what is measured
+    by more than `MATERIAL` of it, and the peak not either, or no further than the peak of another
+    run is expected to lie from what comes after (`peak_interval`).
     """
     loads_w = np.asarray(site_w, dtype=np.float64)
     look_s = max(LOOK_S, LOOK_CUTS * warm_up.cut_s)
@@ -103,14 +106,16 @@ def described(warm_up: WarmUp, site_w: npt.NDArray[np.floating], step_s: float) 
     mean_moves = peak_moves = None
     if found_s is not None:
         first, other = round(warm_up.cut_s / step_s), round(found_s / step_s)
-        mean_moves, peak_moves = 0.0, 0.0
+        mean_moves, peak_moves, peak_is_chance = 0.0, 0.0, True
         # A cut beyond MSER-5's point has left the start-up out.
         if first < other < len(loads_w):
             now, then = loads_w[first:], loads_w[other:]
             mean_w = float(then.mean()) or math.nan
             mean_moves = float(then.mean() - now.mean()) / mean_w
             peak_moves = float(then.max() - now.max()) / mean_w
-        enough = max(abs(mean_moves), abs(peak_moves)) <= MATERIAL
+            reached_w = peak_interval(then).high  # no number where that cannot be told
+            peak_is_chance = bool(now.max() <= reached_w)
+        enough = abs(mean_moves) <= MATERIAL and (peak_is_chance or abs(peak_moves) <= MATERIAL)
     if warm_up.filled is not None and warm_up.filled < FILLED:
         enough = False
     return {

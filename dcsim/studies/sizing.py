@@ -11,6 +11,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from dcsim.results import Results
+from dcsim.results.intervals import peak_interval, percentile_interval
+from dcsim.results.summary import MOST_ALIKE
 
 RESOLUTIONS_S = (1.0, 60.0, 900.0)
 """The published sizing table's averaging times (reference-method.md 3), the power step aside."""
@@ -25,6 +27,8 @@ COLUMNS = [
     "kind",
     "intervals",
     "peak_w",
+    "peak_low_w",
+    "peak_high_w",
     "mean_w",
     "peak_to_average",
     "load_factor",
@@ -32,6 +36,8 @@ COLUMNS = [
     "ramp_down_w",
     "p95_w",
     "p99_w",
+    "p99_low_w",
+    "p99_high_w",
     "coincidence",
     "server_coincidence",
     "nameplate_w",
@@ -52,6 +58,9 @@ def sizing(results: Results, resolutions_s: Sequence[float] | None = None) -> pd
       the cooling and the losses that it carries.
     - `ramp_up_w`, `ramp_down_w`: largest change from one interval to the next, down negative.
     - `p95_w`, `p99_w` of the load-duration curve.
+    - `peak_low_w`, `peak_high_w`: where the peak of another run is expected, and `p99_low_w`,
+      `p99_high_w`, how sure the p99 is, both 95 % (`dcsim.results.intervals`); NaN where the run
+      cannot tell, and where more than eight nodes are of one kind.
     - `coincidence`: highest sum of the children's loads over the sum of their highest loads, 1
       when all peak together, never above; children as they draw, the node's own cooling and losses
       on neither side. `server_coincidence`: the same over all servers below (IT only). A node fed
@@ -128,7 +137,9 @@ class _Found:
                 for column, name in enumerate(some):
                     self.peaks_w[name, resolution_s] = float(means_w[:, column].max())
                     if kind != "server":
-                        self.figures[name, resolution_s] = _figures(means_w[:, column])
+                        load_w = means_w[:, column]
+                        sure = _sure(load_w if len(names) <= MOST_ALIKE else [])
+                        self.figures[name, resolution_s] = _figures(load_w) | sure
 
     def together(self, parts: Mapping[str, Sequence[str]]) -> dict[tuple[str, float], float]:
         """Highest sum of each node's parts' loads, by node and resolution."""
@@ -252,6 +263,17 @@ def _figures(load_w: Float64) -> dict[str, float]:
         "ramp_down_w": float(ramps_w.min()) if len(ramps_w) else np.nan,
         "p95_w": float(p95_w),
         "p99_w": float(p99_w),
+    }
+
+
+def _sure(load_w: npt.ArrayLike) -> dict[str, float]:
+    """How sure a node's figures are; NaN for none."""
+    peak, p99 = peak_interval(load_w), percentile_interval(load_w, 99.0)
+    return {
+        "peak_low_w": peak.low,
+        "peak_high_w": peak.high,
+        "p99_low_w": p99.low,
+        "p99_high_w": p99.high,
     }
 
 

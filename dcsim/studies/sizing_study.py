@@ -33,6 +33,8 @@ AVERAGED = (
     "ramp_down_w",
     "p95_w",
     "p99_w",
+    "p99_low_w",
+    "p99_high_w",
     "coincidence",
     "server_coincidence",
     "nameplate_w",
@@ -46,8 +48,10 @@ COLUMNS = {
     "window_s": "averaging time, s",
     "peak_w": "highest mean over the window, with cooling and losses, W: mean over seeds",
     "peak_highest_w": "the highest among the seeds, W",
-    "peak_low": "95 % interval of the mean peak, W",
-    "peak_high": "95 % interval of the mean peak, W",
+    "peak_low": "95 % interval of the mean peak over seeds; of one seed, of the peak of another "
+    "run, W",
+    "peak_high": "95 % interval of the mean peak over seeds; of one seed, of the peak of another "
+    "run, W",
     "mean_w": "mean load, with cooling and losses, W",
     "peak_to_average": "peak over mean",
     "load_factor": "its inverse",
@@ -55,6 +59,8 @@ COLUMNS = {
     "ramp_down_w": "largest fall, W",
     "p95_w": "exceeded 5 % of the time, W",
     "p99_w": "exceeded 1 % of the time, W",
+    "p99_low_w": "its 95 % interval from each run alone, mean over seeds, W",
+    "p99_high_w": "its 95 % interval from each run alone, mean over seeds, W",
     "coincidence": "highest sum of what its children draw over the sum of their peaks; its own "
     "cooling and losses on neither side",
     "server_coincidence": "the same over all servers below: IT only",
@@ -143,9 +149,7 @@ def sizing_study(
         reasons=(*_reasons(base, own, told), *told_busy(outcomes)),
         uncertainty=(
             f"Peaks are of {SECOND.format(base.duration_s)}; a longer run has a higher peak.",
-            told_peaks(len(used))
-            if len(used) > 1
-            else "One seed: a peak is one draw; give --seeds 5.",
+            told_peaks(len(used)) if len(used) > 1 else _told_one(own),
             *told_evidence(evidence),
             *told_watts(outcomes),
         ),
@@ -183,6 +187,22 @@ def sizing_study(
     )
 
 
+def _told_one(own: pd.DataFrame) -> str:
+    """What a single run says of its peak."""
+    known = own[(own["model"] != NAMEPLATE) & own["peak_low"].notna()]
+    if known.empty:
+        return (
+            "One seed: a peak is one draw, and the run cannot tell where another would lie; give "
+            "--seeds 5."
+        )
+    row = known.sort_values("window_s").iloc[-1]
+    return (
+        f"One seed: by the maxima of its blocks another run of this length peaks, over "
+        f"{SECOND.format(row['window_s'])}, at {row['peak_low'] / 1e3:,.1f} to "
+        f"{row['peak_high'] / 1e3:,.1f} kW (95 %); --seeds 5 says more."
+    )
+
+
 def _check(models: Sequence[str], windows_s: Sequence[float]) -> None:
     check_models(models)
     if not windows_s or min(windows_s) <= 0:
@@ -194,6 +214,8 @@ def _rows(model: str, runs: Sequence[Outcome]) -> list[dict[str, Any]]:
     for same in zip(*(run.loads for run in runs), strict=True):
         peaks_w = np.array([row["peak_w"] for row in same])
         low, high = mean_interval(peaks_w)
+        if len(runs) == 1:
+            low, high = _unknown(same[0]["peak_low_w"]), _unknown(same[0]["peak_high_w"])
         rows.append(
             {
                 "model": model,
@@ -203,13 +225,15 @@ def _rows(model: str, runs: Sequence[Outcome]) -> list[dict[str, Any]]:
                 "peak_highest_w": peaks_w.max(),
                 "peak_low": low,
                 "peak_high": high,
-                **{
-                    key: float(np.mean([np.nan if r[key] is None else r[key] for r in same]))
-                    for key in AVERAGED
-                },
+                **{key: float(np.mean([_unknown(r[key]) for r in same])) for key in AVERAGED},
             }
         )
     return rows
+
+
+def _unknown(value: float | None) -> float:
+    """NaN for None."""
+    return NAN if value is None else value
 
 
 def _nameplate(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -217,7 +241,16 @@ def _nameplate(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     and losses."""
     constant = {"peak_to_average": 1.0, "load_factor": 1.0, "ramp_up_w": 0.0, "ramp_down_w": 0.0}
     constant |= {"coincidence": 1.0, "server_coincidence": 1.0, "nameplate_to_peak": 1.0}
-    watts = ("peak_w", "peak_highest_w", "peak_low", "peak_high", "mean_w", "p95_w", "p99_w")
+    watts: tuple[str, ...] = (
+        "peak_w",
+        "peak_highest_w",
+        "peak_low",
+        "peak_high",
+        "mean_w",
+        "p95_w",
+        "p99_w",
+    )
+    watts += ("p99_low_w", "p99_high_w")
     return [row | dict.fromkeys(watts, row["nameplate_load_w"]) | constant for row in rows]
 
 

@@ -12,22 +12,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
+from dcsim.results.gumbel import gumbel_fit, gumbel_fits, tail_index, too_heavy
 from dcsim.studies.statistics import CONFIDENCE
 
 LEAST_BLOCKS = 10
 """Fewer maxima tell nothing of whether their tail is heavy."""
-EULER = 0.5772156649015329
-PLAYED = 10_000
-"""Samples of a standard Gumbel law from which the errors of a fit are known."""
-SHAPE_VARIANCE = 0.5633
-"""Of the tail index fitted to Gumbel maxima, times their number (Hosking, Wallis and Wood 1985)."""
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,43 +57,14 @@ def chance_above(maxima: npt.ArrayLike, limit: float, confidence: float = CONFID
     location, scale = (float(one) for one in gumbel_fit(found))
     distance = (limit - location) / scale
     shape = tail_index(found)
-    if shape > stats.norm.ppf(confidence) * math.sqrt(SHAPE_VARIANCE / count):
+    if too_heavy(shape, count, float(stats.norm.ppf(confidence))):
         told = f"the tail is too heavy to be carried beyond the data (index {shape:.2f})"
         return Tail(_above(distance), 1.0, shape, count, told)
     # Of a Gumbel law with location 0 and scale 1, fits as good as this one, at the same distance
     # from their limits: how near the limit then truly is, but for one in twenty.
-    locations, scales = _fits(count)
+    locations, scales = gumbel_fits(count)
     truly = float(np.quantile(locations + distance * scales, 1.0 - confidence))
     return Tail(_above(distance), _above(truly), shape, count)
-
-
-def gumbel_fit(ordered: Floats) -> tuple[Floats, Floats]:
-    """Location and scale by probability-weighted moments, of samples in the last axis that rise."""
-    first, second, _ = _moments(ordered)
-    scale = (2.0 * second - first) / math.log(2.0)
-    return first - EULER * scale, scale
-
-
-def tail_index(ordered: Floats) -> float:
-    """Of the generalised extreme-value law by probability-weighted moments, of one sample that
-    rises; above 0 is heavier than Gumbel's."""
-    first, second, third = _moments(ordered)
-    ratio = (2.0 * second - first) / (3.0 * third - first) - math.log(2.0) / math.log(3.0)
-    return -float(7.8590 * ratio + 2.9554 * ratio**2)
-
-
-def _moments(ordered: Floats) -> tuple[Floats, Floats, Floats]:
-    count = ordered.shape[-1]
-    place = np.arange(count)
-    one = place / (count - 1)
-    two = one * (place - 1) / (count - 2)
-    return ordered.mean(axis=-1), (ordered * one).mean(axis=-1), (ordered * two).mean(axis=-1)
-
-
-@lru_cache(maxsize=64)
-def _fits(count: int) -> tuple[Floats, Floats]:
-    rng = np.random.default_rng(0)
-    return gumbel_fit(np.sort(rng.gumbel(size=(PLAYED, count)), axis=-1))
 
 
 def _above(distance: float) -> float:

@@ -71,6 +71,7 @@ def test_json_is_one_object_with_the_documented_keys(scenario: Path) -> None:
     assert set(site) == {
         "name", "kind", "limit_w", "peak_w", "p99_w", "mean_w", "energy_wh", "load_factor",
         "trips", "time_over_limit_s", "min_margin_w", "binding",
+        "peak_low_w", "peak_high_w", "p99_low_w", "p99_high_w",
     }  # fmt: skip
     assert found["power_model"]["name"] == "gru"
     assert found["power_model"]["pack"] == "gru-a100"

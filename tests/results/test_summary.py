@@ -11,7 +11,9 @@ import pytest
 
 from dcsim.results import Results
 from dcsim.results.goodput import Promise
+from dcsim.results.intervals import peak_interval, percentile_interval
 from dcsim.results.summary import build_summary
+from dcsim.results.warm_up import WarmUp
 from tests.results.made import COUNTS, loads, record, recorder, records
 
 
@@ -90,3 +92,21 @@ def test_goodput_counts_promises_kept(tmp_path: Path) -> None:
     assert a["slo"] == {"ttft_s": None, "tpot_s": 0.11}
     assert a["goodput_per_s"] == 1 / 0.25
     made.abort()
+
+
+def test_intervals_are_of_levels_above_the_servers(tmp_path: Path) -> None:
+    """Of what comes after the warm-up; of servers nothing is told."""
+    made = recorder(tmp_path / "run.h5", warm_up=WarmUp(25.0, "as given"))
+    load_w = 1000.0 + np.random.default_rng(1).normal(0.0, 10.0, 3000)
+    for watts in load_w:
+        made.step(np.full(len(made.nodes.names), watts))
+    summary = build_summary(
+        made, counts={}, tokens={}, preemptions=0, power_model=[{}], gpu_state_s={}
+    )
+    made.finish(summary)
+    site, server = summary["nodes"][0], summary["nodes"][-1]
+    measured = load_w[100:].astype(np.float32)
+    assert [site["p99_low_w"], site["p99_high_w"]] == list(percentile_interval(measured))
+    assert [site["peak_low_w"], site["peak_high_w"]] == list(peak_interval(measured))
+    assert site["p99_low_w"] < site["p99_w"] < site["p99_high_w"]
+    assert server["peak_low_w"] is server["p99_high_w"] is None

@@ -125,3 +125,18 @@ def test_how_long_a_run_must_be_to_fill_a_window() -> None:
     assert WarmUp(4.0, "auto, held", wanted_s=30.0, most=0.2).shortest_run_s(60.0) == (
         pytest.approx(75.0)
     )
+
+
+def test_a_peak_that_chance_put_there_is_no_start_up() -> None:
+    """0.6 % of the mean above all that follows, but as high as another run's peak may be; 6 % is
+    not."""
+    rng = np.random.default_rng(5)
+    load_w = 1000.0 + rng.normal(0.0, 10.0, 4000)
+    load_w[:140] -= 40.0
+    assert described(WarmUp(30.0), load_w, 0.25)["mser5_s"] == 35.0
+    after_w = load_w[140:].max()
+    for above_w, enough in ((6.0, True), (60.0, False)):
+        load_w[130] = after_w + above_w
+        found = described(WarmUp(30.0), load_w, 0.25)
+        assert found["peak_moves"] == pytest.approx(-above_w / 1000.0, rel=0.01)
+        assert found["enough"] is enough

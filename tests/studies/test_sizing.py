@@ -15,9 +15,11 @@ from dcsim.results import Results
 from dcsim.scenario.catalogue import load_catalogue
 from dcsim.scenario.load import loads as loads_scenario
 from dcsim.scenario.models import Scenario
-from dcsim.studies import sizing
+from dcsim.studies import sizing, sizing_study
+from dcsim.studies.ask import variant
 from tests.engine.sites import site
 from tests.results.made import COUNTS, NODES, loads, recorder
+from tests.studies.small import small
 
 
 @pytest.fixture
@@ -233,3 +235,17 @@ def test_no_coincidence_above_one(feeds: str, phases: int) -> None:
         # Both feeds know all servers below, and tell the same coincidence of them.
         told = [table.loc[(name, 1.0), "server_coincidence"] for name in UPSES]
         assert told == pytest.approx([told[0]] * 3)
+
+
+def test_one_seed_says_where_another_peaks_and_that_it_is_that() -> None:
+    """The interval of a single run is of another run's peak; that of several of their mean."""
+    site = variant(small(), {"duration": "6 min", "power_step": "250 ms"})
+    one = sizing_study(site, windows_s=[1.0])
+    row = one.tables["node"].frame.iloc[0]
+    assert row["peak_low"] < row["peak_high"]
+    assert row["p99_low_w"] < row["p99_w"] < row["p99_high_w"]
+    assert "another run of this length peaks, over 1 s, at" in " ".join(one.uncertainty)
+    many = sizing_study(site, windows_s=[1.0], seeds=6)
+    peaks_w = many.tables["node"].frame.iloc[0]
+    assert peaks_w["peak_high"] - peaks_w["peak_low"] < row["peak_high"] - row["peak_low"]
+    assert row["peak_low"] <= peaks_w["peak_w"] <= row["peak_high"]
