@@ -20,17 +20,21 @@ DAY_S = 86400.0
 _NUMBER = re.compile(r"\d+(\.\d+)?([eE][+-]?\d+)?")
 _DAY = re.compile(r"(\d{1,2}):(\d{2}):(\d{2}(?:\.\d+)?)")
 _COMPACT = re.compile(r"(\d{4})(\d{2})(\d{2})\b")
+_UTC = re.compile(r"(?<=\d)\s+(?:UTC|GMT)$")
 _UNITS = ((1e17, 1e-9), (1e14, 1e-6), (1e11, 1e-3), (1e8, 1.0))
 """A number above the first is unix time in that unit: nothing else is of its size."""
 _FAR_S = 1e11
 """No clock counts so many seconds: the number has a smaller unit."""
+_UNIX_S = (1.4e9, 2.5e9)
+"""Seconds since 1970 from 2014 to 2049. Milliseconds of a trace that begins after more than two
+weeks are nobody's."""
 _FRACTION = re.compile(r"(.*\d:\d\d)(\.\d+)(.*)", re.ASCII)
 EXAMPLE = "2026-11-27T18:00:16.504+01:00"
 
 
 def stamp(text: str) -> tuple[float, Clock] | None:
     """Seconds and what they count from, or None for what is no time."""
-    text = text.strip().strip('"')
+    text = _UTC.sub("+00:00", text.strip().strip('"'))
     if _NUMBER.fullmatch(text):
         value = float(text)
         if not math.isfinite(value):
@@ -57,7 +61,8 @@ class Moments:
     """Times of one file in seconds since its first row, as exact as they are written.
 
     Numbers count in `unit`, unless that is None: then in `default`, or, where that would be
-    thousands of years, as unix time in the unit of their size. Text is a date and time, with a
+    thousands of years, as unix time in the unit of their size; seconds of unix time are known as
+    such where the default is milliseconds. Text is a date and time, with a
     zone or without (then `assume_utc` lets both kinds stand in one file), or a time of day.
     """
 
@@ -108,7 +113,9 @@ class Moments:
         if self._kind is None:
             unit = self._unit or self._default
             self._per_s = PER_SECOND[unit]
-            if self._unit is None and abs(number) / self._per_s > _FAR_S:
+            if self._unit is None and unit == "ms" and _UNIX_S[0] < number < _UNIX_S[1]:
+                self._per_s = 1.0
+            elif self._unit is None and abs(number) / self._per_s > _FAR_S:
                 by_s = next((by for least, by in _UNITS if abs(number) > least), 1.0)
                 self._per_s = round(1.0 / by_s)
         if not abs(number) / self._per_s < 1e4 * _FAR_S:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -57,7 +58,14 @@ def trip(
         str,
         typer.Option(metavar="NAME", help="Of `dcsim protection curves`, or `electronic`."),
     ],
-    rating: Annotated[str, typer.Option(metavar="WATTS", help="The breaker's: '100 kW'.")],
+    rating: Annotated[
+        str,
+        typer.Option(
+            metavar="RATING",
+            help="The breaker's: '100 kW', or '175 A at 415 V' and '125 kVA' for loads at unity "
+            "power factor (or in volt-amperes).",
+        ),
+    ],
     preload: Annotated[
         float,
         typer.Option(
@@ -67,6 +75,9 @@ def trip(
     ambient: Annotated[
         float, typer.Option(min=-40.0, max=100.0, help="Temperature around it, in °C.")
     ] = 40.0,
+    phases: Annotated[
+        int, typer.Option(min=1, max=3, help="Of a rating in amperes; 2: two poles.")
+    ] = 3,
     out: Annotated[
         Path | None,
         typer.Option("-o", "--out", metavar="FILE", help="A picture: .png, .svg or .pdf."),
@@ -78,7 +89,7 @@ def trip(
     from dcsim.scenario.series import SeriesError, read_series
 
     early, late = edges(_curve(curve))
-    rating_w = _watts(rating)
+    rating_w = _watts(rating, phases)
     try:
         load = read_series(profile, "load_w")
     except SeriesError as error:
@@ -207,15 +218,18 @@ def _curve(name: str) -> Curve | None:
         _refuse(f"--curve: {error}; `dcsim protection curves` lists them")
 
 
-def _watts(text: str) -> float:
-    from pydantic import TypeAdapter, ValidationError
+def _watts(text: str, phases: int) -> float:
+    from pydantic_core import PydanticCustomError
 
-    from dcsim.scenario.units import Watts
+    from dcsim.scenario.models.amperes import rating_w
 
     try:
-        return float(TypeAdapter(Watts).validate_python(text))
-    except ValidationError as error:
-        _refuse(f"--rating: {error.errors()[0]['msg']}")
+        found = rating_w(text, phases)
+    except PydanticCustomError as error:
+        _refuse(f"--rating: {error.message()}")
+    if not 0.0 < found < math.inf:
+        _refuse(f"--rating: '{text}' must be above 0")
+    return found
 
 
 def _draw(

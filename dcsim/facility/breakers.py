@@ -123,7 +123,7 @@ class Breakers:
         self._time_constant_s = np.array([time_constant_s(curve) for curve in curves])
         given = [0.0] * count if preload is None else preload
         self._unknown = np.array([share is None for share in given], dtype=bool) & ~self._held_warm
-        self.warmth = np.array([(share or 0.0) ** 2 for share in given])
+        self.warmth = np.array([(share or 0.0) ** 2 for share in given], dtype=np.float64)
         """Heat that each has taken up, in multiples of the rating squared."""
         np.minimum(self.warmth, self._aim, out=self.warmth)
         self._settled_s = 0.0 if self._unknown.any() else np.inf

@@ -140,7 +140,8 @@ def _stage(
         unpacked(_only(wanted.engine, "engine"), place / "engine.csv")
     if wanted.power and foreign.is_json(_there(wanted.power[0])):
         series = [one for path in wanted.power for one in foreign.range_query(_there(path))]
-        at_s, gpus, watts = foreign.power_of(series, wanted.power[0])
+        at_s, gpus, watts, notes = foreign.power_of(series, wanted.power[0])
+        brought.notes += notes
         if wanted.gpus:
             gpus, watts = _chosen(wanted.gpus, gpus, watts, wanted.power[0])
         lines = ["epoch," + ",".join(f"gpu{i}" for i in range(len(gpus)))]

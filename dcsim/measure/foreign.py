@@ -40,6 +40,8 @@ class Series(Track):
     """One series of a range query."""
 
     name: str = ""
+    silent: int = 0
+    """Samples that were no finite numbers, left out."""
 
 
 def is_json(path: Path) -> bool:
@@ -52,7 +54,10 @@ def range_query(path: Path) -> list[Series]:
     """The series of a file that holds Prometheus' answer to a range query
     (`/api/v1/query_range`). Raises MeasureError, OSError."""
     said = _json(path)
-    result = said.get("data", said).get("result") if isinstance(said, dict) else None
+    if isinstance(said, dict) and said.get("status") == "error":
+        raise MeasureError(f"{path}: Prometheus refused the query: {said.get('error')}")
+    data = said.get("data", said) if isinstance(said, dict) else None
+    result = data.get("result") if isinstance(data, dict) else None
     if not isinstance(result, list):
         raise MeasureError(f"{path}: no answer of Prometheus' to a range query: no data.result")
     found: list[Series] = []
@@ -66,9 +71,10 @@ def range_query(path: Path) -> list[Series]:
                 "'value']; an instant query has none: ask for a range"
             ) from None
         if len(table):
-            table = table[np.isfinite(table[:, 1])]
+            told = table[np.isfinite(table[:, 1])]
             name = labels.pop("__name__", "")
-            found.append(Series(labels, table[:, 0], table[:, 1], name))
+            silent = len(table) - len(told)
+            found.append(Series(labels, told[:, 0], told[:, 1], name, silent))
     return found
 
 
@@ -81,8 +87,9 @@ def _named(series: Sequence[Series], files: Path | str) -> None:
         )
 
 
-def power_of(series: Sequence[Series], path: Path) -> tuple[Float64, list[str], Float64]:
-    """Times, GPUs and watts, shape (n, GPUs); NaN where a GPU has none. Raises MeasureError."""
+def power_of(series: Sequence[Series], path: Path) -> tuple[Float64, list[str], Float64, list[str]]:
+    """Times, GPUs and watts, shape (n, GPUs); NaN where a GPU has none; what is to be said. Raises
+    MeasureError."""
     _named(series, path)
     names = {one.name for one in series}
     metric = next((name for name in POWER_METRICS if name in names), None)
@@ -91,10 +98,12 @@ def power_of(series: Sequence[Series], path: Path) -> tuple[Float64, list[str], 
             f"{path}: none of {', '.join(POWER_METRICS)} in it, only "
             f"{', '.join(sorted(names)) or 'nothing'}"
         )
-    at_s, gpus, watts = gpu_table([one for one in series if one.name == metric])
+    chosen = [one for one in series if one.name == metric]
+    at_s, gpus, watts = gpu_table(chosen)
     if len(at_s) < 2:
         raise MeasureError(f"{path}: fewer than two samples of power")
-    return at_s, gpus, watts
+    silent = sum(one.silent for one in chosen)
+    return at_s, gpus, watts, [f"{silent} samples without watts left out"] if silent else []
 
 
 def engine_of(
@@ -236,7 +245,7 @@ def vllm_bench(path: Path) -> Bench:
         ) from None
     errors = said.get("errors") or [""] * len(start)
     # A request that failed before it was sent has no time either.
-    good = (output >= 1) & (prompt >= 1) & (start > 0)
+    good = (output >= 1) & (prompt >= 1) & (start > 0) & np.isfinite(end)
     good &= np.array([not error for error in errors])
     if not good.any():
         raise MeasureError(f"{path}: no request that was answered")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import math
 from pathlib import Path
 from typing import NamedTuple
@@ -56,16 +57,24 @@ def read_series(path: str | Path, column: str) -> Series:
     values: list[float] = []
     try:
         with open_text(Path(path), newline="") as file:
-            rows = csv.DictReader(file)
-            missing = {"time_s", column} - set(rows.fieldnames or ())
+            head = file.readline()
+            mark = next((mark for mark in ",;\t" if mark in head), ",")
+            rows = csv.DictReader(itertools.chain([head], file), delimiter=mark)
+            there = [name.strip() for name in rows.fieldnames or ()]
+            rows.fieldnames = there
+            missing = {"time_s", column} - set(there)
             if missing:
                 names = " and ".join(sorted(missing))
-                raise SeriesError(f"{path}: no column {names} in its first line")
+                found = f"; it has {', '.join(there)[:80]}" if there else ", which is empty"
+                raise SeriesError(f"{path}: no column {names} in its first line{found}")
             for row in rows:
                 where = f"{path}, line {rows.line_num}"
                 try:
-                    time_s, value = float(row["time_s"]), float(row[column])
-                except (TypeError, ValueError) as error:
+                    time_s, value = (
+                        float(row[name].replace(",", ".") if mark == ";" else row[name])
+                        for name in ("time_s", column)
+                    )
+                except (AttributeError, TypeError, ValueError) as error:
                     raise SeriesError(f"{where}: expected two numbers") from error
                 if not (math.isfinite(time_s) and math.isfinite(value)):
                     raise SeriesError(f"{where}: expected finite numbers")

@@ -17,6 +17,7 @@ TIME = r"(?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2}))?"
 ZONE = r"(?P<zone>Z|[+-]\d{2}:?\d{2}|[A-Za-z]+(?:/[A-Za-z0-9_+-]+)*)"
 START = re.compile(rf"(?:(?P<date>\d{{4}}-\d{{2}}-\d{{2}})(?:[T ]\s*{TIME}\s*{ZONE}?)?)")
 TIME_OF_DAY = re.compile(TIME)
+HOURS = re.compile(r"\d+(?:\.\d+)?\s*h")
 EXAMPLES = "'19:00', '2026-12-01 19:00' or '2026-12-01 19:00 Europe/Berlin'"
 
 
@@ -80,6 +81,11 @@ def parse_start(value: Any) -> Start:
     of_day = TIME_OF_DAY.fullmatch(text)
     if of_day:
         return Start(_seconds(of_day, text))
+    if HOURS.fullmatch(text):
+        hours = float(text[:-1])
+        if not hours < 24.0:
+            raise PydanticCustomError("quantity", "'{text}' is no time of a day", {"text": text})
+        return Start(round(3600.0 * hours))
     found = START.fullmatch(text)
     if not found:
         raise _refused(value)
@@ -99,6 +105,14 @@ def parse_start(value: Any) -> Start:
                 "Europe/Berlin, or an offset such as +01:00",
                 {"zone": zone},
             ) from error
+        begun = datetime.combine(day, time(), zone_of(zone)) + timedelta(seconds=seconds)
+        there = begun.astimezone(UTC).astimezone(begun.tzinfo)
+        if there.replace(tzinfo=None) != begun.replace(tzinfo=None):
+            raise PydanticCustomError(
+                "quantity",
+                "there is no {text}: clocks go forward then; {there} follows",
+                {"text": text, "there": there.strftime("%H:%M:%S")},
+            )
     return Start(seconds, day, zone)
 
 

@@ -109,7 +109,7 @@ def _jsonl(file: Path, options: Options) -> Format | TraceError:
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
-        expected = LISTED if first.startswith("[") else OBJECTS
+        expected = LISTED if first.lstrip().startswith("[") else OBJECTS
         if expected == OBJECTS and "," in first and "{" not in first:
             expected += ", found a table: set `format: csv`"
         return TraceError(file, 1, "", "", expected, whole=True)

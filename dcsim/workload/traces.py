@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from dcsim.files import UnreadableError, open_text
+from dcsim.request_columns import recognised
 from dcsim.scenario.problems import Problem
 from dcsim.stamps import Moments, TimeUnit
 
@@ -23,6 +24,7 @@ SORT_WITHIN_S = 600.0
 """By how much a time may lie before the latest above it, unless a scenario says otherwise: logs
 that are written as requests end are out of order by as long as a request takes."""
 
+_DECIMAL_COMMA = re.compile(r"([-+]?\d+),(\d+)", re.ASCII)
 _WHOLE = re.compile(r"(\d{1,18})(?:\.0+)?", re.ASCII)
 
 
@@ -305,18 +307,28 @@ def csv_lines(
         places = [names.index(column) for column in columns]
         places += [names.index(column) if column in names else -1 for column in optional]
         width = len(names)
+        times = [at for at, name in enumerate(columns) if "time" in recognised([name])]
         for row in split:
             if isinstance(row, TraceError):
                 yield row
             elif len(row) == width:
-                yield (
-                    reader.line_num,
-                    [row[place] if place >= 0 else None for place in places],
-                )
+                values = [row[place] if place >= 0 else None for place in places]
+                if between == ";":  # as spreadsheets save numbers where the comma is decimal
+                    values = [_with_point(value, at in times) for at, value in enumerate(values)]
+                yield reader.line_num, values
             elif row:
                 # More columns than names: a thousand written as 1,000 shifts all that follow.
                 expected = f"{width} columns, found {len(row)}"
                 yield TraceError(file, reader.line_num, "", "", expected)
+
+
+def _with_point(value: str | None, time: bool) -> str | None:
+    """A number with a decimal comma as one with a point. 1,000 tokens may be a thousand or one, and
+    are left alone."""
+    found = None if value is None else _DECIMAL_COMMA.fullmatch(value.strip())
+    if found is None or (len(found[2]) == 3 and not time):
+        return value
+    return f"{found[1]}.{found[2]}"
 
 
 def delimiter(header: str) -> str:
@@ -352,7 +364,7 @@ def json_lines(
                 continue
             found = _object(line)
             if found is None:
-                listed = not any_yet and line.lstrip().startswith("[{")
+                listed = not any_yet and re.match(r"\s*\[\s*(\{|$)", line) is not None
                 wrong = TraceError(file, number, "", "", LISTED if listed else OBJECTS, listed)
                 if not any_yet and not listed and not line.lstrip().startswith("{"):
                     wrong.whole = True

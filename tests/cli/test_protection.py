@@ -137,3 +137,32 @@ def test_what_a_run_was_to_a_breaker(tmp_path: Path) -> None:
         refused = runner.invoke(app, [*words, node])
         assert refused.exit_code == 2
         assert said in refused.stderr
+
+
+def test_a_rating_in_amperes_is_what_a_circuit_carries(tmp_path: Path) -> None:
+    """√3 x 415 V x 175 A are 125.8 kW, 208 V x 200 A between two poles 41.6 kW, at unity power
+    factor; a load of 1.35 times that trips at the standard's times."""
+    asked_of = {("175 A at 415 V",): math.sqrt(3) * 415 * 175, ("125 kVA",): 125e3,
+                ("200 A at 208 V", "--phases", "2"): 208 * 200.0}  # fmt: skip
+    for (rating, *words), watts in asked_of.items():
+        rows = [(0, 1.35 * watts / 1e3), (8000, 0)]
+        found = asked(tmp_path, rows, "--curve", "ul-489-225a", "--rating", rating, *words)
+        assert found["rating_w"] == pytest.approx(watts)
+        assert found["earliest_s"] == pytest.approx(900.0)
+        assert found["latest_s"] == pytest.approx(7200.0)
+    words = ("--curve", "ul-489-225a", "--rating", "175 A")
+    assert "give the `voltage`" in asked(tmp_path, [(0, 1), (9, 1)], *words, ok=False)
+    words = ("--curve", "ul-489-225a", "--rating", "0 A at 415 V")
+    assert "must be above 0" in asked(tmp_path, [(0, 1), (9, 1)], *words, ok=False)
+
+
+def test_a_profile_with_semicolons_and_decimal_commas(tmp_path: Path) -> None:
+    path = tmp_path / "profile.csv"
+    path.write_text("time_s;load_w\n0,0;135000,5\n8000,0;1\n", encoding="utf-8-sig")
+    words = ["protection", "trip", str(path), "--curve", "ul-489-225a", "--rating", "100 kW"]
+    found = json.loads(runner.invoke(app, [*words, "--json"]).stdout)
+    assert found["earliest_s"] == pytest.approx(900.0, rel=1e-3)
+    path.write_text("time,watts\n0,1\n", encoding="utf-8")
+    refused = runner.invoke(app, words)
+    assert refused.exit_code == 2
+    assert "no column load_w and time_s in its first line; it has time, watts" in refused.stderr

@@ -214,7 +214,7 @@ def test_gpus_of_a_range_query_are_put_side_by_side(tmp_path: Path) -> None:
             ({"__name__": "DCGM_FI_DEV_SM_CLOCK", "gpu": "2"}, at_s, 1410 + 0 * at_s),
         )
     )
-    found_s, gpus, watts = foreign.power_of(foreign.range_query(path), path)
+    found_s, gpus, watts, _ = foreign.power_of(foreign.range_query(path), path)
     assert gpus == ["2", "10"] and found_s.tolist() == at_s.tolist()
     assert watts[1].tolist() == [2.0, 10.0]
     assert watts[0, 0] == 2.0 and np.isnan(watts[0, 1])
@@ -225,6 +225,8 @@ def test_gpus_of_a_range_query_are_put_side_by_side(tmp_path: Path) -> None:
     [
         ("not json", "not JSON"),
         ('{"data": {}}', "no data.result"),
+        ('{"data": []}', "no data.result"),
+        ('{"status": "error", "error": "bad_data"}', "refused the query: bad_data"),
         ('{"data": {"result": [{"metric": {}, "value": [1, "2"]}]}}', "ask for a range"),
         ('{"data": {"result": []}}', "none of DCGM_FI_DEV_POWER_USAGE_INSTANT"),
     ],
@@ -251,6 +253,11 @@ def test_a_benchmark_without_times_or_details_says_so(tmp_path: Path) -> None:
         foreign.vllm_bench(path)
     bench = foreign.vllm_bench(vllm_bench(path, errors=["boom", *[""] * 29]))
     assert (bench.failed, len(bench.start_s)) == (1, 29)
+    # A first token that was never seen is null.
+    bench = foreign.vllm_bench(vllm_bench(path, ttfts=[None, *[TOKEN_S] * 29]))
+    assert (bench.failed, len(bench.start_s)) == (1, 29)
+    with pytest.raises(MeasureError, match="no request that was answered"):
+        foreign.vllm_bench(vllm_bench(path, ttfts=[None] * 30))
 
 
 def test_wall_meters_errors_are_left_out_and_damage_is_named(tmp_path: Path) -> None:
@@ -324,3 +331,13 @@ def test_a_real_run_brought_with_a_clock_three_seconds_off(data: Path, tmp_path:
     assert len(found) == len(rows(run / "requests.csv"))
     replay = {(r["input_tokens"], r["output_tokens"]) for r in found}
     assert replay == {(r["input_tokens"], r["output_tokens"]) for r in rows(run / "requests.csv")}
+
+
+def test_samples_that_are_no_number_are_told(tmp_path: Path) -> None:
+    at_s = START_S + np.arange(20.0)
+    watts = np.where(np.arange(20) % 5 == 4, np.nan, 80.0)
+    path = tmp_path / "power.json"
+    path.write_text(answer(({"__name__": "DCGM_FI_DEV_POWER_USAGE", "gpu": "0"}, at_s, watts)))
+    found_s, _, _, notes = foreign.power_of(foreign.range_query(path), path)
+    assert len(found_s) == 16
+    assert notes == ["4 samples without watts left out"]

@@ -319,3 +319,31 @@ def test_requests_under_the_names_that_a_replay_knows(tmp_path: Path) -> None:
     log = request_log(file)
     assert log.requests == [(START_S + 1, 10, 5), (START_S + 3, 20, 6)]
     assert log.first_tokens.first_s.tolist() == pytest.approx([START_S + 1.25, START_S + 3.3])
+
+
+@pytest.mark.parametrize(("mark", "decimal"), [(";", ","), (";", "."), ("\t", ".")])
+def test_a_table_as_spreadsheets_save_it(tmp_path: Path, mark: str, decimal: str) -> None:
+    """Semicolons or tabs between the columns, a decimal comma where that is the country's way."""
+    watts_w = 80.0 + np.arange(COUNT) / 4
+    rows = [
+        f"{clock(0.5 * i)}{mark}0{mark}{watt:.2f} W".replace(".", decimal)
+        for i, watt in enumerate(watts_w)
+    ]
+    file = smi(tmp_path, f"timestamp{mark}index{mark}power.draw [W]", *rows)
+    assert kind_of(file) == "power"
+    found = power_log(file)
+    assert found.watts[:, 0] == pytest.approx(watts_w)
+    assert np.diff(found.at_s) == pytest.approx(np.full(COUNT - 1, 0.5))
+
+
+def test_a_word_for_no_value_with_its_unit() -> None:
+    assert np.isnan(watts("[Unknown Error] W") or 0.0)
+    assert np.isnan(watts("ERR! W") or 0.0)
+    assert watts("often W") is None
+
+
+def test_requests_as_a_spreadsheet_saves_them(tmp_path: Path) -> None:
+    file = tmp_path / "requests.csv"
+    file.write_text("start;input_tokens;output_tokens\n1784576400,5;10;2\n1784576402,75;20;3\n")
+    assert kind_of(file) == "requests"
+    assert request_log(file).requests == [(1784576400.5, 10, 2), (1784576402.75, 20, 3)]

@@ -63,6 +63,11 @@ def test_what_may_be_written(written: str, canonical: str) -> None:
     assert data["start"] == canonical
 
 
+def test_hours_as_elsewhere_in_a_scenario() -> None:
+    assert str(parse_start("19 h")) == "19:00:00"
+    assert str(parse_start("13.75h")) == "13:45:00"
+
+
 def test_dates_of_python_are_taken() -> None:
     assert str(parse_start(date(2026, 12, 1))) == "2026-12-01 00:00:00"
     moment = datetime(2026, 12, 1, 19, tzinfo=UTC)
@@ -79,6 +84,8 @@ def test_dates_of_python_are_taken() -> None:
         ("2026-13-01", "is no time such as"),
         ("2026-12-01 19:00 Mars/Olympus", "'Mars/Olympus' is no time zone"),
         ("19:00 Europe/Berlin", "is no time such as"),
+        ("25 h", "'25 h' is no time of a day"),
+        ("2026-03-29 02:30 Europe/Berlin", "clocks go forward then; 03:30:00 follows"),
     ],
 )
 def test_what_is_no_start(written: str, told: str) -> None:

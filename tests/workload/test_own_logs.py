@@ -273,3 +273,42 @@ def test_a_log_in_order_of_completion(tmp_path: Path) -> None:
     assert [row.time_s for row in found] == [0, 2.5, 7.5, 8.5]
     assert [row.prompt_tokens for row in found] == [2, 1, 4, 3]
     assert (tally.out_of_order, tally.skipped) == (2, 0)
+
+
+def test_decimal_commas_between_semicolons(tmp_path: Path) -> None:
+    """As spreadsheets save tables where the comma is decimal; 1,000 tokens may be a thousand or
+    one, and are refused."""
+    file = write(tmp_path, "time;prompt;output", "0,25;100;10", "1,5;200,0;20", "4,125;300;30")
+    assert [row.time_s for row in rows(file, "csv")] == pytest.approx([0, 1.25, 3.875])
+    assert [row.prompt_tokens for row in rows(file, "csv")] == [100, 200, 300]
+    vllm = write(tmp_path, "start;input_tokens;output_tokens", "7,5;1;2", "9,125;3;4")
+    assert [row.time_s for row in rows(vllm, "vllm")] == pytest.approx([0, 1.625])
+    file = write(tmp_path, "time;prompt;output", "0,25;1,000;10")
+    assert "prompt: expected a whole number" in str(next(faults(file, FORMATS["csv"])))
+
+
+@pytest.mark.parametrize("per_s", [1, 1e3, 1e6, 1e9])
+def test_unix_times_in_mooncakes_traces(tmp_path: Path, per_s: float) -> None:
+    """They count milliseconds; a count of 56 years in any unit is unix time."""
+    lines = [
+        json.dumps({"timestamp": (1784576400 + at) * per_s, "input_length": 9, "output_length": 1})
+        for at in (0, 2, 5)
+    ]
+    file = write(tmp_path, *lines)
+    assert [row.time_s for row in rows(file, "mooncake")] == pytest.approx([0, 2, 5])
+
+
+def test_times_that_say_utc(tmp_path: Path) -> None:
+    file = write(
+        tmp_path, "time,prompt,output",
+        "2026-07-20 19:40:00.5 UTC,1,1", "2026-07-20 19:40:02.75 UTC,2,2",
+        "2026-07-20 21:40:03.5+02:00,3,3",
+    )  # fmt: skip
+    assert [row.time_s for row in rows(file, "csv")] == pytest.approx([0, 2.25, 3])
+
+
+def test_a_json_list_over_many_lines_is_named(tmp_path: Path) -> None:
+    objects = [{"timestamp": 0, "input_length": 9, "output_length": 1}]
+    file = write(tmp_path, json.dumps(objects, indent=2))
+    assert "found one JSON list: jq -c" in message(file, "mooncake")
+    assert "found one JSON list: jq -c" in message(file, "jsonl")

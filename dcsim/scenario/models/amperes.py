@@ -25,6 +25,14 @@ def volt_amperes(amperes: float, volts: float, phases: int) -> float:
     return (math.sqrt(3.0) if phases == 3 else 1.0) * volts * amperes
 
 
+def rating_w(text: str, phases: int = 3) -> float:
+    """Watts of a rating in W, VA or A at V, at a power factor of one: what a breaker may carry is a
+    current. Raises PydanticCustomError."""
+    if in_amperes(text):
+        return _apparent(text, {"phases": phases})
+    return parse_quantity(text, "watt", "100 kW")
+
+
 def restate(data: Any) -> Any:
     """A row of the facility table with its ratings in W or VA. With a `power_factor` of its own
     (servers aside), a node's rating becomes watts; without, the servers' counts. Raises

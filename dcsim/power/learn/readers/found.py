@@ -9,6 +9,7 @@ from typing import Literal
 from dcsim.files import UnreadableError, open_text
 from dcsim.power.learn.readers import dcgm, dmon, nvidia_smi, vllm, wall
 from dcsim.power.learn.readers.logs import EngineLog, LogError, PowerLog
+from dcsim.power.learn.readers.text import with_commas
 from dcsim.request_columns import ROLES, recognised
 
 Kind = Literal["power", "engine", "requests"]
@@ -68,7 +69,7 @@ def _head(path: Path) -> list[str]:
         raise LogError(f"{path}: no such file")
     try:
         with open_text(path) as file:
-            lines = [line.rstrip("\n") for line in itertools.islice(file, HEAD_LINES)]
+            lines = with_commas([line.rstrip("\n") for line in itertools.islice(file, HEAD_LINES)])
     except UnreadableError as error:
         raise LogError(f"{path}: cannot be read: {error.strerror}") from error
     except (UnicodeDecodeError, OSError):

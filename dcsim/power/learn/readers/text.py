@@ -9,6 +9,7 @@ from pathlib import Path
 
 from dcsim.files import read_text
 from dcsim.power.learn.readers.logs import LogError
+from dcsim.request_columns import recognised
 from dcsim.stamps import Clock, stamp
 
 SILENT = (
@@ -19,6 +20,7 @@ SILENT = (
 )
 """What meters and clients write for no value, without brackets: what nvidia-smi puts in brackets
 (`[GPU is lost]`) is never one."""
+_DECIMAL_COMMA = re.compile(r"(?<=\d),(?=\d)")
 _QUANTITY = re.compile(r"([-+]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|[-+]?inf)\s*(\S.*)?")
 WATTS = {"uw": 1e-6, "µw": 1e-6, "mw": 1e-3, "w": 1.0, "kw": 1e3}
 """By unit, in small letters: nobody's GPU draws megawatts."""
@@ -38,8 +40,22 @@ def text_of(path: Path) -> str:
 
 
 def lines_of(path: Path) -> list[str]:
-    """All lines. Raises LogError for a file that is missing or no text."""
-    return text_of(path).splitlines()
+    """All lines, tables with commas (see `with_commas`). Raises LogError for a file that is missing
+    or no text."""
+    return with_commas(text_of(path).splitlines())
+
+
+def with_commas(lines: list[str]) -> list[str]:
+    """Lines of a table whose columns are divided by semicolons or tabs, as spreadsheets save them,
+    divided by commas, and numbers with a decimal point; other lines as they are."""
+    head = next((line for line in lines if line.strip()), "")
+    mark = next((mark for mark in ";\t" if mark in head), None)
+    if mark is None or "," in head:
+        return lines
+    names = [cell.strip().strip('"').lower() for cell in head.split(mark)]
+    if not (set(names) & set(TIME_COLUMNS) or "time" in recognised(names)):
+        return lines
+    return [_DECIMAL_COMMA.sub(".", line).replace(mark, ",") for line in lines]
 
 
 def cells_of(path: Path) -> list[tuple[int, list[str]]]:
@@ -71,7 +87,7 @@ def watts(cell: str) -> float | None:
 
 
 def _is_silent(cell: str) -> bool:
-    text = cell.strip()
+    text = cell.strip().removesuffix(" W").rstrip()
     bracketed = text.startswith("[") and text.endswith("]")
     return bracketed or text.strip("[]").strip().lower() in SILENT
 
