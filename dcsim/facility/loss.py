@@ -54,6 +54,11 @@ class Loss:
             self._plant.load(now_s, drawn_w, self._flow.own_w)
         return self._flow.felt_w(self._flow.step(drawn_w, 1.0))
 
+    @property
+    def node_w(self) -> FloatArray:
+        """Loads of all nodes at the last call of `loads_w`, W, (nodes,)."""
+        return self._flow.node_w
+
     def trip_after_s(self, node: int, load_w: float, before_w: float) -> float:
         """How long a node's breaker holds a constant load at the earliest edge of its band, having
         carried `before_w` for good, at the most its rating; infinite without a breaker, and below

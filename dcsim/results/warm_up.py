@@ -110,12 +110,18 @@ def described(warm_up: WarmUp, site_w: npt.NDArray[np.floating], step_s: float) 
         # A cut beyond MSER-5's point has left the start-up out.
         if first < other < len(loads_w):
             now, then = loads_w[first:], loads_w[other:]
-            mean_w = float(then.mean()) or math.nan
-            mean_moves = float(then.mean() - now.mean()) / mean_w
-            peak_moves = float(then.max() - now.max()) / mean_w
-            reached_w = peak_interval(then).high  # no number where that cannot be told
-            peak_is_chance = bool(now.max() <= reached_w)
-        enough = abs(mean_moves) <= MATERIAL and (peak_is_chance or abs(peak_moves) <= MATERIAL)
+            mean_w = float(then.mean())
+            if mean_w > 0.0:
+                mean_moves = float(then.mean() - now.mean()) / mean_w
+                peak_moves = float(then.max() - now.max()) / mean_w
+                reached_w = peak_interval(then).high  # no number where that cannot be told
+                peak_is_chance = bool(now.max() <= reached_w)
+            elif now.any():  # a site that went dark: no share of nothing
+                mean_moves = peak_moves = None
+        if mean_moves is None or peak_moves is None:
+            enough = False
+        else:
+            enough = abs(mean_moves) <= MATERIAL and (peak_is_chance or abs(peak_moves) <= MATERIAL)
     if warm_up.filled is not None and warm_up.filled < FILLED:
         enough = False
     return {

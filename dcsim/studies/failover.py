@@ -28,6 +28,15 @@ from dcsim.studies.answer import Answer, Card, Plot, StudyError, Table
 from dcsim.studies.ask import opened, power_evidence, slo_loss, told_evidence, variant
 from dcsim.studies.busy import told_busy, told_watts
 from dcsim.studies.crew import Crew
+from dcsim.studies.failover_limits import (
+    LIMIT_COLUMNS,
+    LIMIT_SHOWN,
+    LossLimits,
+    limit_frame,
+    told_left_out,
+    told_lost,
+    told_usual,
+)
 from dcsim.studies.jobs import Keep, job
 from dcsim.studies.outcome import Outcome, Series
 
@@ -87,6 +96,8 @@ class _Held:
     load_w: npt.NDArray[np.float64]
     of_limit: npt.NDArray[np.float64]
     dark: int
+    limits: list[dict[str, Any]]
+    """Continuous allowances and demand limits: rows of `LossLimits`."""
     start_s: float
     """When the first interval begins, s from the run's start."""
 
@@ -142,7 +153,8 @@ def failover(
         node: Loss(topology, catalogue, base.cooling, node, clock_s) for node in (None, *lost)
     }
     for node, loss in losses.items():
-        worst[node] = _hold(topology, loss, series)
+        limits = LossLimits(base, topology, series.step_s, series.start_s)
+        worst[node] = _hold(topology, loss, series, limits)
     usual_w = _usual_w(losses[None], series)
     outcomes = _play(base, used, topology, worst, lost, window_s, crew) if played else {}
     rows = [
@@ -158,11 +170,19 @@ def failover(
         ignore_index=True,
     )
     times = _times(topology, {node: worst[node] for node in lost}, series.step_s)
+    others = limit_frame(
+        {None if at is None else topology.names[at]: one.limits for at, one in worst.items()}
+    )
     evidence = power_evidence([whole, *outcomes.values()])
     return Answer(
         study="failover",
-        headline=_headline(frame, worst[None], topology),
-        reasons=(*_reasons(frame), *told_busy([whole])),
+        headline=(*_headline(frame, worst[None], topology), *told_lost(others)[:1]),
+        reasons=(
+            *_reasons(frame),
+            *told_usual(others),
+            *told_lost(others)[1:],
+            *told_busy([whole]),
+        ),
         uncertainty=(
             f"One run of {SECOND.format(base.duration_s)}, seed {used}; loads are means over "
             f"{SECOND.format(series.step_s)}: shorter peaks are not seen.",
@@ -171,6 +191,7 @@ def failover(
             "Losses played in full hold what moves to the survivors, breakers and their memory."
             if played
             else "No loss was played in full: what moves to the survivors is not in these figures.",
+            *told_left_out(base, whole, others, series.step_s),
             *told_evidence(evidence),
             *told_watts([whole]),
         ),
@@ -196,6 +217,13 @@ def failover(
         ),
         tables={
             "losses": Table(frame, "what the rest of the site would carry", COLUMNS, SHOWN),
+            "limits": Table(
+                others[list(LIMIT_COLUMNS)],
+                "continuous allowances and demand limits",
+                LIMIT_COLUMNS,
+                LIMIT_SHOWN,
+                brief=max(5, int((others["of_limit"] > 1.0).sum())),
+            ),
             "times": Table(times, "every interval", TIME_COLUMNS),
         },
         plots=(
@@ -234,7 +262,7 @@ def _losable(topology: Topology, asked: Sequence[str]) -> list[int]:
     return found
 
 
-def _hold(topology: Topology, loss: Loss, series: Series) -> _Held:
+def _hold(topology: Topology, loss: Loss, series: Series, limits: LossLimits) -> _Held:
     """Column order of the series is server order."""
     rated = np.flatnonzero(np.isfinite(topology.rating_w))
     limit_w = topology.rating_w[rated]
@@ -243,11 +271,14 @@ def _hold(topology: Topology, loss: Loss, series: Series) -> _Held:
     load_w, of_limit = np.zeros(count), np.zeros(count)
     for i, server_w in enumerate(series.load_w.astype(np.float64)):
         end_s = series.start_s + (i + 1) * series.step_s
-        felt_w = loss.loads_w(end_s, server_w)[rated]
+        every_w = loss.loads_w(end_s, server_w)
+        limits.step(end_s, loss.node_w, every_w)
+        felt_w = every_w[rated]
         share = felt_w / limit_w
         at = int(np.argmax(share))
         node[i], load_w[i], of_limit[i] = rated[at], felt_w[at], share[at]
-    return _Held(node, load_w, of_limit, int(loss.dark.sum()), series.start_s)
+    rows = limits.rows(series.start_s + count * series.step_s)
+    return _Held(node, load_w, of_limit, int(loss.dark.sum()), rows, series.start_s)
 
 
 def _play(

@@ -54,6 +54,9 @@ class LimitFigure:
     """Highest over its limit; None where no window has been whole."""
     over_s: float | None
     """Time above the limit; of a rating at every power step, whatever `rating_window_s`."""
+    measured_s: float
+    """What the figure is a mean over: of a continuous load less than three hours in a shorter
+    run."""
     unjudged: str
     """Why it could not be judged; empty where it was."""
 
@@ -110,6 +113,7 @@ def limits_of(
                 highest_at_s=at_s,
                 share=share,
                 over_s=row["over_s"],
+                measured_s=row["measured_s"],
                 unjudged=unjudged(row) if share is None else "",
             )
         )

@@ -25,6 +25,14 @@ from dcsim.studies.busy import told_busy, told_watts
 from dcsim.studies.candidates import fitting_window_s
 from dcsim.studies.crew import Crew
 from dcsim.studies.jobs import job
+from dcsim.studies.limit_rows import (
+    LIMIT_COLUMNS,
+    LIMIT_SHOWN,
+    limit_frame,
+    over_figures,
+    told_limits,
+)
+from dcsim.studies.limits import left_out
 from dcsim.studies.outcome import Outcome
 from dcsim.studies.statistics import mean_interval, share_interval, share_mean_interval
 from dcsim.studies.variants import OWN, with_policy
@@ -40,6 +48,9 @@ POLICY_COLUMNS = {
     "window_s": "averaging time, s",
     "over_limit_s": "time that the worst node was above its rating, mean over seeds, s",
     "worst_node": "that node",
+    "over_continuous_s": "time that the worst node was above its continuous allowance, s",
+    "over_demand_s": "time that the worst demand limit was passed, s; empty: none, or not judged",
+    "over_ramp_s": "time that the worst ramp limit was passed, s",
     "trips": "breakers tripped a run",
     "trip_probability": "share of runs with a trip",
     "trip_low": "95 % interval of its probability (Clopper and Pearson)",
@@ -80,6 +91,8 @@ SHOWN = (
     "policy",
     "site_peak_w",
     "over_limit_s",
+    "over_continuous_s",
+    "over_demand_s",
     "trip_probability",
     "trip_high",
     "capped_server_h",
@@ -135,6 +148,13 @@ def policies(
         "policies": Table(table, "each policy", POLICY_COLUMNS, SHOWN),
         "nodes": Table(nodes, "each node with a rating", NODE_COLUMNS),
     }
+    limits = pd.concat(
+        [limit_frame(some).assign(policy=name) for name, some in runs.items()], ignore_index=True
+    )
+    columns = {"policy": "name of the control block", **LIMIT_COLUMNS}
+    tables["limits"] = Table(
+        limits[list(columns)], "limits of all kinds", columns, ("policy", *LIMIT_SHOWN)
+    )
     if len(tenants):
         tables["tenants"] = Table(tenants, "who pays", TENANT_COLUMNS, tuple(TENANT_COLUMNS))
     evidence = power_evidence(outcomes)
@@ -142,6 +162,11 @@ def policies(
         study="policies",
         headline=tuple(_told(row) for row in table.to_dict("records")),
         reasons=(
+            *(
+                line
+                for name, some in runs.items()
+                for line in told_limits(some, "the file" if name == OWN else name)
+            ),
             *_differences(runs),
             f"SLO loss is the {promise(base)}.",
             *told_busy(outcomes),
@@ -154,6 +179,7 @@ def policies(
                 if len(used) > 1
                 else ["One seed says nothing of the spread: give --seeds 5 or more."]
             ),
+            *left_out(outcomes),
             *told_evidence(evidence),
             *told_watts(outcomes),
         ),
@@ -212,6 +238,10 @@ def _row(name: str, runs: Sequence[Outcome], window_s: float) -> dict[str, Any]:
         "window_s": used_s,
         "over_limit_s": over_s,
         "worst_node": node,
+        **{
+            key: np.mean([over_figures(run)[key] for run in runs])
+            for key in ("over_continuous_s", "over_demand_s", "over_ramp_s")
+        },
         "trips": np.mean([summary["events"]["trip"] for summary in summaries]),
         "trip_probability": tripped / len(runs),
         **dict(zip(("trip_low", "trip_high"), share_interval(tripped, len(runs)), strict=True)),

@@ -22,6 +22,8 @@ from dcsim.studies.busy import told_busy, told_far_from_busy, told_watts
 from dcsim.studies.crew import Crew
 from dcsim.studies.fixes import parse_named, refuse_seed
 from dcsim.studies.jobs import job
+from dcsim.studies.limit_rows import told_limits
+from dcsim.studies.limits import left_out
 from dcsim.studies.outcome import Outcome
 from dcsim.studies.statistics import mean_interval
 from dcsim.studies.sweep import figures
@@ -33,7 +35,12 @@ NAN = float("nan")
 FIGURES = {
     "site_mean_w": "mean load of the site, W: mean over seeds, as all that follows",
     "site_peak_window_w": "highest mean of the site over the averaging time, W",
-    "worst_of_limit": "the worst node's load by its limit",
+    "worst_of_limit": "the worst node's load by its rating",
+    "worst_limit_share": "the worst limit of any kind: its highest figure over it",
+    "over_rating_s": "time above a rating, of the node longest above its own, s",
+    "over_continuous_s": "time above a continuous allowance, the same, s",
+    "over_demand_s": "time above a demand limit, the same, s",
+    "over_ramp_s": "time with a move above a ramp limit, the same, s",
     "generated_per_s": "tokens generated a second",
     "wh_per_1000_tokens": "energy of the site per thousand tokens generated, Wh",
     "ttft_p95_s": "95th percentile of the time to the first token, s",
@@ -63,6 +70,7 @@ SHOWN = (
     "site_mean_w",
     "site_peak_window_w",
     "worst_of_limit",
+    "worst_limit_share",
     "generated_per_s",
     "wh_per_1000_tokens",
     "ttft_p95_s",
@@ -141,6 +149,11 @@ def refresh(
         headline=tuple(_headline(name, changes_frame) for name in names[1:]),
         reasons=(
             *(f"{row['fleet']}: {row['servers']}." for row in rows),
+            *(
+                line
+                for i, name in enumerate(cases)
+                for line in told_limits(outcomes[i * len(used) : (i + 1) * len(used)], name)
+            ),
             f"SLO loss is the {promise(base)}.",
             *told_busy(outcomes),
         ),
@@ -150,6 +163,7 @@ def refresh(
             if len(used) > 1
             else "One seed: the spread of a difference is unknown; give --seeds 5.",
             "The same requests come to every fleet: one that serves more could be asked for more.",
+            *left_out(outcomes),
             *told_evidence(evidence),
             *told_watts(outcomes),
             *told_far_from_busy(base, outcomes),

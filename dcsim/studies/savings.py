@@ -24,6 +24,8 @@ from dcsim.studies.ask import opened, power_evidence, seeds_of, told_evidence
 from dcsim.studies.busy import told_busy, told_watts
 from dcsim.studies.crew import Crew
 from dcsim.studies.jobs import Keep, job
+from dcsim.studies.limit_rows import told_limits
+from dcsim.studies.limits import left_out
 from dcsim.studies.outcome import Outcome
 from dcsim.studies.savings_labels import ABOUT_LABELS, labels_below
 from dcsim.studies.savings_lines import in_currency, work_out
@@ -148,10 +150,16 @@ def savings(
             f"The site is metered as means over {SECOND.format(tariff.meter_s)}.",
             *([clock] if len(tariff.energy) > 1 or (series and len(series[0]) > 1) else []),
             *_told_trips(outcomes),
+            *told_limits(outcomes),
             *told_busy(outcomes),
             *_told_missing(lines),
         ),
-        uncertainty=_doubt(bills, base, used, [*told_evidence(evidence), *told_watts(outcomes)]),
+        uncertainty=_doubt(
+            bills,
+            base,
+            used,
+            [*left_out(outcomes), *told_evidence(evidence), *told_watts(outcomes)],
+        ),
         inputs={
             "count": count,
             "under": target.under_name,

@@ -17,7 +17,8 @@ from dcsim.studies.ask import opened, power_evidence, seeds_of, told_evidence
 from dcsim.studies.busy import told_busy, told_far_from_busy, told_watts
 from dcsim.studies.crew import Crew
 from dcsim.studies.jobs import job
-from dcsim.studies.limits import continuous_w
+from dcsim.studies.limit_rows import limit_table, told_limits
+from dcsim.studies.limits import continuous_w, left_out
 from dcsim.studies.outcome import Outcome
 from dcsim.studies.sizing import RESOLUTIONS_S
 from dcsim.studies.statistics import mean_interval, told_peaks
@@ -144,12 +145,19 @@ def sizing_study(
         study="sizing",
         headline=(
             *(_headline(own, told, name, longest_s) for name in models),
+            *(
+                line
+                for name in models
+                if name in by_model
+                for line in told_limits(by_model[name], "" if name == OWN else name)
+            ),
             *told_far_from_busy(variants[played[0]], outcomes),
         ),
         reasons=(*_reasons(base, own, told), *told_busy(outcomes)),
         uncertainty=(
             f"Peaks are of {SECOND.format(base.duration_s)}; a longer run has a higher peak.",
             told_peaks(len(used)) if len(used) > 1 else _told_one(own),
+            *left_out(outcomes),
             *told_evidence(evidence),
             *told_watts(outcomes),
         ),
@@ -169,6 +177,12 @@ def sizing_study(
         tables={
             "node": Table(own, f"{told}, by model and averaging time", COLUMNS, SHOWN),
             "nodes": Table(frame, "every node above the servers", COLUMNS),
+            **{
+                "limits" if at == 0 else f"limits-{name}": limit_table(
+                    by_model[name], "limits of all kinds" + ("" if name == OWN else f", {name}")
+                )
+                for at, name in enumerate(played)
+            },
             "together": Table(together, f"{told}: load, nameplate and limit", TOGETHER_COLUMNS),
         },
         plots=(

@@ -25,6 +25,8 @@ from dcsim.studies.ask import (
 from dcsim.studies.busy import told_busy, told_watts
 from dcsim.studies.crew import Crew
 from dcsim.studies.jobs import job
+from dcsim.studies.limit_rows import OVER_COLUMNS, over_figures
+from dcsim.studies.limits import left_out
 from dcsim.studies.outcome import Outcome
 from dcsim.studies.statistics import mean_interval, share_mean_interval
 
@@ -39,6 +41,7 @@ RUN_COLUMNS = {
     "energy_wh": "energy of the site over the run, Wh",
     "worst_node": "node nearest to its limit, by means over `window_s`",
     "worst_of_limit": "its load as a share of its limit",
+    **OVER_COLUMNS,
     "overloads": "loads flagged above their rating",
     "trips": "breakers tripped",
     "completed": "requests completed",
@@ -54,8 +57,10 @@ SHOWN = (
     "site_mean_w",
     "site_peak_window_w",
     "worst_of_limit",
+    "worst_limit_share",
     "slo_loss",
     "wh_per_1000_tokens",
+    "runs_over_a_limit",
     "runs_with_trips",
 )
 SPREAD = ("site_mean_w", "site_peak_window_w", "worst_of_limit", "slo_loss", "wh_per_1000_tokens")
@@ -125,6 +130,7 @@ def sweep(
                 if len(used) > 1
                 else "One seed: a single run says nothing of the spread; give --seeds 5."
             ),
+            *left_out(outcomes),
             *told_evidence(evidence),
             *told_watts(outcomes),
         ),
@@ -202,6 +208,7 @@ def figures(outcome: Outcome, window_s: float) -> dict[str, Any]:
         "energy_wh": _number(energy_wh),
         "worst_node": worst,
         "worst_of_limit": of_limit,
+        **over_figures(outcome),
         "overloads": summary["events"]["overload"],
         "trips": summary["events"]["trip"],
         "completed": counts["completed"],
@@ -232,6 +239,9 @@ def _summary(runs: pd.DataFrame, paths: list[str]) -> pd.DataFrame:
             of = share_mean_interval if bounded else mean_interval
             low, high = of(group[column].to_numpy())
             row[f"{column}_low"], row[f"{column}_high"] = low, high
+        for column in ("worst_limit_share", *(key for key in OVER_COLUMNS if key.endswith("_s"))):
+            row[column] = group[column].mean()
+        row["runs_over_a_limit"] = int((group["worst_limit_share"] > 1.0).sum())
         row["runs_with_trips"] = int((group["trips"] > 0).sum())
         row["runs_with_overloads"] = int((group["overloads"] > 0).sum())
         rows.append(row)

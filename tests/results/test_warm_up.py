@@ -140,3 +140,11 @@ def test_a_peak_that_chance_put_there_is_no_start_up() -> None:
         found = described(WarmUp(30.0), load_w, 0.25)
         assert found["peak_moves"] == pytest.approx(-above_w / 1000.0, rel=0.01)
         assert found["enough"] is enough
+
+
+def test_a_site_that_went_dark_has_no_share_of_nothing() -> None:
+    """A summary is JSON: what cannot be told is None, never NaN."""
+    load_w = np.concatenate([np.full(320, 1000.0), np.zeros(4000)])
+    found = described(WarmUp(30.0), load_w, 0.25)
+    assert (found["mser5_s"], found["enough"]) == (80.0, False)
+    assert found["mean_moves"] is None and found["peak_moves"] is None

@@ -87,3 +87,35 @@ def test_what_is_meaningless_is_refused(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["study", "failover", str(file), "--window", "1.5 s"])
     assert done.exit_code == 2
     assert "whole multiple" in done.stderr
+
+
+def test_other_limits_under_a_loss_by_hand() -> None:
+    """Each UPS carries half of 16.8 kW, all of it alone. Of a rating of 20 kW, 90 % may be carried
+    continuously, 18 kW: kept. Of 80 %, 16 kW, 105 % are carried. The site's demand limit of 16 kW
+    is passed whatever is lost; windows longer than the run, and ramps, are named."""
+    total_w = 4 * SERVER_W
+    feeds = TWO_FEEDS.replace("RATING", "20 kW, continuous: 80 %")
+    assert feeds.count("continuous: 80 %") == 2
+    demand = "demand: [{window: 30 s, limit: 16 kW}, {window: 15 min, limit: 16 kW}]"
+    ramp = "ramp: {change: 5 kW, window: 10 s}"
+    site = loads(feeds.replace("kind: site}", f"kind: site, {demand}, {ramp}}}"))
+    answer = failover(site, window_s=10.0, played=False, crew=crew())
+    assert answer.frame["survived"].tolist() == [1.0, 1.0]
+    table = answer.tables["limits"].frame
+    of_loss = table[table["lost"] == "ups-a"]
+    assert of_loss["node"].tolist() == ["ups-b"]
+    assert of_loss["highest_w"].tolist() == pytest.approx([total_w])
+    assert of_loss["of_limit"].tolist() == pytest.approx([total_w / 16e3])
+    assert of_loss["usual_of_limit"].tolist() == pytest.approx([total_w / 32e3])
+    (line,) = [line for line in answer.headline if "lost for good" in line]
+    assert line == "ups-a lost for good: ups-b, continuous 16.8 kW of 16 kW (105.0 %)."
+    told = " ".join(answer.reasons)
+    assert "With all in order already: site, 30 s demand 16.8 kW of 16 kW (105.0 %)." in told
+    assert "ups-b lost for good: ups-a, continuous 16.8 kW of 16 kW (105.0 %)." in told
+    doubts = " ".join(answer.uncertainty)
+    assert "site, 15 min demand 16 kW: no whole window in the 1 min measured" in doubts
+    assert "play at least 15 min" in doubts
+    assert "Not judged here: 10 s ramp limits of site." in doubts
+    kept = loads(TWO_FEEDS.replace("RATING", "20 kW, continuous: 90 %"))
+    answer = failover(kept, window_s=10.0, played=False, crew=crew())
+    assert not any("lost for good" in line for line in (*answer.headline, *answer.reasons))
