@@ -37,6 +37,7 @@ from dcsim.studies.failover_limits import (
     told_lost,
     told_usual,
 )
+from dcsim.studies.failover_words import headline, reasons
 from dcsim.studies.jobs import Keep, job
 from dcsim.studies.outcome import Outcome, Series
 
@@ -176,9 +177,9 @@ def failover(
     evidence = power_evidence([whole, *outcomes.values()])
     return Answer(
         study="failover",
-        headline=(*_headline(frame, worst[None], topology), *told_lost(others)[:1]),
+        headline=(*headline(frame, _over(worst[None], topology)), *told_lost(others)[:1]),
         reasons=(
-            *_reasons(frame),
+            *reasons(frame),
             *told_usual(others),
             *told_lost(others)[1:],
             *told_busy([whole]),
@@ -397,40 +398,9 @@ def _times(topology: Topology, held: dict[int, _Held], step_s: float) -> pd.Data
     return pd.concat(parts, ignore_index=True)
 
 
-def _headline(frame: pd.DataFrame, whole: _Held, topology: Topology) -> tuple[str, ...]:
-    always = int((frame["survived"] == 1.0).sum())
-    lines = [f"{always} of {len(frame)} losses are survived at every instant of the run."]
-    if (whole.of_limit > 1.0).any():
-        at = int(np.argmax(whole.of_limit))
-        lines.append(
-            f"{topology.names[whole.node[at]]} is at {100 * whole.of_limit[at]:.1f} % of its "
-            "rating with all in order already."
-        )
-    first = frame.iloc[0]
-    if first["survived"] < 1.0:
-        why = (
-            f"{first['dark_servers']} servers hang from nothing else"
-            if first["dark_servers"]
-            else f"{first['worst_node']} would carry {100 * first['worst_of_limit']:.0f} % of its "
-            "rating"
-        )
-        lines.append(
-            f"Worst: a loss of {first['lost']} is survived {100 * first['survived']:.0f} % of the "
-            f"time; {why}."
-        )
-    return tuple(lines)
-
-
-def _reasons(frame: pd.DataFrame) -> list[str]:
-    lines = []
-    for row in frame[frame["survived"] < 1.0].head(4).to_dict("records"):
-        line = f"{row['lost']} lost"
-        if row["over_w"] > 0:
-            over = f"{row['over_w'] / 1e3:.1f} kW above its rating at worst"
-            line += f": {row['worst_node']} is {over}"
-        if isinstance(row["trips_node"], str):
-            line += f", and opens after {row['trips_after_s']:,.0f} s"
-        if row["dark_servers"]:
-            line += f"; {row['dark_servers']} servers are dark whatever the load"
-        lines.append(line + ".")
-    return lines
+def _over(whole: _Held, topology: Topology) -> tuple[str, float] | None:
+    """The node furthest above its rating with all in order, and its load by it; None: none is."""
+    if not (whole.of_limit > 1.0).any():
+        return None
+    at = int(np.argmax(whole.of_limit))
+    return topology.names[whole.node[at]], float(whole.of_limit[at])

@@ -151,9 +151,14 @@ def policies(
     limits = pd.concat(
         [limit_frame(some).assign(policy=name) for name, some in runs.items()], ignore_index=True
     )
+    limits = limits.sort_values("of_limit", ascending=False, kind="stable", ignore_index=True)
     columns = {"policy": "name of the control block", **LIMIT_COLUMNS}
     tables["limits"] = Table(
-        limits[list(columns)], "limits of all kinds", columns, ("policy", *LIMIT_SHOWN)
+        limits[list(columns)],
+        "limits of all kinds",
+        columns,
+        ("policy", *LIMIT_SHOWN),
+        brief=max(5, int((limits["runs_over"] > 0).sum())),
     )
     if len(tenants):
         tables["tenants"] = Table(tenants, "who pays", TENANT_COLUMNS, tuple(TENANT_COLUMNS))

@@ -29,6 +29,7 @@ from dcsim.studies.limits import left_out
 from dcsim.studies.outcome import Outcome
 from dcsim.studies.savings_labels import ABOUT_LABELS, labels_below
 from dcsim.studies.savings_lines import in_currency, work_out
+from dcsim.studies.savings_words import headline, told_missing, told_trips
 from dcsim.studies.statistics import mean_interval
 from dcsim.studies.target import find_target
 from dcsim.studies.tariff import DAY_S, Bill, Tariff, bill
@@ -141,7 +142,7 @@ def savings(
     readings = _readings(loads, tariff, start_s, found[0].start_s, intensity)
     return Answer(
         study="savings",
-        headline=_headline(values, count, target.kind, tariff.currency, len(target.watched)),
+        headline=headline(values, count, target.kind, tariff.currency, len(target.watched)),
         reasons=(
             f"What is saved is against building for the labels of all servers: {count} "
             f"{target.kind}s would take {values['nameplate_kw'] / len(target.watched):,.1f} kW at "
@@ -149,10 +150,10 @@ def savings(
             f"{target.limit_w / 1e3:,.1f} kW.",
             f"The site is metered as means over {SECOND.format(tariff.meter_s)}.",
             *([clock] if len(tariff.energy) > 1 or (series and len(series[0]) > 1) else []),
-            *_told_trips(outcomes),
+            *told_trips(outcomes),
             *told_limits(outcomes),
             *told_busy(outcomes),
-            *_told_missing(lines),
+            *told_missing(lines),
         ),
         uncertainty=_doubt(
             bills,
@@ -341,52 +342,9 @@ def _check(base: Scenario, count: int, each: int, tariff: Tariff, money: Money) 
         raise StudyError(*problems)
 
 
-def _headline(
-    values: Mapping[str, float], count: int, kind: str, currency: str, copies: int
-) -> tuple[str, ...]:
-    def known(*parts: tuple[str, str]) -> list[str]:
-        """What is known of these lines, in words; three digits of a forecast are plenty."""
-        return [
-            words.format(f"{float(f'{values[name]:.3g}'):,.{0 if values[name] >= 100 else 1}f}")
-            for name, words in parts
-            if not math.isnan(values[name])
-        ]
-
-    each = "" if copies == 1 else f" under each of {copies} limits"
-    if values["avoided_kw"] > 0:
-        built = known(
-            ("avoided_kw", "{} kW need not be built"),
-            ("avoided_per_unit_kw", "{} kW for each " + kind),
-            ("capital_deferred", "capital deferred {} " + currency),
-            ("payback_years", "payback {} years"),
-        )
-    else:
-        built = ["by their labels they take no more than the limit, so that nothing is saved"]
-    costs = known(
-        ("energy_kwh_a_year", "The site draws about {} kWh a year, cooling and losses included"),
-        ("bill_a_year", "its bill is {} " + currency),
-        ("carbon_t_a_year", "its carbon {} t CO2e"),
-    )
-    return (f"{count} {kind}s{each}: {', '.join(built)}.", f"{'; '.join(costs)}.")
-
-
 def unit_of(lines: Sequence[Mapping[str, Any]], name: str) -> str:
     """Unit of a line."""
     return next(str(row["unit"]) for row in lines if row["name"] == name)
-
-
-def _told_missing(lines: Sequence[Mapping[str, Any]]) -> list[str]:
-    missing = sorted(
-        {name for row in lines if row["missing"] for name in row["missing"].split(", ")}
-    )
-    return [f"Unknown for want of an input: {', '.join(missing)}."] if missing else []
-
-
-def _told_trips(outcomes: Sequence[Outcome]) -> list[str]:
-    trips = sum(outcome.summary["events"]["trip"] for outcome in outcomes)
-    if not trips:
-        return []
-    return [f"{trips} breakers tripped in these runs: so many do not fit, and the bill is too low."]
 
 
 def _doubt(
