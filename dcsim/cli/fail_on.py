@@ -11,6 +11,7 @@ import typer
 from dcsim.facility.events import duration
 from dcsim.facility.limit_words import label, unjudged
 from dcsim.facility.tally import LIMIT_KINDS
+from dcsim.report.redundancy_words import lost
 from dcsim.report.text import percent
 from dcsim.scenario.models import Scenario
 
@@ -33,6 +34,8 @@ def parse(texts: Sequence[str] | None, scenario: Scenario) -> tuple[str, ...]:
             "slo: no tenant of the scenario has an SLO "
             "(give one: tenants: [{name: all, slo: {ttft: 1 s}}])"
         )
+    if "redundancy" in asked and not any(node.feeds for node in scenario.facility):
+        raise typer.BadParameter("redundancy: no node of the scenario has several `feeds`")
     return tuple(dict.fromkeys(asked))
 
 
@@ -65,6 +68,18 @@ def _of_kinds(kinds: Sequence[str], summary: Mapping[str, Any]) -> str:
     ]
     what = "1 limit was" if len(over) == 1 else f"{len(over):,} limits were"
     return f"{what} not kept: {_some(names, '; ')}"
+
+
+def _redundancy(summary: Mapping[str, Any]) -> str:
+    """Feeds whose loss the others could not have borne, the worst first."""
+    names = [
+        f"{row['survivor']} with {row['node']} lost, "
+        f"{percent(row['would_carry_w'] / row['limit_w'])} of what it may carry for good, for "
+        f"{duration(row['over_s'])}"
+        for row in lost(summary["redundancy"])
+    ]
+    many = f"{len(names):,} survivor{'s' * (len(names) != 1)} could not have carried the load"
+    return f"{many}: {_some(names, '; ')}" if names else ""
 
 
 def unknown(summary: Mapping[str, Any], asked: Iterable[str]) -> list[str]:
@@ -110,6 +125,7 @@ KINDS: Mapping[str, tuple[str, ...]] = {
 FAILURES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "trip": _trips,
     "slo": _missed,
+    "redundancy": _redundancy,
     **{name: partial(_of_kinds, kinds) for name, kinds in KINDS.items()},
 }
 """What can be asked, and what tells whether it happened: a sentence, or nothing."""

@@ -51,7 +51,7 @@ def run(
     fail_on: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="trip|overload|continuous|demand|ramp|limit|slo",
+            metavar="trip|overload|continuous|demand|ramp|limit|redundancy|slo",
             help="Exit with 3 when this has happened (limit: any kind of limit not kept); repeat "
             "it, or give a list with commas.",
         ),

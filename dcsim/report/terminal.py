@@ -13,6 +13,7 @@ from rich.text import Text
 
 from dcsim.report.limit_table import limit_table, notes, sentence
 from dcsim.report.load_lines import autoscale_lines, breakdown_lines, busy_lines, evidence_lines
+from dcsim.report.redundancy_words import redundancy_line
 from dcsim.report.text import UNKNOWN, clock, percent, seconds, watt_hours, watts, when
 from dcsim.results.warm_up import FILLED, MATERIAL
 from dcsim.scenario.start import Start, parse_start
@@ -31,6 +32,9 @@ def render(summary: Mapping[str, Any], console: Console, first_flags: Sequence[A
     start = None if text is None else parse_start(text)
     console.print(_loads(summary["nodes"], wide=console.width >= WIDE))
     _limits(summary.get("limits") or [], start, console)
+    paired = redundancy_line(summary.get("redundancy") or [], start)
+    if paired:
+        console.print(paired, highlight=False, markup=False)
     _requests(summary, console)
     for line in (
         *breakdown_lines(summary.get("breakdown") or {}),

@@ -137,6 +137,8 @@ def tiles(summary: Mapping[str, Any], trust: Trust) -> str:
         ("Energy", watt_hours(grid_wh), _pue(energy.get("pue")), watt),
     ]
     found += [(name, value, note, watt) for name, value, note in limits.cards(rows, start)]
+    paired = summary.get("redundancy") or []
+    found += [(name, value, note, watt) for name, value, note in limits.paired(paired, start)]
     found += _load(summary)
     flagged = ", ".join(
         f"{events.get(kind, 0):,} {kind}{'s' * (events.get(kind, 0) != 1)}"

@@ -9,6 +9,7 @@ from typing import Any
 from dcsim.facility.events import duration
 from dcsim.facility.limit_words import kind_label, label, unjudged
 from dcsim.report.limit_table import broken, sentence, shown
+from dcsim.report.redundancy_words import lost, redundancy_line
 from dcsim.report.text import UNKNOWN, percent, watts, when
 from dcsim.scenario.start import Start
 
@@ -49,6 +50,16 @@ def cards(rows: Sequence[LimitRow], start: Start | None) -> list[Tile]:
             (name, watts(row["highest_w"]), f"{note}{when(row['highest_at_s'], start)}: {kept}")
         )
     return found
+
+
+def paired(rows: Sequence[Mapping[str, Any]], start: Start | None) -> list[Tile]:
+    """N-1 of paired feeds; nothing where there are none."""
+    told = redundancy_line(rows, start)
+    if not told:
+        return []
+    worst = (lost(rows) or [row for row in rows if row["would_carry_w"] is not None])[0]
+    value = percent(worst["would_carry_w"] / worst["limit_w"])
+    return [("Survivor, one feed lost", value, told)]
 
 
 def table(rows: Sequence[LimitRow], start: Start | None) -> str:
