@@ -32,6 +32,8 @@ class Part:
     evidence: str
     source: str
     mean_w: float
+    error: float | None = None
+    """As the model states it."""
 
 
 class EvidenceMeter:
@@ -109,6 +111,7 @@ class EvidenceMeter:
                     "evidence": part.evidence,
                     "source": part.source,
                     "mean_w": part.mean_w if math.isfinite(part.mean_w) else None,
+                    "error": part.error,
                 }
                 for part in parts
             ],
@@ -146,7 +149,14 @@ class EvidenceMeter:
         chassis = kind.chassis == "fitted"
         row = chassis_table()[kind.name] if chassis else None
         found = [
-            Part(group.name, "GPUs", provenance.evidence, provenance.source, gpu_w),
+            Part(
+                group.name,
+                "GPUs",
+                provenance.evidence,
+                provenance.source,
+                gpu_w,
+                provenance.error,
+            ),
             Part(group.name, "GPUs off, booting or loading", "assumed", STATED, resting_w),
             Part(group.name, "GPUs without a replica", idle.evidence, "idle watts", spare_w),
             Part(

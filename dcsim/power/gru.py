@@ -199,7 +199,9 @@ class GruPower:
             kind = kind_of(self._catalogue.models[config.model])
             if self._general(config) != any_key(config.gpu, kind):
                 band += f"; none of them is like {config.model}, {TOLD[kind]}"
-        return Provenance(table.evidence, table.source + band)
+        unseen_pct = table.figures.get("unseen_mean_error_pct_median")
+        error = None if unseen_pct is None else unseen_pct / 100.0
+        return Provenance(table.evidence, table.source + band, error)
 
     def _cumulative(self, ledger: WorkLedger) -> Float32:
         """Running sums over the states of their unnormalised weights, shape (states, n)."""

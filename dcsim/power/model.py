@@ -21,6 +21,9 @@ class Provenance:
     evidence: Evidence
     source: str
     """One line: data sets, fits and assumptions, fit to print beside a figure."""
+    error: float | None = None
+    """Median absolute error of mean watts on what the model has not seen, as a share; None where
+    nobody has looked."""
 
 
 class NoSuchConfiguration(ValueError):

@@ -12,6 +12,7 @@ from dcsim.scenario.models import Scenario
 from dcsim.studies.answer import StudyError
 from dcsim.studies.ask import load_rows, slo_loss
 from dcsim.studies.crew import Crew
+from dcsim.studies.doubt import Doubt, scaled
 from dcsim.studies.jobs import job
 from dcsim.studies.outcome import Outcome
 from dcsim.studies.statistics import (
@@ -26,8 +27,6 @@ from dcsim.studies.statistics import (
 from dcsim.studies.tail import Tail, chance_above
 from dcsim.studies.target import Target
 
-DAYS = 0xDA15
-"""Branch of a seed from which its day is drawn."""
 RAREST = 1e-3
 """A year. No fit to some tens of runs is believed beyond once in a thousand years."""
 CONSTANT = 1e-9
@@ -55,20 +54,6 @@ class Bounds:
     """What a run measures."""
     allowed_w: Mapping[str, float] = field(default_factory=dict)
     """What nodes may carry for good, where that is less than their ratings."""
-
-    level_error: float = 0.0
-    """By how much all loads may truly be higher, as a share: the power model's error, and that of
-    assumed watts."""
-    day_spread: float = 0.0
-    """Standard deviation of the logarithm of a day's load against that of other days."""
-
-    def factor(self, seed: int) -> float:
-        """What the loads of the run with this seed are multiplied by before they are judged: the
-        same day for all candidates."""
-        if not self.day_spread:
-            return 1.0 + self.level_error
-        day = float(np.random.default_rng([seed, DAYS]).standard_normal())
-        return (1.0 + self.level_error) * math.exp(self.day_spread * day)
 
     def a_year(self, chance: float) -> float:
         """Runs of a year's busy hours times the chance in one; no less than `RAREST`, but 0 for a
@@ -211,7 +196,7 @@ def _tripped(outcome: Outcome) -> bool:
 
 
 def _over(outcome: Outcome, target: Target, bounds: Bounds) -> bool:
-    return _worst(outcome, target, bounds)[1] * bounds.factor(outcome.seed) > 1.0
+    return _worst(outcome, target, bounds)[1] > 1.0
 
 
 def _worst(outcome: Outcome, target: Target, bounds: Bounds) -> tuple[str, float]:
@@ -232,11 +217,49 @@ def _rating_share(outcome: Outcome, target: Target, bounds: Bounds) -> float:
     """Highest mean over the window as a share of a rating: the limit's nodes' and those above."""
     loads = load_rows(outcome, fitting_window_s(outcome, bounds.window_s))
     ratings_w = {node["name"]: node["limit_w"] for node in outcome.summary["nodes"]}
-    return bounds.factor(outcome.seed) * max(
+    return max(
         loads[name]["peak_w"] / ratings_w[name]
         for name in target.watched_and_above
         if ratings_w.get(name) and name in loads
     )
+
+
+def holds_in_doubt(
+    found: Candidate, target: Target, bounds: Bounds, doubt: Doubt, factor: float = 1.0
+) -> bool:
+    """Whether a candidate would pass if loads were as uncertain as that too: runs of any day stay
+    within what nodes may carry with 95 % (or a chance of `max_trip`), and trips a year are as few
+    as asked. `factor`: of so many times its units, its runs' loads scaled."""
+    ratings_w = {node["name"]: node["limit_w"] for node in found.outcomes[0].summary["nodes"]}
+    allowed_w = ratings_w | {**bounds.allowed_w, **dict.fromkeys(target.watched, target.limit_w)}
+    most = 1.0 - CONFIDENCE if bounds.max_trip is None else bounds.max_trip
+    if doubt.exceeding(_scaled_shares(found, target, bounds, allowed_w, factor)) > most:
+        return False
+    if bounds.max_trip is not None:
+        return True
+    chance = doubt.chance_at_most(_scaled_shares(found, target, bounds, ratings_w, factor))
+    return bounds.a_year(chance) <= bounds.max_trips_per_year
+
+
+def _scaled_shares(
+    found: Candidate,
+    target: Target,
+    bounds: Bounds,
+    limits_w: Mapping[str, float | None],
+    factor: float,
+) -> list[float]:
+    """Of each run the highest mean over the window as a share of a limit, its loads scaled."""
+    shares = []
+    for outcome in found.outcomes:
+        loads = load_rows(outcome, fitting_window_s(outcome, bounds.window_s))
+        shares.append(
+            max(
+                scaled(loads[name]["peak_w"], loads[name]["mean_w"], factor) / limit_w
+                for name in target.watched_and_above
+                if (limit_w := limits_w.get(name)) and name in loads
+            )
+        )
+    return shares
 
 
 def fitting_window_s(outcome: Outcome, window_s: float) -> float:

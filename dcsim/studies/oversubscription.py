@@ -8,23 +8,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-
 from dcsim.engine.warm_up import warm_up_of
 from dcsim.scenario.models import Scenario
 from dcsim.studies.answer import Answer, StudyError
 from dcsim.studies.ask import opened, power_evidence, seeds_of, told_evidence
 from dcsim.studies.busy import told_busy, told_far_from_busy, told_watts
-from dcsim.studies.candidates import Bounds, Candidate, most_that_passes, try_count
+from dcsim.studies.candidates import Bounds
 from dcsim.studies.crew import Crew
-from dcsim.studies.jobs import Keep, job
 from dcsim.studies.limits import continuous_w
-from dcsim.studies.outcome import Outcome
+from dcsim.studies.oversubscription_cases import by_breaker, by_paper
 from dcsim.studies.oversubscription_rows import Case, Findings, told_nameplate
 from dcsim.studies.oversubscription_words import Rule, told_doubt, told_rule
-from dcsim.studies.screen import floor_units, screen, window_means
 from dcsim.studies.statistics import trials_to_show
-from dcsim.studies.target import Target, find_target
+from dcsim.studies.target import find_target
 from dcsim.studies.variants import (
     NAMEPLATE,
     OWN,
@@ -43,12 +39,6 @@ HOURS_A_YEAR = 8766.0
 SEEDS = 20
 """Runs from which a tail is carried on to years."""
 NAN = float("nan")
-STEP_S = 1.0
-"""The screen's averaging time: the paper's daily peaks are of 1 s means."""
-SCREEN_SEEDS = 2
-MOST_TIMES = 4
-"""More than so many times what the nameplate allows is not looked for: servers that never do
-anything would fit without end."""
 
 
 def oversubscription(
@@ -64,8 +54,8 @@ def oversubscription(
     fill: Fill = "continuous",
     max_trips_per_year: float = MAX_TRIPS_PER_YEAR,
     busy_hours: float = BUSY_HOURS,
-    level_error: float = 0.0,
-    day_spread: float = 0.0,
+    level_error: float | None = None,
+    day_spread: float | None = None,
     max_trip: float | None = None,
     max_slo_loss: float = 0.01,
     window_s: float = 900.0,
@@ -83,9 +73,10 @@ def oversubscription(
       `busy_hours` of a year, by the tail of the runs' highest means (`dcsim.studies.tail`); the SLO
       loss is at most `max_slo_loss`. `seeds`: None for 20. With `max_trip`, the probability that a
       run fails is at most that by counting, and years are left out of it; `seeds`: None for as many
-      as show it. A screen of recorded units says where to start. Loads are judged as if they
-      were higher by `level_error` (a share: the power model's error), and each run a day of its own
-      that differs from others by `day_spread` (standard deviation of its logarithm).
+      as show it. A screen of recorded units says where to start. `count_all` is the count with
+      what else is uncertain: loads that may be higher by `level_error` (a share, 95 % sure; None:
+      by what the site's watts stand on), and days that differ by `day_spread` (standard deviation
+      of a day's logarithm; None: of weekdays in a public trace); see `dcsim.studies.doubt`.
     - `rule="paper"`: of `draws` random subsets of the recorded units, the `quantile` of the
       highest 1 s mean is at most the limit. Nothing is simulated beyond the scenario as it is.
 
@@ -98,7 +89,8 @@ def oversubscription(
     target = find_target(base, under, counted, limit_w)
     used = _seeds(base, rule, seeds, max_trip)
     _check(draws, quantile, max_slo_loss, window_s, max_trips_per_year, busy_hours)
-    if not (0.0 <= level_error < 1.0 and 0.0 <= day_spread < 1.0):
+    given = level_error, day_spread
+    if not all(share is None or 0.0 <= share < 1.0 for share in given):
         raise StudyError("--level-error, --day-spread: shares from 0 to below 1, such as 0.05")
     allowed_w: dict[str, float] = {}
     if rule == "breaker" and fill == "continuous" and limit_w is None:
@@ -129,14 +121,12 @@ def oversubscription(
         busy_hours,
         measured_s / 3600.0,
         allowed_w,
-        level_error,
-        day_spread,
     )
     for case in cases:
         if rule == "paper":
-            _by_paper(found, case, used, draws, quantile, crew)
+            by_paper(found, case, used, draws, quantile, crew)
         else:
-            _by_breaker(found, case, used, bounds, traffic, draws, quantile, crew)
+            by_breaker(found, case, used, bounds, given, traffic, draws, crew)
     evidence = power_evidence(found.outcomes)
     return Answer(
         study="oversubscription",
@@ -148,7 +138,7 @@ def oversubscription(
             *told_busy(found.outcomes),
         ),
         uncertainty=(
-            *told_doubt(rule, used, base, bounds, draws, quantile),
+            *told_doubt(rule, used, base, bounds, draws, quantile, found.doubts),
             *told_evidence(evidence),
             *told_watts(found.outcomes),
         ),
@@ -186,184 +176,6 @@ def oversubscription(
 def _told_far(base: Scenario, cases: Sequence[Case], found: Findings) -> tuple[str, ...]:
     """Of the first case's recording."""
     return told_far_from_busy(cases[0].scenario if cases else base, found.outcomes)
-
-
-def _by_paper(
-    found: Findings,
-    case: Case,
-    seeds: Sequence[int],
-    draws: int,
-    quantile: float,
-    crew: Crew,
-) -> None:
-    target = found.target
-    outcomes, pools, overhead, site_overhead = _recorded(target, case.scenario, seeds, crew)
-    found.outcomes.extend(outcomes)
-    trips = sum(outcome.summary["events"]["trip"] for outcome in outcomes)
-    if trips:
-        found.reasons.append(
-            f"{case.model}, {case.policy}: {trips} breakers tripped in the recording, and what is "
-            "dark draws nothing: the count is too high. Raise the ratings, or use --rule breaker."
-        )
-    first = screen(
-        pools, target.limit_w, draws=draws, quantile=quantile, seed=seeds[0], overhead=overhead
-    )
-    count = first.fits()
-    low, high = first.fits_between()
-    found.screened(case, first)
-    at_site = screen(
-        pools, target.limit_w, draws=draws, quantile=quantile, seed=seeds[0], overhead=site_overhead
-    )
-    low_w, high_w = first.interval_w(count) if count else (NAN, NAN)
-    if count == first.longest:
-        found.reasons.append(
-            f"{case.model}, {case.policy}: {count} is all that was tried, twice what was recorded: "
-            "more may fit. Record a larger site."
-        )
-    found.answer(
-        case.model,
-        case.policy,
-        count,
-        (low, NAN if high == first.longest else high),
-        peak_w=first.peak_w(count),
-        peak_low_w=low_w,
-        peak_high_w=high_w if math.isfinite(high_w) else NAN,
-        runs=len(outcomes),
-        open_ended=count == first.longest,
-        count_with_overhead=at_site.fits(),
-    )
-
-
-def _by_breaker(
-    found: Findings,
-    case: Case,
-    seeds: Sequence[int],
-    bounds: Bounds,
-    traffic: Traffic,
-    draws: int,
-    quantile: float,
-    crew: Crew,
-) -> None:
-    target = found.target
-    # A site by nameplate trips nothing, so that what is recorded there is whole.
-    safe = max(target.each, found.by_nameplate)
-    recorded = target.resized(case.scenario, safe, traffic)
-    outcomes, pools, overhead, _ = _recorded(target, recorded, seeds[:SCREEN_SEEDS], crew)
-    found.outcomes.extend(outcomes)
-    found.safe(case, safe, outcomes, bounds.window_s)
-    # By label alone, where all else that hangs there leaves no room by nameplate.
-    most = MOST_TIMES * max(safe, floor_units(target.limit_w, target.unit_nameplate_w()))
-    most -= most % target.each
-    first = screen(
-        pools,
-        target.limit_w,
-        longest=most,
-        draws=min(draws, 50),
-        quantile=quantile,
-        seed=seeds[0],
-        overhead=overhead,
-    )
-    found.screened(case, first)
-    width = max(1, min(len(pools[0]), round(bounds.window_s / STEP_S)))
-    means = [window_means(pool, width) for pool in pools]
-    guess = screen(
-        means,
-        target.limit_w,
-        longest=most,
-        draws=min(draws, 50),
-        quantile=0.5,
-        seed=seeds[0],
-        overhead=overhead,
-    ).fits()
-    tried: dict[int, Candidate] = {}
-
-    def passes(count: int) -> bool:
-        if count not in tried:
-            tried[count] = try_count(target, case.scenario, count, seeds, bounds, traffic, crew)
-            found.candidate(case, tried[count])
-        return tried[count].passes
-
-    count = most_that_passes(passes, guess, target.each, most, target.each)
-    failing = [one for one in tried.values() if not one.passes]
-    shown = [
-        one.count
-        for one in failing
-        if (one.failed if bounds.max_trip is None else one.failing.low > bounds.max_trip)
-    ]
-    more = min((one for one in failing if one.count > count), key=lambda c: c.count, default=None)
-    best = tried.get(count)
-    if more is None:
-        found.reasons.append(
-            f"{case.model}, {case.policy}: more than {most} {target.kind}s, {MOST_TIMES} times "
-            "what their labels allow, were not tried. A policy that slows servers holds any "
-            "number of them unless the scenario promises a speed: give its tenants an `slo`."
-        )
-    else:
-        found.reasons.append(
-            f"{case.model}, {case.policy}: {more.count} do not fit: {more.why}; nearest to its "
-            f"limit is {more.binding}."
-        )
-    peak = {} if best is None else {"peak_w": best.peak_w}
-    if best is not None:
-        low, high = best.failing
-        peak |= {
-            "trip_probability": best.failed / best.runs,
-            "trip_low": low,
-            "trip_high": high,
-            "trip_at_most": best.failing_at_most,
-            "trips_per_year_at_most": best.trips_per_year_at_most,
-            "slo_loss": best.slo_loss,
-            "slo_loss_at_most": best.slo_loss_at_most,
-            "runs": best.runs,
-        }
-    found.answer(
-        case.model,
-        case.policy,
-        count,
-        (count, min(shown) - target.each if shown else NAN),
-        next_fails=None if more is None else more.why,
-        open_ended=more is None,
-        **peak,
-    )
-
-
-def _recorded(
-    target: Target, scenario: Scenario, seeds: Sequence[int], crew: Crew
-) -> tuple[list[Outcome], list[np.ndarray], float, float]:
-    """Runs with their units' loads, and what the limit's nodes, and the site, draw for each watt
-    of their units."""
-    jobs = [job(scenario, seed, (Keep(target.kind, STEP_S),)) for seed in seeds]
-    outcomes = crew.play(jobs, "recording")
-    pools = []
-    ratios = []
-    for outcome in outcomes:
-        series = crew.series(outcome).series[target.kind]
-        if not len(series.load_w):
-            raise StudyError("the run is shorter than 1 s: play a longer one")
-        mine = np.array([_is_copy(name, target.counted_name) for name in series.names])
-        pools.append(series.load_w[:, mine])
-        units_w = float(pools[-1].mean(axis=0, dtype=np.float64).sum())
-        shortest_s = min(row["resolution_s"] for row in outcome.loads)
-        means_w = {
-            row["node"]: row["mean_w"] for row in outcome.loads if row["resolution_s"] == shortest_s
-        }
-        watched_w = sum(means_w[name] for name in target.watched)
-        site_w = means_w[outcome.summary["nodes"][0]["name"]]
-        ratios.append((watched_w / units_w, site_w / units_w) if units_w else (1.0, 1.0))
-    near, whole = np.mean(ratios, axis=0)
-    return outcomes, pools, _near_one(near), _near_one(whole)
-
-
-def _near_one(ratio: float) -> float:
-    """1 where only rounding stands between: recorded loads are float32."""
-    return 1.0 if abs(ratio - 1.0) < 1e-4 else float(ratio)
-
-
-def _is_copy(name: str, row: str) -> bool:
-    """Whether a node's name is that of a copy of a row: `row-2/rack-3` of `rack`."""
-    last = name.rsplit("/", 1)[-1]
-    head, _, number = last.rpartition("-")
-    return last == row or (head == row and number.isdigit())
 
 
 def _seeds(

@@ -13,6 +13,7 @@ from dcsim.scenario.models import Scenario
 from dcsim.studies.answer import Card, Plot, Table
 from dcsim.studies.ask import load_rows
 from dcsim.studies.candidates import Candidate
+from dcsim.studies.doubt import Doubt
 from dcsim.studies.limits import continuous_w
 from dcsim.studies.outcome import Outcome
 from dcsim.studies.screen import Screen
@@ -25,13 +26,16 @@ MOST_SHOWN = 2.0
 ANSWER_COLUMNS = {
     "model": "power model",
     "policy": "policies in force",
-    "count": "most units that fit under one limit",
+    "count": "most units that fit under one limit, with the luck of seeds alone",
+    "count_all": "most with all that is uncertain: the level of loads and days too",
+    "level_error": "by which loads may be higher, 95 % sure, as a share",
     "count_low": "fewest that the interval allows",
     "open_ended": "more may fit: no more were tried",
     "count_high": "most that the interval allows; empty: not shown",
     "to_nameplate": "over what the nameplate allows",
     "limit_w": "the limit, W",
-    "peak_w": "what is held to the limit at that count, W (see the rule)",
+    "peak_w": "highest mean over the averaging time that is held to the limit, at that count, W: "
+    "the window by rule breaker (mean over runs), 1 s by rule paper",
     "peak_low_w": "its 95 % interval, W",
     "peak_high_w": "its 95 % interval, W",
     "trip_probability": "share of runs that failed at that count",
@@ -79,7 +83,8 @@ SCREEN_COLUMNS = {
     "model": "power model",
     "policy": "policies in force",
     "count": "units in a random subset",
-    "peak_w": "quantile over draws of the highest 1 s mean, W",
+    "peak_w": "quantile over draws (of rule breaker the median) of the highest mean over the "
+    "averaging time that is held to the limit, W",
     "peak_low_w": "95 % interval of that quantile; empty: too few draws",
     "peak_high_w": "95 % interval of that quantile",
     "exceeding": "share of draws above the limit",
@@ -108,13 +113,14 @@ class Findings:
         self.screens: list[dict[str, Any]] = []
         self.outcomes: list[Outcome] = []
         self.reasons: list[str] = []
+        self.doubts: list[Doubt] = []
         self._safe: list[tuple[int, str, float]] = []
 
     def nameplate(self) -> None:
         """The row that needs no run."""
         count = self.by_nameplate
         peak_w = self.target.nameplate_load_w(count) if count else NAN
-        self.answer(NAMEPLATE, "none", count, (count, count), peak_w=peak_w)
+        self.answer(NAMEPLATE, "none", count, (count, count), count_all=count, peak_w=peak_w)
 
     def answer(
         self, model: str, policy: str, count: int, ends: tuple[float, float], **more: Any
@@ -198,7 +204,17 @@ class Findings:
                 else f", {row['to_nameplate']:.2f} times the nameplate's {self.by_nameplate}"
             )
             + self._risk(row)
+            + self._in_doubt(row)
             + "."
+        )
+
+    def _in_doubt(self, row: Mapping[str, Any]) -> str:
+        """The count with what is uncertain besides seeds."""
+        if math.isnan(row["level_error"]):
+            return ""
+        return (
+            f"; {row['count_all']:.0f} if loads may also be {100 * row['level_error']:.1f} % "
+            "higher than modelled and days differ"
         )
 
     def _risk(self, row: Mapping[str, Any]) -> str:
@@ -222,6 +238,7 @@ class Findings:
             name = row["model"] if row["model"] == NAMEPLATE else f"{row['model']}_{row['policy']}"
             for key in (
                 "count",
+                "count_all",
                 "count_low",
                 "count_high",
                 "trip_at_most",
@@ -234,7 +251,14 @@ class Findings:
     def tables(self) -> dict[str, Table]:
         """Those that have rows."""
         unit = self.target.kind
-        shown: tuple[str, ...] = ("model", "policy", "count", "count_low", "count_high")
+        shown: tuple[str, ...] = (
+            "model",
+            "policy",
+            "count",
+            "count_all",
+            "count_low",
+            "count_high",
+        )
         shown += ("to_nameplate", "peak_w")
         paper = not self.candidates
         shown += (

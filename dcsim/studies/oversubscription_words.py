@@ -11,6 +11,7 @@ from dcsim.scenario.models import Scenario
 from dcsim.scenario.units import SECOND
 from dcsim.studies.ask import promise
 from dcsim.studies.candidates import Bounds
+from dcsim.studies.doubt import Doubt, told_doubt_of
 from dcsim.studies.statistics import share_mean_at_most
 
 Rule = Literal["breaker", "paper"]
@@ -23,7 +24,8 @@ def told_rule(
     if rule == "paper":
         return (
             f"Rule `paper`: of {draws} random subsets of the recorded units, the "
-            f"{100 * quantile:.0f} % quantile of the highest 1 s mean is at most the limit.",
+            f"{100 * quantile:.0f} % quantile of the peak, the highest 1 s mean, is at most "
+            "the limit.",
             "More racks bring no traffic of their own here, each keeps what it was recorded with.",
         )
     keeps = (
@@ -47,6 +49,7 @@ def told_rule(
         "Rule `breaker`: a run fails where a breaker trips, or a mean over "
         f"{bounds.window_s:g} s is above what a node may carry ({allowed}); {risk}. The SLO loss "
         f"is at most {bounds.max_slo_loss:g}.",
+        f"Peak means the highest mean over {bounds.window_s:g} s throughout.",
         f"SLO loss is the {promise(base)}.",
         keeps,
     )
@@ -59,6 +62,7 @@ def told_doubt(
     bounds: Bounds,
     draws: int,
     quantile: float,
+    doubts: Sequence[Doubt] = (),
 ) -> tuple[str, ...]:
     """What the answer stands on, and what is not in it, in sentences."""
     length = SECOND.format(base.duration_s)
@@ -76,7 +80,7 @@ def told_doubt(
         f"SLO loss is bounded by betting over runs, whatever its distribution; {len(seeds)} runs "
         f"without loss show at most {share_mean_at_most(np.zeros(len(seeds))):.2%}. Where they "
         "could not show the bound asked for, their mean is held to it.",
-        *_told_beside(bounds),
+        *_told_beside(doubts),
         "What fits is searched for as if more racks were never safer; candidates not in the table "
         "were not played.",
         *(
@@ -87,17 +91,15 @@ def told_doubt(
     )
 
 
-def _told_beside(bounds: Bounds) -> tuple[str, ...]:
-    """What is uncertain besides seeds."""
-    named = (
-        (bounds.level_error, "--level-error", "the error of the power model and of assumed watts"),
-        (bounds.day_spread, "--day-spread", "how days differ"),
-    )
-    told = [f"{what} ({100 * share:g} %)" for share, _, what in named if share]
-    left = [f"{what} ({option})" for share, option, what in named if not share]
+def _told_beside(doubts: Sequence[Doubt]) -> tuple[str, ...]:
+    """What is uncertain besides seeds, and how it enters the second count."""
+    if not doubts:
+        return ()
     return (
-        *([f"In the count: {' and '.join(told)}."] if told else []),
-        *([f"Not in the count: {' and '.join(left)}."] if left else []),
+        *dict.fromkeys(line for doubt in doubts for line in told_doubt_of(doubt)),
+        "The count with all that is the largest at which runs of any day at the higher level stay "
+        "within what nodes may carry with 95 %, and trips a year within the bound, summed over "
+        "days; found by scaling the runs' loads, then played.",
     )
 
 

@@ -95,12 +95,16 @@ def oversubscription(
         float, typer.Option(help="Hours of a year that are as busy as the run.")
     ] = 1000.0,
     level_error: Annotated[
-        float,
-        typer.Option(help="Loads may truly be higher by this share: the power model's error."),
-    ] = 0.0,
+        float | None,
+        typer.Option(
+            help="Loads may be higher by this share, 95 % sure; by what the watts stand on if left "
+            "out."
+        ),
+    ] = None,
     day_spread: Annotated[
-        float, typer.Option(help="Standard deviation of a day's load, as a share of it.")
-    ] = 0.0,
+        float | None,
+        typer.Option(help="Standard deviation of a day's load, as a share of it; 0.024."),
+    ] = None,
     max_trip: Annotated[
         float | None,
         typer.Option(help="Instead: highest probability that a run fails, by counting runs."),

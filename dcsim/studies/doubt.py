@@ -1,0 +1,133 @@
+"""What is uncertain of a load besides the luck of seeds: its level, and how days differ.
+
+The level is one error for all runs: that of the power model, as its pack states it or as runs show
+that were left out of training (docs/fidelity-power.md), and that of watts nobody measured. Errors
+of one kind of evidence go together, those of different kinds do not. Days differ from each other:
+each has a load of its own, lognormal about that of the runs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+from dcsim.studies.statistics import CONFIDENCE
+from dcsim.studies.tail import chance_above
+
+TO_DEVIATION = 1.0 / 0.6745
+"""A median absolute error of a normal law, as a standard deviation."""
+FITTED, EXTRAPOLATED = 0.023, 0.048
+"""Median absolute errors of mean GPU watts where a model states none: of the packs on published
+mixtures of power, and on models that they have not seen (docs/fidelity-power.md)."""
+MEASURED = 0.01
+"""Of GPUs whose watts were measured: a card repeats within 1 %."""
+ASSUMED = 0.10
+"""Standard deviation of assumed watts, as a share: servers with eight H100 were measured at 1.4 to
+1.7 kW beside their GPUs at rest, which is 1.55 kW and a tenth more or less."""
+DEVIATIONS = {
+    "measured": MEASURED,
+    "fitted": FITTED * TO_DEVIATION,
+    "extrapolated": EXTRAPOLATED * TO_DEVIATION,
+    "assumed": ASSUMED,
+}
+DAY_SPREAD = 0.024
+"""Standard deviation of the logarithm of a day's load: of the requests in the busiest hours of the
+five weekdays of 10 to 16 May 2024 in Azure's code trace (docs/paper-case.md). Loads vary less than
+requests, other weeks of a year more."""
+GRID = np.linspace(-6.0, 6.0, 481)
+WEIGHTS = stats.norm.pdf(GRID) / stats.norm.pdf(GRID).sum()
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """How far loads may be from those of the runs."""
+
+    level: float
+    """All are higher by at most this share, with 95 % confidence."""
+    day: float
+    """Standard deviation of the logarithm of a day's load."""
+    parts: tuple[str, ...] = ()
+    """What the level is made of, in words; empty where it was given."""
+
+    def exceeding(self, shares: npt.ArrayLike) -> float:
+        """How likely a run of any day is above a limit, from runs' loads as shares of it, at the
+        higher level."""
+        over = np.log(np.asarray(shares, dtype=np.float64) * (1.0 + self.level))
+        if self.day == 0.0:
+            return float((over > 0.0).mean())
+        return float(stats.norm.sf(-over / self.day).mean())
+
+    def chance_at_most(self, shares: npt.ArrayLike) -> float:
+        """Bound on the chance that a run's highest mean is above a rating, from runs' as shares of
+        it: by the tail of the runs (`tail.chance_above`) at the higher level, over all days."""
+        found = np.asarray(shares, dtype=np.float64) * (1.0 + self.level)
+        days = GRID if self.day else np.zeros(1)
+        weights = WEIGHTS if self.day else np.ones(1)
+        chances = [_bound(found, math.exp(-self.day * float(day))) for day in days]
+        return float(weights @ np.array(chances))
+
+
+def _bound(shares: Floats, limit: float) -> float:
+    tail = chance_above(shares, limit)
+    return 1.0 if tail.refusal else tail.at_most
+
+
+def doubt_of(
+    summary: Mapping[str, Any], level_error: float | None = None, day_spread: float | None = None
+) -> Doubt:
+    """Of a site, by what its mean watts stand on (`summary["evidence"]`); what is given goes
+    first."""
+    day = DAY_SPREAD if day_spread is None else day_spread
+    if level_error is not None:
+        return Doubt(level_error, day)
+    by_kind: dict[str, list[float]] = {}
+    parts = (summary.get("evidence") or {}).get("parts") or []
+    whole_w = sum(part["mean_w"] or 0.0 for part in parts)
+    for part in parts:
+        stated = part.get("error")
+        deviation = DEVIATIONS[part["evidence"]] if stated is None else stated * TO_DEVIATION
+        share = (part["mean_w"] or 0.0) / whole_w if whole_w else 0.0
+        row = by_kind.setdefault(part["evidence"], [0.0, 0.0])
+        row[0] += share
+        row[1] += share * deviation
+    told = tuple(
+        f"{100 * share:.0f} % of the watts {kind}, off by {100 * error / share:.1f} %"
+        for kind, (share, error) in by_kind.items()
+        if share
+    )
+    deviation = math.sqrt(sum(error**2 for _, error in by_kind.values()))
+    return Doubt(float(stats.norm.ppf(CONFIDENCE)) * deviation, day, told)
+
+
+def scaled(peak_w: float, mean_w: float, factor: float) -> float:
+    """A highest load with `factor` times as many units: the mean grows with them, what stands above
+    it with the square root, as sums of independent loads do."""
+    return mean_w * factor + (peak_w - mean_w) * math.sqrt(factor)
+
+
+def told_doubt_of(doubt: Doubt) -> tuple[str, ...]:
+    """What an added band stands on, in sentences."""
+    made = f" ({'; '.join(doubt.parts)}; standard deviations)" if doubt.parts else " (as given)"
+    return (
+        f"Besides seeds: all loads may be up to {100 * doubt.level:.1f} % higher, 95 % sure{made}; "
+        f"days differ by {100 * doubt.day:.1f} %, the standard deviation of a day's load"
+        + (
+            " (the busiest hours of five weekdays in Azure's code trace of May 2024)."
+            if doubt.day == DAY_SPREAD
+            else "."
+        ),
+    )
+
+
+def peak_band_w(peak_w: float, doubt: Doubt) -> tuple[float, float]:
+    """Between what a peak may lie, W, 95 % on each side: errors of level and day together."""
+    level = doubt.level / float(stats.norm.ppf(CONFIDENCE))
+    both = float(stats.norm.ppf(CONFIDENCE)) * math.hypot(level, doubt.day)
+    return peak_w * (1.0 - both), peak_w * (1.0 + both)

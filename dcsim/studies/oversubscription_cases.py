@@ -1,0 +1,229 @@
+"""The largest count of one case of an oversubscription study, by either rule."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from dcsim.scenario.models import Scenario
+from dcsim.studies.answer import StudyError
+from dcsim.studies.candidates import Bounds, Candidate, holds_in_doubt, most_that_passes, try_count
+from dcsim.studies.crew import Crew
+from dcsim.studies.doubt import Doubt, doubt_of
+from dcsim.studies.jobs import Keep, job
+from dcsim.studies.outcome import Outcome
+from dcsim.studies.oversubscription_rows import Case, Findings
+from dcsim.studies.screen import floor_units, screen, window_means
+from dcsim.studies.target import Target
+
+NAN = float("nan")
+STEP_S = 1.0
+"""The screen's averaging time: the paper's daily peaks are of 1 s means."""
+SCREEN_SEEDS = 2
+MOST_TIMES = 4
+"""More than so many times what the nameplate allows is not looked for: servers that never do
+anything would fit without end."""
+
+
+def by_paper(
+    found: Findings,
+    case: Case,
+    seeds: Sequence[int],
+    draws: int,
+    quantile: float,
+    crew: Crew,
+) -> None:
+    """The largest count by random subsets of what was recorded."""
+    target = found.target
+    outcomes, pools, overhead, site_overhead = _recorded(target, case.scenario, seeds, crew)
+    found.outcomes.extend(outcomes)
+    trips = sum(outcome.summary["events"]["trip"] for outcome in outcomes)
+    if trips:
+        found.reasons.append(
+            f"{case.model}, {case.policy}: {trips} breakers tripped in the recording, and what is "
+            "dark draws nothing: the count is too high. Raise the ratings, or use --rule breaker."
+        )
+    first = screen(
+        pools, target.limit_w, draws=draws, quantile=quantile, seed=seeds[0], overhead=overhead
+    )
+    count = first.fits()
+    low, high = first.fits_between()
+    found.screened(case, first)
+    at_site = screen(
+        pools, target.limit_w, draws=draws, quantile=quantile, seed=seeds[0], overhead=site_overhead
+    )
+    low_w, high_w = first.interval_w(count) if count else (NAN, NAN)
+    if count == first.longest:
+        found.reasons.append(
+            f"{case.model}, {case.policy}: {count} is all that was tried, twice what was recorded: "
+            "more may fit. Record a larger site."
+        )
+    found.answer(
+        case.model,
+        case.policy,
+        count,
+        (low, NAN if high == first.longest else high),
+        peak_w=first.peak_w(count),
+        peak_low_w=low_w,
+        peak_high_w=high_w if math.isfinite(high_w) else NAN,
+        runs=len(outcomes),
+        open_ended=count == first.longest,
+        count_with_overhead=at_site.fits(),
+    )
+
+
+def by_breaker(
+    found: Findings,
+    case: Case,
+    seeds: Sequence[int],
+    bounds: Bounds,
+    given: tuple[float | None, float | None],
+    traffic: str,
+    draws: int,
+    crew: Crew,
+) -> None:
+    """The largest count by full simulation: with seeds alone, and with what else is uncertain.
+    `given`: the level's error and the days' spread where they are asked for."""
+    target = found.target
+    # A site by nameplate trips nothing, so that what is recorded there is whole.
+    safe = max(target.each, found.by_nameplate)
+    recorded = target.resized(case.scenario, safe, traffic)
+    outcomes, pools, overhead, _ = _recorded(target, recorded, seeds[:SCREEN_SEEDS], crew)
+    found.outcomes.extend(outcomes)
+    found.safe(case, safe, outcomes, bounds.window_s)
+    # By label alone, where all else that hangs there leaves no room by nameplate.
+    most = MOST_TIMES * max(safe, floor_units(target.limit_w, target.unit_nameplate_w()))
+    most -= most % target.each
+    width = max(1, min(len(pools[0]), round(bounds.window_s / STEP_S)))
+    means = [window_means(pool, width) for pool in pools]
+    # Peaks of the same averaging time as everywhere in the answer.
+    first = screen(
+        means,
+        target.limit_w,
+        longest=most,
+        draws=min(draws, 50),
+        quantile=0.5,
+        seed=seeds[0],
+        overhead=overhead,
+    )
+    found.screened(case, first)
+    guess = first.fits()
+    tried: dict[int, Candidate] = {}
+
+    def at(count: int) -> Candidate:
+        if count not in tried:
+            tried[count] = try_count(target, case.scenario, count, seeds, bounds, traffic, crew)
+            found.candidate(case, tried[count])
+        return tried[count]
+
+    def passes(count: int) -> bool:
+        return at(count).passes
+
+    count = most_that_passes(passes, guess, target.each, most, target.each)
+    failing = [one for one in tried.values() if not one.passes]
+    shown = [
+        one.count
+        for one in failing
+        if (one.failed if bounds.max_trip is None else one.failing.low > bounds.max_trip)
+    ]
+    more = min((one for one in failing if one.count > count), key=lambda c: c.count, default=None)
+    best = tried.get(count)
+    if more is None:
+        found.reasons.append(
+            f"{case.model}, {case.policy}: more than {most} {target.kind}s, {MOST_TIMES} times "
+            "what their labels allow, were not tried. A policy that slows servers holds any "
+            "number of them unless the scenario promises a speed: give its tenants an `slo`."
+        )
+    else:
+        found.reasons.append(
+            f"{case.model}, {case.policy}: {more.count} do not fit: {more.why}; nearest to its "
+            f"limit is {more.binding}."
+        )
+    doubt = doubt_of(outcomes[0].summary, *given)
+    found.doubts.append(doubt)
+    more_told: dict[str, Any] = {"count_all": 0, "level_error": doubt.level}
+    if best is not None:
+        low, high = best.failing
+        more_told |= {
+            "count_all": _in_doubt(best, at, target, bounds, doubt),
+            "peak_w": best.peak_w,
+            "trip_probability": best.failed / best.runs,
+            "trip_low": low,
+            "trip_high": high,
+            "trip_at_most": best.failing_at_most,
+            "trips_per_year_at_most": best.trips_per_year_at_most,
+            "slo_loss": best.slo_loss,
+            "slo_loss_at_most": best.slo_loss_at_most,
+            "runs": best.runs,
+        }
+    found.answer(
+        case.model,
+        case.policy,
+        count,
+        (count, min(shown) - target.each if shown else NAN),
+        next_fails=None if more is None else more.why,
+        open_ended=more is None,
+        **more_told,
+    )
+
+
+def _in_doubt(
+    best: Candidate,
+    at: Callable[[int], Candidate],
+    target: Target,
+    bounds: Bounds,
+    doubt: Doubt,
+) -> int:
+    """The largest count that also holds with what is uncertain besides seeds: guessed by scaling
+    the loads of the best one's runs, then played; fewer until one holds."""
+    count = best.count
+    while count and not holds_in_doubt(best, target, bounds, doubt, count / best.count):
+        count -= target.each
+    while count:
+        found = at(count)
+        if found.passes and holds_in_doubt(found, target, bounds, doubt):
+            break
+        count -= target.each
+    return count
+
+
+def _recorded(
+    target: Target, scenario: Scenario, seeds: Sequence[int], crew: Crew
+) -> tuple[list[Outcome], list[np.ndarray], float, float]:
+    """Runs with their units' loads, and what the limit's nodes, and the site, draw for each watt
+    of their units."""
+    jobs = [job(scenario, seed, (Keep(target.kind, STEP_S),)) for seed in seeds]
+    outcomes = crew.play(jobs, "recording")
+    pools = []
+    ratios = []
+    for outcome in outcomes:
+        series = crew.series(outcome).series[target.kind]
+        if not len(series.load_w):
+            raise StudyError("the run is shorter than 1 s: play a longer one")
+        mine = np.array([_is_copy(name, target.counted_name) for name in series.names])
+        pools.append(series.load_w[:, mine])
+        units_w = float(pools[-1].mean(axis=0, dtype=np.float64).sum())
+        shortest_s = min(row["resolution_s"] for row in outcome.loads)
+        means_w = {
+            row["node"]: row["mean_w"] for row in outcome.loads if row["resolution_s"] == shortest_s
+        }
+        watched_w = sum(means_w[name] for name in target.watched)
+        site_w = means_w[outcome.summary["nodes"][0]["name"]]
+        ratios.append((watched_w / units_w, site_w / units_w) if units_w else (1.0, 1.0))
+    near, whole = np.mean(ratios, axis=0)
+    return outcomes, pools, _near_one(near), _near_one(whole)
+
+
+def _near_one(ratio: float) -> float:
+    """1 where only rounding stands between: recorded loads are float32."""
+    return 1.0 if abs(ratio - 1.0) < 1e-4 else float(ratio)
+
+
+def _is_copy(name: str, row: str) -> bool:
+    """Whether a node's name is that of a copy of a row: `row-2/rack-3` of `rack`."""
+    last = name.rsplit("/", 1)[-1]
+    head, _, number = last.rpartition("-")
+    return last == row or (head == row and number.isdigit())
