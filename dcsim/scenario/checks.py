@@ -19,6 +19,11 @@ from dcsim.scenario.units import SECOND, parse_quantity
 ENGINE = Engine()
 """vLLM's defaults, for keys that a file leaves out."""
 
+MOST_STEPS = 2_000_000_000
+"""Of a run: a year in steps of 16 ms."""
+MOST_WINDOW_STEPS = 20_000_000
+"""Of a window: two months in steps of 250 ms, 160 MB a node."""
+
 
 def check(document: Document) -> None:
     """Add every problem with the workload, the servers and the clock. The facility has
@@ -301,11 +306,36 @@ def _clock(document: Document) -> None:
         return
     if 0 < duration_s < step_s:
         document.add(("duration",), "shorter than one power_step")
+    if step_s > 0 and duration_s / step_s > MOST_STEPS:
+        message = f"makes {duration_s / step_s:,.0f} power steps, and {MOST_STEPS:,} can be played"
+        document.add(("duration",), message, "a shorter run, or a longer `power_step`")
+    if step_s > 0:
+        _windows(document, step_s)
     if step_s > 0 and server_step_s > 0:
         steps = server_step_s / step_s
         if round(steps) < 1 or abs(steps - round(steps)) > 1e-9 * steps:
             message = f"must be a whole multiple of power_step ({SECOND.format(step_s)})"
             document.add(("record", "server_step"), message)
+
+
+def _windows(document: Document, step_s: float) -> None:
+    """Loads are kept for as long as a window is."""
+    for path, node in raw.items(document, "facility"):
+        demand = node.get("demand")
+        blocks = [
+            ((*path, "demand", place), block)
+            for place, block in enumerate(demand if isinstance(demand, list) else [])
+        ]
+        for at, block in [*blocks, ((*path, "ramp"), node.get("ramp"))]:
+            if not isinstance(block, dict):
+                continue
+            try:
+                window_s = parse_quantity(block.get("window"), SECOND.name, "")
+            except ValueError:  # reported by the models
+                continue
+            if window_s / step_s > MOST_WINDOW_STEPS:
+                message = f"spans {window_s / step_s:,.0f} power steps, and may span "
+                document.add((*at, "window"), f"{message}{MOST_WINDOW_STEPS:,}")
 
 
 # --- routing ---------------------------------------------------------------------------------

@@ -33,6 +33,19 @@ def test_the_sample_is_right() -> None:
         ("rating: 100 kW", "rating: 600 kVA", "facility.0.rating", "apparent power"),
         ("10 min", "0 s", "duration", "must be above 0"),
         ("10 min", "100 ms", "duration", "shorter than one power_step"),
+        ("10 min", "1e9 h", "duration", "power steps, and 2,000,000,000 can be played"),
+        (
+            "rating: 100 kW",
+            "ramp: {change: 5 kW, window: 1e8 h}",
+            "facility.0.ramp.window",
+            "power steps, and may span 20,000,000",
+        ),
+        (
+            "rating: 100 kW",
+            "demand: [{window: 15 min, limit: 9 kW}, {window: 1e8 h, limit: 9 kW}]",
+            "facility.0.demand.1.window",
+            "power steps, and may span 20,000,000",
+        ),
         (
             "tensor_parallel: 8",
             "tensor_parallel: eight",
