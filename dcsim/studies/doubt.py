@@ -127,7 +127,7 @@ def told_doubt_of(doubt: Doubt) -> tuple[str, ...]:
 
 
 def peak_band_w(peak_w: float, doubt: Doubt) -> tuple[float, float]:
-    """Between what a peak may lie, W, 95 % on each side: errors of level and day together."""
+    """Below and above what a peak is with 95 % each, W: errors of level and day together."""
     level = doubt.level / float(stats.norm.ppf(CONFIDENCE))
     both = float(stats.norm.ppf(CONFIDENCE)) * math.hypot(level, doubt.day)
     return peak_w * (1.0 - both), peak_w * (1.0 + both)

@@ -26,6 +26,7 @@ from dcsim.studies.ask import (
 )
 from dcsim.studies.busy import told_busy, told_far_from_busy, told_watts
 from dcsim.studies.crew import Crew
+from dcsim.studies.doubt import doubt_of, told_doubt_of
 from dcsim.studies.fixes import Fix
 from dcsim.studies.growth_rows import (
     BREACH_COLUMNS,
@@ -147,6 +148,8 @@ def growth(
             f"run meets a limit earlier than each of them with a chance of 1 in {len(used) + 1}."
             if len(used) > 1
             else "One seed: the spread of a breach is unknown; give --seeds 5.",
+            *told_doubt_of(doubt_of(outcomes[grid[0]][0].summary)),
+            *_told_early(breaches),
             "Between two factors the peak is interpolated linearly.",
             *(["Growth is taken to be the same for all streams and to keep its pace."]),
             *told_evidence(evidence),
@@ -171,6 +174,7 @@ def growth(
             "first_breach_factor": first["factor"],
             "first_breach_factor_low": first["factor_low"],
             "first_breach_factor_high": first["factor_high"],
+            "first_breach_factor_in_doubt": breaches["factor_in_doubt"].min(),
             "first_breach_month": first["month"],
             "first_breach_date": first["date"],
             "slo_breach_factor": slo_at,
@@ -202,6 +206,18 @@ def growth(
             ),
         ),
         evidence=evidence,
+    )
+
+
+def _told_early(breaches: pd.DataFrame) -> tuple[str, ...]:
+    """Of the limit met first with what is uncertain besides seeds, the factor."""
+    reached = breaches[breaches["factor_in_doubt"].notna()]
+    if reached.empty:
+        return ()
+    early = reached.sort_values("factor_in_doubt", kind="stable").iloc[0]
+    return (
+        f"With both, {early['node']}, {early['limit']}, is met at x{early['factor_in_doubt']:.2f} "
+        "already with a chance of 5 %.",
     )
 
 

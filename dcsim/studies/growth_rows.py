@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from dcsim.studies.ask import load_rows, slo_loss
+from dcsim.studies.doubt import doubt_of, peak_band_w
 from dcsim.studies.limits import LimitFigure, limits_of
 from dcsim.studies.outcome import Outcome
 from dcsim.studies.statistics import mean_interval
@@ -49,6 +50,8 @@ BREACH_COLUMNS = {
     "share_last": "the same at the last factor",
     "factor": "traffic at which the limit is met: mean over seeds; empty: not within reach",
     "factor_low": "95 % interval of that mean",
+    "factor_in_doubt": "the factor if loads are as much higher as 95 % of the level's error and of "
+    "days allow",
     "factor_high": "95 % interval of that mean",
     "reached": "share of the seeds in which the limit was met",
     "met_in": "the same in words",
@@ -170,7 +173,9 @@ def crossing(factors: Sequence[float], peaks_w: Sequence[float], limit_w: float)
 
 def breach_rows(outcomes: dict[float, list[Outcome]], window_s: float, pace: Pace) -> pd.DataFrame:
     """Where each limit of the site is met, the first on top. Ratings are held to means over
-    `window_s`, all other limits to their own; what no run could judge is left out."""
+    `window_s`, all other limits to their own; what no run could judge is left out.
+    `factor_in_doubt` is where it is met if loads are as much higher as 95 % of what is uncertain
+    besides seeds allow (`dcsim.studies.doubt`)."""
     grid = list(outcomes)
     seeds = len(outcomes[grid[0]])
     figures = {
@@ -178,6 +183,7 @@ def breach_rows(outcomes: dict[float, list[Outcome]], window_s: float, pace: Pac
         for factor, runs in outcomes.items()
         for seed, run in enumerate(runs)
     }
+    higher = peak_band_w(1.0, doubt_of(outcomes[grid[0]][0].summary))[1]
     rows = []
     for key, limit in figures[grid[0], 0].items():
         shares = [_shares(figures, key, grid, seed) for seed in range(seeds)]
@@ -185,7 +191,8 @@ def breach_rows(outcomes: dict[float, list[Outcome]], window_s: float, pace: Pac
             continue
         found = np.array([crossing(grid, line, 1.0) for line in shares])  # type: ignore[arg-type]
         first, last = (float(np.mean([line[at] for line in shares])) for at in (0, -1))
-        rows.append(_breach(limit, found, first, last, pace))
+        early = float(np.mean([crossing(grid, line, 1.0 / higher) for line in shares]))  # type: ignore[arg-type]
+        rows.append(_breach(limit, found, first, last, pace) | {"factor_in_doubt": early})
     frame = pd.DataFrame(rows, columns=list(BREACH_COLUMNS))
     # Of limits that are met at once, the one that is broken the most.
     order = frame.assign(near=-frame["reached"], worst=-frame["share"]).sort_values(

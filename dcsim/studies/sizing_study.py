@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from dcsim.studies.answer import Answer, Card, Plot, StudyError, Table
 from dcsim.studies.ask import opened, power_evidence, seeds_of, told_evidence
 from dcsim.studies.busy import told_busy, told_far_from_busy, told_watts
 from dcsim.studies.crew import Crew
+from dcsim.studies.doubt import doubt_of, peak_band_w, told_doubt_of
 from dcsim.studies.jobs import job
 from dcsim.studies.limit_rows import limit_table, told_limits
 from dcsim.studies.limits import continuous_w, left_out
@@ -53,6 +54,8 @@ COLUMNS = {
     "run, W",
     "peak_high": "95 % interval of the mean peak over seeds; of one seed, of the peak of another "
     "run, W",
+    "peak_band_low_w": "below it the peak is with 5 %: the level's error and days, W",
+    "peak_band_high_w": "above it the peak is with 5 %: the level's error and days, W",
     "mean_w": "mean load, with cooling and losses, W",
     "peak_to_average": "peak over mean",
     "load_factor": "its inverse",
@@ -158,6 +161,7 @@ def sizing_study(
             f"Peaks are of {SECOND.format(base.duration_s)}; a longer run has a higher peak.",
             told_peaks(len(used)) if len(used) > 1 else _told_one(own),
             *left_out(outcomes),
+            *_told_bands(own, by_model, longest_s),
             *told_evidence(evidence),
             *told_watts(outcomes),
         ),
@@ -201,6 +205,23 @@ def sizing_study(
     )
 
 
+def _told_bands(
+    own: pd.DataFrame, by_model: Mapping[str, Sequence[Outcome]], window_s: float
+) -> Iterator[str]:
+    """What is uncertain besides seeds, and what it makes of each model's peak."""
+    for model, runs in by_model.items():
+        row = own[(own["model"] == model) & (own["window_s"] == window_s)]
+        if row.empty:
+            continue
+        low_w, high_w = (float(row[f"peak_band_{end}_w"].iloc[0]) for end in ("low", "high"))
+        yield from told_doubt_of(doubt_of(runs[0].summary))
+        yield (
+            f"{'' if model == OWN else model + ': '}with both the peak over "
+            f"{SECOND.format(window_s)} may be {low_w / 1e3:,.1f} to {high_w / 1e3:,.1f} kW, "
+            "95 % on each side, beside the luck of seeds."
+        )
+
+
 def _told_one(own: pd.DataFrame) -> str:
     """What a single run says of its peak."""
     known = own[(own["model"] != NAMEPLATE) & own["peak_low"].notna()]
@@ -225,9 +246,11 @@ def _check(models: Sequence[str], windows_s: Sequence[float]) -> None:
 
 def _rows(model: str, runs: Sequence[Outcome]) -> list[dict[str, Any]]:
     rows = []
+    doubt = doubt_of(runs[0].summary)
     for same in zip(*(run.loads for run in runs), strict=True):
         peaks_w = np.array([row["peak_w"] for row in same])
         low, high = mean_interval(peaks_w)
+        band_w = peak_band_w(float(peaks_w.mean()), doubt)
         if len(runs) == 1:
             low, high = _unknown(same[0]["peak_low_w"]), _unknown(same[0]["peak_high_w"])
         rows.append(
@@ -239,6 +262,8 @@ def _rows(model: str, runs: Sequence[Outcome]) -> list[dict[str, Any]]:
                 "peak_highest_w": peaks_w.max(),
                 "peak_low": low,
                 "peak_high": high,
+                "peak_band_low_w": band_w[0],
+                "peak_band_high_w": band_w[1],
                 **{key: float(np.mean([_unknown(r[key]) for r in same])) for key in AVERAGED},
             }
         )
@@ -264,7 +289,7 @@ def _nameplate(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         "p95_w",
         "p99_w",
     )
-    watts += ("p99_low_w", "p99_high_w")
+    watts += ("p99_low_w", "p99_high_w", "peak_band_low_w", "peak_band_high_w")
     return [row | dict.fromkeys(watts, row["nameplate_load_w"]) | constant for row in rows]
 
 

@@ -51,6 +51,19 @@ def test_constant_power_meets_its_limit_at_once_or_never(crew: Crew) -> None:
         np.testing.assert_equal(answer.frame.loc[0, "factor"], factor)
 
 
+def test_what_is_uncertain_besides_seeds_meets_a_limit_earlier(crew: Crew) -> None:
+    """A limit 1 % above a constant load is never met by it, and is by one that may be higher."""
+    site = variant(small(), {**CONSTANT, **FULL, "facility.row.rating": "16.97 kW"})
+    answer = growth(site, [1.0, 2.0], seeds=2, window_s=1.0, crew=crew)
+    row = answer.frame.iloc[0]
+    assert np.isnan(row["factor"])
+    assert row["factor_in_doubt"] == answer.figures["first_breach_factor_in_doubt"] == 1.0
+    assert "is met at x1.00 already with a chance of 5 %" in " ".join(answer.uncertainty)
+    high = variant(small(), {**CONSTANT, **FULL, "facility.row.rating": "30 kW"})
+    far = growth(high, [1.0, 2.0], seeds=2, window_s=1.0, crew=crew)
+    assert np.isnan(far.frame.loc[0, "factor_in_doubt"])
+
+
 def test_the_breach_is_where_the_table_says(crew: Crew) -> None:
     """A limit put half way between two peaks is met half way, in each seed's own line."""
     peaks = growth(small(), [1.0, 2.0, 4.0], seeds=1, window_s=1.0, crew=crew).tables["loads"].frame

@@ -249,3 +249,17 @@ def test_one_seed_says_where_another_peaks_and_that_it_is_that() -> None:
     peaks_w = many.tables["node"].frame.iloc[0]
     assert peaks_w["peak_high"] - peaks_w["peak_low"] < row["peak_high"] - row["peak_low"]
     assert row["peak_low"] <= peaks_w["peak_w"] <= row["peak_high"]
+
+
+def test_a_band_of_level_and_days_stands_beside_the_peak() -> None:
+    """Wider than nothing by what the site's watts stand on, about the peak itself; a nameplate has
+    none."""
+    found = sizing_study(small(), ["scenario", "nameplate"], windows_s=[1.0])
+    rows = found.tables["node"].frame.query("window_s == 1").set_index("model")
+    own, label = rows.loc["scenario"], rows.loc["nameplate"]
+    low, high = own["peak_band_low_w"] / own["peak_w"], own["peak_band_high_w"] / own["peak_w"]
+    assert low + high == pytest.approx(2.0)
+    # Fitted or extrapolated GPUs and a third or more assumed: at least that third's tenth.
+    assert 1.0 + 1.645 * 0.033 < high < 1.3
+    assert label["peak_band_low_w"] == label["peak_band_high_w"] == label["peak_w"]
+    assert "with both the peak over 1 s may be" in " ".join(found.uncertainty)
