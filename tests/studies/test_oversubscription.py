@@ -259,6 +259,8 @@ def test_trips_a_year_by_the_tail_of_the_runs(crew: Crew) -> None:
     assert 1e-3 <= row["trips_per_year_at_most"] <= 0.1
     assert "trip in" in found.headline[0]
     assert "95 % sure" in found.headline[0]
+    assert row["count_all"] <= row["count"]
+    assert row["level_error"] > 0.0
     rare = oversubscription(
         site, seeds=10, window_s=10.0, max_slo_loss=1.0, busy_hours=1.0, crew=crew
     )
