@@ -216,7 +216,7 @@ def _told_bands(
         low_w, high_w = (float(row[f"peak_band_{end}_w"].iloc[0]) for end in ("low", "high"))
         yield from told_doubt_of(doubt_of(runs[0].summary))
         yield (
-            f"{'' if model == OWN else model + ': '}with both the peak over "
+            f"{'With' if model == OWN else model + ': with'} both the peak over "
             f"{SECOND.format(window_s)} may be {low_w / 1e3:,.1f} to {high_w / 1e3:,.1f} kW, "
             "95 % on each side, beside the luck of seeds."
         )

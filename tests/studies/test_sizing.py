@@ -262,4 +262,4 @@ def test_a_band_of_level_and_days_stands_beside_the_peak() -> None:
     # Fitted or extrapolated GPUs and a third or more assumed: at least that third's tenth.
     assert 1.0 + 1.645 * 0.033 < high < 1.3
     assert label["peak_band_low_w"] == label["peak_band_high_w"] == label["peak_w"]
-    assert "with both the peak over 1 s may be" in " ".join(found.uncertainty)
+    assert "With both the peak over 1 s may be" in " ".join(found.uncertainty)
