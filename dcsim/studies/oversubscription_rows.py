@@ -210,7 +210,7 @@ class Findings:
 
     def _in_doubt(self, row: Mapping[str, Any]) -> str:
         """The count with what is uncertain besides seeds."""
-        if math.isnan(row["level_error"]):
+        if math.isnan(row["level_error"]) or not row["count"]:
             return ""
         return (
             f"; {row['count_all']:.0f} if loads may also be {100 * row['level_error']:.1f} % "

@@ -271,6 +271,8 @@ def test_too_few_runs_show_nothing(crew: Crew) -> None:
     found = oversubscription(variant(small(), BREAKER), seeds=3, window_s=10.0, crew=crew)
     assert found.frame["count"].tolist() == [0]
     assert "3 blocks tell nothing of rare events" in " ".join(found.reasons)
+    assert found.frame["count_all"].tolist() == [0]
+    assert "higher than modelled" not in found.headline[0]
 
 
 @pytest.mark.parametrize(
