@@ -138,7 +138,8 @@ STUDIES: dict[str, tuple[str, tuple[str, ...]]] = {
 }
 """Table of a study's JSON, and the columns of it that are shown."""
 ANSWERS = (
-    *("growth-answer", "racks-answer", "failover-answer", "savings-answer", "refresh-answer"),
+    *("growth-answer", "racks-answer", "racks-policy-answer", "failover-answer"),
+    *("savings-answer", "refresh-answer"),
 )
 """What a study says first."""
 
@@ -179,14 +180,32 @@ def answer(commands: Sequence[Command], player: Player) -> str:
     return "\n".join(["```", *player.json(command)["headline"], "```", ""])
 
 
+PARAGRAPHS = ("Load of", "Flags", "Watts:")
+"""What of the text under the tables of a run is shown."""
+
+
 def printed(commands: Sequence[Command], player: Player) -> str:
-    """The table and the flags that a run ends with, as a block."""
+    """What a run ends with, as a block: loads, the limits nearest to being met, how busy the
+    servers were, flags, and what the watts rest on."""
     (command,) = commands
     lines = [line.rstrip() for line in player.text(command).splitlines()]
-    start = next(i for i, line in enumerate(lines) if "limit" in line and "peak" in line)
-    told = lines[start : next(i for i in range(start, len(lines)) if not lines[i])]
-    flags = next(line for line in lines if line.startswith("Flags"))
-    return "\n".join(["```", *told, "...", flags, "```", ""])
+    loads = _table(lines, "rating", "peak")
+    limits = _table(lines, "limit of", "highest")
+    told = [line for first in PARAGRAPHS for line in _paragraph(lines, first)]
+    return "\n".join(["```", *loads, "", *limits, "", *told, "```", ""])
+
+
+def _table(lines: Sequence[str], *heads: str) -> list[str]:
+    """The lines of the printed table whose head has these words, up to an empty one."""
+    start = next(i for i, line in enumerate(lines) if all(head in line for head in heads))
+    return list(lines[start : next(i for i in range(start, len(lines)) if not lines[i])])
+
+
+def _paragraph(lines: Sequence[str], first: str) -> list[str]:
+    """A paragraph that begins so, with the lines that it goes on over: they end with a stop."""
+    start = next(i for i, line in enumerate(lines) if line.startswith(first))
+    end = next(i for i in range(start, len(lines)) if lines[i].endswith("."))
+    return list(lines[start : end + 1])
 
 
 def interconnection(commands: Sequence[Command], player: Player) -> str:
