@@ -138,8 +138,7 @@ STUDIES: dict[str, tuple[str, tuple[str, ...]]] = {
 }
 """Table of a study's JSON, and the columns of it that are shown."""
 ANSWERS = (
-    *("growth-answer", "racks-answer", "racks-policy-answer", "failover-answer"),
-    *("savings-answer", "refresh-answer"),
+    *("growth-answer", "racks-answer", "failover-answer", "savings-answer", "refresh-answer"),
 )
 """What a study says first."""
 
