@@ -11,7 +11,7 @@ run: $(VENV)/.installed
 	$(BIN)/dcsim run scenarios/quickstart.yaml --out out/quickstart.h5 --force
 
 test: $(VENV)/.tested
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(VENV)/.linted
 	$(BIN)/ruff check .

@@ -80,7 +80,7 @@ def limit(name: str, kind: str) -> Cell:
     def cell(found: Summary) -> str:
         rows = [r for r in found["limits"] if r["node_kind"] == name and r["kind"] == kind]
         shares = [row["share"] for row in rows if row["share"] is not None]
-        return f"{max(shares):.0%}" if shares else "unknown"
+        return f"{max(shares):.0%}".replace("%", " %") if shares else "unknown"
 
     return cell
 
@@ -220,7 +220,7 @@ def interconnection(commands: Sequence[Command], player: Player) -> str:
                 f"{window_s:g} s" if window_s < 60 else f"{window_s / 60:g} min",
                 f"{row['peak_w'] / 1e3:.0f} kW",
                 f"{row['load_factor']:.2f}",
-                f"{ramp_kw:.{0 if ramp_kw >= 2 else 1}f} kW",
+                "unknown" if math.isnan(ramp_kw) else f"{ramp_kw:.{0 if ramp_kw >= 2 else 1}f} kW",
                 "unknown" if math.isnan(together) else format(together, ".2f"),
                 f"{row['nameplate_to_peak']:.1f}",
             ]

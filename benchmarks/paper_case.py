@@ -6,6 +6,7 @@ what the paper published. Studies go on where they were stopped, since they have
 
 from __future__ import annotations
 
+import argparse
 import re
 import shlex
 from collections.abc import Sequence
@@ -105,16 +106,21 @@ def racks(answer: pd.DataFrame) -> list[str]:
 
 def main() -> None:
     """Run, and write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", choices=("day", "calibrated"), help="one of the two scenarios")
+    options = parser.parse_args()
     page = PAGE.read_text(encoding="utf-8")
-    day, day_racks, calibrated, calibrated_racks = (tables(words) for words in commands(page))
-    for mark, rows in {
-        "sizing": sizes(day["node"]),
-        "windows": by_window(day["node"]),
-        "racks": racks(day_racks["answer"]),
-        "calibrated sizing": sizes(calibrated["node"]),
-        "calibrated racks": racks(calibrated_racks["answer"]),
-    }.items():
-        page = put(page, mark, rows)
+    day, day_racks, calibrated, calibrated_racks = commands(page)
+    made: dict[str, list[str]] = {}
+    if options.only != "calibrated":
+        node = tables(day)["node"]
+        made |= {"sizing": sizes(node), "windows": by_window(node)}
+        made["racks"] = racks(tables(day_racks)["answer"])
+    if options.only != "day":
+        made["calibrated sizing"] = sizes(tables(calibrated)["node"])
+        made["calibrated racks"] = racks(tables(calibrated_racks)["answer"])
+    for mark, lines in made.items():
+        page = put(page, mark, lines)
     PAGE.write_text(page, encoding="utf-8")
     print(f"wrote {PAGE}")
 

@@ -17,6 +17,8 @@ from dcsim.results.gumbel import gumbel_fit, gumbel_fits, tail_index, too_heavy
 
 Floats = npt.NDArray[np.float64]
 RESAMPLES = 400
+AT_ONCE = 20
+"""Resamples that are held in memory together."""
 CELLS = 2000
 """A longer series is resampled by as many pieces, which are kept whole."""
 LEVELS = 200
@@ -105,12 +107,14 @@ def percentile_interval(series: npt.ArrayLike, percent: float = 99.0, seed: int 
     below = below.cumsum(axis=1)[:, :LEVELS].astype(np.float32)
     held = max(1, round(length / cell))
     rng = np.random.default_rng(seed)
-    starts = rng.integers(0, cells, (RESAMPLES, -(-cells // held)))
-    drawn = (starts[:, :, None] + np.arange(held)) % cells
-    drawn = drawn.reshape(RESAMPLES, -1)[:, :cells] + cells * np.arange(RESAMPLES)[:, None]
-    times = np.bincount(drawn.ravel(), minlength=RESAMPLES * cells).reshape(RESAMPLES, cells)
-    shares = times.astype(np.float32) @ below / (cells * cell)
-    found = levels[np.argmax(shares >= share - 1e-6, axis=1)]
+    found = np.empty(RESAMPLES)
+    for first in range(0, RESAMPLES, AT_ONCE):
+        starts = rng.integers(0, cells, (AT_ONCE, -(-cells // held)))
+        drawn = (starts[:, :, None] + np.arange(held)) % cells
+        drawn = drawn.reshape(AT_ONCE, -1)[:, :cells] + cells * np.arange(AT_ONCE)[:, None]
+        times = np.bincount(drawn.ravel(), minlength=AT_ONCE * cells).reshape(AT_ONCE, cells)
+        shares = times.astype(np.float32) @ below / (cells * cell)
+        found[first : first + AT_ONCE] = levels[np.argmax(shares >= share - 1e-6, axis=1)]
     low, high = np.percentile(found, (2.5, 97.5))
     wider = _student(min(count // length, clusters) - 1)
     return Interval(middle - wider * (middle - float(low)), middle + wider * (float(high) - middle))

@@ -99,7 +99,7 @@ def test_counts_ratings_and_second_feeds_are_told() -> None:
 
 def test_batteries_and_own_curves() -> None:
     text = (SCENARIOS / "quickstart.yaml").read_text()
-    text = text.replace("curve: thermal-magnetic #", "points: [[1.1, 60], [2, 1]] #").replace(
+    text = text.replace("curve: ul-489-1000a     #", "points: [[1.1, 60], [2, 1]] #").replace(
         "    rating: 750 kW ", "    battery: {energy: 5 kWh, power: 20 kW}\n    rating: 750 kW "
     )
     svg = draw(of_table(loads(text)))

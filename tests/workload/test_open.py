@@ -84,11 +84,11 @@ def test_lengths_and_arrivals_share_no_luck() -> None:
     assert abs(stats.spearmanr(arrivals_s, prompts).statistic) < 4 / np.sqrt(400)
 
 
-@pytest.mark.parametrize("duration", ["10000 s", "1000000 h"])
+@pytest.mark.parametrize("duration", ["10000 s", "100000 h"])
 def test_ten_million_requests_and_billions_open_at_once_and_stay_out_of_memory(
     duration: str,
 ) -> None:
-    """The longer run has 3.6e12 requests: were they drawn ahead, this would never end."""
+    """The longer run has 3.6e11 requests: were they drawn ahead, this would never end."""
     busy = scenario(
         ("rate: 2 req/s", "rate: 1000 req/s"),
         ("duration: 10 min", f"duration: {duration}"),
