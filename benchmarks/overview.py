@@ -99,10 +99,12 @@ def draw(results: Any, path: Path) -> None:
         names = " and ".join(path.rsplit("/", 1)[-1] for path in group.node)
         what = {"fault": "fails", "trip": "trips", "reclosed": "closed again",
                 "repaired": "repaired"}[group.kind.iloc[0]]  # fmt: skip
-        early = group.kind.iloc[0] == "trip" and names == "ups-b"
+        # The fault stands left of its line, the first trip lower: seconds later comes the next.
+        left = group.kind.iloc[0] == "fault" or "and" in names
+        lower = group.kind.iloc[0] == "trip" and names == "ups-b"
         ring.annotate(
-            f"{names}\n{what}", (at_s / 60, 88), xytext=(-4 if early or "and" in names else 4, 0),
-            textcoords="offset points", ha="right" if early or "and" in names else "left",
+            f"{names}\n{what}", (at_s / 60, 76 if lower else 88), xytext=(-4 if left else 4, 0),
+            textcoords="offset points", ha="right" if left else "left",
             va="top", fontsize=10, color=INK,
         )  # fmt: skip
     for axes in (ring, asked, wait):
