@@ -15,6 +15,8 @@ import numpy.typing as npt
 EULER = 0.5772156649015329
 PLAYED = 10_000
 """Samples of a standard Gumbel law from which the errors of a fit are known."""
+AT_ONCE = 500
+"""Samples that are held in memory together."""
 SHAPE_VARIANCE = 0.5633
 """Of the tail index fitted to Gumbel maxima, times their number (Hosking, Wallis and Wood 1985)."""
 Floats = npt.NDArray[np.float64]
@@ -44,7 +46,12 @@ def too_heavy(index: float, count: int, deviations: float) -> bool:
 def gumbel_fits(count: int) -> tuple[Floats, Floats]:
     """Locations and scales fitted to samples of `count` from a Gumbel law with 0 and 1."""
     rng = np.random.default_rng(0)
-    return gumbel_fit(np.sort(rng.gumbel(size=(PLAYED, count)), axis=-1))
+    fits = [
+        gumbel_fit(np.sort(rng.gumbel(size=(AT_ONCE, count)), axis=-1))
+        for _ in range(PLAYED // AT_ONCE)
+    ]
+    locations, scales = zip(*fits, strict=True)
+    return np.concatenate(locations), np.concatenate(scales)
 
 
 def _moments(ordered: Floats) -> tuple[Floats, Floats, Floats]:

@@ -18,8 +18,8 @@ from dcsim.results.gumbel import gumbel_fit, gumbel_fits, tail_index, too_heavy
 Floats = npt.NDArray[np.float64]
 RESAMPLES = 400
 AT_ONCE = 20
-"""Resamples that are held in memory together."""
-CELLS = 2000
+"""Resamples, or pieces, that are worked on together, to bound what is held in memory."""
+CELLS = 1000
 """A longer series is resampled by as many pieces, which are kept whole."""
 LEVELS = 200
 """Thresholds between which a resample's percentile is found."""
@@ -101,10 +101,13 @@ def percentile_interval(series: npt.ArrayLike, percent: float = 99.0, seed: int 
     cell = -(-count // CELLS)
     cells = count // cell
     whole = values[: cells * cell]
-    place = np.searchsorted(levels, whole)
-    at = np.repeat(np.arange(cells), cell) * (LEVELS + 1) + np.minimum(place, LEVELS)
-    below = np.bincount(at, minlength=cells * (LEVELS + 1)).reshape(cells, LEVELS + 1)
-    below = below.cumsum(axis=1)[:, :LEVELS].astype(np.float32)
+    place = np.minimum(np.searchsorted(levels, whole), LEVELS).reshape(cells, cell)
+    below = np.empty((cells, LEVELS), dtype=np.float32)
+    for first in range(0, cells, AT_ONCE):
+        part = place[first : first + AT_ONCE]
+        at = part + np.arange(len(part))[:, None] * (LEVELS + 1)
+        counts = np.bincount(at.ravel(), minlength=len(part) * (LEVELS + 1))
+        below[first : first + len(part)] = counts.reshape(len(part), -1).cumsum(axis=1)[:, :LEVELS]
     held = max(1, round(length / cell))
     rng = np.random.default_rng(seed)
     found = np.empty(RESAMPLES)
