@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import yaml
 
 from benchmarks.baselines import TABLES
 from benchmarks.data import need_data
+from dcsim.arrays import FloatArray
 from dcsim.power.chassis import dc_watts
 from dcsim.scenario.catalogue import load_catalogue
 
@@ -35,20 +35,20 @@ SETTLED = (0.5, 0.9)
 """Part of the loaded stretch that counts as settled."""
 
 
-def read(file: Path) -> npt.NDArray[np.float64]:
+def read(file: Path) -> FloatArray:
     """AC watts at 1 s, medians of three."""
     watts = pd.read_csv(file)["power_w"].to_numpy(dtype=np.float64)
     stacked = np.stack([watts[:-2], watts[1:-1], watts[2:]])
     return np.asarray(np.median(stacked, axis=0))
 
 
-def stretch(watts: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def stretch(watts: FloatArray) -> FloatArray:
     """From the first to the last moment at nine tenths of the load."""
     high = np.flatnonzero(watts > 0.9 * np.percentile(watts, 90))
     return watts[high[0] : high[-1]]
 
 
-def fans(watts: npt.NDArray[np.float64], rest_w: float) -> tuple[float, float] | None:
+def fans(watts: FloatArray, rest_w: float) -> tuple[float, float] | None:
     """Share of the added DC watts that came late, and after which time 63 % of them had come; None
     where nothing came late."""
     loaded = stretch(watts)

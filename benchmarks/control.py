@@ -17,8 +17,9 @@ import time
 import numpy as np
 
 from benchmarks.sites import site
+from dcsim.arrays import FloatArray
 from dcsim.engine.simulation import Simulation
-from dcsim.ledger import FloatArray, WorkLedger
+from dcsim.ledger import WorkLedger
 from dcsim.serving.work import HeldWork
 
 STEP_S = 0.25

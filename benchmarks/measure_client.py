@@ -22,8 +22,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
+from dcsim.arrays import FloatArray
 from dcsim.measure.answers import RawAnswer, events
 from dcsim.measure.campaign import Campaign
 from dcsim.measure.client import Player
@@ -201,7 +201,7 @@ def measure(streams: int, rate: float, seconds: float, port: int) -> dict[str, f
     }
 
 
-def _stamps(raw: RawAnswer) -> npt.NDArray[np.float64]:
+def _stamps(raw: RawAnswer) -> FloatArray:
     """Received and sent, monotonic seconds, shape (events, 2)."""
     rows = [
         (at_s, json.loads(event)["sent"]) for at_s, event in events(raw.pieces) if event[:1] == b"{"
@@ -215,9 +215,9 @@ def _rate(raw: RawAnswer) -> float:
     return (len(at_s) - 1) / float(at_s[-1] - at_s[0])
 
 
-def _distortion(raw: RawAnswer) -> npt.NDArray[np.float64]:
+def _distortion(raw: RawAnswer) -> FloatArray:
     gaps = np.diff(_stamps(raw), axis=0)
-    off: npt.NDArray[np.float64] = 1e3 * (gaps[:, 0] - gaps[:, 1])
+    off: FloatArray = 1e3 * (gaps[:, 0] - gaps[:, 1])
     return off
 
 

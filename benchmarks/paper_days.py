@@ -20,11 +20,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from benchmarks.data import need_data
 from benchmarks.packs import GPUS, gather, make, recipe_of
 from benchmarks.power_fidelity import put
+from dcsim.arrays import FloatArray
 from dcsim.power.learn.train import Recipe
 from dcsim.power.pack import save
 from dcsim.scenario import load
@@ -53,7 +53,7 @@ BUSY = ("14 h", "6 h")
 """Start and length of the hours at the level, in which every day has its highest second."""
 
 
-def hourly(swing: float, total: float) -> npt.NDArray[np.float64]:
+def hourly(swing: float, total: float) -> FloatArray:
     """Requests by the hour, shape (24,), of a day with such a swing and so many requests."""
     night = NIGHT / NIGHT.min()
     hour = np.linspace(10.0, 24.0, 14 * 600, endpoint=False) + 1.0 / 1200.0
@@ -61,11 +61,11 @@ def hourly(swing: float, total: float) -> npt.NDArray[np.float64]:
     falling = night[0] + (swing - night[0]) * (24.5 - hour) / FLANK_H
     day = np.minimum(swing, np.minimum(rising, falling)).reshape(14, 600).mean(axis=1)
     whole = np.concatenate([night, day])
-    found: npt.NDArray[np.float64] = whole * (total / whole.sum())
+    found: FloatArray = whole * (total / whole.sum())
     return found
 
 
-def factors(by_hour: npt.NDArray[np.float64]) -> list[float]:
+def factors(by_hour: FloatArray) -> list[float]:
     """The `hours` of a scenario: the rate at 0:00, 1:00 ... over the day's mean."""
     at = (np.roll(by_hour, 1) + by_hour) / 2.0
     return [round(float(value), 3) for value in at / at.mean()]

@@ -26,12 +26,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from benchmarks.data import need_data
 from benchmarks.pack_subjects import measured_runs
 from benchmarks.packs import GPUS, Evidence, gather, make, recipe_of
 from benchmarks.power_floor import itself
+from dcsim.arrays import FloatArray
 from dcsim.cli.power_judge import simulated
 from dcsim.power.baseline_tables import MeanRow
 from dcsim.power.board_limit import BoardLimit
@@ -60,8 +60,7 @@ FIGURES = (
     ("p95_error_pct", "P95, %", ".1f"),
     ("p99_error_pct", "P99, %", ".1f"),
 )
-Float64 = npt.NDArray[np.float64]
-Generate = Callable[[LedgerSeries, int], Float64]
+Generate = Callable[[LedgerSeries, int], FloatArray]
 
 
 @dataclass(frozen=True)
@@ -139,7 +138,7 @@ def head(*labels: str) -> list[str]:
 
 def judge_runs(
     data: Path, catalogue: Catalogue, recipe: Recipe
-) -> tuple[dict[str, list[str]], list[tuple[Case, Float64]]]:
+) -> tuple[dict[str, list[str]], list[tuple[Case, FloatArray]]]:
     """Tables at 250 ms and at 1 s, and the gru's watts of each case for the pictures."""
     tables = {label: head("run", "model", "work from") for label in ("250ms", "1s")}
     drawn = []
@@ -164,7 +163,9 @@ def judge_runs(
     return tables, drawn
 
 
-def _tell(tables: dict[str, list[str]], case: Case, name: str, origin: str, watts: Float64) -> None:
+def _tell(
+    tables: dict[str, list[str]], case: Case, name: str, origin: str, watts: FloatArray
+) -> None:
     for at, figures in judge(watts, case.run.power_w).items():
         label = (f"{case.run.name}, {case.how}", name, origin)
         tables[at].append(row_of(label, figures))
@@ -222,7 +223,7 @@ def mixtures(data: Path) -> list[str]:
     return rows
 
 
-def pictures(drawn: list[tuple[Case, Float64]]) -> None:
+def pictures(drawn: list[tuple[Case, FloatArray]]) -> None:
     """A picture for each case: watts over time, their distribution, their autocorrelation."""
     import matplotlib
 

@@ -9,8 +9,8 @@ second decides.
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from dcsim.arrays import FloatArray
 from dcsim.power.learn.runs import MeasuredRun, ledger_watts
 from dcsim.scenario.catalogue import Catalogue
 
@@ -18,9 +18,7 @@ LIKE = 5
 """Moments on either side, in the order of the linear ledger model's watts, to draw from."""
 
 
-def itself(
-    run: MeasuredRun, catalogue: Catalogue, seeds: int, seed: int = 42
-) -> npt.NDArray[np.float64]:
+def itself(run: MeasuredRun, catalogue: Catalogue, seeds: int, seed: int = 42) -> FloatArray:
     """The run drawn anew, as its meter shows it, shape (steps, seeds)."""
     rng = np.random.default_rng(seed)
     steps = len(run.power_w)
@@ -29,5 +27,5 @@ def itself(
     rank = np.empty(steps, dtype=np.int64)
     rank[order] = np.arange(steps)
     drawn = rank[:, None] + rng.integers(-LIKE, LIKE + 1, (steps, seeds))
-    found: npt.NDArray[np.float64] = run.power_w[order[np.clip(drawn, 0, steps - 1)]]
+    found: FloatArray = run.power_w[order[np.clip(drawn, 0, steps - 1)]]
     return found

@@ -17,10 +17,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import yaml
 
 from benchmarks.data import need_data
+from dcsim.arrays import BoolArray, FloatArray
 from dcsim.scenario.models import ClientsArrivals, ServegenArrivals
 from dcsim.workload.clients import (
     WINDOW_S,
@@ -51,10 +51,8 @@ HARMONICS = 2
 POWERS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0)
 """Of the curve, that a client may follow; the one that leaves least to chance is taken."""
 
-Floats = npt.NDArray[np.float64]
 
-
-def curve(total: Floats) -> Floats:
+def curve(total: FloatArray) -> FloatArray:
     """Factors by hour of the week, or of what there is of it; mean 1."""
     hours = total[: len(total) // PER_HOUR * PER_HOUR].reshape(-1, PER_HOUR).mean(axis=1)
     length = min(len(hours), 168)
@@ -67,7 +65,7 @@ def curve(total: Floats) -> Floats:
     return np.fft.irfft(waves, length)
 
 
-def kind(rates: Floats, shapes: Floats, weibull: npt.NDArray[np.bool_], all_together: Floats,
+def kind(rates: FloatArray, shapes: FloatArray, weibull: BoolArray, all_together: FloatArray,
          whole: float) -> Kind:  # fmt: skip
     """One client's line, from its windows."""
     active = rates > 0
@@ -110,13 +108,13 @@ def _short(value: float) -> float:
     return float(f"{float(value):.3g}")
 
 
-def dispersion(times_s: Floats, span_s: float, length_s: float) -> float:
+def dispersion(times_s: FloatArray, span_s: float, length_s: float) -> float:
     """Variance over mean of the counts."""
     counts = np.bincount((times_s / span_s).astype(int), minlength=int(length_s / span_s))
     return float(counts.var() / counts.mean())
 
 
-def departure(times_s: Floats, expected_per_s: Floats, length_s: float) -> float:
+def departure(times_s: FloatArray, expected_per_s: FloatArray, length_s: float) -> float:
     """Mean distance of the rates in windows from the curve, as a share of the mean rate."""
     counts = np.bincount((times_s / WINDOW_S).astype(int), minlength=int(length_s / WINDOW_S))
     return float(np.abs(counts / WINDOW_S - expected_per_s).mean() / expected_per_s.mean())

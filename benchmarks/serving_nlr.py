@@ -19,11 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from scipy.optimize import brentq
 
 from benchmarks.serving_replay import BLOCK_TOKENS, serve
+from dcsim.arrays import IntArray
 from dcsim.scenario.catalogue import Catalogue, timing_of
 from dcsim.scenario.models import Engine
 from dcsim.serving.timing import kv_capacity_blocks
@@ -66,7 +66,7 @@ class Point:
         )
 
 
-def output_lengths(lowest: pd.Series, limit: int) -> npt.NDArray[np.int64]:
+def output_lengths(lowest: pd.Series, limit: int) -> IntArray:
     """Output tokens of the 1,000 requests, from the medians of a limit's runs at the lowest rate,
     in an order that has nothing to do with time."""
     decode_ms = [
@@ -79,7 +79,7 @@ def output_lengths(lowest: pd.Series, limit: int) -> npt.NDArray[np.int64]:
     longest = np.clip((share - at[-1]) / (1.0 - at[-1]), 0.0, None)
     room = max(0.0, limit - lengths[-1])
 
-    def drawn(log_bend: float) -> npt.NDArray[np.int64]:
+    def drawn(log_bend: float) -> IntArray:
         tokens = body + room * longest ** math.exp(log_bend)
         return np.clip(tokens.round(), 2, limit).astype(np.int64)
 

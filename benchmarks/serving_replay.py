@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from benchmarks.timing_rows import GPUS
+from dcsim.arrays import FloatArray, IntArray
 from dcsim.engine.clock import Clock
 from dcsim.ledger import ReplicaConfig
 from dcsim.scenario.catalogue import Catalogue
@@ -28,7 +28,6 @@ from dcsim.serving.timing import IterationModel
 from dcsim.serving.work import WorkTable
 from dcsim.workload.stream import Prefix
 
-Floats = npt.NDArray[np.float64]
 BLOCK_TOKENS = 16
 
 
@@ -43,24 +42,24 @@ class Run:
     tensor_parallel: int
     engine: Engine
     capacity_blocks: int
-    arrival_s: Floats
-    prompt_tokens: npt.NDArray[np.int64]
-    output_tokens: npt.NDArray[np.int64]
-    ttft_s: Floats
-    e2e_s: Floats
+    arrival_s: FloatArray
+    prompt_tokens: IntArray
+    output_tokens: IntArray
+    ttft_s: FloatArray
+    e2e_s: FloatArray
     """Reconstructed; NaN where the log ends before the request."""
-    sample_s: Floats
-    running: Floats
+    sample_s: FloatArray
+    running: FloatArray
 
 
 @dataclass(frozen=True, slots=True)
 class Played:
     """What the simulator made of a run; shapes as in `Run`."""
 
-    ttft_s: Floats
+    ttft_s: FloatArray
     """Without the front end's overhead."""
-    e2e_s: Floats
-    running: Floats
+    e2e_s: FloatArray
+    running: FloatArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +113,8 @@ def read_run(folder: Path) -> Run:
 
 
 def ends_s(
-    sample_s: Floats, iterations: Floats, first_s: Floats, outputs: npt.NDArray[np.int64]
-) -> Floats:
+    sample_s: FloatArray, iterations: FloatArray, first_s: FloatArray, outputs: IntArray
+) -> FloatArray:
     """When each request had its last token, from the sampled iteration counter (n,)."""
     at_first = np.interp(first_s, sample_s, iterations)
     goal = at_first + outputs - 1.0
@@ -142,8 +141,8 @@ def serve(
     configuration: tuple[str, str, int],
     engine: Engine,
     capacity_blocks: int,
-    requests: tuple[Floats, npt.NDArray[np.int64], npt.NDArray[np.int64]],
-    sample_s: Floats,
+    requests: tuple[FloatArray, IntArray, IntArray],
+    sample_s: FloatArray,
     prefixes: Sequence[Prefix] | None = None,
 ) -> Played:
     """Requests (arrivals in seconds, prompt and output tokens; each of shape (n,)) through one
@@ -207,5 +206,5 @@ def compare(run: Run, played: Played, overhead_s: float) -> Errors:
     )
 
 
-def _error(ours: Floats, real: Floats) -> float:
+def _error(ours: FloatArray, real: FloatArray) -> float:
     return float(np.nanmedian(np.abs(ours / real - 1.0)))

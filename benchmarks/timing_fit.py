@@ -30,7 +30,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import yaml
 from scipy.optimize import least_squares
 
@@ -44,6 +43,7 @@ from benchmarks.timing_rows import (
     throughput_tokens_s,
     vllm_runs,
 )
+from dcsim.arrays import FloatArray
 from dcsim.scenario.catalogue import (
     PRIOR_QUANTISED_STREAM,
     Catalogue,
@@ -52,8 +52,6 @@ from dcsim.scenario.catalogue import (
     TimingFit,
     load_catalogue,
 )
-
-Floats = npt.NDArray[np.float64]
 
 H100 = "h100-sxm-80gb"
 FITTED = (H100, "a100-sxm-80gb", "b200-sxm-180gb")
@@ -152,7 +150,7 @@ def fit_gpu(
         + ([OVERLAP_SPREAD, ROUTING_SPREAD] if shared is None else [])
     )
 
-    def constants(step: Floats) -> tuple[TimingFit, Shared]:
+    def constants(step: FloatArray) -> tuple[TimingFit, Shared]:
         flops, bandwidth, messages, sample, stream = np.exp(start + step[:n_gpu])
         common = shared or Shared(
             max(1.0, OVERLAP * math.exp(step[-2])), min(1.0, ROUTING * math.exp(step[-1]))
@@ -186,7 +184,7 @@ def fit_gpu(
         for group, count in counts.items()
     }
 
-    def loss(point: Floats) -> Floats:
+    def loss(point: FloatArray) -> FloatArray:
         step = point - 1.0  # about 1, so that relative steps of the solver are sound
         fit, _ = constants(step)
         found = residuals(rows, with_fits(catalogue, {gpu.name: fit}))

@@ -10,12 +10,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import yaml
 from scipy.stats import ks_2samp, spearmanr
 
 from benchmarks.data import need_data
+from dcsim.arrays import FloatArray, IntArray
 from dcsim.workload.tokens import TokenFit, fitted
 
 FITS = Path(__file__).parents[1] / "dcsim" / "workload" / "fits"
@@ -30,8 +30,8 @@ AZURE = "Azure LLM inference trace 2023 (AzurePublicDataset; Patel et al., Split
 
 def make(
     name: str,
-    prompt: npt.NDArray[np.int64],
-    output: npt.NDArray[np.int64],
+    prompt: IntArray,
+    output: IntArray,
     *,
     title: str,
     source: str,
@@ -78,11 +78,11 @@ def make(
     print(name, len(prompt), "requests", shown)
 
 
-def _quantiles(tokens: npt.NDArray[np.int64], grid: npt.NDArray[np.float64]) -> tuple[float, ...]:
+def _quantiles(tokens: IntArray, grid: FloatArray) -> tuple[float, ...]:
     return tuple(np.quantile(tokens, grid).round(1).tolist())
 
 
-def _explained(prompt: npt.NDArray[np.int64], output: npt.NDArray[np.int64]) -> float:
+def _explained(prompt: IntArray, output: IntArray) -> float:
     """Share of the output's variance that lies between the deciles of the prompt."""
     edges = np.quantile(prompt, np.arange(1, 10) / 10)
     kind = np.searchsorted(edges, prompt, side="right")

@@ -7,7 +7,8 @@ import math
 
 import numpy as np
 
-from dcsim.control.policy import CapServers, Command, FloatArray, IntArray, Site, Telemetry
+from dcsim.arrays import FloatArray, IntArray
+from dcsim.control.policy import CapServers, Command, Site, Telemetry
 from dcsim.control.watched import PolicyError, Watched
 from dcsim.scenario import models
 

@@ -12,7 +12,8 @@ import math
 
 import numpy as np
 
-from dcsim.control.policy import Command, IntArray, LimitClock, Site, Telemetry
+from dcsim.arrays import IntArray
+from dcsim.control.policy import Command, LimitClock, Site, Telemetry
 from dcsim.control.watched import Watched, groups
 from dcsim.scenario import models
 

@@ -6,10 +6,8 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
-IntArray = npt.NDArray[np.int64]
-FloatArray = npt.NDArray[np.float64]
+from dcsim.arrays import FloatArray, IntArray
 
 
 def _none() -> IntArray:

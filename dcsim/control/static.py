@@ -8,7 +8,8 @@ from functools import reduce
 
 import numpy as np
 
-from dcsim.control.policy import CapGpus, CapServers, Command, IntArray, LimitClock, Site, Telemetry
+from dcsim.arrays import IntArray
+from dcsim.control.policy import CapGpus, CapServers, Command, LimitClock, Site, Telemetry
 from dcsim.control.watched import PolicyError, groups, named
 from dcsim.scenario import models
 

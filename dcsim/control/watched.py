@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from dcsim.control.policy import FloatArray, IntArray, Site
+from dcsim.arrays import FloatArray, IntArray
+from dcsim.control.policy import Site
 from dcsim.scenario.nearest import suggestion
 
 

@@ -14,8 +14,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from dcsim.arrays import BoolArray, FloatArray, IntArray
 from dcsim.control.policy import (
     Admit,
     CapGpus,
@@ -31,7 +31,6 @@ from dcsim.facility.battery import Batteries
 from dcsim.facility.events import EventKind
 from dcsim.serving.fleet import Fleet
 
-FloatArray = npt.NDArray[np.float64]
 Tell = Callable[[EventKind, str, str], None]
 """Kind of event, node, message."""
 Wish = tuple[int, str]
@@ -45,7 +44,7 @@ class Actuators:
         self,
         labels: Sequence[str],
         servers: int,
-        server_index: npt.NDArray[np.int64],
+        server_index: IntArray,
         fleet: Fleet,
         throttle: Throttle,
         batteries: dict[str, int],
@@ -66,7 +65,7 @@ class Actuators:
         self._ordered = 0
         self._in_force: dict[tuple[int, str, str], tuple[str, str]] = {}
         """What events have told last, by policy, kind and slot: limit and node."""
-        self._closed: dict[Wish, npt.NDArray[np.bool_]] = {}
+        self._closed: dict[Wish, BoolArray] = {}
         self._clock: dict[Wish, FloatArray] = {}
         self._gpu_cap_w: dict[Wish, FloatArray] = {}
         self._server_cap_w: dict[Wish, FloatArray] = {}

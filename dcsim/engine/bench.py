@@ -12,8 +12,9 @@ from functools import partial
 
 import numpy as np
 
+from dcsim.arrays import FloatArray
 from dcsim.engine.clock import Clock
-from dcsim.ledger import FloatArray, ReplicaConfig
+from dcsim.ledger import ReplicaConfig
 from dcsim.power.learn.runs import Asked, LedgerSeries
 from dcsim.scenario.catalogue import Catalogue, load_catalogue
 from dcsim.scenario.models import Engine

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-import numpy.typing as npt
 
+from dcsim.arrays import RecordArray
 from dcsim.engine.capacity import Lengths, target_of
 from dcsim.engine.clock import Clock
 from dcsim.engine.meter import Meter
@@ -97,7 +97,7 @@ class Bench:
         """Serve `rate` requests/s with all of them. `watts`: with the scenario's power models."""
         end_s = WARM_UP_S + played_s
         seed = branch(self._scenario.seed, "capacity", self._model)
-        parts: list[npt.NDArray[np.void]] = []
+        parts: list[RecordArray] = []
         log = RequestLog(lambda records: parts.append(records.copy()))
         clock = Clock()
         fleet = Fleet(clock, self._scenario, self._catalogue, self._placement, log, seed)
@@ -162,7 +162,7 @@ def _build_power(
     return build_power(power, configs, catalogue)
 
 
-def _latencies(judged: npt.NDArray[np.void], target: Target) -> tuple[float, float]:
+def _latencies(judged: RecordArray, target: Target) -> tuple[float, float]:
     """Time to first token that the target's share keep, and time a token as it asks for; infinite
     where requests were not served."""
     if not len(judged):

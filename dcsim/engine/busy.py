@@ -7,8 +7,8 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from dcsim.arrays import BoolArray, RecordArray
 from dcsim.engine.capacity import Lengths, estimator, finite, lengths, pooled, target_of
 from dcsim.ledger import GpuState, WorkLedger
 from dcsim.results.breakdown import Breakdown
@@ -17,7 +17,6 @@ from dcsim.scenario.models import Scenario, ServerGroup
 from dcsim.serving.capacity import Capacity
 from dcsim.serving.fleet import Placement
 
-FloatArray = npt.NDArray[np.float64]
 COUNTED = ("running", "waiting", "kv_fraction", "busy_fraction", "prefill_tokens", "decode_tokens")
 
 
@@ -82,7 +81,7 @@ class Busy:
             places = places[on]
         self._histogram += np.bincount(places, minlength=len(self._histogram))
 
-    def requests(self, records: npt.NDArray[np.void]) -> None:
+    def requests(self, records: RecordArray) -> None:
         """Take requests in that have left, or are still here at the end."""
         rows = records[records["arrival_s"] >= self._from_s]
         replica = rows["replica"]
@@ -193,9 +192,7 @@ class Busy:
         requests = float(self._by_model[0, self._models.index(group.model)])
         return requests * float(prompts[mine].sum()) / whole / counted_s
 
-    def _figures(
-        self, groups: Sequence[int], mine: npt.NDArray[np.bool_], counted_s: float
-    ) -> dict[str, Any]:
+    def _figures(self, groups: Sequence[int], mine: BoolArray, counted_s: float) -> dict[str, Any]:
         """Of some replicas: means over those that were on, while they were."""
         on = float(self._on[mine].sum())
         running, waiting, kv, busy, prompts, outputs = self._sums[:, mine].sum(axis=1).tolist()

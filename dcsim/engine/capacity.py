@@ -12,11 +12,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dcsim.arrays import IntArray
 from dcsim.engine.seeds import branch
 from dcsim.facility.topology import Topology
 from dcsim.scenario.catalogue import Catalogue
 from dcsim.scenario.models import Scenario, ServerGroup
-from dcsim.serving.capacity import Estimator, Target, Tokens
+from dcsim.serving.capacity import Estimator, Target
 from dcsim.serving.timing import IterationModel, kv_capacity_blocks
 from dcsim.workload import requests
 from dcsim.workload.stream import RequestBlock
@@ -33,8 +34,8 @@ BLIND = ("random", "round-robin")
 class Lengths:
     """Of one served model's requests, in order of arrival."""
 
-    prompts: Tokens
-    outputs: Tokens
+    prompts: IntArray
+    outputs: IntArray
 
 
 def lengths(scenario: Scenario) -> dict[str, Lengths]:

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from dcsim.arrays import FloatArray
 from dcsim.control.policy import Site, Telemetry
 from dcsim.control.registry import build, labels
 from dcsim.engine.actuators import Actuators
@@ -20,8 +20,6 @@ from dcsim.facility.topology import Topology
 from dcsim.scenario.catalogue import Catalogue
 from dcsim.scenario.models import Scenario
 from dcsim.serving.fleet import Fleet, Placement
-
-FloatArray = npt.NDArray[np.float64]
 
 
 def known_site(scenario: Scenario, catalogue: Catalogue, topology: Topology) -> Site:

@@ -8,17 +8,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from dcsim.arrays import FloatArray, IntArray
 from dcsim.engine.meter import Meter
-from dcsim.ledger import IntArray
 from dcsim.power.chassis import chassis_table
 from dcsim.results.shares import EVIDENCE, shares_text
 from dcsim.scenario.catalogue import Catalogue
 from dcsim.scenario.models import Scenario, ServerGroup
 from dcsim.serving.fleet import Placement
 
-FloatArray = npt.NDArray[np.float64]
 CONSTANT = "the catalogue's constant for {server}"
 STATED = "stated by the scenario"
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from dcsim.arrays import FloatArray, IntArray
 from dcsim.facility.topology import Topology
 
 
@@ -13,7 +13,7 @@ class Headroom:
     no rating the nearest node above it that has, or else the nearest above its server.
     """
 
-    def __init__(self, topology: Topology, server_index: npt.NDArray[np.int64]) -> None:
+    def __init__(self, topology: Topology, server_index: IntArray) -> None:
         """`server_index`: the server of each replica, shape (replicas,)."""
         nodes = [_feed(topology, int(topology.server_nodes[server])) for server in server_index]
         self._nodes, numbers = np.unique(nodes, return_inverse=True)
@@ -27,7 +27,7 @@ class Headroom:
         """Each feed's node; None for replicas under no rated node."""
         return [topology.names[node] if node >= 0 else None for node in self._nodes]
 
-    def step(self, node_w: npt.NDArray[np.float64]) -> list[float]:
+    def step(self, node_w: FloatArray) -> list[float]:
         """Watts left at each feed; infinite without a rating, minus infinity where the load is
         no number: what is not known to have room gets no preference."""
         left_w = self._rating_w - np.where(self._rated, node_w[self._node_w_at], 0.0)

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dcsim.ledger import FloatArray, GpuState, ReplicaConfig, WorkLedger
+from dcsim.arrays import FloatArray
+from dcsim.ledger import GpuState, ReplicaConfig, WorkLedger
 from dcsim.power.linear_ledger import LinearLedger
 from dcsim.power.model import PowerModel
 from dcsim.serving.timing import IterationModel

@@ -7,13 +7,13 @@ from dataclasses import fields
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from dcsim.arrays import FloatArray, IntArray
 from dcsim.engine.clock import Clock
 from dcsim.engine.scaling import RestingWatts
 from dcsim.engine.seeds import branch
 from dcsim.engine.throttle import Build, Throttle
-from dcsim.ledger import FloatArray, ReplicaConfig, WorkLedger
+from dcsim.ledger import ReplicaConfig, WorkLedger
 from dcsim.power.chassis import Chassis, ChassisModel, chassis_table
 from dcsim.power.model import PowerModel, Provenance
 from dcsim.scenario.catalogue import Catalogue
@@ -45,7 +45,7 @@ class Meter:
             key = (group.power, placement.configs[index].gpu)
             by_power.setdefault(key, []).append(index)
         self.models: list[PowerModel] = []
-        self._members: list[npt.NDArray[np.int64]] = []
+        self._members: list[IntArray] = []
         self.configs: list[list[ReplicaConfig]] = []
         for (power, gpu), members in by_power.items():
             configs = [placement.configs[i] for i in members]
@@ -178,7 +178,7 @@ class Meter:
         return rows
 
 
-def subset(ledger: WorkLedger, members: npt.NDArray[np.int64]) -> WorkLedger:
+def subset(ledger: WorkLedger, members: IntArray) -> WorkLedger:
     """The ledger rows of some replicas."""
     columns = {
         field.name: getattr(ledger, field.name)[members]

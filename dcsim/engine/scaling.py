@@ -6,11 +6,11 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
+from dcsim.arrays import BoolArray, FloatArray, IntArray
 from dcsim.engine.clock import Clock
 from dcsim.facility.topology import Topology
-from dcsim.ledger import FloatArray, GpuState, IntArray
+from dcsim.ledger import GpuState
 from dcsim.scenario.catalogue import Catalogue
 from dcsim.scenario.models import Autoscale, Scenario, ServerGroup
 from dcsim.serving.autoscale import Autoscaler
@@ -51,13 +51,13 @@ class RestingWatts:
             self._standby_w[placement.server_index[replica]] = stated.standby_w
         self.any = bool(np.isfinite(self._standby_w).any())
 
-    def resting(self, off: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    def resting(self, off: BoolArray) -> BoolArray:
         """Scaled servers all of whose replicas are off, shape (servers,)."""
         count = np.bincount(self._server_index, weights=off, minlength=len(self._replicas))
-        all_off: npt.NDArray[np.bool_] = (count == self._replicas) & np.isfinite(self._standby_w)
+        all_off: BoolArray = (count == self._replicas) & np.isfinite(self._standby_w)
         return all_off
 
-    def stated(self, state: IntArray) -> npt.NDArray[np.bool_]:
+    def stated(self, state: IntArray) -> BoolArray:
         """Replicas whose watts are the stated ones, shape (replicas,)."""
         return ~np.isnan(self._stated_w[state, self._all])
 
@@ -71,9 +71,7 @@ class RestingWatts:
         resting = self.resting(state == GpuState.OFF)
         server_w[resting] = self._standby_w[resting]
 
-    def expected_w(
-        self, off: npt.NDArray[np.bool_], on_w: FloatArray, base_w: FloatArray
-    ) -> FloatArray:
+    def expected_w(self, off: BoolArray, on_w: FloatArray, base_w: FloatArray) -> FloatArray:
         """Server watts, shape (servers,), where the replicas that are not `off` draw `on_w`."""
         off_w = self._stated_w[GpuState.OFF]
         replica_w = np.where(off & np.isfinite(off_w), off_w, on_w)
@@ -178,9 +176,7 @@ def _load_s(spec: Autoscale, weight_bytes: float) -> float:
     return spec.load_s
 
 
-def _expected_w(
-    placement: Placement, group: ServerGroup, per_gpu_w: float | None
-) -> npt.NDArray[np.float64]:
+def _expected_w(placement: Placement, group: ServerGroup, per_gpu_w: float | None) -> FloatArray:
     """GPU watts of each replica when on: stated for this group, board limits for all others."""
     return np.array(
         [

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
+from dcsim.arrays import FloatArray, IntArray, RecordArray
 from dcsim.engine.busy import Busy
 from dcsim.engine.clock import AFTER, Clock
 from dcsim.engine.control import Control
@@ -58,14 +58,14 @@ class Watcher(Protocol):
         self,
         names: Sequence[str],
         kinds: Sequence[str],
-        parent_index: npt.NDArray[np.int64],
-        rating_w: npt.NDArray[np.float64],
+        parent_index: IntArray,
+        rating_w: FloatArray,
         measured_from_s: float,
     ) -> None:
         """Called before the first step, with the site's nodes in node order and the end of the
         warm-up, which figures leave out."""
 
-    def loads(self, node_w: npt.NDArray[np.float64]) -> None:
+    def loads(self, node_w: FloatArray) -> None:
         """Called after every power step, before `update`; shape (nodes,), not to be kept."""
 
     def update(
@@ -244,7 +244,7 @@ class Simulation:
         summary["wall_s"] = time.perf_counter() - started
         return summary
 
-    def _nameplates_w(self) -> dict[str, npt.NDArray[np.float64]]:
+    def _nameplates_w(self) -> dict[str, FloatArray]:
         """What the servers below each node are rated for, alone and with cooling and losses, each
         shape (nodes,)."""
         scenario, catalogue = self.scenario, load_catalogue()
@@ -294,7 +294,7 @@ class Simulation:
         # Whole multiples of the step: adding steps up would drift.
         self.clock.set_alarm(self._tick, (self._steps + 1) * step_s, AFTER)
 
-    def _requests(self, records: npt.NDArray[np.void]) -> None:
+    def _requests(self, records: RecordArray) -> None:
         assert self._recorder is not None
         self._recorder.requests(records)
         self.busy.requests(records)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from dcsim.arrays import FloatArray
 from dcsim.facility.hold_up import HoldUp
-from dcsim.ledger import FloatArray
 from dcsim.scenario.catalogue import Catalogue
 from dcsim.scenario.models import Scenario
 

@@ -14,12 +14,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
+from dcsim.arrays import BoolArray, FloatArray
 from dcsim.engine.clock import Clock
 from dcsim.engine.governor import Governor, Share
 from dcsim.engine.levels import Levels, levels
-from dcsim.ledger import FloatArray, ReplicaConfig, WorkLedger
+from dcsim.ledger import ReplicaConfig, WorkLedger
 from dcsim.power.limits import CLOCK_EXPONENT, power_share
 from dcsim.power.linear_ledger import LinearLedger
 from dcsim.power.model import PowerModel
@@ -90,7 +90,7 @@ class Throttle:
         fleet: Fleet,
         clock: Clock,
         limit_w: Callable[[], FloatArray],
-        moving: npt.NDArray[np.bool_],
+        moving: BoolArray,
     ) -> None:
         """Whom to slow. `limit_w` tells what the replicas of each server may draw under its cap,
         shape (servers,); it changes by itself where `moving`."""
@@ -315,7 +315,7 @@ class Throttle:
             part_w = rest_w * squeeze[server] + room[server] * (wanted_w - rest_w)
         return np.where(over[server], part_w, np.inf)
 
-    def book(self, supplied: npt.NDArray[np.float64]) -> None:
+    def book(self, supplied: FloatArray) -> None:
         """Count the step towards `capped_s`."""
         held = self._held
         assert held is not None

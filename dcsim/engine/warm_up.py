@@ -13,8 +13,8 @@ import math
 from itertools import islice
 
 import numpy as np
-import numpy.typing as npt
 
+from dcsim.arrays import FloatArray, IntArray
 from dcsim.results.warm_up import WarmUp
 from dcsim.scenario.catalogue import Catalogue, load_catalogue
 from dcsim.scenario.models import ReplayArrivals, Scenario, Stream
@@ -32,7 +32,6 @@ FILLED = 0.99
 BATCH = 32
 """Requests that decode together in the estimate."""
 DRAWS = 2000
-Floats = npt.NDArray[np.float64]
 
 
 def warm_up_of(scenario: Scenario) -> WarmUp:
@@ -68,7 +67,7 @@ def _rounded(time_s: float, step_s: float, *, down: bool = False) -> float:
     return (math.floor(count + 1e-9) if down else math.ceil(count - 1e-9)) * whole_s
 
 
-Stay = tuple[Floats, Floats]
+Stay = tuple[FloatArray, FloatArray]
 """Delays after the start of a conversation, and times in service, of sampled requests, s."""
 
 
@@ -120,11 +119,11 @@ def _timings(spec: Stream, scenario: Scenario) -> list[tuple[IterationModel, int
 
 
 def _service_s(
-    prompt: npt.NDArray[np.int64],
-    output: npt.NDArray[np.int64],
+    prompt: IntArray,
+    output: IntArray,
     timing: IterationModel,
     batch: int,
-) -> Floats:
+) -> FloatArray:
     """How long requests of such lengths stay, decoding `batch` together."""
     tokens = float(prompt.mean())
     token_s = timing.mixed_s(0, 0, tokens, tokens**2 / 2.0, 1.5 * tokens, 1) / tokens

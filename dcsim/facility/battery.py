@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
+from dcsim.arrays import BoolArray, FloatArray
 from dcsim.scenario.models import Battery
-
-FloatArray = npt.NDArray[np.float64]
 
 
 class Batteries:
@@ -46,7 +44,7 @@ class Batteries:
         return np.clip(self.stored_j / self.capacity_j, 0.0, 1.0)
 
     @property
-    def carries(self) -> npt.NDArray[np.bool_]:
+    def carries(self) -> BoolArray:
         """Which would carry their nodes if the supply were lost now."""
         return self._rides & ~self.collapsed & (self.stored_j > 0.0)
 
@@ -54,8 +52,8 @@ class Batteries:
         self,
         at: slice,
         need_w: FloatArray,
-        fed: npt.NDArray[np.bool_],
-        on: npt.NDArray[np.bool_],
+        fed: BoolArray,
+        on: BoolArray,
         step_s: float,
     ) -> FloatArray:
         """One step of the batteries `at`: watts taken less watts given, by battery.

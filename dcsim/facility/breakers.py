@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
+from dcsim.arrays import BoolArray, FloatArray, IntArray
 from dcsim.facility.curves import ambient_factor, time_constant_s
 from dcsim.scenario.catalogue import Curve
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
 LEVELS = np.array(
     [1, 1.01, 1.02, 1.04, 1.06, 1.08, 1.1, 1.13, 1.17, 1.22, 1.28, 1.35, 1.45, 1.6, 1.8,
@@ -158,7 +155,7 @@ class Breakers:
             self._forget(tripped)
         return tripped
 
-    def _spells(self, over: npt.NDArray[np.bool_], step_s: float) -> IntArray:
+    def _spells(self, over: BoolArray, step_s: float) -> IntArray:
         """Lengthen the spells by a step, and judge them."""
         length_s, heat_s = self._length_s, self._heat_s
         np.copyto(self._before, self.warmth[:, None], where=length_s == 0.0)
@@ -192,7 +189,7 @@ class Breakers:
         aim *= gain
         self.warmth += aim
 
-    def _due(self, edge: _Edge, rows: IntArray, after_s: float) -> npt.NDArray[np.bool_]:
+    def _due(self, edge: _Edge, rows: IntArray, after_s: float) -> BoolArray:
         """Whether breakers trip within a time if their loads stay as they are, shape (rows,)."""
         length_s = self._length_s[rows] + after_s
         heat_s = self._heat_s[rows]
@@ -206,7 +203,7 @@ class Breakers:
         held_s = edge.held_s(rows, mean, before)
         return np.asarray((length_s >= held_s * FULL).any(axis=1))
 
-    def due_within(self, after_s: float) -> npt.NDArray[np.bool_]:
+    def due_within(self, after_s: float) -> BoolArray:
         """Which would trip within a time at the loads of the last step, at the earliest edge of
         their band, shape (n,)."""
         found = np.zeros(len(self), dtype=bool)
@@ -239,7 +236,7 @@ class Breakers:
         high[never] = np.inf
         return high
 
-    def _due_at(self, edge: _Edge, rows: IntArray, after_s: FloatArray) -> npt.NDArray[np.bool_]:
+    def _due_at(self, edge: _Edge, rows: IntArray, after_s: FloatArray) -> BoolArray:
         span = after_s[:, None]
         length_s = self._length_s[rows] + span
         heat_s = self._heat_s[rows] + self._heat[rows, None] * span

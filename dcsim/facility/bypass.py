@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-import numpy.typing as npt
 
+from dcsim.arrays import BoolArray, FloatArray
 from dcsim.facility.curves import is_table
 from dcsim.facility.topology import Topology
 from dcsim.scenario.catalogue import Curve
@@ -15,8 +15,6 @@ RETURN_AFTER_S = 60.0
 """An overloaded UPS takes its load back when this has been below its rating for so long.
 Assumed: makers let the time be set, from some seconds to minutes."""
 ROUNDING_S = 5e-7
-
-BoolArray = npt.NDArray[np.bool_]
 
 
 class Bypass:
@@ -60,7 +58,7 @@ class Bypass:
         """End the overload of a node by hand."""
         self.overloaded[node] = False
 
-    def calm(self, step_s: float, felt_w: npt.NDArray[np.float64], fed: BoolArray) -> list[int]:
+    def calm(self, step_s: float, felt_w: FloatArray, fed: BoolArray) -> list[int]:
         """Nodes whose overload has ended by the end of a step at these loads."""
         if not self.overloaded.any():
             return []

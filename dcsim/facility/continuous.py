@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from dcsim.arrays import FloatArray
 from dcsim.facility.demand import CLEARED_BELOW, Crossing, crossings_of
 from dcsim.facility.tally import LimitSpec, Tally
 from dcsim.facility.topology import Topology
 from dcsim.scenario.models import FacilityNode, Limits
-
-FloatArray = npt.NDArray[np.float64]
 
 CONTINUOUS_S = 3 * 3600.0
 """NEC Article 100: a load whose maximum current is expected to continue for three hours or more."""

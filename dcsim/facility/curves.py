@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import numpy.typing as npt
 
+from dcsim.arrays import FloatArray
 from dcsim.scenario.catalogue import Curve
 from dcsim.scenario.models import Breaker, Electronic
 from dcsim.scenario.overload import table_points
@@ -25,7 +26,7 @@ PICKUP_BAND = (1.05, 1.20)
 the latest at the second, as makers state it."""
 
 
-def trip_time_s(curve: Curve, multiple: npt.ArrayLike) -> npt.NDArray[np.float64]:
+def trip_time_s(curve: Curve, multiple: npt.ArrayLike) -> FloatArray:
     """Seconds that a cold breaker holds a constant load of `multiple` x rating; infinite below
     pick-up.
 

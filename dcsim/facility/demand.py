@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from dcsim.facility.tally import FloatArray, LimitSpec, Tally
+from dcsim.arrays import BoolArray, FloatArray, IntArray
+from dcsim.facility.tally import LimitSpec, Tally
 from dcsim.facility.topology import Topology
 from dcsim.scenario.models import Demand
 from dcsim.scenario.series import read_series
@@ -18,8 +18,6 @@ CLEARED_BELOW = 0.98
 """A flag is taken back when a sliding figure is below this share of its limit."""
 ROUNDING = 1e-9
 
-IntArray = npt.NDArray[np.int64]
-BoolArray = npt.NDArray[np.bool_]
 Limit = float | Callable[[float], float]
 """In W: constant, or by the time in the run."""
 

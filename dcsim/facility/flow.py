@@ -8,8 +8,8 @@ from typing import Any
 
 import networkx as nx
 import numpy as np
-import numpy.typing as npt
 
+from dcsim.arrays import FloatArray, IntArray
 from dcsim.facility.battery import Batteries
 from dcsim.facility.losses import LossLine
 from dcsim.facility.phases import Phases
@@ -19,9 +19,6 @@ from dcsim.scenario.catalogue import LossCurve
 
 BYPASS_LOSSES = "ups-eco"
 """Loss curve of a UPS on its static bypass, which is the path of the economy mode."""
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
 
 @dataclass(slots=True)

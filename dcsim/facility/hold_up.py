@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.float64]
+from dcsim.arrays import FloatArray
 
 HOLD_UP_S = 0.012
 """At HOLD_UP_AT[0] of a server's nameplate and below. Intel's common redundant power supplies

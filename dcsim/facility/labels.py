@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
+from dcsim.arrays import FloatArray
 from dcsim.facility.cooling import Cooling
 from dcsim.facility.site import ElectricalSite
 from dcsim.facility.topology import Topology
@@ -14,7 +14,6 @@ from dcsim.scenario.catalogue import Catalogue
 from dcsim.scenario.models import Cooling as CoolingSpec
 from dcsim.scenario.models import FacilityNode
 
-FloatArray = npt.NDArray[np.float64]
 HOUR_S = 3600.0
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from dcsim.arrays import FloatArray
 from dcsim.scenario.models import Limits
 
 HYSTERESIS = 0.02
@@ -49,7 +49,7 @@ class Levels:
         self._any_on = False
         self._any_over = False
 
-    def step(self, share: npt.NDArray[np.float64], step_s: float) -> list[Change]:
+    def step(self, share: FloatArray, step_s: float) -> list[Change]:
         """What changes at the end of a step with loads at `share` of their ratings, (rows,)."""
         # Most steps of most sites end here.
         if not (self._any_on or self._any_over) and share.max() <= self._lowest:

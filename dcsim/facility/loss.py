@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from dcsim.arrays import FloatArray
 from dcsim.facility.breakers import Breakers
 from dcsim.facility.curves import curve_of
 from dcsim.facility.flow import Flow
@@ -13,8 +13,6 @@ from dcsim.facility.supply import Supply
 from dcsim.facility.topology import Topology
 from dcsim.scenario.catalogue import Catalogue
 from dcsim.scenario.models import Cooling as CoolingSpec
-
-FloatArray = npt.NDArray[np.float64]
 
 
 class Loss:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from dcsim.arrays import FloatArray
 from dcsim.scenario.catalogue import LossCurve
 
 FAR = 10.0
@@ -29,8 +29,6 @@ class LossLine:
         self.share = np.concatenate([[0.0], share, [FAR]])
         self.lost = np.concatenate([[none], lost, [far]])
 
-    def loss_w(
-        self, output_w: npt.NDArray[np.float64], rating_w: npt.NDArray[np.float64]
-    ) -> npt.NDArray[np.float64]:
+    def loss_w(self, output_w: FloatArray, rating_w: FloatArray) -> FloatArray:
         """Watts lost at each output, both shape (n,)."""
         return rating_w * np.interp(output_w / rating_w, self.share, self.lost)

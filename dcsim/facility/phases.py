@@ -7,12 +7,10 @@ import math
 
 import networkx as nx
 import numpy as np
-import numpy.typing as npt
 
+from dcsim.arrays import BoolArray, FloatArray, IntArray
 from dcsim.facility.topology import Topology
 
-FloatArray = npt.NDArray[np.float64]
-BoolArray = npt.NDArray[np.bool_]
 LINES = ("L1", "L2", "L3")
 PAIRS = ("L1-L2", "L2-L3", "L3-L1")
 
@@ -42,7 +40,7 @@ class Phases:
     draws, columns sum to 1; `out_spread`, what it puts out; `reactive_var` and `out_var` alike.
     """
 
-    def __init__(self, topology: Topology, line: npt.NDArray[np.int64]) -> None:
+    def __init__(self, topology: Topology, line: IntArray) -> None:
         count = len(topology.names)
         self.line = line
         """-1 for three-phase nodes, 0 to 2 for those on one line, 3 to 5 for those on a pair."""
@@ -68,7 +66,7 @@ class Phases:
             return None
         return cls(topology, lines_of(topology))
 
-    def begin(self, servers: npt.NDArray[np.int64], node_w: FloatArray) -> None:
+    def begin(self, servers: IntArray, node_w: FloatArray) -> None:
         """Start a step at the servers."""
         self.reactive_var[:] = 0.0
         self.reactive_var[servers] = node_w[servers] * self._tan[servers]
@@ -76,9 +74,9 @@ class Phases:
 
     def lift(
         self,
-        nodes: npt.NDArray[np.int64],
-        child: npt.NDArray[np.int64],
-        starts: npt.NDArray[np.int64],
+        nodes: IntArray,
+        child: IntArray,
+        starts: IntArray,
         weight: FloatArray,
         node_w: FloatArray,
         own_w: FloatArray,
@@ -130,7 +128,7 @@ class Phases:
         return np.where(self._few, 0.0, uneven)
 
 
-def lines_of(topology: Topology) -> npt.NDArray[np.int64]:
+def lines_of(topology: Topology) -> IntArray:
     """The line of each node: -1 where three-phase, 0 to 2 on one line, 3 to 5 on a pair of them.
 
     What hangs from such a node is on its line or pair. `auto` deals the nodes of one parent out

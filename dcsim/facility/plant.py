@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import networkx as nx
 import numpy as np
-import numpy.typing as npt
 
+from dcsim.arrays import FloatArray
 from dcsim.facility.cooling import Cooling
 from dcsim.facility.supply import Supply
 from dcsim.facility.topology import Topology
 from dcsim.scenario.models import Cooling as Spec
-
-FloatArray = npt.NDArray[np.float64]
 
 SOURCES = ("utility", "transformer")
 """Kinds of nodes that the plant hangs from where nothing is said: the lowest of these."""

@@ -5,14 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from dcsim.arrays import FloatArray
 from dcsim.facility.breakers import Breakers
 from dcsim.facility.curves import electronic_curve, in_band
 from dcsim.scenario.catalogue import Curve
 from dcsim.scenario.models import Electronic
-
-FloatArray = npt.NDArray[np.float64]
 
 LONGEST_S = 600.0
 """A load that stays is played in steps of at most so long, for the picture's sake."""

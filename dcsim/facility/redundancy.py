@@ -7,16 +7,14 @@ from typing import Any, NamedTuple
 
 import networkx as nx
 import numpy as np
-import numpy.typing as npt
 from scipy import sparse
 
+from dcsim.arrays import BoolArray, FloatArray
 from dcsim.facility.losses import LossLine
 from dcsim.facility.plant import Plant
 from dcsim.facility.supply import Supply
 from dcsim.facility.topology import Topology
 from dcsim.scenario.catalogue import LossCurve
-
-FloatArray = npt.NDArray[np.float64]
 
 LOSABLE = ("utility", "transformer", "switchgear", "ups", "pdu")
 """Kinds above the feeds of a shared load whose loss is asked about, beside those feeds."""
@@ -113,7 +111,7 @@ class Redundancy:
         felt_w: FloatArray,
         own_w: FloatArray,
         server_w: FloatArray,
-        energised: npt.NDArray[np.bool_],
+        energised: BoolArray,
     ) -> list[Change]:
         """What changes at the end of a step with these loads, (nodes,) and (servers,)."""
         assert self._moved is not None, "asked where nothing is shared"
@@ -166,7 +164,7 @@ class Redundancy:
         return sorted(found, key=lambda row: -(row["share"] or 0.0))
 
     def _cooling_moved(
-        self, own_w: FloatArray, server_w: FloatArray, carried: Any, stays: npt.NDArray[np.bool_]
+        self, own_w: FloatArray, server_w: FloatArray, carried: Any, stays: BoolArray
     ) -> FloatArray:
         """What each of the plant's nodes would draw more, if those that do not stay were lost."""
         plant_w = own_w[self._plant.nodes]

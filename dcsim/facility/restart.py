@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections import deque
 
 import numpy as np
-import numpy.typing as npt
 
+from dcsim.arrays import BoolArray, FloatArray
 from dcsim.scenario.models import Restart as Spec
 
 ROUNDING_S = 5e-7
-
-BoolArray = npt.NDArray[np.bool_]
-FloatArray = npt.NDArray[np.float64]
 
 
 class Restart:

@@ -7,8 +7,8 @@ from typing import Any
 
 import networkx as nx
 import numpy as np
-import numpy.typing as npt
 
+from dcsim.arrays import BoolArray, FloatArray
 from dcsim.facility.bypass import Bypass
 from dcsim.facility.continuous import ContinuousWatch
 from dcsim.facility.demand import Crossing, build_ramps, build_windows
@@ -27,9 +27,6 @@ from dcsim.scenario.catalogue import Catalogue, load_catalogue
 from dcsim.scenario.models import Cooling as CoolingSpec
 from dcsim.scenario.models import Fault, Limits, Scenario
 from dcsim.scenario.models import Restart as RestartSpec
-
-FloatArray = npt.NDArray[np.float64]
-BoolArray = npt.NDArray[np.bool_]
 
 
 class ElectricalSite:

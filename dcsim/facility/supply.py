@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import networkx as nx
 import numpy as np
-import numpy.typing as npt
 
+from dcsim.arrays import BoolArray, FloatArray, IntArray
 from dcsim.facility.topology import Topology
 
 TRANSFER_S = {"share": 0.0, "primary": 0.010, "static": 0.004}
@@ -15,8 +15,6 @@ TO_BATTERY_S = {"double-conversion": 0.0, "eco": 0.004, "line-interactive": 0.00
 """A UPS's gap when its battery takes over, where a scenario says nothing. Assumed, as makers state
 for present units."""
 ROUNDING_S = 5e-7
-
-BoolArray = npt.NDArray[np.bool_]
 
 
 class Supply:
@@ -114,7 +112,7 @@ class Supply:
         self._cut_s[left] = self._to_battery_s[left]
         self._gaps()
 
-    def without(self, node: int) -> tuple[npt.NDArray[np.float64], BoolArray]:
+    def without(self, node: int) -> tuple[FloatArray, BoolArray]:
         """Weights and energised nodes if `node` were lost with all else in order, transfers done.
         For a supply that is asked nothing else."""
         self.ok[:] = True
@@ -144,9 +142,7 @@ class Supply:
                 live[nodes] &= through | self._bridges[nodes]
             self.gap_s[self.energised & ~live] = cut_s
 
-    def _choose(
-        self, nodes: npt.NDArray[np.int64], live: BoolArray, some: BoolArray, now_s: float
-    ) -> npt.NDArray[np.int64]:
+    def _choose(self, nodes: IntArray, live: BoolArray, some: BoolArray, now_s: float) -> IntArray:
         """The feed that each node's switch stands on. Leaving a dead feed takes the switch its
         time; going back to a better one does not, because both live."""
         old = self.slot[nodes]
@@ -166,7 +162,7 @@ class Supply:
         return np.where(self._shares[nodes], first, new)
 
 
-def _by_depth(topology: Topology) -> list[npt.NDArray[np.int64]]:
+def _by_depth(topology: Topology) -> list[IntArray]:
     """Nodes by their longest way from the top."""
     depth = dict.fromkeys(topology.names, 0)
     for name in nx.topological_sort(topology.graph):

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.float64]
+from dcsim.arrays import FloatArray
+
 LimitKind = Literal["rating", "continuous", "demand", "ramp"]
 LIMIT_KINDS: tuple[LimitKind, ...] = LimitKind.__args__  # type: ignore[attr-defined]
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import networkx as nx
 import numpy as np
-import numpy.typing as npt
 from scipy import sparse
 
+from dcsim.arrays import FloatArray, IntArray
 from dcsim.scenario.expand import Row, expand, named
 from dcsim.scenario.models import FacilityNode
 from dcsim.scenario.models.site import KINDS
@@ -109,7 +109,7 @@ class Topology:
             root = root or copy.name
         return cls(graph, root)
 
-    def sum_loads(self, server_w: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    def sum_loads(self, server_w: FloatArray) -> FloatArray:
         """Watts of every node from those of the servers: shape (servers,) in, (nodes,) out,
         while all feeds live and without losses. The result is reused by the next call."""
         if not self.is_tree:
@@ -131,7 +131,7 @@ class Topology:
             raise KeyError(name)
         return self.index[found[0]]
 
-    def servers_under(self, name: str) -> npt.NDArray[np.int64]:
+    def servers_under(self, name: str) -> IntArray:
         """Indices, in server order, of the servers that hang from a node by any of their feeds.
         Raises KeyError."""
         node = self.index[name]
@@ -158,7 +158,7 @@ class Topology:
         reach.sort_indices()
         return reach
 
-    def carried(self, weight: npt.NDArray[np.float64]) -> sparse.csr_matrix:
+    def carried(self, weight: FloatArray) -> sparse.csr_matrix:
         """Watts of each node for a watt of each server, shape (nodes, servers), where each feed
         carries the `weight`, shaped as `feeds`, of its node's load. Lossless."""
         nodes = len(self.names)
@@ -172,7 +172,7 @@ class Topology:
             total = total + level
         return total.tocsr()
 
-    def level(self, kind: str) -> npt.NDArray[np.int64]:
+    def level(self, kind: str) -> IntArray:
         """Node indices of one kind."""
         return np.array([i for i, k in enumerate(self.kinds) if k == kind], dtype=np.int64)
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 import numpy as np
-import numpy.typing as npt
 
+from dcsim.arrays import FloatArray
 from dcsim.facility.breakers import Breakers
 from dcsim.facility.curves import curve_of, is_table
 from dcsim.facility.events import EventKind, FacilityEvent, duration, percent
@@ -96,9 +96,7 @@ class LimitWatch:
         self._since_s = LOOK_AGAIN_S
         self._breaker_of = {self._names[index]: row for row, (index, _, _) in enumerate(guards)}
 
-    def step(
-        self, time_s: float, step_s: float, node_w: npt.NDArray[np.float64]
-    ) -> list[FacilityEvent]:
+    def step(self, time_s: float, step_s: float, node_w: FloatArray) -> list[FacilityEvent]:
         """Flags raised at the end of a step during which nodes drew `node_w`, shape (nodes,)."""
         events: list[FacilityEvent] = []
         if len(self._rated):
@@ -137,7 +135,7 @@ class LimitWatch:
         return [LimitSpec(node, "rating", rule) for node in self._rated.tolist()]
 
     @property
-    def over_s(self) -> npt.NDArray[np.float64]:
+    def over_s(self) -> FloatArray:
         """Time above the rating by node, shape (nodes,)."""
         over_s = np.zeros(len(self._names))
         over_s[self._rated] = self.tally.over_s
@@ -151,7 +149,7 @@ class LimitWatch:
         row = int(self._share.argmax())
         return self._names[self._rated[row]], float(self._share[row])
 
-    def trip_in_s(self, node_w: npt.NDArray[np.float64]) -> dict[str, float]:
+    def trip_in_s(self, node_w: FloatArray) -> dict[str, float]:
         """Seconds until each breaker would trip, at the earliest edge of its band, if loads, shape
         (nodes,), stayed as they are, by node; infinite where never."""
         found_s = self.breakers.trip_in_s(node_w[self._guarded])
@@ -165,9 +163,7 @@ class LimitWatch:
         """Close a node's breaker again (see Breakers.reset). Raises KeyError where it has none."""
         self.breakers.reset(self._breaker_of[node], cold=cold)
 
-    def _predict(
-        self, time_s: float, span_s: float, load_w: npt.NDArray[np.float64]
-    ) -> list[FacilityEvent]:
+    def _predict(self, time_s: float, span_s: float, load_w: FloatArray) -> list[FacilityEvent]:
         near = self.breakers.due_within(self._predict_s)
         if self._foretold:
             calm = self._predicted & ~self.breakers.due_within(2.0 * self._predict_s)
@@ -192,9 +188,7 @@ class LimitWatch:
             events.append(self._at_breaker(time_s, kind, row, float(load_w[row]), message))
         return events
 
-    def _flag(
-        self, time_s: float, change: Change, node_w: npt.NDArray[np.float64]
-    ) -> FacilityEvent:
+    def _flag(self, time_s: float, change: Change, node_w: FloatArray) -> FacilityEvent:
         index = int(self._rated[change.row])
         load_w, limit_w = float(node_w[index]), float(self._rating_w[change.row])
         if change.raised:

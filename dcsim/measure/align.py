@@ -7,19 +7,20 @@ import math
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from dcsim.arrays import FloatArray
 from dcsim.power.learn.cleaning import Shift, find_shift
 from dcsim.power.learn.counters import computed_total
 
-Float64 = npt.NDArray[np.float64]
 STEP_S = 0.25
 LEAST_S = 0.3
 """Clocks that agree better are left alone (training's limit, too)."""
 MANY = 257.0
 
 
-def work_of(engine_at_s: Float64, columns: dict[str, Float64]) -> tuple[Float64, Float64]:
+def work_of(
+    engine_at_s: FloatArray, columns: dict[str, FloatArray]
+) -> tuple[FloatArray, FloatArray]:
     """Ends of steps of 0.25 s, and what watts may follow: more when anything runs, slowly more with
     the batch, and more while prompts are computed. No unit: only its ups and downs are matched."""
     edges_s = np.arange(engine_at_s[0], engine_at_s[-1], STEP_S)
@@ -30,7 +31,9 @@ def work_of(engine_at_s: Float64, columns: dict[str, Float64]) -> tuple[Float64,
     return edges_s[1:], busy + 0.5 * prompts / most
 
 
-def running_of(start_s: Float64, end_s: Float64, pad_s: float) -> tuple[Float64, Float64]:
+def running_of(
+    start_s: FloatArray, end_s: FloatArray, pad_s: float
+) -> tuple[FloatArray, FloatArray]:
     """Ends of steps of 0.25 s, and how many requests are under way in their middle, by the
     client."""
     at_s = np.arange(start_s.min() - pad_s, end_s.max() + pad_s, STEP_S)
@@ -40,10 +43,10 @@ def running_of(start_s: Float64, end_s: Float64, pad_s: float) -> tuple[Float64,
 
 
 def lag(
-    at_s: Float64,
-    values: Float64,
-    work_at_s: Float64,
-    work: Float64,
+    at_s: FloatArray,
+    values: FloatArray,
+    work_at_s: FloatArray,
+    work: FloatArray,
     most_s: float,
     trailing_s: float = 0.0,
 ) -> Shift | None:

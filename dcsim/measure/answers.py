@@ -12,11 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from dcsim.arrays import FloatArray
 from dcsim.measure.plan import Ask
-
-Float64 = npt.NDArray[np.float64]
 
 
 @dataclass(slots=True)
@@ -57,7 +55,7 @@ class Answer:
     """By the engine's own count where it gave one, else planned and as many as pieces of text."""
     counted: bool
     """Whether the engine gave the counts."""
-    text_s: Float64
+    text_s: FloatArray
     """Instants at which text came, shape (pieces of text,)."""
 
     @property

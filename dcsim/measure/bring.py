@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from dcsim.arrays import FloatArray
 from dcsim.files import UnreadableError, open_bytes
 from dcsim.measure import align, foreign
 from dcsim.measure.counts import engine_lines
@@ -24,7 +24,6 @@ from dcsim.power.learn.logs import RunError, RunLogs, read_logs
 from dcsim.power.learn.readers import EngineLog, LogError, engine_log, kind_of
 from dcsim.power.meter import TRAILING_S
 
-Float64 = npt.NDArray[np.float64]
 ZONE_S = 900.0
 SEARCH_S = 20.0
 
@@ -177,8 +176,8 @@ def _only(paths: Sequence[Path], kind: str) -> Path:
 
 
 def _chosen(
-    names: Sequence[str], gpus: list[str], watts: Float64, path: Path
-) -> tuple[list[str], Float64]:
+    names: Sequence[str], gpus: list[str], watts: FloatArray, path: Path
+) -> tuple[list[str], FloatArray]:
     absent = [name for name in names if name not in gpus]
     if absent:
         raise MeasureError(f"{path}: no GPU {', '.join(absent)}; it has {', '.join(gpus)}")
@@ -241,7 +240,7 @@ def _write_logs(
     out: Path,
     clock: dict[str, Any],
     brought: Brought,
-) -> tuple[Float64, Float64]:
+) -> tuple[FloatArray, FloatArray]:
     """power.csv, engine.csv, requests.csv; returns the watts of all GPUs on the work's clock."""
     moved_s = 0.0
     if logs.engine is not None:
@@ -289,7 +288,7 @@ def _trailing_s(hardware: str) -> float:
     return next((s for name, s in TRAILING_S.items() if name.split("-")[0] == short), 0.0)
 
 
-def _columns(engine: EngineLog) -> dict[str, Float64]:
+def _columns(engine: EngineLog) -> dict[str, FloatArray]:
     """As `record` writes them: counters from 0, an idle engine with one block."""
     found = {name: engine.columns[name] for name in COLUMNS if name in engine.columns}
     for name in COUNTERS:
@@ -341,9 +340,9 @@ def _write_requests(
 
 def _write_server(
     wanted: Wanted,
-    server: tuple[Float64, Float64],
-    gpu_at_s: Float64 | None,
-    gpu_w: Float64 | None,
+    server: tuple[FloatArray, FloatArray],
+    gpu_at_s: FloatArray | None,
+    gpu_w: FloatArray | None,
     offset_s: float | None,
     out: Path,
     brought: Brought,

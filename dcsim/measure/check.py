@@ -8,15 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from dcsim.arrays import FloatArray
 from dcsim.power.learn.counters import POWER_STEP_S
 from dcsim.power.learn.logs import RunError, RunLogs, read_logs, read_manifest
 from dcsim.power.learn.readers import EngineLog
 from dcsim.power.learn.runs import MAX_GAP_STEPS, read_run
 from dcsim.scenario.catalogue import load_catalogue
-
-Float64 = npt.NDArray[np.float64]
 
 LONGEST_GAP_S = MAX_GAP_STEPS * POWER_STEP_S
 """Of either log; training refuses longer ones."""
@@ -105,7 +103,7 @@ def _own(folder: Path, error: Exception) -> str:
     return str(error).removeprefix(f"{folder}: ")
 
 
-def _power(found: Verdict, manifest: dict[str, Any], at_s: Float64, watts: Float64) -> None:
+def _power(found: Verdict, manifest: dict[str, Any], at_s: FloatArray, watts: FloatArray) -> None:
     gaps_s = np.diff(at_s)
     if (gaps_s < 0).any():
         found.faults.append("power.csv goes back in time")
@@ -213,7 +211,7 @@ def _requests(found: Verdict, folder: Path, manifest: dict[str, Any], logs: RunL
 def _agreement(
     found: Verdict,
     manifest: dict[str, Any],
-    engine: dict[str, Float64],
+    engine: dict[str, FloatArray],
     prompt: int,
     output: int,
     failures: bool,

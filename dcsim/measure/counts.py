@@ -5,28 +5,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
+from dcsim.arrays import FloatArray
 from dcsim.measure.answers import Answer
 from dcsim.measure.engine import BLOCK_TOKENS, COLUMNS, COUNTERS
 
-Float64 = npt.NDArray[np.float64]
 WHOLE = ("running", "waiting", *COUNTERS)
 
 
 def engine_table(
-    at_s: Float64,
-    counted: dict[str, Float64],
-    seen: dict[str, Float64],
+    at_s: FloatArray,
+    counted: dict[str, FloatArray],
+    seen: dict[str, FloatArray],
     null_block: float,
-) -> dict[str, Float64]:
+) -> dict[str, FloatArray]:
     """Columns of engine.csv at the monotonic instants `at_s`, all of shape (samples,).
 
     Counters start at 0, whatever the engine had done before; KV use is `counted` plus `null_block`
     (see `engine.null_block`). Columns that the engine does not count are taken from `seen`;
     `iterations` is left out where nobody counts them.
     """
-    table: dict[str, Float64] = {}
+    table: dict[str, FloatArray] = {}
     for column in COLUMNS:
         if column in counted:
             values = counted[column]
@@ -39,8 +38,8 @@ def engine_table(
 
 
 def seen_by_client(
-    at_s: Float64, answers: Sequence[Answer], kv_tokens: int | None
-) -> dict[str, Float64]:
+    at_s: FloatArray, answers: Sequence[Answer], kv_tokens: int | None
+) -> dict[str, FloatArray]:
     """The same columns from the streams alone: a request waits until its first token, then runs
     until its end and holds its prompt and what it has been given. `kv` only where the cache's size
     is known. A token is in the count when its text is here, which is late by the way to the client.
@@ -74,14 +73,14 @@ def seen_by_client(
     return table
 
 
-def _risen(at_s: Float64, when_s: Float64, by: Float64) -> Float64:
+def _risen(at_s: FloatArray, when_s: FloatArray, by: FloatArray) -> FloatArray:
     """How much had been added by each instant."""
     order = np.argsort(when_s, kind="stable")
     sums = np.concatenate([[0.0], np.cumsum(by[order])])
     return sums[np.searchsorted(when_s[order], at_s, side="right")]
 
 
-def engine_lines(epoch_s: Float64, table: dict[str, Float64]) -> list[str]:
+def engine_lines(epoch_s: FloatArray, table: dict[str, FloatArray]) -> list[str]:
     """The file's lines, header first."""
     cells = [[f"{value:.6f}" for value in epoch_s.tolist()]]
     for name, values in table.items():

@@ -12,15 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from dcsim.arrays import FloatArray, IntArray
 from dcsim.files import open_bytes, read_text
 from dcsim.measure.engine import COLUMNS, NAMES, OPTIONAL
 from dcsim.measure.errors import MeasureError
 from dcsim.power.learn.readers.series import Track, gpu_table
 from dcsim.power.learn.readers.vllm import columns_of
-
-Float64 = npt.NDArray[np.float64]
 
 POWER_METRICS = (
     "DCGM_FI_DEV_POWER_USAGE_INSTANT",
@@ -87,7 +85,9 @@ def _named(series: Sequence[Series], files: Path | str) -> None:
         )
 
 
-def power_of(series: Sequence[Series], path: Path) -> tuple[Float64, list[str], Float64, list[str]]:
+def power_of(
+    series: Sequence[Series], path: Path
+) -> tuple[FloatArray, list[str], FloatArray, list[str]]:
     """Times, GPUs and watts, shape (n, GPUs); NaN where a GPU has none; what is to be said. Raises
     MeasureError."""
     _named(series, path)
@@ -108,7 +108,7 @@ def power_of(series: Sequence[Series], path: Path) -> tuple[Float64, list[str], 
 
 def engine_of(
     series: Sequence[Series], paths: Sequence[Path]
-) -> tuple[Float64, dict[str, Any], list[float], list[str]]:
+) -> tuple[FloatArray, dict[str, Any], list[float], list[str]]:
     """Times and the columns of engine.csv, of any engine whose names are known, engines of one
     model added up; when one was started anew; what is to be said. Raises MeasureError."""
     files = ", ".join(map(str, paths))
@@ -158,13 +158,13 @@ def engine_of(
 class Bench:
     """Requests of a benchmark, one a place of each array; failed ones are left out."""
 
-    start_s: Float64
+    start_s: FloatArray
     """Unix seconds, or, where not `unix`, of local time by the file's `date`, right to a second or
     so."""
-    input_tokens: npt.NDArray[np.int64]
-    output_tokens: npt.NDArray[np.int64]
-    ttft_s: Float64
-    end_s: Float64
+    input_tokens: IntArray
+    output_tokens: IntArray
+    ttft_s: FloatArray
+    end_s: FloatArray
     failed: int
     unix: bool
 
@@ -304,7 +304,7 @@ def _one_result(path: Path) -> Any:
 _SPL = re.compile(r"Time,(\d\d-\d\d-\d{4} \d\d:\d\d:\d\d(?:\.\d+)?),Watts,([-+0-9.eE]+),")
 
 
-def spl(path: Path) -> tuple[Float64, Float64]:
+def spl(path: Path) -> tuple[FloatArray, FloatArray]:
     """Local seconds and AC watts of MLPerf's `spl.txt`: SPEC's power daemon writes a line
     `Time,07-17-2024 07:02:47.866,Watts,2381.8,Volts,...` a sample, the whole meter first. Negative
     watts mark errors and are left out. Raises MeasureError, OSError."""

@@ -13,10 +13,9 @@ from importlib import resources
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import yaml
 
-Float64 = npt.NDArray[np.float64]
+from dcsim.arrays import FloatArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +33,11 @@ class MeanRow:
 class LookUp:
     """Shares of the board limit by tokens in the batch, for one number of GPUs."""
 
-    batch_tokens: Float64
+    batch_tokens: FloatArray
     """(n,), rising."""
-    peak: Float64
+    peak: FloatArray
     """(n,): while prompts are computed."""
-    average: Float64
+    average: FloatArray
     """(n,): over a whole request, taken for decoding."""
 
 

@@ -7,9 +7,9 @@ columns, so that each feature and each hidden unit is a contiguous row.
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
+from dcsim.arrays import Float32Array
 from dcsim.power.pack import Pack
 
 
@@ -40,7 +40,7 @@ class Cell:
         self._weight = torch.from_numpy(weight)
         self._columns = torch.zeros(features + hidden + 1, count)
         self._columns[-1] = 1.0
-        self.inputs: npt.NDArray[np.float32] = self._columns[:features].numpy()
+        self.inputs: Float32Array = self._columns[:features].numpy()
         self.hidden = self._columns[features:-1]
         """Shape (hidden, count)."""
         sums = torch.zeros(4 * hidden, count)

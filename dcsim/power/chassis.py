@@ -19,10 +19,10 @@ from importlib import resources
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 import yaml
 
-Float64 = npt.NDArray[np.float64]
+from dcsim.arrays import FloatArray
+
 LOAD = np.array([0.0, 0.1, 0.2, 0.5, 1.0])
 EFFICIENCY = np.array([0.80, 0.90, 0.94, 0.96, 0.91])
 """80 PLUS Titanium, 230 V internal redundant: 90, 94, 96 and 91 % at 10, 20, 50 and 100 % of the
@@ -54,15 +54,15 @@ def chassis_table() -> dict[str, Chassis]:
     return {name: Chassis(**row) for name, row in yaml.safe_load(text)["servers"].items()}
 
 
-def efficiency(load: Float64 | float) -> Float64:
+def efficiency(load: FloatArray | float) -> FloatArray:
     """Of power supplies at a share of their rating."""
-    found: Float64 = np.interp(load, LOAD, EFFICIENCY)
+    found: FloatArray = np.interp(load, LOAD, EFFICIENCY)
     return found
 
 
-def ac_watts(dc_w: Float64 | float, rated_w: Float64 | float) -> Float64:
+def ac_watts(dc_w: FloatArray | float, rated_w: FloatArray | float) -> FloatArray:
     """What the supplies draw to give so much."""
-    found: Float64 = np.asarray(dc_w) / efficiency(np.asarray(dc_w) / rated_w)
+    found: FloatArray = np.asarray(dc_w) / efficiency(np.asarray(dc_w) / rated_w)
     return found
 
 
@@ -90,7 +90,7 @@ class ChassisModel:
         self._followed_w = np.zeros(len(kinds))
         """GPU watts above rest, as the fans have followed them so far."""
 
-    def gpu_limit_w(self, ac_cap_w: Float64) -> Float64:
+    def gpu_limit_w(self, ac_cap_w: FloatArray) -> FloatArray:
         """What the GPUs of each server may draw in the next step so that it stays at or under its
         AC cap, shape (servers,), infinite for an infinite cap. Below 0 where the rest is more."""
         dc_cap_w = self._rated_w * np.interp(ac_cap_w / self._rated_w, _AC, _DC) * (1.0 - 1e-6)
@@ -98,11 +98,11 @@ class ChassisModel:
         as_they_are = dc_cap_w - self._other_w - self._share * self._followed_w
         settled = dc_cap_w - self._other_w + self._share * self._idle_w
         settled /= 1.0 + self._share
-        limit_w: Float64 = np.minimum(as_they_are, settled)
+        limit_w: FloatArray = np.minimum(as_they_are, settled)
         limit_w[np.isinf(ac_cap_w)] = np.inf
         return limit_w
 
-    def step(self, gpu_w: Float64) -> Float64:
+    def step(self, gpu_w: FloatArray) -> FloatArray:
         """AC watts of each server over the step, shape (servers,), given its GPUs' watts."""
         above = np.maximum(gpu_w - self._idle_w, 0.0)
         self._followed_w += (1.0 - self._keep) * (above - self._followed_w)

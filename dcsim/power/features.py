@@ -10,8 +10,8 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
+from dcsim.arrays import Float32Array
 from dcsim.ledger import ReplicaConfig, WorkLedger
 from dcsim.scenario.catalogue import Catalogue
 
@@ -40,7 +40,7 @@ class FeatureMaker:
         self,
         configs: Sequence[ReplicaConfig],
         catalogue: Catalogue,
-        out: npt.NDArray[np.float32] | None = None,
+        out: Float32Array | None = None,
     ) -> None:
         fits = [catalogue.gpus[c.gpu].ledger_power for c in configs]
         nameplate_w = np.array([c.gpu_nameplate_w for c in configs])
@@ -55,7 +55,7 @@ class FeatureMaker:
         self._out = out
         self._out[8] = held
 
-    def __call__(self, ledger: WorkLedger) -> npt.NDArray[np.float32]:
+    def __call__(self, ledger: WorkLedger) -> Float32Array:
         """Features of one step; the array is used again."""
         out = self._out
         busy = ledger.busy_fraction

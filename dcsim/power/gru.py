@@ -15,16 +15,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from scipy.special import ndtr
 
+from dcsim.arrays import Float32Array, FloatArray
 from dcsim.ledger import GpuState, ReplicaConfig, WorkLedger
 from dcsim.power.cell import Cell
 from dcsim.power.features import FeatureMaker
 from dcsim.power.linear_ledger import LinearLedger
 from dcsim.power.model import Provenance
-from dcsim.power.pack import ALSO, Float32, Kind, Pack, PackError, States, any_key, kind_of
+from dcsim.power.pack import ALSO, Kind, Pack, PackError, States, any_key, kind_of
 from dcsim.scenario.catalogue import Catalogue
 
 TOLD: dict[Kind, str] = {
@@ -158,7 +158,7 @@ class GruPower:
         rested.settle(REST_STEPS)
         self._cell.hidden.copy_(rested.hidden[:, torch.from_numpy(of.reshape(-1))])
 
-    def step(self, ledger: WorkLedger) -> npt.NDArray[np.float64]:
+    def step(self, ledger: WorkLedger) -> FloatArray:
         cumulative = self._cumulative(ledger)
         state_variate, within = self._draw()
         aim = ndtr(state_variate)
@@ -179,13 +179,13 @@ class GruPower:
             watts[off] = 0.0
         return watts
 
-    def probabilities(self, ledger: WorkLedger) -> npt.NDArray[np.float64]:
+    def probabilities(self, ledger: WorkLedger) -> FloatArray:
         """Advance one step and return state probabilities, shape (n, states), without drawing."""
         cumulative = self._cumulative(ledger)
         weights = np.diff(cumulative.astype(np.float64), axis=0, prepend=0.0)
         return (weights / weights.sum(axis=0)).T
 
-    def means_w(self) -> npt.NDArray[np.float64]:
+    def means_w(self) -> FloatArray:
         """State means of each replica, shape (n, states); 0 where a state is absent."""
         return self._mean_w.reshape(-1)[self._offset[:, None] + np.arange(self._mean_w.shape[1])]
 
@@ -203,7 +203,7 @@ class GruPower:
         error = None if unseen_pct is None else unseen_pct / 100.0
         return Provenance(table.evidence, table.source + band, error)
 
-    def _cumulative(self, ledger: WorkLedger) -> Float32:
+    def _cumulative(self, ledger: WorkLedger) -> Float32Array:
         """Running sums over the states of their unnormalised weights, shape (states, n)."""
         with torch.inference_mode():
             self._features(ledger)
@@ -220,7 +220,7 @@ class GruPower:
         # A product with a triangle of ones: several times quicker than numpy's cumsum.
         return np.matmul(self._triangle, logits, out=self._cumulated)
 
-    def _draw(self) -> npt.NDArray[np.float64]:
+    def _draw(self) -> FloatArray:
         """The two variates of this step, shape (2, n): standard normal, correlated in time. Each is
         a quick part of its own and a slow part that both share."""
         if self._noise_used == NOISE_STEPS:

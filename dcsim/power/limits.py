@@ -37,10 +37,8 @@ from __future__ import annotations
 import math
 from typing import overload
 
-import numpy as np
-import numpy.typing as npt
+from dcsim.arrays import FloatArray
 
-Float64 = npt.NDArray[np.float64]
 POLCA_CLOCK = 1.10 / 1.41
 POLCA_PEAK = 0.8
 """Peak power at that clock, of peak power at full clock: "about a fifth" less."""
@@ -59,8 +57,8 @@ be set; a lower cap still holds: the board then works for a part of the time onl
 @overload
 def power_share(clock: float) -> float: ...
 @overload
-def power_share(clock: Float64) -> Float64: ...
-def power_share(clock: float | Float64) -> float | Float64:
+def power_share(clock: FloatArray) -> FloatArray: ...
+def power_share(clock: float | FloatArray) -> float | FloatArray:
     """Watts above rest at a share of the full clock, as a share of those at full clock."""
     return clock**CLOCK_EXPONENT
 

@@ -14,8 +14,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
+from dcsim.arrays import FloatArray
 from dcsim.ledger import GpuState, ReplicaConfig, WorkLedger
 from dcsim.power.model import Provenance
 from dcsim.scenario.catalogue import Catalogue
@@ -48,7 +48,7 @@ class LinearLedger:
         self._memory_w = gpus * np.array([fit.memory_w for fit in fits])
         self._limit_w = gpus * np.array([c.gpu_nameplate_w for c in configs])
 
-    def step(self, ledger: WorkLedger) -> npt.NDArray[np.float64]:
+    def step(self, ledger: WorkLedger) -> FloatArray:
         busy = ledger.busy_fraction
         watts = self._idle_w + self._weight_w * busy
         watts += self._compute_w * ledger.compute_util

@@ -15,8 +15,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
+from dcsim.arrays import FloatArray, IntArray
 from dcsim.ledger import GpuState, ReplicaConfig, WorkLedger
 from dcsim.power.baseline_tables import LookUp, look_up_table
 from dcsim.power.model import Provenance
@@ -40,7 +40,7 @@ class LookUpPower:
         self._catalogue = catalogue
         self._rows, self._source = look_up_table()
         self._limit_w = self._capacity_tokens = np.zeros(0)
-        self._members: list[tuple[LookUp, npt.NDArray[np.int64]]] = []
+        self._members: list[tuple[LookUp, IntArray]] = []
 
     def reset(
         self, configs: Sequence[ReplicaConfig], step_s: float, seed: np.random.SeedSequence
@@ -53,7 +53,7 @@ class LookUpPower:
             for parallel in sorted(set(chosen.tolist()))
         ]
 
-    def step(self, ledger: WorkLedger) -> npt.NDArray[np.float64]:
+    def step(self, ledger: WorkLedger) -> FloatArray:
         watts = np.zeros(len(ledger))
         context = ledger.kv_fraction * self._capacity_tokens
         chunk = ledger.prefill_tokens / np.maximum(ledger.iterations, 1.0)

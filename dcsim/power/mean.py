@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
+from dcsim.arrays import FloatArray
 from dcsim.ledger import GpuState, ReplicaConfig, WorkLedger
 from dcsim.power.baseline_tables import MeanRow, mean_table, no_mean
 from dcsim.power.model import NoSuchConfiguration, Provenance
@@ -38,7 +38,7 @@ class MeanPower:
                 raise NoSuchConfiguration(no_mean(config.key, self._table))
         self._watts = np.array([self._table[config.key].watts for config in configs])
 
-    def step(self, ledger: WorkLedger) -> npt.NDArray[np.float64]:
+    def step(self, ledger: WorkLedger) -> FloatArray:
         return np.where(ledger.state == GpuState.OFF, 0.0, self._watts)
 
     def provenance(self, config: ReplicaConfig) -> Provenance:

@@ -7,17 +7,18 @@ nvidia-smi on an H100 shows the mean of the last second, on an A100 nearly the p
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 from scipy.sparse import csr_matrix, identity
 from scipy.sparse.linalg import spsolve
+
+from dcsim.arrays import FloatArray
 
 TRAILING_S = {"h100-sxm-80gb": 1.0}
 """Averaging time by GPU; none for others."""
 
 
 def as_read(
-    power_w: npt.NDArray[np.float64], gpu: str, step_s: float, trailing_s: float | None = None
-) -> npt.NDArray[np.float64]:
+    power_w: FloatArray, gpu: str, step_s: float, trailing_s: float | None = None
+) -> FloatArray:
     """The series as nvidia-smi would show it, shape kept; the window grows at the start.
 
     `trailing_s` is the meter's averaging time where it is not the one that the GPU is known for.
@@ -28,18 +29,18 @@ def as_read(
     total = np.cumsum(np.concatenate([[0.0], power_w]))
     at = np.arange(1, len(power_w) + 1)
     first = np.maximum(at - width, 0)
-    means: npt.NDArray[np.float64] = (total[at] - total[first]) / (at - first)
+    means: FloatArray = (total[at] - total[first]) / (at - first)
     return means
 
 
 def unread(
-    shown_w: npt.NDArray[np.float64],
-    prior_w: npt.NDArray[np.float64],
+    shown_w: FloatArray,
+    prior_w: FloatArray,
     gpu: str,
     step_s: float,
     doubt: float = 0.05,
     trailing_s: float | None = None,
-) -> npt.NDArray[np.float64]:
+) -> FloatArray:
     """True watts that the meter would have shown as `shown_w`, shape kept.
 
     A mean hides what happened within it; of all series that explain it, the one near `prior_w`
@@ -60,7 +61,7 @@ def unread(
     )
     normal = (mean.T @ mean + doubt * identity(count)).tocsc()
     rest = spsolve(normal, mean.T @ (shown_w - mean @ prior_w))
-    found: npt.NDArray[np.float64] = prior_w + rest
+    found: FloatArray = prior_w + rest
     return found
 
 

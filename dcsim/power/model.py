@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
-import numpy.typing as npt
 
+from dcsim.arrays import FloatArray
 from dcsim.ledger import ReplicaConfig, WorkLedger
 
 Evidence = Literal["measured", "fitted", "extrapolated"]
@@ -46,7 +46,7 @@ class PowerModel(Protocol):
     ) -> None:
         """Forget the past and prepare for `len(configs)` replicas stepping every `step_s`."""
 
-    def step(self, ledger: WorkLedger) -> npt.NDArray[np.float64]:
+    def step(self, ledger: WorkLedger) -> FloatArray:
         """GPU watts of each replica over the step just ended, shape (n,). The array may be
         reused by the next call."""
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
+from dcsim.arrays import FloatArray
 from dcsim.ledger import GpuState, ReplicaConfig, WorkLedger
 from dcsim.power.model import Provenance
 
@@ -33,7 +33,7 @@ class Nameplate:
             raise ValueError("nameplate: a replica outside of a server has no label")
         self._watts = np.array(known, dtype=np.float64)
 
-    def step(self, ledger: WorkLedger) -> npt.NDArray[np.float64]:
+    def step(self, ledger: WorkLedger) -> FloatArray:
         return np.where(ledger.state == GpuState.OFF, 0.0, self._watts)
 
     def provenance(self, config: ReplicaConfig) -> Provenance:

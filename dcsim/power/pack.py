@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
-import numpy.typing as npt
 
+from dcsim.arrays import Float32Array
 from dcsim.ledger import ReplicaConfig
 from dcsim.power.features import FEATURES
 from dcsim.power.model import Evidence, NoSuchConfiguration
@@ -24,7 +24,6 @@ from dcsim.scenario.catalogue import ServedModel
 FORMAT = "dcsim-power-pack"
 FORMAT_VERSION = 2
 """2: slow noise. Packs of format 1 are read, and have none."""
-Float32 = npt.NDArray[np.float32]
 
 
 Kind = Literal["dense", "experts", "narrow-experts"]
@@ -65,13 +64,13 @@ class PackError(NoSuchConfiguration):
 class States:
     """One configuration: its states, the head that weighs them, and how noise persists."""
 
-    mean_w: Float32
+    mean_w: Float32Array
     """(K,), rising: watts of all GPUs of a replica; in the table `any`, ratios to the linear ledger
     model."""
-    std_w: Float32
-    head_weight: Float32
+    std_w: Float32Array
+    head_weight: Float32Array
     """(K, hidden)."""
-    head_bias: Float32
+    head_bias: Float32Array
     """(K,)."""
     state_correlation: float
     """Lag-one correlation, per 250 ms, of the normal variate that chooses the state."""
@@ -94,12 +93,12 @@ class Pack:
     name: str
     step_s: float
     """Length of the steps that it was trained on."""
-    feature_mean: Float32
-    feature_std: Float32
-    weight_ih: Float32
-    weight_hh: Float32
-    bias_ih: Float32
-    bias_hh: Float32
+    feature_mean: Float32Array
+    feature_std: Float32Array
+    weight_ih: Float32Array
+    weight_hh: Float32Array
+    bias_ih: Float32Array
+    bias_hh: Float32Array
     configs: dict[str, States]
     """By `ReplicaConfig.key`."""
     notes: str = ""
@@ -222,7 +221,7 @@ def _read(file, path: Path) -> Pack:  # type: ignore[no-untyped-def]  # an open 
     return pack
 
 
-def _array(dataset, path: Path) -> Float32:  # type: ignore[no-untyped-def]  # an h5py.Dataset
+def _array(dataset, path: Path) -> Float32Array:  # type: ignore[no-untyped-def]  # an h5py.Dataset
     values = np.asarray(dataset[()], dtype=np.float32)
     if not np.isfinite(values).all():
         raise PackError(f"{path}: {dataset.name} holds numbers that are not finite")

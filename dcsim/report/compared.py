@@ -7,15 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
-
+from dcsim.arrays import FloatArray
 from dcsim.report.plots import BLUE, ORANGE, PlotError, drawn
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-Float64 = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -23,14 +19,14 @@ class Compared:
     """One run: watts of its GPUs on the same steps."""
 
     run: str
-    edges_s: Float64
+    edges_s: FloatArray
     """Unix times between which the steps lie, shape (steps + 1,)."""
-    measured_w: Float64
-    simulated_w: Float64
+    measured_w: FloatArray
+    simulated_w: FloatArray
     """Of each seed, shape (steps, seeds)."""
 
     @property
-    def ends_s(self) -> Float64:
+    def ends_s(self) -> FloatArray:
         """Unix times at which the steps end."""
         return self.edges_s[1:]
 

@@ -9,13 +9,12 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from dcsim.arrays import FloatArray, IntArray
 from dcsim.report.text import UNKNOWN, percent, watts, when
 from dcsim.scenario.start import Start
 
@@ -56,19 +55,19 @@ class LiveView:
         self._flags: Counter[str] = Counter()
         self._last_flag: Any = None
         self._next_line_s = total_s / PLAIN_LINES
-        self._node_w: npt.NDArray[np.float64] | None = None
+        self._node_w: FloatArray | None = None
 
     def begin(
         self,
         names: Sequence[str],
         kinds: Sequence[str],
-        parent_index: npt.NDArray[np.int64],
-        rating_w: npt.NDArray[np.float64],
+        parent_index: IntArray,
+        rating_w: FloatArray,
         measured_from_s: float = 0.0,
     ) -> None:
         """Told of the site before the first step."""
 
-    def loads(self, node_w: npt.NDArray[np.float64]) -> None:
+    def loads(self, node_w: FloatArray) -> None:
         """Shown the loads of a power step, shape (nodes,), before `update`; reused by the next."""
         self._node_w = node_w
 

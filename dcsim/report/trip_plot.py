@@ -5,15 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
+from dcsim.arrays import FloatArray
 from dcsim.facility.curves import ambient_factor, trip_time_s
 from dcsim.facility.profile import ProfileTrips
 from dcsim.report.plots import BLUE, GREEN, GREY, ORANGE, STYLE, VERMILION, PlotError
 from dcsim.scenario.catalogue import Curve
 
 FORMATS = (".png", ".svg", ".pdf")
-FloatArray = npt.NDArray[np.float64]
 
 
 def draw_trip(

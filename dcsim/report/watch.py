@@ -16,7 +16,6 @@ from types import FrameType, TracebackType
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.layout import Layout
 from rich.live import Live
@@ -24,6 +23,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from dcsim.arrays import FloatArray, IntArray
 from dcsim.report.keys import Keys
 from dcsim.report.live import LiveView
 from dcsim.report.text import UNKNOWN, clock, percent, watts, when
@@ -70,7 +70,7 @@ class WatchView(LiveView):
         self._scroll = 0
         self._told: deque[Any] = deque(maxlen=FLAGS_KEPT)
         self._grave: deque[Any] = deque(maxlen=FLAGS_KEPT)
-        self._past: deque[npt.NDArray[np.float64]] = deque(maxlen=HISTORY)
+        self._past: deque[FloatArray] = deque(maxlen=HISTORY)
         self._names: Sequence[str] = ()
         self._measured_from_s = 0.0
         self._children: list[list[int]] = []
@@ -81,8 +81,8 @@ class WatchView(LiveView):
         self,
         names: Sequence[str],
         kinds: Sequence[str],
-        parent_index: npt.NDArray[np.int64],
-        rating_w: npt.NDArray[np.float64],
+        parent_index: IntArray,
+        rating_w: FloatArray,
         measured_from_s: float = 0.0,
     ) -> None:
         """Told of the site before the first step."""
@@ -334,7 +334,7 @@ def _bar(share: float, cells: int, style: str) -> Text:
     return Text.assemble(("█" * filled, style), ("░" * (cells - filled), "bright_black"))
 
 
-def _course(values: npt.NDArray[np.float64], cells: int) -> Text:
+def _course(values: FloatArray, cells: int) -> Text:
     """The last loads as blocks, from their lowest to their highest; flat where they hardly move."""
     last = values[-cells:]
     low, high = float(last.min()), float(last.max())

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
+
+from dcsim.arrays import FloatArray, IntArray, RecordArray
 
 LEAST_S, MOST_S, WIDTH = 1e-4, 1e6, 0.01
 BINS = round(math.log(MOST_S / LEAST_S) / WIDTH)
@@ -30,7 +31,7 @@ class Breakdown:
         self._tokens = np.zeros((3, size))
         self._seconds = np.zeros((2, size, BINS), dtype=np.int64)
 
-    def add(self, records: npt.NDArray[np.void], of: npt.NDArray[np.int64]) -> None:
+    def add(self, records: RecordArray, of: IntArray) -> None:
         """Take requests in; `of` says whose each is, by number, negative for nobody's."""
         if len(records) and of.min() < 0:
             records, of = records[of >= 0], of[of >= 0]
@@ -47,9 +48,7 @@ class Breakdown:
         after_s = (ended["end_s"] - ended["arrival_s"] - ended["ttft_s"])[several]
         self._book(1, whose[several], after_s / gaps[several])
 
-    def _book(
-        self, which: int, of: npt.NDArray[np.int64], seconds: npt.NDArray[np.float64]
-    ) -> None:
+    def _book(self, which: int, of: IntArray, seconds: FloatArray) -> None:
         place = np.log(np.clip(seconds, LEAST_S, MOST_S) / LEAST_S) / WIDTH
         bins = np.minimum(place.astype(np.int64), BINS - 1)
         count = np.bincount(of * BINS + bins, minlength=self._seconds[which].size)
@@ -74,7 +73,7 @@ class Breakdown:
         ]
 
 
-def _percentiles(counts: npt.NDArray[np.int64]) -> dict[str, float | None]:
+def _percentiles(counts: IntArray) -> dict[str, float | None]:
     """The middle of the bin in which each lies."""
     total = int(counts.sum())
     if not total:

@@ -7,7 +7,8 @@ from typing import Any
 
 import h5py
 import numpy as np
-import numpy.typing as npt
+
+from dcsim.arrays import AnyArray, Float32Array, FloatArray
 
 CHUNK_BYTES = 4 << 20
 """At most about this much of a series waits in memory for its chunk to be full."""
@@ -38,7 +39,7 @@ class Series:
             **STORAGE,
         )
 
-    def append(self, rows_w: npt.NDArray[np.float64]) -> None:
+    def append(self, rows_w: FloatArray) -> None:
         """Further rows, shape (any, width)."""
         start = 0
         while start < len(rows_w):
@@ -55,12 +56,12 @@ class Series:
         _extend(self._dataset, self._buffer[: self._filled])
         self._filled = 0
 
-    def column(self, node: int, rows: int) -> npt.NDArray[np.float32]:
+    def column(self, node: int, rows: int) -> Float32Array:
         """The first rows of one node, of what has been flushed."""
-        found: npt.NDArray[np.float32] = self._dataset[:rows, node]
+        found: Float32Array = self._dataset[:rows, node]
         return found
 
-    def percentile(self, percent: float, first: int = 0) -> npt.NDArray[np.float64]:
+    def percentile(self, percent: float, first: int = 0) -> FloatArray:
         """By node, over what has been flushed from row `first` on; NaN where there is nothing. A
         few nodes at a time: a day of thousands of servers is large."""
         values = np.full(self.width, np.nan)
@@ -117,14 +118,14 @@ class Table:
         self._filled = 0
 
 
-def store(file: h5py.File, name: str, values: npt.NDArray[Any]) -> None:
+def store(file: h5py.File, name: str, values: AnyArray) -> None:
     """A finished column, shape (rows,)."""
     # HDF5 has no chunks of nothing.
     storage = {**STORAGE, "chunks": (min(len(values), TABLE_ROWS),)} if len(values) else {}
     file.create_dataset(name, data=values, **storage)
 
 
-def _extend(dataset: h5py.Dataset, rows: npt.NDArray[Any]) -> None:
+def _extend(dataset: h5py.Dataset, rows: AnyArray) -> None:
     if len(rows):
         start = len(dataset)
         dataset.resize(start + len(rows), axis=0)

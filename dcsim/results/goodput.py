@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
+
+from dcsim.arrays import BoolArray, FloatArray, RecordArray
 
 ENDED = (0, 1, 2, 5)
 """Codes of requests that will not go on: completed, rejected, failed, timed out."""
@@ -46,9 +47,9 @@ class Goodput:
 
     def add(
         self,
-        records: npt.NDArray[np.void],
-        completed: npt.NDArray[np.bool_],
-        tpot_s: npt.NDArray[np.float64],
+        records: RecordArray,
+        completed: BoolArray,
+        tpot_s: FloatArray,
     ) -> None:
         """Records with which of them completed, shape (records,), and the TPOT of those; NaN
         where a single token has none, which breaks no promise."""

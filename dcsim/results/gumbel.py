@@ -10,7 +10,8 @@ import math
 from functools import lru_cache
 
 import numpy as np
-import numpy.typing as npt
+
+from dcsim.arrays import FloatArray
 
 EULER = 0.5772156649015329
 PLAYED = 10_000
@@ -19,17 +20,16 @@ AT_ONCE = 500
 """Samples that are held in memory together."""
 SHAPE_VARIANCE = 0.5633
 """Of the tail index fitted to Gumbel maxima, times their number (Hosking, Wallis and Wood 1985)."""
-Floats = npt.NDArray[np.float64]
 
 
-def gumbel_fit(ordered: Floats) -> tuple[Floats, Floats]:
+def gumbel_fit(ordered: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Location and scale by probability-weighted moments, of samples in the last axis that rise."""
     first, second, _ = _moments(ordered)
     scale = (2.0 * second - first) / math.log(2.0)
     return first - EULER * scale, scale
 
 
-def tail_index(ordered: Floats) -> float:
+def tail_index(ordered: FloatArray) -> float:
     """Of the generalised extreme-value law by probability-weighted moments, of one sample that
     rises; above 0 is heavier than Gumbel's."""
     first, second, third = _moments(ordered)
@@ -43,7 +43,7 @@ def too_heavy(index: float, count: int, deviations: float) -> bool:
 
 
 @lru_cache(maxsize=64)
-def gumbel_fits(count: int) -> tuple[Floats, Floats]:
+def gumbel_fits(count: int) -> tuple[FloatArray, FloatArray]:
     """Locations and scales fitted to samples of `count` from a Gumbel law with 0 and 1."""
     rng = np.random.default_rng(0)
     fits = [
@@ -54,7 +54,7 @@ def gumbel_fits(count: int) -> tuple[Floats, Floats]:
     return np.concatenate(locations), np.concatenate(scales)
 
 
-def _moments(ordered: Floats) -> tuple[Floats, Floats, Floats]:
+def _moments(ordered: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
     count = ordered.shape[-1]
     place = np.arange(count)
     one = place / (count - 1)

@@ -15,7 +15,6 @@ import numpy.typing as npt
 
 from dcsim.results.gumbel import gumbel_fit, gumbel_fits, tail_index, too_heavy
 
-Floats = npt.NDArray[np.float64]
 RESAMPLES = 400
 AT_ONCE = 20
 """Resamples, or pieces, that are worked on together, to bound what is held in memory."""

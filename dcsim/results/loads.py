@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import h5py
 import numpy as np
-import numpy.typing as npt
 
+from dcsim.arrays import Float32Array, FloatArray
 from dcsim.results.columns import Series
 
 BLOCK_BYTES = 1 << 20
@@ -48,7 +48,7 @@ class Loads:
         self._block_w = np.empty((max(16, min(1024, BLOCK_BYTES // (8 * max(nodes, 1)))), nodes))
         self._filled = 0
 
-    def step(self, node_w: npt.NDArray[np.float64]) -> None:
+    def step(self, node_w: FloatArray) -> None:
         """Loads over one step, shape (nodes,); copied."""
         self.steps += 1
         block_w = self._block_w
@@ -72,18 +72,18 @@ class Loads:
         """Steps after the warm-up."""
         return max(0, self.steps - self._warm_up)
 
-    def percentile(self, percent: float) -> npt.NDArray[np.float64]:
+    def percentile(self, percent: float) -> FloatArray:
         """Of each node's written loads after the warm-up, once closed; of servers, of the means
         of windows that begin after it."""
         first = -(-self._warm_up // self._window)
         found = [series.percentile(percent, self._warm_up) for _, series in self._levels]
         return np.concatenate([*found, self._server_series.percentile(percent, first)])
 
-    def site_w(self) -> npt.NDArray[np.float32]:
+    def site_w(self) -> Float32Array:
         """The site's load at each step, the warm-up's too, once closed."""
         return self.node_w(0)
 
-    def node_w(self, node: int) -> npt.NDArray[np.float32]:
+    def node_w(self, node: int) -> Float32Array:
         """The load at each step of a node above the servers, by its place among all, once closed;
         empty for another."""
         for nodes, series in self._levels:
@@ -91,7 +91,7 @@ class Loads:
                 return series.column(node - nodes.start, self.steps)
         return np.zeros(0, np.float32)
 
-    def times_s(self, step_s: float) -> dict[str, npt.NDArray[np.float64]]:
+    def times_s(self, step_s: float) -> dict[str, FloatArray]:
         """The time axes: the end of each step, and of each window of the servers."""
         windows = np.arange(1, -(-self.steps // self._window) + 1) * self._window
         steps = np.arange(1, self.steps + 1)
@@ -119,7 +119,7 @@ class Loads:
             series.append(block_w[:, nodes])
         self._window_means(block_w[:, self._upper :])
 
-    def _window_means(self, server_w: npt.NDArray[np.float64]) -> None:
+    def _window_means(self, server_w: FloatArray) -> None:
         window = self._window
         start = 0
         while start < len(server_w):

@@ -13,8 +13,8 @@ from typing import Any, Protocol
 
 import h5py
 import numpy as np
-import numpy.typing as npt
 
+from dcsim.arrays import Float32Array, FloatArray, IntArray, RecordArray
 from dcsim.results.columns import Table, store
 from dcsim.results.disk import Disk
 from dcsim.results.goodput import Goodput, Promise
@@ -62,14 +62,14 @@ class NodeTable:
 
     names: Sequence[str]
     kinds: Sequence[str]
-    rating_w: npt.NDArray[np.float64]
+    rating_w: FloatArray
     """NaN where unknown."""
-    parent_index: npt.NDArray[np.int64]
-    nameplate_w: npt.NDArray[np.float64] | None = None
+    parent_index: IntArray
+    nameplate_w: FloatArray | None = None
     """Sum of the nameplates of the servers below; None, or NaN for a node: unknown."""
-    nameplate_load_w: npt.NDArray[np.float64] | None = None
+    nameplate_load_w: FloatArray | None = None
     """Load with every server at its nameplate, through the site's cooling and losses."""
-    feeds: npt.NDArray[np.int64] | None = None
+    feeds: IntArray | None = None
     """All nodes that feed each, the preferred first, -1 where there is none; None: the parent."""
 
 
@@ -121,7 +121,7 @@ class Recorder:
         self.step_s = step_s
         self.event_counts: dict[str, int] = {}
         self.warm_up_trips = 0
-        self.latencies: dict[str, list[npt.NDArray[np.float32]]] = {
+        self.latencies: dict[str, list[Float32Array]] = {
             "ttft_s": [],
             "tpot_s": [],
             "e2e_s": [],
@@ -187,13 +187,13 @@ class Recorder:
 
     # --- while running ---------------------------------------------------------------------
 
-    def step(self, node_w: npt.NDArray[np.float64]) -> None:
+    def step(self, node_w: FloatArray) -> None:
         """Loads of all nodes over one power step, shape (nodes,); copied."""
         self.loads.step(node_w)
         if self._disk.error is not None:
             raise self._told(self._disk.error)
 
-    def requests(self, records: npt.NDArray[np.void]) -> None:
+    def requests(self, records: RecordArray) -> None:
         """Requests that have left, as structured records; copied."""
         if self._requests is not None:
             with self._writing():
@@ -232,7 +232,7 @@ class Recorder:
         with self._writing():
             self.loads.close()
 
-    def percentile_w(self, percent: float) -> npt.NDArray[np.float64]:
+    def percentile_w(self, percent: float) -> FloatArray:
         """A percentile of each node's recorded loads (servers: of their window means)."""
         self.close_series()
         return self.loads.percentile(percent)

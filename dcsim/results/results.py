@@ -11,8 +11,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
+from dcsim.arrays import AnyArray, Float32Array, FloatArray, IntArray
 from dcsim.results.recorder import COMPLETED, FORMAT, FORMAT_VERSION, REQUEST_COLUMNS
 from dcsim.scenario.expand import named
 from dcsim.scenario.nearest import nearest, suggestion
@@ -195,7 +195,7 @@ class Results:
             time_s = self._file["load/server_time_s" if server else "load/time_s"][:]
         if resample is None:
             with self._reading():
-                data: npt.NDArray[Any] = _read(series, columns)
+                data: AnyArray = _read(series, columns)
         else:
             width_s = (
                 pd.Timedelta(resample).total_seconds() if isinstance(resample, str) else resample
@@ -231,7 +231,7 @@ class Results:
 
     def request_blocks(
         self, columns: Sequence[str], rows: int = 1 << 19
-    ) -> Iterator[dict[str, npt.NDArray[Any]]]:
+    ) -> Iterator[dict[str, AnyArray]]:
         """Some columns of the requests, `rows` at a time, in order of leaving: a day of a site has
         millions. Nothing where the scenario did not keep them."""
         with self._reading():
@@ -302,20 +302,20 @@ def _no_kind(asked: str, kinds: Mapping[str, str]) -> str:
     return f"no kind of node {asked!r} in this site; there is {', '.join(there)}{hint}"
 
 
-def _read(series: h5py.Dataset, columns: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+def _read(series: h5py.Dataset, columns: IntArray) -> Float32Array:
     """All rows of some columns; neighbours are read in one go."""
     low, high = (int(columns.min()), int(columns.max()) + 1) if len(columns) else (0, 0)
-    block: npt.NDArray[np.float32] = series[:, low:high]
+    block: Float32Array = series[:, low:high]
     return block if np.array_equal(columns, np.arange(low, high)) else block[:, columns - low]
 
 
 def _means(
     series: h5py.Dataset,
-    columns: npt.NDArray[np.int64],
-    time_s: npt.NDArray[np.float64],
+    columns: IntArray,
+    time_s: FloatArray,
     step_s: float,
     width_s: float,
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+) -> tuple[FloatArray, FloatArray]:
     """Ends of the intervals of `width_s`, the last cut short by the run's end, and the means."""
     # Interval (a, b] gets the steps that end in it; a hair less keeps b on its own side.
     interval = np.ceil(time_s / width_s - 1e-9)
@@ -336,11 +336,11 @@ def _means(
     return np.minimum(interval[starts] * width_s, time_s[-1]), means_w
 
 
-def _column(table: Any, name: str, dtype: str) -> npt.NDArray[Any]:
+def _column(table: Any, name: str, dtype: str) -> AnyArray:
     """A column of the requests; zeros where the file is older than the column."""
     if table is None:
         return np.zeros(0, dtype)
     if name in LATER_COLUMNS and name not in table:
         return np.zeros(len(table["id"]), dtype)
-    found: npt.NDArray[Any] = table[name][:]
+    found: AnyArray = table[name][:]
     return found

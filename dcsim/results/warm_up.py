@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from dcsim.arrays import AnyFloatArray
 from dcsim.results.intervals import peak_interval
 
 BATCH_S = 5
@@ -87,7 +88,7 @@ def mser5(load: npt.ArrayLike) -> float | None:
     return None if cut > count // 2 else float(cut * BATCH_S)
 
 
-def described(warm_up: WarmUp, site_w: npt.NDArray[np.floating], step_s: float) -> dict[str, Any]:
+def described(warm_up: WarmUp, site_w: AnyFloatArray, step_s: float) -> dict[str, Any]:
     """The summary's `warm_up`: what was cut, what MSER-5 says of the site's load, `site_w` by
     power step over the whole run, and whether it was enough (None where that cannot be told).
 

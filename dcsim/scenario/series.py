@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from dcsim.arrays import FloatArray
 from dcsim.files import open_text
 
 DAY_S = 86_400.0
@@ -19,8 +19,8 @@ DAY_S = 86_400.0
 class Series(NamedTuple):
     """Values over time; times rise."""
 
-    time_s: npt.NDArray[np.float64]
-    value: npt.NDArray[np.float64]
+    time_s: FloatArray
+    value: FloatArray
 
     def straight(self, now_s: float) -> float:
         """In straight lines between the rows, the ends held."""

@@ -21,12 +21,11 @@ from statistics import NormalDist
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
+from dcsim.arrays import IntArray
 from dcsim.scenario.models import Engine
 from dcsim.serving.timing import IterationModel
 
-Tokens = npt.NDArray[np.int64]
 Binds = Literal["ttft", "tpot", "max_num_seqs", "kv", "prefill"]
 STEPS = 24
 """Halvings of the interval in which a rate, or a number of iterations, is looked for."""
@@ -96,8 +95,8 @@ class Estimator:
         timing: IterationModel,
         engine: Engine,
         kv_tokens: int,
-        prompts: Tokens,
-        outputs: Tokens,
+        prompts: IntArray,
+        outputs: IntArray,
         target: Target,
         peers: int = 1,
         role: str = "both",

@@ -9,8 +9,8 @@ from itertools import repeat
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from dcsim.arrays import IntArray
 from dcsim.ledger import GpuState, ReplicaConfig
 from dcsim.scenario.catalogue import Catalogue
 from dcsim.scenario.models import Scenario, ServerGroup
@@ -33,7 +33,7 @@ class Placement:
 
     configs: list[ReplicaConfig]
     groups: list[ServerGroup]
-    server_index: npt.NDArray[np.int64]
+    server_index: IntArray
     """Index among the site's servers."""
 
 

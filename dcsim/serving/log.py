@@ -6,13 +6,13 @@ import struct
 from collections.abc import Callable
 
 import numpy as np
-import numpy.typing as npt
 
+from dcsim.arrays import RecordArray
 from dcsim.serving.request import RECORD, RECORD_FORMAT, Request, Status
 
 BLOCK_RECORDS = 16384
 
-Sink = Callable[[npt.NDArray[np.void]], None]
+Sink = Callable[[RecordArray], None]
 
 
 class RequestLog:

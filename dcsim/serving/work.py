@@ -21,7 +21,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dcsim.ledger import FloatArray, GpuState, ReplicaConfig, WorkLedger
+from dcsim.arrays import FloatArray
+from dcsim.ledger import GpuState, ReplicaConfig, WorkLedger
 from dcsim.serving.slowed import HELD_BYTES
 from dcsim.serving.timing import WorkCosts
 

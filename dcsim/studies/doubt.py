@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
+from dcsim.arrays import FloatArray
 from dcsim.studies.statistics import CONFIDENCE
 from dcsim.studies.tail import chance_above
 
@@ -42,7 +43,6 @@ five weekdays of 10 to 16 May 2024 in Azure's code trace (docs/paper-case.md). L
 requests, other weeks of a year more."""
 GRID = np.linspace(-6.0, 6.0, 481)
 WEIGHTS = stats.norm.pdf(GRID) / stats.norm.pdf(GRID).sum()
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Doubt:
         return float(weights @ np.array(chances))
 
 
-def _bound(shares: Floats, limit: float) -> float:
+def _bound(shares: FloatArray, limit: float) -> float:
     tail = chance_above(shares, limit)
     return 1.0 if tail.refusal else tail.at_most
 

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from dcsim.arrays import BoolArray, FloatArray, IntArray
 from dcsim.facility.loss import Loss
 from dcsim.facility.topology import Topology
 from dcsim.scenario.catalogue import load_catalogue
@@ -93,9 +93,9 @@ TIME_COLUMNS = {
 class _Held:
     """The rest of the site without one node, over time. Arrays are (intervals,)."""
 
-    node: npt.NDArray[np.int64]
-    load_w: npt.NDArray[np.float64]
-    of_limit: npt.NDArray[np.float64]
+    node: IntArray
+    load_w: FloatArray
+    of_limit: FloatArray
     dark: int
     limits: list[dict[str, Any]]
     """Continuous allowances and demand limits: rows of `LossLimits`."""
@@ -103,7 +103,7 @@ class _Held:
     """When the first interval begins, s from the run's start."""
 
     @property
-    def survived(self) -> npt.NDArray[np.bool_]:
+    def survived(self) -> BoolArray:
         return (self.of_limit <= 1.0) & (self.dark == 0)
 
 
@@ -317,7 +317,7 @@ def _row(
     held: _Held,
     node: int,
     window_s: float,
-    usual_w: npt.NDArray[np.float64],
+    usual_w: FloatArray,
     whole: Outcome,
     outcome: Outcome | None,
 ) -> dict[str, Any]:
@@ -356,7 +356,7 @@ def _row(
     }
 
 
-def _usual_w(loss: Loss, series: Series) -> npt.NDArray[np.float64]:
+def _usual_w(loss: Loss, series: Series) -> FloatArray:
     """The RMS of each node's load with all in order, (nodes,)."""
     square = np.zeros(0)
     for i, server_w in enumerate(series.load_w.astype(np.float64)):
@@ -366,7 +366,7 @@ def _usual_w(loss: Loss, series: Series) -> npt.NDArray[np.float64]:
 
 
 def _first_trip(
-    topology: Topology, loss: Loss, held: _Held, at: int, usual_w: npt.NDArray[np.float64]
+    topology: Topology, loss: Loss, held: _Held, at: int, usual_w: FloatArray
 ) -> tuple[str | None, float]:
     node = int(held.node[at])
     after_s = loss.trip_after_s(node, float(held.load_w[at]), float(usual_w[node]))

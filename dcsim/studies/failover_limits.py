@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from dcsim.arrays import FloatArray
 from dcsim.facility.continuous import ContinuousWatch
 from dcsim.facility.demand import build_windows
 from dcsim.facility.events import percent
@@ -45,9 +44,7 @@ class LossLimits:
         self._windows = build_windows(topology, step_s, start_s, clock_s)
         self._steady = ContinuousWatch(topology, base.limits, step_s, start_s)
 
-    def step(
-        self, now_s: float, node_w: npt.NDArray[np.float64], felt_w: npt.NDArray[np.float64]
-    ) -> None:
+    def step(self, now_s: float, node_w: FloatArray, felt_w: FloatArray) -> None:
         """Take the loads of one interval, in watts and as ratings feel them, shape (nodes,)."""
         self._steady.step(now_s, felt_w)
         for window in self._windows:

@@ -9,9 +9,9 @@ from datetime import date, timedelta
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from dcsim.arrays import FloatArray
 from dcsim.studies.ask import load_rows, slo_loss
 from dcsim.studies.doubt import doubt_of, peak_band_w
 from dcsim.studies.limits import LimitFigure, limits_of
@@ -258,7 +258,7 @@ def _shares(
 
 
 def _breach(
-    limit: LimitFigure, found: npt.NDArray[np.float64], share: float, last: float, pace: Pace
+    limit: LimitFigure, found: FloatArray, share: float, last: float, pace: Pace
 ) -> dict[str, Any]:
     reached = np.isfinite(found)
     # A mean over the seeds that got there would flatter: all must have.

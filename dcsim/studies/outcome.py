@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from dcsim.arrays import Float32Array
 from dcsim.results import Results
 from dcsim.studies.jobs import Job, code_hash
 from dcsim.studies.sizing import sizing, whole_means
@@ -16,7 +16,6 @@ from dcsim.studies.sizing import sizing, whole_means
 TOLD = ("trip", "fault", "dark", "depleted", "bypass", "fail-on")
 """Kinds of flags kept one by one; of the others the summary has the number."""
 MOST_FLAGS = 1000
-Float32 = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -27,7 +26,7 @@ class Series:
 
     names: tuple[str, ...]
     step_s: float
-    load_w: Float32
+    load_w: Float32Array
     start_s: float = 0.0
     """When the first interval begins, s from the run's start."""
 

@@ -11,17 +11,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from dcsim.arrays import AnyFloatArray, BoolArray, FloatArray, IntArray
 from dcsim.studies.statistics import CONFIDENCE, Interval, quantile_interval
 
-Float32 = npt.NDArray[np.float32]
-Float64 = npt.NDArray[np.float64]
-Pools = Sequence[npt.NDArray[np.floating]]
+Pools = Sequence[AnyFloatArray]
 """Recorded loads in W, one array (intervals, units) a run."""
 
 
-def orders(units: int, longest: int, draws: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+def orders(units: int, longest: int, draws: int, rng: np.random.Generator) -> IntArray:
     """Common random numbers: in which order each draw takes units, shape (draws, longest).
 
     The first n of a row are a random subset of n. Every unit is taken once before any is taken
@@ -35,7 +33,7 @@ def orders(units: int, longest: int, draws: int, rng: np.random.Generator) -> np
     return rows
 
 
-def subset_peaks_w(pools: Pools, order: npt.NDArray[np.int64]) -> Float64:
+def subset_peaks_w(pools: Pools, order: IntArray) -> FloatArray:
     """Highest sum over time of the first n units of each draw, W, shape (draws, longest).
 
     Draws go to the pools in turn. Column n - 1 is of n units, so a row shows what each further
@@ -53,7 +51,7 @@ def subset_peaks_w(pools: Pools, order: npt.NDArray[np.int64]) -> Float64:
     return peaks_w
 
 
-def window_means(load_w: npt.NDArray[np.floating], width: int) -> Float64:
+def window_means(load_w: AnyFloatArray, width: int) -> FloatArray:
     """Means over whole intervals of `width` steps, shape (intervals, units). Raises ValueError
     for a series shorter than one."""
     whole = len(load_w) // width
@@ -69,7 +67,7 @@ def window_means(load_w: npt.NDArray[np.floating], width: int) -> Float64:
 class Screen:
     """What the peaks of random subsets say about a limit."""
 
-    peaks_w: Float64
+    peaks_w: FloatArray
     """Shape (draws, longest): highest load of n = 1, 2, ... units."""
     limit_w: float
     quantile: float = 0.95
@@ -144,6 +142,6 @@ def floor_units(limit_w: float, unit_w: float) -> int:
     return math.floor(limit_w / unit_w * (1.0 + 1e-12))
 
 
-def _last(good: npt.NDArray[np.bool_]) -> int:
+def _last(good: BoolArray) -> int:
     """How many are good from the start on."""
     return len(good) if good.all() else int(np.argmin(good))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from dcsim.arrays import AnyArray, Float32Array, FloatArray
 from dcsim.results import Results
 from dcsim.results.intervals import peak_interval, percentile_interval
 from dcsim.results.summary import MOST_ALIKE
@@ -44,8 +44,6 @@ COLUMNS = [
     "nameplate_load_w",
     "nameplate_to_peak",
 ]
-
-Float64 = npt.NDArray[np.float64]
 
 
 def sizing(results: Results, resolutions_s: Sequence[float] | None = None) -> pd.DataFrame:
@@ -162,7 +160,7 @@ class _Found:
                         found[name, resolution_s] = float(np.sum(tried, axis=0).max())
         return found
 
-    def _sums(self, parts: Mapping[str, Sequence[str]]) -> dict[str, dict[bool, Float64]]:
+    def _sums(self, parts: Mapping[str, Sequence[str]]) -> dict[str, dict[bool, FloatArray]]:
         """Sums of the parts' series by node, those of servers (True) apart: they are recorded at
         a step of their own."""
         holders: dict[str, list[str]] = {}
@@ -172,7 +170,7 @@ class _Found:
         by_kind: dict[str, list[str]] = {}
         for part in holders:
             by_kind.setdefault(self._kinds[part], []).append(part)
-        sums: dict[str, dict[bool, Float64]] = {name: {} for name in parts}
+        sums: dict[str, dict[bool, FloatArray]] = {name: {} for name in parts}
         for kind, names in by_kind.items():
             for some, series_w in self._series(kind, names):
                 for column, part in enumerate(some):
@@ -186,12 +184,12 @@ class _Found:
 
     def _series(
         self, kind: str, names: Sequence[str]
-    ) -> Iterator[tuple[Sequence[str], npt.NDArray[np.float32]]]:
+    ) -> Iterator[tuple[Sequence[str], Float32Array]]:
         for low in range(0, len(names), NODES_AT_ONCE):
             some = names[low : low + NODES_AT_ONCE]
             yield some, self._results.load(kind, nodes=some).to_numpy()
 
-    def _means(self, series_w: npt.NDArray[Any], server: bool) -> Iterator[tuple[float, Float64]]:
+    def _means(self, series_w: AnyArray, server: bool) -> Iterator[tuple[float, FloatArray]]:
         """By resolution, those that the series allows."""
         step_s = self._results.server_step_s if server else self._results.step_s
         for resolution_s in self._resolutions_s:
@@ -203,12 +201,12 @@ class _Found:
 
 
 def whole_means(
-    series_w: npt.NDArray[Any],
+    series_w: AnyArray,
     resolution_s: float,
     step_s: float,
     duration_s: float,
     from_s: float = 0.0,
-) -> Float64 | None:
+) -> FloatArray | None:
     """Means over the whole intervals of a resolution, from the first recorded step that begins at
     `from_s` or later, shape (intervals, nodes); None where it is no multiple of the recorded step
     or longer than what is left of the run."""
@@ -222,7 +220,7 @@ def whole_means(
         return None
     end = first + whole * width
     shaped = series_w[first:end].reshape(whole, width, series_w.shape[1])
-    means_w: Float64 = shaped.mean(axis=1, dtype=np.float64)
+    means_w: FloatArray = shaped.mean(axis=1, dtype=np.float64)
     return means_w
 
 
@@ -248,7 +246,7 @@ def _below(
     return children, {n: some for n, some in servers.items() if kinds[n] != "server"}
 
 
-def _figures(load_w: Float64) -> dict[str, float]:
+def _figures(load_w: FloatArray) -> dict[str, float]:
     """One node at one resolution."""
     peak_w, mean_w = float(load_w.max()), float(load_w.mean())
     ramps_w = np.diff(load_w)

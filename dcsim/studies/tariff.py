@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import yaml
 
+from dcsim.arrays import AnyFloatArray, FloatArray
 from dcsim.scenario.nearest import suggestion
 from dcsim.scenario.units import SECOND, parse_quantity
 from dcsim.studies.answer import StudyError
@@ -46,7 +46,7 @@ class Tariff:
     """Averaging time of a reading; quarter hours are what European and most American utilities
     bill by."""
 
-    def price_at(self, time_s: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    def price_at(self, time_s: FloatArray) -> FloatArray:
         """Per kWh at seconds since midnight of the first day; NaN where unknown."""
         if not self.energy:
             return np.full(len(time_s), math.nan)
@@ -54,7 +54,7 @@ class Tariff:
         prices = np.array([price for _, price in self.energy])
         # Before the first of the day, the last of the day before still holds.
         found = np.searchsorted(starts, np.mod(time_s, DAY_S), side="right") - 1
-        at: npt.NDArray[np.float64] = prices[found]
+        at: FloatArray = prices[found]
         return at
 
 
@@ -149,11 +149,11 @@ class Bill:
 
 
 def bill(
-    load_w: npt.NDArray[np.floating],
+    load_w: AnyFloatArray,
     step_s: float,
     tariff: Tariff,
     start_s: float = 0.0,
-    grid: npt.NDArray[np.float64] | None = None,
+    grid: FloatArray | None = None,
 ) -> Bill:
     """Energy and peak of meter readings, shape (readings,), each over `step_s` from `start_s`
     (time of the day) on. `grid`: g CO2e/kWh at each reading."""
@@ -162,7 +162,7 @@ def bill(
     middle_s = start_s + (np.arange(len(kw), dtype=np.float64) + 0.5) * step_s
     total = float(kwh.sum())
 
-    def weighted(values: npt.NDArray[np.float64]) -> float:
+    def weighted(values: FloatArray) -> float:
         return float((values * kwh).sum() / total) if total else math.nan
 
     return Bill(

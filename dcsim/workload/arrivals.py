@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from dcsim.arrays import FloatArray
 from dcsim.scenario.models import (
     Changing,
     DiurnalArrivals,
@@ -17,7 +18,6 @@ from dcsim.scenario.models import (
 from dcsim.workload import luck
 from dcsim.workload.rates import (
     Factor,
-    Floats,
     Levels,
     Lines,
     Profile,
@@ -40,7 +40,7 @@ Process = PoissonArrivals | GammaArrivals | WeibullArrivals | MmppArrivals | Diu
 
 def arrivals(
     spec: Process, horizon_s: float, seed: np.random.SeedSequence, scale: float = 1.0
-) -> Iterator[Floats]:
+) -> Iterator[FloatArray]:
     """Blocks of arrival times in [0, horizon_s) at `scale` times the rate, lazily; blocks may be
     empty."""
     counts = unit(_gaps(spec), luck.generator(seed, luck.ARRIVALS))
@@ -95,7 +95,7 @@ def _states(spec: MmppArrivals, rng: np.random.Generator) -> Levels:
     dwells_s = np.array([state.mean_dwell_s for state in spec.states])
     number = len(rates)
 
-    def drawn() -> Iterator[tuple[Floats, Floats]]:
+    def drawn() -> Iterator[tuple[FloatArray, FloatArray]]:
         # Any other state is as likely, so all are visited alike and time is shared by dwell.
         state = int(rng.choice(number, p=dwells_s / dwells_s.sum()))
         end_s = 0.0

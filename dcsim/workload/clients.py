@@ -19,10 +19,11 @@ import numpy as np
 import yaml
 from pydantic import Field
 
+from dcsim.arrays import FloatArray
 from dcsim.scenario.models import ClientsArrivals, Fraction, ServegenArrivals, Spec
 from dcsim.workload import luck
 from dcsim.workload.arrivals import changes
-from dcsim.workload.rates import Factor, Floats, Profile
+from dcsim.workload.rates import Factor, Profile
 from dcsim.workload.renewal import Gamma, Gaps, Weibull, until
 from dcsim.workload.stream import BLOCK_REQUESTS
 from dcsim.workload.traces import TraceError, Wrong, csv_lines, seconds
@@ -50,7 +51,7 @@ def superposed(
     generators: Sequence[np.random.Generator],
     factors: tuple[Factor, ...],
     horizon_s: float,
-) -> Iterator[Floats]:
+) -> Iterator[FloatArray]:
     """Arrivals of all clients before `horizon_s`, in order, lazily."""
     sources = [
         _arrivals(client, factors, horizon_s, rng)
@@ -58,7 +59,7 @@ def superposed(
     ]
     # Whose requests are known for the shortest time goes on next.
     known = [(0.0, number) for number in range(len(sources))]
-    waiting: list[Floats] = []
+    waiting: list[FloatArray] = []
     fresh = 0
     while known:
         _, number = known[0]
@@ -80,9 +81,9 @@ def superposed(
 
 def _arrivals(
     client: Client, factors: tuple[Factor, ...], horizon_s: float, rng: np.random.Generator
-) -> Iterator[tuple[Floats, float]]:
+) -> Iterator[tuple[FloatArray, float]]:
     """Blocks of arrivals before `horizon_s`, and the time until which all are known."""
-    gathered: list[Floats] = []
+    gathered: list[FloatArray] = []
     count, since_s = 0, 0.0
     for window in client:
         if window.start_s >= horizon_s:
@@ -160,7 +161,7 @@ def _gaps(family: str, shape: str) -> Gaps:
 
 def servegen(
     spec: ServegenArrivals, horizon_s: float, seed: np.random.SeedSequence, scale: float = 1.0
-) -> Iterator[Floats]:
+) -> Iterator[FloatArray]:
     """The clients of a folder, each as it was measured. Raises TraceError and OSError when
     iterated."""
     files = list(enumerate(client_files(spec.folder)))[:: spec.one_client_in]
@@ -255,7 +256,7 @@ def load_populations() -> dict[str, Population]:
 
 def made_up(
     spec: ClientsArrivals, horizon_s: float, seed: np.random.SeedSequence, scale: float = 1.0
-) -> Iterator[Floats]:
+) -> Iterator[FloatArray]:
     """Clients after a shipped population. Raises KeyError for one that is not shipped."""
     population = load_populations()[spec.name]
     rate_per_s = scale * (spec.rate_per_s or population.rate_per_s)
@@ -268,7 +269,7 @@ def of_population(
     rate_per_s: float,
     horizon_s: float,
     seed: np.random.SeedSequence,
-) -> Iterator[Floats]:
+) -> Iterator[FloatArray]:
     """As many clients as the scenario wants, kinds in turn from those with the largest share."""
     kinds = sorted(population.clients, key=lambda kind: -kind.share)
     number = spec.clients or len(kinds)
@@ -294,7 +295,7 @@ def of_population(
 def _windows(
     kind: Kind,
     rate_per_s: float,
-    hours: Floats,
+    hours: FloatArray,
     start_at_s: float,
     rng: np.random.Generator,
 ) -> Client:

@@ -7,8 +7,8 @@ from dataclasses import replace
 from functools import partial
 
 import numpy as np
-import numpy.typing as npt
 
+from dcsim.arrays import FloatArray, IntArray
 from dcsim.scenario.models import (
     ClientsArrivals,
     DiurnalArrivals,
@@ -21,7 +21,6 @@ from dcsim.scenario.models import (
 from dcsim.workload import luck
 from dcsim.workload.arrivals import arrivals
 from dcsim.workload.clients import made_up, servegen
-from dcsim.workload.rates import Floats
 from dcsim.workload.replay import replay
 from dcsim.workload.sessions import conversations, mean_turns
 from dcsim.workload.shared import begins_alike
@@ -102,7 +101,7 @@ class Owners:
         self._bounds = np.cumsum([tenants[at].share for at in of])
         self._rng = np.random.default_rng(seed)
 
-    def draw(self, count: int) -> npt.NDArray[np.int64]:
+    def draw(self, count: int) -> IntArray:
         """Indices among the scenario's tenants."""
         luck = self._rng.random(count) * self._bounds[-1]
         return self._of[np.searchsorted(self._bounds, luck, side="right")]
@@ -169,7 +168,7 @@ def open_stream(
 
 def _times(
     spec: Stream, horizon_s: float, seed: np.random.SeedSequence, scale: float
-) -> Iterator[Floats]:
+) -> Iterator[FloatArray]:
     """Arrivals at `scale` times the scenario's rate."""
     process = spec.arrivals
     if isinstance(process, ServegenArrivals):

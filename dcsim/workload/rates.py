@@ -13,11 +13,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
+from dcsim.arrays import FloatArray, IntArray
 from dcsim.scenario.models import Growth, Ramp, Spike
-
-Floats = npt.NDArray[np.float64]
 
 CORNERS_AT_ONCE = 2048
 FOR_EVER_S = 1e12
@@ -36,11 +34,11 @@ class Factor(Protocol):
         """Usual distance between corners that never end; infinite where there are few."""
         ...
 
-    def corners_s(self, low_s: float, high_s: float) -> Floats:
+    def corners_s(self, low_s: float, high_s: float) -> FloatArray:
         """Where it bends or jumps in [low_s, high_s)."""
         ...
 
-    def over(self, start_s: Floats, end_s: Floats) -> tuple[Floats, Floats]:
+    def over(self, start_s: FloatArray, end_s: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Values at both ends of pieces of time without a corner inside."""
         ...
 
@@ -52,10 +50,10 @@ class Lines:
     The last piece goes on for ever, or the whole comes again each `period_s`.
     """
 
-    start_s: Floats
-    value: Floats
+    start_s: FloatArray
+    value: FloatArray
     """At the start of each piece."""
-    slope_per_s: Floats
+    slope_per_s: FloatArray
     period_s: float = math.inf
     shift_s: float = 0.0
     """Place in the period at the start of the run."""
@@ -64,7 +62,7 @@ class Lines:
     def grain_s(self) -> float:
         return self.period_s / len(self.start_s)
 
-    def corners_s(self, low_s: float, high_s: float) -> Floats:
+    def corners_s(self, low_s: float, high_s: float) -> FloatArray:
         if not math.isfinite(self.period_s):
             corners_s = self.start_s - self.shift_s
         else:
@@ -74,19 +72,19 @@ class Lines:
             corners_s = (laps_s[:, None] + self.start_s).ravel()
         return corners_s[(corners_s >= low_s) & (corners_s < high_s)]
 
-    def over(self, start_s: Floats, end_s: Floats) -> tuple[Floats, Floats]:
+    def over(self, start_s: FloatArray, end_s: FloatArray) -> tuple[FloatArray, FloatArray]:
         middle_s = 0.5 * (start_s + end_s)
         piece, into_s = self._piece(middle_s)
         middle = self.value[piece] + self.slope_per_s[piece] * into_s
         half = self.slope_per_s[piece] * 0.5 * (end_s - start_s)
         return middle - half, middle + half
 
-    def at(self, time_s: Floats) -> Floats:
+    def at(self, time_s: FloatArray) -> FloatArray:
         """Values at single times; at a jump, the one after it."""
         piece, into_s = self._piece(time_s)
         return self.value[piece] + self.slope_per_s[piece] * into_s
 
-    def _piece(self, time_s: Floats) -> tuple[npt.NDArray[np.int64], Floats]:
+    def _piece(self, time_s: FloatArray) -> tuple[IntArray, FloatArray]:
         place_s = time_s + self.shift_s
         if math.isfinite(self.period_s):
             place_s = np.mod(place_s, self.period_s)
@@ -122,13 +120,13 @@ class Smooth:
     """A smooth function, straight between points of a grid."""
 
     grain_s: float
-    at: Callable[[Floats], Floats]
+    at: Callable[[FloatArray], FloatArray]
 
-    def corners_s(self, low_s: float, high_s: float) -> Floats:
+    def corners_s(self, low_s: float, high_s: float) -> FloatArray:
         grid_s = np.arange(math.ceil(low_s / self.grain_s), high_s / self.grain_s) * self.grain_s
         return grid_s[(grid_s >= low_s) & (grid_s < high_s)]
 
-    def over(self, start_s: Floats, end_s: Floats) -> tuple[Floats, Floats]:
+    def over(self, start_s: FloatArray, end_s: FloatArray) -> tuple[FloatArray, FloatArray]:
         return self.at(start_s), self.at(end_s)
 
 
@@ -144,14 +142,14 @@ class Levels:
     """Levels that are drawn as time goes on, such as the states of a chain. Time may only go on:
     what lies before the last `corners_s` is forgotten."""
 
-    def __init__(self, grain_s: float, drawn: Iterator[tuple[Floats, Floats]]) -> None:
+    def __init__(self, grain_s: float, drawn: Iterator[tuple[FloatArray, FloatArray]]) -> None:
         """`drawn` gives blocks of (end_s, level), for ever."""
         self.grain_s = grain_s
         self._drawn = drawn
         self._end_s = np.zeros(0)
         self._level = np.zeros(0)
 
-    def corners_s(self, low_s: float, high_s: float) -> Floats:
+    def corners_s(self, low_s: float, high_s: float) -> FloatArray:
         kept = self._end_s > low_s
         end_s, level = [self._end_s[kept]], [self._level[kept]]
         while not len(end_s[-1]) or end_s[-1][-1] < high_s:
@@ -161,7 +159,7 @@ class Levels:
         self._end_s, self._level = np.concatenate(end_s), np.concatenate(level)
         return self._end_s[(self._end_s >= low_s) & (self._end_s < high_s)]
 
-    def over(self, start_s: Floats, end_s: Floats) -> tuple[Floats, Floats]:
+    def over(self, start_s: FloatArray, end_s: FloatArray) -> tuple[FloatArray, FloatArray]:
         middle_s = 0.5 * (start_s + end_s)
         level = self._level[np.searchsorted(self._end_s, middle_s, side="right")]
         return level, level
@@ -205,18 +203,18 @@ def growth(spec: Growth) -> Factor:
 class Cells:
     """Consecutive straight pieces of a rate, and how many arrivals are expected by their ends."""
 
-    start_s: Floats
-    rate_per_s: Floats
+    start_s: FloatArray
+    rate_per_s: FloatArray
     """At the start of each cell."""
-    slope_per_s2: Floats
-    count: Floats
+    slope_per_s2: FloatArray
+    count: FloatArray
     """Expected from the start of the first cell to the end of each."""
 
     @property
     def total(self) -> float:
         return float(self.count[-1])
 
-    def times_s(self, counts: Floats) -> Floats:
+    def times_s(self, counts: FloatArray) -> FloatArray:
         """When the expected count reaches each of the rising `counts`, from 0 to `total`."""
         if len(self.start_s) == 1 and self.slope_per_s2[0] == 0.0 < self.rate_per_s[0]:
             return self.start_s[0] + counts / self.rate_per_s[0]
@@ -264,7 +262,9 @@ class Profile:
         return Cells(start_s, left, (right - left) / width_s, count)
 
 
-def rescaled(counts: Iterator[Floats], profile: Profile, horizon_s: float) -> Iterator[Floats]:
+def rescaled(
+    counts: Iterator[FloatArray], profile: Profile, horizon_s: float
+) -> Iterator[FloatArray]:
     """Arrivals of a process of rate 1, moved to when `profile` expects as many: times before
     `horizon_s`, lazily, in the blocks in which they come (which may turn out empty).
 

@@ -14,7 +14,7 @@ from typing import Protocol
 
 import numpy as np
 
-from dcsim.workload.rates import Floats
+from dcsim.arrays import FloatArray
 from dcsim.workload.stream import BLOCK_REQUESTS
 
 
@@ -30,7 +30,7 @@ class Gaps(Protocol):
         """From any moment to the next arrival."""
         ...
 
-    def draw(self, count: int, rng: np.random.Generator) -> Floats: ...
+    def draw(self, count: int, rng: np.random.Generator) -> FloatArray: ...
 
 
 class Exponential:
@@ -41,7 +41,7 @@ class Exponential:
     def first(self, rng: np.random.Generator) -> float:
         return float(rng.standard_exponential())
 
-    def draw(self, count: int, rng: np.random.Generator) -> Floats:
+    def draw(self, count: int, rng: np.random.Generator) -> FloatArray:
         return rng.standard_exponential(count)
 
 
@@ -56,7 +56,7 @@ class Gamma:
         # The gap that one walks in on is drawn by its length, which makes the shape one more.
         return float(rng.standard_gamma(self.shape + 1.0)) / self.shape * rng.random()
 
-    def draw(self, count: int, rng: np.random.Generator) -> Floats:
+    def draw(self, count: int, rng: np.random.Generator) -> FloatArray:
         return rng.standard_gamma(self.shape, count) / self.shape
 
 
@@ -73,7 +73,7 @@ class Weibull:
         whole = float(rng.standard_gamma(1.0 + 1.0 / self.shape)) ** (1.0 / self.shape)
         return self._scale * whole * rng.random()
 
-    def draw(self, count: int, rng: np.random.Generator) -> Floats:
+    def draw(self, count: int, rng: np.random.Generator) -> FloatArray:
         return self._scale * rng.weibull(self.shape, count)
 
 
@@ -94,7 +94,7 @@ def weibull_shape(cv: float) -> float:
     return float(math.exp(brentq(lambda log: weibull_cv(math.exp(log)) - cv, -2.5, 5.0)))
 
 
-def unit(gaps: Gaps, rng: np.random.Generator) -> Iterator[Floats]:
+def unit(gaps: Gaps, rng: np.random.Generator) -> Iterator[FloatArray]:
     """Arrival times at rate 1, block by block, for ever."""
     total = 0.0
     # Exponential gaps have no memory, so the first is like the others.
@@ -108,7 +108,7 @@ def unit(gaps: Gaps, rng: np.random.Generator) -> Iterator[Floats]:
         yield times
 
 
-def until(end: float, gaps: Gaps, rng: np.random.Generator) -> Iterator[Floats]:
+def until(end: float, gaps: Gaps, rng: np.random.Generator) -> Iterator[FloatArray]:
     """Arrival times at rate 1 before `end`, in blocks that suit so many."""
     total = gaps.first(rng)
     yield np.array([total] if total < end else [])

@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from itertools import islice, pairwise
 
 import numpy as np
-import numpy.typing as npt
 
+from dcsim.arrays import FloatArray, IntArray
 from dcsim.scenario.models import ReplayArrivals, TraceColumns
 from dcsim.workload import luck
 from dcsim.workload.arrivals import changes
 from dcsim.workload.formats import BLOCK_TOKENS, FORMATS
-from dcsim.workload.rates import Floats, Profile, rescaled
+from dcsim.workload.rates import Profile, rescaled
 from dcsim.workload.settle import settle
 from dcsim.workload.shared import recorded
 from dcsim.workload.stream import BLOCK_REQUESTS, RequestBlock, RequestStream
@@ -34,9 +34,9 @@ class Batch:
     """Consecutive rows of a trace, and where they stand: `time_s` since the start of the replay
     at the trace's own pace; `lap` counts how often the trace began again."""
 
-    time_s: Floats
+    time_s: FloatArray
     rows: list[Row]
-    lap: npt.NDArray[np.int64]
+    lap: IntArray
 
 
 def replay(
@@ -163,7 +163,7 @@ def _compressed(
     divides it, and changes of the rate stretch it further."""
     read_ahead: list[Batch] = []
 
-    def counts() -> Iterator[Floats]:
+    def counts() -> Iterator[FloatArray]:
         for batch in batches:
             read_ahead.append(batch)
             yield batch.time_s
@@ -210,7 +210,7 @@ def _scaled(
     block: RequestBlock,
     batch: Batch,
     stream: int,
-    scale: Floats,
+    scale: FloatArray,
     rng: np.random.Generator,
 ) -> RequestBlock:
     whole = scale.astype(np.int64)

@@ -14,6 +14,7 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from dcsim.arrays import BoolArray, FloatArray, IntArray, ObjectArray
 from dcsim.scenario.models import (
     ExponentialThinking,
     FixedThinking,
@@ -21,13 +22,11 @@ from dcsim.scenario.models import (
     GeometricTurns,
     Sessions,
 )
-from dcsim.workload.rates import Floats
 from dcsim.workload.settle import settle
 from dcsim.workload.shared import SYSTEM_PROMPT, first_id
 from dcsim.workload.stream import BLOCK_REQUESTS, Prefix, RequestBlock, RequestStream, Segments
 from dcsim.workload.tokens import Sampler
 
-Whole = npt.NDArray[np.int64]
 Number = TypeVar("Number", np.float64, np.int64)
 
 STARTS_AT_ONCE = BLOCK_REQUESTS // 8
@@ -35,7 +34,7 @@ STARTS_AT_ONCE = BLOCK_REQUESTS // 8
 
 
 def conversations(
-    starts: Iterator[Floats],
+    starts: Iterator[FloatArray],
     spec: Sessions,
     draw: Sampler,
     *,
@@ -44,7 +43,7 @@ def conversations(
     horizon_s: float,
     what: np.random.Generator,
     course: np.random.Generator,
-    owners: Callable[[int], Whole] | None = None,
+    owners: Callable[[int], IntArray] | None = None,
 ) -> RequestStream:
     """The requests of conversations, and of those who ask once, that begin at `starts`.
 
@@ -85,7 +84,7 @@ def mean_turns(spec: Sessions) -> float:
     return 1.0 + spec.share * (turns - 1.0)
 
 
-def turn_delays_s(spec: Sessions, count: int, rng: np.random.Generator) -> Floats:
+def turn_delays_s(spec: Sessions, count: int, rng: np.random.Generator) -> FloatArray:
     """How long after the start of its conversation each turn comes, of `count` conversations or
     single requests, s; before `max_context` ends any."""
     talks = rng.random(count) < spec.share
@@ -97,7 +96,7 @@ def turn_delays_s(spec: Sessions, count: int, rng: np.random.Generator) -> Float
     return _sum_within(np.where(np.arange(len(of)) == first[of], 0.0, thinking_s), first, of)
 
 
-def _chances(spec: Sessions) -> Floats:
+def _chances(spec: Sessions) -> FloatArray:
     """By number of turns, from 1 on: the chance of at most so many."""
     turns = spec.turns
     if isinstance(turns, FixedTurns):
@@ -109,7 +108,7 @@ def _chances(spec: Sessions) -> Floats:
     return summed / summed[-1]
 
 
-def _thinking_s(spec: Sessions, rng: np.random.Generator, count: int) -> Floats:
+def _thinking_s(spec: Sessions, rng: np.random.Generator, count: int) -> FloatArray:
     think = spec.think_time
     if isinstance(think, FixedThinking):
         return np.full(count, think.time_s)
@@ -119,18 +118,18 @@ def _thinking_s(spec: Sessions, rng: np.random.Generator, count: int) -> Floats:
 
 
 def _played(
-    begun_s: Floats,
-    turns: Whole,
-    talks: npt.NDArray[np.bool_],
-    thinking_s: Floats,
-    prompt: Whole,
-    output: Whole,
+    begun_s: FloatArray,
+    turns: IntArray,
+    talks: BoolArray,
+    thinking_s: FloatArray,
+    prompt: IntArray,
+    output: IntArray,
     *,
     system_prompt: int,
     most: int,
     stream: int,
     next_id: int,
-) -> tuple[RequestBlock, Whole]:
+) -> tuple[RequestBlock, IntArray]:
     """All turns of the conversations that begin at `begun_s`, in no order, and for each the
     index of its conversation."""
     first = np.cumsum(turns) - turns
@@ -156,11 +155,11 @@ def _played(
 
 
 def _chain(
-    prefix: npt.NDArray[np.object_],
-    kept: Whole,
-    of: Whole,
-    turns: Whole,
-    said: Whole,
+    prefix: ObjectArray,
+    kept: IntArray,
+    of: IntArray,
+    turns: IntArray,
+    said: IntArray,
     system_prompt: int,
     stream: int,
     next_id: int,
@@ -183,7 +182,7 @@ def _chain(
         segments = (*segments, (next_id + at, tokens))
 
 
-def _sum_within(values: npt.NDArray[Number], first: Whole, of: Whole) -> npt.NDArray[Number]:
+def _sum_within(values: npt.NDArray[Number], first: IntArray, of: IntArray) -> npt.NDArray[Number]:
     """Running sums that begin anew with each group; `first` are the groups' first places."""
     summed = np.cumsum(values, dtype=values.dtype)
     return summed - (summed - values)[first][of]

@@ -9,8 +9,8 @@ the same question asked twice.
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from dcsim.arrays import ObjectArray
 from dcsim.workload.stream import Prefix
 
 OWN_BITS = 50
@@ -40,7 +40,7 @@ def recorded(
     return Prefix(tuple(segments))
 
 
-def begins_alike(stream: int, tokens: int, count: int) -> npt.NDArray[np.object_]:
+def begins_alike(stream: int, tokens: int, count: int) -> ObjectArray:
     """The prefixes of `count` requests that share a system prompt only."""
     column = np.empty(count, dtype=object)
     column.fill(Prefix(((first_id(stream) | SYSTEM_PROMPT, tokens),)))

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
+
+from dcsim.arrays import FloatArray, IntArray, ObjectArray
 
 BLOCK_REQUESTS = 4096
 """Requests per block: large enough to amortise numpy calls, small enough to stay in cache."""
@@ -38,23 +39,23 @@ class RequestBlock:
     """Consecutive requests. All arrays share one length; `arrival_s` never decreases,
     within a block and from block to block."""
 
-    arrival_s: npt.NDArray[np.float64]
+    arrival_s: FloatArray
     """Seconds since the start of the run."""
-    prompt_tokens: npt.NDArray[np.int64]
+    prompt_tokens: IntArray
     """At least 1."""
-    output_tokens: npt.NDArray[np.int64]
+    output_tokens: IntArray
     """At least 1."""
-    stream: npt.NDArray[np.int64]
+    stream: IntArray
     """Index of the workload stream (its place in the scenario's `workload` list)."""
-    tenant: npt.NDArray[np.int64] | None = None
+    tenant: IntArray | None = None
     """Index among the scenario's `tenants`; None where it names none."""
-    prefix: npt.NDArray[np.object_] | None = None
+    prefix: ObjectArray | None = None
     """A `Prefix` or None for each request; None where no request shares anything."""
 
     def __len__(self) -> int:
         return len(self.arrival_s)
 
-    def take(self, rows: slice | npt.NDArray[np.int64]) -> RequestBlock:
+    def take(self, rows: slice | IntArray) -> RequestBlock:
         """Some of the requests, in the order given."""
         return RequestBlock(
             self.arrival_s[rows],
@@ -114,13 +115,13 @@ def join(blocks: Sequence[RequestBlock]) -> RequestBlock:
     return together.take(np.argsort(together.arrival_s, kind="stable"))
 
 
-def _tenants(blocks: Sequence[RequestBlock]) -> npt.NDArray[np.int64] | None:
+def _tenants(blocks: Sequence[RequestBlock]) -> IntArray | None:
     """A scenario has tenants or not, so all of its blocks have the column or none."""
     columns = [block.tenant for block in blocks if block.tenant is not None]
     return np.concatenate(columns) if columns else None
 
 
-def _prefixes(blocks: Sequence[RequestBlock]) -> npt.NDArray[np.object_] | None:
+def _prefixes(blocks: Sequence[RequestBlock]) -> ObjectArray | None:
     if all(block.prefix is None for block in blocks):
         return None
     none = [np.full(len(block), None) if block.prefix is None else block.prefix for block in blocks]

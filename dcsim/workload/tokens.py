@@ -6,13 +6,14 @@ from __future__ import annotations
 from functools import lru_cache
 from importlib import resources
 from itertools import pairwise
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import yaml
 from pydantic import AfterValidator, Field, model_validator
 
+from dcsim.arrays import AnyArray, FloatArray, IntArray
 from dcsim.scenario.models import (
     Clipped,
     EmpiricalTokens,
@@ -28,7 +29,7 @@ from dcsim.workload.traces import Options, read
 MOST_DRAWN = 1e7
 """Tokens; a log-normal without a maximum ends here."""
 
-Lengths = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
+Lengths = tuple[IntArray, IntArray]
 
 
 def _rising(table: tuple[float, ...]) -> tuple[float, ...]:
@@ -150,7 +151,7 @@ def _empirical(spec: EmpiricalTokens) -> Sampler:
     def draw(count: int, rng: np.random.Generator) -> Lengths:
         if not known:  # 8 bytes a row
             rows = read(spec.file, FORMATS[spec.format], lengths_only(spec))
-            pairs: npt.NDArray[Any] = np.fromiter(
+            pairs: AnyArray = np.fromiter(
                 ((row.prompt_tokens, row.output_tokens) for row in rows),
                 dtype=np.dtype((np.int32, 2)),
             )
@@ -195,5 +196,5 @@ def _clipped(spec: Clipped, inner: Sampler) -> Sampler:
     return draw
 
 
-def _whole(tokens: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+def _whole(tokens: FloatArray) -> IntArray:
     return np.maximum(np.rint(tokens), 1.0).astype(np.int64)

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from dcsim.arrays import FloatArray
 from dcsim.engine.simulation import Simulation, simulate
 from dcsim.engine.throttle import Throttle
-from dcsim.ledger import FloatArray
 from dcsim.scenario.catalogue import load_catalogue, timing_of
 from dcsim.scenario.load import loads
 from dcsim.serving.timing import IterationModel

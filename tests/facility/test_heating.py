@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dcsim.arrays import FloatArray
 from dcsim.facility.breakers import SETTLING_S, Breakers
 from dcsim.facility.curves import ambient_factor, electronic_curve, in_band, trip_time_s
 from dcsim.scenario.catalogue import Curve, load_catalogue
@@ -157,7 +157,7 @@ def test_ambient_heat_derates_a_bimetal() -> None:
 multiples = st.lists(st.floats(0.0, 3.0), min_size=1, max_size=30)
 
 
-def when(curve: Curve, load: npt.NDArray[np.float64], preload: float = 0.0) -> int:
+def when(curve: Curve, load: FloatArray, preload: float = 0.0) -> int:
     """The step of 20 s in which it trips; one beyond the last where it does not."""
     breakers = Breakers([curve], [1.0], preload=[preload])
     for step, value in enumerate(load):

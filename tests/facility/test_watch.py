@@ -6,11 +6,11 @@ import sys
 from collections.abc import Iterable
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dcsim.arrays import FloatArray
 from dcsim.facility.events import FacilityEvent
 from dcsim.facility.levels import CLEAR_AFTER_S, HYSTERESIS
 from dcsim.facility.topology import Topology
@@ -217,7 +217,7 @@ def test_a_breaker_is_watched_where_only_it_has_a_rating() -> None:
     assert brief(play(topology, watch, seconds(20, 2000))) == [(10.0, "trip", "site")]
 
 
-def reference(shares: npt.NDArray[np.float64], limits: Limits) -> list[tuple[int, str]]:
+def reference(shares: FloatArray, limits: Limits) -> list[tuple[int, str]]:
     """The documented rules, step by step for one node, without arrays or short cuts."""
     found = []
     flags = {

@@ -7,11 +7,11 @@ import shutil
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dcsim.arrays import FloatArray
 from dcsim.engine.bench import simulate
 from dcsim.power.learn.cleaning import steps_between
 from dcsim.power.learn.logs import RunError, read_requests
@@ -22,17 +22,16 @@ from dcsim.scenario.models import Engine
 from tests.power.bench import CATALOGUE, QWEN
 from tests.power.folder import EPOCH_S, write_prompts, write_run
 
-Float64 = npt.NDArray[np.float64]
 TOKENS_S = 10_000.0
 SCRAPE_S = 0.2543
 END_S = 60.0
 
 
-def seconds_of(tokens: Float64) -> Float64:
+def seconds_of(tokens: FloatArray) -> FloatArray:
     return tokens / TOKENS_S
 
 
-def engine(warm_up: float = 0.0) -> tuple[Float64, Float64, FirstTokens]:
+def engine(warm_up: float = 0.0) -> tuple[FloatArray, FloatArray, FirstTokens]:
     """Scrapes of a counter that moves when a prompt is done; and the clients."""
     rng = np.random.default_rng(5)
     done_s = EPOCH_S + 5.0 + np.cumsum(rng.uniform(0.12, 0.9, 90))
@@ -45,16 +44,16 @@ def engine(warm_up: float = 0.0) -> tuple[Float64, Float64, FirstTokens]:
     return at_s, counted, FirstTokens(sent_s, done_s, tokens)
 
 
-def truth(edges_s: Float64, first: FirstTokens) -> Float64:
+def truth(edges_s: FloatArray, first: FirstTokens) -> FloatArray:
     """Tokens computed in each step, by the overlap of each prompt's time with it."""
     took_s = first.tokens / TOKENS_S
     upper = np.minimum(edges_s[1:, None], first.first_s)
     lower = np.maximum(edges_s[:-1, None], first.first_s - took_s)
-    found: Float64 = (np.maximum(upper - lower, 0.0) * TOKENS_S).sum(axis=1)
+    found: FloatArray = (np.maximum(upper - lower, 0.0) * TOKENS_S).sum(axis=1)
     return found
 
 
-def in_steps(edges_s: Float64, prompts: Prompts) -> Float64:
+def in_steps(edges_s: FloatArray, prompts: Prompts) -> FloatArray:
     return np.diff(np.interp(edges_s, prompts.at_s, prompts.total))
 
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from scipy.signal import lfilter
 
+from dcsim.arrays import FloatArray
 from dcsim.results.intervals import block_length, peak_interval, percentile_interval
 
 STEADY = 1.0 / np.sqrt(1.0 - 0.9**2)
 """Standard deviation of the process below."""
 
 
-def drifting(seed: int, count: int = 4000) -> npt.NDArray[np.float64]:
+def drifting(seed: int, count: int = 4000) -> FloatArray:
     """A first-order autoregression with a memory of ten steps, begun in its steady state."""
     noise = np.random.default_rng(seed).standard_normal(count + 200)
     return np.asarray(lfilter([1.0], [1.0, -0.9], noise))[200:]

@@ -19,10 +19,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from scipy import stats
 
+from dcsim.arrays import FloatArray, IntArray
 from dcsim.engine.clock import Clock
 from dcsim.scenario.catalogue import ServedModel
 from dcsim.scenario.models import Engine, Routing
@@ -33,7 +33,6 @@ from dcsim.serving.timing import IterationModel
 from dcsim.serving.work import WorkTable
 from tests.serving.rig import CONFIG
 
-Floats = npt.NDArray[np.float64]
 TICK_S = 2.0**-12
 MEAN_TICKS = 4096
 """Of service: one second."""
@@ -71,8 +70,8 @@ INSTANT: Any = SimpleNamespace(
 
 
 def sojourns(
-    arrival_s: Floats, ticks: npt.NDArray[np.int64], seats: int, replicas: int, policy: str
-) -> Floats:
+    arrival_s: FloatArray, ticks: IntArray, seats: int, replicas: int, policy: str
+) -> FloatArray:
     """Seconds from arrival to last token of each request, on replicas of `seats` servers."""
     clock = Clock()
     engine = Engine(max_num_seqs=seats, max_model_len=1 << 40)
@@ -115,26 +114,26 @@ def sojourns(
     return found
 
 
-Ticks = Callable[[np.random.Generator, int], npt.NDArray[np.int64]]
+Ticks = Callable[[np.random.Generator, int], IntArray]
 
 
-def geometric(rng: np.random.Generator, count: int) -> npt.NDArray[np.int64]:
+def geometric(rng: np.random.Generator, count: int) -> IntArray:
     """As good as exponential."""
     return rng.geometric(1.0 / MEAN_TICKS, count)
 
 
-def mixed(rng: np.random.Generator, count: int) -> npt.NDArray[np.int64]:
+def mixed(rng: np.random.Generator, count: int) -> IntArray:
     """Nine short answers to a long one: squared coefficient of variation 2.25."""
     return np.where(rng.random(count) < 0.1, MEAN_TICKS * 11 // 2, MEAN_TICKS // 2)
 
 
-def fixed(rng: np.random.Generator, count: int) -> npt.NDArray[np.int64]:
+def fixed(rng: np.random.Generator, count: int) -> IntArray:
     return np.full(count, MEAN_TICKS)
 
 
 def traffic(
     seed: int, load: float, servers: int, count: int, ticks: Ticks
-) -> tuple[Floats, npt.NDArray[np.int64]]:
+) -> tuple[FloatArray, IntArray]:
     """Poisson arrivals that keep each of the servers busy for `load` of the time."""
     rng = np.random.default_rng(seed)
     return np.cumsum(rng.exponential(1.0 / (load * servers), count)), ticks(rng, count)
@@ -143,7 +142,7 @@ def traffic(
 # --- customer by customer --------------------------------------------------------------------
 
 
-def waits_by_recursion(arrival_s: Floats, service_s: Floats, servers: int) -> Floats:
+def waits_by_recursion(arrival_s: FloatArray, service_s: FloatArray, servers: int) -> FloatArray:
     """Kiefer and Wolfowitz: the servers' workloads as each customer finds them, sorted; he waits
     for the least. With one server this is Lindley's recursion."""
     waits = np.empty(len(arrival_s))
@@ -180,7 +179,7 @@ def test_each_wait_in_a_batch_is_kiefers_and_wolfowitzs() -> None:
 # --- on the average --------------------------------------------------------------------------
 
 
-def interval(runs: list[Floats], batches: int = 25) -> tuple[float, float]:
+def interval(runs: list[FloatArray], batches: int = 25) -> tuple[float, float]:
     """Mean over all runs and half its 99.9 % confidence interval, by batch means. The first
     tenth of each run is left out: it began empty."""
     means = np.concatenate(

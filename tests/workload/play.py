@@ -6,8 +6,8 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from dcsim.arrays import FloatArray
 from dcsim.scenario.models import Stream
 from dcsim.workload import RequestBlock, open_stream
 from dcsim.workload.stream import join
@@ -52,14 +52,12 @@ def play(
     return join(blocks)
 
 
-def times_s(
-    arrivals: dict[str, Any], horizon_s: float, seed: int = 0, **keys: Any
-) -> npt.NDArray[np.float64]:
+def times_s(arrivals: dict[str, Any], horizon_s: float, seed: int = 0, **keys: Any) -> FloatArray:
     """Their arrival times."""
     return play(arrivals, horizon_s, seed, **keys).arrival_s
 
 
-def dispersion(arrival_s: npt.NDArray[np.float64], span_s: float, length_s: float) -> float:
+def dispersion(arrival_s: FloatArray, span_s: float, length_s: float) -> float:
     """Variance over mean of the counts in windows: 1 for a Poisson process."""
     counts = np.bincount((arrival_s / span_s).astype(int), minlength=int(length_s / span_s))
     return float(counts.var() / counts.mean())

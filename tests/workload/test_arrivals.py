@@ -7,6 +7,7 @@ import numpy.typing as npt
 import pytest
 from scipy import stats
 
+from dcsim.arrays import FloatArray
 from dcsim.scenario.models import DiurnalArrivals, FixedTokens, PoissonArrivals, Stream
 from dcsim.workload import open_stream
 from dcsim.workload.rates import Profile, wave
@@ -24,14 +25,14 @@ def diurnal_spec(**keys: object) -> DiurnalArrivals:
 
 def arrivals_s(
     spec: PoissonArrivals | DiurnalArrivals, horizon_s: float, seed: int = 0
-) -> npt.NDArray[np.float64]:
+) -> FloatArray:
     tokens = FixedTokens(kind="fixed", prompt_tokens=1, output_tokens=1)
     stream = Stream(name="s", model="m", arrivals=spec, tokens=tokens)
     blocks = open_stream(stream, 0, horizon_s, np.random.SeedSequence(seed))
     return np.concatenate([block.arrival_s for block in blocks])
 
 
-def rate_per_s(spec: DiurnalArrivals, time_s: npt.ArrayLike) -> npt.NDArray[np.float64]:
+def rate_per_s(spec: DiurnalArrivals, time_s: npt.ArrayLike) -> FloatArray:
     """The closed form of a diurnal rate."""
     phase = (
         2 * np.pi * (np.asarray(time_s) + (spec.start_at_s or 0.0) - spec.peak_at_s) / spec.period_s
@@ -39,7 +40,7 @@ def rate_per_s(spec: DiurnalArrivals, time_s: npt.ArrayLike) -> npt.NDArray[np.f
     return spec.mean_rate_per_s * (1.0 + spec.amplitude * np.cos(phase))
 
 
-def expected_count(spec: DiurnalArrivals, time_s: npt.ArrayLike) -> npt.NDArray[np.float64]:
+def expected_count(spec: DiurnalArrivals, time_s: npt.ArrayLike) -> FloatArray:
     """Its integral."""
     turn = 2 * np.pi / spec.period_s
     shift_s = (spec.start_at_s or 0.0) - spec.peak_at_s

@@ -6,10 +6,10 @@ import tracemalloc
 from itertools import islice
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from scipy import stats
 
+from dcsim.arrays import FloatArray
 from dcsim.scenario import Scenario, loads
 from dcsim.workload import BLOCK_REQUESTS, open_stream, requests
 from tests.scenario.sample import edited
@@ -26,7 +26,7 @@ def scenario(*changes: tuple[str, str]) -> Scenario:
     return loads(edited(*changes))
 
 
-def table(played: Scenario, seed: int = 1) -> npt.NDArray[np.float64]:
+def table(played: Scenario, seed: int = 1) -> FloatArray:
     """One row a request: arrival, prompt, output, stream."""
     blocks = [
         np.column_stack([b.arrival_s, b.prompt_tokens, b.output_tokens, b.stream])

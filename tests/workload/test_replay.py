@@ -8,13 +8,13 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from benchmarks.data import data_folder
+from dcsim.arrays import FloatArray
 from dcsim.scenario import Scenario, loads
 from dcsim.scenario.models import ReplayArrivals
 from dcsim.workload import check
@@ -67,7 +67,7 @@ def bursty(folder: Path, requests: int) -> Path:
     return write(folder, *rows)
 
 
-def dispersion(times_s: npt.NDArray[np.float64], window_s: float, span_s: float) -> float:
+def dispersion(times_s: FloatArray, window_s: float, span_s: float) -> float:
     """Variance over mean of the counts in windows: 1 for a Poisson process."""
     counts = np.bincount((times_s / window_s).astype(int), minlength=int(span_s / window_s))
     return float(counts.var() / counts.mean())

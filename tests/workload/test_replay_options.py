@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+from dcsim.arrays import FloatArray
 from dcsim.cli import app
 from dcsim.scenario import Scenario, loads
 from dcsim.workload import TraceError, requests, survey
@@ -172,11 +173,11 @@ def test_what_repeating_and_compressing_keep(data: Path) -> None:
     assert len(repeated) == 4 * len(original)
     assert len(compressed) == len(original)
 
-    def by_minute(arrival_s: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    def by_minute(arrival_s: FloatArray) -> FloatArray:
         counts = np.bincount((arrival_s / 60).astype(int), minlength=58)[:57]
         return counts / counts.sum()
 
-    def cv(arrival_s: npt.NDArray[np.float64]) -> float:
+    def cv(arrival_s: FloatArray) -> float:
         gaps_s = np.diff(arrival_s)
         return float(gaps_s.std() / gaps_s.mean())
 

@@ -11,14 +11,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import nn
 
+from dcsim.arrays import FloatArray
 from dcsim.power.learn.runs import LedgerSeries, MeasuredRun
 from dcsim.power.learn.states import Mixture, fit_mixture
 
-Float64 = npt.NDArray[np.float64]
 HIDDEN = 64
 EPOCHS = 200
 """Published: up to 1000, stopped early on runs set aside; these few runs can spare none."""
@@ -58,7 +57,7 @@ class BiGru:
                 nn.utils.clip_grad_norm_(parameters, 1.0)
                 optimiser.step()
 
-    def generate(self, series: LedgerSeries, seeds: int, seed: int = 42) -> Float64:
+    def generate(self, series: LedgerSeries, seeds: int, seed: int = 42) -> FloatArray:
         """Watts, shape (steps, seeds); the whole series is seen at once."""
         mixture: Mixture = self._mixture
         with torch.inference_mode():
@@ -72,7 +71,7 @@ class BiGru:
         watts = mixture.mean_w[state] + mixture.std_w[state] * rng.standard_normal(state.shape)
         return np.clip(watts, self._low_w, self._high_w)
 
-    def _scaled(self, features: Float64) -> torch.Tensor:
+    def _scaled(self, features: FloatArray) -> torch.Tensor:
         return torch.from_numpy(((features - self._mean) / self._std).astype(np.float32))
 
     def _logits(self, x: torch.Tensor) -> torch.Tensor:
@@ -81,7 +80,7 @@ class BiGru:
         return found
 
 
-def _features(series: LedgerSeries) -> Float64:
+def _features(series: LedgerSeries) -> FloatArray:
     """Active requests, queued ones too, and their change, shape (steps, 2)."""
     active = series.columns["running"] + series.columns["waiting"]
     return np.stack([active, np.diff(active, prepend=active[0])], axis=1)

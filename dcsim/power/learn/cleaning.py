@@ -11,12 +11,11 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-Float64 = npt.NDArray[np.float64]
+from dcsim.arrays import AnyArray, BoolArray, FloatArray
+
 FINE_S = 0.05
 """Grid on which shifts are tried."""
 WIDTHS_S = (0.0, 0.5, 1.0, 2.0)
@@ -64,10 +63,10 @@ class Shift:
 
 
 def find_shift(
-    power_at_s: Float64,
-    power_w: Float64,
-    work_at_s: Float64,
-    work_w: Float64,
+    power_at_s: FloatArray,
+    power_w: FloatArray,
+    work_at_s: FloatArray,
+    work_w: FloatArray,
     most_s: float = 20.0,
     widths_s: tuple[float, ...] = WIDTHS_S,
 ) -> Shift:
@@ -105,7 +104,7 @@ def find_shift(
     )
 
 
-def _correlations(shown: Float64, drawn: Float64, reach: int) -> Float64:
+def _correlations(shown: FloatArray, drawn: FloatArray, reach: int) -> FloatArray:
     """Correlation of `shown` with each window of the longer `drawn`; 2 `reach` + 1 of them. The
     first is of work that lies `reach` before."""
     from scipy.signal import fftconvolve
@@ -122,7 +121,7 @@ def _correlations(shown: Float64, drawn: Float64, reach: int) -> Float64:
     return np.clip(found[: 2 * reach + 1], -1.0, 1.0)
 
 
-def _spread(shown: Float64, drawn: Float64, reach: int, at: int) -> float:
+def _spread(shown: FloatArray, drawn: FloatArray, reach: int, at: int) -> float:
     """Standard error of the shift, from those of blocks, looked for near the whole one's."""
     block, near = round(BLOCK_S / FINE_S), round(NEAR_S / FINE_S)
     low, high = max(0, at - near), min(2 * reach, at + near)
@@ -136,7 +135,7 @@ def _spread(shown: Float64, drawn: Float64, reach: int, at: int) -> float:
     return float(np.std(found, ddof=1) / np.sqrt(len(found))) if len(found) >= 2 else float("nan")
 
 
-def _trailing(series: Float64, width_s: float) -> Float64:
+def _trailing(series: FloatArray, width_s: float) -> FloatArray:
     """The mean of the last `width_s`, the window growing at the start."""
     width = round(width_s / FINE_S)
     if width <= 1:
@@ -144,11 +143,11 @@ def _trailing(series: Float64, width_s: float) -> Float64:
     total = np.cumsum(np.insert(series, 0, 0.0))
     at = np.arange(1, len(series) + 1)
     first = np.maximum(at - width, 0)
-    found: Float64 = (total[at] - total[first]) / (at - first)
+    found: FloatArray = (total[at] - total[first]) / (at - first)
     return found
 
 
-def unexplained(shown: Float64, factors: Sequence[npt.NDArray[Any]], width: int) -> float:
+def unexplained(shown: FloatArray, factors: Sequence[AnyArray], width: int) -> float:
     """Variance of `shown` that `factors` do not explain (least squares), each as its mean over the
     last `width` steps; all of shape (steps,)."""
     window = np.full(max(width, 1), 1.0 / max(width, 1))
@@ -158,7 +157,7 @@ def unexplained(shown: Float64, factors: Sequence[npt.NDArray[Any]], width: int)
     return float(np.var(shown - matrix @ weights))
 
 
-def pieces(at_s: Float64, longest_gap_s: float, shortest_s: float) -> list[slice]:
+def pieces(at_s: FloatArray, longest_gap_s: float, shortest_s: float) -> list[slice]:
     """Stretches without a longer gap that last long enough, as slices."""
     edges = np.concatenate([[0], np.flatnonzero(np.diff(at_s) > longest_gap_s) + 1, [len(at_s)]])
     found = [slice(int(a), int(b)) for a, b in itertools.pairwise(edges)]
@@ -170,7 +169,7 @@ WARM_SHARE = 1.3
 SETTLING_S = 2.0
 
 
-def warm_up_until(at_s: Float64, power_w: Float64, working: npt.NDArray[np.bool_]) -> float:
+def warm_up_until(at_s: FloatArray, power_w: FloatArray, working: BoolArray) -> float:
     """The time until which an engine that has had no request yet still loads and compiles.
 
     `working` says at each sample whether it has requests. The first time where it rests from the
@@ -184,9 +183,7 @@ def warm_up_until(at_s: Float64, power_w: Float64, working: npt.NDArray[np.bool_
     return float(at_s[busy[-1]] + SETTLING_S) if len(busy) else float(at_s[0])
 
 
-def without_slips(
-    power_w: Float64, working: npt.NDArray[np.bool_], share: float
-) -> tuple[Float64, int]:
+def without_slips(power_w: FloatArray, working: BoolArray, share: float) -> tuple[FloatArray, int]:
     """Single samples that fall below `share` of both neighbours in a working stretch are the
     meter's slips: replaced by the neighbours' mean, and counted."""
     clean = power_w.copy()
@@ -206,7 +203,7 @@ LEAST_INTERVAL = 0.5
 """Of a step; samples nearer to the one before are left out."""
 
 
-def steps_between(at_s: Float64, start_s: float, stop_s: float, step_s: float) -> Float64:
+def steps_between(at_s: FloatArray, start_s: float, stop_s: float, step_s: float) -> FloatArray:
     """Edges of steps of about `step_s` from `start_s` to `stop_s`, shape (steps + 1,).
 
     Where samples come once a step, steps end at them: resampled, a spike that a meter of moments

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from dcsim.arrays import FloatArray
 from dcsim.ledger import GpuState, ReplicaConfig
 from dcsim.power.learn.prompts import Prompts
 from dcsim.scenario.catalogue import Gpu, ServedModel, timing_of
 
-Float64 = npt.NDArray[np.float64]
 POWER_STEP_S = 0.25
 BLOCK_TOKENS = 16.0
 KV_SHARE = 0.9
@@ -20,15 +19,15 @@ than so many times the size of one that memory implies, it is not that block."""
 
 
 def ledger_columns(
-    epoch: Float64,
-    engine: dict[str, Float64],
-    edges_s: Float64,
+    epoch: FloatArray,
+    engine: dict[str, FloatArray],
+    edges_s: FloatArray,
     config: ReplicaConfig,
     model: ServedModel,
     gpu: Gpu,
     kv_blocks: int | None = None,
     prompts: Prompts | None = None,
-) -> dict[str, Float64]:
+) -> dict[str, FloatArray]:
     """Ledger columns from the engine's counters at `epoch`, on the steps between `edges_s`; those
     of prompts by `prompts` where it is known when they were computed. Amounts are those of a whole
     step of POWER_STEP_S, however long each is.
@@ -39,10 +38,10 @@ def ledger_columns(
 
     whole = POWER_STEP_S / np.diff(edges_s)
 
-    def rate(at_s: Float64, total: Float64) -> Float64:
+    def rate(at_s: FloatArray, total: FloatArray) -> FloatArray:
         return np.maximum(np.diff(np.interp(edges_s, at_s, total)), 0.0) * whole
 
-    def level(name: str) -> Float64:
+    def level(name: str) -> FloatArray:
         return np.interp(edges_s[1:], epoch, engine[name])
 
     # What the prefix cache answered was asked, and not computed.
@@ -106,7 +105,7 @@ def ledger_columns(
     }
 
 
-def computed_total(engine: dict[str, Float64]) -> Float64:
+def computed_total(engine: dict[str, FloatArray]) -> FloatArray:
     """Prompt tokens that the engine computed: all but those that its prefix cache held."""
     if "cached_total" not in engine:
         return engine["prompt_total"]
@@ -114,7 +113,7 @@ def computed_total(engine: dict[str, Float64]) -> Float64:
     return np.maximum.accumulate(computed)  # the cache's counter may run ahead of the prompts'
 
 
-def prompt_seconds(tokens: Float64, model: ServedModel, gpu: Gpu, parallel: int) -> Float64:
+def prompt_seconds(tokens: FloatArray, model: ServedModel, gpu: Gpu, parallel: int) -> FloatArray:
     """What prompts of so many tokens take alone, by the roofline."""
     pair = 4.0 * model.n_heads * model.head_dim * model.full_layers
     flops = 2.0 * model.active_params * (1.0 - 0.5 * model.fp8_share) * tokens
@@ -124,15 +123,15 @@ def prompt_seconds(tokens: Float64, model: ServedModel, gpu: Gpu, parallel: int)
 
 
 def _roofline_s(
-    flops: Float64,
-    moved: Float64,
-    iterations: Float64,
+    flops: FloatArray,
+    moved: FloatArray,
+    iterations: FloatArray,
     model: ServedModel,
     gpu: Gpu,
     parallel: int,
-) -> Float64:
+) -> FloatArray:
     timing = timing_of(model, gpu)
-    found: Float64 = (
+    found: FloatArray = (
         np.maximum(
             flops / (timing.eff_flops * gpu.peak_flops * parallel),
             moved / (timing.eff_bandwidth * gpu.hbm_bandwidth_bytes_s * parallel),
@@ -143,7 +142,7 @@ def _roofline_s(
 
 
 def _one_block(
-    kv: Float64, config: ReplicaConfig, model: ServedModel, kv_blocks: int | None
+    kv: FloatArray, config: ReplicaConfig, model: ServedModel, kv_blocks: int | None
 ) -> float:
     """Share of the KV cache that one block is."""
     if kv_blocks:
@@ -156,11 +155,11 @@ def _one_block(
     return least
 
 
-def read_bytes(model: ServedModel, tokens: Float64, routing: float) -> Float64:
+def read_bytes(model: ServedModel, tokens: FloatArray, routing: float) -> FloatArray:
     """Bytes of weights that an iteration of so many tokens reads: all but the experts that no
     token asks for (as in `dcsim.serving.timing`)."""
     dense = (model.transformer_params - model.expert_params) * model.bytes_per_param
     experts = model.expert_params * model.expert_bytes_per_param
     asked = 1.0 - (1.0 - model.active_share) ** (tokens**routing)
-    found: Float64 = dense + model.head_params * model.head_bytes_per_param + experts * asked
+    found: FloatArray = dense + model.head_params * model.head_bytes_per_param + experts * asked
     return found

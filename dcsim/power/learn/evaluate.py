@@ -6,15 +6,14 @@ from collections.abc import Mapping
 from dataclasses import fields
 
 import numpy as np
-import numpy.typing as npt
 
+from dcsim.arrays import FloatArray
 from dcsim.ledger import WorkLedger
 from dcsim.power.learn.metrics import block_means, compare, nrmse
 from dcsim.power.learn.runs import LedgerSeries, MeasuredRun
 from dcsim.power.meter import as_read
 from dcsim.power.model import PowerModel
 
-Float64 = npt.NDArray[np.float64]
 SEED = 42
 SEEDS = 5
 """The published evaluation has five too; figures are medians over them."""
@@ -22,7 +21,7 @@ STEPS = {"250ms": 1, "1s": 4}
 """Resolutions that figures are given at, in power steps."""
 
 
-def generate(model: PowerModel, series: LedgerSeries, seeds: int, seed: int = SEED) -> Float64:
+def generate(model: PowerModel, series: LedgerSeries, seeds: int, seed: int = SEED) -> FloatArray:
     """The model's watts over a series, stepped live as in a run, shape (steps, seeds).
 
     The seeds are so many replicas that do the same work: each has luck of its own.
@@ -34,14 +33,14 @@ def generate(model: PowerModel, series: LedgerSeries, seeds: int, seed: int = SE
     return watts
 
 
-def shown(watts: Float64, series: LedgerSeries, trailing_s: float | None = None) -> Float64:
+def shown(watts: FloatArray, series: LedgerSeries, trailing_s: float | None = None) -> FloatArray:
     """True watts, shape (steps, seeds), as the GPU's meter would show them; `trailing_s` where its
     averaging time is not the known one."""
     gpu, step_s = series.config.gpu, series.step_s
     return np.stack([as_read(column, gpu, step_s, trailing_s) for column in watts.T], axis=1)
 
 
-def judge(generated_w: Float64, measured_w: Float64) -> dict[str, dict[str, float]]:
+def judge(generated_w: FloatArray, measured_w: FloatArray) -> dict[str, dict[str, float]]:
     """Figures by resolution of STEPS: medians over the seeds of those of `metrics.compare`, and
     `nrmse_mean`, the NRMSE of the mean over the seeds; and both mean watts.
 
@@ -69,7 +68,7 @@ def evaluate(
 
 def shown_by(
     model: PowerModel, series: LedgerSeries, seeds: int, trailing_s: float | None = None
-) -> Float64:
+) -> FloatArray:
     """What the meter would show of the model's watts, shape (steps, seeds)."""
     return shown(generate(model, series, seeds), series, trailing_s)
 

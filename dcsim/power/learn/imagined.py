@@ -11,14 +11,13 @@ all that an engine can do, their iteration times from the catalogue's roofline
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from dcsim.arrays import FloatArray
 from dcsim.ledger import GpuState, ReplicaConfig
 from dcsim.power.learn.counters import KV_SHARE, read_bytes
 from dcsim.power.learn.runs import LedgerSeries
 from dcsim.scenario.catalogue import Catalogue, timing_of
 
-Float64 = npt.NDArray[np.float64]
 MAX_BATCH = 512
 """Largest batch imagined; vLLM's default is 256."""
 MAX_CONTEXT_TOKENS = 8000.0
@@ -76,8 +75,12 @@ def _kv_tokens(config: ReplicaConfig, catalogue: Catalogue) -> float:
 
 
 def _iteration(
-    config: ReplicaConfig, catalogue: Catalogue, batch: Float64, chunk: Float64, context: Float64
-) -> tuple[Float64, Float64, Float64]:
+    config: ReplicaConfig,
+    catalogue: Catalogue,
+    batch: FloatArray,
+    chunk: FloatArray,
+    context: FloatArray,
+) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Seconds, FLOPs and bytes of one iteration of decodes and one prefill chunk."""
     model = catalogue.models[config.model]
     timing = timing_of(model, catalogue.gpus[config.gpu])

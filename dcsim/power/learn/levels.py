@@ -13,11 +13,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from dcsim.arrays import FloatArray
 from dcsim.power.learn.runs import LedgerSeries
-
-Float64 = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -32,14 +30,14 @@ class LevelLaw:
     factor: float = 1.0
     """On the watts above rest: what one configuration draws beside what the law says."""
 
-    def __call__(self, series: LedgerSeries) -> Float64:
+    def __call__(self, series: LedgerSeries) -> FloatArray:
         columns = series.columns
         busy = columns["busy_fraction"]
         share = np.maximum(busy, 1e-9)
         above = _terms(columns["compute_util"] / share, columns["memory_util"] / share)
         above_w = above @ np.array([self.working_w, self.compute_w, self.memory_w])
         each_w = np.minimum(self.idle_w + self.factor * above_w, self.limit_w)
-        found: Float64 = series.config.gpus * (self.idle_w + busy * (each_w - self.idle_w))
+        found: FloatArray = series.config.gpus * (self.idle_w + busy * (each_w - self.idle_w))
         return found
 
 
@@ -72,7 +70,7 @@ def fit_levels(
     return LevelLaw(idle_w, limit_w, *(float(each) for each in found))
 
 
-def _terms(compute: Float64, memory: Float64) -> Float64:
+def _terms(compute: FloatArray, memory: FloatArray) -> FloatArray:
     """What the watts above rest are a sum of, shape (steps, 3)."""
     return np.stack(
         [np.ones(len(compute)), np.sqrt(np.clip(compute, 0, 1)), np.clip(memory, 0, 1)], axis=1

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import ValidationError
 
+from dcsim.arrays import FloatArray
 from dcsim.power.learn.plausible import board_of, plausible
 from dcsim.power.learn.readers import (
     EngineLog,
@@ -31,7 +31,6 @@ from dcsim.power.learn.readers.found import Kind
 from dcsim.scenario.models import Engine
 from dcsim.stamps import Clock
 
-Float64 = npt.NDArray[np.float64]
 REQUIRED = ("hardware", "model", "tp")
 NAMES: dict[Kind, str] = {
     "power": "power.csv",
@@ -233,13 +232,13 @@ def _around(engine: EngineLog | None, requests: list[tuple[float, int, int]] | N
 
 
 def _unix(
-    at_s: Float64,
+    at_s: FloatArray,
     kind: Clock,
     clock: dict[str, Any],
     around_s: float,
     folder: Path,
     remarks: list[str],
-) -> Float64:
+) -> FloatArray:
     """Unix times of the power log, by the manifest's `clock` where it tells, else by the only zone
     in which the logs lie over each other."""
     if kind == "unix":

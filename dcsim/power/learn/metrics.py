@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-Float64 = npt.NDArray[np.float64]
+from dcsim.arrays import FloatArray
+
 ACF_LAGS = 50
 
 
-def acf(power_w: Float64, lags: int = ACF_LAGS) -> Float64:
+def acf(power_w: FloatArray, lags: int = ACF_LAGS) -> FloatArray:
     """Autocorrelation at lags 1 to `lags`: biased, centred, over that at lag 0."""
     centred = power_w - power_w.mean()
     whole = float(centred @ centred)
@@ -18,7 +18,7 @@ def acf(power_w: Float64, lags: int = ACF_LAGS) -> Float64:
     return np.array([centred[:-lag] @ centred[lag:] / whole for lag in range(1, lags + 1)])
 
 
-def compare(generated_w: Float64, measured_w: Float64) -> dict[str, float]:
+def compare(generated_w: FloatArray, measured_w: FloatArray) -> dict[str, float]:
     """Figures of one generated series against the measured one, same steps.
 
     As published: `energy_error_pct`, `p95_error_pct` and `p99_error_pct`, absolute; `ks`, the
@@ -54,14 +54,14 @@ def compare(generated_w: Float64, measured_w: Float64) -> dict[str, float]:
     return figures
 
 
-def nrmse(generated_w: Float64, measured_w: Float64) -> float:
+def nrmse(generated_w: FloatArray, measured_w: FloatArray) -> float:
     """Root mean square error over the measured range."""
     error = float(np.sqrt(((generated_w - measured_w) ** 2).mean()))
     return error / float(measured_w.max() - measured_w.min())
 
 
-def block_means(power_w: Float64, width: int) -> Float64:
+def block_means(power_w: FloatArray, width: int) -> FloatArray:
     """Means of `width` steps each along the first axis; what is left over is dropped."""
     whole = len(power_w) // width * width
-    means: Float64 = power_w[:whole].reshape(-1, width, *power_w.shape[1:]).mean(axis=1)
+    means: FloatArray = power_w[:whole].reshape(-1, width, *power_w.shape[1:]).mean(axis=1)
     return means

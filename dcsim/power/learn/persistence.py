@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
+
+from dcsim.arrays import FloatArray, IntArray
 
 LAGS = 24
 """Steps of 250 ms, so 6 s."""
@@ -28,16 +29,16 @@ class Persistence:
     slow: float
     slow_share: float
 
-    def at(self, lag: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    def at(self, lag: IntArray) -> FloatArray:
         """Correlation at these lags, in steps."""
-        found: npt.NDArray[np.float64] = (
+        found: FloatArray = (
             1.0 - self.slow_share
         ) * self.quick**lag + self.slow_share * self.slow**lag
         return found
 
 
 def fit_persistence(
-    scores: Sequence[npt.NDArray[np.float64]], weights: Sequence[float] | None = None
+    scores: Sequence[FloatArray], weights: Sequence[float] | None = None
 ) -> Persistence:
     """From normal scores over time, one array a run; about zero, since a generator's are. Least
     squares over lags 1 to LAGS, each weighed by the share of the variance left to explain; a run's

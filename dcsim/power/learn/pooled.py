@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
+from dcsim.arrays import FloatArray
 from dcsim.power.learn.runs import ledger_watts
 from dcsim.power.learn.states import Mixture, fit_mixture
 from dcsim.power.learn.train import Example, Recipe, Subject, with_beyond
@@ -82,7 +82,7 @@ def _over_prior(examples: Sequence[Example], share: float, catalogue: Catalogue)
     ]
 
 
-def _mixture(ratios: npt.NDArray[np.float64], seed: int) -> Mixture:
+def _mixture(ratios: FloatArray, seed: int) -> Mixture:
     """Fitted on hundredths, the scale of watts that `fit_mixture` is made for."""
     found = fit_mixture(HUNDREDTHS * ratios, seed, STATES)
     return Mixture(found.weight, found.mean_w / HUNDREDTHS, found.std_w / HUNDREDTHS)

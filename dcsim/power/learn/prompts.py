@@ -13,11 +13,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from dcsim.arrays import FloatArray
 from dcsim.power.learn.readers import FirstTokens
 
-Float64 = npt.NDArray[np.float64]
 LATE_S = np.arange(-0.60, 0.601, 0.01)
 """Tried: a token reaches its client, or a scrape is answered, within some tenths of a second. A
 best at either end is none: then the clocks of client and engine differ by who knows what."""
@@ -40,15 +39,15 @@ AFTER_S = 1.0
 class Prompts:
     """Prompt tokens computed by a time, straight between the times given."""
 
-    at_s: Float64
-    total: Float64
+    at_s: FloatArray
+    total: FloatArray
 
 
 def place_prompts(
-    at_s: Float64,
-    counted: Float64,
+    at_s: FloatArray,
+    counted: FloatArray,
     first: FirstTokens,
-    seconds_of: Callable[[Float64], Float64],
+    seconds_of: Callable[[FloatArray], FloatArray],
 ) -> tuple[Prompts | None, str]:
     """The engine's counter `counted`, looked at at `at_s`, made exact by first tokens.
 
@@ -97,7 +96,9 @@ def place_prompts(
     )
 
 
-def in_turn(sent_s: Float64, first_s: Float64, took_s: Float64) -> tuple[Float64, Float64]:
+def in_turn(
+    sent_s: FloatArray, first_s: FloatArray, took_s: FloatArray
+) -> tuple[FloatArray, FloatArray]:
     """When prompts, in the order of their first tokens, were begun and done.
 
     A GPU computes one at a time, though the tokens of a batch come at once: from the last one back,
@@ -115,7 +116,7 @@ def in_turn(sent_s: Float64, first_s: Float64, took_s: Float64) -> tuple[Float64
     return starts_s, ends_s
 
 
-def _late(at_s: Float64, counted: Float64, first: FirstTokens) -> float | None:
+def _late(at_s: FloatArray, counted: FloatArray, first: FirstTokens) -> float | None:
     """How much later than first tokens the counter moves; None where no such time fits."""
     begin_s = max(float(first.sent_s.min()), float(at_s[0]))
     seen = (at_s > begin_s) & (at_s < first.first_s[-1] + AFTER_S)

@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
+from dcsim.arrays import FloatArray
 from dcsim.power.gru import GruPower
 from dcsim.power.learn.evaluate import generate
 from dcsim.power.learn.imagined import imagine
@@ -25,7 +25,6 @@ from dcsim.power.learn.train import MIXTURE_SEED, Example, Judged, Recipe, Subje
 from dcsim.power.pack import Pack, any_key
 from dcsim.scenario.catalogue import Catalogue
 
-Float64 = npt.NDArray[np.float64]
 MORE_STATES = 6
 """Beside the usual number, for levels that only the teacher knows."""
 QUANTILES = 101
@@ -83,7 +82,7 @@ def _taught(
     )
 
 
-def _in_keeping(watts: Float64, said_w: Float64, measured_w: Float64) -> Float64:
+def _in_keeping(watts: FloatArray, said_w: FloatArray, measured_w: FloatArray) -> FloatArray:
     """The teacher's `watts`, moved as what it said of the runs' work must be moved to be what was
     measured: rank for rank within their range, by the ratio of the ends beyond it."""
     share = np.linspace(0.0, 1.0, QUANTILES)
@@ -93,5 +92,5 @@ def _in_keeping(watts: Float64, said_w: Float64, measured_w: Float64) -> Float64
     ]
     moved = np.interp(watts, said, measured)
     moved = np.where(watts < said[0], watts * ends[1] / ends[0], moved)
-    found: Float64 = np.where(watts > said[-1], watts * ends[3] / ends[2], moved)
+    found: FloatArray = np.where(watts > said[-1], watts * ends[3] / ends[2], moved)
     return found

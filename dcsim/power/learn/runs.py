@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from dcsim.arrays import FloatArray
 from dcsim.ledger import ReplicaConfig, WorkLedger
 from dcsim.power.learn.cleaning import (
     WIDTHS_S,
@@ -36,7 +36,6 @@ from dcsim.power.meter import TRAILING_S
 from dcsim.scenario.catalogue import Catalogue, Gpu, ServedModel
 from dcsim.scenario.models import Engine
 
-Float64 = npt.NDArray[np.float64]
 MAX_GAP_STEPS = 6
 """Longer gaps in the power log are not bridged (the published limit, 4 steps, refuses a run with
 a gap of 1.07 s)."""
@@ -57,7 +56,7 @@ class LedgerSeries:
 
     config: ReplicaConfig
     step_s: float
-    columns: dict[str, Float64]
+    columns: dict[str, FloatArray]
 
     def __len__(self) -> int:
         return len(self.columns["running"])
@@ -86,8 +85,8 @@ class MeasuredRun:
 
     name: str
     series: LedgerSeries
-    power_w: Float64
-    edges_s: Float64 = field(default_factory=lambda: np.empty(0))
+    power_w: FloatArray
+    edges_s: FloatArray = field(default_factory=lambda: np.empty(0))
     """Unix times between which the steps lie, shape (steps + 1,); empty where it has none. A step
     is as long as the meter's interval was; its ledger is that of a whole step."""
     trailing_s: float | None = None
@@ -201,7 +200,7 @@ class _Work:
 
     start_s: float
     end_s: float
-    on: Callable[[Float64], LedgerSeries]
+    on: Callable[[FloatArray], LedgerSeries]
     """The ledger on the steps between these times."""
     placed: bool = False
     """Whether it is known to some hundredths of a second when prompts were computed."""
@@ -228,7 +227,7 @@ def _work(
         if end_s - start_s < SHORTEST_S:
             raise RunError(f"{folder}: the power and engine logs share less than a minute")
 
-        def logged(edges_s: Float64) -> LedgerSeries:
+        def logged(edges_s: FloatArray) -> LedgerSeries:
             columns = ledger_columns(
                 at_s, engine.columns, edges_s, config, model, gpu, engine.kv_blocks, prompts
             )
@@ -244,7 +243,7 @@ def _work(
         raise RunError(f"{folder}: the power log and the requests share less than a minute")
     settings = engine_settings(folder)
 
-    def simulated(edges_s: Float64) -> LedgerSeries:
+    def simulated(edges_s: FloatArray) -> LedgerSeries:
         return play(simulate, config, edges_s, inside, settings)
 
     return _Work(float(start_s), float(end_s), simulated)
@@ -269,7 +268,7 @@ def logged_prompts(
 def play(
     simulate: Simulate,
     config: ReplicaConfig,
-    edges_s: Float64,
+    edges_s: FloatArray,
     requests: Sequence[Asked],
     settings: Engine,
 ) -> LedgerSeries:
@@ -282,7 +281,7 @@ def play(
     return simulate(config, asked, steps * POWER_STEP_S, settings).part(ahead, steps)
 
 
-def asked_on(edges_s: Float64, requests: Sequence[Asked]) -> list[Asked]:
+def asked_on(edges_s: FloatArray, requests: Sequence[Asked]) -> list[Asked]:
     """The requests, whose times are on the clock of `edges_s`, in seconds of a simulation whose
     even steps are those steps. What came before them comes at 0."""
     steps = np.arange(len(edges_s)) * POWER_STEP_S
@@ -293,13 +292,13 @@ def asked_on(edges_s: Float64, requests: Sequence[Asked]) -> list[Asked]:
 
 
 def _on_the_works_clock(
-    at_s: Float64,
-    watts: Float64,
+    at_s: FloatArray,
+    watts: FloatArray,
     work: _Work,
     momentary: bool,
     catalogue: Catalogue,
     remarks: list[str],
-) -> tuple[Float64, float | None]:
+) -> tuple[FloatArray, float | None]:
     """Times of the power log on the clock of the work, and the width of the meter's mean where it
     is not the GPU's known one."""
     edges_s = np.arange(work.start_s, work.end_s, POWER_STEP_S)
@@ -327,7 +326,7 @@ def _on_the_works_clock(
     return at_s, None
 
 
-def ledger_watts(series: LedgerSeries, catalogue: Catalogue) -> Float64:
+def ledger_watts(series: LedgerSeries, catalogue: Catalogue) -> FloatArray:
     """The linear ledger model on a series, shape (steps,)."""
     model = LinearLedger(catalogue)
     model.reset([series.config] * len(series), series.step_s, np.random.SeedSequence(0))
@@ -335,7 +334,7 @@ def ledger_watts(series: LedgerSeries, catalogue: Catalogue) -> Float64:
 
 
 def _finer(
-    at_s: Float64, watts: Float64, work: _Work, trailing_s: float, catalogue: Catalogue
+    at_s: FloatArray, watts: FloatArray, work: _Work, trailing_s: float, catalogue: Catalogue
 ) -> float:
     """How much later than prompts the watts come that they draw; 0 where that is not clear."""
     inner_s = work.start_s + FINE_S[-1], work.end_s - FINE_S[-1]

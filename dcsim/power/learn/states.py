@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import logsumexp, ndtr
 
-Float64 = npt.NDArray[np.float64]
+from dcsim.arrays import FloatArray
+
 STATES = 10
 """As many as the published configurations have (K = 10 throughout)."""
 
@@ -19,28 +19,30 @@ STATES = 10
 class Mixture:
     """A mixture of normal distributions of watts, states by rising mean; arrays of shape (K,)."""
 
-    weight: Float64
-    mean_w: Float64
-    std_w: Float64
+    weight: FloatArray
+    mean_w: FloatArray
+    std_w: FloatArray
 
-    def posterior(self, power_w: Float64) -> Float64:
+    def posterior(self, power_w: FloatArray) -> FloatArray:
         """Probability of each state given the watts: (n,) in, (n, K) out."""
         z = (power_w[:, None] - self.mean_w) / self.std_w
         log = np.log(self.weight) - np.log(self.std_w) - 0.5 * z * z
-        found: Float64 = np.exp(log - logsumexp(log, axis=1, keepdims=True))
+        found: FloatArray = np.exp(log - logsumexp(log, axis=1, keepdims=True))
         return found
 
-    def cdf(self, power_w: Float64, weight: Float64 | None = None) -> Float64:
+    def cdf(self, power_w: FloatArray, weight: FloatArray | None = None) -> FloatArray:
         """Share of the mixture below the watts; `weight`, shape (n, K), in place of its own."""
         weight = self.weight if weight is None else weight
-        below: Float64 = (weight * ndtr((power_w[:, None] - self.mean_w) / self.std_w)).sum(axis=1)
+        below: FloatArray = (weight * ndtr((power_w[:, None] - self.mean_w) / self.std_w)).sum(
+            axis=1
+        )
         return below
 
     def mean(self) -> float:
         """Mean watts."""
         return float(self.weight @ self.mean_w)
 
-    def quantile(self, probability: Float64) -> Float64:
+    def quantile(self, probability: FloatArray) -> FloatArray:
         """Watts below which these shares lie."""
         low = float((self.mean_w - 5 * self.std_w).min())
         high = float((self.mean_w + 5 * self.std_w).max())
@@ -48,7 +50,7 @@ class Mixture:
         return np.interp(probability, self.cdf(grid), grid)
 
 
-def fit_mixture(power_w: Float64, seed: int, states: int = STATES) -> Mixture:
+def fit_mixture(power_w: FloatArray, seed: int, states: int = STATES) -> Mixture:
     """Fit by expectation maximisation (scikit-learn). Fewer states where samples, or different
     whole watts among them, are few: each should stand for at least 20 samples."""
     from sklearn.mixture import GaussianMixture
@@ -75,7 +77,7 @@ MOST_STATES = 14
 """Twelve were enough for the 14B run; more would follow single samples."""
 
 
-def fit_states(power_w: Float64, seed: int) -> Mixture:
+def fit_states(power_w: FloatArray, seed: int) -> Mixture:
     """As `fit_mixture`, with up to MOST_STATES states, two more at a time, while one is WIDE."""
     limit_w = WIDE * float(np.ptp(power_w))
     for states in range(STATES, MOST_STATES + 1, 2):
@@ -91,7 +93,7 @@ HEADROOM_WEIGHT = 0.05
 """Of the states above those of a mixture, together: they are for work beyond it."""
 
 
-def with_headroom(mixture: Mixture, power_w: Float64, seed: int) -> Mixture:
+def with_headroom(mixture: Mixture, power_w: FloatArray, seed: int) -> Mixture:
     """The mixture, and states for those of the watts that lie above all of its own."""
     top_w = float((mixture.mean_w + HEADROOM_SIGMA * mixture.std_w).max())
     above = power_w[power_w > top_w]
@@ -159,7 +161,7 @@ def read_published(file: Path) -> tuple[Mixture, float | None]:
     return mixture, float((mixture.weight * phi).sum())
 
 
-def distance(power_w: Float64, mixture: Mixture) -> float:
+def distance(power_w: FloatArray, mixture: Mixture) -> float:
     """Kolmogorov-Smirnov distance between samples and a mixture."""
     ordered = np.sort(power_w)
     below = mixture.cdf(ordered)

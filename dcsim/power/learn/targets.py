@@ -18,14 +18,13 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-import numpy.typing as npt
 
+from dcsim.arrays import BoolArray, FloatArray
 from dcsim.power.learn.runs import LedgerSeries, ledger_watts
 from dcsim.power.learn.states import Mixture
 from dcsim.power.meter import as_read
 from dcsim.scenario.catalogue import Catalogue
 
-Float64 = npt.NDArray[np.float64]
 MISS_SHARE = {"h100-sxm-80gb": 0.02}
 OTHER_MISS_SHARE = 0.05
 """Spread of the rank order, as a share of nameplate: how far a linear fit misses the measured runs
@@ -39,7 +38,7 @@ one at rest and one about 1.22 times as high, after which working states follow 
 RECENT_S = 20.0
 """Idle moments are ordered by the time since work up to this; power has settled long before."""
 TOP_SHARE = 0.01
-Prior = Callable[[LedgerSeries], Float64]
+Prior = Callable[[LedgerSeries], FloatArray]
 """Watts that the work of a series should draw, shape (steps,)."""
 TABLE = 4001
 
@@ -48,8 +47,8 @@ TABLE = 4001
 class Levels:
     """Measured watts, rising, of idle and of working moments: quantile tables of any length."""
 
-    idle_w: Float64
-    working_w: Float64
+    idle_w: FloatArray
+    working_w: FloatArray
 
     @classmethod
     def of_mixture(cls, mixture: Mixture) -> Levels:
@@ -72,7 +71,7 @@ class Levels:
         return cls(*tables)
 
     @classmethod
-    def of_runs(cls, runs: Sequence[LedgerSeries], power_w: Sequence[Float64]) -> Levels:
+    def of_runs(cls, runs: Sequence[LedgerSeries], power_w: Sequence[FloatArray]) -> Levels:
         """What was measured while idle and while working. Runs that were never idle lend their
         least watts for it, and the reverse."""
         watts = np.concatenate(power_w)
@@ -92,7 +91,7 @@ def carry_over(
     catalogue: Catalogue,
     rng: np.random.Generator,
     prior: Prior | None = None,
-) -> list[Float64]:
+) -> list[FloatArray]:
     """Watts of each series of `work`, ranked among the moments of `seen` (which may be `work`
     itself) and given the levels of that rank.
 
@@ -128,7 +127,7 @@ def carry_over(
 
 
 def _raise(
-    found: list[Float64],
+    found: list[FloatArray],
     work: Sequence[LedgerSeries],
     seen: Sequence[LedgerSeries],
     levels: Levels,
@@ -146,7 +145,7 @@ def _raise(
 
 def _keys(
     work: Sequence[LedgerSeries], catalogue: Catalogue, rng: np.random.Generator
-) -> list[Float64]:
+) -> list[FloatArray]:
     """What moments are ordered by: the linear model's share of nameplate with its misses added
     while working, minus the seconds since work while idle."""
     keys = []
@@ -170,15 +169,15 @@ def idle_share(work: Sequence[LedgerSeries]) -> float:
     return float(np.concatenate([_idle(series) for series in work]).mean())
 
 
-def _idle(series: LedgerSeries) -> npt.NDArray[np.bool_]:
+def _idle(series: LedgerSeries) -> BoolArray:
     """Moments at which the meter shows nothing but rest."""
     busy = series.columns["busy_fraction"]
     return as_read(busy, series.config.gpu, series.step_s) < 1e-9
 
 
-def _correlated(count: int, rng: np.random.Generator) -> Float64:
+def _correlated(count: int, rng: np.random.Generator) -> FloatArray:
     from scipy.signal import lfilter
 
     fresh = np.sqrt(1 - MISS_CORRELATION**2) * rng.standard_normal(count)
-    found: Float64 = lfilter([1.0], [1.0, -MISS_CORRELATION], fresh)
+    found: FloatArray = lfilter([1.0], [1.0, -MISS_CORRELATION], fresh)
     return found

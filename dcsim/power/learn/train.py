@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from scipy.special import ndtri
 from torch import nn
 
+from dcsim.arrays import Float32Array, FloatArray
 from dcsim.power.features import FEATURES, FeatureMaker
 from dcsim.power.learn.imagined import imagine
 from dcsim.power.learn.persistence import Persistence, fit_persistence
@@ -30,7 +30,7 @@ MIXTURE_SEED = 42
 JUDGE_EVERY = 25
 """Updates between two looks at sequences held out."""
 WEIGHTS = FEATURES.index("weight_fraction")
-Pool = list[tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], float]]
+Pool = list[tuple[Float32Array, Float32Array, float]]
 """Feature matrices, state posteriors and weights of examples."""
 
 
@@ -39,7 +39,7 @@ class Example:
     """Work and watts of one replica over time."""
 
     series: LedgerSeries
-    power_w: npt.NDArray[np.float64]
+    power_w: FloatArray
     weight: float = 1.0
     """Of a step of it, beside those of the subject's other sequences."""
     timed: bool = True
@@ -113,7 +113,7 @@ class Judged:
     """Updates and cross-entropy."""
 
 
-def features_of(series: LedgerSeries, catalogue: Catalogue) -> npt.NDArray[np.float32]:
+def features_of(series: LedgerSeries, catalogue: Catalogue) -> Float32Array:
     """The feature matrix of a series, shape (steps, features)."""
     maker = FeatureMaker([series.config] * len(series), catalogue)
     return np.ascontiguousarray(maker(series.ledger()).T)
@@ -201,7 +201,7 @@ class _Network(nn.Module):
         self.weight = nn.Parameter(0.1 * torch.randn(subjects, states, hidden))
         self.bias = nn.Parameter(torch.full((subjects, states), -1e4))
 
-    def start_heads(self, weights: Sequence[npt.NDArray[np.float64]]) -> None:
+    def start_heads(self, weights: Sequence[FloatArray]) -> None:
         """Begin at the mixtures' own weights."""
         with torch.no_grad():
             for row, weight in enumerate(weights):
@@ -225,8 +225,8 @@ def _loss_on(
     judged: Judged,
     subjects: Sequence[Subject],
     catalogue: Catalogue,
-    mean: npt.NDArray[np.float32],
-    std: npt.NDArray[np.float32],
+    mean: Float32Array,
+    std: Float32Array,
 ) -> float:
     """Cross-entropy on a sequence, in nats a step."""
     row = next(row for row, subject in enumerate(subjects) if subject.key == judged.key)
@@ -274,10 +274,10 @@ def with_beyond(subject: Subject, catalogue: Catalogue, recipe: Recipe, row: int
 def _batch(
     own: list[Pool],
     beyond: list[Pool],
-    mean: npt.NDArray[np.float32],
-    std: npt.NDArray[np.float32],
+    mean: Float32Array,
+    std: Float32Array,
     states: int,
-    shares: npt.NDArray[np.float64],
+    shares: FloatArray,
     blurs: Sequence[float],
     recipe: Recipe,
     rng: np.random.Generator,
@@ -304,8 +304,8 @@ def _pack(
     network: _Network,
     subjects: Sequence[Subject],
     own: list[Pool],
-    mean: npt.NDArray[np.float32],
-    std: npt.NDArray[np.float32],
+    mean: Float32Array,
+    std: Float32Array,
     notes: str,
 ) -> Pack:
     gru = network.gru
@@ -353,8 +353,8 @@ def _scores(
     row: int,
     subject: Subject,
     example: Example,
-    scaled: npt.NDArray[np.float32],
-) -> npt.NDArray[np.float64]:
+    scaled: Float32Array,
+) -> FloatArray:
     """Where the measured watts lie in the network's distribution, as normal scores.
 
     If the network were all there is to know, these would be independent in time; what correlation
@@ -365,11 +365,11 @@ def _scores(
         logits = network(torch.from_numpy(scaled)[None], torch.tensor([row]))[0, :, :count]
         weight = torch.softmax(logits, dim=1).double().numpy()
     share = subject.mixture.cdf(example.power_w, weight)
-    found: npt.NDArray[np.float64] = ndtri(np.clip(share, 1e-4, 1 - 1e-4))
+    found: FloatArray = ndtri(np.clip(share, 1e-4, 1 - 1e-4))
     return found
 
 
-def persistence_of(subject: Subject, scores: Sequence[npt.NDArray[np.float64]]) -> Persistence:
+def persistence_of(subject: Subject, scores: Sequence[FloatArray]) -> Persistence:
     """How long luck lasts, by the sequences that were measured in time, or all where none was.
 
     Where the subject stands for others, less the mean of each of those: that a whole run lies high

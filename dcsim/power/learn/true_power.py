@@ -13,21 +13,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
+from dcsim.arrays import FloatArray
 from dcsim.power.learn.runs import LedgerSeries
 from dcsim.power.meter import TRAILING_S, as_read, unread
 
-Float64 = npt.NDArray[np.float64]
 RIDGE = 1e-3
 """Of the fit, so that columns that never vary do no harm."""
 
 
 def true_watts(
     work: Sequence[LedgerSeries],
-    shown_w: Sequence[Float64],
+    shown_w: Sequence[FloatArray],
     trailing_s: Sequence[float | None] | None = None,
-) -> list[Float64]:
+) -> list[FloatArray]:
     """True watts of series of one configuration, shapes kept; equal to those shown where the meter
     shows the present value. Never under the least that was shown. `trailing_s` are the meters'
     averaging times where they are not the GPU's known one."""
@@ -58,7 +57,7 @@ def true_watts(
     ]
 
 
-def _columns(series: LedgerSeries) -> Float64:
+def _columns(series: LedgerSeries) -> FloatArray:
     """What watts may follow linearly, shape (steps, columns)."""
     given = series.columns
     busy, prefill = given["busy_fraction"], given["prefill_tokens"]

@@ -11,7 +11,8 @@ import gzip
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
+
+from dcsim.arrays import AnyFloatArray, ByteArray
 
 LEVELS = 4000
 """Steps from the smallest to the largest value of a series."""
@@ -32,11 +33,11 @@ class Packer:
     """Takes series one after the other; `text` gives all of them."""
 
     def __init__(self) -> None:
-        self._low: list[npt.NDArray[np.uint8]] = []
-        self._high: list[npt.NDArray[np.uint8]] = []
+        self._low: list[ByteArray] = []
+        self._high: list[ByteArray] = []
         self._count = 0
 
-    def add(self, values: npt.NDArray[np.floating]) -> Packed:
+    def add(self, values: AnyFloatArray) -> Packed:
         """One series, shape (values,)."""
         known = values[np.isfinite(values)]
         low = float(known.min()) if len(known) else 0.0

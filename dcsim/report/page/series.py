@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from dcsim.arrays import FloatArray
 from dcsim.report.page.pack import Packer
 from dcsim.results import Results
 
@@ -122,14 +122,14 @@ def gather(results: Results, packer: Packer, budget: int = BUDGET) -> Loads:
     return loads
 
 
-def _peak(load_w: npt.NDArray[np.float64], step_s: float) -> list[float]:
+def _peak(load_w: FloatArray, step_s: float) -> list[float]:
     """The end of the highest step; none where no load is known."""
     if not np.isfinite(load_w).any():
         return []
     return [(int(np.nanargmax(load_w)) + 1) * step_s]
 
 
-def _each(results: Results, level: Level) -> Iterator[tuple[str, npt.NDArray[np.float64]]]:
+def _each(results: Results, level: Level) -> Iterator[tuple[str, FloatArray]]:
     for low in range(0, len(level.names), AT_ONCE):
         some = level.names[low : low + AT_ONCE]
         block = results.load(level.kind, nodes=some).to_numpy()
@@ -137,7 +137,7 @@ def _each(results: Results, level: Level) -> Iterator[tuple[str, npt.NDArray[np.
             yield name, block[:, column].astype(np.float64)
 
 
-def _pack(level: Level, load_w: npt.NDArray[np.float64], packer: Packer) -> None:
+def _pack(level: Level, load_w: FloatArray, packer: Packer) -> None:
     if level.factor == 1:
         packed = [packer.add(load_w)]
     else:
@@ -156,7 +156,7 @@ def _pack(level: Level, load_w: npt.NDArray[np.float64], packer: Packer) -> None
     level.scale.append([part.scale for part in packed])
 
 
-def _variation(load_w: npt.NDArray[np.float64], step_s: float) -> dict[str, float]:
+def _variation(load_w: FloatArray, step_s: float) -> dict[str, float]:
     found = {}
     for width_s in (step_s, *AVERAGED_S):
         width = round(width_s / step_s)

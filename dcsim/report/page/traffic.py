@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from dcsim.arrays import FloatArray, IntArray
 from dcsim.results import Results
 from dcsim.results.goodput import Promise
 
@@ -76,11 +76,11 @@ def traffic(results: Results, promises: Sequence[Promise]) -> dict[str, Any] | N
     }
 
 
-def _interval(time_s: npt.NDArray[np.float64], width_s: float, count: int) -> npt.NDArray[np.int64]:
+def _interval(time_s: FloatArray, width_s: float, count: int) -> IntArray:
     return np.clip((time_s / width_s).astype(np.int64), 0, count - 1)
 
 
-def _percentile(table: npt.NDArray[np.int64], percent: float) -> list[float | None]:
+def _percentile(table: IntArray, percent: float) -> list[float | None]:
     """By interval, of counts by class."""
     sums = np.cumsum(table, axis=1)
     total = sums[:, -1]
@@ -89,5 +89,5 @@ def _percentile(table: npt.NDArray[np.int64], percent: float) -> list[float | No
     return [float(f"{v:.4g}") if n else None for v, n in zip(values, total, strict=True)]
 
 
-def _rounded(values: npt.NDArray[np.float64]) -> list[float]:
+def _rounded(values: FloatArray) -> list[float]:
     return [float(f"{value:.5g}") for value in values]

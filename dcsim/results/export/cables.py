@@ -6,8 +6,8 @@ import math
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from dcsim.arrays import FloatArray
 from dcsim.scenario.catalogue import LossCurve
 
 CABLE = {"r_ohm_per_km": 0.208, "x_ohm_per_km": 0.08, "c_nf_per_km": 261.0}
@@ -75,7 +75,7 @@ def split(curve: LossCurve) -> tuple[float, float]:
     return max(0.0, float(no_load)), max(0.0, float(full))
 
 
-def line(curve: LossCurve) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def line(curve: LossCurve) -> tuple[FloatArray, FloatArray]:
     """Output and loss, both as shares of the rating, from no load on: in straight lines between
     the points of the curve, the first of which goes on down to no load."""
     points = np.array(curve.points)

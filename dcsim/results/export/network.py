@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
+from dcsim.arrays import FloatArray
 from dcsim.results.export.cables import IMPEDANCE, cable, line, transformer
 from dcsim.results.export.needs import ExportError, need, whole_file, whole_steps
 from dcsim.results.export.tables import loads_w
@@ -148,11 +148,11 @@ class Own:
 
     children: tuple[tuple[tuple[int, float], ...], ...]
     """Of each node, the nodes below (not servers) and the part of their load that it carries."""
-    tan: npt.NDArray[np.float64]
+    tan: FloatArray
     """Reactive over active power of its servers; 0 elsewhere."""
     serves: tuple[bool, ...]
     """Whether it feeds servers."""
-    curves: dict[int, tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], float]]
+    curves: dict[int, tuple[FloatArray, FloatArray, float]]
     """Of transformers with a loss curve: shares of the rating, losses as such, and the rating."""
 
     @classmethod
@@ -179,7 +179,7 @@ class Own:
             curves,
         )
 
-    def of_loads(self, node_w: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    def of_loads(self, node_w: FloatArray) -> FloatArray:
         """Watts that each node adds, shape (times, nodes), from their loads, of that shape; less
         the loss of transformers, which a load flow finds by itself."""
         own_w = node_w.copy()
@@ -195,7 +195,7 @@ class Own:
         return own_w
 
 
-def _instant(results: Results, at_s: float | None) -> tuple[npt.NDArray[np.float64], float]:
+def _instant(results: Results, at_s: float | None) -> tuple[FloatArray, float]:
     """Loads of all nodes above the servers in one power step, and its end."""
     kinds = [kind for kind in dict.fromkeys(results.nodes()["kind"]) if kind != "server"]
     site_w = results.load(kinds[0]).iloc[:, 0]
@@ -225,8 +225,8 @@ def _interval(results: Results) -> float:
 
 def _play(
     net: Any,
-    own_w: npt.NDArray[np.float64],
-    tan: npt.NDArray[np.float64],
+    own_w: FloatArray,
+    tan: FloatArray,
     known: Sequence[tuple[int, int, float]],
 ) -> None:
     """Put the loads' time series into the net: run them with pandapower.timeseries."""

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
+from dcsim.arrays import FloatArray, IndexArray
 from dcsim.stamps import Clock
 
-Float64 = npt.NDArray[np.float64]
 Field = Literal["default", "instant", "average"]
 """Which of the driver's power readings: `power.draw` (its averaging differs between GPUs), or the
 readings that say so by name."""
@@ -27,11 +26,11 @@ class LogError(ValueError):
 class PowerLog:
     """Watts as a meter showed them."""
 
-    at_s: Float64
+    at_s: FloatArray
     """(n,), rising, on `clock`."""
     gpus: tuple[str, ...]
     """The names that the log gives them: an index, a UUID or a bus id."""
-    watts: Float64
+    watts: FloatArray
     """(n, GPUs); NaN where the meter gave none."""
     clock: Clock
     layout: str
@@ -52,9 +51,9 @@ class PowerLog:
 class FirstTokens:
     """Requests that got a first token, in the order of those; unix seconds, shape (n,)."""
 
-    sent_s: Float64
-    first_s: Float64
-    tokens: Float64
+    sent_s: FloatArray
+    first_s: FloatArray
+    tokens: FloatArray
     """Of the prompts."""
 
 
@@ -74,9 +73,9 @@ class RequestLog:
 class EngineLog:
     """Counters of a serving engine, as its metrics endpoint showed them."""
 
-    at_s: Float64
+    at_s: FloatArray
     """(n,), rising, on `clock`."""
-    columns: dict[str, Float64]
+    columns: dict[str, FloatArray]
     """`running`, `waiting`, `kv` (share of the cache), `prompt_total`, `generation_total`, and
     where logged `iterations` and `cached_total`, the tokens of `prompt_total` that came from the
     prefix cache; counters go on rising where the engine was started anew."""
@@ -92,7 +91,7 @@ class EngineLog:
 
 def samples(
     rows: Iterable[tuple[float, str, float]], path: Path, clock: Clock
-) -> tuple[Float64, tuple[str, ...], Float64]:
+) -> tuple[FloatArray, tuple[str, ...], FloatArray]:
     """Times, GPUs and watts, shape (n, GPUs), of rows (time, GPU, watts) in the log's order.
 
     A sample begins where a GPU comes again; its time is that of its first row. Raises LogError
@@ -128,7 +127,7 @@ BURST_ROWS = 0.8
 """Share of the loops that must be so."""
 
 
-def loops_of(at_s: Float64) -> npt.NDArray[np.intp]:
+def loops_of(at_s: FloatArray) -> IndexArray:
     """The first row of each loop of a tool, that is of rows that lie far closer together than
     loops do."""
     gaps_s = np.diff(at_s)
@@ -167,7 +166,7 @@ def _one_gpu_a_name(rows: list[tuple[float, str, float]], path: Path) -> None:
             )
 
 
-def rising(at_s: Float64, path: Path, clock: Clock = "unix") -> Float64:
+def rising(at_s: FloatArray, path: Path, clock: Clock = "unix") -> FloatArray:
     """The times, which must not fall; times of day may pass midnight. Raises LogError."""
     if clock == "day":
         at_s = at_s + DAY_S * np.cumsum(np.diff(at_s, prepend=at_s[0]) < -0.5 * DAY_S)

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-Float64 = npt.NDArray[np.float64]
+from dcsim.arrays import FloatArray, IndexArray
+
 UUIDS = ("UUID", "uuid", "gpu_uuid")
 HOSTS = ("Hostname", "hostname", "host", "node", "nodename", "instance")
 INDICES = ("gpu", "GPU", "index", "minor_number", "gpu_id", "device")
@@ -26,8 +26,8 @@ class Track:
 
     labels: Mapping[str, str]
     """All but the metric's name."""
-    at_s: Float64
-    values: Float64
+    at_s: FloatArray
+    values: FloatArray
 
     def named(self, labels: Iterable[str]) -> str:
         """The value of the first of these labels that it has; nothing where it has none."""
@@ -41,7 +41,7 @@ class Track:
 # --- counters --------------------------------------------------------------------------------
 
 
-def going_on(counter: Float64) -> tuple[Float64, npt.NDArray[np.intp]]:
+def going_on(counter: FloatArray) -> tuple[FloatArray, IndexArray]:
     """A counter that goes on where its process was started anew and counted from 0, and the
     samples where it was.
 
@@ -56,11 +56,13 @@ def going_on(counter: Float64) -> tuple[Float64, npt.NDArray[np.intp]]:
         before = mended[max(0, at - 4) : at - 1]
         usual = float(np.median(before)) if len(before) else 0.0
         mended[at - 1] = max(float(counter[at]), usual)
-    found: Float64 = counter[0] + np.concatenate([[0.0], np.cumsum(mended)])
+    found: FloatArray = counter[0] + np.concatenate([[0.0], np.cumsum(mended)])
     return found, restarts
 
 
-def counted(tracks: Sequence[Track], at_s: Float64) -> tuple[Float64, list[tuple[float, str]]]:
+def counted(
+    tracks: Sequence[Track], at_s: FloatArray
+) -> tuple[FloatArray, list[tuple[float, str]]]:
     """The sum of counters at `at_s`, each mended and held where it is silent; and when which of
     them began anew."""
     total = np.zeros(len(at_s))
@@ -72,17 +74,17 @@ def counted(tracks: Sequence[Track], at_s: Float64) -> tuple[Float64, list[tuple
     return total, restarts
 
 
-def gauged(tracks: Sequence[Track], at_s: Float64, mean: bool = False) -> Float64:
+def gauged(tracks: Sequence[Track], at_s: FloatArray, mean: bool = False) -> FloatArray:
     """The sum, or the mean, of gauges at `at_s`. One that has not begun, or has ended, is 0."""
     each = [np.interp(at_s, one.at_s, one.values, left=0.0, right=0.0) for one in tracks]
-    found: Float64 = np.mean(each, axis=0) if mean else np.sum(each, axis=0)
+    found: FloatArray = np.mean(each, axis=0) if mean else np.sum(each, axis=0)
     return found
 
 
 # --- GPUs ------------------------------------------------------------------------------------
 
 
-def gpu_table(tracks: Sequence[Track]) -> tuple[Float64, list[str], Float64]:
+def gpu_table(tracks: Sequence[Track]) -> tuple[FloatArray, list[str], FloatArray]:
     """Times, names of GPUs and values, shape (n, GPUs); NaN where a GPU has none.
 
     One GPU is what has one UUID, or one server and index: other labels (the pod that uses it, a

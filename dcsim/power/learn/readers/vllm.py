@@ -11,7 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from dcsim.power.learn.readers.logs import EngineLog, Float64, LogError
+from dcsim.arrays import FloatArray
+from dcsim.power.learn.readers.logs import EngineLog, LogError
 from dcsim.power.learn.readers.scrapes import Row, in_order, rows_of, tracks
 from dcsim.power.learn.readers.series import Track, counted, gauged
 
@@ -86,11 +87,11 @@ def read(path: Path) -> EngineLog:
 
 
 def columns_of(
-    by_column: dict[str, list[Track]], at_s: Float64
-) -> tuple[dict[str, Float64], list[float], list[str]]:
+    by_column: dict[str, list[Track]], at_s: FloatArray
+) -> tuple[dict[str, FloatArray], list[float], list[str]]:
     """Columns of engine.csv at `at_s`, engines of one server together; when one of them was
     started anew; what is to be said."""
-    columns: dict[str, Float64] = {}
+    columns: dict[str, FloatArray] = {}
     restarts: set[float] = set()
     remarks = [
         f"{track.whole_name or 'the engine'} is silent for {gap_s:.1f} s: its counters are held"
@@ -120,17 +121,17 @@ def columns_of(
     return columns, sorted(restarts), remarks
 
 
-def _cached(prompt: Float64, hits: Float64, queries: Float64) -> Float64:
+def _cached(prompt: FloatArray, hits: FloatArray, queries: FloatArray) -> FloatArray:
     """Tokens from the prefix cache. Some versions count its looks in blocks: then by share."""
     looked, asked = float(np.ptp(queries)), float(np.ptp(prompt))
     if looked <= 0:
         return np.zeros_like(hits)
     scale = 1.0 if abs(looked - asked) <= ALIKE * asked else asked / looked
-    found: Float64 = (hits - hits[0]) * scale
+    found: FloatArray = (hits - hits[0]) * scale
     return found
 
 
-def _silence_s(track: Track, at_s: Float64) -> float:
+def _silence_s(track: Track, at_s: FloatArray) -> float:
     """The longest time that a series lacks samples which the log has, within its own time."""
     within = at_s[(at_s > track.at_s[0]) & (at_s < track.at_s[-1])]
     lost = np.setdiff1d(within, track.at_s)
