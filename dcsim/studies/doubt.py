@@ -79,6 +79,12 @@ def _bound(shares: FloatArray, limit: float) -> float:
     return 1.0 if tail.refusal else tail.at_most
 
 
+def _deviation(part: Mapping[str, Any]) -> float:
+    """Standard deviation of a part's watts, as a share of them."""
+    stated = part.get("error")
+    return DEVIATIONS[part["evidence"]] if stated is None else stated * TO_DEVIATION
+
+
 def doubt_of(
     summary: Mapping[str, Any], level_error: float | None = None, day_spread: float | None = None
 ) -> Doubt:
@@ -91,8 +97,7 @@ def doubt_of(
     parts = (summary.get("evidence") or {}).get("parts") or []
     whole_w = sum(part["mean_w"] or 0.0 for part in parts)
     for part in parts:
-        stated = part.get("error")
-        deviation = DEVIATIONS[part["evidence"]] if stated is None else stated * TO_DEVIATION
+        deviation = _deviation(part)
         share = (part["mean_w"] or 0.0) / whole_w if whole_w else 0.0
         row = by_kind.setdefault(part["evidence"], [0.0, 0.0])
         row[0] += share
@@ -104,6 +109,50 @@ def doubt_of(
     )
     deviation = math.sqrt(sum(error**2 for _, error in by_kind.values()))
     return Doubt(float(stats.norm.ppf(CONFIDENCE)) * deviation, day, told)
+
+
+def change_deviation(
+    before: Mapping[str, Any],
+    after: Mapping[str, Any],
+    configurations: tuple[Mapping[str, str], Mapping[str, str]],
+) -> float:
+    """Standard deviation of a ratio of watts, after over before, as a share of it: of what the
+    level's errors of two sites leave of each other.
+
+    Watts that stand on the same thing in both (the same source, and for GPUs the same
+    configuration) are off by the same share, and that cancels as far as they weigh the same. All
+    else is off on its own: of each kind of evidence together, as in `doubt_of`.
+
+    Parameters
+    ----------
+    before, after
+        Summaries of a run of each.
+    configurations
+        Of each, by server group, a text for what its GPUs are and do.
+    """
+    errors: dict[tuple[str, ...], list[float]] = {}
+    for at, (summary, of_group) in enumerate(zip((before, after), configurations, strict=True)):
+        parts = (summary.get("evidence") or {}).get("parts") or []
+        whole_w = sum(part["mean_w"] or 0.0 for part in parts)
+        for part in parts if whole_w else []:
+            of_gpus = part["what"] == "GPUs"
+            what = of_group.get(part["group"], "") if of_gpus else ""
+            key = (part["evidence"], part["what"], what, part["source"])
+            share = (part["mean_w"] or 0.0) / whole_w
+            errors.setdefault(key, [0.0, 0.0])[at] += share * _deviation(part)
+    sums: dict[tuple[str, bool, bool], float] = {}
+    for (evidence, *_), (old, new) in errors.items():
+        kind = (evidence, bool(old), bool(new))
+        sums[kind] = sums.get(kind, 0.0) + new - old
+    return math.sqrt(sum(error**2 for error in sums.values()))
+
+
+def change_band(change_share: float, deviation: float) -> tuple[float, float]:
+    """Below and above what a change of watts, as a share, is with 95 % each; `deviation` as
+    `change_deviation` gives it."""
+    spread = float(stats.norm.ppf(CONFIDENCE)) * deviation
+    ratio = 1.0 + change_share
+    return ratio * (1.0 - spread) - 1.0, ratio * (1.0 + spread) - 1.0
 
 
 def scaled(peak_w: float, mean_w: float, factor: float) -> float:
@@ -124,6 +173,12 @@ def told_doubt_of(doubt: Doubt) -> tuple[str, ...]:
             else "."
         ),
     )
+
+
+def mean_band(mean: float, doubt: Doubt) -> tuple[float, float]:
+    """Below and above what a mean over many days is with 95 % each, in its own unit: the error of
+    the level alone, as days average out."""
+    return mean * (1.0 - doubt.level), mean * (1.0 + doubt.level)
 
 
 def peak_band_w(peak_w: float, doubt: Doubt) -> tuple[float, float]:

@@ -20,6 +20,13 @@ from dcsim.studies.answer import Answer, Card, Plot, StudyError, Table
 from dcsim.studies.ask import opened, power_evidence, promise, seeds_of, told_evidence, variant
 from dcsim.studies.busy import told_busy, told_far_from_busy, told_watts
 from dcsim.studies.crew import Crew
+from dcsim.studies.doubt import (
+    change_band,
+    change_deviation,
+    doubt_of,
+    peak_band_w,
+    told_doubt_of,
+)
 from dcsim.studies.fixes import parse_named, refuse_seed
 from dcsim.studies.jobs import job
 from dcsim.studies.limit_rows import told_limits
@@ -48,11 +55,15 @@ FIGURES = {
     "slo_loss": "share of requests not served as promised",
     "trips": "breakers tripped a run",
 }
+OF_WATTS = ("site_mean_w", "site_peak_window_w", "wh_per_1000_tokens")
+"""Figures that are off by the same share as the site's watts."""
 COLUMNS = {
     "fleet": "which fleet",
     "servers": "servers by group",
     "nameplate_w": "nameplate of all servers, W",
     **FIGURES,
+    "peak_band_low_w": "below it the site's peak is with 5 %: the level's error and days, W",
+    "peak_band_high_w": "above it the site's peak is with 5 %: the level's error and days, W",
     "worst_node": "the node nearest to its limit, of the first seed",
 }
 CHANGE_COLUMNS = {
@@ -64,6 +75,10 @@ CHANGE_COLUMNS = {
     "change_low": "95 % interval of that mean (Student)",
     "change_high": "95 % interval of that mean",
     "change_share": "change over before",
+    "change_band_low": "below it the change over before is with 5 %: the level's errors of both "
+    "fleets; empty: no figure of watts",
+    "change_band_high": "above it the change over before is with 5 %: the level's errors of both "
+    "fleets",
 }
 SHOWN = (
     "fleet",
@@ -140,13 +155,30 @@ def refresh(
             for i, name in enumerate(cases)]  # fmt: skip
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
     changes_frame = pd.DataFrame(
-        [row for name in names[1:] for row in _changes(name, by_fleet[AS_IS], by_fleet[name])],
+        [
+            row
+            for i, name in enumerate(names[1:], 1)
+            for row in _changes(
+                name,
+                by_fleet[AS_IS],
+                by_fleet[name],
+                change_deviation(
+                    outcomes[0].summary,
+                    outcomes[i * len(used)].summary,
+                    (_configurations(base), _configurations(cases[name])),
+                ),
+            )
+        ],
         columns=list(CHANGE_COLUMNS),
     )
     evidence = power_evidence(outcomes)
     return Answer(
         study="refresh",
-        headline=tuple(_headline(name, changes_frame) for name in names[1:]),
+        headline=tuple(
+            line
+            for name in names[1:]
+            for line in (_headline(name, changes_frame), *_told_band(name, changes_frame))
+        ),
         reasons=(
             *(f"{row['fleet']}: {row['servers']}." for row in rows),
             *(
@@ -163,6 +195,14 @@ def refresh(
             if len(used) > 1
             else "One seed: the spread of a difference is unknown; give --seeds 5.",
             "The same requests come to every fleet: one that serves more could be asked for more.",
+            *(
+                f"{name}: {line}"
+                for i, name in enumerate(names)
+                for line in told_doubt_of(doubt_of(outcomes[i * len(used)].summary))
+            ),
+            "What stands on the same thing in two fleets is off by the same share in both, which a "
+            "change does not feel, as it does not feel days; all else is off on its own. The luck "
+            "of seeds is not in these bands.",
             *left_out(outcomes),
             *told_evidence(evidence),
             *told_watts(outcomes),
@@ -178,6 +218,12 @@ def refresh(
             f"{row['fleet']}_{row['figure']}_change_share": row["change_share"]
             for row in changes_frame.to_dict("records")
             if row["figure"] in ("site_mean_w", "wh_per_1000_tokens")
+        }
+        | {
+            f"{row['fleet']}_{row['figure']}_{end}": row[end]
+            for row in changes_frame.to_dict("records")
+            if row["figure"] in ("site_mean_w", "wh_per_1000_tokens")
+            for end in ("change_band_low", "change_band_high")
         },
         cards=tuple(
             Card(f"{fleet.name}_{key}_change_share", f"{fleet.name}: {words}")
@@ -262,11 +308,15 @@ def _row(
         told = f"{kind.server}, {kind.model} on {kind.tensor_parallel} GPUs"
         counts[told] = counts.get(told, 0) + servers
     site = first.loads[0]
+    figures_of = {key: float(np.mean([run[key] for run in runs])) for key in FIGURES}
+    band_w = peak_band_w(figures_of["site_peak_window_w"], doubt_of(first.summary))
     return {
         "fleet": name,
         "servers": "; ".join(f"{count} {told}" for told, count in counts.items()),
         "nameplate_w": NAN if site["nameplate_w"] is None else site["nameplate_w"],
-        **{key: float(np.mean([run[key] for run in runs])) for key in FIGURES},
+        **figures_of,
+        "peak_band_low_w": band_w[0],
+        "peak_band_high_w": band_w[1],
         "worst_node": runs[0]["worst_node"],
     }
 
@@ -278,14 +328,26 @@ def _servers(case: Scenario) -> dict[str, int]:
     return counts
 
 
+def _configurations(case: Scenario) -> dict[str, str]:
+    """What the GPUs of each server group are and do."""
+    return {
+        group.name: f"{group.model}, {group.server}, {group.replica_gpus}" for group in case.servers
+    }
+
+
 def _changes(
-    name: str, before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]]
+    name: str,
+    before: Sequence[Mapping[str, Any]],
+    after: Sequence[Mapping[str, Any]],
+    deviation: float,
 ) -> list[dict[str, Any]]:
     rows = []
     for key in FIGURES:
         old = np.array([run[key] for run in before], dtype=np.float64)
         new = np.array([run[key] for run in after], dtype=np.float64)
         low, high = mean_interval(new - old)
+        share = (new - old).mean() / old.mean() if old.mean() else NAN
+        band = change_band(share, deviation) if key in OF_WATTS else (NAN, NAN)
         rows.append(
             {
                 "fleet": name,
@@ -295,7 +357,9 @@ def _changes(
                 "change": (new - old).mean(),
                 "change_low": low,
                 "change_high": high,
-                "change_share": (new - old).mean() / old.mean() if old.mean() else NAN,
+                "change_share": share,
+                "change_band_low": band[0],
+                "change_band_high": band[1],
             }
         )
     return rows
@@ -313,3 +377,20 @@ def _headline(name: str, changes: pd.DataFrame) -> str:
         f"token {told('wh_per_1000_tokens')}, time to the first token (p95) {told('ttft_p95_s')}, "
         f"per further token {told('tpot_p95_s')}."
     )
+
+
+def _told_band(name: str, changes: pd.DataFrame) -> tuple[str, ...]:
+    """Between what the changes of watts lie by the errors that seeds do not show."""
+    own = {row["figure"]: row for row in changes.to_dict("records") if row["fleet"] == name}
+    told = [
+        f"{words} {100 * row['change_band_low']:+.1f} to {100 * row['change_band_high']:+.1f} %"
+        for key, words in (
+            ("site_mean_w", "mean load"),
+            ("site_peak_window_w", "peak"),
+            ("wh_per_1000_tokens", "energy per token"),
+        )
+        if not math.isnan((row := own[key])["change_band_low"])
+    ]
+    if not told:
+        return ()
+    return (f"{name}, by the error of the watts' level, 5 % beyond each end: {', '.join(told)}.",)

@@ -23,14 +23,21 @@ from dcsim.studies.answer import Answer, Card, Plot, StudyError, Table
 from dcsim.studies.ask import opened, power_evidence, seeds_of, told_evidence
 from dcsim.studies.busy import told_busy, told_watts
 from dcsim.studies.crew import Crew
+from dcsim.studies.doubt import doubt_of, mean_band, peak_band_w, told_doubt_of
 from dcsim.studies.jobs import Keep, job
 from dcsim.studies.limit_rows import told_limits
 from dcsim.studies.limits import left_out
 from dcsim.studies.outcome import Outcome
 from dcsim.studies.savings_labels import ABOUT_LABELS, labels_below
-from dcsim.studies.savings_lines import in_currency, work_out
-from dcsim.studies.savings_words import headline, told_missing, told_trips
-from dcsim.studies.statistics import mean_interval
+from dcsim.studies.savings_lines import in_currency, with_bands, work_out
+from dcsim.studies.savings_words import (
+    band_figures,
+    headline,
+    told_bands,
+    told_missing,
+    told_trips,
+    told_uncertainty,
+)
 from dcsim.studies.target import find_target
 from dcsim.studies.tariff import DAY_S, Bill, Tariff, bill
 
@@ -51,6 +58,9 @@ LINE_COLUMNS = {
     "formula": "over inputs and lines above",
     "about": "what it is",
     "missing": "inputs that would be needed",
+    "band_low": "below it the value is with 5 %: the level's error and days; empty: no simulated "
+    "watt is in it",
+    "band_high": "above it the value is with 5 %: the level's error and days",
 }
 
 
@@ -136,13 +146,22 @@ def savings(
         outcomes,
         len(target.watched),
     )
-    lines = work_out({row["name"]: row["value"] for row in inputs}, tariff.currency)
+    known = {row["name"]: row["value"] for row in inputs}
+    doubt = doubt_of(outcomes[0].summary)
+    bands = {
+        "mean_kw": mean_band(known["mean_kw"], doubt),
+        "peak_kw": peak_band_w(known["peak_kw"], doubt),
+    }
+    lines = with_bands(work_out(known, tariff.currency), known, bands)
     values = {row["name"]: row["value"] for row in lines}
     evidence = power_evidence(outcomes)
     readings = _readings(loads, tariff, start_s, found[0].start_s, intensity)
     return Answer(
         study="savings",
-        headline=headline(values, count, target.kind, tariff.currency, len(target.watched)),
+        headline=(
+            *headline(values, count, target.kind, tariff.currency, len(target.watched)),
+            *told_bands(lines, bands["peak_kw"]),
+        ),
         reasons=(
             f"What is saved is against building for the labels of all servers: {count} "
             f"{target.kind}s would take {values['nameplate_kw'] / len(target.watched):,.1f} kW at "
@@ -155,11 +174,17 @@ def savings(
             *told_busy(outcomes),
             *told_missing(lines),
         ),
-        uncertainty=_doubt(
-            bills,
-            base,
-            used,
-            [*left_out(outcomes), *told_evidence(evidence), *told_watts(outcomes)],
+        uncertainty=told_uncertainty(
+            [one.peak_kw for one in bills],
+            base.duration_s,
+            [
+                *told_doubt_of(doubt),
+                "Bands hold the level's error, and for meter readings a day's load too: over a "
+                "year days average out. The luck of seeds is not in them.",
+                *left_out(outcomes),
+                *told_evidence(evidence),
+                *told_watts(outcomes),
+            ],
         ),
         inputs={
             "count": count,
@@ -172,7 +197,7 @@ def savings(
             "start_s": start_s,
             "seeds": list(used),
         },
-        figures=values,
+        figures=values | band_figures(lines),
         cards=tuple(
             Card(name, f"{words}, {unit_of(lines, name)}")
             for name, words in (
@@ -189,7 +214,7 @@ def savings(
                 pd.DataFrame(lines, columns=list(LINE_COLUMNS)),
                 "what comes of it",
                 LINE_COLUMNS,
-                ("name", "value", "unit", "formula"),
+                ("name", "value", "band_low", "band_high", "unit", "formula"),
                 known="value",
             ),
             "inputs": Table(
@@ -345,26 +370,6 @@ def _check(base: Scenario, count: int, each: int, tariff: Tariff, money: Money) 
 def unit_of(lines: Sequence[Mapping[str, Any]], name: str) -> str:
     """Unit of a line."""
     return next(str(row["unit"]) for row in lines if row["name"] == name)
-
-
-def _doubt(
-    bills: Sequence[Bill], base: Scenario, seeds: Sequence[int], evidence: Sequence[str]
-) -> tuple[str, ...]:
-    low, high = mean_interval([one.peak_kw for one in bills])
-    return (
-        f"A year is taken to be {SECOND.format(base.duration_s)} of the scenario over and over: "
-        "seasons, weekends and growth are not in it.",
-        "A month's highest reading is above that of one day: the demand charge is a lower bound.",
-        (
-            f"Highest reading over {len(seeds)} seeds: 95 % interval of its mean {low:,.1f} to "
-            f"{high:,.1f} kW (Student)."
-            if len(seeds) > 1
-            else "One seed: the spread of the peak is unknown; give --seeds 5."
-        ),
-        "Nobody builds to labels everywhere: against a plan by measured peaks less is saved.",
-        "That the limit holds so many is not shown here: ask `dcsim study oversubscription`.",
-        *evidence,
-    )
 
 
 def _readings(

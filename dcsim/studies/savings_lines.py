@@ -104,6 +104,36 @@ def in_currency(unit: str, currency: str) -> str:
     return unit.replace("money", currency)
 
 
+def with_bands(
+    rows: list[dict[str, Any]],
+    inputs: Mapping[str, float],
+    bands: Mapping[str, tuple[float, float]],
+) -> list[dict[str, Any]]:
+    """Lines of `work_out` with `band_low` and `band_high`: worked out anew with the inputs in
+    `bands` at their low ends, and at their high ones. NaN for lines that rest on none of them.
+
+    Parameters
+    ----------
+    rows
+        Lines at the inputs' values.
+    inputs
+        All inputs by name.
+    bands
+        Low and high ends of uncertain inputs by name, in their own units.
+    """
+    low, high = (
+        work_out({**inputs, **{name: ends[at] for name, ends in bands.items()}}) for at in (0, 1)
+    )
+    found = []
+    for row, below, above in zip(rows, low, high, strict=True):
+        ends = sorted((below["value"], above["value"]))
+        same = ends[0] == ends[1]
+        found.append(
+            row | {"band_low": NAN if same else ends[0], "band_high": NAN if same else ends[1]}
+        )
+    return found
+
+
 def work_out(values: Mapping[str, float | None], currency: str = "money") -> list[dict[str, Any]]:
     """All lines from inputs by name; those that lack an input are NaN and say which."""
     known: dict[str, float] = {

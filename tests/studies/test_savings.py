@@ -61,6 +61,30 @@ def test_a_constant_site_by_hand(crew: Crew) -> None:
     assert len(found.tables["readings"].frame) == 4
 
 
+def test_bands_hold_the_level_and_days(crew: Crew) -> None:
+    """A site at board limits: 32 GPUs of 400 W extrapolated, off by 4.8 % in the median, and a
+    fourth of the watts each of servers and cooling assumed. Means are off by the level, readings
+    by days too; what no simulated watt is in has no band."""
+    found = savings(constant(), limit_w=20_000.0, tariff=TARIFF, money=MONEY, grid=400.0, crew=crew)
+    gpus = 4 * 8 * 0.4 / SITE_KW
+    deviation = math.hypot(gpus * 0.048 / 0.6745, (1 - gpus) * 0.1)
+    mean, reading = 1.6449 * deviation, 1.6449 * math.hypot(deviation, 0.024)
+    lines = found.frame.set_index("name")
+    energy_kwh = SITE_KW * 8766
+    for sign, end in ((-1, "band_low"), (1, "band_high")):
+        energy = 0.1 * energy_kwh * (1 + sign * mean)
+        demand = SITE_KW * 180 * (1 + sign * reading)
+        assert lines.loc["energy_kwh_a_year", end] == pytest.approx(10 * energy, rel=1e-4)
+        assert lines.loc["demand_a_year", end] == pytest.approx(demand, rel=1e-4)
+        assert lines.loc["bill_a_year", end] == pytest.approx(energy + demand + 6000, rel=1e-4)
+        assert found.figures[f"bill_a_year_{end}"] == lines.loc["bill_a_year", end]
+        assert math.isnan(lines.loc["avoided_kw", end]) and math.isnan(
+            lines.loc["fixed_a_year", end]
+        )
+    low_t, high_t = (energy_kwh * 0.4 / 1e3 * (1 + sign * mean) for sign in (-1, 1))
+    assert f"carbon {low_t:.1f} to {high_t:.1f} t CO2e a year" in found.headline[2]
+
+
 def test_what_is_not_given_is_unknown_and_never_nothing(crew: Crew) -> None:
     found = savings(constant(), limit_w=20_000.0, tariff=Tariff(meter_s=15.0), crew=crew)
     lines = found.frame.set_index("name")
@@ -73,7 +97,9 @@ def test_what_is_not_given_is_unknown_and_never_nothing(crew: Crew) -> None:
     assert found.headline == (
         "2 racks: 6.0 kW need not be built, 3.0 kW for each rack.",
         "The site draws about 184,000 kWh a year, cooling and losses included.",
+        found.headline[2],
     )
+    assert "bill" not in found.headline[2] and "carbon" not in found.headline[2]
     assert not any("unknown" in line for line in found.headline)
     console = Console(record=True, width=140, file=io.StringIO())
     render(found, console)
