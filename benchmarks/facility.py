@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 
 from dcsim.facility.site import ElectricalSite
-from dcsim.facility.topology import Topology
 from dcsim.scenario.catalogue import load_catalogue
 from dcsim.scenario.models import Cooling, FacilityNode
+from dcsim.topology import Topology
 
 STEP_S = 0.25
 

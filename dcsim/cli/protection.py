@@ -137,12 +137,12 @@ def run(
     from dcsim.facility.breakers import SETTLING_S
     from dcsim.facility.curves import curve_of
     from dcsim.facility.profile import profile_trips
-    from dcsim.facility.topology import Topology
     from dcsim.results import Results, ResultsError
     from dcsim.scenario import ScenarioError, loads
     from dcsim.scenario.catalogue import load_catalogue
     from dcsim.scenario.nearest import suggestion
     from dcsim.scenario.series import Series
+    from dcsim.topology import Topology
 
     try:
         with Results.open(result) as results:

@@ -14,11 +14,11 @@ import numpy as np
 
 from dcsim.arrays import IntArray
 from dcsim.engine.seeds import branch
-from dcsim.facility.topology import Topology
 from dcsim.scenario.catalogue import Catalogue
 from dcsim.scenario.models import Scenario, ServerGroup
 from dcsim.serving.capacity import Estimator, Target
 from dcsim.serving.timing import IterationModel, kv_capacity_blocks
+from dcsim.topology import Topology
 from dcsim.workload import requests
 from dcsim.workload.stream import RequestBlock
 

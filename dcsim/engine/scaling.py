@@ -9,12 +9,12 @@ import numpy as np
 
 from dcsim.arrays import BoolArray, FloatArray, IntArray
 from dcsim.engine.clock import Clock
-from dcsim.facility.topology import Topology
 from dcsim.ledger import GpuState
 from dcsim.scenario.catalogue import Catalogue
 from dcsim.scenario.models import Autoscale, Scenario, ServerGroup
 from dcsim.serving.autoscale import Autoscaler
 from dcsim.serving.fleet import Fleet, Placement
+from dcsim.topology import Topology
 
 
 class RestingWatts:

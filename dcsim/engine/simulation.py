@@ -32,7 +32,6 @@ from dcsim.engine.warm_up import warm_up_of
 from dcsim.facility.events import FacilityEvent
 from dcsim.facility.labels import label_loads_w, label_sums_w
 from dcsim.facility.site import ElectricalSite
-from dcsim.facility.topology import Topology
 from dcsim.ledger import GpuState, ReplicaConfig
 from dcsim.power import build as build_power
 from dcsim.power.model import PowerModel
@@ -48,6 +47,7 @@ from dcsim.scenario.models import Power, Scenario, Slo, Tenant
 from dcsim.serving.autoscale import Autoscaler
 from dcsim.serving.fleet import Fleet, place
 from dcsim.serving.log import RequestLog
+from dcsim.topology import Topology
 from dcsim.workload import requests
 
 

@@ -8,8 +8,8 @@ import numpy as np
 
 from dcsim.arrays import BoolArray, FloatArray
 from dcsim.facility.curves import is_table
-from dcsim.facility.topology import Topology
 from dcsim.scenario.catalogue import Curve
+from dcsim.topology import Topology
 
 RETURN_AFTER_S = 60.0
 """An overloaded UPS takes its load back when this has been below its rating for so long.

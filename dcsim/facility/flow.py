@@ -14,8 +14,8 @@ from dcsim.facility.battery import Batteries
 from dcsim.facility.losses import LossLine
 from dcsim.facility.phases import Phases
 from dcsim.facility.supply import Supply
-from dcsim.facility.topology import Topology
 from dcsim.scenario.catalogue import LossCurve
+from dcsim.topology import Topology
 
 BYPASS_LOSSES = "ups-eco"
 """Loss curve of a UPS on its static bypass, which is the path of the economy mode."""

@@ -9,10 +9,10 @@ import numpy as np
 from dcsim.arrays import FloatArray
 from dcsim.facility.cooling import Cooling
 from dcsim.facility.site import ElectricalSite
-from dcsim.facility.topology import Topology
 from dcsim.scenario.catalogue import Catalogue
 from dcsim.scenario.models import Cooling as CoolingSpec
 from dcsim.scenario.models import FacilityNode
+from dcsim.topology import Topology
 
 HOUR_S = 3600.0
 
@@ -43,9 +43,9 @@ def label_loads_w(
     server_w = _labels_w(topology, catalogue, types)
     now_s = 0.0
     if cooling is not None and cooling.weather is not None:
-        plant, it_w = Cooling(cooling), float(server_w.sum())
+        cooling_plant, it_w = Cooling(cooling), float(server_w.sum())
         hours_s = np.arange(0.0, duration_s + HOUR_S, HOUR_S).tolist()
-        now_s = max(hours_s, key=lambda time_s: plant.load_w(time_s, it_w))
+        now_s = max(hours_s, key=lambda time_s: cooling_plant.load_w(time_s, it_w))
     site = ElectricalSite(topology, catalogue, 1.0, cooling=cooling)
     node_w, _ = site.step(now_s, 1.0, server_w)
     return node_w.copy()

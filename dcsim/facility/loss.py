@@ -6,13 +6,13 @@ import numpy as np
 
 from dcsim.arrays import FloatArray
 from dcsim.facility.breakers import Breakers
+from dcsim.facility.cooling_load import CoolingLoad
 from dcsim.facility.curves import curve_of
 from dcsim.facility.flow import Flow
-from dcsim.facility.plant import Plant
 from dcsim.facility.supply import Supply
-from dcsim.facility.topology import Topology
 from dcsim.scenario.catalogue import Catalogue
 from dcsim.scenario.models import Cooling as CoolingSpec
+from dcsim.topology import Topology
 
 
 class Loss:
@@ -38,8 +38,8 @@ class Loss:
         if np.isfinite(after_s := supply.next_s(0.0)):
             supply.update(after_s + 1.0)
         self._supply = supply
-        self._plant = Plant(topology, cooling, supply, clock_s)
-        self._flow = Flow(topology, supply, catalogue.losses, own_loads=self._plant.runs)
+        self._cooling_load = CoolingLoad(topology, cooling, supply, clock_s)
+        self._flow = Flow(topology, supply, catalogue.losses, own_loads=self._cooling_load.runs)
         self._flow.batteries.shave_above_w[:] = np.inf
         self.dark = ~supply.energised[topology.server_nodes]
         """Servers that have no power then, (servers,)."""
@@ -48,8 +48,8 @@ class Loss:
         """Loads of all nodes as their ratings feel them, (nodes,), if the servers that still have
         power draw what they do; reused by the next call."""
         drawn_w = np.where(self.dark, 0.0, server_w)
-        if self._plant.runs:
-            self._plant.load(now_s, drawn_w, self._flow.own_w)
+        if self._cooling_load.runs:
+            self._cooling_load.load(now_s, drawn_w, self._flow.own_w)
         return self._flow.felt_w(self._flow.step(drawn_w, 1.0))
 
     @property

@@ -9,7 +9,7 @@ import networkx as nx
 import numpy as np
 
 from dcsim.arrays import BoolArray, FloatArray, IntArray
-from dcsim.facility.topology import Topology
+from dcsim.topology import Topology
 
 LINES = ("L1", "L2", "L3")
 PAIRS = ("L1-L2", "L2-L3", "L3-L1")

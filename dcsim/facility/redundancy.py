@@ -10,11 +10,11 @@ import numpy as np
 from scipy import sparse
 
 from dcsim.arrays import BoolArray, FloatArray
+from dcsim.facility.cooling_load import CoolingLoad
 from dcsim.facility.losses import LossLine
-from dcsim.facility.plant import Plant
 from dcsim.facility.supply import Supply
-from dcsim.facility.topology import Topology
 from dcsim.scenario.catalogue import LossCurve
+from dcsim.topology import Topology
 
 LOSABLE = ("utility", "transformer", "switchgear", "ups", "pdu")
 """Kinds above the feeds of a shared load whose loss is asked about, beside those feeds."""
@@ -48,13 +48,13 @@ class Redundancy:
         self,
         topology: Topology,
         losses: Mapping[str, LossCurve],
-        plant: Plant,
+        cooling_load: CoolingLoad,
         limit_w: FloatArray,
         count_from_s: float = 0.0,
     ) -> None:
         """`limit_w`: what each node may carry for good, NaN where unknown, in node order."""
         self._topology = topology
-        self._plant = plant
+        self._cooling_load = cooling_load
         self._from_s = count_from_s
         lost: list[int] = []
         survivors: list[int] = []
@@ -68,8 +68,8 @@ class Redundancy:
             now = _matrix(topology, supply.weight, gain)
             scale = np.where([s.rated_at_output for s in topology.specs], 1.0 / gain, 1.0)
             rated = sparse.diags(scale).tocsr()
-            plants = np.zeros((len(gain), len(plant.nodes)))
-            plants[plant.nodes, np.arange(len(plant.nodes))] = 1.0
+            drawn = np.zeros((len(gain), len(cooling_load.nodes)))
+            drawn[cooling_load.nodes, np.arange(len(cooling_load.nodes))] = 1.0
         for node in candidates:
             weight, on = supply.without(node)
             then = _matrix(topology, weight, gain)
@@ -82,10 +82,10 @@ class Redundancy:
             lost += [node] * len(found)
             survivors += found.tolist()
             rows.append(moved[found])
-            stays = on[plant.nodes]
-            if plant.runs and not stays.all() and stays.any():
-                lift = (rated @ _lifted(then, sparse.csr_matrix(plants))).tocsr()[found]
-                carried = topology.carried(weight)[plant.nodes]
+            stays = on[cooling_load.nodes]
+            if cooling_load.runs and not stays.all() and stays.any():
+                lift = (rated @ _lifted(then, sparse.csr_matrix(drawn))).tocsr()[found]
+                carried = topology.carried(weight)[cooling_load.nodes]
                 self._moves.append((slice(begun, len(lost)), lift.toarray(), (carried, stays)))
         self.some = bool(lost)
         self._lost = np.array(lost, dtype=np.int64)
@@ -167,11 +167,11 @@ class Redundancy:
         self, own_w: FloatArray, server_w: FloatArray, carried: Any, stays: BoolArray
     ) -> FloatArray:
         """What each of the plant's nodes would draw more, if those that do not stay were lost."""
-        plant_w = own_w[self._plant.nodes]
+        own_draw_w = own_w[self._cooling_load.nodes]
         weight = (carried @ server_w) * stays
         total = weight.sum()
         share = weight / total if total > 0.0 else stays / stays.sum()
-        moved: FloatArray = plant_w.sum() * share - plant_w
+        moved: FloatArray = own_draw_w.sum() * share - own_draw_w
         return moved * stays
 
     def _change(self, number: int) -> Change:

@@ -11,22 +11,22 @@ import numpy as np
 from dcsim.arrays import BoolArray, FloatArray
 from dcsim.facility.bypass import Bypass
 from dcsim.facility.continuous import ContinuousWatch
+from dcsim.facility.cooling_load import CoolingLoad, Pue
 from dcsim.facility.demand import Crossing, build_ramps, build_windows
 from dcsim.facility.events import EventKind, FacilityEvent, duration, percent
 from dcsim.facility.faults import Due, Faults
 from dcsim.facility.flow import Flow
 from dcsim.facility.hold_up import HoldUp
-from dcsim.facility.plant import Plant, Pue
 from dcsim.facility.redundancy import Redundancy
 from dcsim.facility.restart import Restart
 from dcsim.facility.supply import Supply
 from dcsim.facility.tally import LIMIT_KINDS, LimitSpec
-from dcsim.facility.topology import Topology
 from dcsim.facility.watch import LimitWatch
 from dcsim.scenario.catalogue import Catalogue, load_catalogue
 from dcsim.scenario.models import Cooling as CoolingSpec
 from dcsim.scenario.models import Fault, Limits, Scenario
 from dcsim.scenario.models import Restart as RestartSpec
+from dcsim.topology import Topology
 
 
 class ElectricalSite:
@@ -62,9 +62,9 @@ class ElectricalSite:
         self._step_s = step_s
         self._count_from_s = count_from_s
         self.supply = Supply(topology, step_s)
-        self.plant = Plant(topology, cooling or CoolingSpec(), self.supply, clock_s)
+        self.cooling_load = CoolingLoad(topology, cooling or CoolingSpec(), self.supply, clock_s)
         self._pue = Pue()
-        self.flow = Flow(topology, self.supply, catalogue.losses, own_loads=self.plant.runs)
+        self.flow = Flow(topology, self.supply, catalogue.losses, own_loads=self.cooling_load.runs)
         self._stand_by()
         limits = limits or Limits()
         self.watch = LimitWatch(topology, limits, catalogue.curves, self._draw, count_from_s)
@@ -75,7 +75,7 @@ class ElectricalSite:
         allowed_w = np.full(len(topology.names), np.nan)
         allowed_w[self._continuous.nodes] = self._continuous.limit_w
         self.redundancy = Redundancy(
-            topology, catalogue.losses, self.plant, allowed_w, count_from_s
+            topology, catalogue.losses, self.cooling_load, allowed_w, count_from_s
         )
         self._faults = Faults(topology, faults, self._seed)
         self._failed = np.zeros(len(topology.names), dtype=np.int64)
@@ -142,7 +142,7 @@ class ElectricalSite:
             rewired |= self._storage(now_s, events)
         if self.redundancy.some:
             self._survivors(now_s, step_s, events)
-        if self.plant.runs and self.plant.lost != self._uncooled:
+        if self.cooling_load.runs and self.cooling_load.lost != self._uncooled:
             self._cooling(now_s, events)
         self.changed = False
         if rewired or self._transfer_s <= now_s + 5e-7:
@@ -197,7 +197,7 @@ class ElectricalSite:
         grid_j = sum(energy_j.values()) - 2.0 * energy_j["discharged"]
         found["grid_wh"] = grid_j / 3600.0
         found["pue"] = self._pue.value
-        found["cooling_lost_s"] = self._pue.uncooled_s if self.plant.runs else None
+        found["cooling_lost_s"] = self._pue.uncooled_s if self.cooling_load.runs else None
         return found
 
     def limit_rows(self) -> list[dict[str, Any]]:
@@ -267,10 +267,10 @@ class ElectricalSite:
 
     def _loads(self, now_s: float, step_s: float, server_w: FloatArray) -> FloatArray:
         drawn_w = self._drawn_w = self._restart.drawn_w(now_s, step_s, server_w)
-        if self.plant.runs:
-            self.plant.load(now_s, drawn_w, self.flow.own_w)
+        if self.cooling_load.runs:
+            self.cooling_load.load(now_s, drawn_w, self.flow.own_w)
         node_w = self.flow.step(drawn_w, step_s)
-        self._pue.step(self.flow.used_j, self.flow.energy_j["it"], step_s, self.plant.lost)
+        self._pue.step(self.flow.used_j, self.flow.energy_j["it"], step_s, self.cooling_load.lost)
         return node_w
 
     def _survivors(self, now_s: float, step_s: float, events: list[FacilityEvent]) -> None:
@@ -306,8 +306,8 @@ class ElectricalSite:
 
     def _cooling(self, now_s: float, events: list[FacilityEvent]) -> None:
         """The plant has lost its power, or has it again."""
-        self._uncooled = self.plant.lost
-        node = int(self.plant.nodes[0])
+        self._uncooled = self.cooling_load.lost
+        node = int(self.cooling_load.nodes[0])
         if self._uncooled:
             it_w = float(self._drawn_w.sum())
             message = f"no power for the cooling plant, while servers draw {it_w / 1e3:,.1f} kW"
@@ -392,7 +392,7 @@ class ElectricalSite:
         supply.update(now_s)
         self._transfer_s = supply.next_s(now_s)
         self.flow.rewire()
-        self.plant.rewire()
+        self.cooling_load.rewire()
         for node in supply.moved:
             feed = topology.names[topology.feeds[node, supply.slot[node]]]
             events.append(self._event(now_s, "transfer", node, f"now fed from {feed}"))

@@ -14,9 +14,9 @@ from dcsim.facility.curves import curve_of, is_table
 from dcsim.facility.events import EventKind, FacilityEvent, duration, percent
 from dcsim.facility.levels import CLEAR_AFTER_S, ROUNDING_S, Change, Levels
 from dcsim.facility.tally import LimitSpec, Tally
-from dcsim.facility.topology import Topology
 from dcsim.scenario.catalogue import Curve
 from dcsim.scenario.models import Breaker, Limits
+from dcsim.topology import Topology
 
 LOOK_AGAIN_S = 1.0
 """Trips that are near are looked for at once when an overload begins, and then so often."""

@@ -9,7 +9,6 @@ from typing import Any
 import yaml
 
 from dcsim.engine.check import check_rooms
-from dcsim.facility.topology import Topology
 from dcsim.scenario.document import yaml_value
 from dcsim.scenario.load import change, load
 from dcsim.scenario.models import Scenario
@@ -18,6 +17,7 @@ from dcsim.scenario.overrides import SYNTAX
 from dcsim.scenario.problems import ScenarioError
 from dcsim.studies.answer import StudyError
 from dcsim.studies.outcome import Outcome
+from dcsim.topology import Topology
 
 Changes = Mapping[str, Any]
 """Dotted paths and their values, as `--set` takes them."""

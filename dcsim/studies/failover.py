@@ -19,7 +19,6 @@ import pandas as pd
 
 from dcsim.arrays import BoolArray, FloatArray, IntArray
 from dcsim.facility.loss import Loss
-from dcsim.facility.topology import Topology
 from dcsim.scenario.catalogue import load_catalogue
 from dcsim.scenario.models import Scenario
 from dcsim.scenario.nearest import suggestion
@@ -40,6 +39,7 @@ from dcsim.studies.failover_limits import (
 from dcsim.studies.failover_words import headline, reasons
 from dcsim.studies.jobs import Keep, job
 from dcsim.studies.outcome import Outcome, Series
+from dcsim.topology import Topology
 
 LOSABLE = ("utility", "feeder", "transformer", "switchgear", "ups", "pdu")
 """Kinds of nodes that may be lost where nothing is asked."""

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dcsim.facility.topology import Topology
 from dcsim.scenario.dump import resolved
 from dcsim.scenario.models import Scenario
 from dcsim.scenario.nearest import suggestion
@@ -34,6 +33,7 @@ from dcsim.studies.limits import left_out
 from dcsim.studies.outcome import Outcome
 from dcsim.studies.statistics import mean_interval
 from dcsim.studies.sweep import figures
+from dcsim.topology import Topology
 
 AS_IS = "as it is"
 NEW = "-new"

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from dcsim.facility.labels import label_loads_w
-from dcsim.facility.topology import Topology
 from dcsim.scenario.catalogue import load_catalogue
 from dcsim.scenario.models import Scenario
 from dcsim.studies.target import Target
+from dcsim.topology import Topology
 
 ABOUT_LABELS = {
     "other_nameplate_kw": ("kW", "labels of all else under the limits"),

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from dcsim.facility.events import FacilityEvent
 from dcsim.facility.site import ElectricalSite
-from dcsim.facility.topology import Topology
 from dcsim.scenario.catalogue import Catalogue, Curve, load_catalogue
 from dcsim.scenario.models import Cooling, FacilityNode, Fault, Limits, Restart
+from dcsim.topology import Topology
 
 STEP_S = 0.25
 AT_ONCE = {"boot": "0 s", "inrush": 1.0}

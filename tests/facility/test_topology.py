@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dcsim.facility.topology import KINDS, Topology
 from dcsim.scenario.models import FacilityNode
+from dcsim.topology import KINDS, Topology
 
 
 def node(name: str, kind: str, parent: str | None = None, **keys: object) -> FacilityNode:

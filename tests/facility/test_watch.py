@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from dcsim.arrays import FloatArray
 from dcsim.facility.events import FacilityEvent
 from dcsim.facility.levels import CLEAR_AFTER_S, HYSTERESIS
-from dcsim.facility.topology import Topology
 from dcsim.facility.watch import LimitWatch
 from dcsim.scenario.catalogue import Curve, load_catalogue
 from dcsim.scenario.models import FacilityNode, Limits
+from dcsim.topology import Topology
 
 STEP_S = 0.25
 # 10 s at twice the rating.

@@ -108,7 +108,7 @@ def test_batteries_and_own_curves() -> None:
 
 
 def results_nodes(scenario: Scenario | None = None) -> pd.DataFrame:
-    from dcsim.facility.topology import Topology
+    from dcsim.topology import Topology
 
     frame = Topology.build((scenario or feed_loss()).facility).to_frame()
     return frame.rename_axis("node")

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from dcsim.facility.topology import Topology
 from dcsim.scenario.load import dump, loads
 from dcsim.scenario.problems import ScenarioError
+from dcsim.topology import Topology
 
 TEXT = """
 name: small

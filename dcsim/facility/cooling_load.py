@@ -8,14 +8,14 @@ import numpy as np
 from dcsim.arrays import FloatArray
 from dcsim.facility.cooling import Cooling
 from dcsim.facility.supply import Supply
-from dcsim.facility.topology import Topology
 from dcsim.scenario.models import Cooling as Spec
+from dcsim.topology import Topology
 
 SOURCES = ("utility", "transformer")
 """Kinds of nodes that the plant hangs from where nothing is said: the lowest of these."""
 
 
-class Plant:
+class CoolingLoad:
     """Splits the plant's draw over the nodes that feed it.
 
     Where the scenario gives shares they hold among those nodes that have power; else the draw is
@@ -32,7 +32,7 @@ class Plant:
         self._topology = topology
         self._supply = supply
         named = spec.feeds
-        found = [topology.find(name) for name in named] if named else plant_nodes(topology)
+        found = [topology.find(name) for name in named] if named else cooling_nodes(topology)
         self.nodes = np.array(found, dtype=np.int64)
         stated = [share for share in (named or {}).values() if share is not None]
         self._stated = np.array(stated) if stated else None
@@ -68,7 +68,7 @@ class Plant:
         return shares
 
 
-def plant_nodes(topology: Topology) -> list[int]:
+def cooling_nodes(topology: Topology) -> list[int]:
     """The lowest utilities and transformers, in node order; the site where there are none."""
     sources = [node for node, kind in enumerate(topology.kinds) if kind in SOURCES]
     names = {topology.names[node] for node in sources}
