@@ -112,9 +112,9 @@ def scenario_text(name: str, duration_s: float) -> str:
 
 def play(name: str, duration_s: float) -> dict[str, float]:
     """One run in this process."""
-    from dcsim.engine.seeds import branch
     from dcsim.engine.simulation import Simulation
     from dcsim.scenario.load import loads
+    from dcsim.seeds import branch
     from dcsim.workload import requests
 
     simulation = Simulation(loads(scenario_text(name, duration_s)))

@@ -49,7 +49,7 @@ def play_file(path: str) -> dict[str, float]:
 
 def timed(simulation, power: bool) -> dict[str, float]:  # type: ignore[no-untyped-def]
     """Play and measure."""
-    from dcsim.engine.seeds import branch
+    from dcsim.seeds import branch
     from dcsim.workload import requests
 
     scenario = simulation.scenario

@@ -37,6 +37,7 @@ NEUTRAL = {
     "dcsim.files",
     "dcsim.ledger",
     "dcsim.request_columns",
+    "dcsim.seeds",
     "dcsim.stamps",
 }
 """Ground between the rooms, which imports none of them."""

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from dcsim.arrays import IntArray
-from dcsim.engine.seeds import branch
 from dcsim.scenario.catalogue import Catalogue
 from dcsim.scenario.models import Scenario, ServerGroup
+from dcsim.seeds import branch
 from dcsim.serving.capacity import Estimator, Target
 from dcsim.serving.timing import IterationModel, kv_capacity_blocks
 from dcsim.topology import Topology

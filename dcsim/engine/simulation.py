@@ -26,7 +26,6 @@ from dcsim.engine.evidence import EvidenceMeter
 from dcsim.engine.headroom import Headroom
 from dcsim.engine.meter import Meter
 from dcsim.engine.scaling import build_scalers
-from dcsim.engine.seeds import branch
 from dcsim.engine.supplies import hold_up, load_times_s
 from dcsim.engine.warm_up import warm_up_of
 from dcsim.facility.events import FacilityEvent
@@ -44,6 +43,7 @@ from dcsim.results.versions import versions
 from dcsim.scenario.catalogue import Catalogue, load_catalogue
 from dcsim.scenario.load import dump
 from dcsim.scenario.models import Power, Scenario, Slo, Tenant
+from dcsim.seeds import branch
 from dcsim.serving.autoscale import Autoscaler
 from dcsim.serving.fleet import Fleet, place
 from dcsim.serving.log import RequestLog

@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from dcsim import seeds
 from dcsim.scenario.models import Fault
 from dcsim.topology import Topology
 
@@ -34,7 +35,7 @@ class Faults:
     """A calendar of faults and repairs.
 
     Random failures are exponential: up for `mtbf` on the average, then down for `mttr`. Each node
-    has luck of its own by name, so that another node changes nothing.
+    has a random stream of its own, by name.
     """
 
     def __init__(
@@ -56,11 +57,8 @@ class Faults:
         self._chance: dict[int, tuple[np.random.Generator, float, float]] = {}
         for node, spec in enumerate(topology.specs):
             if spec.mtbf_s is not None and spec.mttr_s is not None:
-                own = np.random.SeedSequence(
-                    entropy=seed.entropy,
-                    spawn_key=(*seed.spawn_key, *topology.names[node].encode()),
-                )
-                self._chance[node] = (np.random.default_rng(own), spec.mtbf_s, spec.mttr_s)
+                rng = seeds.generator(seed, topology.names[node])
+                self._chance[node] = (rng, spec.mtbf_s, spec.mttr_s)
                 self._draw(0.0, "fail", node)
 
     def plan(

@@ -8,6 +8,7 @@ from typing import Any
 import networkx as nx
 import numpy as np
 
+from dcsim import seeds
 from dcsim.arrays import BoolArray, FloatArray
 from dcsim.facility.bypass import Bypass
 from dcsim.facility.continuous import ContinuousWatch
@@ -490,11 +491,7 @@ class ElectricalSite:
 
     def _draw(self, name: str) -> float:
         """A breaker's place in its band, by its node's name."""
-        own = np.random.SeedSequence(
-            entropy=self._seed.entropy,
-            spawn_key=(*self._seed.spawn_key, 1, *name.encode()),
-        )
-        return float(np.random.default_rng(own).random())
+        return float(seeds.generator(self._seed, seeds.TRIP_BAND, name).random())
 
 
 def stated_limits(scenario: Scenario) -> list[dict[str, Any]]:

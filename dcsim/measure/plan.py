@@ -1,7 +1,8 @@
 """A campaign as parts whose every request is fixed before the first is sent.
 
 The same file and seed give the same requests: instants of arrival and lengths come from the
-workload room, each part and repeat with luck of its own (adding a part leaves the others alone).
+workload room. Each part and repeat has random streams of its own, so adding a part leaves the
+others alone.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from dcsim import seeds
 from dcsim.measure.campaign import (
     AnyPart,
     Campaign,
@@ -25,7 +27,6 @@ from dcsim.measure.campaign import (
     StepsPart,
 )
 from dcsim.scenario.models import GammaArrivals, Spec, Tokens
-from dcsim.workload import luck
 from dcsim.workload.arrivals import arrivals
 from dcsim.workload.tokens import sampler
 
@@ -54,8 +55,8 @@ class PlannedPart:
     name: str
     """Also the folder's name."""
     kind: str
-    seed_key: tuple[int, ...]
-    """Where its luck stands in the campaign's seed tree."""
+    seed_key: tuple[int | str, ...]
+    """Its place in the campaign's seed tree."""
     before_s: float
     after_s: float
     window_s: float
@@ -74,9 +75,9 @@ class PlannedPart:
     def output_tokens(self) -> int:
         return sum(ask.output_tokens for ask in self.asks)
 
-    def luck(self, seed: int, which: int) -> np.random.Generator:
-        """A generator of this part's own."""
-        return luck.generator(np.random.SeedSequence(seed, spawn_key=self.seed_key), which)
+    def generator(self, seed: int, which: int) -> np.random.Generator:
+        """The random stream `which` of this part."""
+        return seeds.generator(np.random.SeedSequence(seed), *self.seed_key, which)
 
     def told(self) -> dict[str, Any]:
         """For the manifest: what was planned, and a digest of every request."""
@@ -110,8 +111,8 @@ def make_plan(campaign: Campaign) -> list[PlannedPart]:
     parts: list[PlannedPart] = []
     variants = itertools.chain.from_iterable(map(_variants, campaign.parts))
     for label, spec, repeat, draw in variants:
-        key = (*label.encode(), 256 + repeat)
-        seed = np.random.SeedSequence(campaign.seed, spawn_key=key)
+        key = (label, 256 + repeat)
+        seed = seeds.child(np.random.SeedSequence(campaign.seed), *key)
         asks, window_s, rest_s, busy_s = draw(seed, campaign.expect)
         name = f"{len(parts) + 1:02d}-{label}" + (f"-{repeat + 1}" if spec.repeats > 1 else "")
         parts.append(
@@ -160,7 +161,7 @@ def _rates(
     process = GammaArrivals.model_validate(
         {"kind": "gamma", "rate": f"{rate_per_s!r} req/s", "burstiness": burstiness}
     )
-    found = arrivals(process, duration_s, luck.child(seed, EDGES))
+    found = arrivals(process, duration_s, seeds.child(seed, EDGES))
     times = np.concatenate([np.empty(0), *found])
     prompt, output = _lengths(tokens, len(times), seed)
     asks = [Ask(n, prompt[n], output[n], at_s) for n, at_s in enumerate(times.tolist())]
@@ -211,7 +212,7 @@ def _lengths(
 ) -> tuple[list[int], list[int]]:
     if not count:
         return [], []
-    prompt, output = sampler(tokens)(count, luck.generator(seed, LENGTHS))
+    prompt, output = sampler(tokens)(count, seeds.generator(seed, LENGTHS))
     return prompt.tolist(), output.tolist()
 
 

@@ -66,7 +66,7 @@ def measure_part(campaign: Campaign, part: PlannedPart, folder: Path, site: Site
     Raises KeyboardInterrupt after closing the folder, marked as interrupted.
     """
     folder.mkdir()
-    rng = part.luck(campaign.seed, PROMPTS)
+    rng = part.generator(campaign.seed, PROMPTS)
     bodies = [site.asker.body(ask, site.dialect.options, rng) for ask in part.asks]
     run = _Run(campaign, part, folder, site, bodies)
     run.write("running", "")

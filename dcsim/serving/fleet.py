@@ -14,6 +14,7 @@ from dcsim.arrays import IntArray
 from dcsim.ledger import GpuState, ReplicaConfig
 from dcsim.scenario.catalogue import Catalogue
 from dcsim.scenario.models import Scenario, ServerGroup
+from dcsim.seeds import child
 from dcsim.serving.handover import Handover
 from dcsim.serving.held import NO_REPLICA, Held
 from dcsim.serving.log import RequestLog
@@ -160,11 +161,7 @@ class Fleet:
             pool: build_router(
                 scenario.routing,
                 replicas,
-                # A child by name: another model does not change this one's luck.
-                np.random.SeedSequence(
-                    entropy=seed.entropy,
-                    spawn_key=(*seed.spawn_key, int(pool[1]), *pool[0].encode()),
-                ),
+                child(seed, int(pool[1]), pool[0]),
                 None if feeds is None else [feeds[replica.index] for replica in replicas],
             )
             for pool, replicas in pools.items()

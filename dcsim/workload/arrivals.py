@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from dcsim import seeds
 from dcsim.arrays import FloatArray
 from dcsim.scenario.models import (
     Changing,
@@ -15,7 +16,6 @@ from dcsim.scenario.models import (
     PoissonArrivals,
     WeibullArrivals,
 )
-from dcsim.workload import luck
 from dcsim.workload.rates import (
     Factor,
     Levels,
@@ -43,8 +43,8 @@ def arrivals(
 ) -> Iterator[FloatArray]:
     """Blocks of arrival times in [0, horizon_s) at `scale` times the rate, lazily; blocks may be
     empty."""
-    counts = unit(_gaps(spec), luck.generator(seed, luck.ARRIVALS))
-    profile = _profile(spec, scale, luck.generator(seed, luck.STATES))
+    counts = unit(_gaps(spec), seeds.generator(seed, seeds.ARRIVALS))
+    profile = _profile(spec, scale, seeds.generator(seed, seeds.STATES))
     return rescaled(counts, profile, horizon_s)
 
 

@@ -19,9 +19,9 @@ import numpy as np
 import yaml
 from pydantic import Field
 
+from dcsim import seeds
 from dcsim.arrays import FloatArray
 from dcsim.scenario.models import ClientsArrivals, Fraction, ServegenArrivals, Spec
-from dcsim.workload import luck
 from dcsim.workload.arrivals import changes
 from dcsim.workload.rates import Factor, Profile
 from dcsim.workload.renewal import Gamma, Gaps, Weibull, until
@@ -191,7 +191,7 @@ def servegen(
 
     yield from superposed(
         [windows(file) for _, file in files],
-        [luck.generator(seed, luck.ARRIVALS, number) for number, _ in files],
+        [seeds.generator(seed, seeds.ARRIVALS, number) for number, _ in files],
         changes(spec),
         horizon_s,
     )
@@ -282,11 +282,11 @@ def of_population(
                 rate_per_s * kind.share / whole,
                 np.array(population.hours),
                 spec.start_at_s or 0.0,
-                luck.generator(seed, luck.STATES, index),
+                seeds.generator(seed, seeds.STATES, index),
             )
             for index, kind in enumerate(chosen)
         ],
-        [luck.generator(seed, luck.ARRIVALS, index) for index in range(number)],
+        [seeds.generator(seed, seeds.ARRIVALS, index) for index in range(number)],
         changes(spec),
         horizon_s,
     )

@@ -8,6 +8,7 @@ from functools import partial
 
 import numpy as np
 
+from dcsim import seeds
 from dcsim.arrays import FloatArray, IntArray
 from dcsim.scenario.models import (
     ClientsArrivals,
@@ -18,7 +19,6 @@ from dcsim.scenario.models import (
     Stream,
     Tenant,
 )
-from dcsim.workload import luck
 from dcsim.workload.arrivals import arrivals
 from dcsim.workload.clients import made_up, servegen
 from dcsim.workload.replay import replay
@@ -41,10 +41,10 @@ class Requests:
         """By stream, as far as its trace has been read; a trace that is looped counts once."""
         streams = []
         for index, spec in enumerate(map(partial(by_the_clock, scenario), scenario.workload)):
-            own = luck.branch(seed, spec.name)
+            own = seeds.child(seed, spec.name)
             owners = None
             if scenario.tenants:
-                owners = Owners(spec, scenario.tenants, luck.child(own, luck.TENANTS))
+                owners = Owners(spec, scenario.tenants, seeds.child(own, seeds.TENANTS))
             stream = open_stream(
                 spec, index, scenario.duration_s, own, self.tally[spec.name], owners
             )
@@ -103,8 +103,8 @@ class Owners:
 
     def draw(self, count: int) -> IntArray:
         """Indices among the scenario's tenants."""
-        luck = self._rng.random(count) * self._bounds[-1]
-        return self._of[np.searchsorted(self._bounds, luck, side="right")]
+        drawn = self._rng.random(count) * self._bounds[-1]
+        return self._of[np.searchsorted(self._bounds, drawn, side="right")]
 
 
 def owned(stream: RequestStream, owners: Owners) -> RequestStream:
@@ -133,7 +133,7 @@ def open_stream(
         return replay(spec.arrivals, index, horizon_s, seed, tally)
     assert spec.tokens is not None
     draw = sampler(spec.tokens)
-    what = luck.generator(seed, luck.LENGTHS)
+    what = seeds.generator(seed, seeds.LENGTHS)
     # The rate is that of requests, so fewer conversations begin.
     scale = 1.0 if spec.sessions is None else 1.0 / mean_turns(spec.sessions)
     times = _times(spec, horizon_s, seed, scale)
@@ -146,7 +146,7 @@ def open_stream(
             stream=index,
             horizon_s=horizon_s,
             what=what,
-            course=luck.generator(seed, luck.SESSIONS),
+            course=seeds.generator(seed, seeds.SESSIONS),
             owners=None if owners is None else owners.draw,
         )
 

@@ -269,7 +269,7 @@ def rescaled(
     `horizon_s`, lazily, in the blocks in which they come (which may turn out empty).
 
     By the time-rescaling theorem the result has that rate; what the process does from one arrival
-    to the next, and its luck, stay.
+    to the next, and its random numbers, stay.
     """
     chunk_s = profile.chunk_s()
     number, before = 0, 0.0

@@ -8,9 +8,9 @@ from itertools import islice, pairwise
 
 import numpy as np
 
+from dcsim import seeds
 from dcsim.arrays import FloatArray, IntArray
 from dcsim.scenario.models import ReplayArrivals, TraceColumns
-from dcsim.workload import luck
 from dcsim.workload.arrivals import changes
 from dcsim.workload.formats import BLOCK_TOKENS, FORMATS
 from dcsim.workload.rates import Profile, rescaled
@@ -52,10 +52,10 @@ def replay(
     Raises TraceError at the first row that cannot be read, unless such rows are to be skipped.
     """
     rows = _laps(spec, Tally() if tally is None else tally)
-    batches = _sampled(_batches(rows), spec.sample, luck.generator(seed, luck.SAMPLE))
+    batches = _sampled(_batches(rows), spec.sample, seeds.generator(seed, seeds.SAMPLE))
     if spec.scaling == "compress":
         return _compressed(spec, stream, horizon_s, batches)
-    rng = luck.generator(seed, luck.ARRIVALS)
+    rng = seeds.generator(seed, seeds.ARRIVALS)
     return settle(_repeated(spec, stream, batches, rng), horizon_s)
 
 

@@ -116,11 +116,11 @@ def fitted(fit: TokenFit) -> Sampler:
     slopes = np.diff(tables, axis=1) / np.diff(grid)
 
     def draw(count: int, rng: np.random.Generator) -> Lengths:
-        luck = rng.random((2, count))
-        prompt = _whole(np.interp(luck[0], fit.prompt_probabilities, fit.prompt_quantiles))
+        drawn = rng.random((2, count))
+        prompt = _whole(np.interp(drawn[0], fit.prompt_probabilities, fit.prompt_quantiles))
         kind = np.searchsorted(fit.prompt_edges, prompt, side="right")
-        place = np.searchsorted(grid, luck[1], side="right") - 1
-        output = tables[kind, place] + slopes[kind, place] * (luck[1] - grid[place])
+        place = np.searchsorted(grid, drawn[1], side="right") - 1
+        output = tables[kind, place] + slopes[kind, place] * (drawn[1] - grid[place])
         return prompt, _whole(output)
 
     return draw

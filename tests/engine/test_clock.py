@@ -6,7 +6,6 @@ import pytest
 import simpy
 
 from dcsim.engine.clock import AFTER, Clock
-from dcsim.engine.seeds import branch
 
 
 def test_alarms_and_processes_share_one_time() -> None:
@@ -47,12 +46,3 @@ def test_a_failed_process_is_heard() -> None:
     clock.process(process())
     with pytest.raises(RuntimeError, match="broken"):
         clock.play(2.0)
-
-
-def test_branches_of_the_seed_tree_are_independent_by_name() -> None:
-    def first(*names: str) -> int:
-        return int(branch(7, *names).generate_state(1)[0])
-
-    assert first("workload") == first("workload")
-    assert len({first("workload"), first("power"), first("workload", "chat")}) == 3
-    assert branch(8, "workload").generate_state(1)[0] != first("workload")

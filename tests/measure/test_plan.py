@@ -73,7 +73,7 @@ def test_a_plan_is_the_same_again_and_parts_do_not_hang_on_each_other(tmp_path: 
     assert all(a.asks != b.asks for a, b in zip(first[1:9], other[1:9], strict=True))
     one, two = (next(p for p in first if p.name.endswith(f"r4-b1-t1-{n}")) for n in (1, 2))
     assert one.asks != two.asks  # repeats have seeds of their own
-    draws = [part.luck(3, PROMPTS).integers(0, 10**9, 4).tolist() for part in first]
+    draws = [part.generator(3, PROMPTS).integers(0, 10**9, 4).tolist() for part in first]
     assert len({tuple(draw) for draw in draws}) == len(first)
 
 

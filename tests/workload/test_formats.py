@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dcsim.engine import simulate
-from dcsim.engine.seeds import branch
 from dcsim.scenario import loads
+from dcsim.seeds import branch
 from dcsim.workload import TraceError, requests
 from dcsim.workload.formats import FORMATS, RESULT_ROWS
 from dcsim.workload.stream import join

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from random import Random
 
 import numpy as np
 
 from dcsim.scenario.models import Routing
+from dcsim.seeds import scalar_generator
 from dcsim.serving.replica import Replica
 from dcsim.serving.routers.base import Router
 from dcsim.serving.routers.blind import ByChance, RoundRobin
@@ -32,20 +32,15 @@ def build_router(
     delay_s = routing.signal_delay_s
     balance = Balance(routing.balance_requests, routing.balance_factor)
     if routing.policy == "random":
-        return ByChance(replicas, delay_s, _luck(seed))
+        return ByChance(replicas, delay_s, scalar_generator(seed))
     if routing.policy == "round-robin":
         return RoundRobin(replicas, delay_s)
     if routing.policy == "least-outstanding":
         return LeastOutstanding(replicas, delay_s)
     if routing.policy == "power-of-two":
-        return PowerOfTwo(replicas, delay_s, _luck(seed))
+        return PowerOfTwo(replicas, delay_s, scalar_generator(seed))
     if routing.policy == "prefix-aware":
         return PrefixAware(replicas, delay_s, balance, routing.prefix_entries)
     if routing.policy == "power-aware":
         return PowerAware(replicas, delay_s, balance, feeds or [0] * len(replicas))
     raise ValueError(f"no router is called {routing.policy!r}")
-
-
-def _luck(seed: np.random.SeedSequence) -> Random:
-    """Python's own generator: one number at a time it is several times quicker than numpy's."""
-    return Random(int.from_bytes(seed.generate_state(4, np.uint32).tobytes(), "little"))
