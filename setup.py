@@ -9,8 +9,18 @@ import sys
 
 from setuptools import setup
 
-HOT = ["batch", "fleet", "governed", "handover", "log", "prefix", "replica", "request"]
-HOT += ["retries", "slowed", "span", "timing"]
+HOT = [
+    "../hardware/roofline",
+    "batch",
+    "fleet",
+    "governed",
+    "handover",
+    "log",
+    "prefix",
+    "replica",
+    "request",
+]
+HOT += ["retries", "slowed", "span"]
 HOT += [f"routers/{name}" for name in ("base", "blind", "load", "power", "prefix")]
 
 
@@ -26,9 +36,9 @@ def compiled() -> list:
         # nothing in what is compiled.
         options = ["--config-file=", "--ignore-missing-imports", "--follow-imports=silent"]
         options.append("--no-site-packages")
-        modules = mypycify([*options, *(f"dcsim/serving/{name}.py" for name in HOT)])
+        modules = mypycify([*options, *(f"dcsim/{name}.py" for name in HOT)])
     except (ImportError, SystemExit, RuntimeError) as error:
-        print(f"dcsim: serving is left as plain Python ({error})", file=sys.stderr)
+        print(f"dcsim: the event loop is left as plain Python ({error})", file=sys.stderr)
         return []
     for module in modules:
         module.optional = True

@@ -17,10 +17,10 @@ import pandas as pd
 import yaml
 
 from benchmarks.data import need_data
+from dcsim.hardware.catalogue import Catalogue, load_catalogue
 from dcsim.power.learn.measured import by_configuration
 from dcsim.power.learn.runs import read_run
 from dcsim.power.learn.states import published_key
-from dcsim.scenario.catalogue import Catalogue, load_catalogue
 
 TABLES = Path(__file__).parents[1] / "dcsim" / "power" / "tables"
 HEADER = "# Made by `python -m benchmarks.baselines`; do not edit.\n"

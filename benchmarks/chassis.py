@@ -23,8 +23,8 @@ import yaml
 from benchmarks.baselines import TABLES
 from benchmarks.data import need_data
 from dcsim.arrays import FloatArray
+from dcsim.hardware.catalogue import load_catalogue
 from dcsim.power.chassis import dc_watts
-from dcsim.scenario.catalogue import load_catalogue
 
 GPUS = 8
 RATED_W = 6 * 3300.0

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from dcsim.facility.site import ElectricalSite
-from dcsim.scenario.catalogue import load_catalogue
+from dcsim.hardware.catalogue import load_catalogue
 from dcsim.scenario.models import Cooling, FacilityNode
 from dcsim.topology import Topology
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from benchmarks.steady_levels import Level, example_of, laws, own_law
 from dcsim.engine.bench import campaign, configuration
+from dcsim.hardware.catalogue import Catalogue
 from dcsim.ledger import ReplicaConfig
 from dcsim.power.learn.measured import measured_subjects
 from dcsim.power.learn.runs import LedgerSeries, MeasuredRun, read_run
@@ -19,7 +20,6 @@ from dcsim.power.learn.targets import Levels, carry_over, idle_share
 from dcsim.power.learn.train import MIXTURE_SEED, Example, Subject
 from dcsim.power.learn.true_power import true_watts
 from dcsim.power.meter import TRAILING_S
-from dcsim.scenario.catalogue import Catalogue
 
 REPEATS = 2
 MEASURED_SHARE = 4.0

@@ -38,6 +38,7 @@ from benchmarks.pack_subjects import (
 )
 from benchmarks.steady_levels import Level, steady_levels
 from dcsim.engine.bench import campaign, configuration
+from dcsim.hardware.catalogue import Catalogue, load_catalogue
 from dcsim.power.gru import GruPower
 from dcsim.power.learn.evaluate import evaluate, generate, shown_by
 from dcsim.power.learn.measured import by_configuration
@@ -46,7 +47,6 @@ from dcsim.power.learn.runs import MeasuredRun
 from dcsim.power.learn.states import distance, read_published, split_key
 from dcsim.power.learn.train import Recipe, Subject, train
 from dcsim.power.pack import ANY, Kind, Pack, any_key, kind_of, save
-from dcsim.scenario.catalogue import Catalogue, load_catalogue
 
 PACKS = Path(__file__).parents[1] / "dcsim" / "power" / "packs"
 GPUS = {"a100": "a100-sxm-80gb", "h100": "h100-sxm-80gb", "b200": "b200-sxm-180gb"}

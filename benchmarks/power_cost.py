@@ -16,10 +16,10 @@ import tracemalloc
 import numpy as np
 
 from dcsim.engine.bench import configuration
+from dcsim.hardware.catalogue import load_catalogue
 from dcsim.ledger import GpuState, ReplicaConfig, WorkLedger
 from dcsim.power.gru import GruPower
 from dcsim.power.pack import load, shipped
-from dcsim.scenario.catalogue import load_catalogue
 
 ROUNDS = 60
 STEPS = 100

@@ -33,6 +33,7 @@ from benchmarks.packs import GPUS, Evidence, gather, make, recipe_of
 from benchmarks.power_floor import itself
 from dcsim.arrays import FloatArray
 from dcsim.cli.power_judge import simulated
+from dcsim.hardware.catalogue import Catalogue, load_catalogue
 from dcsim.power.baseline_tables import MeanRow
 from dcsim.power.board_limit import BoardLimit
 from dcsim.power.gru import GruPower
@@ -46,7 +47,6 @@ from dcsim.power.linear_ledger import LinearLedger
 from dcsim.power.look_up import LookUpPower
 from dcsim.power.mean import MeanPower
 from dcsim.power.model import PowerModel
-from dcsim.scenario.catalogue import Catalogue, load_catalogue
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGE = DOCS / "fidelity-power.md"

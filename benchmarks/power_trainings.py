@@ -16,9 +16,9 @@ import numpy as np
 from benchmarks.data import need_data
 from benchmarks.packs import GPUS, gather, recipe_of
 from benchmarks.power_fidelity import FIGURES, PAGE, SEEDS, cases, head, left_out, put
+from dcsim.hardware.catalogue import load_catalogue
 from dcsim.power.learn.evaluate import judge, shown_by
 from dcsim.power.learn.train import Recipe
-from dcsim.scenario.catalogue import load_catalogue
 
 
 def main() -> None:

@@ -28,7 +28,8 @@ from benchmarks.timing_rows import (
     throughput_tokens_s,
     vllm_runs,
 )
-from dcsim.scenario.catalogue import Catalogue, load_catalogue, timing_of
+from dcsim.hardware.catalogue import Catalogue, load_catalogue
+from dcsim.hardware.timing import timing_of
 
 ML_ENERGY_GPUS = (H100, "b200-sxm-180gb")
 

@@ -24,9 +24,10 @@ from scipy.optimize import brentq
 
 from benchmarks.serving_replay import BLOCK_TOKENS, serve
 from dcsim.arrays import IntArray
-from dcsim.scenario.catalogue import Catalogue, timing_of
+from dcsim.hardware.catalogue import Catalogue
+from dcsim.hardware.roofline import kv_capacity_blocks
+from dcsim.hardware.timing import timing_of
 from dcsim.scenario.models import Engine
-from dcsim.serving.timing import kv_capacity_blocks
 from dcsim.workload.stream import Prefix
 
 GPU, MODEL, GPUS = "h100-sxm-80gb", "llama-3-70b", 4

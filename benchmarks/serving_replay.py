@@ -19,12 +19,12 @@ import pandas as pd
 from benchmarks.timing_rows import GPUS
 from dcsim.arrays import FloatArray, IntArray
 from dcsim.engine.clock import Clock
+from dcsim.hardware.catalogue import Catalogue
+from dcsim.hardware.roofline import IterationModel
 from dcsim.ledger import ReplicaConfig
-from dcsim.scenario.catalogue import Catalogue
 from dcsim.scenario.models import Engine
 from dcsim.serving.replica import Replica
 from dcsim.serving.request import Request, Status
-from dcsim.serving.timing import IterationModel
 from dcsim.serving.work import WorkTable
 from dcsim.workload.stream import Prefix
 

@@ -28,12 +28,12 @@ from benchmarks.timing_rows import (
     PROMPT_TOKENS,
 )
 from dcsim.engine.bench import configuration
+from dcsim.hardware.catalogue import Catalogue
+from dcsim.hardware.roofline import kv_capacity_blocks
 from dcsim.power.learn.counters import POWER_STEP_S, ledger_columns
 from dcsim.power.learn.levels import LevelLaw, fit_levels
 from dcsim.power.learn.runs import LedgerSeries
 from dcsim.power.learn.train import Example
-from dcsim.scenario.catalogue import Catalogue
-from dcsim.serving.timing import kv_capacity_blocks
 
 STEPS = 160
 """Of each row: 40 s of the same load."""

@@ -1,6 +1,6 @@
 """Fit the iteration model's constants to real runs: `python -m benchmarks.timing_fit`.
 
-Writes `dcsim/scenario/catalogue/timing_fits.yaml`. What is fitted, by GPU, each as a factor on
+Writes `dcsim/hardware/data/timing_fits.yaml`. What is fitted, by GPU, each as a factor on
 the published constant with a log-normal prior around it:
 
 - eff_flops, eff_bandwidth, message_scale, per_token_sample, quantised_stream;
@@ -44,14 +44,9 @@ from benchmarks.timing_rows import (
     vllm_runs,
 )
 from dcsim.arrays import FloatArray
-from dcsim.scenario.catalogue import (
-    PRIOR_QUANTISED_STREAM,
-    Catalogue,
-    Gpu,
-    TimingCorrection,
-    TimingFit,
-    load_catalogue,
-)
+from dcsim.hardware.catalogue import Catalogue, load_catalogue
+from dcsim.hardware.gpus import Gpu, TimingCorrection, TimingFit
+from dcsim.hardware.timing import PRIOR_QUANTISED_STREAM
 
 H100 = "h100-sxm-80gb"
 FITTED = (H100, "a100-sxm-80gb", "b200-sxm-180gb")
@@ -331,7 +326,7 @@ def main() -> None:
     rows = all_rows(data)
     runs = [read_run(folder) for folder in vllm_runs(data)]
     fits = fit_all(rows, runs, catalogue)
-    path = Path(__file__).parents[1] / "dcsim/scenario/catalogue/timing_fits.yaml"
+    path = Path(__file__).parents[1] / "dcsim/hardware/data/timing_fits.yaml"
     path.write_text(dump(fits), encoding="utf-8")
     for name, fit in fits.items():
         print(f"{name}: {fit.rows} rows, median error {fit.median_error:.3f}")

@@ -24,8 +24,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from dcsim.scenario.catalogue import Catalogue, load_catalogue
-from dcsim.serving.timing import IterationModel
+from dcsim.hardware.catalogue import Catalogue, load_catalogue
+from dcsim.hardware.roofline import IterationModel
 
 GPUS = {"H100": "h100-sxm-80gb", "A100": "a100-sxm-80gb", "B200": "b200-sxm-180gb"}
 

@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from dcsim.engine import simulate
     from dcsim.results import Results
     from dcsim.scenario.load import load
-    from dcsim.scenario.problems import ScenarioError
+    from dcsim.spec.problems import ScenarioError
 
 __version__ = "0.1.0"
 __all__ = ["Results", "ScenarioError", "__version__", "load", "simulate"]
 
 _HOMES = {
     "Results": "dcsim.results",
-    "ScenarioError": "dcsim.scenario.problems",
+    "ScenarioError": "dcsim.spec.problems",
     "load": "dcsim.scenario.load",
     "simulate": "dcsim.engine",
 }

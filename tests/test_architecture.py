@@ -13,20 +13,23 @@ PROJECT = Path(__file__).parents[1]
 PACKAGE = PROJECT / "dcsim"
 
 # Work flows from left to right; only the engine knows all who take part.
-PLAYED = {"scenario", "topology", "workload", "serving", "power", "facility", "control", "results"}
+BELOW = {"spec", "hardware", "scenario"}
+PLAYED = {*BELOW, "topology", "workload", "serving", "power", "facility", "control", "results"}
 MAY_IMPORT: dict[str, set[str]] = {
-    "scenario": set(),
-    "topology": {"scenario"},
-    "workload": {"scenario"},
-    "serving": {"scenario", "workload"},
-    "power": {"scenario"},
-    "facility": {"scenario", "topology"},
-    "control": {"scenario"},
-    "results": {"scenario"},
+    "spec": set(),
+    "hardware": {"spec"},
+    "scenario": {"spec", "hardware"},
+    "topology": BELOW,
+    "workload": BELOW,
+    "serving": BELOW | {"workload"},
+    "power": BELOW,
+    "facility": BELOW | {"topology"},
+    "control": BELOW,
+    "results": BELOW,
     "engine": PLAYED,
-    "measure": {"scenario", "workload", "power"},
-    "studies": {"scenario", "topology", "facility", "power", "engine", "results"},
-    "report": {"scenario", "topology", "facility", "results", "studies"},
+    "measure": BELOW | {"workload", "power"},
+    "studies": BELOW | {"topology", "facility", "power", "engine", "results"},
+    "report": BELOW | {"topology", "facility", "results", "studies"},
     "data": set(),
     "cli": PLAYED | {"engine", "measure", "studies", "report", "data"},
 }

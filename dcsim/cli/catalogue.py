@@ -12,7 +12,7 @@ import typer
 from dcsim.cli.open import WRONG_INPUT
 
 if TYPE_CHECKING:
-    from dcsim.scenario.catalogue import Catalogue
+    from dcsim.hardware.catalogue import Catalogue
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 
@@ -43,8 +43,8 @@ def list_names(
 
     Those of a folder that DCSIM_CATALOGUE names are among them.
     """
-    from dcsim.scenario.catalogue import load_catalogue
-    from dcsim.scenario.problems import ScenarioError
+    from dcsim.hardware.catalogue import load_catalogue
+    from dcsim.spec.problems import ScenarioError
 
     try:
         catalogue = load_catalogue()
@@ -181,7 +181,7 @@ def _table(rows: list[dict[str, Any]]) -> None:
 
 
 def _cell(column: str, value: Any) -> str:
-    from dcsim.scenario.units import WATT
+    from dcsim.spec.units import WATT
 
     if value is None:
         return "-"

@@ -64,7 +64,7 @@ def get(
     from dcsim.data.fetch import HASH_LENGTH, FetchError, Offline, fetch, file_sha256
     from dcsim.data.places import place_of, record, recorded
     from dcsim.data.traces import by_name
-    from dcsim.scenario.nearest import suggestion
+    from dcsim.spec.nearest import suggestion
 
     traces = by_name()
     if name not in traces:

@@ -84,7 +84,7 @@ def _tell(found: Found) -> None:
 
 def _names(table: str) -> str:
     """Of a table of the catalogue, with where their figures are."""
-    from dcsim.scenario.catalogue import load_catalogue
+    from dcsim.hardware.catalogue import load_catalogue
 
     names = ", ".join(getattr(load_catalogue(), table))
     return f"{names} (figures: `dcsim catalogue list {table}`)"

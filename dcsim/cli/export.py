@@ -101,7 +101,7 @@ def export(
 
 def _quantity(option: str, text: str, unit: str, example: str, *, zero: bool = False) -> float:
     """The value of an option in SI units; one that is wrong ends the process."""
-    from dcsim.scenario.units import parse_quantity
+    from dcsim.spec.units import parse_quantity
 
     try:
         value = parse_quantity(text, unit, example)

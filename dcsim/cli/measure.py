@@ -213,7 +213,7 @@ def _zone_s(text: str) -> float:
 def _seconds(option: str, text: str) -> float:
     from pydantic_core import PydanticCustomError
 
-    from dcsim.scenario.units import SECOND, parse_quantity
+    from dcsim.spec.units import SECOND, parse_quantity
 
     try:
         return parse_quantity(text, SECOND.name, SECOND.example)
@@ -236,7 +236,7 @@ def _tell(found: Verdict) -> None:
 
 def _open(path: Path) -> Campaign:
     from dcsim.measure.campaign import load_campaign
-    from dcsim.scenario.problems import ScenarioError
+    from dcsim.spec.problems import ScenarioError
 
     try:
         return load_campaign(path)

@@ -13,7 +13,7 @@ import typer
 from dcsim.cli.open import WRONG_INPUT
 
 if TYPE_CHECKING:
-    from dcsim.scenario.catalogue import Catalogue
+    from dcsim.hardware.catalogue import Catalogue
     from dcsim.scenario.draft import Wishes
     from dcsim.scenario.models import Scenario
 
@@ -66,7 +66,7 @@ def new(
 
     On a terminal it asks for what no flag says; with --yes, or in a pipe, it takes defaults.
     """
-    from dcsim.scenario.catalogue import load_catalogue
+    from dcsim.hardware.catalogue import load_catalogue
     from dcsim.scenario.draft import DraftError, Wishes
 
     if file is not None and file.exists() and not force:
@@ -135,7 +135,7 @@ def _wrong(key: str, answer: object, wishes: Wishes, catalogue: Catalogue) -> st
     """What is wrong with an answer, alone and beside those before it; None where nothing is."""
     from dcsim.scenario.draft import DraftError, draft, model_for, server_for, sizes_for
     from dcsim.scenario.load import loads
-    from dcsim.scenario.problems import ScenarioError
+    from dcsim.spec.problems import ScenarioError
 
     try:
         server = server_for(wishes.gpu, catalogue)
@@ -162,7 +162,7 @@ def _right(wishes: Wishes, catalogue: Catalogue) -> str:
     from dcsim.engine.check import check_power
     from dcsim.scenario.draft import draft, model_for, server_for, sizes_for
     from dcsim.scenario.load import loads
-    from dcsim.scenario.problems import ScenarioError
+    from dcsim.spec.problems import ScenarioError
 
     if (wishes.row_limit or "").lower() == "none":
         wishes = replace(wishes, row_limit=None)

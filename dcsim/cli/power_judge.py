@@ -233,8 +233,8 @@ def _bigru(run: MeasuredRun, runs: list[MeasuredRun]) -> Any:
 
 
 def _model(name: Model, pack: str | None, extrapolate: bool, config: ReplicaConfig) -> PowerModel:
+    from dcsim.hardware.catalogue import load_catalogue
     from dcsim.power import build
-    from dcsim.scenario.catalogue import load_catalogue
     from dcsim.scenario.models import Power
 
     spec = Power.model_validate({"model": str(name), "pack": pack, "extrapolate": extrapolate})
@@ -262,6 +262,7 @@ def validate(
     import numpy as np
 
     from dcsim.engine.bench import campaign, configuration
+    from dcsim.hardware.catalogue import CatalogueError, load_catalogue
     from dcsim.power.learn.evaluate import shown_by
     from dcsim.power.learn.states import (
         distance,
@@ -270,7 +271,6 @@ def validate(
         split_key,
     )
     from dcsim.power.model import NoSuchConfiguration
-    from dcsim.scenario.catalogue import CatalogueError, load_catalogue
 
     if model == Model.bigru:
         refuse("bigru needs the whole of a measured run; validate simulates")
@@ -333,9 +333,9 @@ def validate(
 
 def _hidden(pack: str | None, config: ReplicaConfig) -> PowerModel:
     """The GRU without the configuration's own table: what it says of one that it never saw."""
+    from dcsim.hardware.catalogue import load_catalogue
     from dcsim.power.gru import GruPower
     from dcsim.power.pack import find_pack
-    from dcsim.scenario.catalogue import load_catalogue
 
     found = find_pack(pack, [config]).without(config.key)
     return GruPower(found, load_catalogue(), extrapolate=True)
@@ -356,8 +356,8 @@ def line(run: str, width: int, model: str, figures: Mapping[str, float], note: s
 def read_runs(folders: list[Path]) -> list[MeasuredRun]:
     """All runs; where any cannot be used, every problem is told and nothing is done."""
     from dcsim.engine.bench import simulate
+    from dcsim.hardware.catalogue import load_catalogue
     from dcsim.power.learn.runs import RunError, read_run
-    from dcsim.scenario.catalogue import load_catalogue
 
     runs, problems = [], []
     for folder in folders:

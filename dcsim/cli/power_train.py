@@ -10,11 +10,11 @@ import typer
 from dcsim.cli.power_judge import header, line, refuse
 
 if TYPE_CHECKING:
+    from dcsim.hardware.catalogue import Catalogue
     from dcsim.power.learn.holdout import HeldOut
     from dcsim.power.learn.runs import MeasuredRun
     from dcsim.power.learn.train import Recipe
     from dcsim.power.pack import Pack
-    from dcsim.scenario.catalogue import Catalogue
 
 
 def train(
@@ -45,9 +45,9 @@ def train(
     if out.suffix != ".h5":
         refuse(f"--out: {out} must end in .h5, or no scenario can name it")
 
+    from dcsim.hardware.catalogue import load_catalogue
     from dcsim.power.learn.train import Recipe
     from dcsim.power.pack import PackError, find_pack, save
-    from dcsim.scenario.catalogue import load_catalogue
 
     try:
         start = None if from_pack is None else find_pack(from_pack, [])

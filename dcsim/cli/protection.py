@@ -13,7 +13,7 @@ from dcsim.cli.open import WRONG_INPUT
 
 if TYPE_CHECKING:
     from dcsim.facility.profile import ProfileTrips
-    from dcsim.scenario.catalogue import Curve
+    from dcsim.hardware.curves import Curve
     from dcsim.scenario.series import Series
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
@@ -25,7 +25,7 @@ def curves(
     as_json: Annotated[bool, typer.Option("--json", help="Print them as JSON.")] = False,
 ) -> None:
     """List the time-current curves, their points, and where they come from."""
-    from dcsim.scenario.catalogue import CatalogueError, load_catalogue
+    from dcsim.hardware.catalogue import CatalogueError, load_catalogue
 
     try:
         known = load_catalogue().curves
@@ -137,11 +137,11 @@ def run(
     from dcsim.facility.breakers import SETTLING_S
     from dcsim.facility.curves import curve_of
     from dcsim.facility.profile import profile_trips
+    from dcsim.hardware.catalogue import load_catalogue
     from dcsim.results import Results, ResultsError
     from dcsim.scenario import ScenarioError, loads
-    from dcsim.scenario.catalogue import load_catalogue
-    from dcsim.scenario.nearest import suggestion
     from dcsim.scenario.series import Series
+    from dcsim.spec.nearest import suggestion
     from dcsim.topology import Topology
 
     try:
@@ -208,7 +208,7 @@ def _state(preload: float) -> str:
 
 
 def _curve(name: str) -> Curve | None:
-    from dcsim.scenario.catalogue import CatalogueError, load_catalogue
+    from dcsim.hardware.catalogue import CatalogueError, load_catalogue
 
     if name == ELECTRONIC:
         return None

@@ -18,7 +18,7 @@ from dcsim.report.text import plural_kind
 from dcsim.scenario.dump import dump, resolved
 from dcsim.scenario.models import FacilityNode, Scenario
 from dcsim.scenario.models.amperes import volt_amperes
-from dcsim.scenario.units import VOLT_AMPERE, WATT, WATT_HOUR
+from dcsim.spec.units import VOLT_AMPERE, WATT, WATT_HOUR
 
 LIMIT_KEYS = ("node", "node_kind", "kind", "limit_w", "window_s", "windows", "rule")
 """Of a limit, what is known before a run; docs/results-format.md says what they are."""

@@ -14,7 +14,7 @@ from dcsim.cli.open import (
     room_problems,
 )
 from dcsim.cli.outline import outline
-from dcsim.scenario.units import SECOND, WATT
+from dcsim.spec.units import SECOND, WATT
 
 
 def validate(

@@ -6,7 +6,7 @@ import numpy as np
 
 from dcsim.arrays import FloatArray, IntArray
 from dcsim.control.policy import Site
-from dcsim.scenario.nearest import suggestion
+from dcsim.spec.nearest import suggestion
 
 
 class PolicyError(ValueError):

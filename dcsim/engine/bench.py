@@ -14,13 +14,13 @@ import numpy as np
 
 from dcsim.arrays import FloatArray
 from dcsim.engine.clock import Clock
+from dcsim.hardware.catalogue import Catalogue, load_catalogue
+from dcsim.hardware.roofline import IterationModel, kv_capacity_blocks
 from dcsim.ledger import ReplicaConfig
 from dcsim.power.learn.runs import Asked, LedgerSeries
-from dcsim.scenario.catalogue import Catalogue, load_catalogue
 from dcsim.scenario.models import Engine
 from dcsim.serving.replica import Replica
 from dcsim.serving.request import Request
-from dcsim.serving.timing import IterationModel, kv_capacity_blocks
 from dcsim.serving.work import WorkTable
 from dcsim.workload.tokens import fitted, load_fits
 

@@ -17,10 +17,10 @@ from dcsim.arrays import RecordArray
 from dcsim.engine.capacity import Lengths, target_of
 from dcsim.engine.clock import Clock
 from dcsim.engine.meter import Meter
+from dcsim.hardware.catalogue import Catalogue
 from dcsim.ledger import ReplicaConfig
 from dcsim.power import build as build_power
 from dcsim.power.model import PowerModel
-from dcsim.scenario.catalogue import Catalogue
 from dcsim.scenario.models import Power, Scenario, ServerGroup
 from dcsim.seeds import branch
 from dcsim.serving.capacity import Target

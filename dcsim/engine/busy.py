@@ -10,9 +10,9 @@ import numpy as np
 
 from dcsim.arrays import BoolArray, RecordArray
 from dcsim.engine.capacity import Lengths, estimator, finite, lengths, pooled, target_of
+from dcsim.hardware.catalogue import Catalogue
 from dcsim.ledger import GpuState, WorkLedger
 from dcsim.results.breakdown import Breakdown
-from dcsim.scenario.catalogue import Catalogue
 from dcsim.scenario.models import Scenario, ServerGroup
 from dcsim.serving.capacity import Capacity
 from dcsim.serving.fleet import Placement

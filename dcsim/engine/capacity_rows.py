@@ -7,7 +7,7 @@ from typing import Any
 
 from dcsim.engine.bench_site import PLAYED_S, Bench
 from dcsim.engine.capacity import estimator, finite, lengths, placed_replicas, pooled, target_of
-from dcsim.scenario.catalogue import load_catalogue
+from dcsim.hardware.catalogue import load_catalogue
 from dcsim.scenario.models import Scenario
 
 

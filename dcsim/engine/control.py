@@ -16,7 +16,7 @@ from dcsim.engine.actuators import Actuators
 from dcsim.engine.meter import Meter
 from dcsim.facility.events import EventKind, FacilityEvent
 from dcsim.facility.site import ElectricalSite
-from dcsim.scenario.catalogue import Catalogue
+from dcsim.hardware.catalogue import Catalogue
 from dcsim.scenario.models import Scenario
 from dcsim.serving.fleet import Fleet, Placement
 from dcsim.topology import Topology

@@ -11,9 +11,9 @@ import numpy as np
 
 from dcsim.arrays import FloatArray, IntArray
 from dcsim.engine.meter import Meter
+from dcsim.hardware.catalogue import Catalogue
 from dcsim.power.chassis import chassis_table
 from dcsim.results.shares import EVIDENCE, shares_text
-from dcsim.scenario.catalogue import Catalogue
 from dcsim.scenario.models import Scenario, ServerGroup
 from dcsim.serving.fleet import Placement
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from dcsim.engine.clock import AFTER, Clock
 from dcsim.engine.levels import Levels
+from dcsim.hardware.gpus import Gpu
 from dcsim.ledger import ReplicaConfig
 from dcsim.power.limits import LOWEST_CLOCK, clock_under, power_share
-from dcsim.scenario.catalogue import Gpu
 from dcsim.serving.replica import Replica
 
 NOTCH = 1.0 / 400.0

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from dcsim.arrays import FloatArray
+from dcsim.hardware.roofline import IterationModel
 from dcsim.ledger import GpuState, ReplicaConfig, WorkLedger
 from dcsim.power.linear_ledger import LinearLedger
 from dcsim.power.model import PowerModel
-from dcsim.serving.timing import IterationModel
 
 PROMPTS = (128, 512, 2048, 8192)
 BATCHES = (1, 4, 16, 64, 256)

@@ -12,10 +12,10 @@ from dcsim.arrays import FloatArray, IntArray
 from dcsim.engine.clock import Clock
 from dcsim.engine.scaling import RestingWatts
 from dcsim.engine.throttle import Build, Throttle
+from dcsim.hardware.catalogue import Catalogue
 from dcsim.ledger import ReplicaConfig, WorkLedger
 from dcsim.power.chassis import Chassis, ChassisModel, chassis_table
 from dcsim.power.model import PowerModel, Provenance
-from dcsim.scenario.catalogue import Catalogue
 from dcsim.scenario.models import Power, Scenario
 from dcsim.seeds import branch
 from dcsim.serving.fleet import Fleet, Placement

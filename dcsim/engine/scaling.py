@@ -9,8 +9,8 @@ import numpy as np
 
 from dcsim.arrays import BoolArray, FloatArray, IntArray
 from dcsim.engine.clock import Clock
+from dcsim.hardware.catalogue import Catalogue
 from dcsim.ledger import GpuState
-from dcsim.scenario.catalogue import Catalogue
 from dcsim.scenario.models import Autoscale, Scenario, ServerGroup
 from dcsim.serving.autoscale import Autoscaler
 from dcsim.serving.fleet import Fleet, Placement

@@ -31,6 +31,7 @@ from dcsim.engine.warm_up import warm_up_of
 from dcsim.facility.events import FacilityEvent
 from dcsim.facility.labels import label_loads_w, label_sums_w
 from dcsim.facility.site import ElectricalSite
+from dcsim.hardware.catalogue import Catalogue, load_catalogue
 from dcsim.ledger import GpuState, ReplicaConfig
 from dcsim.power import build as build_power
 from dcsim.power.model import PowerModel
@@ -40,7 +41,6 @@ from dcsim.results.limit_rows import complete
 from dcsim.results.recorder import NodeTable, Recorder
 from dcsim.results.summary import build_summary
 from dcsim.results.versions import versions
-from dcsim.scenario.catalogue import Catalogue, load_catalogue
 from dcsim.scenario.load import dump
 from dcsim.scenario.models import Power, Scenario, Slo, Tenant
 from dcsim.seeds import branch

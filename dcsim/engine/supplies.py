@@ -8,7 +8,7 @@ import numpy as np
 
 from dcsim.arrays import FloatArray
 from dcsim.facility.hold_up import HoldUp
-from dcsim.scenario.catalogue import Catalogue
+from dcsim.hardware.catalogue import Catalogue
 from dcsim.scenario.models import Scenario
 
 

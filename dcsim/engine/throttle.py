@@ -19,11 +19,11 @@ from dcsim.arrays import BoolArray, FloatArray
 from dcsim.engine.clock import Clock
 from dcsim.engine.governor import Governor, Share
 from dcsim.engine.levels import Levels, levels
+from dcsim.hardware.catalogue import Catalogue
 from dcsim.ledger import ReplicaConfig, WorkLedger
 from dcsim.power.limits import CLOCK_EXPONENT, power_share
 from dcsim.power.linear_ledger import LinearLedger
 from dcsim.power.model import PowerModel
-from dcsim.scenario.catalogue import Catalogue
 from dcsim.scenario.models import Power
 from dcsim.serving.fleet import Fleet, Placement
 from dcsim.serving.work import HeldWork

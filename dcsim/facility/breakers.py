@@ -8,7 +8,7 @@ import numpy as np
 
 from dcsim.arrays import BoolArray, FloatArray, IntArray
 from dcsim.facility.curves import ambient_factor, time_constant_s
-from dcsim.scenario.catalogue import Curve
+from dcsim.hardware.curves import Curve
 
 LEVELS = np.array(
     [1, 1.01, 1.02, 1.04, 1.06, 1.08, 1.1, 1.13, 1.17, 1.22, 1.28, 1.35, 1.45, 1.6, 1.8,

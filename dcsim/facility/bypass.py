@@ -8,7 +8,7 @@ import numpy as np
 
 from dcsim.arrays import BoolArray, FloatArray
 from dcsim.facility.curves import is_table
-from dcsim.scenario.catalogue import Curve
+from dcsim.hardware.curves import Curve
 from dcsim.topology import Topology
 
 RETURN_AFTER_S = 60.0

@@ -9,9 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from dcsim.arrays import FloatArray
-from dcsim.scenario.catalogue import Curve
+from dcsim.hardware.curves import Curve, table_points
 from dcsim.scenario.models import Breaker, Electronic
-from dcsim.scenario.overload import table_points
 
 INSTANT_S = 0.02
 """An instantaneous trip: about one 60 Hz cycle, with the time to clear."""

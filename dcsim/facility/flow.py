@@ -14,7 +14,7 @@ from dcsim.facility.battery import Batteries
 from dcsim.facility.losses import LossLine
 from dcsim.facility.phases import Phases
 from dcsim.facility.supply import Supply
-from dcsim.scenario.catalogue import LossCurve
+from dcsim.hardware.curves import LossCurve
 from dcsim.topology import Topology
 
 BYPASS_LOSSES = "ups-eco"

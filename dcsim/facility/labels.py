@@ -9,7 +9,7 @@ import numpy as np
 from dcsim.arrays import FloatArray
 from dcsim.facility.cooling import Cooling
 from dcsim.facility.site import ElectricalSite
-from dcsim.scenario.catalogue import Catalogue
+from dcsim.hardware.catalogue import Catalogue
 from dcsim.scenario.models import Cooling as CoolingSpec
 from dcsim.scenario.models import FacilityNode
 from dcsim.topology import Topology

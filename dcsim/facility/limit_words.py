@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from dcsim.scenario.units import SECOND, WATT
+from dcsim.spec.units import SECOND, WATT
 
 LimitRow = Mapping[str, Any]
 

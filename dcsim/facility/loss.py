@@ -10,7 +10,7 @@ from dcsim.facility.cooling_load import CoolingLoad
 from dcsim.facility.curves import curve_of
 from dcsim.facility.flow import Flow
 from dcsim.facility.supply import Supply
-from dcsim.scenario.catalogue import Catalogue
+from dcsim.hardware.catalogue import Catalogue
 from dcsim.scenario.models import Cooling as CoolingSpec
 from dcsim.topology import Topology
 

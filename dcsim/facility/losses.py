@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from dcsim.arrays import FloatArray
-from dcsim.scenario.catalogue import LossCurve
+from dcsim.hardware.curves import LossCurve
 
 FAR = 10.0
 """Share of the rating up to which the last straight line is carried on."""

@@ -9,7 +9,7 @@ import numpy as np
 from dcsim.arrays import FloatArray
 from dcsim.facility.breakers import Breakers
 from dcsim.facility.curves import electronic_curve, in_band
-from dcsim.scenario.catalogue import Curve
+from dcsim.hardware.curves import Curve
 from dcsim.scenario.models import Electronic
 
 LONGEST_S = 600.0

@@ -13,7 +13,7 @@ from dcsim.arrays import BoolArray, FloatArray
 from dcsim.facility.cooling_load import CoolingLoad
 from dcsim.facility.losses import LossLine
 from dcsim.facility.supply import Supply
-from dcsim.scenario.catalogue import LossCurve
+from dcsim.hardware.curves import LossCurve
 from dcsim.topology import Topology
 
 LOSABLE = ("utility", "transformer", "switchgear", "ups", "pdu")

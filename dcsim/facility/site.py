@@ -23,7 +23,7 @@ from dcsim.facility.restart import Restart
 from dcsim.facility.supply import Supply
 from dcsim.facility.tally import LIMIT_KINDS, LimitSpec
 from dcsim.facility.watch import LimitWatch
-from dcsim.scenario.catalogue import Catalogue, load_catalogue
+from dcsim.hardware.catalogue import Catalogue, load_catalogue
 from dcsim.scenario.models import Cooling as CoolingSpec
 from dcsim.scenario.models import Fault, Limits, Scenario
 from dcsim.scenario.models import Restart as RestartSpec

@@ -14,7 +14,7 @@ from dcsim.facility.curves import curve_of, is_table
 from dcsim.facility.events import EventKind, FacilityEvent, duration, percent
 from dcsim.facility.levels import CLEAR_AFTER_S, ROUNDING_S, Change, Levels
 from dcsim.facility.tally import LimitSpec, Tally
-from dcsim.scenario.catalogue import Curve
+from dcsim.hardware.curves import Curve
 from dcsim.scenario.models import Breaker, Limits
 from dcsim.topology import Topology
 

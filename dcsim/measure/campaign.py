@@ -9,12 +9,13 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
-from dcsim.scenario import raw, schema
-from dcsim.scenario.document import Document, Steps, read
+from dcsim.scenario import raw
 from dcsim.scenario.models import Name, Spec, Tokens
 from dcsim.scenario.paths import absolute
-from dcsim.scenario.problems import Problem, ScenarioError
-from dcsim.scenario.units import RequestsPerSecond, Seconds, SecondsOrZero
+from dcsim.spec.document import Document, Steps, read
+from dcsim.spec.problems import Problem, ScenarioError
+from dcsim.spec.units import RequestsPerSecond, Seconds, SecondsOrZero
+from dcsim.spec.validation import validate_as
 
 TRAINABLE_S = 60.0
 """Least time that `dcsim power train` takes of one run."""
@@ -205,7 +206,7 @@ def load_campaign(path: str | Path) -> Campaign:
     if document.data is None:
         raise ScenarioError(document.problems)
     _files(document)
-    campaign = schema.validate_as(document, Campaign)
+    campaign = validate_as(document, Campaign)
     _check(document)
     if document.problems or campaign is None:
         raise ScenarioError(sorted(set(document.problems), key=_order))

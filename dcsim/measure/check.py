@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from dcsim.arrays import FloatArray
+from dcsim.hardware.catalogue import load_catalogue
 from dcsim.power.learn.counters import POWER_STEP_S
 from dcsim.power.learn.logs import RunError, RunLogs, read_logs, read_manifest
 from dcsim.power.learn.readers import EngineLog
 from dcsim.power.learn.runs import MAX_GAP_STEPS, read_run
-from dcsim.scenario.catalogue import load_catalogue
 
 LONGEST_GAP_S = MAX_GAP_STEPS * POWER_STEP_S
 """Of either log; training refuses longer ones."""

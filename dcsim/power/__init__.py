@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from dcsim.hardware.catalogue import Catalogue
 from dcsim.ledger import ReplicaConfig
 from dcsim.power.model import PowerModel
-from dcsim.scenario.catalogue import Catalogue
 from dcsim.scenario.models import Power
 
 

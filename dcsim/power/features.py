@@ -12,8 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from dcsim.arrays import Float32Array
+from dcsim.hardware.catalogue import Catalogue
 from dcsim.ledger import ReplicaConfig, WorkLedger
-from dcsim.scenario.catalogue import Catalogue
 
 FEATURES = (
     "busy",

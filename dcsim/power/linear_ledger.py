@@ -16,9 +16,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from dcsim.arrays import FloatArray
+from dcsim.hardware.catalogue import Catalogue
 from dcsim.ledger import GpuState, ReplicaConfig, WorkLedger
 from dcsim.power.model import Provenance
-from dcsim.scenario.catalogue import Catalogue
 
 FITTED_MODELS = ("llama-3-8b", "llama-3-70b")
 """Catalogue models among those that the published coefficients were fitted on."""

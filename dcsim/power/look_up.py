@@ -17,10 +17,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from dcsim.arrays import FloatArray, IntArray
+from dcsim.hardware.catalogue import Catalogue
 from dcsim.ledger import GpuState, ReplicaConfig, WorkLedger
 from dcsim.power.baseline_tables import LookUp, look_up_table
 from dcsim.power.model import Provenance
-from dcsim.scenario.catalogue import Catalogue
 
 KV_SHARE = 0.9
 """Of GPU memory, for weights and KV cache together (vLLM's default): turns the ledger's KV fraction

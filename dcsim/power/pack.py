@@ -16,10 +16,10 @@ from typing import Literal, get_args
 import numpy as np
 
 from dcsim.arrays import Float32Array
+from dcsim.hardware.models import ServedModel
 from dcsim.ledger import ReplicaConfig
 from dcsim.power.features import FEATURES
 from dcsim.power.model import Evidence, NoSuchConfiguration
-from dcsim.scenario.catalogue import ServedModel
 
 FORMAT = "dcsim-power-pack"
 FORMAT_VERSION = 2

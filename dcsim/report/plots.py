@@ -15,7 +15,7 @@ import pandas as pd
 from dcsim.facility.limit_words import label
 from dcsim.results import Results
 from dcsim.scenario.expand import named
-from dcsim.scenario.nearest import suggestion
+from dcsim.spec.nearest import suggestion
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

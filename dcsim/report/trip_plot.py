@@ -9,8 +9,8 @@ import numpy as np
 from dcsim.arrays import FloatArray
 from dcsim.facility.curves import ambient_factor, trip_time_s
 from dcsim.facility.profile import ProfileTrips
+from dcsim.hardware.curves import Curve
 from dcsim.report.plots import BLUE, GREEN, GREY, ORANGE, STYLE, VERMILION, PlotError
-from dcsim.scenario.catalogue import Curve
 
 FORMATS = (".png", ".svg", ".pdf")
 

@@ -15,8 +15,8 @@ import numpy as np
 from dcsim.arrays import AnyArray, Float32Array, FloatArray, IntArray
 from dcsim.results.recorder import COMPLETED, FORMAT, FORMAT_VERSION, REQUEST_COLUMNS
 from dcsim.scenario.expand import named
-from dcsim.scenario.nearest import nearest, suggestion
 from dcsim.scenario.start import Start, parse_start
+from dcsim.spec.nearest import nearest, suggestion
 
 if TYPE_CHECKING:
     import h5py

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 from importlib.metadata import version
 
-from dcsim.scenario.own_catalogue import own_sha256
+from dcsim.hardware.own_catalogue import own_sha256
 
 PACKAGES = ("dcsim", "simpy", "numpy", "torch", "h5py")
 

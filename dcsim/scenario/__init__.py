@@ -1,24 +1,20 @@
 """The scenario room: the file that a planner writes, checked as a whole.
 
 `load` reads it into a `Scenario`, or raises a `ScenarioError` that names every problem with file,
-line and path; `load_catalogue` has the GPUs, models, servers and breaker curves that it may name.
+line and path; `dcsim.hardware` has the GPUs, models, servers and breaker curves that it may name.
 """
 
-from dcsim.scenario.catalogue import Catalogue, CatalogueError, load_catalogue
 from dcsim.scenario.dump import dump, resolved
 from dcsim.scenario.load import load, loads
 from dcsim.scenario.models import Scenario
-from dcsim.scenario.problems import Problem, ScenarioError
+from dcsim.spec.problems import Problem, ScenarioError
 
 __all__ = [
-    "Catalogue",
-    "CatalogueError",
     "Problem",
     "Scenario",
     "ScenarioError",
     "dump",
     "load",
-    "load_catalogue",
     "loads",
     "resolved",
 ]

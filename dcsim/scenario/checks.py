@@ -8,13 +8,15 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from dcsim.hardware.catalogue import Catalogue, load_catalogue
+from dcsim.hardware.models import ServedModel
 from dcsim.scenario import raw
-from dcsim.scenario.catalogue import Catalogue, ServedModel, load_catalogue
-from dcsim.scenario.document import Document, Steps
 from dcsim.scenario.models import Engine
-from dcsim.scenario.nearest import suggestion
-from dcsim.scenario.start import DAY_S, DAYS, parse_start, time_of_day_s
-from dcsim.scenario.units import SECOND, parse_quantity
+from dcsim.scenario.start import DAY_S, DAYS, parse_start
+from dcsim.spec.document import Document, Steps
+from dcsim.spec.nearest import suggestion
+from dcsim.spec.time_of_day import time_of_day_s
+from dcsim.spec.units import SECOND, parse_quantity
 
 ENGINE = Engine()
 """vLLM's defaults, for keys that a file leaves out."""

@@ -23,7 +23,7 @@ from pydantic_core import PydanticUndefined
 
 from dcsim.scenario.models import Scenario
 from dcsim.scenario.start import Start
-from dcsim.scenario.units import Unit
+from dcsim.spec.units import Unit
 
 WITHOUT = re.compile(r"(?:^|(?<=[.;,] ))None(?:, [^:.]*)?: (.*?)(?:\.(?= [A-Z`(]|$)|$)")
 """The sentence that says what a key that is left out stands for."""

@@ -10,8 +10,10 @@ import json
 import re
 from dataclasses import dataclass
 
-from dcsim.scenario.catalogue import Catalogue, ServedModel, ServerType
-from dcsim.scenario.nearest import suggestion
+from dcsim.hardware.catalogue import Catalogue
+from dcsim.hardware.models import ServedModel
+from dcsim.hardware.servers import ServerType
+from dcsim.spec.nearest import suggestion
 
 TOKEN_FITS = ("azure-2023-conv", "azure-2023-code", "sharegpt")
 RACK_MARGIN = 1.0

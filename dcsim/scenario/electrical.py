@@ -8,13 +8,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from dcsim.hardware.catalogue import load_catalogue
 from dcsim.scenario import raw
-from dcsim.scenario.catalogue import load_catalogue
-from dcsim.scenario.document import Document, Steps
 from dcsim.scenario.expand import Copy, Mismatch, Row, expand, named
 from dcsim.scenario.models.amperes import in_amperes
-from dcsim.scenario.nearest import suggestion
 from dcsim.scenario.series import SeriesError, read_series
+from dcsim.spec.document import Document, Steps
+from dcsim.spec.nearest import suggestion
 
 MOST_NODES = 200_000
 """A diagram of more is not expanded to check names."""

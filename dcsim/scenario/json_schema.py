@@ -9,8 +9,8 @@ from pydantic import BaseModel
 
 from dcsim.scenario.describe import Key, about, keys_of, models_in
 from dcsim.scenario.models import Scenario
-from dcsim.scenario.models.base import UNSAID
-from dcsim.scenario.units import SCHEMA_PATTERN
+from dcsim.spec.base import UNSAID
+from dcsim.spec.units import SCHEMA_PATTERN
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 

@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dcsim.scenario import checks, overrides, paths, schema, tree
-from dcsim.scenario.document import Document, parse, read
+from dcsim.scenario import checks, overrides, paths, tree
 from dcsim.scenario.dump import dump, resolved
 from dcsim.scenario.models import Scenario
-from dcsim.scenario.problems import Problem, ScenarioError
+from dcsim.spec.document import Document, parse, read
+from dcsim.spec.problems import Problem, ScenarioError
+from dcsim.spec.validation import validate_as
 
 __all__ = ["change", "dump", "load", "loads"]
 
@@ -64,7 +65,7 @@ def _finish(
     if duration is not None:
         overrides.put(document, "duration", duration, "--duration")
     paths.resolve(document)
-    scenario = schema.validate(document)
+    scenario = validate_as(document, Scenario)
     checks.check(document)
     tree.check(document)
     if document.problems or scenario is None:

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from dcsim.scenario import raw
-from dcsim.scenario.document import Document, Steps
+from dcsim.spec.document import Document, Steps
 
 VARIABLE = re.compile(r"\$\{(\w*)\}")
 

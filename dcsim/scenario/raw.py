@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
-from dcsim.scenario.document import Document, Steps
+from dcsim.spec.document import Document, Steps
 
 
 def block(data: Any, key: str) -> dict[str, Any]:

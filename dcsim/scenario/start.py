@@ -11,12 +11,12 @@ from zoneinfo import ZoneInfo
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from dcsim.spec.time_of_day import TIME, TIME_OF_DAY, seconds_of
+
 DAY_S = 86400
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-TIME = r"(?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2}))?"
 ZONE = r"(?P<zone>Z|[+-]\d{2}:?\d{2}|[A-Za-z]+(?:/[A-Za-z0-9_+-]+)*)"
 START = re.compile(rf"(?:(?P<date>\d{{4}}-\d{{2}}-\d{{2}})(?:[T ]\s*{TIME}\s*{ZONE}?)?)")
-TIME_OF_DAY = re.compile(TIME)
 HOURS = re.compile(r"\d+(?:\.\d+)?\s*h")
 EXAMPLES = "'19:00', '2026-12-01 19:00' or '2026-12-01 19:00 Europe/Berlin'"
 
@@ -80,7 +80,7 @@ def parse_start(value: Any) -> Start:
     text = value.strip() if isinstance(value, str) else ""
     of_day = TIME_OF_DAY.fullmatch(text)
     if of_day:
-        return Start(_seconds(of_day, text))
+        return Start(seconds_of(of_day, text))
     if HOURS.fullmatch(text):
         hours = float(text[:-1])
         if not hours < 24.0:
@@ -93,7 +93,7 @@ def parse_start(value: Any) -> Start:
         day = date.fromisoformat(found["date"])
     except ValueError as error:
         raise _refused(value) from error
-    seconds = _seconds(found, text) if found["hour"] else 0
+    seconds = seconds_of(found, text) if found["hour"] else 0
     zone = found["zone"] or ""
     if zone:
         try:
@@ -125,22 +125,6 @@ def zone_of(name: str) -> tzinfo:
         offset = timedelta(hours=hours, minutes=minutes)
         return timezone(-offset if name[0] == "-" else offset)
     return ZoneInfo(name)
-
-
-def time_of_day_s(text: str) -> int | None:
-    """Seconds since midnight of `19:00` or `19:00:30`; None for other text. Raises
-    PydanticCustomError for a time that no day has."""
-    found = TIME_OF_DAY.fullmatch(text.strip())
-    return _seconds(found, text) if found else None
-
-
-def _seconds(found: re.Match[str], text: str) -> int:
-    hour, minute, second = int(found["hour"]), int(found["minute"]), int(found["second"] or 0)
-    if hour > 23 or minute > 59 or second > 59:
-        raise PydanticCustomError(
-            "quantity", "'{text}' is no time of a day: 00:00 to 23:59:59", {"text": text}
-        )
-    return 3600 * hour + 60 * minute + second
 
 
 def _hms(seconds: int) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from dcsim.scenario import electrical, raw
 from dcsim.scenario.checks import unique, unknown
-from dcsim.scenario.document import Document, Steps
+from dcsim.spec.document import Document, Steps
 
 LEVELS: dict[str, tuple[int, int]] = {
     "site": (0, 0),

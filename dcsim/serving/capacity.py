@@ -23,8 +23,8 @@ from typing import Literal
 import numpy as np
 
 from dcsim.arrays import IntArray
+from dcsim.hardware.roofline import IterationModel
 from dcsim.scenario.models import Engine
-from dcsim.serving.timing import IterationModel
 
 Binds = Literal["ttft", "tpot", "max_num_seqs", "kv", "prefill"]
 STEPS = 24

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from dcsim.arrays import IntArray
+from dcsim.hardware.catalogue import Catalogue
+from dcsim.hardware.roofline import IterationModel, kv_capacity_blocks
 from dcsim.ledger import GpuState, ReplicaConfig
-from dcsim.scenario.catalogue import Catalogue
 from dcsim.scenario.models import Scenario, ServerGroup
 from dcsim.seeds import child
 from dcsim.serving.handover import Handover
@@ -23,7 +24,6 @@ from dcsim.serving.request import Request, Status
 from dcsim.serving.retries import Retries
 from dcsim.serving.routers import PowerAware, Router, build_router
 from dcsim.serving.span import Clock
-from dcsim.serving.timing import IterationModel, kv_capacity_blocks
 from dcsim.serving.work import WorkTable
 from dcsim.workload.stream import Prefix, RequestStream
 

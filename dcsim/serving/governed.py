@@ -9,9 +9,9 @@ from __future__ import annotations
 import math
 import struct
 
+from dcsim.hardware.roofline import IterationModel
 from dcsim.serving.slowed import REST, FixedClock, Governor, Holding, Rates, Rules, room
 from dcsim.serving.span import Spans
-from dcsim.serving.timing import IterationModel
 from dcsim.serving.work import BUSY_OFFSET, LEAD_OFFSET
 
 _INF = math.inf

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
+from dcsim.hardware.roofline import IterationModel
 from dcsim.scenario.models import ServerGroup
 from dcsim.serving.replica import Replica
 from dcsim.serving.request import Request
 from dcsim.serving.span import Clock
-from dcsim.serving.timing import IterationModel
 
 Deliver = Callable[[Request, Replica, float], None]
 """What to do with a request whose KV has arrived: request, where it came from, now."""

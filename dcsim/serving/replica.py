@@ -14,11 +14,11 @@ from collections import deque
 from collections.abc import Callable
 from heapq import heappop
 
+from dcsim.hardware.roofline import IterationModel
 from dcsim.scenario.models import Engine
 from dcsim.serving.governed import Governed
 from dcsim.serving.request import Request, Status
 from dcsim.serving.span import IDLE, OFF, Clock
-from dcsim.serving.timing import IterationModel
 from dcsim.serving.work import WorkTable
 
 _INF = math.inf

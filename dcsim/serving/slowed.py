@@ -14,7 +14,7 @@ import struct
 from bisect import bisect_right
 from typing import Protocol
 
-from dcsim.serving.timing import IterationModel
+from dcsim.hardware.roofline import IterationModel
 
 HELD = struct.Struct("24d")
 """See `dcsim.serving.work.HeldTable`: extra work and its lead's; seven sums of extra work; five

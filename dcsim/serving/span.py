@@ -10,11 +10,11 @@ import math
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from dcsim.hardware.roofline import IterationModel
 from dcsim.ledger import GpuState
 from dcsim.scenario.models import Engine
 from dcsim.serving.batch import Batch
 from dcsim.serving.slowed import REST, Holding, Rules, room
-from dcsim.serving.timing import IterationModel
 from dcsim.serving.work import (
     EXPERTS,
     EXPERTS_OFFSET,

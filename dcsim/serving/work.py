@@ -22,9 +22,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from dcsim.arrays import FloatArray
+from dcsim.hardware.roofline import WorkCosts
 from dcsim.ledger import GpuState, ReplicaConfig, WorkLedger
 from dcsim.serving.slowed import HELD_BYTES
-from dcsim.serving.timing import WorkCosts
 
 SPAN = struct.Struct("15d")
 """start_s, a, b, busy, iterations, decode tokens, context reads, busy seconds, batch, context,

@@ -9,12 +9,12 @@ from typing import Any
 import yaml
 
 from dcsim.engine.check import check_rooms
-from dcsim.scenario.document import yaml_value
 from dcsim.scenario.load import change, load
 from dcsim.scenario.models import Scenario
-from dcsim.scenario.nearest import suggestion
 from dcsim.scenario.overrides import SYNTAX
-from dcsim.scenario.problems import ScenarioError
+from dcsim.spec.document import yaml_value
+from dcsim.spec.nearest import suggestion
+from dcsim.spec.problems import ScenarioError
 from dcsim.studies.answer import StudyError
 from dcsim.studies.outcome import Outcome
 from dcsim.topology import Topology

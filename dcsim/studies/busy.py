@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from dcsim.engine.bench_site import Bench
 from dcsim.engine.capacity import lengths, placed_replicas, pooled
+from dcsim.hardware.catalogue import load_catalogue
 from dcsim.results.shares import busy_text
-from dcsim.scenario.catalogue import load_catalogue
 from dcsim.scenario.models import Scenario
 from dcsim.studies.outcome import Outcome
 

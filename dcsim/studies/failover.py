@@ -19,10 +19,10 @@ import pandas as pd
 
 from dcsim.arrays import BoolArray, FloatArray, IntArray
 from dcsim.facility.loss import Loss
-from dcsim.scenario.catalogue import load_catalogue
+from dcsim.hardware.catalogue import load_catalogue
 from dcsim.scenario.models import Scenario
-from dcsim.scenario.nearest import suggestion
-from dcsim.scenario.units import SECOND
+from dcsim.spec.nearest import suggestion
+from dcsim.spec.units import SECOND
 from dcsim.studies.answer import Answer, Card, Plot, StudyError, Table
 from dcsim.studies.ask import opened, power_evidence, slo_loss, told_evidence, variant
 from dcsim.studies.busy import told_busy, told_watts

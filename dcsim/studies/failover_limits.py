@@ -13,7 +13,7 @@ from dcsim.facility.demand import build_windows
 from dcsim.facility.events import percent
 from dcsim.facility.limit_words import kind_label, label
 from dcsim.scenario.models import Scenario
-from dcsim.scenario.units import SECOND, WATT
+from dcsim.spec.units import SECOND, WATT
 from dcsim.studies.limits import left_out, limits_of
 from dcsim.studies.outcome import Outcome
 from dcsim.topology import Topology

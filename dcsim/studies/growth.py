@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from dcsim.scenario.models import Scenario
-from dcsim.scenario.units import SECOND
+from dcsim.spec.units import SECOND
 from dcsim.studies.answer import Answer, Card, Plot, StudyError, Table
 from dcsim.studies.ask import (
     opened,

@@ -11,7 +11,7 @@ import pandas as pd
 from dcsim.facility.continuous import CONTINUOUS_S
 from dcsim.facility.events import duration, percent
 from dcsim.facility.tally import LIMIT_KINDS
-from dcsim.scenario.units import WATT
+from dcsim.spec.units import WATT
 from dcsim.studies.answer import Table
 from dcsim.studies.limits import Key, LimitFigure, limits_of
 from dcsim.studies.outcome import Outcome

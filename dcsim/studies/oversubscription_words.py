@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from dcsim.scenario.models import Scenario
-from dcsim.scenario.units import SECOND
+from dcsim.spec.units import SECOND
 from dcsim.studies.ask import promise
 from dcsim.studies.candidates import Bounds
 from dcsim.studies.doubt import Doubt, told_doubt_of

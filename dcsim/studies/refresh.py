@@ -14,7 +14,7 @@ import pandas as pd
 
 from dcsim.scenario.dump import resolved
 from dcsim.scenario.models import Scenario
-from dcsim.scenario.nearest import suggestion
+from dcsim.spec.nearest import suggestion
 from dcsim.studies.answer import Answer, Card, Plot, StudyError, Table
 from dcsim.studies.ask import opened, power_evidence, promise, seeds_of, told_evidence, variant
 from dcsim.studies.busy import told_busy, told_far_from_busy, told_watts

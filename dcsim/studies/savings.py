@@ -18,7 +18,7 @@ import pandas as pd
 from dcsim.scenario.models import Scenario
 from dcsim.scenario.series import SeriesError, read_series
 from dcsim.scenario.start import Start
-from dcsim.scenario.units import SECOND
+from dcsim.spec.units import SECOND
 from dcsim.studies.answer import Answer, Card, Plot, StudyError, Table
 from dcsim.studies.ask import opened, power_evidence, seeds_of, told_evidence
 from dcsim.studies.busy import told_busy, told_watts

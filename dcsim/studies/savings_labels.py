@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from dcsim.facility.labels import label_loads_w
-from dcsim.scenario.catalogue import load_catalogue
+from dcsim.hardware.catalogue import load_catalogue
 from dcsim.scenario.models import Scenario
 from dcsim.studies.target import Target
 from dcsim.topology import Topology

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dcsim.scenario.units import SECOND
+from dcsim.spec.units import SECOND
 from dcsim.studies.outcome import Outcome
 from dcsim.studies.statistics import mean_interval
 

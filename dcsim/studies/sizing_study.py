@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from dcsim.scenario.models import Scenario
-from dcsim.scenario.nearest import suggestion
-from dcsim.scenario.units import SECOND
+from dcsim.spec.nearest import suggestion
+from dcsim.spec.units import SECOND
 from dcsim.studies.answer import Answer, Card, Plot, StudyError, Table
 from dcsim.studies.ask import opened, power_evidence, seeds_of, told_evidence
 from dcsim.studies.busy import told_busy, told_far_from_busy, told_watts

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dcsim.facility.labels import label_loads_w
-from dcsim.scenario.catalogue import load_catalogue
+from dcsim.hardware.catalogue import load_catalogue
 from dcsim.scenario.models import Scenario
 from dcsim.studies.answer import StudyError
 from dcsim.studies.ask import node_row, nodes_of, variant, with_traffic

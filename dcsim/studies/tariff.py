@@ -12,8 +12,8 @@ import numpy as np
 import yaml
 
 from dcsim.arrays import AnyFloatArray, FloatArray
-from dcsim.scenario.nearest import suggestion
-from dcsim.scenario.units import SECOND, parse_quantity
+from dcsim.spec.nearest import suggestion
+from dcsim.spec.units import SECOND, parse_quantity
 from dcsim.studies.answer import StudyError
 
 DAY_S = 86_400.0

@@ -9,7 +9,7 @@ from typing import Any, get_args
 import yaml
 
 from dcsim.scenario.models import Power, Scenario
-from dcsim.scenario.nearest import suggestion
+from dcsim.spec.nearest import suggestion
 from dcsim.studies.answer import StudyError
 from dcsim.studies.ask import variant
 

@@ -15,7 +15,7 @@ from dcsim.scenario.models import (
     ServegenArrivals,
     Stream,
 )
-from dcsim.scenario.problems import Problem
+from dcsim.spec.problems import Problem
 from dcsim.workload.clients import FILES, client_files, measured
 from dcsim.workload.formats import FORMATS
 from dcsim.workload.replay import options

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Protocol
 
 from dcsim.files import UnreadableError, open_text
 from dcsim.request_columns import recognised
-from dcsim.scenario.problems import Problem
+from dcsim.spec.problems import Problem
 from dcsim.stamps import Moments, TimeUnit
 
 MOST_TOKENS = 10_000_000

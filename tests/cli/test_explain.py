@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from dcsim.cli import app
-from dcsim.scenario.catalogue import load_catalogue
+from dcsim.hardware.catalogue import load_catalogue
 from dcsim.scenario.describe import models_in
 from dcsim.scenario.models import Scenario
 

@@ -18,7 +18,8 @@ from dcsim.cli import app
 from dcsim.cli.new import _asked
 from dcsim.engine.capacity_rows import capacity_rows
 from dcsim.engine.check import check_power
-from dcsim.scenario import load_catalogue, loads
+from dcsim.hardware import load_catalogue
+from dcsim.scenario import loads
 from dcsim.scenario.draft import DraftError, Wishes, draft, parallel_for, server_for
 
 runner = CliRunner()

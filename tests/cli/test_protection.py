@@ -15,7 +15,7 @@ from dcsim.cli import app
 from dcsim.engine.simulation import simulate
 from dcsim.facility.breakers import Breakers
 from dcsim.facility.curves import in_band, trip_time_s
-from dcsim.scenario.catalogue import load_catalogue
+from dcsim.hardware.catalogue import load_catalogue
 from tests.engine.sites import site
 
 runner = CliRunner()

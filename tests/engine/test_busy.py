@@ -13,9 +13,9 @@ from dcsim.engine.bench_site import Bench
 from dcsim.engine.busy import Busy
 from dcsim.engine.capacity import estimator, lengths
 from dcsim.engine.simulation import simulate
+from dcsim.hardware.catalogue import load_catalogue
 from dcsim.ledger import GpuState, WorkLedger
 from dcsim.results.shares import shares_text
-from dcsim.scenario.catalogue import load_catalogue
 from dcsim.scenario.load import loads
 from dcsim.serving.fleet import place
 from dcsim.serving.request import RECORD

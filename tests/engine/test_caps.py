@@ -15,9 +15,10 @@ import pytest
 from dcsim.arrays import FloatArray
 from dcsim.engine.simulation import Simulation, simulate
 from dcsim.engine.throttle import Throttle
-from dcsim.scenario.catalogue import load_catalogue, timing_of
+from dcsim.hardware.catalogue import load_catalogue
+from dcsim.hardware.roofline import IterationModel
+from dcsim.hardware.timing import timing_of
 from dcsim.scenario.load import loads
-from dcsim.serving.timing import IterationModel
 
 FILE = """
 name: one

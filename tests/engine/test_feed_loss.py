@@ -13,8 +13,9 @@ import pytest
 from dcsim.engine.simulation import simulate
 from dcsim.facility.curves import time_constant_s, trip_time_s
 from dcsim.facility.losses import LossLine
+from dcsim.hardware import load_catalogue
 from dcsim.results import Results
-from dcsim.scenario import load, load_catalogue
+from dcsim.scenario import load
 
 PROJECT = Path(__file__).parents[2]
 STORY = (PROJECT / "docs/facility.md").read_text(encoding="utf-8").split("## A story")[1]

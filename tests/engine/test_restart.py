@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import dcsim
-from dcsim.scenario import load_catalogue
+from dcsim.hardware import load_catalogue
 from dcsim.scenario.models import Scenario
 
 FILE = {

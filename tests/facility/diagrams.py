@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from dcsim.facility.events import FacilityEvent
 from dcsim.facility.site import ElectricalSite
-from dcsim.scenario.catalogue import Catalogue, Curve, load_catalogue
+from dcsim.hardware.catalogue import Catalogue, load_catalogue
+from dcsim.hardware.curves import Curve
 from dcsim.scenario.models import Cooling, FacilityNode, Fault, Limits, Restart
 from dcsim.topology import Topology
 

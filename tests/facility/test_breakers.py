@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from dcsim.facility.breakers import Breakers
 from dcsim.facility.curves import time_constant_s, trip_time_s
-from dcsim.scenario.catalogue import Curve, load_catalogue
+from dcsim.hardware.catalogue import load_catalogue
+from dcsim.hardware.curves import Curve
 
 CURVES = load_catalogue().curves
 # A straight line in logarithms has a closed form: seconds = 100 x multiple^-3.

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from dcsim.facility.curves import electronic_curve, in_band, trip_time_s
-from dcsim.scenario.catalogue import Curve, load_catalogue
+from dcsim.hardware.catalogue import load_catalogue
+from dcsim.hardware.curves import Curve
 from dcsim.scenario.models import Electronic
 
 PAGE = Path(__file__).parents[2] / "docs" / "facility.md"

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from dcsim.arrays import FloatArray
 from dcsim.facility.breakers import SETTLING_S, Breakers
 from dcsim.facility.curves import ambient_factor, electronic_curve, in_band, trip_time_s
-from dcsim.scenario.catalogue import Curve, load_catalogue
+from dcsim.hardware.catalogue import load_catalogue
+from dcsim.hardware.curves import Curve
 from dcsim.scenario.models import Electronic
 
 SHIPPED = load_catalogue().curves

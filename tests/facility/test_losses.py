@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from dcsim.facility.cooling import Cooling
 from dcsim.facility.losses import LossLine
-from dcsim.scenario.catalogue import load_catalogue
+from dcsim.hardware.catalogue import load_catalogue
 from dcsim.scenario.models import Cooling as CoolingSpec
 from dcsim.scenario.models import FacilityNode
 from tests.facility.diagrams import Play, alive, diagrams, node, site_of, two_lines

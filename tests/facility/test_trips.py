@@ -20,7 +20,8 @@ from dcsim.facility.curves import (
     time_constant_s,
     trip_time_s,
 )
-from dcsim.scenario.catalogue import Curve, load_catalogue
+from dcsim.hardware.catalogue import load_catalogue
+from dcsim.hardware.curves import Curve
 from dcsim.scenario.models import Breaker, Electronic, FacilityNode
 from tests.facility.diagrams import QUICK, Play, node, site_of
 

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from dcsim.facility.curves import trip_time_s
 from dcsim.facility.losses import LossLine
-from dcsim.scenario.catalogue import load_catalogue
+from dcsim.hardware.catalogue import load_catalogue
+from dcsim.hardware.curves import table_points
 from dcsim.scenario.models import FacilityNode
-from dcsim.scenario.overload import table_points
 from tests.facility.diagrams import Play, diagrams, node, site_of
 
 CURVES = load_catalogue().curves

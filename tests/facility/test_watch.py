@@ -14,7 +14,8 @@ from dcsim.arrays import FloatArray
 from dcsim.facility.events import FacilityEvent
 from dcsim.facility.levels import CLEAR_AFTER_S, HYSTERESIS
 from dcsim.facility.watch import LimitWatch
-from dcsim.scenario.catalogue import Curve, load_catalogue
+from dcsim.hardware.catalogue import load_catalogue
+from dcsim.hardware.curves import Curve
 from dcsim.scenario.models import FacilityNode, Limits
 from dcsim.topology import Topology
 

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from dcsim.cli import app
 from dcsim.measure.campaign import load_campaign
 from dcsim.measure.plan import PROMPTS, make_plan
-from dcsim.scenario.problems import ScenarioError
+from dcsim.spec.problems import ScenarioError
 from tests.measure.bench import campaign, written
 
 URL = "http://localhost:8000"

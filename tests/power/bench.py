@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from dcsim.engine.bench import configuration
+from dcsim.hardware.catalogue import load_catalogue
 from dcsim.ledger import GpuState, ReplicaConfig, WorkLedger
 from dcsim.power.features import FEATURES
 from dcsim.power.pack import Pack, States
-from dcsim.scenario.catalogue import load_catalogue
 
 CATALOGUE = load_catalogue()
 LLAMA = configuration("llama-3-70b", "a100-sxm-80gb", 8, CATALOGUE)

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dcsim.engine.bench import configuration
+from dcsim.hardware.catalogue import load_catalogue
 from dcsim.ledger import GpuState, ReplicaConfig
 from dcsim.power.gru import GruPower
 from dcsim.power.pack import Pack, load, shipped
-from dcsim.scenario.catalogue import load_catalogue
 from tests.power.bench import CATALOGUE, LLAMA, QWEN, ledger, small_pack
 
 SEED = np.random.SeedSequence(11)

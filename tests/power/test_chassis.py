@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.chassis import read
+from dcsim.hardware.catalogue import load_catalogue
 from dcsim.power.chassis import (
     Chassis,
     ChassisModel,
@@ -18,7 +19,6 @@ from dcsim.power.chassis import (
     dc_watts,
     efficiency,
 )
-from dcsim.scenario.catalogue import load_catalogue
 
 KIND = Chassis(1200.0, 960.0, 0.06, 100.0, 19800.0, "fitted", "a test")
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dcsim.hardware.timing import timing_of
 from dcsim.ledger import GpuState
 from dcsim.power.gru import GruPower
 from dcsim.power.learn.evaluate import evaluate
@@ -24,7 +25,6 @@ from dcsim.power.learn.train import Recipe, persistence_of, train
 from dcsim.power.learn.true_power import true_watts
 from dcsim.power.meter import as_read
 from dcsim.power.pack import any_key, save
-from dcsim.scenario.catalogue import timing_of
 from tests.power.bench import CATALOGUE, QWEN
 
 QUICK = Recipe(updates=250, hidden=8, window_steps=64, batch_windows=8)

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.data import data_folder
+from dcsim.hardware.catalogue import load_catalogue
+from dcsim.hardware.roofline import BANDWIDTH_KNEE, IterationModel
 from dcsim.power.limits import CLOCK_EXPONENT, LOWEST_CLOCK, clock_under, power_share
-from dcsim.scenario.catalogue import load_catalogue
-from dcsim.serving.timing import BANDWIDTH_KNEE, IterationModel
 
 watts = st.floats(121.0, 900.0)
 clocks = st.floats(LOWEST_CLOCK, 1.0)

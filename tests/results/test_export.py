@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from dcsim.engine import simulate
+from dcsim.hardware import load_catalogue
 from dcsim.results import Results
 from dcsim.results.export.cables import LOAD_LOSS, NO_LOAD_LOSS, cable, split
 from dcsim.results.export.loadshape import export_loadshapes
@@ -19,7 +20,7 @@ from dcsim.results.export.needs import ExportError, MissingExtra, need, whole_fo
 from dcsim.results.export.network import Grid, export_network, network
 from dcsim.results.export.tables import TABLES, export_tables
 from dcsim.results.export.wiring import wiring
-from dcsim.scenario import load_catalogue, loads
+from dcsim.scenario import loads
 
 SITE = """
 name: exported

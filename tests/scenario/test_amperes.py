@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from dcsim.scenario.load import dump, loads
-from dcsim.scenario.problems import ScenarioError
+from dcsim.spec.problems import ScenarioError
 from dcsim.topology import Topology
 
 TEXT = """

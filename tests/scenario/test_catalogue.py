@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from dcsim.scenario import CatalogueError, load_catalogue
-from dcsim.scenario.catalogue import Curve, ServedModel, timing_of
+from dcsim.hardware import CatalogueError, load_catalogue
+from dcsim.hardware.curves import Curve
+from dcsim.hardware.models import ServedModel
+from dcsim.hardware.timing import timing_of
 
 FEED_FORWARD = {
     "llama-3-8b": 14336,

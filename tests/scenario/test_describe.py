@@ -15,9 +15,9 @@ from dcsim.scenario.describe import Key, keys, keys_of, models_in, quantity
 from dcsim.scenario.find import below, find, near, top
 from dcsim.scenario.json_schema import json_schema, schema_text
 from dcsim.scenario.models import Fault, Scenario, ServerGroup, Spec
-from dcsim.scenario.models.base import UNSAID, may_be_unsaid
 from dcsim.scenario.reference import filled
-from dcsim.scenario.units import BYTE_RATE, SECOND, WATT, parse_quantity
+from dcsim.spec.base import UNSAID, may_be_unsaid
+from dcsim.spec.units import BYTE_RATE, SECOND, WATT, parse_quantity
 from tests.scenario.sample import GOOD
 from tests.scenario.schema_check import complaints
 

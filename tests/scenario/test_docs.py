@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dcsim.scenario import load_catalogue, loads
+from dcsim.hardware import load_catalogue
+from dcsim.scenario import loads
 from dcsim.scenario import models as m
 from tests.scenario.sample import GOOD
 

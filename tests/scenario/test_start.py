@@ -9,8 +9,8 @@ import yaml
 
 from dcsim.scenario.load import change, dump, loads
 from dcsim.scenario.models import Scenario
-from dcsim.scenario.problems import ScenarioError
 from dcsim.scenario.start import parse_start
+from dcsim.spec.problems import ScenarioError
 from dcsim.workload.open import by_the_clock
 
 TEXT = """

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic_core import PydanticCustomError
 
-from dcsim.scenario.units import RATE, SECOND, WATT, Unit, parse_quantity
+from dcsim.spec.units import RATE, SECOND, WATT, Unit, parse_quantity
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from dcsim.hardware.roofline import IterationModel
 from dcsim.scenario.models import Engine
-from dcsim.serving.timing import IterationModel
 from dcsim.workload.stream import Prefix
 
 Law = Callable[[float, float], tuple[float, float]]

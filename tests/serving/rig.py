@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from dcsim.engine.clock import Clock
+from dcsim.hardware.models import ServedModel
+from dcsim.hardware.roofline import IterationModel
 from dcsim.ledger import ReplicaConfig
-from dcsim.scenario.catalogue import ServedModel
 from dcsim.scenario.models import Engine
 from dcsim.serving.replica import Replica
 from dcsim.serving.request import Request, Status
-from dcsim.serving.timing import IterationModel
 from dcsim.serving.work import WorkTable
 from dcsim.workload.stream import Prefix
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dcsim.scenario.catalogue import load_catalogue
+from dcsim.hardware.catalogue import load_catalogue
+from dcsim.hardware.roofline import IterationModel
 from dcsim.scenario.models import Engine
 from dcsim.serving.capacity import Capacity, Estimator, Target
-from dcsim.serving.timing import IterationModel
 
 CATALOGUE = load_catalogue()
 TIMING = IterationModel(

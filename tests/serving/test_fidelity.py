@@ -13,7 +13,7 @@ from benchmarks.serving_nlr import output_lengths, play_sweeps
 from benchmarks.serving_replay import ends_s, read_run
 from benchmarks.timing_fit import FITTED, H100, fit_all, residuals, with_fits
 from benchmarks.timing_rows import all_rows, median_prefill, vllm_runs
-from dcsim.scenario.catalogue import load_catalogue
+from dcsim.hardware.catalogue import load_catalogue
 
 
 def test_ends_are_read_off_the_iteration_counter() -> None:

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dcsim.hardware.roofline import BANDWIDTH_KNEE, IterationModel, bandwidth_share
 from dcsim.scenario.models import Engine
-from dcsim.serving.timing import BANDWIDTH_KNEE, IterationModel, bandwidth_share
 from dcsim.serving.work import HeldWork
 from dcsim.workload.stream import Prefix
 from tests.serving.reference import Outcome, play

@@ -24,12 +24,12 @@ from scipy import stats
 
 from dcsim.arrays import FloatArray, IntArray
 from dcsim.engine.clock import Clock
-from dcsim.scenario.catalogue import ServedModel
+from dcsim.hardware.models import ServedModel
+from dcsim.hardware.roofline import IterationModel
 from dcsim.scenario.models import Engine, Routing
 from dcsim.serving.replica import Replica
 from dcsim.serving.request import Request, Status
 from dcsim.serving.routers import build_router
-from dcsim.serving.timing import IterationModel
 from dcsim.serving.work import WorkTable
 from tests.serving.rig import CONFIG
 

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from dcsim.hardware.models import ServedModel
 from dcsim.ledger import GpuState
-from dcsim.scenario.catalogue import ServedModel
 from dcsim.scenario.models import Engine
 from dcsim.workload.stream import Prefix
 from tests.serving.reference import play

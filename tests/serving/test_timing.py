@@ -9,14 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dcsim.scenario.catalogue import (
-    Gpu,
-    ServedModel,
-    TimingFit,
-    load_catalogue,
-    timing_of,
-)
-from dcsim.serving.timing import IterationModel, kv_capacity_blocks, work_costs
+from dcsim.hardware.catalogue import load_catalogue
+from dcsim.hardware.gpus import Gpu, TimingFit
+from dcsim.hardware.models import ServedModel
+from dcsim.hardware.roofline import IterationModel, kv_capacity_blocks, work_costs
+from dcsim.hardware.timing import timing_of
 
 CATALOGUE = load_catalogue()
 PUBLISHED = load_catalogue(timing_fits=False)

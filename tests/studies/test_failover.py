@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from dcsim.cli import app
 from dcsim.facility.curves import trip_time_s
-from dcsim.scenario.catalogue import load_catalogue
+from dcsim.hardware.catalogue import load_catalogue
 from dcsim.scenario.load import loads
 from dcsim.studies import Crew, StudyError, failover
 from tests.studies.small import TEXT, small

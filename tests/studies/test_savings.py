@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
+from dcsim.hardware.catalogue import load_catalogue
 from dcsim.report.answer import render
-from dcsim.scenario.catalogue import load_catalogue
 from dcsim.scenario.load import loads
 from dcsim.scenario.models import Scenario
 from dcsim.studies import Crew, Money, StudyError, Tariff, savings

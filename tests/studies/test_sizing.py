@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dcsim.engine import simulate
+from dcsim.hardware.catalogue import load_catalogue
 from dcsim.results import Results
-from dcsim.scenario.catalogue import load_catalogue
 from dcsim.scenario.load import loads as loads_scenario
 from dcsim.scenario.models import Scenario
 from dcsim.studies import sizing, sizing_study

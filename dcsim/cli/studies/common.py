@@ -132,7 +132,7 @@ def seeds_asked(text: str) -> int | list[int]:
 
 def seconds_asked(option: str, text: str) -> float:
     """A time such as `15 min`."""
-    from dcsim.scenario.units import SECOND, parse_quantity
+    from dcsim.spec.units import SECOND, parse_quantity
 
     try:
         return parse_quantity(text.strip(), SECOND.name, "1 min")
@@ -142,7 +142,7 @@ def seconds_asked(option: str, text: str) -> float:
 
 def watts_asked(option: str, text: str) -> float:
     """A power such as `600 kW`."""
-    from dcsim.scenario.units import WATT, parse_quantity
+    from dcsim.spec.units import WATT, parse_quantity
 
     try:
         return parse_quantity(text.strip(), WATT.name, "600 kW")

@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from dcsim.arrays import FloatArray
+from dcsim.hardware.gpus import Gpu
+from dcsim.hardware.models import ServedModel
+from dcsim.hardware.timing import timing_of
 from dcsim.ledger import GpuState, ReplicaConfig
 from dcsim.power.learn.prompts import Prompts
-from dcsim.scenario.catalogue import Gpu, ServedModel, timing_of
 
 POWER_STEP_S = 0.25
 BLOCK_TOKENS = 16.0
@@ -157,7 +159,7 @@ def _one_block(
 
 def read_bytes(model: ServedModel, tokens: FloatArray, routing: float) -> FloatArray:
     """Bytes of weights that an iteration of so many tokens reads: all but the experts that no
-    token asks for (as in `dcsim.serving.timing`)."""
+    token asks for (as in `dcsim.hardware.roofline`)."""
     dense = (model.transformer_params - model.expert_params) * model.bytes_per_param
     experts = model.expert_params * model.expert_bytes_per_param
     asked = 1.0 - (1.0 - model.active_share) ** (tokens**routing)

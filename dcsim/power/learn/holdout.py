@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from dcsim.hardware.catalogue import Catalogue
 from dcsim.power.gru import GruPower
 from dcsim.power.learn.evaluate import evaluate
 from dcsim.power.learn.measured import measured_subjects
@@ -12,7 +13,6 @@ from dcsim.power.learn.refine import refine
 from dcsim.power.learn.runs import MeasuredRun
 from dcsim.power.learn.train import Example, Judged, Recipe, train
 from dcsim.power.pack import Pack
-from dcsim.scenario.catalogue import Catalogue
 
 TRAINED_SHARE = 0.6
 """Of a configuration's only run; the rest, later in time, is held out."""

@@ -13,10 +13,11 @@ from __future__ import annotations
 import numpy as np
 
 from dcsim.arrays import FloatArray
+from dcsim.hardware.catalogue import Catalogue
+from dcsim.hardware.timing import timing_of
 from dcsim.ledger import GpuState, ReplicaConfig
 from dcsim.power.learn.counters import KV_SHARE, read_bytes
 from dcsim.power.learn.runs import LedgerSeries
-from dcsim.scenario.catalogue import Catalogue, timing_of
 
 MAX_BATCH = 512
 """Largest batch imagined; vLLM's default is 256."""

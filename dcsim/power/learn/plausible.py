@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from dcsim.hardware.catalogue import load_catalogue
+from dcsim.hardware.gpus import Gpu
 from dcsim.power.learn.readers import LogError, PowerLog
-from dcsim.scenario.catalogue import Gpu, load_catalogue
 
 BLANK = 0x7FFFFFF0
 """From here on NVIDIA's tools mean no value: DCGM's blanks of 32 bits (0x7ffffff0 and on), of 64

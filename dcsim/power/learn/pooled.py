@@ -14,11 +14,11 @@ from dataclasses import replace
 import numpy as np
 
 from dcsim.arrays import FloatArray
+from dcsim.hardware.catalogue import Catalogue
 from dcsim.power.learn.runs import ledger_watts
 from dcsim.power.learn.states import Mixture, fit_mixture
 from dcsim.power.learn.train import Example, Recipe, Subject, with_beyond
 from dcsim.power.pack import Kind, any_key
-from dcsim.scenario.catalogue import Catalogue
 
 STATES = 16
 SAMPLES = 20_000

@@ -15,6 +15,7 @@ from dataclasses import replace
 import numpy as np
 
 from dcsim.arrays import FloatArray
+from dcsim.hardware.catalogue import Catalogue
 from dcsim.power.gru import GruPower
 from dcsim.power.learn.evaluate import generate
 from dcsim.power.learn.imagined import imagine
@@ -23,7 +24,6 @@ from dcsim.power.learn.runs import MeasuredRun
 from dcsim.power.learn.states import STATES, fit_mixture
 from dcsim.power.learn.train import MIXTURE_SEED, Example, Judged, Recipe, Subject, train
 from dcsim.power.pack import Pack, any_key
-from dcsim.scenario.catalogue import Catalogue
 
 MORE_STATES = 6
 """Beside the usual number, for levels that only the teacher knows."""

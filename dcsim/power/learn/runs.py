@@ -16,6 +16,9 @@ from typing import Any
 import numpy as np
 
 from dcsim.arrays import FloatArray
+from dcsim.hardware.catalogue import Catalogue
+from dcsim.hardware.gpus import Gpu
+from dcsim.hardware.models import ServedModel
 from dcsim.ledger import ReplicaConfig, WorkLedger
 from dcsim.power.learn.cleaning import (
     WIDTHS_S,
@@ -33,7 +36,6 @@ from dcsim.power.learn.prompts import Prompts, place_prompts
 from dcsim.power.learn.readers import EngineLog, FirstTokens
 from dcsim.power.linear_ledger import LinearLedger
 from dcsim.power.meter import TRAILING_S
-from dcsim.scenario.catalogue import Catalogue, Gpu, ServedModel
 from dcsim.scenario.models import Engine
 
 MAX_GAP_STEPS = 6

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from dcsim.hardware.catalogue import Catalogue
 from dcsim.power.learn.runs import MeasuredRun, ledger_watts
-from dcsim.scenario.catalogue import Catalogue
 
 MOST_SAMPLED_S = 0.55
 """A pack steps every 250 ms; slower samples hide what happens in a step."""

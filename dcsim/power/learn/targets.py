@@ -20,10 +20,10 @@ from functools import partial
 import numpy as np
 
 from dcsim.arrays import BoolArray, FloatArray
+from dcsim.hardware.catalogue import Catalogue
 from dcsim.power.learn.runs import LedgerSeries, ledger_watts
 from dcsim.power.learn.states import Mixture
 from dcsim.power.meter import as_read
-from dcsim.scenario.catalogue import Catalogue
 
 MISS_SHARE = {"h100-sxm-80gb": 0.02}
 OTHER_MISS_SHARE = 0.05

@@ -11,6 +11,7 @@ from scipy.special import ndtri
 from torch import nn
 
 from dcsim.arrays import Float32Array, FloatArray
+from dcsim.hardware.catalogue import Catalogue
 from dcsim.power.features import FEATURES, FeatureMaker
 from dcsim.power.learn.imagined import imagine
 from dcsim.power.learn.persistence import Persistence, fit_persistence
@@ -19,7 +20,6 @@ from dcsim.power.learn.states import Mixture, with_headroom
 from dcsim.power.learn.targets import Levels, Prior, carry_over
 from dcsim.power.model import Evidence
 from dcsim.power.pack import Pack, States
-from dcsim.scenario.catalogue import Catalogue
 
 WARM_UP_STEPS = 8
 """Steps at a window's start whose loss is not counted, the memory still being empty."""

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from dcsim.arrays import FloatArray
-from dcsim.scenario.catalogue import LossCurve
+from dcsim.hardware.curves import LossCurve
 
 CABLE = {"r_ohm_per_km": 0.208, "x_ohm_per_km": 0.08, "c_nf_per_km": 261.0}
 """Aluminium, 4 x 150 mm2: the standard type NAYY 4x150 SE of pandapower's library."""

@@ -22,12 +22,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dcsim.arrays import FloatArray
+from dcsim.hardware.catalogue import load_catalogue
 from dcsim.results.export.cables import IMPEDANCE, cable, line, transformer
 from dcsim.results.export.needs import ExportError, need, whole_file, whole_steps
 from dcsim.results.export.tables import loads_w
 from dcsim.results.export.wiring import Wire, wiring
 from dcsim.results.results import Results
-from dcsim.scenario.catalogue import load_catalogue
 
 if TYPE_CHECKING:
     import pandas as pd

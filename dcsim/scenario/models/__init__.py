@@ -21,7 +21,6 @@ from dcsim.scenario.models.arrivals import (
     WeibullArrivals,
 )
 from dcsim.scenario.models.autoscale import Autoscale, PowerBudget, ScaledPower
-from dcsim.scenario.models.base import Fraction, Name, Spec
 from dcsim.scenario.models.control import (
     AdmissionThrottle,
     BatchLimit,
@@ -68,6 +67,7 @@ from dcsim.scenario.models.site import (
 )
 from dcsim.scenario.models.traffic import Retry, Slo, Stream, Tenant
 from dcsim.scenario.models.whole import Record, Scenario
+from dcsim.spec.base import Fraction, Name, Spec
 
 __all__ = [
     "AdmissionThrottle",

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic_core import PydanticCustomError
 
-from dcsim.scenario.units import parse_quantity
+from dcsim.spec.units import parse_quantity
 
 AMPERES = re.compile(r"\s*(?P<amperes>[\d.]+\s*k?A)(?:\s+at\s+(?P<volts>[\d.]+\s*k?V))?\s*")
 APPARENT = re.compile(r"\s*[\d.]+\s*[kM]?VA\s*")

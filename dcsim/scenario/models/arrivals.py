@@ -9,8 +9,8 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from dcsim.scenario.models.base import Fraction, Name, Spec
-from dcsim.scenario.units import (
+from dcsim.spec.base import Fraction, Name, Spec
+from dcsim.spec.units import (
     RequestsPerSecond,
     RequestsPerSecondOrZero,
     Seconds,

@@ -7,8 +7,8 @@ from typing import Literal
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from dcsim.scenario.models.base import Spec
-from dcsim.scenario.units import BytesPerSecond, Seconds, SecondsOrZero, Watts, WattsOrZero
+from dcsim.spec.base import Spec
+from dcsim.spec.units import BytesPerSecond, Seconds, SecondsOrZero, Watts, WattsOrZero
 
 
 class ScaledPower(Spec):

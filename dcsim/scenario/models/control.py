@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from dcsim.scenario.models.base import Name, Spec
-from dcsim.scenario.units import Seconds, SecondsOrZero, Watts
+from dcsim.spec.base import Name, Spec
+from dcsim.spec.units import Seconds, SecondsOrZero, Watts
 
 Clock = Annotated[float, Field(ge=0.2, le=1)]
 """Share of the full core clock; below 0.2 boards have none to be set (`dcsim.power.limits`)."""

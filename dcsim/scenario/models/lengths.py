@@ -9,8 +9,8 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from dcsim.scenario.models.arrivals import OWN_FORMATS, TraceColumns, TraceFormat
-from dcsim.scenario.models.base import Fraction, Name, Spec
-from dcsim.scenario.units import Seconds, SecondsOrZero
+from dcsim.spec.base import Fraction, Name, Spec
+from dcsim.spec.units import Seconds, SecondsOrZero
 
 MOST_TOKENS = 100_000_000
 """Of one prompt or answer: a hundred times the longest context there is."""

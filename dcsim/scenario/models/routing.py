@@ -7,8 +7,8 @@ from typing import Literal
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from dcsim.scenario.models.base import Spec
-from dcsim.scenario.units import SecondsOrZero
+from dcsim.spec.base import Spec
+from dcsim.spec.units import SecondsOrZero
 
 BALANCED = ("prefix-aware", "power-aware")
 """Policies that prefer a replica for another reason than its load."""

@@ -9,8 +9,8 @@ from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from dcsim.scenario.models.autoscale import Autoscale
-from dcsim.scenario.models.base import Fraction, Name, Spec
-from dcsim.scenario.units import BytesPerSecond, Seconds, SecondsOrZero
+from dcsim.spec.base import Fraction, Name, Spec
+from dcsim.spec.units import BytesPerSecond, Seconds, SecondsOrZero
 
 
 class Engine(Spec):

@@ -3,15 +3,15 @@ in it, and when a load is worth a flag."""
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from dcsim.hardware.curves import Points, falling, rising
 from dcsim.scenario.models.amperes import restate
-from dcsim.scenario.models.base import Fraction, Name, Spec
-from dcsim.scenario.units import (
+from dcsim.spec.base import Fraction, Name, Spec
+from dcsim.spec.units import (
     BytesPerSecond,
     RatedWatts,
     Seconds,
@@ -42,21 +42,6 @@ KINDS: tuple[Kind, ...] = Kind.__args__  # type: ignore[attr-defined]
 """From the top down; a level may be left out."""
 Phase = Literal["L1", "L2", "L3", "L1-L2", "L2-L3", "L3-L1", "auto"]
 UpsMode = Literal["double-conversion", "eco", "line-interactive"]
-
-Points = tuple[tuple[float, float], ...]
-
-
-def falling(points: Points) -> bool:
-    """Whether multiples rise and seconds never do, all above 0: a curve that can be read. Equal
-    seconds in consecutive rows are a plateau."""
-    return all(
-        0 < low < high and slow >= fast > 0 for (low, slow), (high, fast) in pairwise(points)
-    )
-
-
-def rising(points: Points) -> bool:
-    """Whether the first numbers of the points rise."""
-    return all(low < high for (low, _), (high, _) in pairwise(points))
 
 
 def _order(message: str) -> PydanticCustomError:

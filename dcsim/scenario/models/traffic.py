@@ -5,9 +5,9 @@ from __future__ import annotations
 from pydantic import Field
 
 from dcsim.scenario.models.arrivals import Arrivals
-from dcsim.scenario.models.base import Name, Spec
 from dcsim.scenario.models.lengths import Sessions, Tokens
-from dcsim.scenario.units import Seconds
+from dcsim.spec.base import Name, Spec
+from dcsim.spec.units import Seconds
 
 
 class Slo(Spec):

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from dcsim.scenario.models.base import Name, Spec
 from dcsim.scenario.models.control import PolicySpec
 from dcsim.scenario.models.routing import Routing
 from dcsim.scenario.models.servers import ServerGroup
 from dcsim.scenario.models.site import Cooling, FacilityNode, Fault, Limits, Restart
 from dcsim.scenario.models.traffic import Stream, Tenant
 from dcsim.scenario.start import StartTime
-from dcsim.scenario.units import Seconds, SecondsOrAuto
+from dcsim.spec.base import Name, Spec
+from dcsim.spec.units import Seconds, SecondsOrAuto
 
 
 class Record(Spec):

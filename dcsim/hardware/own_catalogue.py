@@ -1,7 +1,7 @@
 """A user's own catalogue: a folder, named by DCSIM_CATALOGUE, whose files add to the shipped ones.
 
 It may have gpus.yaml, models.yaml, servers.yaml, curves.yaml and losses.yaml, written as those in
-`dcsim/scenario/catalogue/`. Entries add; a shipped one cannot be replaced, or the same name would
+`dcsim/hardware/data/`. Entries add; a shipped one cannot be replaced, or the same name would
 mean two things in two results.
 """
 
@@ -15,9 +15,9 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from dcsim.scenario.document import Document, read
-from dcsim.scenario.problems import ScenarioError
-from dcsim.scenario.schema import tell
+from dcsim.spec.document import Document, read
+from dcsim.spec.problems import ScenarioError
+from dcsim.spec.validation import tell
 
 VARIABLE = "DCSIM_CATALOGUE"
 

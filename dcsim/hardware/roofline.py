@@ -21,7 +21,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import log, sqrt
 
-from dcsim.scenario.catalogue import Gpu, ServedModel, timing_of
+from dcsim.hardware.gpus import Gpu
+from dcsim.hardware.models import ServedModel
+from dcsim.hardware.timing import timing_of
 
 LINK_BYTES = 2.0
 """Activations travel between GPUs as 16-bit numbers."""

@@ -9,10 +9,9 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from dcsim.scenario.document import Document, Steps
-from dcsim.scenario.models import Scenario
-from dcsim.scenario.nearest import nearest
-from dcsim.scenario.units import Unit
+from dcsim.spec.document import Document, Steps
+from dcsim.spec.nearest import nearest
+from dcsim.spec.units import Unit
 
 Root = TypeVar("Root", bound=BaseModel)
 
@@ -37,11 +36,6 @@ PLAIN = {
     "list_type": "a list",
 }
 """What was expected, by pydantic's type of error."""
-
-
-def validate(document: Document) -> Scenario | None:
-    """The scenario, or None after adding every error to the document's problems."""
-    return validate_as(document, Scenario)
 
 
 def validate_as(document: Document, root: type[Root]) -> Root | None:
