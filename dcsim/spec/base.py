@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, get_args
+from collections.abc import Mapping
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+
+from dcsim.spec.units import Unit
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 
@@ -49,6 +53,19 @@ class Spec(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
+    def _truth_is_no_number(cls, data: Any) -> Any:
+        """`count: yes` is refused where pydantic alone would read 1."""
+        if not isinstance(data, dict):
+            return data
+        said = {key for key, value in data.items() if _holds_truth(value)}
+        for name, field in cls.model_fields.items() if said else ():
+            key = field.alias if field.alias in said else name
+            if key in said and not any(isinstance(part, Unit) for part in field.metadata):
+                data = {**data, key: _as_words(data[key], field.annotation)}
+        return data
+
+    @model_validator(mode="before")
+    @classmethod
     def _words_for_nothing(cls, data: Any) -> Any:
         """`repair_after: never` is what the key has where it is left out, and so are the others of
         UNSAID for numbers and quantities without a default."""
@@ -62,6 +79,41 @@ class Spec(BaseModel):
             if key in said and field.default is None and may_be_unsaid(field.annotation):
                 data = {**data, key: None}
         return data
+
+
+def _holds_truth(value: Any) -> bool:
+    """Whether a value is true or false, or a list or mapping of values with such a one."""
+    if isinstance(value, list | tuple):
+        return any(map(_holds_truth, value))
+    if isinstance(value, dict):
+        return any(map(_holds_truth, value.values()))
+    return isinstance(value, bool)
+
+
+def _as_words(value: Any, annotation: Any) -> Any:
+    """A value in which true and false, where `annotation` has a number there, are the words: those
+    are no numbers, and pydantic refuses them with their place. Quantities refuse them anyhow."""
+    if get_origin(annotation) is Annotated:
+        number, *metadata = get_args(annotation)
+        if any(isinstance(part, Unit) for part in metadata):
+            return value
+        return _as_words(value, number)
+    members = get_args(annotation)
+    if get_origin(annotation) in (Union, UnionType):
+        for member in () if bool in members else members:
+            value = _as_words(value, member)
+    elif annotation in (int, float) and isinstance(value, bool):
+        return str(value).lower()
+    elif get_origin(annotation) is tuple and isinstance(value, list | tuple):
+        rest = members[:1] * len(value) if members[-1] is Ellipsis else members
+        return [
+            _as_words(item, rest[at]) if at < len(rest) else item for at, item in enumerate(value)
+        ]
+    elif get_origin(annotation) is list and isinstance(value, list | tuple):
+        return [_as_words(item, members[0]) for item in value]
+    elif get_origin(annotation) in (dict, Mapping) and isinstance(value, dict):
+        return {key: _as_words(item, members[1]) for key, item in value.items()}
+    return value
 
 
 def may_be_unsaid(annotation: Any) -> bool:

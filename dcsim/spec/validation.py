@@ -116,6 +116,8 @@ def _shown(value: Any) -> str:
         return "a block of keys"
     if isinstance(value, list | tuple):
         return "a list"
+    if isinstance(value, bool):
+        return f"'{str(value).lower()}'"
     return f"'{value}'"
 
 

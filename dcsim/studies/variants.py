@@ -9,6 +9,7 @@ from typing import Any, get_args
 import yaml
 
 from dcsim.scenario.models import Power, Scenario
+from dcsim.spec.document import yaml_value
 from dcsim.spec.nearest import suggestion
 from dcsim.studies.answer import StudyError
 from dcsim.studies.ask import variant
@@ -91,8 +92,8 @@ def _block(text: str) -> list[dict[str, Any]]:
         except OSError:
             raise ValueError(f"there is no file '{text}' that can be read") from None
     try:
-        found = yaml.safe_load(text)
-    except yaml.YAMLError:
+        found = yaml_value(text)
+    except (yaml.YAMLError, ValueError):
         raise ValueError("what is given is not YAML") from None
     if isinstance(found, dict):
         found = found.get("control", [found])

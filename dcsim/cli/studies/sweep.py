@@ -76,21 +76,19 @@ def sweep(
 def _values(text: str) -> tuple[str, list[Any]]:
     import yaml
 
+    from dcsim.spec.document import yaml_value
+
     path, equals, values = text.partition("=")
     path = path.strip()
     if not equals or not path:
         refuse_words(f"--over: '{text}' has no values (write PATH=[VALUE, VALUE] or PATH=1:5:1)")
     try:
-        found = yaml.safe_load(values)
-    except yaml.YAMLError:
+        found = yaml_value(values)
+    except (yaml.YAMLError, ValueError):
         found = None
     if isinstance(found, list):
         return path, found
     if isinstance(found, str) and found.count(":") == 2:
         numbers = numbers_asked(f"--over {path}", found)
-        return path, [int(n) if n == int(n) else n for n in numbers]
-    # YAML 1.1 reads 1:5:1 as a number to the base of 60.
-    if values.count(":") == 2:
-        numbers = numbers_asked(f"--over {path}", values)
         return path, [int(n) if n == int(n) else n for n in numbers]
     refuse_words(f"--over: '{values}' is no list (write [{values}, ...] or 1:5:1)")
