@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from dataclasses import replace
 
 import numpy as np
 
@@ -56,7 +57,7 @@ def held(replicas: int) -> HeldWork:
     some = np.full(replicas, 0.01)
     watts = [np.full(replicas, watts) for watts in (1500.0, 700.0, 600.0)]
     soft = [np.full(replicas, share) for share in (0.6, 0.4)]
-    return HeldWork(some, some, some, some, some, *watts, *soft)
+    return HeldWork(STEP_S, some, some, some, some, some, *watts, *soft)
 
 
 def loads(server_w: float, servers: int) -> list[FloatArray]:
@@ -73,7 +74,6 @@ def time_us(control: str, steps: int) -> dict[str, float]:
     policies, electrical, throttle = simulation.control, simulation.site, simulation.meter.throttle
     drawn = loads(3600.0, len(simulation.placement.configs))
     ledger = busy(simulation)
-    limit_w = simulation.meter._gpu_limit_w()
     full_w = np.full(len(simulation.placement.configs), 2500.0)
     slowed_work = held(len(full_w))
     took, slowed = [], []
@@ -84,12 +84,12 @@ def time_us(control: str, steps: int) -> dict[str, float]:
         if policies.acts:
             policies.step(now_s, step, node_w)
         took.append(time.perf_counter() - begun)
+        simulation.fleet.work.step(now_s)
         begun = time.perf_counter()
         throttle.restate(ledger)
         if not throttle.idle:
-            throttle._held = slowed_work
-            throttle.limit(full_w, limit_w)
-            throttle.book(simulation.meter.supplied)
+            throttle._parts = [replace(part, held=slowed_work) for part in throttle._parts]
+            throttle.limit(full_w, simulation.meter.supplied)
         slowed.append(time.perf_counter() - begun)
     of = np.array(took[steps // 10 :]) * 1e6
     return {

@@ -35,6 +35,8 @@ Tell = Callable[[EventKind, str, str], None]
 """Kind of event, node, message."""
 Wish = tuple[int, str]
 """Of which policy, and in which of its slots."""
+SAME_S = 1e-9
+"""Times that differ by less are the same: they differ by rounding only."""
 
 
 class Actuators:
@@ -63,6 +65,8 @@ class Actuators:
         self._tell = tell
         self._due: list[tuple[float, int, int, Command]] = []
         self._ordered = 0
+        self._changing = False
+        """Whether clocks or caps change inside the present power step."""
         self._in_force: dict[tuple[int, str, str], tuple[str, str]] = {}
         """What events have told last, by policy, kind and slot: limit and node."""
         self._closed: dict[Wish, BoolArray] = {}
@@ -86,14 +90,43 @@ class Actuators:
             self._ordered += 1
             heapq.heappush(self._due, (now_s + command.after_s, self._ordered, policy, command))
 
-    def obey(self, now_s: float) -> None:
-        """Carry out all that is due, at the end of a power step."""
+    def expect(self, now_s: float, until_s: float) -> list[float]:
+        """Moments inside the power step from now until then at which commands are due that can be
+        obeyed at their own time; the throttle is told whose limits change.
+
+        Batteries give and take by whole steps: what they are told waits for the end of the step.
+        """
+        if not self._changing and not (self._due and self._due[0][0] < until_s - SAME_S):
+            return []
+        inside = [
+            (due_s, command)
+            for due_s, _, _, command in self._due
+            if now_s + SAME_S < due_s < until_s - SAME_S and not isinstance(command, Shave)
+        ]
+        changing = [
+            command.servers
+            for _, command in inside
+            if isinstance(command, LimitClock | CapGpus | CapServers)
+        ]
+        self._throttle.expect(changing, now_s)
+        self._changing = bool(changing)
+        return sorted({due_s for due_s, _ in inside})
+
+    def obey(self, now_s: float, inside: bool = False) -> None:
+        """Carry out all that is due: at the end of a power step, or `inside` one."""
         touched: set[type[Command]] = set()
-        while self._due and self._due[0][0] <= now_s + 1e-9:
-            _, _, policy, command = heapq.heappop(self._due)
+        waiting = []
+        while self._due and self._due[0][0] <= now_s + SAME_S:
+            order = heapq.heappop(self._due)
+            _, _, policy, command = order
+            if inside and isinstance(command, Shave):
+                waiting.append(order)
+                continue
             self._take(policy, command)
             self._account(policy, command, now_s)
             touched.add(type(command))
+        for order in waiting:
+            heapq.heappush(self._due, order)
         if touched:
             self._settle(touched, now_s)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from dcsim.arrays import FloatArray
 from dcsim.control.policy import Site, Telemetry
 from dcsim.control.registry import build, labels
 from dcsim.engine.actuators import Actuators
+from dcsim.engine.clock import AFTER, Clock
 from dcsim.engine.meter import Meter
 from dcsim.facility.events import EventKind, FacilityEvent
 from dcsim.facility.site import ElectricalSite
@@ -61,8 +62,16 @@ class Control:
         fleet: Fleet,
         meter: Meter,
         site: ElectricalSite,
+        clock: Clock,
+        flag: Callable[[FacilityEvent], None],
     ) -> None:
-        """Raises PolicyError for a policy that cannot work on this site."""
+        """`flag` hears of limits that begin or end inside a power step.
+
+        Raises PolicyError for a policy that cannot work on this site.
+        """
+        self._clock = clock
+        self._alarm = clock.alarm(self._inside)
+        self._flag = flag
         self._step_s = scenario.power_step_s
         self._topology = topology
         self._meter = meter
@@ -93,6 +102,7 @@ class Control:
         for number, policy in enumerate(self._policies):
             self.actuators.order(number, policy.start(known) or (), 0.0)
         self.actuators.obey(0.0)
+        self._expect(0.0, self._step_s)
 
     def step(self, now_s: float, steps: int, node_w: FloatArray) -> Sequence[FacilityEvent]:
         """A power step, the `steps`th, has ended with these loads, (nodes,). Returns the events of
@@ -115,8 +125,22 @@ class Control:
                 actuators.order(number, policy.decide(now_s, Telemetry(*seen)), now_s)
         actuators.obey(now_s)
         self._meter.throttle.follow(now_s)
+        self._expect(now_s, (steps + 1) * self._step_s)
         events, self._events = self._events, []
         return events
+
+    def _expect(self, now_s: float, until_s: float) -> None:
+        """Commands that are due inside the power step that begins are obeyed at their own time."""
+        for due_s in self.actuators.expect(now_s, until_s):
+            self._clock.set_alarm(self._alarm, due_s, AFTER)
+
+    def _inside(self, now_s: float) -> None:
+        """Commands are due inside a power step."""
+        self._now_s = now_s
+        self.actuators.obey(now_s, inside=True)
+        events, self._events = self._events, []
+        for event in events:
+            self._flag(event)
 
     def describe(self, now_s: float) -> dict[str, Any]:
         """For the summary: each policy's doings, and the time that servers were slowed."""

@@ -120,8 +120,7 @@ class Meter:
         if stating is not None:
             replica_w = stating.apply(ledger.state, replica_w)
         if not throttle.idle:
-            replica_w = throttle.limit(replica_w, self._gpu_limit_w())
-            throttle.book(self.supplied)
+            replica_w = throttle.limit(replica_w, self.supplied)
         self.gpu_w = replica_w
         if self._one_each:
             np.add(replica_w, self.base_w, out=server_w)
@@ -136,9 +135,9 @@ class Meter:
         np.multiply(server_w, self.supplied, out=server_w)
         return server_w
 
-    def _gpu_limit_w(self) -> FloatArray:
-        """What the replicas of each server may draw under its cap, shape (servers,)."""
-        cap_w = self.throttle.server_cap_w
+    def _gpu_limit_w(self, cap_w: FloatArray) -> FloatArray:
+        """What the replicas of each server may draw under caps on the servers, both shape
+        (servers,)."""
         limit_w = cap_w - self.base_w
         if len(self._with_chassis):
             who = self._with_chassis

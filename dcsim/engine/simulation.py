@@ -146,7 +146,15 @@ class Simulation:
         """Servers with power, and those that may serve, as meter and fleet know it."""
         self._booted = self.site.booted.copy()
         self.control = Control(
-            scenario, catalogue, self.topology, self.placement, self.fleet, self.meter, self.site
+            scenario,
+            catalogue,
+            self.topology,
+            self.placement,
+            self.fleet,
+            self.meter,
+            self.site,
+            self.clock,
+            self._flag,
         )
         self.state_steps = np.zeros(len(GpuState), dtype=np.int64)
         """Replica-steps ended in each GPU state."""

@@ -2,20 +2,21 @@
 
 Each iteration goes at the clock that its own watts leave it under the caps (`governor`): that is
 exact for the work, whatever the power step. The watts of a step are the power model's, as they
-would be at full clock, scaled as the iterations in it were held down. What a model that draws
-watts at random says beyond what was expected of the iterations is then set right in both at once:
-watts stay under the cap, and the iteration under way ends as much later, or sooner, as the clock
-would have been lower, or higher.
+would be at full clock, scaled as the iterations in it were held down; where limits change inside a
+step, part by part, each under the limits of its time. What a model that draws watts at random
+says beyond what was expected of the iterations is then set right in both at once: watts stay under
+the cap, and the iteration under way ends as much later, or sooner, as the clock would have been
+lower, or higher.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from dcsim.arrays import BoolArray, FloatArray
+from dcsim.arrays import BoolArray, FloatArray, IntArray
 from dcsim.engine.clock import Clock
 from dcsim.engine.governor import Governor, Share
 from dcsim.engine.levels import Levels, levels
@@ -40,6 +41,25 @@ LEAST_LUCK, MOST_LUCK = 0.2, 1.5
 time."""
 MOST_SHIFT = 0.5
 """Of a power step: work gets on whatever the caps do."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Limits:
+    """What is in force on each replica, shape (n,), and on each server, shape (servers,)."""
+
+    clock: FloatArray
+    gpu_cap_w: FloatArray
+    server_cap_w: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A power step, or the part of it in which the same limits were in force."""
+
+    share: float
+    """Of the step."""
+    held: HeldWork
+    limits: _Limits
 
 
 class Throttle:
@@ -74,7 +94,7 @@ class Throttle:
         """Time that each server had power and a GPU whose clock was held down."""
         self._fleet: Fleet | None = None
         self._clock: Clock | None = None
-        self._limit_w: Callable[[], FloatArray] = lambda: np.full(servers, np.inf)
+        self._limit_w: Callable[[FloatArray], FloatArray] = lambda cap_w: cap_w
         self._moving = np.zeros(servers, dtype=bool)
         self._governors: list[Governor | None] = [None] * len(configs)
         self._levels: dict[tuple[Power, str], Levels] = {}
@@ -83,17 +103,21 @@ class Throttle:
         self._random = np.zeros(len(configs), dtype=bool)
         self._owed_s = np.zeros(len(configs))
         self._governed = np.zeros(len(configs), dtype=bool)
-        self._held: HeldWork | None = None
+        self._changing = np.zeros(len(configs), dtype=bool)
+        """Limits of these replicas change inside the power step that has begun."""
+        self._in_force = self._limits()
+        self._parts: list[_Part] = []
+        """Of the power step, those that have ended."""
 
     def attach(
         self,
         fleet: Fleet,
         clock: Clock,
-        limit_w: Callable[[], FloatArray],
+        limit_w: Callable[[FloatArray], FloatArray],
         moving: BoolArray,
     ) -> None:
-        """Whom to slow. `limit_w` tells what the replicas of each server may draw under its cap,
-        shape (servers,); it changes by itself where `moving`."""
+        """Whom to slow. `limit_w` tells what the replicas of each server may draw under caps on
+        the servers, both shape (servers,); it changes by itself where `moving`."""
         self._fleet, self._clock, self._limit_w, self._moving = fleet, clock, limit_w, moving
 
     @property
@@ -103,13 +127,31 @@ class Throttle:
 
     # --- limits ----------------------------------------------------------------------------
 
+    def expect(self, servers: Sequence[IntArray], now: float) -> None:
+        """Limits of these servers, and of no others, change inside the power step that begins now.
+
+        Their replicas are governed from its beginning to its end, whatever their limits, so that
+        it is known what they would have drawn in each part of the step.
+        """
+        concerned = np.zeros(self._servers, dtype=bool)
+        for group in servers:
+            concerned[group] = True
+        changing = concerned[self._server]
+        if (changing != self._changing).any():
+            self._changing = changing
+            self.refresh(now)
+
     def refresh(self, now: float) -> None:
         """The settings have changed: the iterations under way go by the new ones at once."""
         assert self._fleet is not None, "attach comes first"
         was_idle = self.idle
+        if now > self._fleet.work.time_s and not was_idle:
+            self._end_part(self._fleet.work.held_part(now))
+        self._in_force = self._limits()
         capped = np.isfinite(self.gpu_cap_w) | np.isfinite(self.server_cap_w)[self._server]
-        before, self._governed = self._governed, capped | (self.asked_clock < 1.0)
-        limit_w = self._limit_w()
+        before = self._governed
+        self._governed = capped | (self.asked_clock < 1.0) | self._changing
+        limit_w = self._limit_w(self.server_cap_w)
         for index in np.flatnonzero(before & ~self._governed).tolist():
             self._governor(index).allowed_w = np.inf
             self._fleet.replicas[index].govern(None, now)
@@ -144,7 +186,7 @@ class Throttle:
         if not held.any():
             return
         assert self._fleet is not None
-        limit_w = self._limit_w()
+        limit_w = self._limit_w(self.server_cap_w)
         for index in np.flatnonzero(self._governed & held[self._server]).tolist():
             server = int(self._server[index])
             share = self._shares.get(server)
@@ -219,59 +261,112 @@ class Throttle:
         if self.idle:
             return ledger
         assert self._fleet is not None
-        held = self._held = self._fleet.work.held_step()
-        assert held is not None
+        self._end_part(self._fleet.work.held_step())
+        prefill, decode, iterations, compute, memory = (
+            ledger.prefill_tokens.copy(),
+            ledger.decode_tokens.copy(),
+            ledger.iterations.copy(),
+            ledger.compute_util.copy(),
+            ledger.memory_util.copy(),
+        )
+        for part in self._parts:
+            held = part.held
+            prefill += held.prefill_tokens
+            decode += held.decode_tokens
+            iterations += held.iterations
+            compute += part.share * held.compute_util
+            memory += part.share * held.memory_util
         return replace(
             ledger,
-            prefill_tokens=ledger.prefill_tokens + held.prefill_tokens,
-            decode_tokens=ledger.decode_tokens + held.decode_tokens,
-            iterations=ledger.iterations + held.iterations,
-            compute_util=ledger.compute_util + held.compute_util,
-            memory_util=ledger.memory_util + held.memory_util,
+            prefill_tokens=prefill,
+            decode_tokens=decode,
+            iterations=iterations,
+            compute_util=compute,
+            memory_util=memory,
         )
 
-    def limit(self, full_w: FloatArray, server_gpu_w: FloatArray) -> FloatArray:
+    def limit(self, full_w: FloatArray, supplied: FloatArray) -> FloatArray:
         """GPU watts of each replica over the step, given what it would have drawn at full clock.
 
-        `server_gpu_w`, shape (servers,), is what the replicas of each server may draw together;
-        infinite without a cap. Puts off the iterations under way where watts are cut that were
-        not expected.
+        Puts off the iterations under way where watts are cut that were not expected, and counts
+        the step towards `capped_s` of the servers that are `supplied`.
         """
-        held = self._held
+        parts, self._parts = self._parts, []
+        expected_w = np.zeros(len(full_w))
+        for part in parts:
+            expected_w += part.share * part.held.full_w
+        luck = (full_w - self._rest_w) / np.maximum(expected_w, 1e-9)
+        known = expected_w > 0.0
+        watts, delay = np.zeros(len(full_w)), np.zeros(len(full_w))
+        for part in parts:
+            held = part.held
+            slowed = (held.bound_w > 0.0) | (held.free_w < held.full_w)
+            if len(parts) > 1:
+                # The model's watts must be divided among the parts even where nothing was slowed.
+                slowed = known
+            part_w, part_delay = self._of_part(part, full_w, luck, known, slowed)
+            watts += part.share * part_w
+            delay += part.share * part_delay
+            self._book(part, supplied)
+        self._put_off(delay)
+        return watts
+
+    def _limits(self) -> _Limits:
+        return _Limits(self.asked_clock, self.gpu_cap_w, self.server_cap_w)
+
+    def _end_part(self, held: HeldWork | None) -> None:
+        """A part of the power step, or all of it, has ended, in which `held` was held down."""
         assert held is not None
-        rest_w = self._rest_w
-        slowed = (held.bound_w > 0.0) | (held.free_w < held.full_w)
+        # A whole step is 1 to the bit, however its length was rounded.
+        whole = not self._parts and abs(held.seconds - self._step_s) < 1e-9
+        share = 1.0 if whole else held.seconds / self._step_s
+        self._parts.append(_Part(share, held, self._in_force))
+
+    def _of_part(
+        self,
+        part: _Part,
+        full_w: FloatArray,
+        luck: FloatArray,
+        known: BoolArray,
+        slowed: BoolArray,
+    ) -> tuple[FloatArray, FloatArray]:
+        """Watts of each replica over a part of the step, and by what share of the part what runs
+        should be put off. `luck` is the model's watts above rest over those expected, where that
+        is `known`; only where `slowed` do watts differ from the model's."""
+        limits = part.limits
         if slowed.any():
-            drawn_w, delay = self._slowed(full_w, held)
+            drawn_w, delay = self._slowed(part, full_w, luck, known)
             drawn_w = np.where(slowed, drawn_w, full_w)
         else:
             drawn_w, delay = full_w, np.zeros(len(full_w))
-        allowed_w = np.minimum(self.gpu_cap_w, self._parts(drawn_w, server_gpu_w))
+        server_gpu_w = self._limit_w(limits.server_cap_w)
+        allowed_w = np.minimum(limits.gpu_cap_w, self._divided(drawn_w, server_gpu_w))
         over = drawn_w > allowed_w
         if over.any():
+            rest_w = self._rest_w
             with np.errstate(invalid="ignore", divide="ignore"):
                 ratio = (drawn_w - rest_w) / np.maximum(allowed_w - rest_w, 1e-9)
             ratio = np.where(over, np.clip(ratio, 1.0, 2.0), 1.0)
-            delay = delay + held.soft * _lost(ratio)
+            delay = delay + part.held.soft * _lost(ratio)
             drawn_w = np.minimum(drawn_w, allowed_w)
-        self._put_off(delay)
-        return drawn_w
+        return drawn_w, delay
 
-    def _slowed(self, full_w: FloatArray, held: HeldWork) -> tuple[FloatArray, FloatArray]:
-        """Watts of replicas that were held down, and by what share of the step they should be put
+    def _slowed(
+        self, part: _Part, full_w: FloatArray, luck: FloatArray, known: BoolArray
+    ) -> tuple[FloatArray, FloatArray]:
+        """Watts of replicas that were held down, and by what share of the part they should be put
         off.
 
         Iterations that a cap held down draw what it left them, or less where the model draws so
         much less than was expected of them; the others what the model says, at their clock.
         """
-        floor = np.maximum(held.full_w, 1e-9)
-        luck = (full_w - self._rest_w) / floor
-        by_clock = power_share(self.asked_clock)
+        held = part.held
+        by_clock = power_share(part.limits.clock)
         bound_full_w = np.maximum(held.full_w - held.free_w / by_clock, 0.0)
         luck_of_bound = np.maximum(luck, 0.0)
         bound_w = np.minimum(held.bound_w, luck_of_bound * bound_full_w * by_clock)
         drawn_w = self._rest_w + bound_w + luck * held.free_w
-        drawn_w = np.where(held.full_w > 0.0, drawn_w, full_w)
+        drawn_w = np.where(known, drawn_w, full_w)
         if not self._random.any():
             return drawn_w, np.zeros(len(full_w))
         least = held.bound_w / np.maximum(bound_full_w * by_clock, 1e-9)
@@ -298,7 +393,7 @@ class Throttle:
         np.clip(owed_s, -8.0 * most_s, 8.0 * most_s, out=owed_s)
         work.begin_anew()
 
-    def _parts(self, wanted_w: FloatArray, server_gpu_w: FloatArray) -> FloatArray:
+    def _divided(self, wanted_w: FloatArray, server_gpu_w: FloatArray) -> FloatArray:
         """Each replica's part of what its server's GPUs may draw: rest first, what is left in
         proportion to what is wanted above it."""
         server, count = self._server, self._servers
@@ -315,13 +410,11 @@ class Throttle:
             part_w = rest_w * squeeze[server] + room[server] * (wanted_w - rest_w)
         return np.where(over[server], part_w, np.inf)
 
-    def book(self, supplied: FloatArray) -> None:
-        """Count the step towards `capped_s`."""
-        held = self._held
-        assert held is not None
-        slow = (self._governed & (self.asked_clock < 1.0)) | (held.bound_w > 0.0)
+    def _book(self, part: _Part, supplied: FloatArray) -> None:
+        """Count a part of the step towards `capped_s`."""
+        slow = (part.limits.clock < 1.0) | (part.held.bound_w > 0.0)
         held_down = np.bincount(self._server, slow, self._servers) > 0
-        self.capped_s += self._step_s * (held_down & (supplied > 0.0))
+        self.capped_s += part.share * self._step_s * (held_down & (supplied > 0.0))
 
 
 def _lost(ratio: FloatArray) -> FloatArray:

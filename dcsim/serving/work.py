@@ -46,8 +46,11 @@ _WAITING = 13
 @dataclass(frozen=True, slots=True)
 class HeldWork:
     """What a power step must know of replicas that clocks or caps hold down, shape (n,). Columns
-    are those of the rates in `dcsim.serving.slowed.Rates`, as means over the step."""
+    are those of the rates in `dcsim.serving.slowed.Rates`, as means over the step, or over the
+    part of it in which one law was in force."""
 
+    seconds: float
+    """Length of the step, or of the part."""
     prefill_tokens: FloatArray
     """Tokens that would have been prefilled at full clock in the same busy time, less those that
     were; the same for what follows."""
@@ -88,13 +91,15 @@ class WorkTable:
         """KV tokens held when `totals_at` was last asked."""
         self._all_columns = np.zeros((_WIDTH, n))
         self._columns = tuple(self._all_columns[:15])
-        self._time_s = self._step_s = 0.0
+        self._time_s = 0.0
         self._totals = np.zeros((6, n))
         self._now = np.zeros((6, n))
         self._delta = np.zeros((6, n))
         self._held_rows: FloatArray | None = None
         self._held_buffer = bytearray(0)
         self._held_totals = np.zeros((10, n))
+        self._held_time_s = 0.0
+        self._part_totals = np.zeros((6, n))
         self._progress: tuple[FloatArray, FloatArray, FloatArray] | None = None
         """Iterations done of each span, seconds since its start, and work in their context, when
         totals were last asked."""
@@ -176,7 +181,7 @@ class WorkTable:
         # Totals reach 1e18: a difference of two equal states may come out as a negative crumb.
         np.maximum(delta, 0.0, out=delta)
         self._totals, self._now = self._now, self._totals
-        step_s = self._step_s = time_s - self._time_s
+        step_s = time_s - self._time_s
         self._time_s = time_s
         columns = self._all_columns
         return WorkLedger(
@@ -194,21 +199,33 @@ class WorkTable:
         )
 
     def held_step(self) -> HeldWork | None:
-        """What was held down in the step that `step` was last asked about; None where nothing has
-        ever been."""
+        """What was held down in the step that `step` was last asked about, or since the last part
+        of it that `held_part` told; None where nothing has ever been."""
+        return self._held_since(self._time_s)
+
+    def held_part(self, time_s: float) -> HeldWork | None:
+        """What was held down from the last step, or part, until the present instant `time_s`,
+        inside a step: the law of some replicas changes now."""
+        self.totals_at(time_s, self._part_totals)
+        return self._held_since(time_s)
+
+    def _held_since(self, time_s: float) -> HeldWork | None:
+        """What was held down since this was last asked, `totals_at` having been asked just now."""
+        seconds = time_s - self._held_time_s
+        self._held_time_s = time_s
         if self._held_rows is None:
             return None
         now = self._held_now()
         delta = now - self._held_totals
         self._held_totals = now
-        step_s = self._step_s
-        rates = delta[5:] / step_s
+        rates = delta[5:] / seconds
         return HeldWork(
+            seconds=seconds,
             prefill_tokens=delta[0],
             decode_tokens=delta[1],
             iterations=delta[2],
-            compute_util=delta[3] / (self._peak_flops * step_s),
-            memory_util=delta[4] / (self._peak_bytes * step_s),
+            compute_util=delta[3] / (self._peak_flops * seconds),
+            memory_util=delta[4] / (self._peak_bytes * seconds),
             full_w=rates[0],
             free_w=rates[1],
             bound_w=rates[2],
@@ -220,6 +237,7 @@ class WorkTable:
         """Rows were changed so that they tell another past: the next step counts from what they
         tell now."""
         self._totals = self.totals_at(self._time_s, self._totals)
+        self._held_time_s = self._time_s
         if self._held_rows is not None:
             self._held_totals = self._held_now()
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from tempfile import NamedTemporaryFile
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,7 @@ from dcsim.hardware.catalogue import load_catalogue
 from dcsim.hardware.roofline import IterationModel
 from dcsim.hardware.timing import timing_of
 from dcsim.scenario.load import loads
+from dcsim.scenario.models import Scenario
 
 FILE = """
 name: one
@@ -55,34 +58,40 @@ class Played:
 
 
 def text(
+    folder: Path,
     prompt: int,
     output: int,
     step: str = "250 ms",
     server: str = "dgx-a100-80gb",
     power: str = "{model: ledger}",
-    cap: dict[str, Any] | None = None,
+    cap: dict[str, Any] | Sequence[dict[str, Any]] = (),
     duration: float = 12,
     every_s: float = math.inf,
     parallel: int = 8,
 ) -> str:
-    """One request at the start, or one each `every_s`."""
+    """A scenario with one request at the start, or one each `every_s`, its trace in `folder`."""
     count = 1 if math.isinf(every_s) else int(duration / every_s)
     rows = [f"{place * every_s if place else 0.0},{prompt},{output}" for place in range(count)]
-    with NamedTemporaryFile("w", suffix=".csv", delete=False) as file:
-        file.write("\n".join(["time,prompt,output", *rows]))
+    file = folder / "trace.csv"
+    file.write_text("\n".join(["time,prompt,output", *rows]))
+    caps = [cap] if isinstance(cap, dict) else cap
     return FILE.format(
-        file=file.name,
+        file=file,
         step=step,
         server=server,
         power=power,
-        control=json.dumps([] if cap is None else [{"policy": "static-cap"} | cap]),
+        control=json.dumps([{"policy": "static-cap"} | each for each in caps]),
         duration=duration,
         parallel=parallel,
     )
 
 
 def play(prompt: int, output: int, **changes: Any) -> Played:
-    scenario = loads(text(prompt, output, **changes))
+    with TemporaryDirectory() as folder:
+        return _play(loads(text(Path(folder), prompt, output, **changes)))
+
+
+def _play(scenario: Scenario) -> Played:
     kind = scenario.servers[0].server
     with simulate(scenario) as run:
         requests = run.requests().query("status == 'completed'")
@@ -109,27 +118,49 @@ def timing(gpu: str) -> IterationModel:
     return IterationModel(catalogue.models["llama-3-70b"], catalogue.gpus[gpu], 8, 256)
 
 
-def by_hand(prompt: int, output: int, server: str, cap_w: float) -> Played:
+def by_hand(
+    prompt: int,
+    output: int,
+    server: str,
+    cap_w: float,
+    windows: Sequence[tuple[float, float, float]] = (),
+) -> Played:
     """The closed form: each iteration at the highest clock at which its own watts, by the published
-    coefficients, are under the cap; computing takes the longer for it, the rest as long as ever."""
+    coefficients, are under the cap; computing takes the longer for it, the rest as long as ever.
+
+    `windows` are further caps, each from one time to another, with its watts; an iteration does
+    its work at the speed of the moment.
+    """
     name, board_w = BOARDS[server]
     gpu = load_catalogue().gpus[name]
     power, full, model = gpu.ledger_power, timing(name), load_catalogue().models["llama-3-70b"]
     weights = model.weight_bytes / 8 / gpu.hbm_bytes
     costs = full.costs
+    edges = sorted({edge for start_s, end_s, _ in windows for edge in (start_s, end_s)})
 
-    def iteration(shape: tuple[float, ...], flops: float, moved: float) -> tuple[float, float]:
-        """Seconds, and joules above rest of all GPUs."""
+    def iteration(
+        shape: tuple[float, ...], flops: float, moved: float, now_s: float
+    ) -> tuple[float, float]:
+        """Seconds, and joules above rest of all GPUs, of an iteration that begins now."""
         full_s = full.mixed_s(*shape)
         util = flops / full_s / (8 * gpu.peak_flops)
         traffic = moved / full_s / (8 * gpu.hbm_bandwidth_bytes_s)
         above_w = power.active_weight_w * weights + power.compute_w * util
         above_w += power.memory_w * math.sqrt(traffic)
         above_w = min(above_w, board_w - power.idle_w)
-        room_w = cap_w - power.idle_w
-        clock = 1.0 if above_w <= room_w else (room_w / above_w) ** (1.0 / EXPONENT)
-        seconds = full.at_clock(clock).mixed_s(*shape)
-        return seconds, 8 * min(above_w, room_w) * seconds
+        begun_s, left, joules = now_s, 1.0, 0.0
+        while True:
+            caps_w = [watts for start_s, end_s, watts in windows if start_s <= now_s < end_s]
+            room_w = min([cap_w, *caps_w]) - power.idle_w
+            clock = 1.0 if above_w <= room_w else (room_w / above_w) ** (1.0 / EXPONENT)
+            seconds = full.at_clock(clock).mixed_s(*shape)
+            until_s = min((edge for edge in edges if edge > now_s), default=math.inf)
+            spent_s = min(left * seconds, until_s - now_s)
+            joules += 8 * min(above_w, room_w) * spent_s
+            if now_s + left * seconds <= until_s:
+                return now_s + left * seconds - begun_s, joules
+            left -= spent_s / seconds
+            now_s = until_s
 
     ttft_s = energy_j = 0.0
     for before in range(0, prompt, BUDGET):
@@ -140,14 +171,14 @@ def by_hand(prompt: int, output: int, server: str, cap_w: float) -> Played:
         flops += ends * costs.flops_per_logit
         moved = costs.bytes_per_iteration + chunk * costs.bytes_per_token + reads * costs.kv_bytes
         moved -= (not ends) * costs.head_bytes
-        took_s, took_j = iteration((0, 0, chunk, pairs, reads, float(ends)), flops, moved)
+        took_s, took_j = iteration((0, 0, chunk, pairs, reads, float(ends)), flops, moved, ttft_s)
         ttft_s += took_s
         energy_j += took_j
     answer_s = 0.0
     for context in range(prompt, prompt + output - 1):
         flops = costs.flops_per_token + costs.flops_per_logit + context * costs.flops_per_context
         moved = costs.bytes_per_iteration + costs.bytes_per_token + (context + 1) * costs.kv_bytes
-        took_s, took_j = iteration((1, context, 0, 0.0, 0.0, 0.0), flops, moved)
+        took_s, took_j = iteration((1, context, 0, 0.0, 0.0, 0.0), flops, moved, ttft_s + answer_s)
         answer_s += took_s
         energy_j += took_j
     overhead_s = timing_of(model, gpu).first_token_overhead_s
@@ -251,21 +282,103 @@ def test_a_cap_that_nobody_reaches_changes_nothing() -> None:
         assert play(900, 40, **load) == play(900, 40, cap={"gpu_power": "1 kW"}, **load)
 
 
-def test_a_cap_that_begins_in_the_middle_of_a_prompt_stretches_what_is_left() -> None:
-    """By hand: a prompt of 30,000 tokens is under way when the cap comes into force."""
-    name = "dgx-a100-80gb"
-    free, whole = by_hand(30_000, 2, name, 400.0), by_hand(30_000, 2, name, 200.0)
-    cap = {"gpu_power": "200 W", "start": "1 s", "end": "2.5 s"}
-    between = play(30_000, 2, cap=cap)
-    # 1.5 s at the lower speed. Later chunks draw more, so that the whole prompt's is a mean.
-    speed = free.ttft_s / whole.ttft_s
-    assert between.ttft_s - free.ttft_s == pytest.approx(1.5 * (1.0 - speed), rel=0.15)
+# --- limits that begin and end inside a power step -----------------------------------------
+
+STEPS_S = {"10 ms": 0.01, "50 ms": 0.05, "250 ms": 0.25, "1 s": 1.0}
 
 
-def test_what_is_known_of_a_models_steady_watts() -> None:
+def window(start_s: float, end_s: float, share: float, board_w: float) -> dict[str, Any]:
+    return {"gpu_power": f"{share * board_w} W", "start": f"{start_s} s", "end": f"{end_s} s"}
+
+
+def agrees(found: Played, expected: Played) -> None:
+    """TTFT, time per token and energy of a request, within 3 %."""
+    assert found.ttft_s == pytest.approx(expected.ttft_s, rel=0.03)
+    assert found.tpot_s == pytest.approx(expected.tpot_s, rel=0.03)
+    assert found.energy_j == pytest.approx(expected.energy_j, rel=0.03)
+
+
+@pytest.mark.parametrize("step", STEPS_S)
+@pytest.mark.parametrize("part", [0.1, 0.37, 0.9])
+@pytest.mark.parametrize(
+    ("prompt", "share"), [(256, 0.45), (1400, 0.6), (6000, 0.4), (6000, 0.8), (30_000, 0.5)]
+)
+def test_a_cap_binds_at_its_own_time(prompt: int, share: float, part: float, step: str) -> None:
+    """It begins in the middle of a prompt and at a part of a step, and ends while the answer is
+    under way, as awkwardly. Where no step begins within the prompt, it begins in the first."""
+    server, board_w = "dgx-h100", 700.0
+    step_s, free = STEPS_S[step], by_hand(prompt, 60, "dgx-h100", 700.0)
+    start_s = step_s * (int(0.4 * free.ttft_s / step_s) + part)
+    if start_s > free.ttft_s:
+        start_s = part * free.ttft_s
+    end_s = start_s + free.ttft_s + 0.4 * 60 * free.tpot_s
+    caps = [(start_s, end_s, share * board_w)]
+    expected = by_hand(prompt, 60, server, board_w, caps)
+    duration = math.ceil(expected.ttft_s + 60 * expected.tpot_s) + 1
+    cap = window(start_s, end_s, share, board_w)
+    agrees(play(prompt, 60, step=step, server=server, cap=cap, duration=duration), expected)
+
+
+@pytest.mark.parametrize("step", ["50 ms", "250 ms", "1 s"])
+def test_several_caps_within_a_step(step: str) -> None:
+    """A cap shorter than a step, two that overlap, one that follows; on an A100, whose prompt of
+    6,000 tokens takes 0.9 s. The tightest of those in force holds."""
+    spans = [(0.11, 0.34, 0.5), (0.21, 0.463, 0.4), (0.463, 0.617, 0.7), (0.81, 0.817, 0.45)]
+    caps = [window(*span, 400.0) for span in spans]
+    windows = [(start_s, end_s, share * 400.0) for start_s, end_s, share in spans]
+    expected = by_hand(6000, 40, "dgx-a100-80gb", 400.0, windows)
+    assert expected.ttft_s > 1.1 * by_hand(6000, 40, "dgx-a100-80gb", 400.0).ttft_s
+    agrees(play(6000, 40, step=step, cap=caps, duration=4), expected)
+
+
+def test_a_step_draws_what_its_parts_draw(tmp_path: Path) -> None:
+    """By hand: GPUs that do nothing but prompts, under a cap of 250 W from 37 % of a step on: the
+    step draws 37 % of what it drew before and 63 % of the cap's watts. A server's cap and a clock
+    limit, which leaves 0.5 ** 1.12 of what is above rest, alike."""
+    load: dict[str, Any] = {"every_s": 0.4, "step": "1 s", "duration": 16}
+    above_w = 8 * 250.0 + 1000.0
+    for cap, held_w in (
+        ({"gpu_power": "250 W"}, above_w),
+        ({"server_power": "3 kW"}, above_w),
+        ({"clock": 0.5}, None),
+    ):
+        scenario = loads(text(tmp_path, 4000, 2, cap=cap | {"start": "8.37 s"}, **load))
+        with simulate(scenario) as run:
+            watts = run.load("site").to_numpy().reshape(-1)
+        free_w, mixed_w, after_w = watts[7], watts[8], watts[9]
+        rest_w = 1000.0 + 8 * 70.12
+        if held_w is None:
+            held_w = rest_w + 0.5**EXPONENT * (free_w - rest_w)
+        assert after_w == pytest.approx(held_w, rel=0.01)
+        assert mixed_w == pytest.approx(0.37 * free_w + 0.63 * held_w, rel=0.01)
+
+
+@pytest.mark.parametrize("parallel", [4, 8])
+def test_parts_of_steps_where_watts_are_drawn_at_random(parallel: int) -> None:
+    """A cap that is in force for 37 % of each step costs a model that draws at random as much work
+    and saves as many watts as one in force for 37 % of the seconds, in whole steps."""
+    load: dict[str, Any] = {
+        "power": "{model: gru}", "every_s": 0.15, "duration": 50, "parallel": parallel
+    }  # fmt: skip
+    cap = {"server_power": "2.4 kW"}
+    held: list[dict[str, Any]] = []
+    whole: list[dict[str, Any]] = []
+    for step in range(200):
+        start_s = 0.25 * step + 0.05
+        held.append(cap | {"start": f"{start_s} s", "end": f"{start_s + 0.0925} s"})
+        if (step * 37) % 100 < 37:
+            whole.append(cap | {"start": f"{0.25 * step} s", "end": f"{0.25 * (step + 1)} s"})
+    parts, steps = (play(2048, 2, cap=caps, **load) for caps in (held, whole))
+    free = play(2048, 2, **load)
+    assert steps.done < 0.95 * free.done
+    assert parts.done == pytest.approx(steps.done, rel=0.02)
+    assert parts.above_j == pytest.approx(steps.above_j, rel=0.02)
+
+
+def test_what_is_known_of_a_models_steady_watts(tmp_path: Path) -> None:
     """The linear model knows itself; one that draws at random is known to a per cent or two."""
     for power, noisy in (("{model: ledger}", False), ("{model: gru}", True)):
-        scenario = loads(text(10, 2, power=power, duration=1))
+        scenario = loads(text(tmp_path, 10, 2, power=power, duration=1))
         steady = Simulation(scenario).meter.throttle._steady(0)
         assert steady.random == noisy
         if noisy:

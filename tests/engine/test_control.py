@@ -18,6 +18,7 @@ from dcsim.control.policy import (
     Command,
     LimitBatch,
     LimitClock,
+    Shave,
     Shed,
 )
 from dcsim.engine.actuators import Actuators
@@ -272,8 +273,8 @@ def test_policies_do_not_undo_one_another(
 def test_commands_are_obeyed_when_they_are_due(
     played: Simulation, told: list[tuple[float, float]]
 ) -> None:
-    """Invariant 25: at the end of the first power step that reaches the time, not before; who
-    comes later replaces who came sooner."""
+    """Invariant 25: once their time has come, not before; who comes later replaces who came
+    sooner."""
     acting = actuators(played, 1)
     everywhere = np.arange(8)
     for after_s, clock in told:
@@ -308,6 +309,70 @@ def test_the_event_tells_policy_node_and_reason_when_the_delay_has_passed() -> N
         late = run.requests().query("arrival_s > 7.0")
         assert (late["status"] == "rejected").all()
         assert run.summary["events"]["limited"] == 2
+
+
+@pytest.mark.parametrize("step", ["250 ms", "1 s"])
+def test_a_delay_that_ends_inside_a_step_is_over_then(step: str) -> None:
+    """Invariant 25, for each policy with a delay: looked at after 2 s, in force 0.337 s later. The
+    event has that time, whatever the step, and the door closes then: not before, not later."""
+    common = {"above": 0.01, "below": 0.005, "period": "2 s", "actuation_delay": "0.337 s"}
+    policies = [
+        {"policy": "admission-throttle", "nodes": "row-1"} | common,
+        {"policy": "batch-limit", "max_batch": 1} | common,
+        {"policy": "priority-shed", "nodes": "row-2"} | common,
+        {
+            "policy": "row-budget",
+            "budget": "7 kW",
+            "period": "2 s",
+            "actuation_delay": "0.337 s",
+        },
+        {
+            "policy": "dual-threshold",
+            "low_priority": [],
+            "first": 0.1,
+            "second": 0.12,
+            "brake": 0.14,
+            "actuation_delay": "0.337 s",
+            "brake_delay": "0.337 s",
+            "delay": "0 s",
+        },
+    ]
+    with simulate(controlled(*policies, duration=f"6 s\npower_step: {step}", rate=60)) as run:
+        events = run.events()
+        told = events[events["kind"].isin(["limited", "braked"]) & (events["time_s"] < 4.0)]
+        labels = {message.split(":")[0].split(" ")[0] for message in told["message"]}
+        assert labels >= {policy["policy"] for policy in policies}
+        assert told["time_s"].to_numpy() == pytest.approx(2.337, abs=1e-9)
+        assert events["time_s"].is_monotonic_increasing
+        assert run.summary["control"]["policies"][0]["limited_s"] == pytest.approx(6.0 - 2.337)
+
+
+@pytest.mark.parametrize("step", ["250 ms", "1 s"])
+def test_the_door_closes_at_its_own_time(step: str) -> None:
+    throttle = {"policy": "admission-throttle", "above": 0.01, "below": 0.005, "period": "2 s"}
+    throttle |= {"nodes": "site", "actuation_delay": "0.337 s"}
+    with simulate(controlled(throttle, duration=f"6 s\npower_step: {step}", rate=200)) as run:
+        requests = run.requests()
+        refused = requests["status"] == "rejected"
+        late = requests["arrival_s"] > 2.337
+        assert late.sum() > 100
+        assert (~late & (requests["arrival_s"] > 2.2)).sum() > 10
+        assert (refused == late).all()
+
+
+def test_batteries_are_told_at_the_end_of_the_step(played: Simulation) -> None:
+    """They give and take by whole power steps: to be told inside one would be to act before."""
+    acting = actuators(played, 1)
+    row = {"node": "row-1", "reason": "a test", "after_s": 0.1}
+    everywhere = np.arange(8)
+    acting.order(0, [Shave("row-1", 1e3, **row), LimitClock(everywhere, 0.5, **row)], 0.0)
+    assert acting.expect(0.0, 0.25) == [0.1]
+    acting.obey(0.1, inside=True)
+    assert played.meter.throttle.asked_clock.tolist() == [0.5] * 8
+    assert acting.commands == {"p0": 1}
+    with pytest.raises(KeyError, match="row-1"):  # there is no battery to be told
+        acting.obey(0.25)
+    assert acting.commands == {"p0": 2}
 
 
 def test_shedding_refuses_low_priority_at_the_door() -> None:
