@@ -172,4 +172,4 @@ class Policy(Protocol):
         ValueError for a site it cannot work with."""
 
     def decide(self, now_s: float, telemetry: Telemetry) -> list[Command]:
-        """Commands that the next power step obeys, once `after_s` has passed."""
+        """Commands, each obeyed once its `after_s` has passed."""

@@ -3,7 +3,7 @@
 Within a power step data flows one way: the fleet's work becomes a ledger, the meter makes watts
 of it, the topology sums them, limits and breakers are checked, the recorder writes, policies
 look. What breakers and policies decide is carried out at the end of the step, so the next step
-is the first to feel it.
+is the first to feel it; a command that is due inside a later step is carried out at its own time.
 """
 
 from __future__ import annotations

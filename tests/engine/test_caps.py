@@ -347,10 +347,9 @@ def test_a_step_draws_what_its_parts_draw(tmp_path: Path) -> None:
             watts = run.load("site").to_numpy().reshape(-1)
         free_w, mixed_w, after_w = watts[7], watts[8], watts[9]
         rest_w = 1000.0 + 8 * 70.12
-        if held_w is None:
-            held_w = rest_w + 0.5**EXPONENT * (free_w - rest_w)
-        assert after_w == pytest.approx(held_w, rel=0.01)
-        assert mixed_w == pytest.approx(0.37 * free_w + 0.63 * held_w, rel=0.01)
+        expected_w = rest_w + 0.5**EXPONENT * (free_w - rest_w) if held_w is None else held_w
+        assert after_w == pytest.approx(expected_w, rel=0.01)
+        assert mixed_w == pytest.approx(0.37 * free_w + 0.63 * expected_w, rel=0.01)
 
 
 @pytest.mark.parametrize("parallel", [4, 8])

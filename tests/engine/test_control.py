@@ -315,8 +315,13 @@ def test_the_event_tells_policy_node_and_reason_when_the_delay_has_passed() -> N
 def test_a_delay_that_ends_inside_a_step_is_over_then(step: str) -> None:
     """Invariant 25, for each policy with a delay: looked at after 2 s, in force 0.337 s later. The
     event has that time, whatever the step, and the door closes then: not before, not later."""
-    common = {"above": 0.01, "below": 0.005, "period": "2 s", "actuation_delay": "0.337 s"}
-    policies = [
+    common: dict[str, Any] = {
+        "above": 0.01,
+        "below": 0.005,
+        "period": "2 s",
+        "actuation_delay": "0.337 s",
+    }
+    policies: list[dict[str, Any]] = [
         {"policy": "admission-throttle", "nodes": "row-1"} | common,
         {"policy": "batch-limit", "max_batch": 1} | common,
         {"policy": "priority-shed", "nodes": "row-2"} | common,
@@ -363,7 +368,7 @@ def test_the_door_closes_at_its_own_time(step: str) -> None:
 def test_batteries_are_told_at_the_end_of_the_step(played: Simulation) -> None:
     """They give and take by whole power steps: to be told inside one would be to act before."""
     acting = actuators(played, 1)
-    row = {"node": "row-1", "reason": "a test", "after_s": 0.1}
+    row: dict[str, Any] = {"node": "row-1", "reason": "a test", "after_s": 0.1}
     everywhere = np.arange(8)
     acting.order(0, [Shave("row-1", 1e3, **row), LimitClock(everywhere, 0.5, **row)], 0.0)
     assert acting.expect(0.0, 0.25) == [0.1]
