@@ -18,8 +18,8 @@ import numpy as np
 
 from dcsim.facility.site import ElectricalSite
 from dcsim.hardware.catalogue import load_catalogue
+from dcsim.plant.topology import Topology
 from dcsim.scenario.models import Cooling, FacilityNode
-from dcsim.topology import Topology
 
 STEP_S = 0.25
 

@@ -14,27 +14,26 @@ PACKAGE = PROJECT / "dcsim"
 
 # Work flows from left to right; only the engine knows all who take part.
 BELOW = {"spec", "hardware", "scenario"}
-PLAYED = {*BELOW, "topology", "workload", "serving", "power", "facility", "control", "results"}
+RESOLVED = {*BELOW, "plant"}
+PLAYED = {*RESOLVED, "workload", "serving", "power", "facility", "control", "results"}
 MAY_IMPORT: dict[str, set[str]] = {
     "spec": set(),
     "hardware": {"spec"},
     "scenario": {"spec", "hardware"},
-    "topology": BELOW,
+    "plant": BELOW,
     "workload": BELOW,
-    "serving": BELOW | {"workload"},
-    "power": BELOW,
-    "facility": BELOW | {"topology"},
-    "control": BELOW,
-    "results": BELOW,
+    "serving": RESOLVED | {"workload"},
+    "power": RESOLVED,
+    "facility": RESOLVED,
+    "control": RESOLVED,
+    "results": RESOLVED,
     "engine": PLAYED,
     "measure": BELOW | {"workload", "power"},
-    "studies": BELOW | {"topology", "facility", "power", "engine", "results"},
-    "report": BELOW | {"topology", "facility", "results", "studies"},
+    "studies": RESOLVED | {"facility", "power", "engine", "results"},
+    "report": RESOLVED | {"facility", "results", "studies"},
     "data": set(),
     "cli": PLAYED | {"engine", "measure", "studies", "report", "data"},
 }
-FILES = {"topology"}
-"""Rooms of one file: the resolved site, which all rooms that play it read."""
 NEUTRAL = {
     "dcsim.arrays",
     "dcsim.files",
@@ -86,22 +85,19 @@ def trespasses(source: str, package: str) -> list[str]:
 
 
 def modules(room: str) -> list[Path]:
-    if room in FILES:
-        return [PACKAGE / f"{room}.py"]
     return sorted((PACKAGE / room).rglob("*.py"))
 
 
 def test_every_folder_is_a_room() -> None:
     folders = {file.parent.relative_to(PACKAGE).parts[0] for file in PACKAGE.glob("*/**/*.py")}
-    assert folders == set(MAY_IMPORT) - FILES
+    assert folders == set(MAY_IMPORT)
 
 
 @pytest.mark.parametrize("room", MAY_IMPORT)
 def test_a_room_imports_only_what_it_may(room: str) -> None:
     found = {}
     for file in modules(room):
-        home = file.with_suffix("") if room in FILES else file.parent
-        package = ".".join(home.relative_to(PROJECT).parts)
+        package = ".".join(file.parent.relative_to(PROJECT).parts)
         wrong = trespasses(file.read_text(encoding="utf-8"), package)
         if wrong:
             found[str(file.relative_to(PROJECT))] = wrong
@@ -199,8 +195,7 @@ def test_machine_paths_are_recognised(line: str, found: bool) -> None:
 
 @pytest.mark.parametrize("room", MAY_IMPORT)
 def test_every_room_says_what_it_is(room: str) -> None:
-    file = PACKAGE / f"{room}.py" if room in FILES else PACKAGE / room / "__init__.py"
-    text = file.read_text(encoding="utf-8")
+    text = (PACKAGE / room / "__init__.py").read_text(encoding="utf-8")
     if text:  # a room without code yet has nothing to say
         assert ast.get_docstring(ast.parse(text))
     else:

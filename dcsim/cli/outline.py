@@ -63,7 +63,7 @@ def _sums(
     shares carried, all of them, and whether others carry some of it."""
     import numpy as np
 
-    from dcsim.topology import Topology
+    from dcsim.plant.topology import Topology
 
     topology = Topology.build(scenario.facility)
     label_w = np.array([nameplate_w[group] for group in topology.server_groups])

@@ -138,11 +138,11 @@ def run(
     from dcsim.facility.curves import curve_of
     from dcsim.facility.profile import profile_trips
     from dcsim.hardware.catalogue import load_catalogue
+    from dcsim.plant.topology import Topology
     from dcsim.results import Results, ResultsError
     from dcsim.scenario import ScenarioError, loads
     from dcsim.scenario.series import Series
     from dcsim.spec.nearest import suggestion
-    from dcsim.topology import Topology
 
     try:
         with Results.open(result) as results:

@@ -15,10 +15,10 @@ import numpy as np
 from dcsim.arrays import IntArray
 from dcsim.hardware.catalogue import Catalogue
 from dcsim.hardware.roofline import IterationModel, kv_capacity_blocks
+from dcsim.plant.topology import Topology
 from dcsim.scenario.models import Scenario, ServerGroup
 from dcsim.seeds import branch
 from dcsim.serving.capacity import Estimator, Target
-from dcsim.topology import Topology
 from dcsim.workload import requests
 from dcsim.workload.stream import RequestBlock
 

@@ -6,12 +6,12 @@ from dcsim.control.registry import build
 from dcsim.control.watched import PolicyError
 from dcsim.engine.control import known_site
 from dcsim.hardware.catalogue import load_catalogue
+from dcsim.plant.topology import Topology
 from dcsim.power.baseline_tables import mean_table, no_mean
 from dcsim.power.pack import PackError, find_pack
 from dcsim.scenario.models import Scenario
 from dcsim.serving.fleet import place, replica_config
 from dcsim.spec.nearest import suggestion
-from dcsim.topology import Topology
 
 
 def check_rooms(scenario: Scenario) -> list[tuple[str, str]]:

@@ -18,9 +18,9 @@ from dcsim.engine.meter import Meter
 from dcsim.facility.events import EventKind, FacilityEvent
 from dcsim.facility.site import ElectricalSite
 from dcsim.hardware.catalogue import Catalogue
+from dcsim.plant.topology import Topology
 from dcsim.scenario.models import Scenario
 from dcsim.serving.fleet import Fleet, Placement
-from dcsim.topology import Topology
 
 
 def known_site(scenario: Scenario, catalogue: Catalogue, topology: Topology) -> Site:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from dcsim.arrays import FloatArray, IntArray
-from dcsim.topology import Topology
+from dcsim.plant.topology import Topology
 
 
 class Headroom:

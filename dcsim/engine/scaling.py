@@ -11,10 +11,10 @@ from dcsim.arrays import BoolArray, FloatArray, IntArray
 from dcsim.engine.clock import Clock
 from dcsim.hardware.catalogue import Catalogue
 from dcsim.ledger import GpuState
+from dcsim.plant.topology import Topology
 from dcsim.scenario.models import Autoscale, Scenario, ServerGroup
 from dcsim.serving.autoscale import Autoscaler
 from dcsim.serving.fleet import Fleet, Placement
-from dcsim.topology import Topology
 
 
 class RestingWatts:

@@ -33,6 +33,7 @@ from dcsim.facility.labels import label_loads_w, label_sums_w
 from dcsim.facility.site import ElectricalSite
 from dcsim.hardware.catalogue import Catalogue, load_catalogue
 from dcsim.ledger import GpuState, ReplicaConfig
+from dcsim.plant.topology import Topology
 from dcsim.power import build as build_power
 from dcsim.power.model import PowerModel
 from dcsim.results import Results
@@ -47,7 +48,6 @@ from dcsim.seeds import branch
 from dcsim.serving.autoscale import Autoscaler
 from dcsim.serving.fleet import Fleet, place
 from dcsim.serving.log import RequestLog
-from dcsim.topology import Topology
 from dcsim.workload import requests
 
 

@@ -1,6 +1,5 @@
 """The facility room: the site's power tree, its limits, and the breakers that guard them.
 
-`dcsim.topology` expands the scenario's table into a networkx tree and sums loads up it. `levels`
-tells when a load has been too high for long enough, `breakers` ages every breaker by its
-time-current curve, and `watch` turns both into flags (`events`).
+`levels` tells when a load has been too high for long enough, `breakers` ages every breaker by its
+time-current curve, and `watch` turns both into flags (`events`). The tree is the plant's.
 """

@@ -9,7 +9,7 @@ import numpy as np
 from dcsim.arrays import BoolArray, FloatArray
 from dcsim.facility.curves import is_table
 from dcsim.hardware.curves import Curve
-from dcsim.topology import Topology
+from dcsim.plant.topology import Topology
 
 RETURN_AFTER_S = 60.0
 """An overloaded UPS takes its load back when this has been below its rating for so long.

@@ -7,8 +7,8 @@ import numpy as np
 from dcsim.arrays import FloatArray
 from dcsim.facility.demand import CLEARED_BELOW, Crossing, crossings_of
 from dcsim.facility.tally import LimitSpec, Tally
+from dcsim.plant.topology import Topology
 from dcsim.scenario.models import FacilityNode, Limits
-from dcsim.topology import Topology
 
 CONTINUOUS_S = 3 * 3600.0
 """NEC Article 100: a load whose maximum current is expected to continue for three hours or more."""

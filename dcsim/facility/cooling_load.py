@@ -8,8 +8,8 @@ import numpy as np
 from dcsim.arrays import FloatArray
 from dcsim.facility.cooling import Cooling
 from dcsim.facility.supply import Supply
+from dcsim.plant.topology import Topology
 from dcsim.scenario.models import Cooling as Spec
-from dcsim.topology import Topology
 
 SOURCES = ("utility", "transformer")
 """Kinds of nodes that the plant hangs from where nothing is said: the lowest of these."""

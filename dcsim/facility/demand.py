@@ -10,9 +10,9 @@ import numpy as np
 
 from dcsim.arrays import BoolArray, FloatArray, IntArray
 from dcsim.facility.tally import LimitSpec, Tally
+from dcsim.plant.topology import Topology
 from dcsim.scenario.models import Demand
 from dcsim.scenario.series import read_series
-from dcsim.topology import Topology
 
 CLEARED_BELOW = 0.98
 """A flag is taken back when a sliding figure is below this share of its limit."""

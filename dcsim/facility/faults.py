@@ -9,8 +9,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from dcsim import seeds
+from dcsim.plant.topology import Topology
 from dcsim.scenario.models import Fault
-from dcsim.topology import Topology
 
 ROUNDING_S = 5e-7
 """Sums of steps must not miss an instant by rounding."""

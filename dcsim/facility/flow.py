@@ -15,7 +15,7 @@ from dcsim.facility.losses import LossLine
 from dcsim.facility.phases import Phases
 from dcsim.facility.supply import Supply
 from dcsim.hardware.curves import LossCurve
-from dcsim.topology import Topology
+from dcsim.plant.topology import Topology
 
 BYPASS_LOSSES = "ups-eco"
 """Loss curve of a UPS on its static bypass, which is the path of the economy mode."""

@@ -10,9 +10,9 @@ from dcsim.arrays import FloatArray
 from dcsim.facility.cooling import Cooling
 from dcsim.facility.site import ElectricalSite
 from dcsim.hardware.catalogue import Catalogue
+from dcsim.plant.topology import Topology
 from dcsim.scenario.models import Cooling as CoolingSpec
 from dcsim.scenario.models import FacilityNode
-from dcsim.topology import Topology
 
 HOUR_S = 3600.0
 

@@ -11,8 +11,8 @@ from dcsim.facility.curves import curve_of
 from dcsim.facility.flow import Flow
 from dcsim.facility.supply import Supply
 from dcsim.hardware.catalogue import Catalogue
+from dcsim.plant.topology import Topology
 from dcsim.scenario.models import Cooling as CoolingSpec
-from dcsim.topology import Topology
 
 
 class Loss:

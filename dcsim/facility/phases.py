@@ -5,14 +5,10 @@ from __future__ import annotations
 import cmath
 import math
 
-import networkx as nx
 import numpy as np
 
 from dcsim.arrays import BoolArray, FloatArray, IntArray
-from dcsim.topology import Topology
-
-LINES = ("L1", "L2", "L3")
-PAIRS = ("L1-L2", "L2-L3", "L3-L1")
+from dcsim.plant.topology import Topology
 
 LAG = cmath.rect(1.0 / math.sqrt(3.0), -math.pi / 6.0)
 LEAD = LAG.conjugate()
@@ -21,7 +17,7 @@ current is 1 / (√3 V) on both, and lies 30 degrees off either line's own volta
 phase cancel over the lines."""
 SINGLE = np.eye(3, dtype=np.complex128)
 BETWEEN = LAG * SINGLE + LEAD * np.roll(SINGLE, 1, axis=1)
-"""Rows: the lines L1, L2, L3 of a load between two of them, of which there are three (PAIRS)."""
+"""Rows: the lines L1, L2, L3 of a load between two of them (`dcsim.plant.topology.PAIRS`)."""
 DELTA = BETWEEN.T
 """What a delta winding's lines carry of the loads of its three wye windings, (lines, windings)."""
 
@@ -40,9 +36,9 @@ class Phases:
     draws, columns sum to 1; `out_spread`, what it puts out; `reactive_var` and `out_var` alike.
     """
 
-    def __init__(self, topology: Topology, line: IntArray) -> None:
+    def __init__(self, topology: Topology) -> None:
         count = len(topology.names)
-        self.line = line
+        line = self.line = topology.line
         """-1 for three-phase nodes, 0 to 2 for those on one line, 3 to 5 for those on a pair."""
         self.spread = np.full((3, count), 1 / 3, dtype=np.complex128)
         ways = np.concatenate([SINGLE, BETWEEN])
@@ -64,7 +60,7 @@ class Phases:
         specs = topology.specs
         if not any(s.phases in (1, 2) or s.power_factor or s.apparent_rating_va for s in specs):
             return None
-        return cls(topology, lines_of(topology))
+        return cls(topology)
 
     def begin(self, servers: IntArray, node_w: FloatArray) -> None:
         """Start a step at the servers."""
@@ -126,27 +122,3 @@ class Phases:
         mean = current.mean(axis=0)
         uneven = np.abs(current - mean).max(axis=0) / mean
         return np.where(self._few, 0.0, uneven)
-
-
-def lines_of(topology: Topology) -> IntArray:
-    """The line of each node: -1 where three-phase, 0 to 2 on one line, 3 to 5 on a pair of them.
-
-    What hangs from such a node is on its line or pair. `auto` deals the nodes of one parent out
-    in turn.
-    """
-    line = np.full(len(topology.names), -1, dtype=np.int64)
-    dealt: dict[tuple[int, int], int] = {}
-    for name in nx.lexicographical_topological_sort(topology.graph, key=topology.index.__getitem__):
-        node = topology.index[name]
-        spec = topology.specs[node]
-        up = int(topology.parent_index[node])
-        if up >= 0 and line[up] >= 0:
-            line[node] = line[up]
-        elif spec.phases in (1, 2):
-            names, first = (LINES, 0) if spec.phases == 1 else (PAIRS, 3)
-            if spec.phase in names:
-                line[node] = first + names.index(spec.phase)
-            else:
-                line[node] = first + dealt.get((up, first), 0) % 3
-                dealt[up, first] = dealt.get((up, first), 0) + 1
-    return line

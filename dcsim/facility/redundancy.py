@@ -14,7 +14,7 @@ from dcsim.facility.cooling_load import CoolingLoad
 from dcsim.facility.losses import LossLine
 from dcsim.facility.supply import Supply
 from dcsim.hardware.curves import LossCurve
-from dcsim.topology import Topology
+from dcsim.plant.topology import Topology
 
 LOSABLE = ("utility", "transformer", "switchgear", "ups", "pdu")
 """Kinds above the feeds of a shared load whose loss is asked about, beside those feeds."""

@@ -24,10 +24,10 @@ from dcsim.facility.supply import Supply
 from dcsim.facility.tally import LIMIT_KINDS, LimitSpec
 from dcsim.facility.watch import LimitWatch
 from dcsim.hardware.catalogue import Catalogue, load_catalogue
+from dcsim.plant.topology import Topology
 from dcsim.scenario.models import Cooling as CoolingSpec
 from dcsim.scenario.models import Fault, Limits, Scenario
 from dcsim.scenario.models import Restart as RestartSpec
-from dcsim.topology import Topology
 
 
 class ElectricalSite:

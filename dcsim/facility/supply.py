@@ -6,7 +6,7 @@ import networkx as nx
 import numpy as np
 
 from dcsim.arrays import BoolArray, FloatArray, IntArray
-from dcsim.topology import Topology
+from dcsim.plant.topology import Topology
 
 TRANSFER_S = {"share": 0.0, "primary": 0.010, "static": 0.004}
 """Where a scenario says nothing: about a quarter cycle for a static switch, and half a cycle for a

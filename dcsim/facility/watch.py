@@ -15,8 +15,8 @@ from dcsim.facility.events import EventKind, FacilityEvent, duration, percent
 from dcsim.facility.levels import CLEAR_AFTER_S, ROUNDING_S, Change, Levels
 from dcsim.facility.tally import LimitSpec, Tally
 from dcsim.hardware.curves import Curve
+from dcsim.plant.topology import Topology
 from dcsim.scenario.models import Breaker, Limits
-from dcsim.topology import Topology
 
 LOOK_AGAIN_S = 1.0
 """Trips that are near are looked for at once when an overload begins, and then so often."""

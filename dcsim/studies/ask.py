@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from dcsim.engine.check import check_rooms
+from dcsim.plant.topology import Topology
 from dcsim.scenario.load import change, load
 from dcsim.scenario.models import Scenario
 from dcsim.scenario.overrides import SYNTAX
@@ -17,7 +18,6 @@ from dcsim.spec.nearest import suggestion
 from dcsim.spec.problems import ScenarioError
 from dcsim.studies.answer import StudyError
 from dcsim.studies.outcome import Outcome
-from dcsim.topology import Topology
 
 Changes = Mapping[str, Any]
 """Dotted paths and their values, as `--set` takes them."""

@@ -20,6 +20,7 @@ import pandas as pd
 from dcsim.arrays import BoolArray, FloatArray, IntArray
 from dcsim.facility.loss import Loss
 from dcsim.hardware.catalogue import load_catalogue
+from dcsim.plant.topology import Topology
 from dcsim.scenario.models import Scenario
 from dcsim.spec.nearest import suggestion
 from dcsim.spec.units import SECOND
@@ -39,7 +40,6 @@ from dcsim.studies.failover_limits import (
 from dcsim.studies.failover_words import headline, reasons
 from dcsim.studies.jobs import Keep, job
 from dcsim.studies.outcome import Outcome, Series
-from dcsim.topology import Topology
 
 LOSABLE = ("utility", "feeder", "transformer", "switchgear", "ups", "pdu")
 """Kinds of nodes that may be lost where nothing is asked."""

@@ -12,11 +12,11 @@ from dcsim.facility.continuous import ContinuousWatch
 from dcsim.facility.demand import build_windows
 from dcsim.facility.events import percent
 from dcsim.facility.limit_words import kind_label, label
+from dcsim.plant.topology import Topology
 from dcsim.scenario.models import Scenario
 from dcsim.spec.units import SECOND, WATT
 from dcsim.studies.limits import left_out, limits_of
 from dcsim.studies.outcome import Outcome
-from dcsim.topology import Topology
 
 NAN = float("nan")
 WORSE = 1.0001

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from dcsim.plant.topology import Topology
 from dcsim.scenario.dump import resolved
 from dcsim.scenario.models import Scenario
 from dcsim.spec.nearest import suggestion
@@ -33,7 +34,6 @@ from dcsim.studies.limits import left_out
 from dcsim.studies.outcome import Outcome
 from dcsim.studies.statistics import mean_interval
 from dcsim.studies.sweep import figures
-from dcsim.topology import Topology
 
 AS_IS = "as it is"
 NEW = "-new"

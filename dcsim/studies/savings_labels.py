@@ -6,9 +6,9 @@ import numpy as np
 
 from dcsim.facility.labels import label_loads_w
 from dcsim.hardware.catalogue import load_catalogue
+from dcsim.plant.topology import Topology
 from dcsim.scenario.models import Scenario
 from dcsim.studies.target import Target
-from dcsim.topology import Topology
 
 ABOUT_LABELS = {
     "other_nameplate_kw": ("kW", "labels of all else under the limits"),

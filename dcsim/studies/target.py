@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from dcsim.facility.labels import label_loads_w
 from dcsim.hardware.catalogue import load_catalogue
+from dcsim.plant.topology import Topology
 from dcsim.scenario.models import Scenario
 from dcsim.studies.answer import StudyError
 from dcsim.studies.ask import node_row, nodes_of, variant, with_traffic
-from dcsim.topology import Topology
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from dcsim.engine.headroom import Headroom
+from dcsim.plant.topology import Topology
 from dcsim.scenario.models import FacilityNode
-from dcsim.topology import Topology
 
 
 def node(name: str, kind: str, parent: str | None, rating_w: float | None = None) -> FacilityNode:

@@ -11,8 +11,8 @@ from dcsim.facility.events import FacilityEvent
 from dcsim.facility.site import ElectricalSite
 from dcsim.hardware.catalogue import Catalogue, load_catalogue
 from dcsim.hardware.curves import Curve
+from dcsim.plant.topology import Topology
 from dcsim.scenario.models import Cooling, FacilityNode, Fault, Limits, Restart
-from dcsim.topology import Topology
 
 STEP_S = 0.25
 AT_ONCE = {"boot": "0 s", "inrush": 1.0}

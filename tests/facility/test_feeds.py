@@ -7,9 +7,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from dcsim.plant.topology import Topology
 from dcsim.scenario.expand import Mismatch, Row, expand, named
 from dcsim.scenario.models import FacilityNode
-from dcsim.topology import Topology
 from tests.facility.diagrams import Play, alive, diagrams, node, site_of, two_lines
 
 LOADS_W = np.array([1000.0, 1100.0, 1200.0, 1300.0, 700.0])

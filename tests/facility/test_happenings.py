@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from dcsim.facility.faults import Faults
+from dcsim.plant.topology import Topology
 from dcsim.scenario.models import FacilityNode
 from dcsim.scenario.series import SeriesError, read_series
-from dcsim.topology import Topology
 from tests.facility.diagrams import Play, node, site_of
 
 

@@ -9,8 +9,8 @@ import pytest
 
 from dcsim.facility.hold_up import HoldUp
 from dcsim.facility.site import ElectricalSite
+from dcsim.plant.topology import Topology
 from dcsim.scenario.models import FacilityNode, Fault, Restart
-from dcsim.topology import Topology
 from tests.facility.diagrams import Play, catalogue, node
 
 LOST = {"at": "1 s", "fail": "pdu-a"}

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from dcsim.facility.site import ElectricalSite
+from dcsim.plant.topology import Topology
 from dcsim.scenario.models import FacilityNode, Limits
-from dcsim.topology import Topology
 from tests.facility.diagrams import Play, catalogue, node, site_of
 
 MW = 1e6

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dcsim.plant.topology import KINDS, Topology
 from dcsim.scenario.models import FacilityNode
-from dcsim.topology import KINDS, Topology
 
 
 def node(name: str, kind: str, parent: str | None = None, **keys: object) -> FacilityNode:
@@ -143,10 +143,6 @@ def test_ratings_unknown_are_nan_never_zero() -> None:
     assert topology.names == ["site", "row", "rack"]
     assert topology.rating_w[:2].tolist() == [1e6, 9e4]
     assert np.isnan(topology.rating_w[2])
-    frame = topology.to_frame()
-    assert frame.loc["row", "parent"] == "site"
-    assert frame["servers"].tolist() == [0, 0, 0]
-    assert np.isnan(frame.loc["rack", "rating_w"])
 
 
 def test_a_lone_server_is_a_site() -> None:

@@ -16,8 +16,8 @@ from dcsim.facility.levels import CLEAR_AFTER_S, HYSTERESIS
 from dcsim.facility.watch import LimitWatch
 from dcsim.hardware.catalogue import load_catalogue
 from dcsim.hardware.curves import Curve
+from dcsim.plant.topology import Topology
 from dcsim.scenario.models import FacilityNode, Limits
-from dcsim.topology import Topology
 
 STEP_S = 0.25
 # 10 s at twice the rating.

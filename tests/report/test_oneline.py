@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dcsim.plant import Plant
 from dcsim.report.oneline import draw, of_results, of_table
 from dcsim.report.oneline.layout import Item, place
 from dcsim.report.oneline.svg import Paint
@@ -108,10 +109,7 @@ def test_batteries_and_own_curves() -> None:
 
 
 def results_nodes(scenario: Scenario | None = None) -> pd.DataFrame:
-    from dcsim.topology import Topology
-
-    frame = Topology.build((scenario or feed_loss()).facility).to_frame()
-    return frame.rename_axis("node")
+    return Plant.build(scenario or feed_loss()).to_frame("nodes")
 
 
 def test_every_node_of_a_run_can_be_found_and_alike_ones_are_bundled() -> None:

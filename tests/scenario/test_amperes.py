@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from dcsim.plant.topology import Topology
 from dcsim.scenario.load import dump, loads
 from dcsim.spec.problems import ScenarioError
-from dcsim.topology import Topology
 
 TEXT = """
 name: small

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from dcsim.plant.topology import Topology
 from dcsim.report.text import plural_kind, watts
 from dcsim.scenario.models import FacilityNode, Scenario
 from dcsim.scenario.models.site import KINDS
-from dcsim.topology import Topology
 
 SMALL = ("rack", "rack-pdu", "branch", "server")
 """Kinds whose copies are always bundled."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import networkx as nx
 import numpy as np
@@ -15,10 +14,10 @@ from dcsim.scenario.expand import Row, expand, named
 from dcsim.scenario.models import FacilityNode
 from dcsim.scenario.models.site import KINDS
 
-if TYPE_CHECKING:
-    import pandas as pd
+__all__ = ["KINDS", "LINES", "PAIRS", "Topology", "line_name"]
 
-__all__ = ["KINDS", "Topology"]
+LINES = ("L1", "L2", "L3")
+PAIRS = ("L1-L2", "L2-L3", "L3-L1")
 
 
 class Topology:
@@ -140,6 +139,41 @@ class Topology:
         first, last = self._ranges[node]
         return np.arange(first, last)
 
+    def above(self, node: int) -> list[int]:
+        """Nodes from a node's preferred feed up to the site, by preferred feeds."""
+        path = []
+        up = int(self.parent_index[node])
+        while up >= 0:
+            path.append(up)
+            up = int(self.parent_index[up])
+        return path
+
+    @cached_property
+    def line(self) -> IntArray:
+        """The line of each node: -1 where three-phase, 0 to 2 on one line, 3 to 5 on a pair.
+
+        What hangs from such a node is on its line or pair. `auto` deals the nodes of one parent
+        out in turn.
+        """
+        line = np.full(len(self.names), -1, dtype=np.int64)
+        if not any(spec.phases in (1, 2) for spec in self.specs):
+            return line
+        dealt: dict[tuple[int, int], int] = {}
+        for name in nx.lexicographical_topological_sort(self.graph, key=self.index.__getitem__):
+            node = self.index[name]
+            spec = self.specs[node]
+            up = int(self.parent_index[node])
+            if up >= 0 and line[up] >= 0:
+                line[node] = line[up]
+            elif spec.phases in (1, 2):
+                names, first = (LINES, 0) if spec.phases == 1 else (PAIRS, 3)
+                if spec.phase in names:
+                    line[node] = first + names.index(spec.phase)
+                else:
+                    line[node] = first + dealt.get((up, first), 0) % 3
+                    dealt[up, first] = dealt.get((up, first), 0) + 1
+        return line
+
     @cached_property
     def _shares(self) -> sparse.csr_matrix:
         """What each node carries of each server, (nodes, servers), while all feeds live."""
@@ -176,16 +210,7 @@ class Topology:
         """Node indices of one kind."""
         return np.array([i for i, k in enumerate(self.kinds) if k == kind], dtype=np.int64)
 
-    def to_frame(self) -> pd.DataFrame:
-        """The tree as a table: one row a node, parent by name, rating in W, servers below."""
-        import pandas as pd
 
-        return pd.DataFrame(
-            {
-                "kind": self.kinds,
-                "parent": [self.names[i] if i >= 0 else None for i in self.parent_index],
-                "rating_w": self.rating_w,
-                "servers": [len(self.servers_under(name)) for name in self.names],
-            },
-            index=pd.Index(self.names, name="node"),
-        )
+def line_name(line: int) -> str | None:
+    """`L1` to `L3`, `L1-L2` to `L3-L1`, or None for three-phase nodes (see `Topology.line`)."""
+    return None if line < 0 else (*LINES, *PAIRS)[line]
