@@ -19,6 +19,7 @@ from typing import Any
 
 from selenium import webdriver
 
+from benchmarks.speed import YARDSTICK
 from dcsim.engine import simulate
 from dcsim.report.page import run_page
 from dcsim.results import Results
@@ -69,7 +70,7 @@ def main() -> None:
         if path is None:
             path = Path(folder) / "site-240.h5"
             scenario = Path(__file__).parents[1] / "scenarios" / "site-240.yaml"
-            simulate(load(scenario), path).close()
+            simulate(load(scenario, YARDSTICK), path).close()
         page = Path(folder) / "report.html"
         began = time.perf_counter()
         with Results.open(path) as results:
