@@ -13,17 +13,19 @@ from dcsim.facility.limit_words import label, unjudged
 from dcsim.facility.tally import LIMIT_KINDS
 from dcsim.report.redundancy_words import lost
 from dcsim.report.text import percent
-from dcsim.scenario.models import Scenario
+from dcsim.scenario.models import FacilityNode, Scenario
 
 FAILED_ON = 3
-"""Exit status when what `--fail-on` names has happened."""
+"""Exit status when what `--fail-on` names has happened, or could not be judged."""
 NAMED = 3
 """So many nodes are told by name, the rest counted."""
 
 
 def parse(texts: Sequence[str] | None, scenario: Scenario) -> tuple[str, ...]:
     """What to fail on, each once, from `trip` or `trip,slo`. Raises typer.BadParameter for what
-    is not known, and for an SLO that nobody was promised: it could not fail."""
+    is not known, and for what the scenario does not have, such as an SLO that nobody was promised:
+    it could not fail."""
+    nodes = scenario.facility
     asked = [part.strip() for text in texts or () for part in text.split(",")]
     unknown = [part for part in asked if part not in FAILURES]
     if unknown:
@@ -34,9 +36,17 @@ def parse(texts: Sequence[str] | None, scenario: Scenario) -> tuple[str, ...]:
             "slo: no tenant of the scenario has an SLO "
             "(give one: tenants: [{name: all, slo: {ttft: 1 s}}])"
         )
-    if "redundancy" in asked and not any(node.feeds for node in scenario.facility):
+    if "redundancy" in asked and not any(node.feeds for node in nodes):
         raise typer.BadParameter("redundancy: no node of the scenario has several `feeds`")
+    for kind in asked:
+        if kind in KINDS and not any(_has(node, limit) for limit in KINDS[kind] for node in nodes):
+            keys = " or ".join(dict.fromkeys(f"`{KEYS[limit]}`" for limit in KINDS[kind]))
+            raise typer.BadParameter(f"{kind}: no node of the scenario has {keys}")
     return tuple(dict.fromkeys(asked))
+
+
+def _has(node: FacilityNode, limit: str) -> bool:
+    return bool(getattr(node, FIELDS[limit]))
 
 
 def failures(summary: Mapping[str, Any], asked: Iterable[str]) -> list[str]:
@@ -83,12 +93,26 @@ def _redundancy(summary: Mapping[str, Any]) -> str:
 
 
 def unknown(summary: Mapping[str, Any], asked: Iterable[str]) -> list[str]:
-    """Sentences on limits that were asked about and could not be judged: no failures, but no
-    reason to be content either."""
+    """Sentences on what was asked about and could not be judged: a limit is kept only where it is
+    known to be."""
+    asked = tuple(asked)
     kinds = {kind for name in asked for kind in KINDS.get(name, ())}
-    return [
+    told = [
         unjudged(row) for row in summary["limits"] if row["kind"] in kinds and row["share"] is None
     ]
+    if "slo" in asked:
+        told += [
+            f"slo: no request of {tenant['name']} has ended; play longer"
+            for tenant in summary["tenants"]
+            if tenant["slo_target"] is not None and tenant["slo_attainment"] is None
+        ]
+    if "redundancy" in asked:
+        told += [
+            f"redundancy: what {row['survivor']} would carry with {row['node']} lost is unknown"
+            for row in summary["redundancy"]
+            if row["would_carry_w"] is None
+        ]
+    return told
 
 
 def _missed(summary: Mapping[str, Any]) -> str:
@@ -120,6 +144,10 @@ KINDS: Mapping[str, tuple[str, ...]] = {
     "limit": LIMIT_KINDS,
 }
 """Kinds of limits by what can be asked."""
+KEYS = {"rating": "rating", "continuous": "rating", "demand": "demand", "ramp": "ramp"}
+"""Keys of a node that give a limit of each kind."""
+FIELDS = {"rating": "rating_w", "continuous": "rating_w", "demand": "demand", "ramp": "ramp"}
+"""The same as fields of the model."""
 
 
 FAILURES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {

@@ -52,15 +52,16 @@ def run(
         list[str] | None,
         typer.Option(
             metavar="trip|overload|continuous|demand|ramp|limit|redundancy|slo",
-            help="Exit with 3 when this has happened (limit: any kind of limit not kept); repeat "
-            "it, or give a list with commas.",
+            help="Exit with 3 when this has happened or could not be judged (limit: any kind of "
+            "limit not kept); repeat it, or give a list with commas.",
         ),
     ] = None,
 ) -> None:
     """Play a scenario: requests in, tokens out, watts at every level, limits flagged.
 
     Exit status 0 when the run ended, 1 when it failed, 2 when the scenario is wrong,
-    3 when what --fail-on names has happened (the results are kept), 130 when it was stopped.
+    3 when what --fail-on names has happened or could not be judged (the results are kept),
+    130 when it was stopped.
     """
     checked = open_scenario(scenario, set_, seed, duration)
     problems = room_problems(scenario, checked)
@@ -123,7 +124,8 @@ def run(
     failed = failures(summary, asked)
     for told in failed:
         typer.echo(f"failed on {told}", err=True)
-    for told in unknown(summary, asked):
+    unjudged = unknown(summary, asked)
+    for told in unjudged:
         typer.echo(f"not judged: {told}", err=True)
-    if failed:
+    if failed or unjudged:
         raise typer.Exit(FAILED_ON)

@@ -89,14 +89,27 @@ def test_a_limit_of_each_kind_by_its_name(
     assert told(scenario, "overload,trip", *more) == (0, "")
 
 
-def test_a_limit_that_could_not_be_judged_is_told(scenario: Path) -> None:
+def test_a_limit_that_could_not_be_judged_is_not_kept(scenario: Path) -> None:
     demand = "facility.site.demand=[{window: 15 min, limit: 1 kW}]"
     constant = "servers.a100.power={model: board-limit}"
     high = ("--set", "facility.row.rating=50 kW", "--set", constant)
-    assert told(scenario, "demand", "--set", demand, *high) == (
-        0,
-        "not judged: site, 15 min demand 1 kW: no whole window in the 20 s measured, whose mean is "
-        "8.4 kW; play at least 15 min\n",
+    for kind in ("demand", "limit"):
+        assert told(scenario, kind, "--set", demand, *high) == (3, SHORT)
+    assert told(scenario, "overload,trip", "--set", demand, *high) == (0, "")
+
+
+SHORT = (
+    "not judged: site, 15 min demand 1 kW: no whole window in the 20 s measured, whose mean is "
+    "8.4 kW; play at least 15 min\n"
+)
+
+
+def test_an_slo_without_a_request_is_not_kept(scenario: Path) -> None:
+    scenario.write_text(PROMISE.replace("1 ms", "1 h") + SCENARIO)
+    rare = ("--set", "workload.0.arrivals={kind: poisson, rate: 0.0001 req/s}")
+    assert told(scenario, "slo", *rare) == (
+        3,
+        "not judged: slo: no request of all has ended; play longer\n",
     )
 
 
@@ -121,7 +134,13 @@ def test_all_that_happened_is_told(scenario: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fail_on", "expected"), [("fire", "'fire' is not known"), ("slo", "no tenant")]
+    ("fail_on", "expected"),
+    [
+        ("fire", "'fire' is not known"),
+        ("slo", "no tenant"),
+        ("demand", "demand: no node of the scenario has `demand`"),
+        ("ramp", "ramp: no node of the scenario has `ramp`"),
+    ],
 )
 def test_what_cannot_fail_is_refused(scenario: Path, fail_on: str, expected: str) -> None:
     status, text = told(scenario, fail_on)
