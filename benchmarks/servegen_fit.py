@@ -21,6 +21,7 @@ import yaml
 
 from benchmarks.data import need_data
 from dcsim.arrays import BoolArray, FloatArray
+from dcsim.errors import TraceError
 from dcsim.scenario.models import ClientsArrivals, ServegenArrivals
 from dcsim.workload.clients import (
     WINDOW_S,
@@ -32,7 +33,6 @@ from dcsim.workload.clients import (
     servegen,
 )
 from dcsim.workload.renewal import Gamma, Weibull
-from dcsim.workload.traces import TraceError
 
 POPULATIONS = Path(__file__).parents[1] / "dcsim" / "workload" / "populations"
 SOURCE = "ServeGen (Alibaba Cloud; Xiang et al., arXiv 2505.09999), client windows of 600 s"

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dcsim.engine import simulate
+    from dcsim.errors import ScenarioError
     from dcsim.plant import Plant
     from dcsim.results import Results
     from dcsim.scenario.load import load
-    from dcsim.spec.problems import ScenarioError
 
 __version__ = "0.1.0"
 __all__ = ["Plant", "Results", "ScenarioError", "__version__", "load", "simulate"]
@@ -25,7 +25,7 @@ __all__ = ["Plant", "Results", "ScenarioError", "__version__", "load", "simulate
 _HOMES = {
     "Plant": "dcsim.plant",
     "Results": "dcsim.results",
-    "ScenarioError": "dcsim.spec.problems",
+    "ScenarioError": "dcsim.errors",
     "load": "dcsim.scenario.load",
     "simulate": "dcsim.engine",
 }

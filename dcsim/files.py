@@ -11,6 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any, TextIO
 
+from dcsim.errors import UnreadableError
+
 _OPENERS: tuple[tuple[bytes, Callable[[Path], Any]], ...] = (
     (b"\x1f\x8b", gzip.open),
     (b"BZh", bz2.open),
@@ -30,10 +32,6 @@ _BINARY = (
 _DAMAGE = (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile)
 
 
-class UnreadableError(OSError):
-    """A file that is no text, or packed so that it cannot be read; `strerror` says what it is."""
-
-
 class _Checked(io.RawIOBase):
     """A decompressing stream whose damage is an UnreadableError."""
 
@@ -46,7 +44,9 @@ class _Checked(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         try:
             some = self._inner.read(len(buffer))
-        except _DAMAGE as error:
+        except (*_DAMAGE, OSError) as error:
+            if isinstance(error, OSError) and error.errno is not None:  # the disk's, not bz2's
+                raise
             words = f"its compression is damaged or cut short ({error})"
             raise UnreadableError(0, words, str(self._path)) from error
         buffer[: len(some)] = some

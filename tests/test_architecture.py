@@ -36,6 +36,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 }
 NEUTRAL = {
     "dcsim.arrays",
+    "dcsim.errors",
     "dcsim.files",
     "dcsim.ledger",
     "dcsim.request_columns",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dcsim.cli.open import WRONG_INPUT
+from dcsim.errors import ScenarioError
 
 if TYPE_CHECKING:
     from dcsim.hardware.catalogue import Catalogue
@@ -44,7 +45,6 @@ def list_names(
     Those of a folder that DCSIM_CATALOGUE names are among them.
     """
     from dcsim.hardware.catalogue import load_catalogue
-    from dcsim.spec.problems import ScenarioError
 
     try:
         catalogue = load_catalogue()

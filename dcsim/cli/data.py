@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from dcsim.cli.open import WRONG_INPUT
+from dcsim.errors import DataFolderError, FetchError, OfflineError
 
 if TYPE_CHECKING:
     from dcsim.data.fetch import Progress
@@ -61,7 +62,7 @@ def get(
     A fetch that broke off is gone on with. Exit status 2 where the network or the file is not to
     be had, 1 where it could not be written.
     """
-    from dcsim.data.fetch import HASH_LENGTH, FetchError, Offline, fetch, file_sha256
+    from dcsim.data.fetch import HASH_LENGTH, fetch, file_sha256
     from dcsim.data.places import place_of, record, recorded
     from dcsim.data.traces import by_name
     from dcsim.spec.nearest import suggestion
@@ -85,7 +86,7 @@ def get(
             got = fetch(url or trace.url, path, sha256=expected, progress=told)
         row = {"sha256": got.sha256, "size": str(got.size), "url": url or trace.url}
         record(folder, trace.file, row)
-    except Offline as error:
+    except OfflineError as error:
         _refuse(
             f"{error}\nThis is the only command of dcsim that needs the network. Or fetch\n"
             f"  {url or trace.url}\nby other means and put it at\n  {path}"
@@ -144,11 +145,11 @@ def _is_hash(text: str, length: int) -> bool:
 
 
 def _folder() -> Path:
-    from dcsim.data.places import NoPlace, data_folder
+    from dcsim.data.places import data_folder
 
     try:
         return data_folder()
-    except NoPlace as error:
+    except DataFolderError as error:
         _refuse(str(error))
 
 

@@ -10,6 +10,7 @@ import typer
 
 from dcsim.cli.faults import said
 from dcsim.cli.open import WRONG_INPUT
+from dcsim.errors import ExportError, MissingExtraError, ResultsError
 
 EXPORT_FAILED = 1
 
@@ -60,8 +61,7 @@ def export(
     A net comes with the loads of one instant, ready for a load flow, and with their time series.
     Exit status 2 for a file or an option that is wrong, 1 where writing failed.
     """
-    from dcsim.results import Results, ResultsError
-    from dcsim.results.export.needs import ExportError, MissingExtra
+    from dcsim.results import Results
 
     place = out or Path(result.name.removesuffix(".h5") + ENDINGS[to])
     every_s = None if every is None else _quantity("every", every, "second", "1 min")
@@ -86,7 +86,7 @@ def export(
                 )
                 at_s = None if at == "peak" else _quantity("at", at, "second", "14 h", zero=True)
                 made = export_network(results, place, grid, at_s, every_s, force)
-    except (ExportError, MissingExtra, ResultsError) as error:
+    except (ExportError, MissingExtraError, ResultsError) as error:
         _refuse(str(error))
     except FileNotFoundError as error:
         _refuse(said(error) if error.strerror else str(error))

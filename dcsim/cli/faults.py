@@ -1,8 +1,8 @@
 """The last net under every command: what nobody foresaw becomes one line and a log file.
 
-Bad input never comes this far: commands tell it themselves, with exit status 2. What does is a
-fault of dcsim, and a person who meets it needs a line to read and a file to send, not a page of
-Python.
+Bad input has an exception of its own (`DcsimError`), which commands report with exit status 2, as
+this module does for one that comes this far. Anything else is a fault of dcsim, and a person who
+meets it needs a line to read and a file to send, not a page of Python.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
+
+from dcsim.errors import DcsimError
 
 FAULT = 70
 """Exit status of a fault in dcsim itself (`EX_SOFTWARE` of sysexits.h)."""
@@ -60,11 +62,10 @@ def guarded(command: Callable[[], object]) -> None:
             _drop_output()
             _tell(f"output cannot be written: {error.strerror}")
             sys.exit(OUTPUT_LOST)
-        problems = getattr(error, "problems", None)
-        if type(error).__name__ == "ScenarioError" and isinstance(problems, list):
-            # Of a catalogue of one's own, which any command may be the first to read.
-            for problem in problems:
-                _tell(str(problem))
+        if isinstance(error, DcsimError):
+            # Its message is for the user. Any command may be the first to read, for example, the
+            # user's own catalogue.
+            _tell(str(error))
             sys.exit(WRONG_INPUT)
         log = write_log(error)
         if isinstance(error, MemoryError):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from dcsim.cli.open import WRONG_INPUT, refuse
+from dcsim.errors import MeasureError, ScenarioError
 
 if TYPE_CHECKING:
     from dcsim.measure.campaign import Campaign
@@ -71,7 +72,6 @@ def run(
     """
     spec = _open(campaign)
     from dcsim.measure.collect import collect, told
-    from dcsim.measure.errors import MeasureError
 
     def say(text: str) -> None:
         if not quiet:
@@ -172,7 +172,6 @@ def import_(
     """
     from dcsim.measure.bring import Wanted, bring
     from dcsim.measure.check import verdict
-    from dcsim.measure.errors import MeasureError
 
     try:
         wanted = Wanted(
@@ -236,7 +235,6 @@ def _tell(found: Verdict) -> None:
 
 def _open(path: Path) -> Campaign:
     from dcsim.measure.campaign import load_campaign
-    from dcsim.spec.problems import ScenarioError
 
     try:
         return load_campaign(path)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from dcsim.cli.open import WRONG_INPUT
+from dcsim.errors import ScenarioError
 
 if TYPE_CHECKING:
     from dcsim.hardware.catalogue import Catalogue
@@ -135,7 +136,6 @@ def _wrong(key: str, answer: object, wishes: Wishes, catalogue: Catalogue) -> st
     """What is wrong with an answer, alone and beside those before it; None where nothing is."""
     from dcsim.scenario.draft import DraftError, draft, model_for, server_for, sizes_for
     from dcsim.scenario.load import loads
-    from dcsim.spec.problems import ScenarioError
 
     try:
         server = server_for(wishes.gpu, catalogue)
@@ -162,7 +162,6 @@ def _right(wishes: Wishes, catalogue: Catalogue) -> str:
     from dcsim.engine.check import check_power
     from dcsim.scenario.draft import draft, model_for, server_for, sizes_for
     from dcsim.scenario.load import loads
-    from dcsim.spec.problems import ScenarioError
 
     if (wishes.row_limit or "").lower() == "none":
         wishes = replace(wishes, row_limit=None)

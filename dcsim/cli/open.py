@@ -8,10 +8,10 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from dcsim.errors import Problem, ScenarioError
 from dcsim.scenario.load import load
 from dcsim.scenario.models import Scenario
 from dcsim.spec.document import read
-from dcsim.spec.problems import Problem, ScenarioError
 
 WRONG_INPUT = 2
 """Exit status for a scenario that cannot be used."""

@@ -9,6 +9,7 @@ import typer
 
 from dcsim.cli.faults import said
 from dcsim.cli.open import WRONG_INPUT
+from dcsim.errors import PlotError, ResultsError, StudyPageError
 
 KINDS = ("load", "duration", "heatmap", "states", "smoothing", "oneline")
 
@@ -39,11 +40,9 @@ def plot(
     except ImportError:
         typer.echo("pictures need matplotlib: pip install matplotlib", err=True)
         raise typer.Exit(WRONG_INPUT) from None
-    from dcsim.report.page import StudyPageError
-    from dcsim.report.plots import PlotError
     from dcsim.report.plots import plot as draw
     from dcsim.report.study_plot import plot_study
-    from dcsim.results import Results, ResultsError
+    from dcsim.results import Results
 
     if result.is_dir() and (kind or node):
         typer.echo("--kind and --node are for results of a run; a study has one picture", err=True)

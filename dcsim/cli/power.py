@@ -8,6 +8,7 @@ import typer
 
 from dcsim.cli.power_judge import evaluate, refuse, validate
 from dcsim.cli.power_train import train
+from dcsim.errors import PackError
 
 if TYPE_CHECKING:
     from dcsim.power.pack import Pack
@@ -63,7 +64,7 @@ app.command("validate")(validate)
 
 
 def _load(name: str) -> Pack:
-    from dcsim.power.pack import PackError, find_pack
+    from dcsim.power.pack import find_pack
 
     try:
         return find_pack(name, [])

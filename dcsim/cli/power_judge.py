@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from dcsim.errors import CatalogueError, ConfigurationError, PlotError, RunFolderError
+
 if TYPE_CHECKING:
     from dcsim.ledger import ReplicaConfig
     from dcsim.power.learn.runs import LedgerSeries, MeasuredRun
@@ -104,8 +106,6 @@ def evaluate(
 ) -> None:
     """Compare generated with measured power, run by run, at 250 ms and at 1 s."""
     from dcsim.power.learn.evaluate import judge, shown_by
-    from dcsim.power.learn.runs import RunError
-    from dcsim.power.model import NoSuchConfiguration
     from dcsim.report.compared import Compared
 
     if model != Model.gru and (pack is not None or extrapolate):
@@ -128,10 +128,10 @@ def evaluate(
                 power = _model(model, pack, extrapolate, run.series.config)
                 generated = shown_by(power, series, seeds, run.trailing_s)
                 evidence, name = power.provenance(run.series.config).evidence, power.pack
-        except RunError as error:  # names the folder itself
+        except RunFolderError as error:  # names the folder itself
             problems.append(str(error))
             continue
-        except (NoSuchConfiguration, ValueError) as error:
+        except (ConfigurationError, ValueError) as error:
             problems.append(f"{folder}: {error}")
             continue
         figures = judge(generated, run.power_w)
@@ -174,7 +174,6 @@ def evaluate(
 def keep(runs: list[Compared], series_out: Path | None, picture: Path | None) -> None:
     """Write both series, and their picture, where they are asked for."""
     from dcsim.report.compared import draw_compared, series_rows
-    from dcsim.report.plots import PlotError
 
     try:
         if picture is not None:
@@ -198,19 +197,19 @@ def simulated(run: MeasuredRun, folder: Path) -> LedgerSeries:
     """The run's requests through our serving room, on the steps of the run.
 
     The client sent its first request once before, as a warm-up that only the engine logged; it is
-    put back where the log shows it. Raises RunError.
+    put back where the log shows it. Raises RunFolderError.
     """
     import numpy as np
 
     from dcsim.engine.bench import simulate
     from dcsim.power.learn.logs import engine_settings, read_requests
-    from dcsim.power.learn.runs import RunError, play
+    from dcsim.power.learn.runs import play
 
     requests = read_requests(folder)
     counted = float(run.series.columns["prefill_tokens"].sum())
     told = sum(one[1] for one in requests if run.edges_s[0] <= one[0] < run.edges_s[-1])
     if abs(told - counted) > UNLIKE * counted:
-        raise RunError(
+        raise RunFolderError(
             f"{folder}: the requests sent during the run have {told:,} prompt tokens, the engine "
             f"counted {counted:,.0f}: other requests, or a clock or zone apart from the engine's"
         )
@@ -262,7 +261,7 @@ def validate(
     import numpy as np
 
     from dcsim.engine.bench import campaign, configuration
-    from dcsim.hardware.catalogue import CatalogueError, load_catalogue
+    from dcsim.hardware.catalogue import load_catalogue
     from dcsim.power.learn.evaluate import shown_by
     from dcsim.power.learn.states import (
         distance,
@@ -270,7 +269,6 @@ def validate(
         read_published,
         split_key,
     )
-    from dcsim.power.model import NoSuchConfiguration
 
     if model == Model.bigru:
         refuse("bigru needs the whole of a measured run; validate simulates")
@@ -292,7 +290,7 @@ def validate(
             power = _hidden(pack, config) if left_out else _model(model, pack, False, config)
             work = campaign(config, catalogue, seed, repeats)
             watts = np.concatenate([shown_by(power, series, 1)[:, 0] for series in work])
-        except (CatalogueError, NoSuchConfiguration, ValueError) as error:
+        except (CatalogueError, ConfigurationError, ValueError) as error:
             row["skipped"] = str(error)
             continue
         bias = float(watts.mean() / mixture.mean()) - 1.0
@@ -357,13 +355,13 @@ def read_runs(folders: list[Path]) -> list[MeasuredRun]:
     """All runs; where any cannot be used, every problem is told and nothing is done."""
     from dcsim.engine.bench import simulate
     from dcsim.hardware.catalogue import load_catalogue
-    from dcsim.power.learn.runs import RunError, read_run
+    from dcsim.power.learn.runs import read_run
 
     runs, problems = [], []
     for folder in folders:
         try:
             runs.append(read_run(folder, load_catalogue(), simulate))
-        except RunError as error:
+        except RunFolderError as error:
             problems.append(str(error))
     if problems:
         refuse(*problems)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dcsim.cli.power_judge import header, line, refuse
+from dcsim.errors import PackError, RunFolderError
 
 if TYPE_CHECKING:
     from dcsim.hardware.catalogue import Catalogue
@@ -47,7 +48,7 @@ def train(
 
     from dcsim.hardware.catalogue import load_catalogue
     from dcsim.power.learn.train import Recipe
-    from dcsim.power.pack import PackError, find_pack, save
+    from dcsim.power.pack import find_pack, save
 
     try:
         start = None if from_pack is None else find_pack(from_pack, [])
@@ -70,7 +71,6 @@ def _usable(folders: list[Path], catalogue: Catalogue) -> list[MeasuredRun]:
     """Cleaned runs, what was found about each told; where any cannot support a fit, every problem
     is told and nothing is done."""
     from dcsim.engine.bench import simulate
-    from dcsim.power.learn.logs import RunError
     from dcsim.power.learn.runs import read_pieces
     from dcsim.power.learn.suited import gaps_in_evidence, lacks
 
@@ -79,7 +79,7 @@ def _usable(folders: list[Path], catalogue: Catalogue) -> list[MeasuredRun]:
     for folder in folders:
         try:
             some = read_pieces(folder, catalogue, simulate)
-        except RunError as error:
+        except RunFolderError as error:
             problems.append(str(error))
             continue
         for run in some:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from dcsim.cli.open import WRONG_INPUT
+from dcsim.errors import CatalogueError, PlotError, ResultsError, ScenarioError, SeriesError
 
 if TYPE_CHECKING:
     from dcsim.facility.profile import ProfileTrips
@@ -25,7 +26,7 @@ def curves(
     as_json: Annotated[bool, typer.Option("--json", help="Print them as JSON.")] = False,
 ) -> None:
     """List the time-current curves, their points, and where they come from."""
-    from dcsim.hardware.catalogue import CatalogueError, load_catalogue
+    from dcsim.hardware.catalogue import load_catalogue
 
     try:
         known = load_catalogue().curves
@@ -86,7 +87,7 @@ def trip(
 ) -> None:
     """Tell when a breaker trips under a load of your own, at the earliest and at the latest."""
     from dcsim.facility.profile import edges, profile_trips
-    from dcsim.scenario.series import SeriesError, read_series
+    from dcsim.scenario.series import read_series
 
     early, late = edges(_curve(curve))
     rating_w = _watts(rating, phases)
@@ -139,8 +140,8 @@ def run(
     from dcsim.facility.profile import profile_trips
     from dcsim.hardware.catalogue import load_catalogue
     from dcsim.plant.topology import Topology
-    from dcsim.results import Results, ResultsError
-    from dcsim.scenario import ScenarioError, loads
+    from dcsim.results import Results
+    from dcsim.scenario import loads
     from dcsim.scenario.series import Series
     from dcsim.spec.nearest import suggestion
 
@@ -208,7 +209,7 @@ def _state(preload: float) -> str:
 
 
 def _curve(name: str) -> Curve | None:
-    from dcsim.hardware.catalogue import CatalogueError, load_catalogue
+    from dcsim.hardware.catalogue import load_catalogue
 
     if name == ELECTRONIC:
         return None
@@ -245,7 +246,6 @@ def _draw(
     except ImportError:
         _refuse("pictures need matplotlib: pip install matplotlib")
     from dcsim.cli.faults import said
-    from dcsim.report.plots import PlotError
     from dcsim.report.trip_plot import draw_trip
 
     try:

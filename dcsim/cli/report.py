@@ -9,6 +9,7 @@ import typer
 
 from dcsim.cli.faults import said
 from dcsim.cli.open import WRONG_INPUT
+from dcsim.errors import ResultsError, StudyPageError
 
 
 def report(
@@ -26,8 +27,8 @@ def report(
     ] = None,
 ) -> None:
     """Write one HTML page that shows all of it, works offline and fetches nothing."""
-    from dcsim.report.page import StudyPageError, run_page, study_page
-    from dcsim.results import Results, ResultsError
+    from dcsim.report.page import run_page, study_page
+    from dcsim.results import Results
 
     study = result.is_dir()
     target = out or (result / "report.html" if study else result.with_suffix(".html"))

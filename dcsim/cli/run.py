@@ -20,6 +20,7 @@ from dcsim.cli.open import (
     refuse,
     room_problems,
 )
+from dcsim.errors import ConfigurationError
 
 RUN_FAILED = 1
 PIPE_WIDTH = 120
@@ -82,7 +83,6 @@ def run(
     from rich.console import Console
 
     from dcsim.engine import simulate
-    from dcsim.power.model import NoSuchConfiguration
     from dcsim.report.live import LiveView
     from dcsim.report.terminal import render
     from dcsim.report.watch import WatchView
@@ -101,7 +101,7 @@ def run(
             simulate(checked, out, view) as results,
         ):
             summary = results.summary
-    except NoSuchConfiguration as error:
+    except ConfigurationError as error:
         typer.echo(f"{scenario}: power: {error}", err=True)
         raise typer.Exit(WRONG_INPUT) from None
     except OSError as error:

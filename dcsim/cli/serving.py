@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from dcsim.cli.open import WRONG_INPUT, Duration, Overrides, ScenarioPath, Seed, open_scenario
+from dcsim.errors import TraceError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="What a site can serve.")
 
@@ -40,7 +41,6 @@ def capacity(
     checked = open_scenario(scenario, set_, seed, duration)
     shares = () if estimate else _shares(at)
     from dcsim.engine.capacity_rows import capacity_rows
-    from dcsim.workload import TraceError
 
     try:
         found = capacity_rows(checked, shares, played=not estimate)

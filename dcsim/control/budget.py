@@ -9,7 +9,8 @@ import numpy as np
 
 from dcsim.arrays import FloatArray, IntArray
 from dcsim.control.policy import CapServers, Command, Site, Telemetry
-from dcsim.control.watched import PolicyError, Watched
+from dcsim.control.watched import Watched
+from dcsim.errors import PolicyError
 from dcsim.scenario import models
 
 

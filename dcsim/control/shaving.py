@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from dcsim.control.policy import Command, Shave, Site, Telemetry
-from dcsim.control.watched import Hysteresis, PolicyError, Watched
+from dcsim.control.watched import Hysteresis, Watched
+from dcsim.errors import PolicyError
 from dcsim.scenario import models
 
 

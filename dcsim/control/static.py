@@ -10,7 +10,8 @@ import numpy as np
 
 from dcsim.arrays import IntArray
 from dcsim.control.policy import CapGpus, CapServers, Command, LimitClock, Site, Telemetry
-from dcsim.control.watched import PolicyError, groups, named
+from dcsim.control.watched import groups, named
+from dcsim.errors import PolicyError
 from dcsim.scenario import models
 
 

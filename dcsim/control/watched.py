@@ -6,15 +6,8 @@ import numpy as np
 
 from dcsim.arrays import FloatArray, IntArray
 from dcsim.control.policy import Site
+from dcsim.errors import PolicyError
 from dcsim.spec.nearest import suggestion
-
-
-class PolicyError(ValueError):
-    """A policy that cannot work on this site; `key` is what is wrong in its block."""
-
-    def __init__(self, key: str, message: str) -> None:
-        super().__init__(message)
-        self.key = key
 
 
 class Watched:

@@ -13,6 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from dcsim.errors import ChecksumError, FetchError, OfflineError
+
 BLOCK = 1 << 18
 TIMEOUT_S = 30.0
 """Without a byte for so long, the connection counts as lost."""
@@ -20,18 +22,6 @@ HASH_LENGTH = 64
 
 Progress = Callable[[int, int | None], None]
 """Told of bytes so far and of all there are (None: not known)."""
-
-
-class FetchError(RuntimeError):
-    """A file that could not be had. The message says why, and what is kept."""
-
-
-class Offline(FetchError):
-    """The server could not be reached at all."""
-
-
-class WrongContent(FetchError):
-    """A file that is not what it should be; it was thrown away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +48,8 @@ def fetch(
     What came of a file whose connection broke is kept beside it and gone on with the next time,
     if the server still has the same one. With `sha256`, other content is refused.
 
-    Raises Offline where the server cannot be reached, FetchError where it does not have the file
-    or breaks off, WrongContent for another checksum, OSError where `path` cannot be written.
+    Raises OfflineError where the server cannot be reached, FetchError where it does not have the
+    file or breaks off, ChecksumError for another checksum, OSError where `path` cannot be written.
     """
     if urllib.parse.urlsplit(url).scheme not in ("http", "https"):
         raise FetchError(f"{url}: not an http or https address")
@@ -78,7 +68,7 @@ def fetch(
     if sha256 is not None and found != sha256.lower():
         part.unlink()
         tag_file.unlink(missing_ok=True)
-        raise WrongContent(
+        raise ChecksumError(
             f"{url}: SHA-256 is {found}, not {sha256.lower()}; thrown away, {path} is untouched"
         )
     size = part.stat().st_size
@@ -167,9 +157,9 @@ def _told(url: str, part: Path, error: Exception) -> Exception:
     if isinstance(cause, ssl.SSLError):
         return FetchError(f"{url}: no secure connection to {host} ({cause.reason or cause})")
     if isinstance(error, urllib.error.URLError):
-        return Offline(f"{host} cannot be reached ({_reason(cause)}){rest}")
+        return OfflineError(f"{host} cannot be reached ({_reason(cause)}){rest}")
     if isinstance(error, TimeoutError):
-        return Offline(f"{host} does not answer{rest}")
+        return OfflineError(f"{host} does not answer{rest}")
     if isinstance(error, ConnectionError | http.client.HTTPException):
         return FetchError(f"{url}: the connection broke{rest}")
     return error

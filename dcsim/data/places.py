@@ -7,18 +7,15 @@ import os
 from pathlib import Path
 
 from dcsim.data.traces import Trace
+from dcsim.errors import DataFolderError
 
 RECORD = "fetched.json"
 """Beside the traces: what was fetched, from where, and its SHA-256."""
 
 
-class NoPlace(RuntimeError):
-    """No folder to keep data in; the message says what to set."""
-
-
 def data_folder() -> Path:
-    """DCSIM_DATA, else `dcsim` in XDG_CACHE_HOME, else in ~/.cache. Raises NoPlace where the user
-    has no home."""
+    """DCSIM_DATA, else `dcsim` in XDG_CACHE_HOME, else in ~/.cache. Raises DataFolderError where
+    the user has no home."""
     named = os.environ.get("DCSIM_DATA", "")
     if named:
         return Path(named).expanduser().absolute()
@@ -28,7 +25,7 @@ def data_folder() -> Path:
     try:
         return Path.home() / ".cache" / "dcsim"
     except RuntimeError:
-        raise NoPlace("there is no home folder: set DCSIM_DATA to one for data") from None
+        raise DataFolderError("there is no home folder: set DCSIM_DATA to one for data") from None
 
 
 def place_of(trace: Trace) -> Path:

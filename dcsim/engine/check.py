@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dcsim.control.registry import build
-from dcsim.control.watched import PolicyError
 from dcsim.engine.control import known_site
+from dcsim.errors import PackError, PolicyError
 from dcsim.hardware.catalogue import load_catalogue
 from dcsim.plant.topology import Topology
 from dcsim.power.baseline_tables import mean_table, no_mean
-from dcsim.power.pack import PackError, find_pack
+from dcsim.power.pack import find_pack
 from dcsim.scenario.models import Scenario
 from dcsim.serving.fleet import place, replica_config
 from dcsim.spec.nearest import suggestion

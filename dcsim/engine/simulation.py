@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+from simpy.core import StopSimulation
 
 from dcsim.arrays import FloatArray, IntArray, RecordArray
 from dcsim.engine.busy import Busy
@@ -81,10 +82,6 @@ class Watcher(Protocol):
 
     def flag(self, event: FacilityEvent) -> None:
         """Called for every flag."""
-
-
-class _Enough(Exception):
-    """The watcher has seen enough."""
 
 
 class Simulation:
@@ -209,7 +206,7 @@ class Simulation:
             self.clock.set_alarm(self._tick, scenario.power_step_s, AFTER)
             try:
                 self.clock.play(scenario.duration_s)
-            except _Enough:
+            except StopSimulation:  # by the watcher
                 self._end_s = self.clock.now
             self.fleet.close(self._end_s)
             for event in self.site.finish(self._steps * scenario.power_step_s):
@@ -298,7 +295,7 @@ class Simulation:
                 ledger.waiting.sum(),
             )
             if enough:
-                raise _Enough
+                raise StopSimulation
         # Whole multiples of the step: adding steps up would drift.
         self.clock.set_alarm(self._tick, (self._steps + 1) * step_s, AFTER)
 

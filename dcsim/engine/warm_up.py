@@ -15,12 +15,13 @@ from itertools import islice
 import numpy as np
 
 from dcsim.arrays import FloatArray, IntArray
+from dcsim.errors import TraceError
 from dcsim.hardware.catalogue import Catalogue, load_catalogue
 from dcsim.hardware.roofline import IterationModel
 from dcsim.results.warm_up import WarmUp
 from dcsim.scenario.models import ReplayArrivals, Scenario, Stream
 from dcsim.spec.units import SECOND
-from dcsim.workload import TraceError, open_stream
+from dcsim.workload import open_stream
 from dcsim.workload.sessions import turn_delays_s
 from dcsim.workload.tokens import sampler
 

@@ -5,6 +5,6 @@ on them.
 are stated here once (`roofline`), for serving, power, learning and checks alike.
 """
 
-from dcsim.hardware.catalogue import Catalogue, CatalogueError, load_catalogue
+from dcsim.hardware.catalogue import Catalogue, load_catalogue
 
-__all__ = ["Catalogue", "CatalogueError", "load_catalogue"]
+__all__ = ["Catalogue", "load_catalogue"]

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import yaml
 
+from dcsim.errors import CatalogueError
 from dcsim.hardware.curves import Curve, LossCurve
 from dcsim.hardware.gpus import Gpu
 from dcsim.hardware.models import ServedModel
@@ -40,10 +41,6 @@ class Catalogue(Spec):
     def curve(self, name: str) -> Curve:
         """A time-current curve by name."""
         return _entry("curve", name, self.curves)
-
-
-class CatalogueError(LookupError):
-    """A name that the catalogue does not have; the message names the nearest."""
 
 
 Entry = TypeVar("Entry")

@@ -15,8 +15,8 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from dcsim.errors import ScenarioError
 from dcsim.spec.document import Document, read
-from dcsim.spec.problems import ScenarioError
 from dcsim.spec.validation import tell
 
 VARIABLE = "DCSIM_CATALOGUE"

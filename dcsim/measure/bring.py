@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 
 from dcsim.arrays import FloatArray
-from dcsim.files import UnreadableError, open_bytes
+from dcsim.errors import LogError, MeasureError, RunFolderError, UnreadableError
+from dcsim.files import open_bytes
 from dcsim.measure import align, foreign
 from dcsim.measure.counts import engine_lines
 from dcsim.measure.engine import BLOCK_TOKENS, COLUMNS, COUNTERS, null_block
-from dcsim.measure.errors import MeasureError
 from dcsim.measure.folder import stamp, write_lines, write_manifest
-from dcsim.power.learn.logs import RunError, RunLogs, read_logs
-from dcsim.power.learn.readers import EngineLog, LogError, engine_log, kind_of
+from dcsim.power.learn.logs import RunLogs, read_logs
+from dcsim.power.learn.readers import EngineLog, engine_log, kind_of
 from dcsim.power.meter import TRAILING_S
 
 ZONE_S = 900.0
@@ -223,7 +223,7 @@ def _read(wanted: Wanted, place: Path, offset_s: float | None) -> RunLogs:
             if (place / name).is_file() and kind_of(place / name) not in (kind, None):
                 raise MeasureError(f"{names[name][0]}: this is a log of {kind_of(place / name)}")
         return read_logs(place, manifest)
-    except RunError as error:
+    except RunFolderError as error:
         text = str(error).replace(f"{place}: ", "").replace(f"{place}/", "")
         for name, paths in names.items():
             text = text.replace(name, str(paths[0])) if paths else text

@@ -9,11 +9,11 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
+from dcsim.errors import Problem, ScenarioError
 from dcsim.scenario import raw
 from dcsim.scenario.models import Name, Spec, Tokens
 from dcsim.scenario.paths import absolute
 from dcsim.spec.document import Document, Steps, read
-from dcsim.spec.problems import Problem, ScenarioError
 from dcsim.spec.units import RequestsPerSecond, Seconds, SecondsOrZero
 from dcsim.spec.validation import validate_as
 

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from dcsim.arrays import FloatArray
+from dcsim.errors import RunFolderError
 from dcsim.hardware.catalogue import load_catalogue
 from dcsim.power.learn.counters import POWER_STEP_S
-from dcsim.power.learn.logs import RunError, RunLogs, read_logs, read_manifest
+from dcsim.power.learn.logs import RunLogs, read_logs, read_manifest
 from dcsim.power.learn.readers import EngineLog
 from dcsim.power.learn.runs import MAX_GAP_STEPS, read_run
 
@@ -31,7 +32,7 @@ MOST_DRIFT_S = 0.05
 LATE_MS = 5.0
 """Of the client's loop at the 99th percentile: more distorts the gaps between tokens."""
 LATE_SEND_S = 0.05
-WRONG = (RunError, OSError, ValueError, TypeError, KeyError, IndexError)
+WRONG = (RunFolderError, OSError, ValueError, TypeError, KeyError, IndexError)
 """What a file with anything in it may raise."""
 ENERGY_SHARE = 0.05
 """By which the GPU's own energy counter may differ from the sampled watts."""
@@ -312,7 +313,7 @@ def _train(found: Verdict, folder: Path) -> None:
     """The word of the reader that training uses."""
     try:
         run = read_run(folder, load_catalogue())
-    except RunError as error:
+    except RunFolderError as error:
         told = _own(folder, error)
         if "the catalogue has no" in told:
             found.doubts.append(f"training will refuse it: {told}")

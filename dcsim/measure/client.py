@@ -11,6 +11,7 @@ from typing import Any
 import aiohttp
 import numpy as np
 
+from dcsim.errors import DcsimError
 from dcsim.measure.answers import RawAnswer
 from dcsim.measure.clock import Clock
 from dcsim.measure.endpoint import Asker, stream
@@ -22,7 +23,7 @@ BEAT_S = 0.02
 """How often the loop's lateness is looked at."""
 
 
-class Stopped(RuntimeError):
+class PartStoppedError(DcsimError, RuntimeError):
     """A part that could not go on, and why."""
 
 
@@ -76,8 +77,8 @@ class Player:
             loop.call_soon_threadsafe(lambda: None if halt.done() else halt.set_result(why))
 
     async def play(self) -> None:
-        """Idle, requests, idle. Raises Stopped when the part cannot go on; streams that were open
-        then are cut off and kept as such."""
+        """Idle, requests, idle. Raises PartStoppedError when the part cannot go on; streams that
+        were open then are cut off and kept as such."""
         self._loop = asyncio.get_running_loop()
         self._halt = self._loop.create_future()
         if self._why:  # lost before the first request
@@ -88,7 +89,7 @@ class Player:
             both: set[asyncio.Future[Any]] = {whole, self._halt}
             await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
             if self._halt.done():
-                raise Stopped(self._halt.result())
+                raise PartStoppedError(self._halt.result())
             await whole
         finally:
             beat.cancel()

@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from dcsim.errors import MeasureError
 from dcsim.measure.campaign import Campaign
 from dcsim.measure.check import verdict
 from dcsim.measure.clock import Clock
 from dcsim.measure.endpoint import Asker, probe
 from dcsim.measure.engine import EnginePage, find_engine
-from dcsim.measure.errors import MeasureError, SampleError
+from dcsim.measure.errors import SampleError
 from dcsim.measure.meters import dcgm_reader, server_reader
 from dcsim.measure.nvml import Nvml
 from dcsim.measure.plan import PlannedPart, make_plan

@@ -10,10 +10,10 @@ from typing import Any
 import aiohttp
 import numpy as np
 
+from dcsim.errors import MeasureError
 from dcsim.measure.answers import RawAnswer, understood
 from dcsim.measure.campaign import Campaign
 from dcsim.measure.clock import Clock
-from dcsim.measure.errors import MeasureError
 from dcsim.measure.plan import Ask
 
 # fmt: off

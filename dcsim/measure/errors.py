@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-
-class MeasureError(ValueError):
-    """Nothing can be measured as things stand: no endpoint, no NVML, a model that is not there."""
+from dcsim.errors import DcsimError
 
 
-class SampleError(RuntimeError):
+class SampleError(DcsimError, RuntimeError):
     """One sample could not be taken; the next may."""
 
 
-class MeterLost(RuntimeError):
+class MeterLostError(DcsimError, RuntimeError):
     """A meter that will not come back, such as a GPU that fell off its bus."""

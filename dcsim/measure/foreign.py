@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from dcsim.arrays import FloatArray, IntArray
+from dcsim.errors import MeasureError
 from dcsim.files import open_bytes, read_text
 from dcsim.measure.engine import COLUMNS, NAMES, OPTIONAL
-from dcsim.measure.errors import MeasureError
 from dcsim.power.learn.readers.series import Track, gpu_table
 from dcsim.power.learn.readers.vllm import columns_of
 

@@ -9,8 +9,9 @@ import re
 import subprocess
 from collections.abc import Callable
 
+from dcsim.errors import MeasureError
 from dcsim.measure.campaign import IpmiMeter, RedfishMeter
-from dcsim.measure.errors import MeasureError, SampleError
+from dcsim.measure.errors import SampleError
 from dcsim.measure.scrape import Page, Sample, samples
 from dcsim.power.learn.plausible import is_blank
 

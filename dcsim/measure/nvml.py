@@ -8,7 +8,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from dcsim.measure.errors import MeasureError, MeterLost, SampleError
+from dcsim.errors import MeasureError
+from dcsim.measure.errors import MeterLostError, SampleError
 
 POWER_INSTANT = 186
 """NVML's field of watts without averaging (nvml.h, NVML_FI_DEV_POWER_INSTANT); since driver 530."""
@@ -85,7 +86,8 @@ class Nvml:
     def read(self) -> list[GpuReading]:
         """One reading a GPU; what a GPU does not tell is absent.
 
-        Raises MeterLost when a GPU is gone, SampleError when its watts cannot be read this time.
+        Raises MeterLostError when a GPU is gone, SampleError when its watts cannot be read this
+        time.
         """
         return [self._reading(handle) for handle in self._handles]
 
@@ -120,7 +122,7 @@ class Nvml:
                 nvml.NVML_ERROR_NOT_SUPPORTED,
             )
             if error.value in gone:
-                raise MeterLost(f"the GPU's watts cannot be read any more: {error}") from None
+                raise MeterLostError(f"the GPU's watts cannot be read any more: {error}") from None
             raise SampleError(f"watts: {error}") from None
 
     def _others(self, handle: Any) -> list[tuple[str, Callable[[], GpuReading]]]:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from dcsim.measure.campaign import Campaign
-from dcsim.measure.client import Player, Stopped
+from dcsim.measure.client import PartStoppedError, Player
 from dcsim.measure.clock import Clock, ClockWatch
 from dcsim.measure.counts import engine_lines, engine_table, seen_by_client
 from dcsim.measure.endpoint import Asker, Dialect
@@ -75,7 +75,7 @@ def measure_part(campaign: Campaign, part: PlannedPart, folder: Path, site: Site
         with steady():
             run.start()
             asyncio.run(run.player.play())
-    except Stopped as stop:
+    except PartStoppedError as stop:
         status, why = "stopped", str(stop)
     except KeyboardInterrupt:
         status, why = "interrupted", "stopped from the keyboard"

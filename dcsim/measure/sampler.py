@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import IO, Any, Generic, TypeVar
 
 from dcsim.measure.clock import Clock, ClockWatch
-from dcsim.measure.errors import MeterLost, SampleError
+from dcsim.measure.errors import MeterLostError, SampleError
 
 Reading = TypeVar("Reading")
 FLUSH_S = 1.0
@@ -36,8 +36,9 @@ class Sampler(threading.Thread, Generic[Reading]):
     """Calls `read` every `period_s` and gives what it read to `sink` with the unix time of its
     middle. A tick that is late is taken late; ticks that passed meanwhile are missed.
 
-    `read` raises SampleError for a sample that failed, which is counted, and MeterLost for good;
-    after that, or after `patience_s` without a sample, `lost` is called once with what was wrong.
+    `read` raises SampleError for a sample that failed, which is counted, and MeterLostError for
+    good; after that, or after `patience_s` without a sample, `lost` is called once with what was
+    wrong.
     """
 
     def __init__(
@@ -79,7 +80,7 @@ class Sampler(threading.Thread, Generic[Reading]):
                 if clock.monotonic() - good_s > self._patience_s:
                     self._lost(f"{self.meter}: {error}")
                     break
-            except (MeterLost, OSError) as error:  # a full disk is for good, too
+            except (MeterLostError, OSError) as error:  # a full disk is for good, too
                 self.last_error = str(error)
                 self._lost(f"{self.meter}: {error}")
                 break

@@ -6,9 +6,9 @@ import json
 from importlib.metadata import version
 from pathlib import Path
 
+from dcsim.errors import MeasureError
 from dcsim.measure.campaign import Campaign
 from dcsim.measure.check import verdict
-from dcsim.measure.errors import MeasureError
 from dcsim.measure.folder import MANIFEST
 from dcsim.measure.plan import PlannedPart, digest
 

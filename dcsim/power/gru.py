@@ -19,13 +19,14 @@ import torch
 from scipy.special import ndtr
 
 from dcsim.arrays import Float32Array, FloatArray
+from dcsim.errors import PackError
 from dcsim.hardware.catalogue import Catalogue
 from dcsim.ledger import GpuState, ReplicaConfig, WorkLedger
 from dcsim.power.cell import Cell
 from dcsim.power.features import FeatureMaker
 from dcsim.power.linear_ledger import LinearLedger
 from dcsim.power.model import Provenance
-from dcsim.power.pack import ALSO, Kind, Pack, PackError, States, any_key, kind_of
+from dcsim.power.pack import ALSO, Kind, Pack, States, any_key, kind_of
 
 TOLD: dict[Kind, str] = {
     "dense": "a dense model",

@@ -11,9 +11,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from dcsim.arrays import FloatArray
+from dcsim.errors import ConfigurationError
 from dcsim.ledger import GpuState, ReplicaConfig, WorkLedger
 from dcsim.power.baseline_tables import MeanRow, mean_table, no_mean
-from dcsim.power.model import NoSuchConfiguration, Provenance
+from dcsim.power.model import Provenance
 
 UNSEEN_ERROR = 0.054
 """Of the energy of runs left out: -5.2 and +5.6 % (docs/fidelity-power.md)."""
@@ -32,10 +33,10 @@ class MeanPower:
     def reset(
         self, configs: Sequence[ReplicaConfig], step_s: float, seed: np.random.SeedSequence
     ) -> None:
-        """Raises NoSuchConfiguration for a configuration whose mean was not measured."""
+        """Raises ConfigurationError for a configuration whose mean was not measured."""
         for config in configs:
             if config.key not in self._table:
-                raise NoSuchConfiguration(no_mean(config.key, self._table))
+                raise ConfigurationError(no_mean(config.key, self._table))
         self._watts = np.array([self._table[config.key].watts for config in configs])
 
     def step(self, ledger: WorkLedger) -> FloatArray:

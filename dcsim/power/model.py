@@ -26,10 +26,6 @@ class Provenance:
     nobody has looked."""
 
 
-class NoSuchConfiguration(ValueError):
-    """A configuration of which a model knows nothing; the message says what it does know."""
-
-
 @runtime_checkable
 class PowerModel(Protocol):
     """Causal and batched: one call a step serves every replica that shares the model.

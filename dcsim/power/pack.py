@@ -16,10 +16,11 @@ from typing import Literal, get_args
 import numpy as np
 
 from dcsim.arrays import Float32Array
+from dcsim.errors import PackError
 from dcsim.hardware.models import ServedModel
 from dcsim.ledger import ReplicaConfig
 from dcsim.power.features import FEATURES
-from dcsim.power.model import Evidence, NoSuchConfiguration
+from dcsim.power.model import Evidence
 
 FORMAT = "dcsim-power-pack"
 FORMAT_VERSION = 2
@@ -54,10 +55,6 @@ def kind_of(model: ServedModel) -> Kind:
     if model.n_experts == 1:
         return "dense"
     return "narrow-experts" if model.quantised else "experts"
-
-
-class PackError(NoSuchConfiguration):
-    """A pack that cannot be read, or that lacks what is asked of it."""
 
 
 @dataclass(frozen=True)

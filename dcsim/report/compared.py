@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dcsim.arrays import FloatArray
-from dcsim.report.plots import BLUE, ORANGE, PlotError, drawn
+from dcsim.errors import PlotError
+from dcsim.report.plots import BLUE, ORANGE, drawn
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from dcsim.errors import PlotError
 from dcsim.facility.limit_words import label
 from dcsim.results import Results
 from dcsim.scenario.expand import named
@@ -46,10 +47,6 @@ STYLE: Any = {
 ROUND = "round,pad=0,rounding_size=4"
 POINTS = 1500
 """Intervals across a figure; more than it has pixels."""
-
-
-class PlotError(ValueError):
-    """A picture that cannot be drawn from this file; the message says why."""
 
 
 def plot(results: Results, kind: str, path: Path, node: str | None = None) -> None:

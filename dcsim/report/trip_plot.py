@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from dcsim.arrays import FloatArray
+from dcsim.errors import PlotError
 from dcsim.facility.curves import ambient_factor, trip_time_s
 from dcsim.facility.profile import ProfileTrips
 from dcsim.hardware.curves import Curve
-from dcsim.report.plots import BLUE, GREEN, GREY, ORANGE, STYLE, VERMILION, PlotError
+from dcsim.report.plots import BLUE, GREEN, GREY, ORANGE, STYLE, VERMILION
 
 FORMATS = (".png", ".svg", ".pdf")
 

@@ -5,6 +5,6 @@
 documented in docs/results-format.md and is an interface.
 """
 
-from dcsim.results.results import Results, ResultsError
+from dcsim.results.results import Results
 
 __all__ = ["Results", "ResultsError"]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dcsim.arrays import AnyArray, Float32Array, FloatArray, IntArray
+from dcsim.errors import ResultsError
 from dcsim.results.recorder import COMPLETED, FORMAT, FORMAT_VERSION, REQUEST_COLUMNS
 from dcsim.scenario.expand import named
 from dcsim.scenario.start import Start, parse_start
@@ -28,10 +29,6 @@ LATER_COLUMNS = ("tenant", "preemptions", "cached_tokens", "retries")
 """Requests' columns that files from before they were added lack."""
 COLUMNS_AT_ONCE = 64
 """Nodes read together before they are averaged: a day of one is 1.4 MB."""
-
-
-class ResultsError(ValueError):
-    """A file that is no complete results file of dcsim."""
 
 
 class Results:

@@ -7,12 +7,9 @@ line and path; `dcsim.hardware` has the GPUs, models, servers and breaker curves
 from dcsim.scenario.dump import dump, resolved
 from dcsim.scenario.load import load, loads
 from dcsim.scenario.models import Scenario
-from dcsim.spec.problems import Problem, ScenarioError
 
 __all__ = [
-    "Problem",
     "Scenario",
-    "ScenarioError",
     "dump",
     "load",
     "loads",

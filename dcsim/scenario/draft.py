@@ -10,6 +10,7 @@ import json
 import re
 from dataclasses import dataclass
 
+from dcsim.errors import DcsimError
 from dcsim.hardware.catalogue import Catalogue
 from dcsim.hardware.models import ServedModel
 from dcsim.hardware.servers import ServerType
@@ -24,7 +25,7 @@ PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ./+-]*")
 """Texts that YAML reads as they stand, given that a unit or a letter is in them."""
 
 
-class DraftError(ValueError):
+class DraftError(DcsimError, ValueError):
     """A wish that cannot be had; `flag` names the option it came by."""
 
     def __init__(self, flag: str, message: str) -> None:

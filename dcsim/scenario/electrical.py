@@ -8,11 +8,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from dcsim.errors import SeriesError
 from dcsim.hardware.catalogue import load_catalogue
 from dcsim.scenario import raw
-from dcsim.scenario.expand import Copy, Mismatch, Row, expand, named
+from dcsim.scenario.expand import Copy, FeedMismatchError, Row, expand, named
 from dcsim.scenario.models.amperes import in_amperes
-from dcsim.scenario.series import SeriesError, read_series
+from dcsim.scenario.series import read_series
 from dcsim.spec.document import Document, Steps
 from dcsim.spec.nearest import suggestion
 
@@ -179,7 +180,7 @@ def _names(document: Document, by_name: Rows, above: dict[str, list[str]]) -> No
     paths = [path for path, _ in by_name.values()]
     try:
         copies = list(expand(rows))
-    except Mismatch as mismatch:
+    except FeedMismatchError as mismatch:
         hint = "the number of copies of one must divide that of the other"
         document.add((*paths[mismatch.row], "feeds"), str(mismatch), hint)
         return

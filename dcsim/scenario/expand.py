@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from heapq import heappop, heappush
 from typing import NamedTuple
 
+from dcsim.errors import DcsimError
+
 
 class Row(NamedTuple):
     """What counts of a row of the table."""
@@ -26,7 +28,7 @@ class Copy(NamedTuple):
     """Names of the nodes that feed it, the preferred first."""
 
 
-class Mismatch(ValueError):
+class FeedMismatchError(DcsimError, ValueError):
     """Feeds whose copies cannot be matched; `row` is the row's index."""
 
     def __init__(self, row: int, message: str) -> None:
@@ -42,7 +44,7 @@ def expand(rows: Sequence[Row]) -> Iterator[Copy]:
     each; where one feed has fewer copies, each of its copies serves as many in a row (one reserve
     for four blocks, say). Such a node is named from the lowest node that all its feeds hang from.
 
-    Raises Mismatch where the copies of feeds do not divide into each other.
+    Raises FeedMismatchError where the copies of feeds do not divide into each other.
     """
     index = {row.name: i for i, row in enumerate(rows)}
     copies: dict[str, list[str]] = {}
@@ -94,7 +96,7 @@ def _places(
     for name, found in zip(row.above, lists, strict=True):
         if most % len(found):
             message = f"its feeds have {most} and {len(found)} copies ('{name}'), which do not fit"
-            raise Mismatch(index, message)
+            raise FeedMismatchError(index, message)
     matched = [tuple(found[k * len(found) // most] for found in lists) for k in range(most)]
     bases = [_common([way[up] for up in feeds]) for feeds in matched]
     totals = {base: bases.count(base) * row.copies for base in set(bases)}

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from dcsim.errors import Problem, ScenarioError
 from dcsim.scenario import checks, overrides, paths, tree
 from dcsim.scenario.dump import dump, resolved
 from dcsim.scenario.models import Scenario
 from dcsim.spec.document import Document, parse, read
-from dcsim.spec.problems import Problem, ScenarioError
 from dcsim.spec.validation import validate_as
 
 __all__ = ["change", "dump", "load", "loads"]

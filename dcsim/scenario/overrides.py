@@ -6,9 +6,9 @@ from typing import Any
 
 import yaml
 
+from dcsim.errors import Problem
 from dcsim.spec.document import Document, Place, Steps, yaml_value
 from dcsim.spec.nearest import suggestion
-from dcsim.spec.problems import Problem
 
 SYNTAX = "write path=value, such as servers.a100.engine.max_num_seqs=64"
 

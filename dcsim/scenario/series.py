@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from dcsim.arrays import FloatArray
+from dcsim.errors import SeriesError
 from dcsim.files import open_text
 
 DAY_S = 86_400.0
@@ -42,10 +43,6 @@ class Series(NamedTuple):
             return now_s
         at_s = clock_s + now_s
         return at_s % DAY_S if self.time_s[-1] <= DAY_S else at_s
-
-
-class SeriesError(ValueError):
-    """A file that cannot be read as a series; the message says where and what was expected."""
 
 
 def read_series(path: str | Path, column: str) -> Series:

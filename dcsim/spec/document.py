@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from dcsim.spec.problems import Problem
+from dcsim.errors import Problem
 
 _Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 

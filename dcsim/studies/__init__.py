@@ -6,8 +6,8 @@ known by their content, so that nothing is played twice. `sizing(results)` asks 
 instead of a scenario.
 """
 
-from dcsim.studies.answer import Answer, StudyError
-from dcsim.studies.crew import Crew, RunFailed
+from dcsim.studies.answer import Answer
+from dcsim.studies.crew import Crew
 from dcsim.studies.failover import failover
 from dcsim.studies.fixes import Fix
 from dcsim.studies.growth import growth
@@ -26,8 +26,6 @@ __all__ = [
     "Fix",
     "Fleet",
     "Money",
-    "RunFailed",
-    "StudyError",
     "Tariff",
     "failover",
     "growth",

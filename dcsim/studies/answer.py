@@ -9,14 +9,6 @@ from typing import Any
 import pandas as pd
 
 
-class StudyError(ValueError):
-    """A question that has no answer as it was put. Each of `problems` says what to do instead."""
-
-    def __init__(self, *problems: str) -> None:
-        self.problems = problems
-        super().__init__("\n".join(problems))
-
-
 @dataclass(frozen=True)
 class Table:
     """One frame, tidy: a row an observation. `columns` says what each column is, with its unit."""

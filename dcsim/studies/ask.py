@@ -9,14 +9,13 @@ from typing import Any
 import yaml
 
 from dcsim.engine.check import check_rooms
+from dcsim.errors import ScenarioError, StudyError
 from dcsim.plant.topology import Topology
 from dcsim.scenario.load import change, load
 from dcsim.scenario.models import Scenario
 from dcsim.scenario.overrides import SYNTAX
 from dcsim.spec.document import yaml_value
 from dcsim.spec.nearest import suggestion
-from dcsim.spec.problems import ScenarioError
-from dcsim.studies.answer import StudyError
 from dcsim.studies.outcome import Outcome
 
 Changes = Mapping[str, Any]

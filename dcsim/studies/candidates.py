@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from dcsim.errors import StudyError
 from dcsim.scenario.models import Scenario
-from dcsim.studies.answer import StudyError
 from dcsim.studies.ask import load_rows, slo_loss
 from dcsim.studies.crew import Crew
 from dcsim.studies.doubt import Doubt, scaled
@@ -116,7 +116,7 @@ def try_count(
     """Play a candidate until it is certain whether it passes; see `statistics.Plan`.
 
     Seeds are played in their order and the verdict is that of the shortest list of them that is
-    certain. Raises StudyError, RunFailed.
+    certain. Raises StudyError, RunFailedError.
     """
     scenario = target.resized(base, count, traffic)
     windows_s = tuple(sorted({1.0, bounds.window_s}))

@@ -17,6 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
 
+from dcsim.errors import RunFailedError
 from dcsim.studies.jobs import Job, code_hash
 from dcsim.studies.outcome import Outcome, play
 from dcsim.studies.store import Store
@@ -40,10 +41,6 @@ class Progress(Protocol):
 
     def end(self) -> None:
         """The batch is done."""
-
-
-class RunFailed(RuntimeError):
-    """A run that cannot be played. The others are kept."""
 
 
 class Crew:
@@ -112,8 +109,8 @@ class Crew:
 
         Series stay on disk until `Outcome.series` of `series(outcome)` is asked for.
 
-        Raises RunFailed for a run that cannot be played, KeyboardInterrupt when stopped; what had
-        been played by then is kept.
+        Raises RunFailedError for a run that cannot be played, KeyboardInterrupt when stopped; what
+        had been played by then is kept.
         """
         wanted = {job.key: job for job in jobs}
         missing = [job for key, job in wanted.items() if not self.store.whole(key)]
@@ -159,7 +156,7 @@ class Crew:
                     outcome = done.result()
                 except (KilledWorker, CancelledError) as error:
                     told = f"its worker was killed {RETRIES + 1} times: memory may be too small"
-                    raise RunFailed(f"{_told(job)}: {told}") from error
+                    raise RunFailedError(f"{_told(job)}: {told}") from error
                 except Exception as error:
                     raise _failed(job, error) from error
                 done.release()
@@ -180,7 +177,7 @@ class Crew:
                 self._client = Client(self._scheduler, timeout=CONNECT_S, set_as_default=False)
             except (OSError, ValueError) as error:
                 told = f"no scheduler answers at {self._scheduler}"
-                raise RunFailed(f"{told} (start one with `dask scheduler`)") from error
+                raise RunFailedError(f"{told} (start one with `dask scheduler`)") from error
             return self._client
         settings = {
             "distributed.scheduler.allowed-failures": RETRIES,
@@ -221,5 +218,5 @@ def _told(job: Job) -> str:
     return f"run of '{job.scenario.name}', seed {job.scenario.seed}"
 
 
-def _failed(job: Job, error: Exception) -> RunFailed:
-    return RunFailed(f"{_told(job)}: {error}")
+def _failed(job: Job, error: Exception) -> RunFailedError:
+    return RunFailedError(f"{_told(job)}: {error}")

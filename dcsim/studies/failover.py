@@ -18,13 +18,14 @@ import numpy as np
 import pandas as pd
 
 from dcsim.arrays import BoolArray, FloatArray, IntArray
+from dcsim.errors import StudyError
 from dcsim.facility.loss import Loss
 from dcsim.hardware.catalogue import load_catalogue
 from dcsim.plant.topology import Topology
 from dcsim.scenario.models import Scenario
 from dcsim.spec.nearest import suggestion
 from dcsim.spec.units import SECOND
-from dcsim.studies.answer import Answer, Card, Plot, StudyError, Table
+from dcsim.studies.answer import Answer, Card, Plot, Table
 from dcsim.studies.ask import opened, power_evidence, slo_loss, told_evidence, variant
 from dcsim.studies.busy import told_busy, told_watts
 from dcsim.studies.crew import Crew
@@ -118,7 +119,7 @@ def failover(
 ) -> Answer:
     """Lose each of `nodes` (names, or kinds; none: LOSABLE), at every interval of `window_s`.
 
-    `played`: also play each loss in full at its worst instant. Raises StudyError, RunFailed.
+    `played`: also play each loss in full at its worst instant. Raises StudyError, RunFailedError.
     """
     base = opened(scenario)
     if base.faults:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dcsim.studies.answer import StudyError
+from dcsim.errors import StudyError
 from dcsim.studies.ask import parse_changes
 
 SYNTAX = "write 'NAME | COST | PATH=VALUE | PATH=VALUE ...'"

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from dcsim.errors import StudyError
 from dcsim.scenario.models import Scenario
 from dcsim.spec.units import SECOND
-from dcsim.studies.answer import Answer, Card, Plot, StudyError, Table
+from dcsim.studies.answer import Answer, Card, Plot, Table
 from dcsim.studies.ask import (
     opened,
     power_evidence,
@@ -73,7 +74,7 @@ def growth(
     run straight. `per_month` turns factors into months, `start` into dates.
     Each of `fixes` is played from the factor of the first breach on.
 
-    Raises StudyError, RunFailed.
+    Raises StudyError, RunFailedError.
     """
     base = opened(scenario)
     grid = _grid(factors)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from dcsim.arrays import Float32Array
+from dcsim.errors import DcsimError
 from dcsim.results import Results
 from dcsim.studies.jobs import Job, code_hash
 from dcsim.studies.sizing import sizing, whole_means
@@ -48,12 +49,13 @@ class Outcome:
     series: dict[str, Series] = field(default_factory=dict)
 
 
-class WrongCode(RuntimeError):
+class CodeMismatchError(DcsimError, RuntimeError):
     """A worker that would play with other code than the study's."""
 
 
 def play(job: Job, code: str | None = None) -> Outcome:
-    """Play a job. `code` is the caller's `code_hash()`: a worker with another raises WrongCode.
+    """Play a job. `code` is the caller's `code_hash()`: a worker with another raises
+    CodeMismatchError.
 
     Raises what `dcsim.engine.simulate` raises; ValueError for a series of a kind of node that the
     site does not have, or finer than recorded.
@@ -61,7 +63,7 @@ def play(job: Job, code: str | None = None) -> Outcome:
     from dcsim.engine import simulate
 
     if code is not None and code != code_hash():
-        raise WrongCode(
+        raise CodeMismatchError(
             "this worker runs another dcsim than the study: install the same one on all machines"
         )
     with simulate(job.scenario) as results:

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from dcsim.engine.warm_up import warm_up_of
+from dcsim.errors import StudyError
 from dcsim.scenario.models import Scenario
-from dcsim.studies.answer import Answer, StudyError
+from dcsim.studies.answer import Answer
 from dcsim.studies.ask import opened, power_evidence, seeds_of, told_evidence
 from dcsim.studies.busy import told_busy, told_far_from_busy, told_watts
 from dcsim.studies.candidates import Bounds
@@ -82,7 +83,7 @@ def oversubscription(
 
     `traffic`: each server keeps its share ("scaled") or the site's stays ("fixed"); rule
     "breaker" only. `policies`: control blocks by name; None as a block is the scenario's own.
-    Raises StudyError, RunFailed.
+    Raises StudyError, RunFailedError.
     """
     base = opened(scenario)
     check_models(models)

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from dcsim.errors import StudyError
 from dcsim.scenario.models import Scenario
-from dcsim.studies.answer import StudyError
 from dcsim.studies.candidates import Bounds, Candidate, holds_in_doubt, most_that_passes, try_count
 from dcsim.studies.crew import Crew
 from dcsim.studies.doubt import Doubt, doubt_of

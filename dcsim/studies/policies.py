@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from dcsim.errors import StudyError
 from dcsim.scenario.models import Scenario
 from dcsim.spec.units import SECOND
-from dcsim.studies.answer import Answer, Card, Plot, StudyError, Table
+from dcsim.studies.answer import Answer, Card, Plot, Table
 from dcsim.studies.ask import (
     load_rows,
     opened,
@@ -116,7 +117,7 @@ def policies(
 
     `blocks` by name; an empty one is no policy, None the scenario's own. Differences to the first
     are taken seed by seed, which takes the luck of the traffic out of them. Raises StudyError,
-    RunFailed.
+    RunFailedError.
     """
     base = opened(scenario)
     if not blocks:

@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from dcsim.errors import StudyError
 from dcsim.plant.topology import Topology
 from dcsim.scenario.dump import resolved
 from dcsim.scenario.models import Scenario
 from dcsim.spec.nearest import suggestion
-from dcsim.studies.answer import Answer, Card, Plot, StudyError, Table
+from dcsim.studies.answer import Answer, Card, Plot, Table
 from dcsim.studies.ask import opened, power_evidence, promise, seeds_of, told_evidence, variant
 from dcsim.studies.busy import told_busy, told_far_from_busy, told_watts
 from dcsim.studies.crew import Crew
@@ -123,7 +124,7 @@ def refresh(
     """Play the fleet as it is and each of `fleets`, the same traffic and seeds for all.
 
     `part`: by server group, the share of each of its rows in the facility that is renewed, which
-    then is a group of its own; without it all of the group. Raises StudyError, RunFailed.
+    then is a group of its own; without it all of the group. Raises StudyError, RunFailedError.
     """
     base = opened(scenario)
     if not fleets:

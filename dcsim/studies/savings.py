@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from dcsim.errors import SeriesError, StudyError
 from dcsim.scenario.models import Scenario
-from dcsim.scenario.series import SeriesError, read_series
+from dcsim.scenario.series import read_series
 from dcsim.scenario.start import Start
 from dcsim.spec.units import SECOND
-from dcsim.studies.answer import Answer, Card, Plot, StudyError, Table
+from dcsim.studies.answer import Answer, Card, Plot, Table
 from dcsim.studies.ask import opened, power_evidence, seeds_of, told_evidence
 from dcsim.studies.busy import told_busy, told_watts
 from dcsim.studies.crew import Crew
@@ -106,7 +107,7 @@ def savings(
     `limit_w` as there. `grid`: g CO2e/kWh, or a CSV with columns time_s (from midnight) and
     g_per_kwh; one of a day or less stands for every day. `start_s`: the time of the day when the
     run starts, for prices and intensities by time; None: the scenario's `start`, else midnight.
-    Raises StudyError, RunFailed.
+    Raises StudyError, RunFailedError.
     """
     base = opened(scenario)
     tariff = tariff or Tariff()

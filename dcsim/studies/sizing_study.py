@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from dcsim.errors import StudyError
 from dcsim.scenario.models import Scenario
 from dcsim.spec.nearest import suggestion
 from dcsim.spec.units import SECOND
-from dcsim.studies.answer import Answer, Card, Plot, StudyError, Table
+from dcsim.studies.answer import Answer, Card, Plot, Table
 from dcsim.studies.ask import opened, power_evidence, seeds_of, told_evidence
 from dcsim.studies.busy import told_busy, told_far_from_busy, told_watts
 from dcsim.studies.crew import Crew
@@ -108,7 +109,7 @@ def sizing_study(
     `models`: of `variants.MODELS`. `node` is whose figures the headline tells; None: the site's.
     The same
     requests meet the same servers under each model: only watts differ, unless breakers or
-    policies act on them. Raises StudyError, RunFailed.
+    policies act on them. Raises StudyError, RunFailedError.
     """
     base = opened(scenario)
     _check(models, windows_s)

@@ -10,8 +10,9 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from dcsim.errors import StudyError
 from dcsim.scenario.models import Scenario
-from dcsim.studies.answer import Answer, Plot, StudyError, Table
+from dcsim.studies.answer import Answer, Plot, Table
 from dcsim.studies.ask import (
     load_rows,
     opened,
@@ -81,7 +82,7 @@ def sweep(
     `over` maps dotted paths to lists of values as in the scenario file, control entries and
     whole blocks too: `{"control": [[], [{"policy": "admission-throttle"}]]}`. All variants are
     checked before the first is played. Where `seed` is one of the paths, each variant is played
-    with its own. Raises StudyError, RunFailed.
+    with its own. Raises StudyError, RunFailedError.
     """
     base = opened(scenario)
     swept = "seed" in over

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from dcsim.errors import StudyError
 from dcsim.facility.labels import label_loads_w
 from dcsim.hardware.catalogue import load_catalogue
 from dcsim.plant.topology import Topology
 from dcsim.scenario.models import Scenario
-from dcsim.studies.answer import StudyError
 from dcsim.studies.ask import node_row, nodes_of, variant, with_traffic
 
 

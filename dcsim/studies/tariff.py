@@ -12,9 +12,9 @@ import numpy as np
 import yaml
 
 from dcsim.arrays import AnyFloatArray, FloatArray
+from dcsim.errors import StudyError
 from dcsim.spec.nearest import suggestion
 from dcsim.spec.units import SECOND, parse_quantity
-from dcsim.studies.answer import StudyError
 
 DAY_S = 86_400.0
 KEYS = ("currency", "energy", "demand", "contracted", "fixed", "meter")

@@ -8,10 +8,10 @@ from typing import Any, get_args
 
 import yaml
 
+from dcsim.errors import StudyError
 from dcsim.scenario.models import Power, Scenario
 from dcsim.spec.document import yaml_value
 from dcsim.spec.nearest import suggestion
-from dcsim.studies.answer import StudyError
 from dcsim.studies.ask import variant
 
 OWN = "scenario"

@@ -10,7 +10,6 @@ names through and reports what is wrong.
 from dcsim.workload.check import Survey, check, survey
 from dcsim.workload.open import Requests, open_stream, requests
 from dcsim.workload.stream import BLOCK_REQUESTS, Prefix, RequestBlock, RequestStream, merge
-from dcsim.workload.traces import TraceError
 
 __all__ = [
     "BLOCK_REQUESTS",
@@ -19,7 +18,6 @@ __all__ = [
     "RequestStream",
     "Requests",
     "Survey",
-    "TraceError",
     "check",
     "merge",
     "open_stream",

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from dcsim.errors import Problem, TraceError
 from dcsim.scenario.models import (
     EmpiricalTokens,
     MixtureTokens,
@@ -15,12 +16,11 @@ from dcsim.scenario.models import (
     ServegenArrivals,
     Stream,
 )
-from dcsim.spec.problems import Problem
 from dcsim.workload.clients import FILES, client_files, measured
 from dcsim.workload.formats import FORMATS
 from dcsim.workload.replay import options
 from dcsim.workload.tokens import lengths_only
-from dcsim.workload.traces import AS_IT_IS, Options, Tally, TraceError, rows
+from dcsim.workload.traces import AS_IT_IS, Options, Tally, rows
 
 PROBLEMS_PER_FILE = 20
 """Of a trace that is wrong all over, so many rows are named."""

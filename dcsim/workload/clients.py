@@ -21,12 +21,13 @@ from pydantic import Field
 
 from dcsim import seeds
 from dcsim.arrays import FloatArray
+from dcsim.errors import TraceError
 from dcsim.scenario.models import ClientsArrivals, Fraction, ServegenArrivals, Spec
 from dcsim.workload.arrivals import changes
 from dcsim.workload.rates import Factor, Profile
 from dcsim.workload.renewal import Gamma, Gaps, Weibull, until
 from dcsim.workload.stream import BLOCK_REQUESTS
-from dcsim.workload.traces import TraceError, Wrong, csv_lines, seconds
+from dcsim.workload.traces import RowError, csv_lines, seconds
 
 GATHER_S = 6 * 3600.0
 """A quiet client gathers requests for so long before it hands them on."""
@@ -137,12 +138,12 @@ def measured(file: Path) -> Iterator[tuple[float, float, Gaps] | TraceError]:
                 width_s = start_s - last_s
             expected_s = 0.0 if last_s is None or width_s is None else last_s + width_s
             if start_s != expected_s or (width_s is not None and width_s <= 0):
-                raise Wrong(COLUMNS[0], start, "windows from 0 on, all as long")
+                raise RowError(COLUMNS[0], start, "windows from 0 on, all as long")
             last_s = start_s
             if not 0 <= rate_per_s <= 1e6:
-                raise Wrong(COLUMNS[1], rate, "a rate in requests per second")
+                raise RowError(COLUMNS[1], rate, "a rate in requests per second")
             yield start_s, rate_per_s, _gaps(family, shape) if rate_per_s > 0 else Gamma(1.0)
-        except Wrong as error:
+        except RowError as error:
             yield TraceError(file, number, *error.args)
     if width_s is None:
         yield TraceError(file, 0, "", "", "at least two windows", whole=True)
@@ -152,10 +153,10 @@ def _gaps(family: str, shape: str) -> Gaps:
     """The fitted shape; the scale follows from the rate, which the fitted one does not always
     agree with."""
     if family not in SHAPES:
-        raise Wrong(COLUMNS[3], family, "Gamma or Weibull")
+        raise RowError(COLUMNS[3], family, "Gamma or Weibull")
     value, (low, high) = seconds(COLUMNS[4], shape), SHAPES[family]
     if not low <= value <= high:
-        raise Wrong(COLUMNS[4], shape, f"a shape from {low:g} to {high:g}")
+        raise RowError(COLUMNS[4], shape, f"a shape from {low:g} to {high:g}")
     return Gamma(value) if family == "Gamma" else Weibull(value)
 
 

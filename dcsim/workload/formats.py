@@ -24,15 +24,15 @@ from typing import Any
 
 import numpy as np
 
+from dcsim.errors import TraceError
 from dcsim.stamps import Moments
 from dcsim.workload import own_logs
 from dcsim.workload.traces import (
     Format,
+    FormatError,
     Options,
     Row,
-    TraceError,
-    Unsuited,
-    Wrong,
+    RowError,
     csv_lines,
     json_lines,
     moment,
@@ -101,7 +101,7 @@ class Mooncake:
     def row(self, values: Sequence[Any]) -> Row:
         time, prompt, output, ids, *chat = values
         if self._refuse and any(one is not None for one in chat):
-            raise Unsuited(
+            raise FormatError(
                 f"Mooncake's keys alone: {' and '.join(BAILIAN_KEYS)} are those of the Qwen-Bailian"
                 " traces, whose times are seconds (here: ms) and whose blocks have 16 tokens "
                 "(here: 512): set `format: bailian`, or `time_unit` and `block_tokens`"
@@ -117,13 +117,15 @@ class Mooncake:
             other = ""
             if isinstance(ids, list) and self._guess:
                 other = f" in blocks of {self._block} (`block_tokens` sets another size)"
-            raise Wrong("hash_ids", ids, f"a list of at most {most} ids for {length} tokens{other}")
+            raise RowError(
+                "hash_ids", ids, f"a list of at most {most} ids for {length} tokens{other}"
+            )
         blocks = []
         for one in ids:
             number = whole(one)
             if number is None or number > MOST_BLOCK_ID or isinstance(one, str):
                 wanted = f"ids that are whole numbers from 0 to {MOST_BLOCK_ID:,}"
-                raise Wrong("hash_ids", one, wanted)
+                raise RowError("hash_ids", one, wanted)
             blocks.append(number)
         return tuple(blocks)
 

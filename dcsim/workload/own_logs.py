@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from dcsim.errors import TraceError, excerpt
 from dcsim.files import open_text
 from dcsim.request_columns import KNOWN, ROLES, Role, recognised, unit_in
 from dcsim.stamps import Moments
@@ -20,12 +21,10 @@ from dcsim.workload.traces import (
     Format,
     Options,
     Row,
-    TraceError,
     csv_lines,
     delimiter,
     json_lines,
     moment,
-    short,
     tokens,
 )
 
@@ -65,7 +64,7 @@ def _fitted(
     given: dict[Role, str] = {role: name for role, name in _given(options).items()}
     absent = [f"{role}: {name}" for role, name in given.items() if name not in names]
     if absent:
-        told = f"the {what} {', '.join(absent)} of `columns`, found {short(', '.join(names))}"
+        told = f"the {what} {', '.join(absent)} of `columns`, found {excerpt(', '.join(names))}"
         return TraceError(file, 1, "", "", told, whole=True)
     found = recognised(names, given)
     needed = [role for role in ROLES if role != "time" or options.timed]
@@ -75,7 +74,7 @@ def _fitted(
         wanted = ", ".join(f"{role}: ..." for role in missing)
         told = (
             f"a {what} for {' and '.join(missing)}, found "
-            f"{short(', '.join(names))}; name it: `columns: {{{wanted}}}`"
+            f"{excerpt(', '.join(names))}; name it: `columns: {{{wanted}}}`"
         )
         if missing == ["time"]:
             told += ", or take its lengths alone: `tokens: {kind: empirical, file: ...}`"

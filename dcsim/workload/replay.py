@@ -10,6 +10,7 @@ import numpy as np
 
 from dcsim import seeds
 from dcsim.arrays import FloatArray, IntArray
+from dcsim.errors import TraceError
 from dcsim.scenario.models import ReplayArrivals, TraceColumns
 from dcsim.workload.arrivals import changes
 from dcsim.workload.formats import BLOCK_TOKENS, FORMATS
@@ -17,7 +18,7 @@ from dcsim.workload.rates import Profile, rescaled
 from dcsim.workload.settle import settle
 from dcsim.workload.shared import recorded
 from dcsim.workload.stream import BLOCK_REQUESTS, RequestBlock, RequestStream
-from dcsim.workload.traces import Options, Row, Tally, TraceError, read
+from dcsim.workload.traces import Options, Row, Tally, read
 
 JITTER_S = 0.5
 """Repeats of a request are spread over this half-width, so that scaled traffic keeps its rhythm

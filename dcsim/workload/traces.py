@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from dcsim.files import UnreadableError, open_text
+from dcsim.errors import DcsimError, TraceError, UnreadableError, excerpt
+from dcsim.files import open_text
 from dcsim.request_columns import recognised
-from dcsim.spec.problems import Problem
 from dcsim.stamps import Moments, TimeUnit
 
 MOST_TOKENS = 10_000_000
@@ -39,41 +39,14 @@ class Row(NamedTuple):
     """Ids of the prompt's blocks, where the trace tells what prompts share."""
 
 
-class TraceError(ValueError):
-    """A trace that cannot be replayed: file, line, column, value and what was expected.
-
-    `line` counts from 1; 0 is the file as a whole. `column` and `value` are empty where no single
-    one is to blame. `whole` is true where skipping a row does not help.
-    """
-
-    def __init__(
-        self, file: Path, line: int, column: str, value: object, expected: str, whole: bool = False
-    ) -> None:
-        self.file = file
-        self.line = line
-        self.column = column
-        self.value = str(value)
-        self.expected = expected
-        self.whole = whole
-        self.names: list[str] | None = None
-        """Columns that a header has, where they are not those of the format."""
-        super().__init__(str(self.problem()))
-
-    def problem(self) -> Problem:
-        """The same as a scenario's problems are told."""
-        instead = f", not '{short(self.value)}'" if self.column else ""
-        message = f"expected {self.expected}{instead}"
-        return Problem(str(self.file), self.line or None, self.column, message)
-
-
-class Wrong(ValueError):
+class RowError(DcsimError, ValueError):
     """What a parser raises: the column, its value, and what was expected."""
 
     def __init__(self, column: str, value: object, expected: str) -> None:
         super().__init__(column, value, expected)
 
 
-class Unsuited(ValueError):
+class FormatError(DcsimError, ValueError):
     """What a parser raises where the whole file is of another kind."""
 
 
@@ -98,7 +71,7 @@ class Parser(Protocol):
     """Makes requests of the values in a format's columns, row by row."""
 
     def row(self, values: Sequence[Any]) -> Row | None:
-        """None: a row that is right and is not wanted. Raises Wrong."""
+        """None: a row that is right and is not wanted. Raises RowError."""
         ...
 
 
@@ -210,10 +183,10 @@ def _rows(
                 yield None
                 continue
             yield from order.after(row, form.columns[0], values[0])
-        except Wrong as error:
+        except RowError as error:
             wrong += 1
             yield TraceError(file, number, *error.args)
-        except Unsuited as error:
+        except FormatError as error:
             yield TraceError(file, number, "", "", str(error), whole=True)
             return
     yield from order.rest()
@@ -235,14 +208,15 @@ class _Order:
         self.seen = 0
 
     def after(self, row: Row, column: str, value: object) -> Iterator[Row]:
-        """Take one in; the rows whose turn it is then. Raises Wrong for one that comes too late."""
+        """Take one in; the rows whose turn it is then. Raises RowError for one that comes too
+        late."""
         back_s = self._latest_s - row.time_s
         if back_s > self._within_s:
             expected = (
                 f"a time not more than {self._within_s:g} s (`sort_within`) before the latest "
                 f"above; this is {back_s:.6g} s before"
             )
-            raise Wrong(column, value, expected)
+            raise RowError(column, value, expected)
         if back_s > 0:
             self._tally.out_of_order += 1
             self._tally.back_s = max(self._tally.back_s, back_s)
@@ -299,7 +273,7 @@ def csv_lines(
         names = [name.strip() for name in first]
         if any(column not in names for column in columns):
             found = ", ".join(names) if names else "an empty file"
-            wanted = f"a header with the columns {', '.join(columns)}, found {short(found)}"
+            wanted = f"a header with the columns {', '.join(columns)}, found {excerpt(found)}"
             wrong = TraceError(file, 1, "", "", wanted, whole=True)
             wrong.names = names or None
             yield wrong
@@ -410,33 +384,27 @@ def whole(value: Any) -> int | None:
 
 
 def tokens(column: str, value: Any, least: int = 1) -> int:
-    """A number of tokens. Raises Wrong."""
+    """A number of tokens. Raises RowError."""
     found = whole(value)
     if found is None or not least <= found <= MOST_TOKENS:
-        raise Wrong(column, value, f"a whole number of tokens from {least} to {MOST_TOKENS:,}")
+        raise RowError(column, value, f"a whole number of tokens from {least} to {MOST_TOKENS:,}")
     return found
 
 
 def seconds(column: str, value: Any) -> float:
-    """A finite number of seconds. Raises Wrong."""
+    """A finite number of seconds. Raises RowError."""
     try:
         found = float(value) if not isinstance(value, bool) else float("nan")
     except (TypeError, ValueError, OverflowError):
         found = float("nan")
     if not abs(found) < 1e15:
-        raise Wrong(column, value, "a number of seconds")
+        raise RowError(column, value, "a number of seconds")
     return found
 
 
 def moment(moments: Moments, column: str, value: Any) -> float:
-    """Seconds since the trace's first row. Raises Wrong."""
+    """Seconds since the trace's first row. Raises RowError."""
     try:
         return moments.seconds(value)
     except ValueError as error:
-        raise Wrong(column, value, str(error)) from None
-
-
-def short(text: str) -> str:
-    """Enough to recognise a value by, on one line."""
-    shown = text if len(text) <= 60 else text[:57] + "..."
-    return "".join(letter if letter.isprintable() else "?" for letter in shown)
+        raise RowError(column, value, str(error)) from None

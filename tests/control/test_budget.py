@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from dcsim.control.budget import share_out
 from dcsim.control.policy import CapServers
 from dcsim.control.registry import build
-from dcsim.control.watched import PolicyError
+from dcsim.errors import PolicyError
 from dcsim.scenario import models
 from tests.control.rows import SITE, ask, loads
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from dcsim.control.policy import LimitClock
 from dcsim.control.registry import build
-from dcsim.control.watched import PolicyError
+from dcsim.errors import PolicyError
 from dcsim.scenario import models
 from tests.control.rows import SITE, ask, rows
 

@@ -9,7 +9,7 @@ import pytest
 
 from dcsim.control.policy import Shave
 from dcsim.control.registry import build
-from dcsim.control.watched import PolicyError
+from dcsim.errors import PolicyError
 from dcsim.scenario import models
 from tests.control.rows import SITE, ask, loads
 

@@ -7,7 +7,7 @@ import pytest
 
 from dcsim.control.policy import CapGpus, CapServers, Command, LimitClock
 from dcsim.control.registry import build, labels
-from dcsim.control.watched import PolicyError
+from dcsim.errors import PolicyError
 from dcsim.scenario import models
 from tests.control.rows import SITE
 

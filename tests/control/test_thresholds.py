@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from dcsim.control.policy import Admit, Command, LimitBatch, Shed
 from dcsim.control.registry import build
-from dcsim.control.watched import Hysteresis, PolicyError
+from dcsim.control.watched import Hysteresis
+from dcsim.errors import PolicyError
 from dcsim.scenario import models
 from tests.control.rows import SITE, ask, loads, rows
 

@@ -11,8 +11,9 @@ import pytest
 from typer.testing import CliRunner
 
 from dcsim.cli import app
-from dcsim.data.places import NoPlace, data_folder, recorded
+from dcsim.data.places import data_folder, recorded
 from dcsim.data.traces import TRACES, by_name
+from dcsim.errors import DataFolderError
 from dcsim.scenario.models import ReplayArrivals
 from tests.data.server import Shelf, serving
 
@@ -49,7 +50,7 @@ def test_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.delenv("DCSIM_DATA")
     monkeypatch.setattr(Path, "home", homeless)
-    with pytest.raises(NoPlace, match="set DCSIM_DATA"):
+    with pytest.raises(DataFolderError, match="set DCSIM_DATA"):
         data_folder()
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from dcsim.data.fetch import FetchError, Offline, WrongContent, fetch, file_sha256
+from dcsim.data.fetch import fetch, file_sha256
+from dcsim.errors import ChecksumError, FetchError, OfflineError
 from tests.data.server import Shelf, serving
 
 CONTENT = b"TIMESTAMP,ContextTokens,GeneratedTokens\n" + bytes(range(256)) * 4000
@@ -74,7 +75,7 @@ def test_what_may_be_another_file_begins_anew(shelf: Shelf, tmp_path: Path, how:
 def test_wrong_content_is_thrown_away_and_the_old_file_stays(shelf: Shelf, tmp_path: Path) -> None:
     path = tmp_path / "trace.csv"
     path.write_bytes(b"old")
-    with pytest.raises(WrongContent, match="not 0000"):
+    with pytest.raises(ChecksumError, match="not 0000"):
         fetch(shelf.url, path, sha256="0" * 64)
     assert path.read_bytes() == b"old"
     assert names(tmp_path) == ["trace.csv"]
@@ -93,16 +94,16 @@ def test_a_server_without_the_file(shelf: Shelf, tmp_path: Path) -> None:
 
 
 def test_nobody_there(tmp_path: Path) -> None:
-    with pytest.raises(Offline, match=r"127\.0\.0\.1 cannot be reached"):
+    with pytest.raises(OfflineError, match=r"127\.0\.0\.1 cannot be reached"):
         fetch(f"http://127.0.0.1:{free_port()}/t", tmp_path / "t")
-    with pytest.raises(Offline, match="cannot be reached"):
+    with pytest.raises(OfflineError, match="cannot be reached"):
         fetch("http://no-such-host.invalid/t", tmp_path / "t")
 
 
 def test_a_server_that_says_nothing(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as mute:
         url = f"http://127.0.0.1:{mute.getsockname()[1]}/t"
-        with pytest.raises(Offline):
+        with pytest.raises(OfflineError):
             fetch(url, tmp_path / "t", timeout_s=0.2)
 
 

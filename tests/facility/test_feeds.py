@@ -8,7 +8,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from dcsim.plant.topology import Topology
-from dcsim.scenario.expand import Mismatch, Row, expand, named
+from dcsim.scenario.expand import FeedMismatchError, Row, expand, named
 from dcsim.scenario.models import FacilityNode
 from tests.facility.diagrams import Play, alive, diagrams, node, site_of, two_lines
 
@@ -187,7 +187,7 @@ def test_copies_of_feeds_are_matched_in_order() -> None:
     ]
     assert ("pdu-8", ("a-4", "r-2")) in found
     assert found[-1] == ("pdu-8/rack", ("pdu-8",))
-    with pytest.raises(Mismatch, match="4 and 3 copies"):
+    with pytest.raises(FeedMismatchError, match="4 and 3 copies"):
         list(expand([*rows[:2], Row("r", 3, ("site",)), rows[3]]))
 
 

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from dcsim.errors import SeriesError
 from dcsim.facility.faults import Faults
 from dcsim.plant.topology import Topology
 from dcsim.scenario.models import FacilityNode
-from dcsim.scenario.series import SeriesError, read_series
+from dcsim.scenario.series import read_series
 from tests.facility.diagrams import Play, node, site_of
 
 

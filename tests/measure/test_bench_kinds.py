@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from dcsim.errors import MeasureError
 from dcsim.measure import foreign
 from dcsim.measure.engine import EnginePage
-from dcsim.measure.errors import MeasureError
 from tests.measure.test_bring import (
     LABELS,
     LENGTH_S,

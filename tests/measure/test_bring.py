@@ -13,9 +13,9 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from dcsim.cli import app
+from dcsim.errors import MeasureError
 from dcsim.hardware.catalogue import load_catalogue
 from dcsim.measure import foreign
-from dcsim.measure.errors import MeasureError
 from dcsim.power.learn.runs import read_run
 
 START_S = datetime(2026, 7, 20, 19, 40, 0, tzinfo=UTC).timestamp()

@@ -16,10 +16,10 @@ import h5py
 import numpy as np
 import pytest
 
+from dcsim.errors import MeasureError
 from dcsim.measure import collect as collecting
 from dcsim.measure.check import verdict
 from dcsim.measure.collect import collect
-from dcsim.measure.errors import MeasureError
 from tests.measure.bench import SHORT, campaign
 from tests.measure.conftest import FastClock
 from tests.measure.engine import Engine

@@ -11,10 +11,11 @@ from threading import Thread
 
 import pytest
 
+from dcsim.errors import MeasureError
 from dcsim.measure.campaign import IpmiMeter, RedfishMeter
 from dcsim.measure.clock import Clock, ClockWatch
 from dcsim.measure.engine import find_engine, null_block
-from dcsim.measure.errors import MeasureError, MeterLost, SampleError
+from dcsim.measure.errors import MeterLostError, SampleError
 from dcsim.measure.meters import dcgm_reader, server_reader
 from dcsim.measure.nvml import GpuFacts, Nvml
 from dcsim.measure.sampler import Sampler
@@ -53,7 +54,7 @@ def test_a_sample_that_fails_is_not_a_gpu_that_is_lost(gpus: Gpus) -> None:
         nvml.read()
     assert nvml.read()[0]["power_w"] == 80.0
     gpus.state.lost[0] = 1
-    with pytest.raises(MeterLost, match="GPU is lost"):
+    with pytest.raises(MeterLostError, match="GPU is lost"):
         nvml.read()
     nvml.close()
 
@@ -110,7 +111,7 @@ def test_a_slow_meter_misses_ticks_and_keeps_the_beat() -> None:
     def read() -> int:
         clock.now_s += clock.read_s
         if len(taken) == 9:
-            raise MeterLost("enough")
+            raise MeterLostError("enough")
         return 0
 
     ends: list[str] = []

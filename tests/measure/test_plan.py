@@ -10,9 +10,9 @@ import pytest
 from typer.testing import CliRunner
 
 from dcsim.cli import app
+from dcsim.errors import ScenarioError
 from dcsim.measure.campaign import load_campaign
 from dcsim.measure.plan import PROMPTS, make_plan
-from dcsim.spec.problems import ScenarioError
 from tests.measure.bench import campaign, written
 
 URL = "http://localhost:8000"

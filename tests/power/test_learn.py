@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dcsim.errors import RunFolderError
 from dcsim.hardware.timing import timing_of
 from dcsim.ledger import GpuState
 from dcsim.power.gru import GruPower
@@ -18,7 +19,7 @@ from dcsim.power.learn.imagined import imagine
 from dcsim.power.learn.measured import measured_subjects
 from dcsim.power.learn.metrics import acf, compare
 from dcsim.power.learn.pooled import pooled
-from dcsim.power.learn.runs import LedgerSeries, MeasuredRun, RunError, read_run
+from dcsim.power.learn.runs import LedgerSeries, MeasuredRun, read_run
 from dcsim.power.learn.states import Mixture, fit_mixture, fit_states
 from dcsim.power.learn.targets import Levels, carry_over
 from dcsim.power.learn.train import Recipe, persistence_of, train
@@ -255,13 +256,13 @@ def test_reading_runs_names_what_is_missing(tmp_path: Path, data: Path) -> None:
         folder = tmp_path / name
         shutil.copytree(source, folder, copy_function=shutil.copyfile)
         (folder / name).unlink()
-        with pytest.raises(RunError, match=f"no {name}"):
+        with pytest.raises(RunFolderError, match=f"no {name}"):
             read_run(folder, CATALOGUE)
     folder = tmp_path / "other-gpu"
     shutil.copytree(source, folder, copy_function=shutil.copyfile)
     manifest = json.loads((folder / "manifest.json").read_text())
     (folder / "manifest.json").write_text(json.dumps({**manifest, "hardware": "TPU"}))
-    with pytest.raises(RunError, match="no GPU TPU"):
+    with pytest.raises(RunFolderError, match="no GPU TPU"):
         read_run(folder, CATALOGUE)
 
 

@@ -9,16 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dcsim.errors import LogError
 from dcsim.power.learn.counters import computed_total
 from dcsim.power.learn.plausible import board_of, plausible
-from dcsim.power.learn.readers import (
-    LogError,
-    PowerLog,
-    engine_log,
-    kind_of,
-    power_log,
-    request_log,
-)
+from dcsim.power.learn.readers import PowerLog, engine_log, kind_of, power_log, request_log
 from dcsim.power.learn.readers.series import Track, going_on, gpu_table
 from dcsim.power.learn.readers.text import number, watts
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from dcsim.engine.check import check_power
+from dcsim.errors import ConfigurationError, PackError
 from dcsim.ledger import GpuState
 from dcsim.power import build
 from dcsim.power.baseline_tables import MeanRow, look_up_table, mean_table
@@ -20,8 +21,7 @@ from dcsim.power.learn.runs import read_run
 from dcsim.power.linear_ledger import LinearLedger
 from dcsim.power.look_up import LookUpPower
 from dcsim.power.mean import MeanPower
-from dcsim.power.model import NoSuchConfiguration, PowerModel
-from dcsim.power.pack import PackError
+from dcsim.power.model import PowerModel
 from dcsim.scenario.models import Power
 from tests.engine.sites import site
 from tests.power.bench import CATALOGUE, LLAMA, QWEN, ledger, small_pack
@@ -175,7 +175,7 @@ def test_mean_is_measured_and_refuses_what_was_not() -> None:
     assert model.step(ledger(1))[0] == row.watts
     assert 8 * 70 < row.watts < 8 * 400
     assert "llama-3-70b_A100_tp8" in model.provenance(LLAMA).source
-    with pytest.raises(NoSuchConfiguration, match=r"no measured mean of .*there are .*qwen3-8b"):
+    with pytest.raises(ConfigurationError, match=r"no measured mean of .*there are .*qwen3-8b"):
         model.reset([replace(LLAMA, tensor_parallel=2)], 0.25, SEED)
 
 

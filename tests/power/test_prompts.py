@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from dcsim.arrays import FloatArray
 from dcsim.engine.bench import simulate
+from dcsim.errors import RunFolderError
 from dcsim.power.learn.cleaning import steps_between
-from dcsim.power.learn.logs import RunError, read_requests
+from dcsim.power.learn.logs import read_requests
 from dcsim.power.learn.prompts import Prompts, in_turn, place_prompts
 from dcsim.power.learn.readers import FirstTokens
 from dcsim.power.learn.runs import asked_on, play, read_run
@@ -234,10 +235,10 @@ def test_first_tokens_are_read_strictly(tmp_path: Path) -> None:
     good = _with_requests(tmp_path / "good", [f"{start},", f"{start},nan", f"{start},0.05"])
     assert any("prompts lie as" in text for text in read_run(good, CATALOGUE).remarks)
     bad = _with_requests(tmp_path / "bad", [f"{start},0.05", f"{start},-0.1"])
-    with pytest.raises(RunError, match=r"requests\.csv:3: ttft is -0\.1 s, below 0"):
+    with pytest.raises(RunFolderError, match=r"requests\.csv:3: ttft is -0\.1 s, below 0"):
         read_run(bad, CATALOGUE)
     wrong = _with_requests(tmp_path / "wrong", [f"{start},0.05", f"{start},soon"])
-    with pytest.raises(RunError, match=r"requests\.csv:3: expected a number, not 'soon'"):
+    with pytest.raises(RunFolderError, match=r"requests\.csv:3: expected a number, not 'soon'"):
         read_run(wrong, CATALOGUE)
 
 
@@ -250,15 +251,17 @@ def test_failed_requests_are_left_out_and_told(tmp_path: Path) -> None:
     assert read_requests(folder) == [(1784444365.0, 100, 20)] * 2
     assert "2 requests without an answer left out" in read_run(folder, CATALOGUE).remarks
     none = _with_requests(tmp_path / "none", rows[1:])
-    with pytest.raises(RunError, match=r"requests\.csv: every request failed"):
+    with pytest.raises(RunFolderError, match=r"requests\.csv: every request failed"):
         read_requests(none)
     empty = _with_requests(tmp_path / "empty", [])
-    with pytest.raises(RunError, match=r"requests\.csv holds no requests"):
+    with pytest.raises(RunFolderError, match=r"requests\.csv holds no requests"):
         read_run(empty, CATALOGUE)
     # The engine's log tells the work all the same.
     assert "2 requests without an answer left out" in read_run(none, CATALOGUE).remarks
     (none / "engine.csv").unlink()
-    with pytest.raises(RunError, match=r"requests\.csv: every request failed, and there is no"):
+    with pytest.raises(
+        RunFolderError, match=r"requests\.csv: every request failed, and there is no"
+    ):
         read_run(none, CATALOGUE)
     # A spreadsheet's or a console's UTF-16 is read, too; a client that was killed cut its last row.
     file.write_text("\n".join(["start,input_tokens,output_tokens,ttft", *rows, "17844"]), "utf-16")

@@ -14,13 +14,14 @@ from typer.testing import CliRunner
 
 from dcsim.cli.power import app
 from dcsim.engine.bench import simulate
+from dcsim.errors import RunFolderError
 from dcsim.ledger import ReplicaConfig
 from dcsim.power.gru import GruPower
 from dcsim.power.learn.cleaning import find_shift, pieces, warm_up_until
 from dcsim.power.learn.evaluate import generate
 from dcsim.power.learn.measured import measured_subjects
 from dcsim.power.learn.refine import refine
-from dcsim.power.learn.runs import LedgerSeries, MeasuredRun, RunError, read_pieces, read_run
+from dcsim.power.learn.runs import LedgerSeries, MeasuredRun, read_pieces, read_run
 from dcsim.power.learn.suited import lacks
 from dcsim.power.learn.train import train
 from dcsim.power.pack import load
@@ -86,7 +87,7 @@ def test_the_first_gpus_are_taken_and_that_is_said(tmp_path: Path) -> None:
     run = read_run(raw(tmp_path / "run"), CATALOGUE)
     assert any("of 2 GPUs the first 1 taken (0)" in text for text in run.remarks)
     assert any("hardly changes" in text for text in lacks(run, CATALOGUE))
-    with pytest.raises(RunError, match="no GPU 7; the log has 0, 1"):
+    with pytest.raises(RunFolderError, match="no GPU 7; the log has 0, 1"):
         manifest = {**json.loads((tmp_path / "run/manifest.json").read_text()), "gpus": [7]}
         (tmp_path / "run/manifest.json").write_text(json.dumps(manifest))
         read_run(tmp_path / "run", CATALOGUE)
@@ -134,7 +135,7 @@ def test_the_engines_own_start_is_dropped() -> None:
 
 def test_long_gaps_part_a_run(tmp_path: Path) -> None:
     write_run(tmp_path / "run", duration_s=180.0, gap_s=12.0)
-    with pytest.raises(RunError, match="gap of"):
+    with pytest.raises(RunFolderError, match="gap of"):
         read_run(tmp_path / "run", CATALOGUE)
     # Up to the gap, at 35 s, is too short; after it, long enough.
     (rest,) = read_pieces(tmp_path / "run", CATALOGUE)
@@ -163,7 +164,7 @@ def only_requests(folder: Path) -> Path:
 
 def test_work_is_simulated_where_no_engine_was_logged(tmp_path: Path) -> None:
     folder = only_requests(tmp_path / "run")
-    with pytest.raises(RunError, match=r"no engine\.csv, and nothing here simulates"):
+    with pytest.raises(RunFolderError, match=r"no engine\.csv, and nothing here simulates"):
         read_run(folder, CATALOGUE)
     run = read_run(folder, CATALOGUE, simulate)
     assert run.simulated
@@ -175,7 +176,7 @@ def test_work_is_simulated_where_no_engine_was_logged(tmp_path: Path) -> None:
     (subject,) = measured_subjects([run])
     assert "work simulated from the requests" in subject.source
     (folder / "requests.csv").unlink()
-    with pytest.raises(RunError, match=r"no engine\.csv.*and no requests\.csv"):
+    with pytest.raises(RunFolderError, match=r"no engine\.csv.*and no requests\.csv"):
         read_run(folder, CATALOGUE, simulate)
 
 

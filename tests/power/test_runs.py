@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dcsim.power.learn.runs import RunError, read_run
+from dcsim.errors import RunFolderError
+from dcsim.power.learn.runs import read_run
 from tests.power.bench import CATALOGUE
 from tests.power.folder import BUSY_W, IDLE_W, write_run
 
@@ -61,13 +62,13 @@ def test_gaps_are_bridged_or_refused(tmp_path: Path) -> None:
     bridged = read_run(tmp_path / "short", CATALOGUE)
     assert np.isfinite(bridged.power_w).all()
     write_run(tmp_path / "long", gap_s=3.0)
-    with pytest.raises(RunError, match=r"gap of 3\.\d s"):
+    with pytest.raises(RunFolderError, match=r"gap of 3\.\d s"):
         read_run(tmp_path / "long", CATALOGUE)
 
 
 def test_logs_that_hardly_overlap_are_refused(tmp_path: Path) -> None:
     write_run(tmp_path / "run", engine_delay_s=80.0)
-    with pytest.raises(RunError, match="less than a minute"):
+    with pytest.raises(RunFolderError, match="less than a minute"):
         read_run(tmp_path / "run", CATALOGUE)
 
 
@@ -89,5 +90,5 @@ def test_damaged_logs_are_refused_by_name(tmp_path: Path, file: str, text: str, 
     """No traceback, whatever is in the folder."""
     write_run(tmp_path / "run")
     (tmp_path / "run" / file).write_text(text)
-    with pytest.raises(RunError, match=told):
+    with pytest.raises(RunFolderError, match=told):
         read_run(tmp_path / "run", CATALOGUE)

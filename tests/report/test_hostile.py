@@ -13,11 +13,12 @@ import pandas as pd
 import pytest
 
 from dcsim.engine import simulate
-from dcsim.report.page import StudyPageError, run_page, study_page
+from dcsim.errors import ResultsError, StudyPageError
+from dcsim.report.page import run_page, study_page
 from dcsim.report.page.figure_names import told, unit_of
 from dcsim.report.page.pictures import pictures
 from dcsim.report.page.study_file import MOST_ROWS, PlotAsked
-from dcsim.results import Results, ResultsError
+from dcsim.results import Results
 from dcsim.scenario.load import load
 from tests.report.made_study import made_study
 

@@ -10,7 +10,8 @@ import pytest
 from typer.testing import CliRunner
 
 from dcsim.cli import app
-from dcsim.report.page import StudyPageError, study_page
+from dcsim.errors import StudyPageError
+from dcsim.report.page import study_page
 from tests.report.made_study import made_study
 from tests.studies.small import TEXT
 

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dcsim.results import Results, ResultsError
+from dcsim.errors import ResultsError
+from dcsim.results import Results
 from dcsim.results.recorder import NodeTable
 from tests.results.made import loads, record, recorder
 

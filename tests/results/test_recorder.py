@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dcsim.results import Results, ResultsError
+from dcsim.errors import ResultsError
+from dcsim.results import Results
 from dcsim.results.recorder import NodeTable
 from tests.results.made import NODES, event, loads, record, recorder, records
 

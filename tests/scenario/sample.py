@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dcsim.scenario import Problem, ScenarioError, loads
+from dcsim.errors import Problem, ScenarioError
+from dcsim.scenario import loads
 
 GOOD = """\
 name: sample

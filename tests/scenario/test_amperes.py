@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from dcsim.errors import ScenarioError
 from dcsim.plant.topology import Topology
 from dcsim.scenario.load import dump, loads
-from dcsim.spec.problems import ScenarioError
 
 TEXT = """
 name: small

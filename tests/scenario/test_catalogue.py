@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from dcsim.hardware import CatalogueError, load_catalogue
+from dcsim.errors import CatalogueError
+from dcsim.hardware import load_catalogue
 from dcsim.hardware.curves import Curve
 from dcsim.hardware.models import ServedModel
 from dcsim.hardware.timing import timing_of

@@ -14,8 +14,9 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dcsim.errors import ScenarioError
 from dcsim.plant.topology import Topology
-from dcsim.scenario import ScenarioError, loads
+from dcsim.scenario import loads
 from dcsim.scenario.dump import dump
 from tests.scenario.sample import GOOD, only, problems
 from tests.scenario.test_fuzz import VALUES, places

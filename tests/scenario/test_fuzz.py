@@ -9,7 +9,8 @@ import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from dcsim.scenario import Scenario, ScenarioError, dump, loads
+from dcsim.errors import ScenarioError
+from dcsim.scenario import Scenario, dump, loads
 from tests.scenario.sample import GOOD
 
 SCALARS = (

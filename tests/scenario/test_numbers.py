@@ -12,10 +12,10 @@ import pytest
 from pydantic import ValidationError
 
 import dcsim
+from dcsim.errors import ScenarioError
 from dcsim.hardware.curves import Curve
 from dcsim.scenario.load import loads
 from dcsim.spec.base import Spec
-from dcsim.spec.problems import ScenarioError
 from tests.studies.small import TEXT
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from dcsim.errors import ScenarioError
 from dcsim.hardware import load_catalogue
 from dcsim.hardware.own_catalogue import own_sha256
 from dcsim.results.versions import versions
-from dcsim.scenario import ScenarioError
 
 CURVE = "ours:\n  title: Ours\n  points: [[1.1, 100], [2.0, 1]]\n  source: a test\n"
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from dcsim.scenario import ScenarioError, load, loads
+from dcsim.errors import ScenarioError
+from dcsim.scenario import load, loads
 from tests.scenario.sample import GOOD, edited, line_of, only, problems
 
 

@@ -7,10 +7,10 @@ from datetime import UTC, date, datetime
 import pytest
 import yaml
 
+from dcsim.errors import ScenarioError
 from dcsim.scenario.load import change, dump, loads
 from dcsim.scenario.models import Scenario
 from dcsim.scenario.start import parse_start
-from dcsim.spec.problems import ScenarioError
 from dcsim.workload.open import by_the_clock
 
 TEXT = """

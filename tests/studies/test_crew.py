@@ -12,8 +12,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from dcsim.errors import RunFailedError
 from dcsim.studies import Crew, sweep
-from dcsim.studies.crew import RunFailed
 from dcsim.studies.jobs import Keep, job
 from tests.studies.small import TEXT, small
 
@@ -76,7 +76,7 @@ def test_a_scheduler_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dcsim.studies.crew.CONNECT_S", 1.0)
     with (
         Crew(scheduler="tcp://127.0.0.1:1") as crew,
-        pytest.raises(RunFailed, match="no scheduler answers"),
+        pytest.raises(RunFailedError, match="no scheduler answers"),
     ):
         crew.play([job(small(), 1)])
 

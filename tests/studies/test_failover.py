@@ -9,10 +9,11 @@ import pytest
 from typer.testing import CliRunner
 
 from dcsim.cli import app
+from dcsim.errors import StudyError
 from dcsim.facility.curves import trip_time_s
 from dcsim.hardware.catalogue import load_catalogue
 from dcsim.scenario.load import loads
-from dcsim.studies import Crew, StudyError, failover
+from dcsim.studies import Crew, failover
 from tests.studies.small import TEXT, small
 
 SERVER_W = 8 * 400 + 1000

@@ -11,8 +11,9 @@ from rich.console import Console
 from typer import Exit
 
 from dcsim.cli.studies.growth import _pace
+from dcsim.errors import StudyError
 from dcsim.report.answer import render
-from dcsim.studies import Crew, Fix, StudyError, growth
+from dcsim.studies import Crew, Fix, growth
 from dcsim.studies.ask import variant
 from dcsim.studies.growth_rows import Pace, crossing
 from tests.studies.small import small

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from dcsim.errors import StudyError
 from dcsim.scenario.load import loads
 from dcsim.scenario.models import Scenario
-from dcsim.studies import Crew, StudyError, oversubscription
+from dcsim.studies import Crew, oversubscription
 from dcsim.studies.ask import variant
 from dcsim.studies.target import find_target
 from dcsim.studies.variants import parse_policies

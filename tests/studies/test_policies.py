@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from dcsim.errors import StudyError
 from dcsim.scenario.models import Scenario
-from dcsim.studies import Crew, StudyError, policies
+from dcsim.studies import Crew, policies
 from dcsim.studies.ask import variant
 from tests.studies.small import small
 

@@ -14,11 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
+from dcsim.errors import StudyError
 from dcsim.hardware.catalogue import load_catalogue
 from dcsim.report.answer import render
 from dcsim.scenario.load import loads
 from dcsim.scenario.models import Scenario
-from dcsim.studies import Crew, Money, StudyError, Tariff, savings
+from dcsim.studies import Crew, Money, Tariff, savings
 from dcsim.studies.ask import variant
 from dcsim.studies.savings_lines import LINES, work_out
 from dcsim.studies.tariff import EXAMPLE, bill, parse_tariff, read_tariff

@@ -11,7 +11,8 @@ import pytest
 from typer.testing import CliRunner
 
 from dcsim.cli import app
-from dcsim.studies import Crew, StudyError, sizing_study, sweep
+from dcsim.errors import StudyError
+from dcsim.studies import Crew, sizing_study, sweep
 from tests.studies.small import TEXT, small
 
 RUNNER = CliRunner()

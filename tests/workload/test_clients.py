@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from benchmarks.servegen_fit import PLAYED_PER_S, dispersion
+from dcsim.errors import TraceError
 from dcsim.scenario.models import ClientsArrivals, ServegenArrivals
-from dcsim.workload import TraceError, open_stream, survey
+from dcsim.workload import open_stream, survey
 from dcsim.workload.clients import (
     WINDOW_S,
     Kind,

@@ -13,9 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dcsim.engine import simulate
+from dcsim.errors import TraceError
 from dcsim.scenario import loads
 from dcsim.seeds import branch
-from dcsim.workload import TraceError, requests
+from dcsim.workload import requests
 from dcsim.workload.formats import FORMATS, RESULT_ROWS
 from dcsim.workload.stream import join
 from dcsim.workload.traces import Options, Row, Tally, faults, json_lines, read

@@ -13,7 +13,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from dcsim.workload import TraceError
+from dcsim.errors import TraceError
 from dcsim.workload.formats import FORMATS
 from dcsim.workload.traces import Options, Row, Tally, faults, read
 from tests.workload.play import play

@@ -15,13 +15,14 @@ from pydantic import ValidationError
 
 from benchmarks.data import data_folder
 from dcsim.arrays import FloatArray
+from dcsim.errors import TraceError
 from dcsim.scenario import Scenario, loads
 from dcsim.scenario.models import ReplayArrivals
 from dcsim.workload import check
 from dcsim.workload.formats import FORMATS
 from dcsim.workload.replay import JITTER_S, replay
 from dcsim.workload.stream import BLOCK_REQUESTS, RequestBlock, join
-from dcsim.workload.traces import Options, Row, Tally, TraceError, faults, read
+from dcsim.workload.traces import Options, Row, Tally, faults, read
 from tests.scenario.sample import edited
 
 AZURE = FORMATS["azure-2023"]

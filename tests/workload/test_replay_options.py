@@ -14,9 +14,10 @@ from typer.testing import CliRunner
 
 from dcsim.arrays import FloatArray
 from dcsim.cli import app
+from dcsim.errors import TraceError
 from dcsim.scenario import Scenario, loads
-from dcsim.workload import TraceError, requests, survey
 from dcsim.workload import replay as replaying
+from dcsim.workload import requests, survey
 from dcsim.workload.replay import JITTER_S
 from dcsim.workload.stream import Prefix
 from dcsim.workload.traces import Tally

@@ -13,6 +13,7 @@ import typer
 
 from dcsim.cli.faults import insisting
 from dcsim.cli.open import WRONG_INPUT, open_scenario, refuse, room_problems
+from dcsim.errors import RunFailedError, StudyError
 from dcsim.scenario.models import Scenario
 
 if TYPE_CHECKING:
@@ -73,8 +74,7 @@ def answered(name: str, scenario: Scenario, asked: Asked, ask: Callable[[Crew], 
     """Play a study, print its answer and keep it. Exit status 2 for a question without an answer,
     1 for a run that failed, 130 when stopped: what was played is kept then."""
     from dcsim.report.answer import StudyProgress, render, told
-    from dcsim.studies.answer import StudyError
-    from dcsim.studies.crew import Crew, RunFailed
+    from dcsim.studies.crew import Crew
 
     if asked.workers is not None and asked.scheduler is not None:
         refuse_words("--workers and --scheduler: choose one")
@@ -91,7 +91,7 @@ def answered(name: str, scenario: Scenario, asked: Asked, ask: Callable[[Crew], 
         except StudyError as error:
             _end(folder, "failed", str(error))
             refuse_words(*error.problems)
-        except (RunFailed, OSError) as error:
+        except (RunFailedError, OSError) as error:
             _end(folder, "failed", str(error))
             typer.echo(f"the study failed: {error}", err=True)
             raise typer.Exit(RUN_FAILED) from None

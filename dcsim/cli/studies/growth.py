@@ -26,6 +26,7 @@ from dcsim.cli.studies.common import (
     seconds_asked,
     seeds_asked,
 )
+from dcsim.errors import StudyError
 
 MONTHS = {"month": 1, "quarter": 3, "year": 12}
 
@@ -76,7 +77,6 @@ def growth(
     except ValueError:
         refuse_words(f"--start: '{start}' is no day such as 2026-12-01")
 
-    from dcsim.studies.answer import StudyError
     from dcsim.studies.fixes import Fix
     from dcsim.studies.growth import growth as study
 

@@ -23,6 +23,7 @@ from dcsim.cli.studies.common import (
     seeds_asked,
     watts_asked,
 )
+from dcsim.errors import StudyError
 
 
 class Rule(StrEnum):
@@ -134,7 +135,6 @@ def oversubscription(
     limit_w = None if limit is None else watts_asked("--limit", limit)
     window_s = seconds_asked("--window", window)
 
-    from dcsim.studies.answer import StudyError
     from dcsim.studies.oversubscription import oversubscription as study
     from dcsim.studies.variants import parse_policies
 

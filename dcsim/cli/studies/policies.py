@@ -23,6 +23,7 @@ from dcsim.cli.studies.common import (
     seconds_asked,
     seeds_asked,
 )
+from dcsim.errors import StudyError
 
 
 def policies(
@@ -50,7 +51,6 @@ def policies(
     checked = opened(scenario, set_)
     used, window_s = seeds_asked(seeds), seconds_asked("--window", window)
 
-    from dcsim.studies.answer import StudyError
     from dcsim.studies.policies import policies as study
     from dcsim.studies.variants import parse_policies
 

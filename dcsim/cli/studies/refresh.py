@@ -23,6 +23,7 @@ from dcsim.cli.studies.common import (
     seconds_asked,
     seeds_asked,
 )
+from dcsim.errors import StudyError
 
 
 def refresh(
@@ -58,7 +59,6 @@ def refresh(
     used, window_s = seeds_asked(seeds), seconds_asked("--window", window)
     shares = dict(_share(text) for text in part or ())
 
-    from dcsim.studies.answer import StudyError
     from dcsim.studies.refresh import Fleet
     from dcsim.studies.refresh import refresh as study
 

@@ -24,6 +24,7 @@ from dcsim.cli.studies.common import (
     seeds_asked,
     watts_asked,
 )
+from dcsim.errors import StudyError
 
 
 def savings(
@@ -83,7 +84,6 @@ def savings(
     limit_w = None if limit is None else watts_asked("--limit", limit)
     start_s = None if starts is None else _time_of_day("--starts", starts)
 
-    from dcsim.studies.answer import StudyError
     from dcsim.studies.savings import Money
     from dcsim.studies.savings import savings as study
     from dcsim.studies.tariff import read_tariff

@@ -15,11 +15,11 @@ import numpy as np
 from pydantic import ValidationError
 
 from dcsim.arrays import FloatArray
+from dcsim.errors import LogError, RunFolderError
 from dcsim.power.learn.plausible import board_of, plausible
 from dcsim.power.learn.readers import (
     EngineLog,
     FirstTokens,
-    LogError,
     PowerLog,
     engine_log,
     kind_of,
@@ -47,10 +47,6 @@ ZONE_S = 900.0
 """Zones differ by multiples of this."""
 
 
-class RunError(ValueError):
-    """A run folder that cannot support a fit, and what is missing."""
-
-
 @dataclass(frozen=True)
 class RunLogs:
     """The logs of one run, times in unix seconds."""
@@ -68,25 +64,27 @@ class RunLogs:
 def read_manifest(folder: Path) -> dict[str, Any]:
     """manifest.json, with the keys of REQUIRED."""
     if not folder.is_dir():
-        raise RunError(f"{folder}: no such folder")
+        raise RunFolderError(f"{folder}: no such folder")
     if not (folder / "manifest.json").is_file():
-        raise RunError(f"{folder}: no manifest.json")
+        raise RunFolderError(f"{folder}: no manifest.json")
     try:
         manifest = json.loads(text_of(folder / "manifest.json"))
     except LogError as error:
-        raise RunError(str(error)) from error
+        raise RunFolderError(str(error)) from error
     except ValueError as error:
-        raise RunError(f"{folder}: manifest.json is not JSON ({error})") from error
+        raise RunFolderError(f"{folder}: manifest.json is not JSON ({error})") from error
     if not isinstance(manifest, dict):
-        raise RunError(f"{folder}: manifest.json holds no object")
+        raise RunFolderError(f"{folder}: manifest.json holds no object")
     missing = [key for key in REQUIRED if key not in manifest]
     if missing:
-        raise RunError(f"{folder}: manifest.json lacks {', '.join(missing)}")
+        raise RunFolderError(f"{folder}: manifest.json lacks {', '.join(missing)}")
     if not isinstance(manifest["tp"], int) or manifest["tp"] < 1:
-        raise RunError(f"{folder}: manifest.json: tp is {manifest['tp']!r}, not a whole number")
+        raise RunFolderError(
+            f"{folder}: manifest.json: tp is {manifest['tp']!r}, not a whole number"
+        )
     for key in ("clock", "files", "server"):
         if not isinstance(manifest.get(key, {}), dict):
-            raise RunError(f"{folder}: manifest.json: {key} holds no object")
+            raise RunFolderError(f"{folder}: manifest.json: {key} holds no object")
     return manifest
 
 
@@ -97,16 +95,16 @@ def engine_settings(folder: Path) -> Engine:
     try:
         return Engine.model_validate({key: server[key] for key in known if key in server})
     except ValidationError as error:
-        raise RunError(f"{folder}: manifest.json: server: {error}") from error
+        raise RunFolderError(f"{folder}: manifest.json: server: {error}") from error
 
 
 def find_file(folder: Path, manifest: dict[str, Any], kind: Kind) -> Path | None:
     """The file of that kind: named in the manifest's `files`, of the usual name, or the only one
-    whose content is of it. Raises RunError where several are."""
+    whose content is of it. Raises RunFolderError where several are."""
     named = manifest.get("files", {}).get(kind)
     if named is not None:
         if not (folder / str(named)).is_file():
-            raise RunError(f"{folder}: manifest.json: files.{kind}: there is no {named}")
+            raise RunFolderError(f"{folder}: manifest.json: files.{kind}: there is no {named}")
         return folder / str(named)
     if (folder / NAMES[kind]).is_file():
         return folder / NAMES[kind]
@@ -117,7 +115,7 @@ def find_file(folder: Path, manifest: dict[str, Any], kind: Kind) -> Path | None
         if file.is_file() and file.name not in usual and kind_of(file) == kind
     ]
     if len(others) > 1:
-        raise RunError(
+        raise RunFolderError(
             f"{folder}: {' and '.join(file.name for file in others)} are both of {kind}; name one "
             f"in manifest.json's files.{kind}"
         )
@@ -125,14 +123,14 @@ def find_file(folder: Path, manifest: dict[str, Any], kind: Kind) -> Path | None
 
 
 def read_logs(folder: Path, manifest: dict[str, Any]) -> RunLogs:
-    """Power, and what is there of engine and requests. Raises RunError."""
+    """Power, and what is there of engine and requests. Raises RunFolderError."""
     remarks: list[str] = []
     files = {kind: find_file(folder, manifest, kind) for kind in NAMES}
     power_file, engine_file, requests_file = (files[kind] for kind in NAMES)
     if power_file is None:
-        raise RunError(f"{folder}: no power.csv, nor another {ALSO['power']}")
+        raise RunFolderError(f"{folder}: no power.csv, nor another {ALSO['power']}")
     if engine_file is None and requests_file is None:
-        raise RunError(
+        raise RunFolderError(
             f"{folder}: no engine.csv, nor another {ALSO['engine']}; and no requests.csv, from "
             "which the simulator could tell the work"
         )
@@ -147,7 +145,7 @@ def read_logs(folder: Path, manifest: dict[str, Any]) -> RunLogs:
         remarks += doubtful
     except LogError as error:
         known = str(error) if str(power_file) in str(error) else f"{power_file}: {error}"
-        raise RunError(str(error) if "/" in str(error) else known) from error
+        raise RunFolderError(str(error) if "/" in str(error) else known) from error
     requests = first_tokens = None
     if asked is not None:
         if asked.failed:
@@ -155,15 +153,17 @@ def read_logs(folder: Path, manifest: dict[str, Any]) -> RunLogs:
         requests = asked.requests or None
         first_tokens = asked.first_tokens if len(asked.first_tokens.tokens) else None
     if engine is None and requests is None:
-        raise RunError(f"{requests_file}: every request failed, and there is no engine.csv")
+        raise RunFolderError(f"{requests_file}: every request failed, and there is no engine.csv")
     if engine is not None and not (engine.columns["kv"] > 0).any():
-        raise RunError(f"{engine_file}: kv is 0 throughout; contexts cannot be told")
+        raise RunFolderError(f"{engine_file}: kv is 0 throughout; contexts cannot be told")
     if engine is not None and engine.clock != "unix":
-        raise RunError(f"{engine_file}: times are {engine.clock}, not unix time or with a zone")
+        raise RunFolderError(
+            f"{engine_file}: times are {engine.clock}, not unix time or with a zone"
+        )
     if engine is not None:
         remarks += engine.remarks
         if float(np.max(engine.columns["kv"])) > 1.5:
-            raise RunError(
+            raise RunFolderError(
                 f"{engine_file}: kv is a share of the cache from 0 to 1, and goes up to "
                 f"{float(np.max(engine.columns['kv'])):.4g}: percent?"
             )
@@ -172,7 +172,7 @@ def read_logs(folder: Path, manifest: dict[str, Any]) -> RunLogs:
     at_s = _unix(power.at_s, power.clock, clock, around, folder, remarks)
     told = ~np.isnan(power.watts).any(axis=1)
     if told.sum() < 2:
-        raise RunError(f"{power_file}: fewer than two samples of power")
+        raise RunFolderError(f"{power_file}: fewer than two samples of power")
     if silent.any():
         remarks.append(f"{int(silent.sum())} samples without watts left out")
     if len(power.at_s) != len(np.unique(at_s)):
@@ -187,13 +187,13 @@ def read_requests(folder: Path) -> list[tuple[float, int, int]]:
     """Unix seconds, prompt and output tokens of each request, in order of time."""
     file = find_file(folder, read_manifest(folder), "requests")
     if file is None:
-        raise RunError(f"{folder}: no requests.csv")
+        raise RunFolderError(f"{folder}: no requests.csv")
     try:
         requests = request_log(file).requests
     except LogError as error:
-        raise RunError(str(error)) from error
+        raise RunFolderError(str(error)) from error
     if not requests:
-        raise RunError(f"{file}: every request failed")
+        raise RunFolderError(f"{file}: every request failed")
     return requests
 
 
@@ -201,17 +201,19 @@ def _chosen(
     power: PowerLog, manifest: dict[str, Any], folder: Path, remarks: list[str]
 ) -> PowerLog:
     """The GPUs of the replica: those that the manifest names, else all where there are as many,
-    else the first. Raises LogError, RunError."""
+    else the first. Raises LogError, RunFolderError."""
     count = manifest["tp"]
     named = manifest.get("gpus") or manifest.get("server", {}).get("active_gpu_uuids")
     if named is not None and not isinstance(named, list):
-        raise RunError(f"{folder}: manifest.json: gpus is {named!r}, not a list")
+        raise RunFolderError(f"{folder}: manifest.json: gpus is {named!r}, not a list")
     if named is not None and ("gpus" in manifest or set(map(str, named)) <= set(power.gpus)):
         if len(named) != count:
-            raise RunError(f"{folder}: manifest.json names {len(named)} GPUs, but tp is {count}")
+            raise RunFolderError(
+                f"{folder}: manifest.json names {len(named)} GPUs, but tp is {count}"
+            )
         return power.of([str(name) for name in named])
     if len(power.gpus) < count:
-        raise RunError(
+        raise RunFolderError(
             f"{folder}: watts of {len(power.gpus)} GPUs ({', '.join(power.gpus)}), but tp is "
             f"{count}"
         )
@@ -246,7 +248,7 @@ def _unix(
     if kind == "relative":
         start_s = _number(clock, "power_start_epoch_s")
         if start_s is None:
-            raise RunError(
+            raise RunFolderError(
                 f"{folder}: the power log has no times of its own: manifest.json needs "
                 "clock.power_start_epoch_s"
             )
@@ -256,7 +258,7 @@ def _unix(
             day = datetime.strptime(str(clock["power_first_timestamp"])[:10], "%Y/%m/%d")
             at_s = at_s + day.replace(tzinfo=UTC).timestamp()
         except (KeyError, ValueError) as error:
-            raise RunError(
+            raise RunFolderError(
                 f"{folder}: the power log has times of day only: manifest.json needs "
                 "clock.power_first_timestamp, such as 2026/07/20 12:40:24.937"
             ) from error
@@ -265,7 +267,7 @@ def _unix(
         middle_s = 0.5 * float(at_s[0] + at_s[-1])
         behind_s = ZONE_S * round((middle_s - around_s) / ZONE_S)
         if abs(behind_s) > 14 * 3600.0:
-            raise RunError(
+            raise RunFolderError(
                 f"{folder}: the power log lies {abs(middle_s - around_s) / 3600:.0f} hours from "
                 "the engine's or the requests'; no zone is that far off"
             )

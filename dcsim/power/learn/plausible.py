@@ -7,9 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from dcsim.errors import LogError
 from dcsim.hardware.catalogue import load_catalogue
 from dcsim.hardware.gpus import Gpu
-from dcsim.power.learn.readers import LogError, PowerLog
+from dcsim.power.learn.readers import PowerLog
 
 BLANK = 0x7FFFFFF0
 """From here on NVIDIA's tools mean no value: DCGM's blanks of 32 bits (0x7ffffff0 and on), of 64

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from dcsim.arrays import FloatArray
+from dcsim.errors import RunFolderError
 from dcsim.hardware.catalogue import Catalogue
 from dcsim.hardware.gpus import Gpu
 from dcsim.hardware.models import ServedModel
@@ -30,7 +31,7 @@ from dcsim.power.learn.cleaning import (
     without_slips,
 )
 from dcsim.power.learn.counters import POWER_STEP_S, ledger_columns, prompt_seconds
-from dcsim.power.learn.logs import RunError, RunLogs, engine_settings, read_logs, read_manifest
+from dcsim.power.learn.logs import RunLogs, engine_settings, read_logs, read_manifest
 from dcsim.power.learn.plausible import gpu_named
 from dcsim.power.learn.prompts import Prompts, place_prompts
 from dcsim.power.learn.readers import EngineLog, FirstTokens
@@ -110,8 +111,8 @@ Simulate = Callable[[ReplicaConfig, Sequence[Asked], float, Engine], LedgerSerie
 def read_run(folder: Path, catalogue: Catalogue, simulate: Simulate | None = None) -> MeasuredRun:
     """Read and align one run folder that has no long gap.
 
-    Raises RunError when a file, a column or a model is missing, when power has a long gap, or
-    when the logs do not overlap for a minute.
+    Raises RunFolderError when a file, a column or a model is missing, when power has a long
+    gap, or when the logs do not overlap for a minute.
     """
     found = read_pieces(folder, catalogue, simulate, whole=True)
     return found[0]
@@ -126,14 +127,14 @@ def read_pieces(
 ) -> list[MeasuredRun]:
     """Read and clean one run folder: its stretches between long gaps of the power log.
 
-    Without an engine's log `simulate` makes the work. Raises RunError; for a gap, too, where the
-    run is wanted `whole`.
+    Without an engine's log `simulate` makes the work. Raises RunFolderError; for a gap, too,
+    where the run is wanted `whole`.
     """
     manifest = read_manifest(folder)
     gpu = _gpu(manifest, catalogue, folder)
     model = _model(manifest, catalogue, folder)
     if manifest["tp"] not in gpu.timing.per_message_s:
-        raise RunError(
+        raise RunFolderError(
             f"{folder}: the catalogue has no timing of {gpu.name} at tp {manifest['tp']}"
         )
     config = ReplicaConfig(
@@ -150,7 +151,7 @@ def read_pieces(
     at_s, watts = logs.power.at_s, logs.power.watts.sum(axis=1)
     gap_s = float(np.diff(at_s).max())
     if whole and gap_s > MAX_GAP_STEPS * POWER_STEP_S:
-        raise RunError(f"{folder}: power.csv has a gap of {gap_s:.1f} s")
+        raise RunFolderError(f"{folder}: power.csv has a gap of {gap_s:.1f} s")
     remarks = list(logs.remarks)
     work = _work(folder, logs, config, model, gpu, simulate, remarks)
     if logs.engine is None:
@@ -189,7 +190,7 @@ def read_pieces(
             )
         )
     if not found:
-        raise RunError(
+        raise RunFolderError(
             f"{folder}: the power log and the work share less than a minute without a gap of "
             f"{MAX_GAP_STEPS * POWER_STEP_S:g} s"
         )
@@ -227,7 +228,7 @@ def _work(
         at_s = engine.at_s
         start_s, end_s = max(power_s[0], at_s[0]), min(power_s[-1], at_s[-1])
         if end_s - start_s < SHORTEST_S:
-            raise RunError(f"{folder}: the power and engine logs share less than a minute")
+            raise RunFolderError(f"{folder}: the power and engine logs share less than a minute")
 
         def logged(edges_s: FloatArray) -> LedgerSeries:
             columns = ledger_columns(
@@ -238,11 +239,13 @@ def _work(
         return _Work(float(start_s), float(end_s), logged, placed=prompts is not None)
     assert logs.requests is not None
     if simulate is None:
-        raise RunError(f"{folder}: no engine.csv, and nothing here simulates the requests' work")
+        raise RunFolderError(
+            f"{folder}: no engine.csv, and nothing here simulates the requests' work"
+        )
     start_s, end_s = min(power_s[0], logs.requests[0][0]), power_s[-1]
     inside = [one for one in logs.requests if one[0] < end_s]
     if len(inside) < 2 or end_s - start_s < SHORTEST_S or power_s[0] > logs.requests[-1][0]:
-        raise RunError(f"{folder}: the power log and the requests share less than a minute")
+        raise RunFolderError(f"{folder}: the power log and the requests share less than a minute")
     settings = engine_settings(folder)
 
     def simulated(edges_s: FloatArray) -> LedgerSeries:
@@ -360,13 +363,15 @@ def _gpu(manifest: dict[str, Any], catalogue: Catalogue, folder: Path) -> Gpu:
     if gpu is not None:
         return gpu
     known = ", ".join(sorted(gpu.split("-")[0].upper() for gpu in catalogue.gpus))
-    raise RunError(f"{folder}: the catalogue has no GPU {manifest['hardware']}; it has {known}")
+    raise RunFolderError(
+        f"{folder}: the catalogue has no GPU {manifest['hardware']}; it has {known}"
+    )
 
 
 def _model(manifest: dict[str, Any], catalogue: Catalogue, folder: Path) -> ServedModel:
     name = str(manifest["model"]).rsplit("/", maxsplit=1)[-1].lower()
     if name not in catalogue.models:
-        raise RunError(
+        raise RunFolderError(
             f"{folder}: the catalogue has no model {manifest['model']}; it has "
             + ", ".join(sorted(catalogue.models))
         )

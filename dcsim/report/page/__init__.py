@@ -7,6 +7,5 @@ Nothing is fetched from anywhere when it is opened.
 
 from dcsim.report.page.run import run_page
 from dcsim.report.page.study import study_page
-from dcsim.report.page.study_file import StudyPageError
 
-__all__ = ["StudyPageError", "run_page", "study_page"]
+__all__ = ["run_page", "study_page"]

@@ -6,6 +6,7 @@ import math
 from html import escape
 from typing import Any
 
+from dcsim.errors import ResultsError
 from dcsim.facility.limit_words import label
 from dcsim.report.oneline import draw, of_results
 from dcsim.report.oneline.svg import Paint
@@ -17,7 +18,7 @@ from dcsim.report.page.series import AVERAGED_S, BUDGET, SHARES, gather
 from dcsim.report.page.traffic import traffic
 from dcsim.report.page.trust import Trust
 from dcsim.report.text import clock
-from dcsim.results import Results, ResultsError
+from dcsim.results import Results
 
 MOST_EVENTS = 20_000
 """Flags in the page's log; further ones are only counted."""

@@ -10,15 +10,13 @@ from typing import Any
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from dcsim.errors import StudyPageError
+
 FORMAT, FORMAT_VERSION = "dcsim-study", 1
 MOST_ROWS = 5000
 """Rows of one table in the page; the folder has them all."""
 MOST_CELLS = 250_000
 """Of all tables together, so that the page stays under 10 MB; later tables get what is left."""
-
-
-class StudyPageError(ValueError):
-    """A folder that is no study, or a damaged one; the message says what is wrong."""
 
 
 class _Part(BaseModel):

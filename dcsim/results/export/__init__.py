@@ -4,7 +4,3 @@ Each target is a function `(Results, Path, ...) -> list[Path]` in a file of its 
 under temporary names and renames what is whole. Libraries that only one of them needs are extras
 of the package, and their absence is told (`needs`).
 """
-
-from dcsim.results.export.needs import MissingExtra
-
-__all__ = ["MissingExtra"]

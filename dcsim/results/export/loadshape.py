@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from dcsim.results.export.needs import ExportError, whole_folder, whole_steps
+from dcsim.errors import ExportError
+from dcsim.results.export.needs import whole_folder, whole_steps
 from dcsim.results.results import Results
 
 SCRIPT = "loadshapes.dss"

@@ -10,24 +10,18 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-
-class MissingExtra(RuntimeError):
-    """A library that is not installed; the message says how it gets there."""
-
-
-class ExportError(ValueError):
-    """A result, an option or a place that no export can be made of; the message says why."""
+from dcsim.errors import ExportError, MissingExtraError
 
 
 def need(module: str, what: str) -> Any:
-    """An optional library. Raises MissingExtra where it is not installed."""
+    """An optional library. Raises MissingExtraError where it is not installed."""
     top = module.partition(".")[0]
     try:
         return import_module(module)
     except ModuleNotFoundError as error:
         if error.name is not None and error.name.partition(".")[0] != top:
             raise
-        raise MissingExtra(
+        raise MissingExtraError(
             f"{what} needs {top}, which is not installed: pip install {top}"
         ) from None
 

@@ -22,9 +22,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dcsim.arrays import FloatArray
+from dcsim.errors import ExportError
 from dcsim.hardware.catalogue import load_catalogue
 from dcsim.results.export.cables import IMPEDANCE, cable, line, transformer
-from dcsim.results.export.needs import ExportError, need, whole_file, whole_steps
+from dcsim.results.export.needs import need, whole_file, whole_steps
 from dcsim.results.export.tables import loads_w
 from dcsim.results.export.wiring import Wire, wiring
 from dcsim.results.results import Results
@@ -90,7 +91,7 @@ def network(
     """The net, with the loads of the power step that holds `at_s` (None: the site's peak) and a
     controller that plays the loads' time series, means over `every_s`.
 
-    Raises MissingExtra without pandapower, ExportError for a time outside the run, a scenario
+    Raises MissingExtraError without pandapower, ExportError for a time outside the run, a scenario
     that cannot be read, or an `every_s` below the recorded step.
     """
     whole_steps(every_s, results.step_s)

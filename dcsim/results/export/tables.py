@@ -30,8 +30,8 @@ def export_tables(
     interval) and one a node, at the recorded step or, with `every_s`, as means over that long.
     What is unknown is empty in CSV and null in Parquet.
 
-    Raises MissingExtra without pyarrow (Parquet only), ExportError where `out` is in the way or
-    for an `every_s` below the recorded step.
+    Raises MissingExtraError without pyarrow (Parquet only), ExportError where `out` is in the way
+    or for an `every_s` below the recorded step.
     """
     whole_steps(every_s, results.step_s)
     if form == "parquet":

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import yaml
 
-from dcsim.results.export.needs import ExportError
+from dcsim.errors import ExportError
 from dcsim.results.results import Results
 from dcsim.scenario.expand import Row, expand
 from dcsim.scenario.models import FacilityNode, Scenario

@@ -16,20 +16,13 @@ all of it. They say what stands in the file and clean nothing: `dcsim.power.lear
 from __future__ import annotations
 
 from dcsim.power.learn.readers.found import engine_log, kind_of, power_log
-from dcsim.power.learn.readers.logs import (
-    EngineLog,
-    FirstTokens,
-    LogError,
-    PowerLog,
-    RequestLog,
-)
+from dcsim.power.learn.readers.logs import EngineLog, FirstTokens, PowerLog, RequestLog
 from dcsim.power.learn.readers.requests import read as request_log
 from dcsim.power.learn.readers.text import text_of
 
 __all__ = [
     "EngineLog",
     "FirstTokens",
-    "LogError",
     "PowerLog",
     "RequestLog",
     "engine_log",

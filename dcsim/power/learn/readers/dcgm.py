@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from dcsim.power.learn.readers.logs import Field, LogError, PowerLog
+from dcsim.errors import LogError
+from dcsim.power.learn.readers.logs import Field, PowerLog
 from dcsim.power.learn.readers.scrapes import in_order, rows_of, tracks
 from dcsim.power.learn.readers.series import gpu_table
 

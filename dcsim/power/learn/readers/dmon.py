@@ -11,7 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from dcsim.power.learn.readers.logs import Field, LogError, PowerLog, samples
+from dcsim.errors import LogError
+from dcsim.power.learn.readers.logs import Field, PowerLog, samples
 from dcsim.power.learn.readers.text import Times, lines_of, watts
 from dcsim.stamps import Clock
 

@@ -6,9 +6,10 @@ import itertools
 from pathlib import Path
 from typing import Literal
 
-from dcsim.files import UnreadableError, open_text
+from dcsim.errors import LogError, UnreadableError
+from dcsim.files import open_text
 from dcsim.power.learn.readers import dcgm, dmon, nvidia_smi, vllm, wall
-from dcsim.power.learn.readers.logs import EngineLog, LogError, PowerLog
+from dcsim.power.learn.readers.logs import EngineLog, PowerLog
 from dcsim.power.learn.readers.text import with_commas
 from dcsim.request_columns import ROLES, recognised
 

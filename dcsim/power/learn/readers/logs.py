@@ -10,16 +10,13 @@ from typing import Literal
 import numpy as np
 
 from dcsim.arrays import FloatArray, IndexArray
+from dcsim.errors import LogError
 from dcsim.stamps import Clock
 
 Field = Literal["default", "instant", "average"]
 """Which of the driver's power readings: `power.draw` (its averaging differs between GPUs), or the
 readings that say so by name."""
 DAY_S = 86400.0
-
-
-class LogError(ValueError):
-    """A log that cannot be read; the message names file and line, and what was expected."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from dcsim.power.learn.readers.logs import Field, LogError, PowerLog, loops_of, samples
+from dcsim.errors import LogError
+from dcsim.power.learn.readers.logs import Field, PowerLog, loops_of, samples
 from dcsim.power.learn.readers.text import Times, cells_of, filled, number, watts
 from dcsim.stamps import stamp
 

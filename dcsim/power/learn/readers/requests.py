@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from dcsim.power.learn.readers.logs import FirstTokens, LogError, RequestLog
+from dcsim.errors import LogError
+from dcsim.power.learn.readers.logs import FirstTokens, RequestLog
 from dcsim.power.learn.readers.text import cells_of, filled, number
 from dcsim.request_columns import ROLES, plain, recognised, unit_in
 from dcsim.stamps import stamp

@@ -18,7 +18,8 @@ from pathlib import Path
 
 import numpy as np
 
-from dcsim.power.learn.readers.logs import LogError, rising
+from dcsim.errors import LogError
+from dcsim.power.learn.readers.logs import rising
 from dcsim.power.learn.readers.series import HOSTS, INDICES, UUIDS, Track
 from dcsim.power.learn.readers.text import (
     TIME_COLUMNS,

@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from dcsim.errors import LogError
 from dcsim.files import read_text
-from dcsim.power.learn.readers.logs import LogError
 from dcsim.request_columns import recognised
 from dcsim.stamps import Clock, stamp
 

@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from dcsim.arrays import FloatArray
-from dcsim.power.learn.readers.logs import EngineLog, LogError
+from dcsim.errors import LogError
+from dcsim.power.learn.readers.logs import EngineLog
 from dcsim.power.learn.readers.scrapes import Row, in_order, rows_of, tracks
 from dcsim.power.learn.readers.series import Track, counted, gauged
 

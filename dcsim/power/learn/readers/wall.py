@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from dcsim.power.learn.readers.logs import LogError, PowerLog, rising
+from dcsim.errors import LogError
+from dcsim.power.learn.readers.logs import PowerLog, rising
 from dcsim.power.learn.readers.text import Times, cells_of, filled, time_column, watts
 
 LAYOUT = "power.csv"
