@@ -39,6 +39,7 @@ NEUTRAL = {
     "dcsim.errors",
     "dcsim.files",
     "dcsim.ledger",
+    "dcsim.registry",
     "dcsim.request_columns",
     "dcsim.seeds",
     "dcsim.stamps",

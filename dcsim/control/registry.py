@@ -1,9 +1,8 @@
-"""From what a scenario says of a policy to the policy."""
+"""The built-in policies by name, and from what a scenario says of a policy to the policy."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from dcsim.control.budget import RowBudget
 from dcsim.control.polca import DualThreshold
@@ -11,26 +10,25 @@ from dcsim.control.policy import Policy
 from dcsim.control.shaving import BatteryShave
 from dcsim.control.static import StaticCap
 from dcsim.control.thresholds import AdmissionThrottle, BatchLimit, PriorityShed
-from dcsim.scenario.models import PolicySpec
+from dcsim.registry import create, register
+from dcsim.scenario import models
 
-POLICIES: Mapping[str, Callable[[Any], Policy]] = {
-    "admission-throttle": AdmissionThrottle,
-    "batch-limit": BatchLimit,
-    "battery-shave": BatteryShave,
-    "dual-threshold": DualThreshold,
-    "priority-shed": PriorityShed,
-    "row-budget": RowBudget,
-    "static-cap": StaticCap,
-}
-"""By the key `policy` of its block."""
+register("policies", "admission-throttle", models.AdmissionThrottle, AdmissionThrottle)
+register("policies", "batch-limit", models.BatchLimit, BatchLimit)
+register("policies", "battery-shave", models.BatteryShave, BatteryShave)
+register("policies", "dual-threshold", models.DualThreshold, DualThreshold)
+register("policies", "priority-shed", models.PriorityShed, PriorityShed)
+register("policies", "row-budget", models.RowBudget, RowBudget)
+register("policies", "static-cap", models.StaticCap, StaticCap)
 
 
-def build(spec: PolicySpec) -> Policy:
-    """The policy of a block, not started."""
-    return POLICIES[spec.policy](spec)
+def build(spec: models.PolicySpec) -> Policy:
+    """The policy of a block, not started. Raises PluginError."""
+    policy: Policy = create("policies", spec.policy, spec)
+    return policy
 
 
-def labels(specs: Sequence[PolicySpec]) -> list[str]:
+def labels(specs: Sequence[models.PolicySpec]) -> list[str]:
     """What events and tables call each: its kind, numbered where there are several of one."""
     kinds = [spec.policy for spec in specs]
     return [

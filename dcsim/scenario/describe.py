@@ -23,6 +23,7 @@ from pydantic_core import PydanticUndefined
 
 from dcsim.scenario.models import Scenario
 from dcsim.scenario.start import Start
+from dcsim.spec.registered import bare, is_list, models_in
 from dcsim.spec.units import Unit
 
 WITHOUT = re.compile(r"(?:^|(?<=[.;,] ))None(?:, [^:.]*)?: (.*?)(?:\.(?= [A-Z`(]|$)|$)")
@@ -84,7 +85,7 @@ def _walk(spec: type[BaseModel], prefix: str, kinds: tuple[str, ...]) -> Iterato
         key = _key(spec, name, field, prefix, kinds)
         yield key
         below = key.path + ".*" if is_list(field.annotation) else key.path
-        members = models_in(field.annotation)
+        members = models_in(field.rebuild_annotation())
         for member in members:
             tag = tag_of(member) if len(members) > 1 else None
             chosen = (*kinds, f"{tag[0]}: {tag[1]}") if tag else kinds
@@ -96,8 +97,8 @@ def _key(
 ) -> Key:
     home = next(base for base in spec.__mro__ if name in inspect.get_annotations(base))
     meaning, instead = _meaning(_texts(home).get(name, ""))
-    if not meaning and models_in(field.annotation):
-        meaning = " ".join(about(member) for member in models_in(field.annotation)[:1])
+    if not meaning and models_in(field.rebuild_annotation()):
+        meaning = " ".join(about(member) for member in models_in(field.rebuild_annotation())[:1])
     tag = tag_of(spec)
     if tag is not None and (field.alias or name) == tag[0]:
         meaning = about(spec) or meaning  # what is chosen, not that it is a choice
@@ -166,31 +167,6 @@ def _meaning(text: str) -> tuple[str, str]:
 # --- what may be written ---------------------------------------------------------------------
 
 
-def bare(annotation: Any) -> Any:
-    """An annotation without `Annotated` and `| None`."""
-    if get_origin(annotation) is Annotated:
-        return bare(get_args(annotation)[0])
-    if get_origin(annotation) in (Union, UnionType):
-        kept = [arg for arg in get_args(annotation) if arg is not type(None)]
-        if len(kept) == 1:
-            return bare(kept[0])
-    return annotation
-
-
-def is_list(annotation: Any) -> bool:
-    """Whether a list is written."""
-    return get_origin(bare(annotation)) is tuple
-
-
-def models_in(annotation: Any) -> list[type[BaseModel]]:
-    """The models that an annotation holds, in a list or not."""
-    inner = bare(annotation)
-    if get_origin(inner) is tuple:
-        return models_in(get_args(inner)[0])
-    options = get_args(inner) if get_origin(inner) in (Union, UnionType) else (inner,)
-    return [m for m in map(bare, options) if isinstance(m, type) and issubclass(m, BaseModel)]
-
-
 def tag_of(spec: type[BaseModel]) -> tuple[str, str] | None:
     """(key, value) that names a model among others, such as ("kind", "poisson")."""
     for name, field in spec.model_fields.items():
@@ -253,7 +229,7 @@ def _type(field: FieldInfo) -> str:
         if get_origin(bare(item)) is tuple:
             return "list of pairs of numbers"
         return "list of " + NAMES.get(bare(item), "names") + _bounds(_metadata(item))
-    members = models_in(inner)
+    members = models_in(field.rebuild_annotation())
     if members:
         tag = tag_of(members[0]) if len(members) > 1 else None
         return f"block, by `{tag[0]}`" if tag else "block"
@@ -378,7 +354,7 @@ def _example(spec: str, key: str, field: FieldInfo) -> str:
     unit = unit_of(field)
     if f"{spec}.{key}" in EXAMPLES:
         return EXAMPLES[f"{spec}.{key}"]
-    if key in EXAMPLES and not models_in(field.annotation):
+    if key in EXAMPLES and not models_in(field.rebuild_annotation()):
         timed = EXAMPLES[key].endswith((" h", " min", " s"))
         fits = (unit is not None and unit.name == "second") if timed else True
         fits = fits and (timed or unit is None or not EXAMPLES[key][0].isdigit())
@@ -389,7 +365,7 @@ def _example(spec: str, key: str, field: FieldInfo) -> str:
         known = isinstance(default, float) and default > 0
         return quantity(unit, default) if known and isinstance(default, float) else unit.example
     choices = _choices(field.annotation)
-    if models_in(field.annotation):
+    if models_in(field.rebuild_annotation()):
         return ""
     if choices:
         other = [choice for choice in choices if choice != str(default)]

@@ -7,9 +7,10 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from dcsim.scenario.describe import Key, about, keys_of, models_in
+from dcsim.scenario.describe import Key, about, keys_of
 from dcsim.scenario.models import Scenario
 from dcsim.spec.base import UNSAID
+from dcsim.spec.registered import models_in
 from dcsim.spec.units import SCHEMA_PATTERN
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
@@ -38,7 +39,7 @@ def schema_text() -> str:
 def _models(spec: type[BaseModel]) -> set[type[BaseModel]]:
     found = {spec}
     for field in spec.model_fields.values():
-        for member in models_in(field.annotation):
+        for member in models_in(field.rebuild_annotation()):
             found |= _models(member)
     return found
 

@@ -15,7 +15,8 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from dcsim.scenario import models
-from dcsim.scenario.describe import Key, is_list, keys_of, models_in, tag_of
+from dcsim.scenario.describe import Key, keys_of, tag_of
+from dcsim.spec.registered import is_list, models_in
 
 MARK = re.compile(r"^<!-- keys: (\w+) -->\n(?:\|.*\n)*", re.MULTILINE)
 PAGE = re.compile(r"\bdocs/(\w[\w-]*\.md)")
@@ -46,7 +47,7 @@ def _rows(spec: type[BaseModel], prefix: str, told: set[str]) -> Iterator[str]:
         if name not in own or (tag is not None and key.name == tag[0]):
             continue
         yield _row(prefix, key)
-        members = models_in(field.annotation)
+        members = models_in(field.rebuild_annotation())
         for member in members:
             # The parts of a whole file have chapters of their own.
             if member.__name__ in told or len(members) > 4 or spec is models.Scenario:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from types import UnionType
-from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
+from functools import reduce
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
@@ -11,6 +11,7 @@ from pydantic_core import ErrorDetails
 
 from dcsim.spec.document import Document, Steps
 from dcsim.spec.nearest import nearest
+from dcsim.spec.registered import bare, is_list, models_in
 from dcsim.spec.units import Unit
 
 Root = TypeVar("Root", bound=BaseModel)
@@ -56,7 +57,7 @@ def tell(
 
 
 def _add(document: Document, error: ErrorDetails, root: type[BaseModel], at: Steps) -> None:
-    inner, spec = _locate(error["loc"], root)
+    inner, spec = _locate(error["loc"], root, reduce(_inside, at, document.data))
     path = (*at, *inner)
     kind, context, given = error["type"], error.get("ctx", {}), error["input"]
     if kind == "missing":
@@ -125,46 +126,39 @@ def _shown(value: Any) -> str:
 
 
 def _locate(
-    location: tuple[int | str, ...], root: type[BaseModel]
+    location: tuple[int | str, ...], root: type[BaseModel], data: Any
 ) -> tuple[Steps, type[BaseModel] | None]:
-    """The path in the file of a pydantic location, which also names the chosen kind of a union;
-    and the model that the last step is a key of."""
+    """The path in the file of a pydantic location, which also names the chosen kind of a built-in
+    union; and the model that the last step is a key of. `data` are what the location is in."""
     path: Steps = ()
     here: Any = root
     parent: type[BaseModel] | None = None
     for step in location:
-        members = _members(here)
+        members = [] if is_list(here) else models_in(here)
         chosen = [member for member in members if step in _tags(member)]
         if len(members) > 1 and chosen:
             here = chosen[0]
             continue
+        values = list(data.values()) if isinstance(data, dict) else []
+        members.sort(key=lambda member: not any(tag in values for tag in _tags(member)))
+        data = _inside(data, step)
         path = (*path, step)
         if isinstance(step, int):
             parent = None
-            here = next(iter(get_args(_bare(here))), None)
+            here = next(iter(get_args(bare(here))), None)
         else:
             parent = members[0] if members else None
             field = _field(parent, step)
-            here = None if field is None else field.annotation
+            here = None if field is None else field.rebuild_annotation()
     return path, parent
 
 
-def _bare(annotation: Any) -> Any:
-    """An annotation without `Annotated` and `| None`."""
-    if get_origin(annotation) is Annotated:
-        return _bare(get_args(annotation)[0])
-    if get_origin(annotation) in (Union, UnionType):
-        kept = [arg for arg in get_args(annotation) if arg is not type(None)]
-        if len(kept) == 1:
-            return _bare(kept[0])
-    return annotation
-
-
-def _members(annotation: Any) -> list[type[BaseModel]]:
-    """The models that an annotation allows."""
-    bare = _bare(annotation)
-    options = get_args(bare) if get_origin(bare) in (Union, UnionType) else (bare,)
-    return [m for m in map(_bare, options) if isinstance(m, type) and issubclass(m, BaseModel)]
+def _inside(data: Any, step: int | str) -> Any:
+    """A part of plain data; None where there is none."""
+    try:
+        return data[step]
+    except (LookupError, TypeError):
+        return None
 
 
 def _tags(spec: type[BaseModel]) -> tuple[Any, ...]:
@@ -191,11 +185,12 @@ def _expectation(field: FieldInfo | None) -> str:
     for extra in field.metadata:
         if isinstance(extra, Unit):
             return f"such as '{extra.example}'"
-    tags = [str(tag) for member in _members(field.annotation) for tag in _tags(member)]
-    if len(_members(field.annotation)) > 1:
+    members = models_in(field.rebuild_annotation())
+    tags = [str(tag) for member in members for tag in _tags(member)]
+    if len(members) > 1 and not is_list(field.annotation):
         return "expected kind " + _one_of(tags)
-    bare = _bare(field.annotation)
-    if get_origin(bare) is Literal:
-        return "expected " + _one_of([str(choice) for choice in get_args(bare)])
+    kind = bare(field.annotation)
+    if get_origin(kind) is Literal:
+        return "expected " + _one_of([str(choice) for choice in get_args(kind)])
     names = {str: "expected a name", int: "expected a whole number", float: "expected a number"}
-    return names.get(bare, "expected a list" if get_origin(bare) is tuple else "")
+    return names.get(kind, "expected a list" if get_origin(kind) is tuple else "")

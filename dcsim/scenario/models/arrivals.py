@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from dcsim.spec.base import Fraction, Name, Spec
+from dcsim.spec.registered import Registered
 from dcsim.spec.units import (
     RequestsPerSecond,
     RequestsPerSecondOrZero,
@@ -356,4 +357,5 @@ Arrivals = Annotated[
     | ClientsArrivals
     | ReplayArrivals,
     Field(discriminator="kind"),
+    Registered("arrivals"),
 ]

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from dcsim.spec.base import Name, Spec
+from dcsim.spec.registered import Registered
 from dcsim.spec.units import Seconds, SecondsOrZero, Watts
 
 Clock = Annotated[float, Field(ge=0.2, le=1)]
@@ -202,5 +203,6 @@ PolicySpec = Annotated[
     | RowBudget
     | StaticCap,
     Field(discriminator="policy"),
+    Registered("policies"),
 ]
 """Any policy, told by its key `policy`."""

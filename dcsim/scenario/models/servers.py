@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from dcsim.scenario.models.autoscale import Autoscale
 from dcsim.spec.base import Fraction, Name, Spec
+from dcsim.spec.registered import Registered
 from dcsim.spec.units import BytesPerSecond, Seconds, SecondsOrZero
 
 
@@ -138,7 +139,7 @@ class ServerGroup(Spec):
     """Prefill groups: how keys and values get to the decode group."""
     engine: Engine = Engine()
     """Limits of the serving engine, with vLLM's names and defaults."""
-    power: Power = Power()
+    power: Annotated[Power, Registered("power_models", former_names=("nameplate",))] = Power()
     """Which power model turns work into watts."""
     hold_up_s: SecondsOrZero | None = Field(default=None, alias="hold_up")
     """How long its power supplies bridge a gap in their voltage, whatever the load. None: as the

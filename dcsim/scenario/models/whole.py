@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import Field
 
 from dcsim.scenario.models.control import PolicySpec
@@ -11,6 +13,7 @@ from dcsim.scenario.models.site import Cooling, FacilityNode, Fault, Limits, Res
 from dcsim.scenario.models.traffic import Stream, Tenant
 from dcsim.scenario.start import StartTime
 from dcsim.spec.base import Name, Spec
+from dcsim.spec.registered import Registered
 from dcsim.spec.units import Seconds, SecondsOrAuto
 
 
@@ -53,7 +56,7 @@ class Scenario(Spec):
     """Customers or classes of requests."""
     servers: tuple[ServerGroup, ...] = Field(min_length=1)
     """Server groups."""
-    routing: Routing = Routing()
+    routing: Annotated[Routing, Registered("routers")] = Routing()
     """How requests find a replica."""
     facility: tuple[FacilityNode, ...] = Field(min_length=1)
     """The power tree, as a table."""
