@@ -96,11 +96,7 @@ class Simulation:
         self.placement = place(scenario, catalogue, server_groups)
         self.clock = Clock()
         self.log = RequestLog()
-        self._headroom = None
-        feeds = None
-        if scenario.routing.policy == "power-aware":
-            self._headroom = Headroom(self.topology, self.placement.server_index)
-            feeds = self._headroom.feeds
+        self._headroom = Headroom(self.topology, self.placement.server_index)
         self.fleet = Fleet(
             self.clock,
             scenario,
@@ -108,8 +104,9 @@ class Simulation:
             self.placement,
             self.log,
             branch(scenario.seed, "routing"),
-            feeds,
+            self._headroom.feeds,
         )
+        self._shows_headroom = self.fleet.needs_headroom()
 
         def build(power: Power, configs: Sequence[ReplicaConfig]) -> PowerModel:
             return build_power(power, configs, catalogue)
@@ -282,7 +279,7 @@ class Simulation:
         if self.control.acts:
             for event in self.control.step(now, self._steps, node_w):
                 self._flag(event)
-        if self._headroom is not None:
+        if self._shows_headroom:
             self.fleet.observe(now, self._headroom.step(node_w))
         if self._watcher is not None:
             self._watcher.loads(node_w)

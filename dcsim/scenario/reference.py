@@ -6,7 +6,6 @@ blank line. `python -m dcsim.scenario.reference PAGE` writes them anew; a test h
 
 from __future__ import annotations
 
-import inspect
 import re
 import sys
 from collections.abc import Iterator
@@ -42,9 +41,9 @@ def table(name: str, told: set[str]) -> str:
 
 def _rows(spec: type[BaseModel], prefix: str, told: set[str]) -> Iterator[str]:
     tag = tag_of(spec)
-    own = inspect.get_annotations(spec)
     for (name, field), key in zip(spec.model_fields.items(), keys_of(spec), strict=True):
-        if name not in own or (tag is not None and key.name == tag[0]):
+        home = key.source.rpartition(".")[2]
+        if (home in told and home != spec.__name__) or (tag is not None and key.name == tag[0]):
             continue
         yield _row(prefix, key)
         members = models_in(field.rebuild_annotation())

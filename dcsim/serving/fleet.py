@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 from typing import Any
@@ -22,7 +22,7 @@ from dcsim.serving.log import RequestLog
 from dcsim.serving.replica import Replica
 from dcsim.serving.request import Request, Status
 from dcsim.serving.retries import Retries
-from dcsim.serving.routers import PowerAware, Router, build_router
+from dcsim.serving.routers import Pool, Router, build_router
 from dcsim.serving.span import Clock
 from dcsim.serving.work import WorkTable
 from dcsim.workload.stream import Prefix, RequestStream
@@ -93,9 +93,11 @@ class Fleet:
         log: RequestLog,
         seed: np.random.SeedSequence,
         feeds: Sequence[int] | None = None,
+        routers: Mapping[str, Callable[[Pool], Router]] | None = None,
     ) -> None:
         """`seed` is for routers that choose by chance, `feeds` (a number a replica) for those
-        that look at watts."""
+        that look at watts. `routers` make those of some served models, by model, in place of what
+        the scenario says."""
         self.log = log
         self.arrived = 0
         self.prompt_tokens = 0
@@ -157,27 +159,29 @@ class Fleet:
         pools: dict[tuple[str, bool], list[Replica]] = {}
         for replica, group in zip(self.replicas, placement.groups, strict=True):
             pools.setdefault((group.model, group.role == "decode"), []).append(replica)
-        routers = {
-            pool: build_router(
-                scenario.routing,
+        router_of: dict[tuple[str, bool], Router] = {}
+        for (model, decodes), replicas in pools.items():
+            pool = Pool(
                 replicas,
-                child(seed, int(pool[1]), pool[0]),
+                scenario.routing.signal_delay_s,
+                child(seed, int(decodes), model),
                 None if feeds is None else [feeds[replica.index] for replica in replicas],
             )
-            for pool, replicas in pools.items()
-        }
-        self._routers = list(routers.values())
+            make = None if routers is None else routers.get(model)
+            router = build_router(scenario.routing, pool) if make is None else make(pool)
+            router_of[model, decodes] = router
+        self._routers = list(router_of.values())
         self._serving = [pools[stream.model, False] for stream in scenario.workload]
-        self._router_of_stream = [routers[stream.model, False] for stream in scenario.workload]
+        self._router_of_stream = [router_of[stream.model, False] for stream in scenario.workload]
         self._router_of_replica = [
-            routers[group.model, group.role == "decode"] for group in placement.groups
+            router_of[group.model, group.role == "decode"] for group in placement.groups
         ]
         self.retries = Retries(clock, [stream.retry for stream in scenario.workload], self._send)
         self._held: dict[Router, Held] = {}
         self._handover = Handover(clock, placement.groups, timings, self._deliver)
         self._decoding = [pools.get((stream.model, True), []) for stream in scenario.workload]
         self._decoder_of_stream = [
-            routers.get((stream.model, True)) for stream in scenario.workload
+            router_of.get((stream.model, True)) for stream in scenario.workload
         ]
 
     # --- traffic ---------------------------------------------------------------------------
@@ -339,8 +343,12 @@ class Fleet:
     def observe(self, now: float, headroom_w: list[float]) -> None:
         """Tell the routers that ask for it each feed's headroom over the last power step."""
         for router in self._routers:
-            if isinstance(router, PowerAware):
+            if router.needs_headroom():
                 router.observe(now, headroom_w)
+
+    def needs_headroom(self) -> bool:
+        """Whether any router looks at the headroom of the feeds."""
+        return any(router.needs_headroom() for router in self._routers)
 
     def darken(self, replica: Replica, now: float) -> int:
         """Power to a replica is lost; its requests fail, or are sent again. Returns

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from dcsim.serving.timing import IterationModel
 from scipy import stats
 
 from dcsim.arrays import FloatArray, IntArray
@@ -29,7 +30,7 @@ from dcsim.hardware.roofline import IterationModel
 from dcsim.scenario.models import Engine, Routing
 from dcsim.serving.replica import Replica
 from dcsim.serving.request import Request, Status
-from dcsim.serving.routers import build_router
+from dcsim.serving.routers import Pool, build_router
 from dcsim.serving.work import WorkTable
 from tests.serving.rig import CONFIG
 
@@ -88,9 +89,8 @@ def sojourns(
         router.changed(replica, end_s)
 
     fleet = [Replica(i, clock, timing, engine, capacity, work, end) for i in range(replicas)]
-    router = build_router(
-        Routing.model_validate({"policy": policy}), fleet, np.random.SeedSequence(9)
-    )
+    pool = Pool(fleet, 0.0, np.random.SeedSequence(9))
+    router = build_router(Routing.model_validate({"policy": policy}), pool)
     to_come = enumerate(zip(arrival_s.tolist(), ticks.tolist(), strict=True))
     pending = next(to_come)
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from dcsim.scenario.models import Engine, Routing
 from dcsim.serving.replica import Replica
 from dcsim.serving.request import Request
-from dcsim.serving.routers import PowerAware, Router, build_router
+from dcsim.serving.routers import Pool, PowerAware, Router, build_router
 from dcsim.workload.stream import Prefix
 from tests.serving.rig import Bench
 
@@ -47,7 +47,8 @@ def router(
         {"policy": policy, "signal_delay": f"{delay_s!r} s", **options}
     )
     feeds = [number % 2 for number in range(len(among))]
-    return build_router(routing, among, np.random.SeedSequence(seed), feeds)
+    pool = Pool(among, routing.signal_delay_s, np.random.SeedSequence(seed), feeds)
+    return build_router(routing, pool)
 
 
 def request(prefix: Prefix | None = None) -> Request:

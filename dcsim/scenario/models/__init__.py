@@ -51,7 +51,7 @@ from dcsim.scenario.models.lengths import (
     Tokens,
     WeightedTurns,
 )
-from dcsim.scenario.models.routing import Routing
+from dcsim.scenario.models.routing import RouterSpec, Routing
 from dcsim.scenario.models.servers import Engine, KvTransfer, Power, ServerGroup
 from dcsim.scenario.models.site import (
     Battery,
@@ -120,6 +120,7 @@ __all__ = [
     "ReplayArrivals",
     "Restart",
     "Retry",
+    "RouterSpec",
     "Routing",
     "RowBudget",
     "ScaledPower",

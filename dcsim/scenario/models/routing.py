@@ -14,7 +14,16 @@ BALANCED = ("prefix-aware", "power-aware")
 """Policies that prefer a replica for another reason than its load."""
 
 
-class Routing(Spec):
+class RouterSpec(Spec):
+    """Base of all routers' blocks, those of other packages too."""
+
+    policy: str
+    """Who gets a request."""
+    signal_delay_s: SecondsOrZero = Field(default=0.0, alias="signal_delay")
+    """Age of all that the router sees of the replicas and of the power."""
+
+
+class Routing(RouterSpec):
     """How a request finds its replica among those that serve its model."""
 
     policy: Literal[
@@ -27,8 +36,6 @@ class Routing(Spec):
     ] = "least-outstanding"
     """Who gets a request: docs/serving.md tells what each does; `power-aware` needs a rating on a
     site, row or rack."""
-    signal_delay_s: SecondsOrZero = Field(default=0.0, alias="signal_delay")
-    """Age of all that the router sees of the replicas and of the power."""
     balance_requests: int = Field(default=32, ge=0)
     """`prefix-aware` and `power-aware`: a preferred replica may have so many requests more than
     the least loaded one."""

@@ -2,45 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-import numpy as np
-
+from dcsim.registry import create, register
 from dcsim.scenario.models import Routing
-from dcsim.seeds import scalar_generator
-from dcsim.serving.replica import Replica
-from dcsim.serving.routers.base import Router
+from dcsim.serving.routers.base import CLOSED, DOWN, NOBODY, Pool, Router
 from dcsim.serving.routers.blind import ByChance, RoundRobin
 from dcsim.serving.routers.load import Balance, LeastOutstanding, PowerOfTwo
 from dcsim.serving.routers.power import PowerAware
 from dcsim.serving.routers.prefix import PrefixAware
 
-__all__ = ["PowerAware", "Router", "build_router"]
+__all__ = ["CLOSED", "DOWN", "NOBODY", "Pool", "PowerAware", "Router", "build_router"]
 
 
-def build_router(
-    routing: Routing,
-    replicas: Sequence[Replica],
-    seed: np.random.SeedSequence,
-    feeds: Sequence[int] | None = None,
-) -> Router:
-    """The router that a scenario asks for.
+def _balance(spec: Routing) -> Balance:
+    return Balance(spec.balance_requests, spec.balance_factor)
 
-    `feeds` numbers the feed of each replica, for `power-aware` (None: all hang from one). Raises
-    ValueError for an unknown policy.
-    """
-    delay_s = routing.signal_delay_s
-    balance = Balance(routing.balance_requests, routing.balance_factor)
-    if routing.policy == "random":
-        return ByChance(replicas, delay_s, scalar_generator(seed))
-    if routing.policy == "round-robin":
-        return RoundRobin(replicas, delay_s)
-    if routing.policy == "least-outstanding":
-        return LeastOutstanding(replicas, delay_s)
-    if routing.policy == "power-of-two":
-        return PowerOfTwo(replicas, delay_s, scalar_generator(seed))
-    if routing.policy == "prefix-aware":
-        return PrefixAware(replicas, delay_s, balance, routing.prefix_entries)
-    if routing.policy == "power-aware":
-        return PowerAware(replicas, delay_s, balance, feeds or [0] * len(replicas))
-    raise ValueError(f"no router is called {routing.policy!r}")
+
+def _prefix_aware(spec: Routing, pool: Pool) -> Router:
+    return PrefixAware(pool, _balance(spec), spec.prefix_entries)
+
+
+def _power_aware(spec: Routing, pool: Pool) -> Router:
+    return PowerAware(pool, _balance(spec))
+
+
+register("routers", "random", Routing, lambda _, pool: ByChance(pool))
+register("routers", "round-robin", Routing, lambda _, pool: RoundRobin(pool))
+register("routers", "least-outstanding", Routing, lambda _, pool: LeastOutstanding(pool))
+register("routers", "power-of-two", Routing, lambda _, pool: PowerOfTwo(pool))
+register("routers", "prefix-aware", Routing, _prefix_aware)
+register("routers", "power-aware", Routing, _power_aware)
+
+
+def build_router(routing: Routing, pool: Pool) -> Router:
+    """The router that a scenario asks for. Raises PluginError."""
+    router: Router = create("routers", routing.policy, routing, pool)
+    return router

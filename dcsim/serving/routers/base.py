@@ -5,7 +5,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import OrderedDict, deque
 from collections.abc import Sequence
+from random import Random
 
+import numpy as np
+from mypy_extensions import mypyc_attr
+
+from dcsim.seeds import scalar_generator
 from dcsim.serving.replica import Replica
 from dcsim.serving.request import Request
 
@@ -17,6 +22,31 @@ NOBODY = -1
 """A choice where no replica is believed open."""
 
 
+class Pool:
+    """The replicas of a model among which a router chooses, and what it may know of them."""
+
+    def __init__(
+        self,
+        replicas: Sequence[Replica],
+        delay_s: float,
+        seed: np.random.SeedSequence,
+        feeds: Sequence[int] | None = None,
+    ) -> None:
+        """`feeds` numbers the feed of each replica, from 0 without gaps (None: all hang from
+        one)."""
+        self.replicas: list[Replica] = list(replicas)
+        self.delay_s = delay_s
+        """Age of what the router sees of the replicas and of the power."""
+        self.feeds: list[int] = [0] * len(self.replicas) if feeds is None else list(feeds)
+        self._seed = seed
+
+    def random(self) -> Random:
+        """The random stream of this pool's router."""
+        return scalar_generator(self._seed)
+
+
+# So that the router of another package, which is not compiled, may inherit from it.
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Router(ABC):
     """Picks a replica for each request by what it has been told of them.
 
@@ -28,22 +58,22 @@ class Router(ABC):
     gateways do with a refused connection or a 503: it goes on to its next choice at once (one
     `failover`), and leaves the refusing replica alone until there is fresher news of it.
 
-    Subclasses keep what they need of the news (`told`) and make the choice (`choose`), both by
-    slot: the replica's place in the list given here. They call `start` when they are ready.
+    Subclasses keep what they need of the news (`update`) and make the choice (`choose`), both by
+    slot: the replica's place in the pool. They call `start` when they are ready.
     """
 
-    def __init__(self, replicas: Sequence[Replica], delay_s: float) -> None:
-        self.replicas: list[Replica] = list(replicas)
+    def __init__(self, pool: Pool) -> None:
+        self.replicas: list[Replica] = pool.replicas
         self.failovers = 0
         """Refusals met so far."""
-        self.delay_s = delay_s
+        self.delay_s = pool.delay_s
         self._slots: dict[int, int] = {r.index: slot for slot, r in enumerate(self.replicas)}
         self._news: deque[tuple[float, int, int]] = deque()
 
     def start(self) -> None:
         """The first news: all replicas as they are, known without delay."""
         for slot, replica in enumerate(self.replicas):
-            self.told(slot, _state(replica))
+            self.update(slot, _state(replica))
 
     def pick(self, request: Request, now: float) -> Replica | None:
         """The replica to try, up and admitting; None when the router knows of none. The caller
@@ -59,7 +89,7 @@ class Router(ABC):
                 self.sent(slot, request)
                 return replica
             self.failovers += 1
-            self.told(slot, CLOSED)
+            self.update(slot, CLOSED)
 
     def changed(self, replica: Replica, now: float) -> None:
         """`outstanding`, `up` or `admitting` of the replica changed."""
@@ -69,17 +99,17 @@ class Router(ABC):
             self._news.append((now + self.delay_s, slot, state))
             self._catch_up(now)
         else:
-            self.told(slot, state)
+            self.update(slot, state)
 
     def _catch_up(self, now: float) -> None:
         """Hear the news that are due."""
         news = self._news
         while news and news[0][0] <= now:
             _, slot, state = news.popleft()
-            self.told(slot, state)
+            self.update(slot, state)
 
     @abstractmethod
-    def told(self, slot: int, state: int) -> None:
+    def update(self, slot: int, state: int) -> None:
         """News of a replica: how many requests it has running and waiting, or CLOSED or DOWN."""
 
     @abstractmethod
@@ -88,6 +118,14 @@ class Router(ABC):
 
     def sent(self, slot: int, request: Request) -> None:  # noqa: B027 - most need not know
         """The choice was right: the request goes there."""
+
+    def needs_headroom(self) -> bool:
+        """Whether the router is to be shown the headroom of the feeds."""
+        return False
+
+    def observe(self, now: float, headroom_w: list[float]) -> None:  # noqa: B027
+        """Headroom of each feed over the power step just ended, by the numbers of `Pool.feeds`;
+        called where `needs_headroom` says so."""
 
 
 def _state(replica: Replica) -> int:

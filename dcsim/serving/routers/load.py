@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from random import Random
-
-from dcsim.serving.replica import Replica
 from dcsim.serving.request import Request
-from dcsim.serving.routers.base import NOBODY, Buckets, OpenSlots, Router
+from dcsim.serving.routers.base import NOBODY, Buckets, OpenSlots, Pool, Router
 
 
 class LeastOutstanding(Router):
     """The replica with the fewest requests running and waiting; among equals the one that has
     been at that number longest."""
 
-    def __init__(self, replicas: Sequence[Replica], delay_s: float) -> None:
-        super().__init__(replicas, delay_s)
-        self._loads = Buckets(len(replicas))
+    def __init__(self, pool: Pool) -> None:
+        super().__init__(pool)
+        self._loads = Buckets(len(pool.replicas))
         self.start()
 
-    def told(self, slot: int, state: int) -> None:
+    def update(self, slot: int, state: int) -> None:
         self._loads.put(slot, state)
 
     def choose(self, request: Request) -> int:
@@ -31,14 +27,14 @@ class PowerOfTwo(Router):
     equals. Needs to ask only two, and does not herd as much on old news as the very least does
     (Mitzenmacher, The power of two choices in randomized load balancing, 2001)."""
 
-    def __init__(self, replicas: Sequence[Replica], delay_s: float, luck: Random) -> None:
-        super().__init__(replicas, delay_s)
-        self._luck = luck
-        self._open = OpenSlots(len(replicas))
-        self._loads: list[int] = [0] * len(replicas)
+    def __init__(self, pool: Pool) -> None:
+        super().__init__(pool)
+        self._random = pool.random()
+        self._open = OpenSlots(len(pool.replicas))
+        self._loads: list[int] = [0] * len(pool.replicas)
         self.start()
 
-    def told(self, slot: int, state: int) -> None:
+    def update(self, slot: int, state: int) -> None:
         self._loads[slot] = state
         if state >= 0:
             self._open.add(slot)
@@ -50,8 +46,8 @@ class PowerOfTwo(Router):
         count = len(members)
         if count < 2:
             return members[0] if count else NOBODY
-        at = int(self._luck.random() * count)
-        other = int(self._luck.random() * (count - 1))
+        at = int(self._random.random() * count)
+        other = int(self._random.random() * (count - 1))
         if other >= at:  # any but the first drawn, each as likely
             other += 1
         first, second = members[at], members[other]

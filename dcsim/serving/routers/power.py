@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
 
-from dcsim.serving.replica import Replica
 from dcsim.serving.request import Request
-from dcsim.serving.routers.base import NOBODY, Buckets, Router
+from dcsim.serving.routers.base import NOBODY, Buckets, Pool, Router
 from dcsim.serving.routers.load import Balance
 
 
@@ -23,28 +21,28 @@ class PowerAware(Router):
     `delay_s` is the age of the headroom as well as of the counts.
     """
 
-    def __init__(
-        self, replicas: Sequence[Replica], delay_s: float, balance: Balance, feeds: Sequence[int]
-    ) -> None:
-        """`feeds` numbers each replica's feed, from 0 without gaps."""
-        super().__init__(replicas, delay_s)
+    def __init__(self, pool: Pool, balance: Balance) -> None:
+        super().__init__(pool)
         self._balance = balance
-        self._feed: list[int] = list(feeds)
+        self._feed: list[int] = pool.feeds
         count = max(self._feed) + 1
-        self._loads = Buckets(len(replicas))
-        self._loads_of: list[Buckets] = [Buckets(len(replicas)) for _ in range(count)]
+        self._loads = Buckets(len(pool.replicas))
+        self._loads_of: list[Buckets] = [Buckets(len(pool.replicas)) for _ in range(count)]
         self._headroom_w: list[float] = [0.0] * count
         self._order: list[int] = list(range(count))
         """Feeds by headroom, the most first."""
         self._reports: deque[tuple[float, list[float]]] = deque()
         self.start()
 
+    def needs_headroom(self) -> bool:
+        return True
+
     def observe(self, now: float, headroom_w: list[float]) -> None:
         """Headroom of each feed over the power step just ended; the list is kept."""
         self._reports.append((now + self.delay_s, headroom_w))
         self._read(now)
 
-    def told(self, slot: int, state: int) -> None:
+    def update(self, slot: int, state: int) -> None:
         self._loads.put(slot, state)
         self._loads_of[self._feed[slot]].put(slot, state)
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
 
-from dcsim.serving.replica import Replica
 from dcsim.serving.request import Request
-from dcsim.serving.routers.base import DOWN, Buckets, Router
+from dcsim.serving.routers.base import DOWN, Buckets, Pool, Router
 from dcsim.serving.routers.load import Balance
 
 
@@ -24,20 +22,18 @@ class PrefixAware(Router):
     forgotten everything.
     """
 
-    def __init__(
-        self, replicas: Sequence[Replica], delay_s: float, balance: Balance, entries: int
-    ) -> None:
-        super().__init__(replicas, delay_s)
+    def __init__(self, pool: Pool, balance: Balance, entries: int) -> None:
+        super().__init__(pool)
         self._balance = balance
         self._entries = entries
-        self._loads = Buckets(len(replicas))
-        self._known: list[OrderedDict[int, None]] = [OrderedDict() for _ in replicas]
+        self._loads = Buckets(len(pool.replicas))
+        self._known: list[OrderedDict[int, None]] = [OrderedDict() for _ in pool.replicas]
         """Segment ids by slot, the one longest unused first."""
         self._holders: dict[int, OrderedDict[int, None]] = {}
         """Slots by segment id: the same, the other way round."""
         self.start()
 
-    def told(self, slot: int, state: int) -> None:
+    def update(self, slot: int, state: int) -> None:
         self._loads.put(slot, state)
         if state == DOWN:
             for segment in self._known[slot]:
