@@ -19,7 +19,7 @@ names it. A factory is called with the spec and what its kind gives beside it:
 | --- | --- | --- | --- |
 | `routers` | `routing.policy` | `(spec, pool)` | `dcsim.serving.routers.Router` |
 | `policies` | `control.*.policy` | `(spec)` | `dcsim.control.policy.Policy` |
-| `power_models` | `servers.*.power.model` | `(spec, fleet)` | `dcsim.power.model.PowerModel` |
+| `power_models` | `servers.*.power.model` | `(spec, configs, catalogue)` | `dcsim.power.model.PowerModel` |
 | `arrivals` | `workload.*.arrivals.kind` | `(spec, draw)` | iterator of blocks of arrival times |
 | `studies` | `dcsim study NAME` | `(spec)` | `dcsim.studies.Study` |
 

@@ -21,7 +21,7 @@ from dcsim.hardware.catalogue import Catalogue
 from dcsim.ledger import ReplicaConfig
 from dcsim.power import build as build_power
 from dcsim.power.model import PowerModel
-from dcsim.scenario.models import Power, Scenario, ServerGroup
+from dcsim.scenario.models import PowerSpec, Scenario, ServerGroup
 from dcsim.seeds import branch
 from dcsim.serving.capacity import Target
 from dcsim.serving.fleet import Fleet, Placement, replica_config
@@ -157,7 +157,7 @@ class Bench:
 
 
 def _build_power(
-    power: Power, configs: Sequence[ReplicaConfig], catalogue: Catalogue
+    power: PowerSpec, configs: Sequence[ReplicaConfig], catalogue: Catalogue
 ) -> PowerModel:
     return build_power(power, configs, catalogue)
 

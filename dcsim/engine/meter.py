@@ -16,7 +16,7 @@ from dcsim.hardware.catalogue import Catalogue
 from dcsim.ledger import ReplicaConfig, WorkLedger
 from dcsim.power.chassis import Chassis, ChassisModel, chassis_table
 from dcsim.power.model import PowerModel, Provenance
-from dcsim.scenario.models import Power, Scenario
+from dcsim.scenario.models import Power, PowerSpec, Scenario
 from dcsim.seeds import branch
 from dcsim.serving.fleet import Fleet, Placement
 
@@ -40,7 +40,7 @@ class Meter:
         build: Build,
     ) -> None:
         # By GPU too: unless a pack is named, each GPU has its own.
-        by_power: dict[tuple[Power, str], list[int]] = {}
+        by_power: dict[tuple[PowerSpec, str], list[int]] = {}
         for index, group in enumerate(placement.groups):
             key = (group.power, placement.configs[index].gpu)
             by_power.setdefault(key, []).append(index)
@@ -50,7 +50,8 @@ class Meter:
         for (power, gpu), members in by_power.items():
             configs = [placement.configs[i] for i in members]
             model = build(power, configs)
-            name = f"{power.model}:{power.pack or gpu}"
+            pack = power.pack if isinstance(power, Power) else None
+            name = f"{power.model}:{pack or gpu}"
             model.reset(configs, scenario.power_step_s, branch(scenario.seed, "power", name))
             self.models.append(model)
             self.configs.append(configs)

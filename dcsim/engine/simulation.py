@@ -44,7 +44,7 @@ from dcsim.results.recorder import NodeTable, Recorder
 from dcsim.results.summary import build_summary
 from dcsim.results.versions import versions
 from dcsim.scenario.load import dump
-from dcsim.scenario.models import Power, Scenario, Slo, Tenant
+from dcsim.scenario.models import PowerSpec, Scenario, Slo, Tenant
 from dcsim.seeds import branch
 from dcsim.serving.autoscale import Autoscaler
 from dcsim.serving.fleet import Fleet, place
@@ -108,7 +108,7 @@ class Simulation:
         )
         self._shows_headroom = self.fleet.needs_headroom()
 
-        def build(power: Power, configs: Sequence[ReplicaConfig]) -> PowerModel:
+        def build(power: PowerSpec, configs: Sequence[ReplicaConfig]) -> PowerModel:
             return build_power(power, configs, catalogue)
 
         self.meter = Meter(scenario, catalogue, self.placement, server_groups, build)

@@ -25,11 +25,11 @@ from dcsim.ledger import ReplicaConfig, WorkLedger
 from dcsim.power.limits import CLOCK_EXPONENT, power_share
 from dcsim.power.linear_ledger import LinearLedger
 from dcsim.power.model import PowerModel
-from dcsim.scenario.models import Power
+from dcsim.scenario.models import PowerSpec
 from dcsim.serving.fleet import Fleet, Placement
 from dcsim.serving.work import HeldWork
 
-Build = Callable[[Power, Sequence[ReplicaConfig]], PowerModel]
+Build = Callable[[PowerSpec, Sequence[ReplicaConfig]], PowerModel]
 SLACK = 0.002
 """A limit that moves with a server's fans is followed in steps of this share, to the safe side:
 each costs an event for every replica."""
@@ -97,7 +97,7 @@ class Throttle:
         self._limit_w: Callable[[FloatArray], FloatArray] = lambda cap_w: cap_w
         self._moving = np.zeros(servers, dtype=bool)
         self._governors: list[Governor | None] = [None] * len(configs)
-        self._levels: dict[tuple[Power, str], Levels] = {}
+        self._levels: dict[tuple[PowerSpec, str], Levels] = {}
         self._shares: dict[int, Share] = {}
         self._rest_w: FloatArray = gpus * np.array(idle_w)
         self._random = np.zeros(len(configs), dtype=bool)

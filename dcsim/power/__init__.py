@@ -11,38 +11,37 @@ from collections.abc import Sequence
 
 from dcsim.hardware.catalogue import Catalogue
 from dcsim.ledger import ReplicaConfig
+from dcsim.power.board_limit import BoardLimit
+from dcsim.power.linear_ledger import LinearLedger
+from dcsim.power.look_up import LookUpPower
+from dcsim.power.mean import MeanPower
 from dcsim.power.model import PowerModel
-from dcsim.scenario.models import Power
+from dcsim.power.nameplate import Nameplate
+from dcsim.registry import create, register
+from dcsim.scenario.models import Power, PowerSpec
 
 
-def build(spec: Power, configs: Sequence[ReplicaConfig], catalogue: Catalogue) -> PowerModel:
-    """The power model that a scenario names, for replicas of these configurations.
-
-    Raises PackError for a pack that cannot be read; one that lacks a configuration is found out
-    when the model is reset.
-    """
+def _gru(spec: Power, configs: Sequence[ReplicaConfig], catalogue: Catalogue) -> PowerModel:
     # Imported here, because only the GRU needs PyTorch, which takes over a second to import.
-    if spec.model == "label":
-        from dcsim.power.nameplate import Nameplate
-
-        return Nameplate()
-    if spec.model == "board-limit":
-        from dcsim.power.board_limit import BoardLimit
-
-        return BoardLimit()
-    if spec.model == "ledger":
-        from dcsim.power.linear_ledger import LinearLedger
-
-        return LinearLedger(catalogue)
-    if spec.model == "mean":
-        from dcsim.power.mean import MeanPower
-
-        return MeanPower()
-    if spec.model == "lut":
-        from dcsim.power.look_up import LookUpPower
-
-        return LookUpPower(catalogue)
     from dcsim.power.gru import GruPower
     from dcsim.power.pack import find_pack
 
     return GruPower(find_pack(spec.pack, configs), catalogue, spec.extrapolate)
+
+
+register("power_models", "gru", Power, _gru)
+register("power_models", "ledger", Power, lambda _, configs, catalogue: LinearLedger(catalogue))
+register("power_models", "lut", Power, lambda _, configs, catalogue: LookUpPower(catalogue))
+register("power_models", "mean", Power, lambda _, configs, catalogue: MeanPower())
+register("power_models", "board-limit", Power, lambda _, configs, catalogue: BoardLimit())
+register("power_models", "label", Power, lambda _, configs, catalogue: Nameplate())
+
+
+def build(spec: PowerSpec, configs: Sequence[ReplicaConfig], catalogue: Catalogue) -> PowerModel:
+    """The power model that a scenario names, for replicas of these configurations.
+
+    Raises PluginError, and PackError for a pack that cannot be read; a configuration that a model
+    lacks shows when the model is reset.
+    """
+    model: PowerModel = create("power_models", spec.model, spec, configs, catalogue)
+    return model

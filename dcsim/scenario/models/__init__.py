@@ -52,7 +52,7 @@ from dcsim.scenario.models.lengths import (
     WeightedTurns,
 )
 from dcsim.scenario.models.routing import RouterSpec, Routing
-from dcsim.scenario.models.servers import Engine, KvTransfer, Power, ServerGroup
+from dcsim.scenario.models.servers import Engine, KvTransfer, Power, PowerSpec, ServerGroup
 from dcsim.scenario.models.site import (
     Battery,
     Breaker,
@@ -113,6 +113,7 @@ __all__ = [
     "PolicySpec",
     "Power",
     "PowerBudget",
+    "PowerSpec",
     "PriorityShed",
     "Ramp",
     "RampLimit",

@@ -70,7 +70,14 @@ class Engine(Spec):
         return self
 
 
-class Power(Spec):
+class PowerSpec(Spec):
+    """Base of all power models' blocks, those of other packages too."""
+
+    model: str
+    """Which power model turns work into watts."""
+
+
+class Power(PowerSpec):
     """Which power model turns work into watts."""
 
     model: Literal["gru", "ledger", "lut", "mean", "board-limit", "label"] = "gru"
