@@ -15,13 +15,13 @@ code, in one of two ways:
 A package is imported when its component is first named, so one that is broken spoils only what
 names it. A factory is called with the spec and what its kind gives beside it:
 
-| kind | key of the file | factory | makes |
-| --- | --- | --- | --- |
-| `routers` | `routing.policy` | `(spec, pool)` | `dcsim.serving.routers.Router` |
-| `policies` | `control.*.policy` | `(spec)` | `dcsim.control.policy.Policy` |
-| `power_models` | `servers.*.power.model` | `(spec, configs, catalogue)` | `dcsim.power.model.PowerModel` |
-| `arrivals` | `workload.*.arrivals.kind` | `(spec, draw)` | iterator of blocks of arrival times |
-| `studies` | `dcsim study NAME` | `(spec)` | `dcsim.studies.Study` |
+- `routers`, named by `routing.policy`: `(spec, pool)` makes a `dcsim.serving.routers.Router`.
+- `policies`, by `control.*.policy`: `(spec)` makes a `dcsim.control.policy.Policy`.
+- `power_models`, by `servers.*.power.model`: `(spec, configs, catalogue)` makes a
+  `dcsim.power.model.PowerModel`.
+- `arrivals`, by `workload.*.arrivals.kind`: `(spec, window)` makes an iterator of blocks of
+  arrival times (`dcsim.workload.arrivals`).
+- `studies`, by `dcsim study NAME`: `(spec)` makes a `dcsim.studies.Study`.
 
 This module stands below all rooms and imports none of them.
 """
@@ -144,6 +144,13 @@ def components(kind: Kind) -> list[Component]:
     return found
 
 
+def refresh() -> None:
+    """Look entry points up anew, for a process in which packages have been installed since."""
+    _declared.cache_clear()
+    for key in [key for key, component in _registered.items() if component.package]:
+        del _registered[key]
+
+
 # --- entry points ----------------------------------------------------------------------------
 
 
@@ -168,7 +175,7 @@ def _load(kind: Kind, point: EntryPoint) -> Component:
     except Exception as error:
         what = " ".join(f"{type(error).__name__}: {error}".split())
         raise PluginError(f"{where} cannot be imported ({what})") from error
-    spec = getattr(factory, "Spec", None)
+    spec: Any = getattr(factory, "Spec", None)
     problem = "it is not callable" if not callable(factory) else _problem(kind, point.name, spec)
     if problem:
         raise PluginError(f"{where} cannot be used: {problem}")

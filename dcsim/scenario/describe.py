@@ -10,12 +10,12 @@ from __future__ import annotations
 import ast
 import inspect
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from types import UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeGuard, Union, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -130,11 +130,18 @@ def _key(
 @lru_cache(maxsize=256)
 def _texts(spec: type) -> dict[str, str]:
     """The text under each field of a model's own, read from its source."""
-    tree = _module(inspect.getsourcefile(spec) or "")
-    for node in tree.body:
-        if isinstance(node, ast.ClassDef) and node.name == spec.__name__:
+    body: Sequence[ast.stmt] = _module(inspect.getsourcefile(spec) or "").body
+    *outer, name = spec.__qualname__.split(".")
+    for around in outer:
+        body = next((n.body for n in body if _is_named(n, around)), ())
+    for node in body:
+        if isinstance(node, ast.ClassDef) and node.name == name:
             return dict(_documented(node))
     return {}
+
+
+def _is_named(node: ast.stmt, name: str) -> TypeGuard[ast.ClassDef | ast.FunctionDef]:
+    return isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == name
 
 
 @lru_cache(maxsize=64)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from pydantic import BaseModel
@@ -20,10 +21,11 @@ def json_schema() -> dict[str, Any]:
     """Draft 2020-12, with each key's meaning and example. What holds between keys (names that
     must exist, weights that must fit) only `dcsim validate` knows."""
     made = Scenario.model_json_schema(by_alias=True, mode="validation")
-    specs = {spec.__name__: spec for spec in _models(Scenario)}
-    for name, part in [("Scenario", made), *made.get("$defs", {}).items()]:
-        if name in specs:
-            _describe(part, specs[name])
+    specs = {_signature(spec.__name__, _names(spec)): spec for spec in _models(Scenario)}
+    for part in list(_objects(made)):
+        spec = specs.get(_signature(part["title"], part["properties"]))
+        if spec is not None:
+            _describe(part, spec)
     _plain(made)
     title = "dcsim scenario"
     return {"$schema": DRAFT, "title": title, "description": about(Scenario)} | {
@@ -42,6 +44,27 @@ def _models(spec: type[BaseModel]) -> set[type[BaseModel]]:
         for member in models_in(field.rebuild_annotation()):
             found |= _models(member)
     return found
+
+
+def _signature(title: str, keys: Iterable[str]) -> tuple[str, frozenset[str]]:
+    """By which a model is known: specs of several packages may have one name."""
+    return title, frozenset(keys)
+
+
+def _names(spec: type[BaseModel]) -> list[str]:
+    return [field.alias or name for name, field in spec.model_fields.items()]
+
+
+def _objects(node: Any) -> Iterator[dict[str, Any]]:
+    """The models in a schema, with the one that it is of."""
+    if isinstance(node, dict):
+        if "title" in node and isinstance(node.get("properties"), dict):
+            yield node
+        for inner in node.values():
+            yield from _objects(inner)
+    elif isinstance(node, list):
+        for inner in node:
+            yield from _objects(inner)
 
 
 def _describe(part: dict[str, Any], spec: type[BaseModel]) -> None:

@@ -41,7 +41,7 @@ def table(name: str, told: set[str]) -> str:
 
 def _rows(spec: type[BaseModel], prefix: str, told: set[str]) -> Iterator[str]:
     tag = tag_of(spec)
-    for (name, field), key in zip(spec.model_fields.items(), keys_of(spec), strict=True):
+    for field, key in zip(spec.model_fields.values(), keys_of(spec), strict=True):
         home = key.source.rpartition(".")[2]
         if (home in told and home != spec.__name__) or (tag is not None and key.name == tag[0]):
             continue

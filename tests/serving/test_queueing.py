@@ -20,7 +20,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from dcsim.serving.timing import IterationModel
 from scipy import stats
 
 from dcsim.arrays import FloatArray, IntArray
