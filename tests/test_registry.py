@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
+from dcsim.spec.problems import ScenarioError
 from pydantic import BaseModel
 from typer.testing import CliRunner
 
@@ -17,7 +18,6 @@ from dcsim.cli import app
 from dcsim.scenario.dump import dump
 from dcsim.scenario.load import loads
 from dcsim.scenario.models import Spec
-from dcsim.spec.problems import ScenarioError
 from tests import plugins
 from tests.engine.sites import site
 
