@@ -17,6 +17,7 @@ from dcsim.arrays import FloatArray
 from dcsim.errors import LogError, MeasureError, RunFolderError, UnreadableError
 from dcsim.files import open_bytes
 from dcsim.measure import align, foreign
+from dcsim.measure.benchmarks import Bench, benchmark
 from dcsim.measure.counts import engine_lines
 from dcsim.measure.engine import BLOCK_TOKENS, COLUMNS, COUNTERS, null_block
 from dcsim.measure.folder import stamp, write_lines, write_manifest
@@ -80,7 +81,7 @@ def bring(wanted: Wanted, out: Path) -> Brought:
 def _bring(wanted: Wanted, out: Path, brought: Brought) -> Brought:
     bench = None
     if wanted.requests is not None and foreign.is_json(_there(wanted.requests)):
-        bench = foreign.vllm_bench(wanted.requests)
+        bench = benchmark(wanted.requests)
     with tempfile.TemporaryDirectory() as staging:
         place = Path(staging)
         offset_s = _stage(wanted, place, bench, brought)
@@ -123,9 +124,7 @@ def unpacked(path: Path, copy: Path) -> None:
         shutil.copyfileobj(source, target)
 
 
-def _stage(
-    wanted: Wanted, place: Path, bench: foreign.Bench | None, brought: Brought
-) -> float | None:
+def _stage(wanted: Wanted, place: Path, bench: Bench | None, brought: Brought) -> float | None:
     """All logs under the names and in the layouts that the reader of run folders knows. Returns
     the offset of local times, where it is given or follows from the benchmark's date."""
     offset_s = wanted.local_utc_offset_s
@@ -184,7 +183,7 @@ def _chosen(
     return list(names), watts[:, [gpus.index(name) for name in names]]
 
 
-def _zone(bench: foreign.Bench, place: Path) -> float | None:
+def _zone(bench: Bench, place: Path) -> float | None:
     """The zone of the benchmark's date, where the engine's log, in unix time, shows it."""
     if not (place / "engine.csv").is_file():
         return None
@@ -196,7 +195,7 @@ def _zone(bench: foreign.Bench, place: Path) -> float | None:
     return ZONE_S * round((middle_s - 0.5 * float(engine.at_s[0] + engine.at_s[-1])) / ZONE_S)
 
 
-def _bench_lines(bench: foreign.Bench, moved_s: float) -> list[str]:
+def _bench_lines(bench: Bench, moved_s: float) -> list[str]:
     rows = zip(
         (bench.start_s + moved_s).tolist(),
         bench.input_tokens.tolist(),
@@ -205,7 +204,10 @@ def _bench_lines(bench: foreign.Bench, moved_s: float) -> list[str]:
         (bench.end_s + moved_s).tolist(),
         strict=True,
     )
-    lines = [f"{a:.6f},{p},{o},{ttft:.6f},{end:.6f}" for a, p, o, ttft, end in rows]
+    lines = [
+        f"{a:.6f},{p},{o},{'' if np.isnan(ttft) else f'{ttft:.6f}'},{end:.6f}"
+        for a, p, o, ttft, end in rows
+    ]
     return ["start,input_tokens,output_tokens,ttft,end", *lines]
 
 
@@ -236,7 +238,7 @@ def _read(wanted: Wanted, place: Path, offset_s: float | None) -> RunLogs:
 def _write_logs(
     wanted: Wanted,
     logs: RunLogs,
-    bench: foreign.Bench | None,
+    bench: Bench | None,
     out: Path,
     clock: dict[str, Any],
     brought: Brought,
@@ -299,9 +301,7 @@ def _columns(engine: EngineLog) -> dict[str, FloatArray]:
     return found
 
 
-def _place_requests(
-    wanted: Wanted, logs: RunLogs, bench: foreign.Bench | None, brought: Brought
-) -> float:
+def _place_requests(wanted: Wanted, logs: RunLogs, bench: Bench | None, brought: Brought) -> float:
     """What to add to the client's times to have them on the engine's clock."""
     assert logs.engine is not None and logs.requests is not None
     if bench is None:
@@ -326,7 +326,7 @@ def _note(what: str, entry: dict[str, Any]) -> str:
 
 
 def _write_requests(
-    asked: list[tuple[float, int, int]], bench: foreign.Bench | None, moved_s: float, out: Path
+    asked: list[tuple[float, int, int]], bench: Bench | None, moved_s: float, out: Path
 ) -> None:
     if bench is None:
         lines = [f"{at + moved_s:.6f},{prompt},{output}" for at, prompt, output in asked]

@@ -1,5 +1,5 @@
 """Logs that the readers of `dcsim.power.learn` do not know: Prometheus' answers to range queries,
-vLLM's benchmark, and the power meters' daemon of MLPerf."""
+and the power meters' daemon of MLPerf."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from dcsim.arrays import FloatArray, IntArray
+from dcsim.arrays import FloatArray
 from dcsim.errors import MeasureError
 from dcsim.files import open_bytes, read_text
 from dcsim.measure.engine import COLUMNS, NAMES, OPTIONAL
+from dcsim.power.learn.readers.logs import in_time_order
 from dcsim.power.learn.readers.series import Track, gpu_table
 from dcsim.power.learn.readers.vllm import columns_of
 
@@ -151,154 +152,6 @@ def engine_of(
     return at_s, found, restarts, remarks
 
 
-# --- results of benchmarks -----------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Bench:
-    """Requests of a benchmark, one a place of each array; failed ones are left out."""
-
-    start_s: FloatArray
-    """Unix seconds, or, where not `unix`, of local time by the file's `date`, right to a second or
-    so."""
-    input_tokens: IntArray
-    output_tokens: IntArray
-    ttft_s: FloatArray
-    end_s: FloatArray
-    failed: int
-    unix: bool
-
-
-PLAIN = "write start,input_tokens,output_tokens of its requests to a CSV and bring that"
-OTHER_TOOLS = (
-    (
-        ("experiments",),
-        f"this is a profile export of GenAI-Perf's, which is not read: {PLAIN}",
-    ),
-    (
-        ("benchmarks",),
-        "this is a report of GuideLLM's, which is not read: its requests stand in "
-        f"benchmarks[].requests.successful (request_start_time, prompt_tokens, output_tokens); "
-        f"{PLAIN}",
-    ),
-    (
-        ("metadata", "metrics"),
-        f"these are records of AIPerf's, which are not read: {PLAIN}",
-    ),
-    (
-        ("request_throughput", "time_to_first_token"),
-        "this is a summary of AIPerf's or GenAI-Perf's: it has statistics and no requests; of its "
-        f"profile_export.jsonl, {PLAIN}",
-    ),
-    (
-        ("benchmark_results",),
-        f"this is a summary of a benchmark, without its requests: {PLAIN}",
-    ),
-)
-"""Keys of other tools' results, and what to do with them."""
-
-
-def vllm_bench(path: Path) -> Bench:
-    """`vllm bench serve --save-result --save-detailed`. Raises MeasureError, OSError."""
-    said = _one_result(path)
-    if not isinstance(said, dict):
-        raise MeasureError(f"{path}: a list, and no result of a benchmark: {PLAIN}")
-    sglang = said.get("backend") in ("sglang", "sglang-oai", "sglang-native")
-    tool = "SGLang's bench_serving" if sglang else "vLLM's benchmark"
-    if "input_lens" not in said or "output_lens" not in said:
-        for keys, words in OTHER_TOOLS:
-            if set(keys) <= set(said):
-                raise MeasureError(f"{path}: {words}")
-        if {"total_input_tokens", "request_throughput"} & set(said):
-            how = "--output-details" if sglang else "--save-result --save-detailed"
-            raise MeasureError(
-                f"{path}: a summary of {tool}, without its requests (no input_lens and "
-                f"output_lens); run it with {how}"
-            )
-        raise MeasureError(
-            f"{path}: no detailed result of vLLM's benchmark: no input_lens and output_lens; run "
-            "it with --save-result --save-detailed"
-        )
-    starts = said.get("start_times")
-    if not starts:
-        raise MeasureError(
-            f"{path}: no start_times: this version of {tool} does not tell when requests were "
-            "sent; bring the engine's log alone"
-        )
-    names = ("start_times", "input_lens", "output_lens", "ttfts", "itls")
-    try:
-        lengths = {name: len(said[name]) for name in names}
-    except (KeyError, TypeError):
-        absent = ", ".join(name for name in names if not isinstance(said.get(name), list))
-        raise MeasureError(f"{path}: {absent} must be there, one place a request") from None
-    if len(set(lengths.values())) > 1:
-        told = ", ".join(f"{name} {count:,}" for name, count in lengths.items())
-        raise MeasureError(f"{path}: these must have one place a request, and have {told}")
-    try:
-        table = np.array([starts, said["input_lens"], said["output_lens"], said["ttfts"]], float)
-        itl_s = np.array([sum(gaps or ()) for gaps in said["itls"]])
-        start, prompt, output, ttft = table
-        end = start + ttft + itl_s
-    except (TypeError, ValueError):
-        raise MeasureError(
-            f"{path}: start_times, input_lens, output_lens, ttfts and itls must be numbers"
-        ) from None
-    errors = said.get("errors") or [""] * len(start)
-    # A request that failed before it was sent has no time either.
-    good = (output >= 1) & (prompt >= 1) & (start > 0) & np.isfinite(end)
-    good &= np.array([not error for error in errors])
-    if not good.any():
-        raise MeasureError(f"{path}: no request that was answered")
-    unix = bool(start[good].min() > 1e9)
-    if not unix:
-        try:
-            date = datetime.strptime(said["date"], "%Y%m%d-%H%M%S").replace(tzinfo=UTC)
-        except (KeyError, TypeError, ValueError):
-            raise MeasureError(
-                f"{path}: start_times count from nowhere, and there is no `date` such as "
-                "20260720-124024"
-            ) from None
-        # They are of a clock without a start; the date is written right after the last answer.
-        shift = date.timestamp() - float(end[good].max())
-        start, end = start + shift, end + shift
-    order = np.flatnonzero(good)[np.argsort(start[good], kind="stable")]
-    return Bench(
-        start[order],
-        prompt[order].astype(np.int64),
-        output[order].astype(np.int64),
-        ttft[order],
-        end[order],
-        int((~good).sum()),
-        unix,
-    )
-
-
-def _one_result(path: Path) -> Any:
-    """The only JSON value of a file; raises MeasureError for one that holds several, a line
-    each."""
-    text = _text(path)
-    try:
-        return json.loads(text)
-    except ValueError as error:
-        lines = [line for line in text.splitlines() if line.strip()]
-        try:
-            several = [json.loads(line) for line in lines]
-        except ValueError:
-            raise MeasureError(f"{path}: not JSON ({error})") from None
-    first = several[0] if isinstance(several[0], dict) else {}
-    for keys, words in OTHER_TOOLS:
-        if set(keys) <= set(first):
-            raise MeasureError(f"{path}: {words}")
-    if "input_lens" in first or "request_throughput" in first or "duration" in first:
-        raise MeasureError(
-            f"{path}: results of {len(several)} runs of a benchmark, a line each (--append-result,"
-            " or SGLang's output file): bring one run, as a file of its own, with its logs"
-        )
-    raise MeasureError(
-        f"{path}: {len(several)} JSON objects, and no result of a benchmark: {PLAIN}"
-    )
-
-
 # --- MLPerf --------------------------------------------------------------------------------------
 
 _SPL = re.compile(r"Time,(\d\d-\d\d-\d{4} \d\d:\d\d:\d\d(?:\.\d+)?),Watts,([-+0-9.eE]+),")
@@ -326,19 +179,21 @@ def spl(path: Path) -> tuple[FloatArray, FloatArray]:
             watts.append(float(found[2]))
     if len(at_s) < 2:
         raise MeasureError(f"{path}: fewer than two samples")
-    if (np.diff(at_s) < 0).any():
+    found_s, found_w = np.array(in_time_order(list(zip(at_s, watts, strict=True)), [])).T
+    if (np.diff(found_s) < 0).any():
         raise MeasureError(f"{path}: goes back in time")
-    return np.array(at_s), np.array(watts)
+    return found_s, found_w
 
 
 def _json(path: Path) -> Any:
     try:
-        return json.loads(_text(path))
+        return json.loads(text_of(path))
     except ValueError as error:
         raise MeasureError(f"{path}: not JSON ({error})") from None
 
 
-def _text(path: Path) -> str:
+def text_of(path: Path) -> str:
+    """A file's text, unpacked. Raises MeasureError for what is none, OSError."""
     try:
         return read_text(path)
     except UnicodeDecodeError as error:

@@ -42,7 +42,11 @@ from dcsim.workload.traces import (
 
 BLOCK_TOKENS = {"mooncake": 512, "bailian": 16}
 """Tokens of a block, by format; the READMEs of those traces."""
-MOST_BLOCK_ID = 2**32 - 1
+MOST_BLOCK_ID = 2**64 - 1
+"""Hashes of 64 bits, as engines make them."""
+PLAIN_BLOCK_IDS = 2**31
+"""Ids from here on are numbered anew as they come: prefixes have room for 32 bits
+(`dcsim.workload.shared`)."""
 BAILIAN_KEYS = ("chat_id", "parent_chat_id")
 
 
@@ -97,6 +101,7 @@ class Mooncake:
         told = options.block_tokens is not None or options.time_unit is not None
         self._refuse = name == "mooncake" and options.timed and not told
         self._lengths_only = not options.timed
+        self._renamed: dict[int, int] = {}
 
     def row(self, values: Sequence[Any]) -> Row:
         time, prompt, output, ids, *chat = values
@@ -126,6 +131,8 @@ class Mooncake:
             if number is None or number > MOST_BLOCK_ID or isinstance(one, str):
                 wanted = f"ids that are whole numbers from 0 to {MOST_BLOCK_ID:,}"
                 raise RowError("hash_ids", one, wanted)
+            if number >= PLAIN_BLOCK_IDS:
+                number = self._renamed.setdefault(number, PLAIN_BLOCK_IDS + len(self._renamed))
             blocks.append(number)
         return tuple(blocks)
 

@@ -12,6 +12,7 @@ import pytest
 
 from dcsim.errors import MeasureError
 from dcsim.measure import foreign
+from dcsim.measure.benchmarks import benchmark
 from dcsim.measure.engine import EnginePage
 from tests.measure.test_bring import (
     LABELS,
@@ -41,11 +42,11 @@ def failed_first(path: Path, start_s: float) -> Path:
 
 
 def test_a_failed_request_does_not_tell_the_clock(tmp_path: Path) -> None:
-    bench = foreign.vllm_bench(failed_first(tmp_path / "b.json", START_S))
+    bench = benchmark(failed_first(tmp_path / "b.json", START_S))
     assert bench.unix
     assert bench.failed == 2
     assert bench.start_s[0] == pytest.approx(START_S + TRUTH.start_s[0], abs=1e-3)
-    bench = foreign.vllm_bench(failed_first(tmp_path / "b.json", 4242.0))
+    bench = benchmark(failed_first(tmp_path / "b.json", 4242.0))
     assert not bench.unix
     assert np.diff(bench.start_s) == pytest.approx(np.diff(TRUTH.start_s), abs=1e-6)
 
@@ -60,9 +61,9 @@ SGLANG = {"backend": "sglang", "input_lens": [1], "output_lens": [1], "ttfts": [
         ([SGLANG], "this version of SGLang's bench_serving does not tell when requests were sent"),
         ([{"backend": "sglang", "request_throughput": 1.0}], "run it with --output-details"),
         ([{"request_throughput": {"avg": 1}, "time_to_first_token": {}}], "a summary of AIPerf's"),
-        ([{"args": {}, "benchmarks": [{"requests": {}}]}], "a report of GuideLLM's"),
-        ([{"metadata": {}, "metrics": {}}, {"metadata": {}, "metrics": {}}], "records of AIPerf's"),
-        ([{"metadata": {}, "metrics": {}}], "records of AIPerf's"),
+        ([{"args": {}, "benchmarks": [{"requests": {}}]}], "as GuideLLM's reports have them"),
+        ([{"metadata": {}, "metrics": {}}, {"metadata": {}, "metrics": {}}], "record 1: expected"),
+        ([{"metadata": {}, "metrics": {}}], "as AIPerf's profile_export.jsonl has them"),
         ([{"experiments": []}], "GenAI-Perf's"),
         ([{"a": 1}, {"a": 2}], "2 JSON objects, and no result of a benchmark"),
         ([[1, 2]], "a list, and no result"),
@@ -73,7 +74,115 @@ def test_other_files_are_refused_with_the_cause(tmp_path: Path, lines: list[Any]
     path = tmp_path / "b.json"
     path.write_text("\n".join(map(json.dumps, lines)) + "\n")
     with pytest.raises(MeasureError, match=why):
-        foreign.vllm_bench(path)
+        benchmark(path)
+
+
+def guidellm(at: int, start_s: float, status: str = "completed") -> dict[str, Any]:
+    """A request as GuideLLM's report has it (`GenerativeRequestStats`, dumped)."""
+    sent_s = start_s + float(TRUTH.start_s[at])
+    return {
+        "type_": "generative_request_stats",
+        "request_id": str(at),
+        "info": {
+            "status": status,
+            "timings": {
+                "request_start": sent_s,
+                "first_token_iteration": sent_s + 0.25,
+                "request_end": sent_s + 2.0,
+                "resolve_end": sent_s + 2.1,
+            },
+        },
+        "prompt_tokens": int(TRUTH.prompt[at]),
+        "output_tokens": int(TRUTH.output[at]),
+        "time_to_first_token_ms": 250.0,
+    }
+
+
+def aiperf(at: int, start_s: float) -> dict[str, Any]:
+    """A record of AIPerf's profile_export.jsonl."""
+    sent_ns = int((start_s + float(TRUTH.start_s[at])) * 1e9)
+    return {
+        "metadata": {
+            "session_num": at,
+            "request_start_ns": sent_ns,
+            "request_end_ns": sent_ns + 2_000_000_000,
+            "benchmark_phase": "profiling",
+            "was_cancelled": False,
+        },
+        "metrics": {
+            "time_to_first_token": {"value": 250.0, "unit": "ms"},
+            "input_sequence_length": {"value": int(TRUTH.prompt[at]), "unit": "tokens"},
+            "output_sequence_length": {"value": int(TRUTH.output[at]), "unit": "tokens"},
+        },
+        "error": None,
+    }
+
+
+def written(path: Path, tool: str) -> Path:
+    """What a tool writes of TRUTH's requests, out of order, with one that failed."""
+    many = len(TRUTH.start_s)
+    if tool == "guidellm":
+        halves = [range(many // 2, many), range(many // 2)]
+        report = [
+            {
+                "requests": {
+                    "successful": [guidellm(at, START_S) for at in half],
+                    "incomplete": [],
+                    "errored": [guidellm(half[0], START_S, "errored")],
+                },
+                "metrics": {"request_totals": {"successful": len(half)}},
+            }
+            for half in halves
+        ]
+        path.write_text(json.dumps({"args": {}, "benchmarks": report}))
+        return path
+    records = [aiperf(at, START_S) for at in reversed(range(many))]
+    records += [{**aiperf(0, START_S), "metrics": {}, "error": {"code": 503}}, aiperf(0, START_S)]
+    records[-1]["metadata"]["was_cancelled"] = True
+    path.write_text("\n".join(map(json.dumps, records)))
+    return path
+
+
+@pytest.mark.parametrize("tool", ["guidellm", "aiperf"])
+def test_requests_of_other_tools_are_read(tmp_path: Path, tool: str) -> None:
+    bench = benchmark(written(tmp_path / "b.json", tool))
+    assert bench.unix
+    assert bench.failed == 2
+    assert bench.start_s == pytest.approx(START_S + TRUTH.start_s, abs=1e-3)
+    assert bench.input_tokens.tolist() == TRUTH.prompt.tolist()
+    assert bench.output_tokens.tolist() == TRUTH.output.tolist()
+    assert bench.ttft_s == pytest.approx(0.25, abs=1e-3)
+    assert bench.end_s - bench.start_s == pytest.approx(2.0, abs=1e-3)
+
+
+def test_an_answer_that_was_not_streamed_has_no_first_token(tmp_path: Path) -> None:
+    path = tmp_path / "b.jsonl"
+    record = aiperf(0, START_S)
+    del record["metrics"]["time_to_first_token"]
+    path.write_text(json.dumps(record))
+    assert np.isnan(benchmark(path).ttft_s).all()
+
+
+def test_a_sample_of_requests_is_refused(tmp_path: Path) -> None:
+    path = written(tmp_path / "b.json", "guidellm")
+    said = json.loads(path.read_text())
+    said["benchmarks"][1]["metrics"]["request_totals"]["successful"] = 1000
+    path.write_text(json.dumps(said))
+    with pytest.raises(MeasureError, match=r"holds 15 of 1,000 requests .* without --sample-req"):
+        benchmark(path)
+
+
+@pytest.mark.parametrize("tool", ["guidellm", "aiperf"])
+def test_a_folder_is_made_of_other_tools_requests(tmp_path: Path, tool: str) -> None:
+    done = dcsim_import(
+        tmp_path / "run",
+        *("--power", nvidia_smi(tmp_path / "smi.csv", 0.0)),
+        *(part for path in prometheus_engine(tmp_path) for part in ("--engine", path)),
+        *("--requests", written(tmp_path / "b.json", tool)),
+    )
+    assert done.exit_code == 0, done.output
+    assert len(rows(tmp_path / "run" / "requests.csv")) == 30
+    assert "2 requests of the benchmark failed" in done.stdout
 
 
 def packed(path: Path) -> Path:

@@ -16,6 +16,7 @@ from dcsim.cli import app
 from dcsim.errors import MeasureError
 from dcsim.hardware.catalogue import load_catalogue
 from dcsim.measure import foreign
+from dcsim.measure.benchmarks import benchmark
 from dcsim.power.learn.runs import read_run
 
 START_S = datetime(2026, 7, 20, 19, 40, 0, tzinfo=UTC).timestamp()
@@ -247,17 +248,17 @@ def test_a_benchmark_without_times_or_details_says_so(tmp_path: Path) -> None:
         ({"errors": ["boom"] * 30}, "no request that was answered"),
     ):
         with pytest.raises(MeasureError, match=why):
-            foreign.vllm_bench(vllm_bench(path, **changes))
+            benchmark(vllm_bench(path, **changes))
     path.write_text('{"request_throughput": 2.0}')
     with pytest.raises(MeasureError, match="run it with --save-result --save-detailed"):
-        foreign.vllm_bench(path)
-    bench = foreign.vllm_bench(vllm_bench(path, errors=["boom", *[""] * 29]))
+        benchmark(path)
+    bench = benchmark(vllm_bench(path, errors=["boom", *[""] * 29]))
     assert (bench.failed, len(bench.start_s)) == (1, 29)
     # A first token that was never seen is null.
-    bench = foreign.vllm_bench(vllm_bench(path, ttfts=[None, *[TOKEN_S] * 29]))
+    bench = benchmark(vllm_bench(path, ttfts=[None, *[TOKEN_S] * 29]))
     assert (bench.failed, len(bench.start_s)) == (1, 29)
     with pytest.raises(MeasureError, match="no request that was answered"):
-        foreign.vllm_bench(vllm_bench(path, ttfts=[None] * 30))
+        benchmark(vllm_bench(path, ttfts=[None] * 30))
 
 
 def test_wall_meters_errors_are_left_out_and_damage_is_named(tmp_path: Path) -> None:

@@ -265,7 +265,7 @@ def test_an_engine_started_anew_goes_on_counting(tmp_path: Path) -> None:
             "is a day time, those before it local",
         ),
         (
-            "timestamp, power.draw [W]\n2026/07/20 12:40:24.9, 80 W\n2026/07/20 12:40:24.8, 80 W\n",
+            "timestamp, power.draw [W]\n2026/07/20 12:40:24.9, 80 W\n2026/07/20 12:39:24.8, 80 W\n",
             "back in time",
         ),
         ("timestamp, power.draw [W]\n", "fewer than two samples"),
@@ -283,6 +283,23 @@ def test_what_cannot_be_read_is_named(text: str, told: str, tmp_path: Path) -> N
     with pytest.raises(LogError, match=told) as caught:
         power_log(file)
     assert "some.log" in str(caught.value)
+
+
+def test_rows_a_little_out_of_order_are_sorted(tmp_path: Path) -> None:
+    """Two loops that write to one file, one a GPU: each GPU's watts stay its own."""
+    stamps = ["24.10", "24.05", "25.10", "25.05", "26.10", "26.05"]
+    rows = [f"2026/07/20 12:40:{at}, {n % 2}, {80 + n} W" for n, at in enumerate(stamps)]
+    file = tmp_path / "smi.csv"
+    file.write_text("\n".join(["timestamp, index, power.draw [W]", *rows]))
+    log = power_log(file)
+    assert log.gpus == ("0", "1")
+    assert log.watts.tolist() == [[80, 81], [82, 83], [84, 85]]
+    assert np.diff(log.at_s) == pytest.approx(1.0)
+    assert log.remarks == ("3 rows out of order, by up to 0.05 s: sorted",)
+    # One GPU, no name: the same; of several none could be told apart.
+    alone = [row.replace(", 0,", ",").replace(", 1,", ",") for row in rows[:2]]
+    file.write_text("\n".join(["timestamp, power.draw [W]", *alone]))
+    assert power_log(file).watts.tolist() == [[81], [80]]
 
 
 def test_metrics_that_are_missing_are_named(tmp_path: Path) -> None:

@@ -166,7 +166,7 @@ def test_a_run_is_played_again_from_its_results(tmp_path: Path) -> None:
         ("mooncake", "output_length", {"output_length": True}, "True", "whole number"),
         ("mooncake", "hash_ids", {"hash_ids": "x"}, "x", "a list of at most 2 ids"),
         ("mooncake", "hash_ids", {"hash_ids": [1, 2, 3]}, "[1, 2, 3]", "at most 2 ids"),
-        ("mooncake", "hash_ids", {"hash_ids": [2**32]}, str(2**32), "4,294,967,295"),
+        ("mooncake", "hash_ids", {"hash_ids": [2**64]}, str(2**64), "18,446,744,073,709,551,615"),
         ("mooncake", "hash_ids", {"hash_ids": [-1]}, "-1", "whole numbers from 0"),
         ("vllm", "start", "1,1,0.1,", "", "number of seconds"),
         ("vllm", "input_tokens", "x,1,0.1,9e9", "x", "whole number"),
@@ -200,6 +200,23 @@ def test_a_bad_row_is_named_skipped_and_counted(
     rows = list(read(file, FORMATS[form], tally=tally, skip=True))
     header = 0 if form == "mooncake" else 1
     assert (len(rows), tally.skipped) == (len(good) - header, 1)
+
+
+def test_block_ids_may_be_hashes_of_64_bits(tmp_path: Path) -> None:
+    """What was the same stays the same, what was another another; small ids stay as they are."""
+    ids = [[2**64 - 1, 7], [2**64 - 1, 2**40], [2**32, 7], [2**40, 2**31]]
+    rows = [
+        json.dumps({"timestamp": 0, "input_length": 1000, "output_length": 1, "hash_ids": one})
+        for one in ids
+    ]
+    found = [list(row.blocks) for row in read(write(tmp_path, *rows), FORMATS["mooncake"])]
+    named = {
+        a: b for old, new in zip(ids, found, strict=True) for a, b in zip(old, new, strict=True)
+    }
+    assert [[named[one] for one in row] for row in ids] == found
+    assert len(set(named.values())) == len(named)
+    assert named[7] == 7
+    assert max(named.values()) < 2**32
 
 
 @pytest.mark.parametrize("form", ["azure-2023", "azure-2024", "burstgpt", "vllm", "lengths"])

@@ -12,7 +12,12 @@ from pathlib import Path
 import numpy as np
 
 from dcsim.errors import LogError
-from dcsim.power.learn.readers.logs import Field, PowerLog, samples
+from dcsim.power.learn.readers.logs import (
+    Field,
+    PowerLog,
+    in_time_order,
+    samples,
+)
 from dcsim.power.learn.readers.text import Times, lines_of, watts
 from dcsim.stamps import Clock
 
@@ -54,7 +59,10 @@ def read(path: Path, interval_s: float | None = None) -> PowerLog:
     given = list(rows)
     timed = not np.isnan([at for at, _, _ in given]).any() and bool(given)
     clock: Clock = times.clock
-    if not timed:
+    remarks: list[str] = []
+    if timed:
+        given = in_time_order(given, remarks)
+    else:
         given = [(0.0, name, watts) for _, name, watts in given]
     at_s, gpus, table = samples(given, path, clock)
     if not timed:
@@ -64,7 +72,8 @@ def read(path: Path, interval_s: float | None = None) -> PowerLog:
                 "(power_interval_s in manifest.json's clock)"
             )
         at_s, clock = np.arange(len(table)) * np.float64(interval_s), "relative"
-    return PowerLog(at_s, gpus, table, clock, LAYOUTS[0 if dcgm else 1], POWER[power])
+    layout = LAYOUTS[0 if dcgm else 1]
+    return PowerLog(at_s, gpus, table, clock, layout, POWER[power], tuple(remarks))
 
 
 def _titles(line: str) -> list[str] | None:

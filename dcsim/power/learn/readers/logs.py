@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
@@ -17,6 +17,7 @@ Field = Literal["default", "instant", "average"]
 """Which of the driver's power readings: `power.draw` (its averaging differs between GPUs), or the
 readings that say so by name."""
 DAY_S = 86400.0
+Timed = TypeVar("Timed", bound=tuple[Any, ...])
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,26 @@ class EngineLog:
     """When an engine was started anew, on `clock`."""
     remarks: tuple[str, ...] = ()
     """What had to be decided while reading."""
+
+
+SORT_WITHIN_S = 10.0
+"""Rows that come so much late are put in their place: two loops that write to one file, or a tool
+that waits for a GPU. More is a clock that was set."""
+
+
+def in_time_order(rows: Sequence[Timed], remarks: list[str]) -> list[Timed]:
+    """Rows whose first value is their time in s, sorted by it where none comes more than
+    SORT_WITHIN_S after a later one; otherwise as they are, for `rising` to judge. Says in `remarks`
+    what was moved."""
+    at_s = np.array([row[0] for row in rows])
+    late_s = np.maximum.accumulate(at_s) - at_s if len(rows) else at_s
+    moved = int((late_s > 0.0).sum())
+    if not moved or not late_s.max() <= SORT_WITHIN_S:
+        return list(rows)
+    remarks.append(
+        f"{moved:,} row{'s' * (moved != 1)} out of order, by up to {late_s.max():.3g} s: sorted"
+    )
+    return [rows[at] for at in np.argsort(at_s, kind="stable").tolist()]
 
 
 def samples(

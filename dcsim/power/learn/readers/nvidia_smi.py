@@ -12,7 +12,13 @@ from pathlib import Path
 import numpy as np
 
 from dcsim.errors import LogError
-from dcsim.power.learn.readers.logs import Field, PowerLog, loops_of, samples
+from dcsim.power.learn.readers.logs import (
+    Field,
+    PowerLog,
+    in_time_order,
+    loops_of,
+    samples,
+)
 from dcsim.power.learn.readers.text import Times, cells_of, filled, number, watts
 from dcsim.stamps import stamp
 
@@ -64,8 +70,7 @@ def read(path: Path) -> PowerLog:
         if value is None:
             raise LogError(f"{path}:{line}: expected watts such as 87.81 W, not {cell!r}")
         given.append((at_s, gpu, value))
-    if not names:
-        given = _by_place(given, path)
+    given = in_time_order(given, remarks) if names else _by_place(given, path, remarks)
     sampled_s, found, table = samples(given, path, times.clock)
     return PowerLog(sampled_s, found, table, times.clock, LAYOUT, field, tuple(remarks))
 
@@ -81,13 +86,19 @@ def _gpus(body: Body, names: Sequence[int]) -> list[str]:
     return [" ".join(key) for key in keys]
 
 
-def _by_place(given: list[tuple[float, str, float]], path: Path) -> list[tuple[float, str, float]]:
+def _by_place(
+    given: list[tuple[float, str, float]], path: Path, remarks: list[str]
+) -> list[tuple[float, str, float]]:
     """Rows without a name: the GPUs of one loop of the tool are told apart by their place in it.
 
     Raises LogError where loops have different numbers of rows.
     """
     at_s = np.array([at for at, _, _ in given])
     if not len(at_s) or (np.diff(at_s) < 0).any():
+        # Out of order no row has a place in a loop: one GPU's can be sorted, others not told apart.
+        sorted_s = np.sort(at_s)
+        if len(loops_of(sorted_s)) == len(sorted_s):
+            given = in_time_order(given, remarks)
         return [(at, "0", value) for at, _, value in given]
     firsts = loops_of(at_s)
     sizes = np.diff([*firsts, len(at_s)])

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from dcsim.errors import LogError
-from dcsim.power.learn.readers.logs import PowerLog, rising
+from dcsim.power.learn.readers.logs import PowerLog, in_time_order, rising
 from dcsim.power.learn.readers.text import Times, cells_of, filled, time_column, watts
 
 LAYOUT = "power.csv"
@@ -29,19 +29,26 @@ def read(path: Path) -> PowerLog:
     if when is None or not gpus:
         raise LogError(f"{path}: needs columns t and gpu0, not {', '.join(header)}")
     times = Times(path)
-    at_s, table = [], []
+    given: list[tuple[float, list[float | None]]] = []
     for line, row in filled(path, rows):
-        at_s.append(times.read(row[when], line))
         values = [watts(row[at]) for at in gpus]
         if None in values:
             cell = row[gpus[values.index(None)]]
             raise LogError(f"{path}:{line}: expected a number, not {cell!r}")
-        table.append(values)
-    if len(table) < 2:
+        given.append((times.read(row[when], line), values))
+    if len(given) < 2:
         raise LogError(f"{path}: fewer than two samples of power")
     names = tuple(_gpu(header[at].lower()) or header[at] for at in gpus)
-    power_w = np.array(table, dtype=np.float64)
-    return PowerLog(rising(np.array(at_s), path, times.clock), names, power_w, times.clock, LAYOUT)
+    remarks: list[str] = []
+    at_s, table = zip(*in_time_order(given, remarks), strict=True)
+    return PowerLog(
+        rising(np.array(at_s), path, times.clock),
+        names,
+        np.array(table, dtype=np.float64),
+        times.clock,
+        LAYOUT,
+        remarks=tuple(remarks),
+    )
 
 
 def _gpu(name: str) -> str | None:
