@@ -3,6 +3,7 @@ mixtures of these."""
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 from importlib import resources
 from itertools import pairwise
@@ -28,6 +29,8 @@ from dcsim.workload.traces import Options, read
 
 MOST_DRAWN = 1e7
 """Tokens; a log-normal without a maximum ends here."""
+MOST_POWER = 700.0
+"""Of e, up and down: beyond are no numbers."""
 
 Lengths = tuple[IntArray, IntArray]
 
@@ -134,14 +137,25 @@ def _fixed(spec: FixedTokens) -> Sampler:
 
 
 def _lognormal(spec: LognormalTokens) -> Sampler:
+    parts = ((spec.prompt_median, spec.prompt_sigma), (spec.output_median, spec.output_sigma))
+
     def draw(count: int, rng: np.random.Generator) -> Lengths:
-        first, second = rng.standard_normal((2, count))
-        prompt = spec.prompt_median * np.exp(spec.prompt_sigma * first)
-        output = spec.output_median * np.exp(spec.output_sigma * second)
-        # Far beyond any model's context, and far from where whole numbers end.
-        return _whole(np.minimum(prompt, MOST_DRAWN)), _whole(np.minimum(output, MOST_DRAWN))
+        prompt, output = (
+            _whole(_drawn(median, sigma, normal))
+            for (median, sigma), normal in zip(parts, rng.standard_normal((2, count)), strict=True)
+        )
+        return prompt, output
 
     return draw
+
+
+def _drawn(median: float, sigma: float, normal: FloatArray) -> FloatArray:
+    """Lengths of standard normal draws, at most MOST_DRAWN: far beyond any model's context, and far
+    from where whole numbers end. Draws are cut before they become powers that no number holds."""
+    if sigma > 0.0:
+        most = min(math.log(MOST_DRAWN / median) + 1.0, MOST_POWER)
+        normal = np.clip(normal, -MOST_POWER / sigma, most / sigma)
+    return np.minimum(median * np.exp(sigma * normal), MOST_DRAWN)
 
 
 def _empirical(spec: EmpiricalTokens) -> Sampler:

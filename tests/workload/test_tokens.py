@@ -92,9 +92,11 @@ def test_mixtures_by_weight_and_clipped() -> None:
     assert output.max() == 150
 
 
-def test_a_lognormal_without_a_maximum_stays_a_number() -> None:
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("sigma", [50, 5e3, 1e308])
+def test_a_lognormal_without_a_maximum_stays_a_number(sigma: float) -> None:
     spec = LognormalTokens(
-        kind="lognormal", prompt_median=1e3, prompt_sigma=50, prompt_max=None,
+        kind="lognormal", prompt_median=1e3, prompt_sigma=sigma, prompt_max=None,
         output_median=1, output_sigma=0, output_max=None,
     )  # fmt: skip
     prompt, _ = sampler(spec)(1000, np.random.default_rng(0))
