@@ -23,6 +23,7 @@ from benchmarks.data import need_data
 from dcsim.arrays import BoolArray, FloatArray
 from dcsim.errors import TraceError
 from dcsim.scenario.models import ClientsArrivals, ServegenArrivals
+from dcsim.workload.arrivals import ArrivalContext
 from dcsim.workload.clients import (
     WINDOW_S,
     Kind,
@@ -152,7 +153,8 @@ def make(name: str, folder: Path, title: str) -> None:
     scale = PLAYED_PER_S / total.mean()
     as_measured = ServegenArrivals(kind="servegen", folder=folder, rate_scale=scale)
     made = ClientsArrivals.model_validate({"kind": "clients", "name": name})
-    played = [np.concatenate(list(servegen(as_measured, length_s, np.random.SeedSequence(0))))]
+    context = ArrivalContext(length_s, np.random.SeedSequence(0))
+    played = [np.concatenate(list(servegen(as_measured, context)))]
     played += [
         np.concatenate(
             list(of_population(population, made, PLAYED_PER_S, length_s, np.random.SeedSequence(i)))

@@ -141,6 +141,10 @@ class PolicyError(DcsimError, ValueError):
         self.key = key
 
 
+class PluginError(DcsimError, ValueError):
+    """A component of another package that cannot be used; the message names both."""
+
+
 class ConfigurationError(DcsimError, ValueError):
     """A configuration that a power model does not know; the message lists those it knows."""
 

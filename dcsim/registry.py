@@ -19,11 +19,11 @@ names it. A factory is called with the spec and what its kind gives beside it:
 - `policies`, by `control.*.policy`: `(spec)` makes a `dcsim.control.policy.Policy`.
 - `power_models`, by `servers.*.power.model`: `(spec, configs, catalogue)` makes a
   `dcsim.power.model.PowerModel`.
-- `arrivals`, by `workload.*.arrivals.kind`: `(spec, window)` makes an iterator of blocks of
-  arrival times (`dcsim.workload.arrivals`).
+- `arrivals`, by `workload.*.arrivals.kind`: `(spec, context)` makes an iterator of blocks
+  of arrival times; the context is a `dcsim.workload.arrivals.ArrivalContext`.
 - `studies`, by `dcsim study NAME`: `(spec)` makes a `dcsim.studies.Study`.
 
-This module stands below all rooms and imports none of them.
+The module stands below all rooms and imports none of them.
 """
 
 from __future__ import annotations
@@ -37,6 +37,8 @@ from typing import Any, Literal, get_args
 
 from pydantic import BaseModel
 
+from dcsim.errors import PluginError
+
 Kind = Literal["routers", "policies", "power_models", "arrivals", "studies"]
 KEYS: dict[Kind, str] = {
     "routers": "policy",
@@ -45,10 +47,6 @@ KEYS: dict[Kind, str] = {
     "arrivals": "kind",
 }
 """The key of a block that names its component; a study has none."""
-
-
-class PluginError(ValueError):
-    """A component of another package that cannot be used; the message names both."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
-from dcsim.spec.problems import ScenarioError
 from pydantic import BaseModel
 from typer.testing import CliRunner
 
 from dcsim import registry
 from dcsim.cli import app
+from dcsim.errors import PluginError, ScenarioError
 from dcsim.scenario.dump import dump
 from dcsim.scenario.load import loads
 from dcsim.scenario.models import Spec
@@ -202,7 +202,7 @@ def test_a_component_is_registered_by_a_call() -> None:
     try:
         registry.register("policies", "named", Named, object)
         assert site(control="[{policy: named}]").control[0].policy == "named"
-        with pytest.raises(registry.PluginError, match="there is a 'named' already"):
+        with pytest.raises(PluginError, match="there is a 'named' already"):
             registry.register("policies", "named", Named, dict)
     finally:
         registry._registered.pop(("policies", "named"))
@@ -210,5 +210,5 @@ def test_a_component_is_registered_by_a_call() -> None:
 
 @pytest.mark.parametrize("spec", [None, dict, BaseModel])
 def test_a_spec_must_name_its_component(spec: type[BaseModel]) -> None:
-    with pytest.raises(registry.PluginError, match="Spec"):
+    with pytest.raises(PluginError, match="Spec"):
         registry.register("policies", "named", spec, object)

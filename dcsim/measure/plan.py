@@ -27,7 +27,7 @@ from dcsim.measure.campaign import (
     StepsPart,
 )
 from dcsim.scenario.models import GammaArrivals, Spec, Tokens
-from dcsim.workload.arrivals import arrivals
+from dcsim.workload.arrivals import ArrivalContext, arrivals
 from dcsim.workload.tokens import sampler
 
 EDGES, LENGTHS, PROMPTS = range(3)
@@ -161,7 +161,7 @@ def _rates(
     process = GammaArrivals.model_validate(
         {"kind": "gamma", "rate": f"{rate_per_s!r} req/s", "burstiness": burstiness}
     )
-    found = arrivals(process, duration_s, seeds.child(seed, EDGES))
+    found = arrivals(process, ArrivalContext(duration_s, seeds.child(seed, EDGES)))
     times = np.concatenate([np.empty(0), *found])
     prompt, output = _lengths(tokens, len(times), seed)
     asks = [Ask(n, prompt[n], output[n], at_s) for n, at_s in enumerate(times.tolist())]

@@ -10,15 +10,20 @@ from pydantic import BaseModel, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, PydanticKnownError, core_schema
 
 from dcsim import registry
+from dcsim.errors import PluginError
 
 
 class Registered:
     """Stands in `Annotated` beside a built-in model, or a union of them. A block whose key names
     none of these is read by the spec that `dcsim.registry` has of the name."""
 
-    def __init__(self, kind: registry.Kind, *, former_names: Sequence[str] = ()) -> None:
-        """`former_names` are read by the built-in model although they are no choice of it."""
+    def __init__(
+        self, kind: registry.Kind, base: type[BaseModel], *, former_names: Sequence[str] = ()
+    ) -> None:
+        """Specs of the kind derive from `base`. `former_names` are read by the built-in model
+        although they are no choice of it."""
         self.kind = kind
+        self._base = base
         self.key = registry.KEYS[kind]
         self._former_names = former_names
         self._built_in: tuple[str, ...] = ()
@@ -53,6 +58,9 @@ class Registered:
             return built_in(value)
         component = registry.find(self.kind, name)
         if component is not None:
+            if not issubclass(component.spec, self._base):
+                home = f"{self._base.__module__}.{self._base.__name__}"
+                raise PluginError(f"the Spec of '{name}' ({component.package}) must be a {home}")
             return component.spec.model_validate(value)
         known = dict.fromkeys([*self._built_in, *registry.names(self.kind)])
         if len(known) == len(self._built_in):

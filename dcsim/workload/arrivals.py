@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
 from dcsim import seeds
 from dcsim.arrays import FloatArray
+from dcsim.errors import PluginError
+from dcsim.registry import create, register
 from dcsim.scenario.models import (
+    Arrivals,
     Changing,
     DiurnalArrivals,
     GammaArrivals,
@@ -35,17 +39,65 @@ from dcsim.workload.renewal import Exponential, Gamma, Gaps, Weibull, unit, weib
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 DWELLS_AT_ONCE = 256
 
-Process = PoissonArrivals | GammaArrivals | WeibullArrivals | MmppArrivals | DiurnalArrivals
+
+@dataclass(frozen=True, slots=True)
+class ArrivalContext:
+    """What the factory of an arrival process is given beside its spec.
+
+    Attributes
+    ----------
+    horizon_s
+        End of the run: arrivals come before it.
+    seed
+        The stream's own; all that a process draws comes from it.
+    scale
+        Multiplies the rate that the spec states. Conversations are begun at less than the rate of
+        their requests.
+    """
+
+    horizon_s: float
+    seed: np.random.SeedSequence
+    scale: float = 1.0
+
+    def rescaled(
+        self, spec: Changing, rate_per_s: float, gaps: Gaps, *factors: Factor
+    ) -> Iterator[FloatArray]:
+        """Blocks of arrival times of a process with independent gaps.
+
+        Parameters
+        ----------
+        spec
+            Its spikes, ramps and growth multiply the rate.
+        rate_per_s
+            Mean rate.
+        gaps
+            Gaps of mean 1, such as those of `dcsim.workload.renewal`.
+        *factors
+            What else multiplies the rate over time.
+        """
+        counts = unit(gaps, seeds.generator(self.seed, seeds.ARRIVALS))
+        profile = Profile(self.scale * rate_per_s, (*factors, *changes(spec)))
+        return rescaled(counts, profile, self.horizon_s)
 
 
-def arrivals(
-    spec: Process, horizon_s: float, seed: np.random.SeedSequence, scale: float = 1.0
-) -> Iterator[FloatArray]:
-    """Blocks of arrival times in [0, horizon_s) at `scale` times the rate, lazily; blocks may be
-    empty."""
-    counts = unit(_gaps(spec), seeds.generator(seed, seeds.ARRIVALS))
-    profile = _profile(spec, scale, seeds.generator(seed, seeds.STATES))
-    return rescaled(counts, profile, horizon_s)
+def arrivals(spec: Arrivals, context: ArrivalContext) -> Iterator[FloatArray]:
+    """Blocks of arrival times in [0, horizon_s), lazily; blocks may be empty.
+
+    Raises PluginError, when iterated, where the process of another package breaks its contract.
+    """
+    made: Iterator[FloatArray] = create("arrivals", spec.kind, spec, context)
+    return _in_order(made, spec.kind, context.horizon_s)
+
+
+def _in_order(blocks: Iterator[FloatArray], kind: str, horizon_s: float) -> Iterator[FloatArray]:
+    last_s = 0.0
+    for block in blocks:
+        if len(block):
+            if block[0] < last_s or not (np.diff(block) >= 0.0).all() or block[-1] >= horizon_s:
+                message = f"arrivals of kind '{kind}' must rise from 0 s to before {horizon_s:g} s"
+                raise PluginError(f"{message}; those after {last_s:g} s do not")
+            last_s = float(block[-1])
+        yield block
 
 
 def changes(spec: Changing) -> tuple[Lines | Smooth, ...]:
@@ -54,26 +106,40 @@ def changes(spec: Changing) -> tuple[Lines | Smooth, ...]:
     return (*map(spike, spec.spikes), *map(ramp, spec.ramps), *grown)
 
 
-def _gaps(spec: Process) -> Gaps:
-    if isinstance(spec, GammaArrivals):
-        if spec.burstiness is not None:
-            return Gamma(spec.burstiness)
-        assert spec.cv is not None
-        return Gamma(spec.cv**-2)
-    if isinstance(spec, WeibullArrivals):
-        if spec.shape is not None:
-            return Weibull(spec.shape)
-        assert spec.cv is not None
-        return Weibull(weibull_shape(spec.cv))
-    return Exponential()
+def _poisson(spec: PoissonArrivals, context: ArrivalContext) -> Iterator[FloatArray]:
+    return context.rescaled(spec, spec.rate_per_s, Exponential())
 
 
-def _profile(spec: Process, scale: float, rng: np.random.Generator) -> Profile:
-    if isinstance(spec, DiurnalArrivals):
-        return Profile(scale * spec.mean_rate_per_s, (*_day(spec), *changes(spec)))
-    if isinstance(spec, MmppArrivals):
-        return Profile(scale, (_states(spec, rng), *changes(spec)))
-    return Profile(scale * spec.rate_per_s, changes(spec))
+def _gamma(spec: GammaArrivals, context: ArrivalContext) -> Iterator[FloatArray]:
+    shape = spec.burstiness
+    if shape is None:
+        assert spec.cv is not None
+        shape = spec.cv**-2
+    return context.rescaled(spec, spec.rate_per_s, Gamma(shape))
+
+
+def _weibull(spec: WeibullArrivals, context: ArrivalContext) -> Iterator[FloatArray]:
+    shape = spec.shape
+    if shape is None:
+        assert spec.cv is not None
+        shape = weibull_shape(spec.cv)
+    return context.rescaled(spec, spec.rate_per_s, Weibull(shape))
+
+
+def _mmpp(spec: MmppArrivals, context: ArrivalContext) -> Iterator[FloatArray]:
+    states = _states(spec, seeds.generator(context.seed, seeds.STATES))
+    return context.rescaled(spec, 1.0, Exponential(), states)
+
+
+def _diurnal(spec: DiurnalArrivals, context: ArrivalContext) -> Iterator[FloatArray]:
+    return context.rescaled(spec, spec.mean_rate_per_s, Exponential(), *_day(spec))
+
+
+register("arrivals", "poisson", PoissonArrivals, _poisson)
+register("arrivals", "gamma", GammaArrivals, _gamma)
+register("arrivals", "weibull", WeibullArrivals, _weibull)
+register("arrivals", "mmpp", MmppArrivals, _mmpp)
+register("arrivals", "diurnal", DiurnalArrivals, _diurnal)
 
 
 def _day(spec: DiurnalArrivals) -> Iterator[Factor]:

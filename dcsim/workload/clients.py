@@ -22,8 +22,9 @@ from pydantic import Field
 from dcsim import seeds
 from dcsim.arrays import FloatArray
 from dcsim.errors import TraceError
+from dcsim.registry import register
 from dcsim.scenario.models import ClientsArrivals, Fraction, ServegenArrivals, Spec
-from dcsim.workload.arrivals import changes
+from dcsim.workload.arrivals import ArrivalContext, changes
 from dcsim.workload.rates import Factor, Profile
 from dcsim.workload.renewal import Gamma, Gaps, Weibull, until
 from dcsim.workload.stream import BLOCK_REQUESTS
@@ -160,9 +161,7 @@ def _gaps(family: str, shape: str) -> Gaps:
     return Gamma(value) if family == "Gamma" else Weibull(value)
 
 
-def servegen(
-    spec: ServegenArrivals, horizon_s: float, seed: np.random.SeedSequence, scale: float = 1.0
-) -> Iterator[FloatArray]:
+def servegen(spec: ServegenArrivals, context: ArrivalContext) -> Iterator[FloatArray]:
     """The clients of a folder, each as it was measured. Raises TraceError and OSError when
     iterated."""
     files = list(enumerate(client_files(spec.folder)))[:: spec.one_client_in]
@@ -185,16 +184,17 @@ def servegen(
                 if lap_s + start_s + width_s > 0:
                     begin_s = max(lap_s + start_s, 0.0)
                     end_s = lap_s + start_s + width_s
-                    yield Window(begin_s, end_s, rate_per_s * spec.rate_scale * scale, gaps)
+                    scaled_per_s = rate_per_s * spec.rate_scale * context.scale
+                    yield Window(begin_s, end_s, scaled_per_s, gaps)
             lap_s += length_s
             if not spec.loop:
                 return
 
     yield from superposed(
         [windows(file) for _, file in files],
-        [seeds.generator(seed, seeds.ARRIVALS, number) for number, _ in files],
+        [seeds.generator(context.seed, seeds.ARRIVALS, number) for number, _ in files],
         changes(spec),
-        horizon_s,
+        context.horizon_s,
     )
 
 
@@ -255,13 +255,15 @@ def load_populations() -> dict[str, Population]:
     return found
 
 
-def made_up(
-    spec: ClientsArrivals, horizon_s: float, seed: np.random.SeedSequence, scale: float = 1.0
-) -> Iterator[FloatArray]:
+def made_up(spec: ClientsArrivals, context: ArrivalContext) -> Iterator[FloatArray]:
     """Clients after a shipped population. Raises KeyError for one that is not shipped."""
     population = load_populations()[spec.name]
-    rate_per_s = scale * (spec.rate_per_s or population.rate_per_s)
-    return of_population(population, spec, rate_per_s, horizon_s, seed)
+    rate_per_s = context.scale * (spec.rate_per_s or population.rate_per_s)
+    return of_population(population, spec, rate_per_s, context.horizon_s, context.seed)
+
+
+register("arrivals", "servegen", ServegenArrivals, servegen)
+register("arrivals", "clients", ClientsArrivals, made_up)
 
 
 def of_population(

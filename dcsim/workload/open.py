@@ -9,18 +9,10 @@ from functools import partial
 import numpy as np
 
 from dcsim import seeds
-from dcsim.arrays import FloatArray, IntArray
-from dcsim.scenario.models import (
-    ClientsArrivals,
-    DiurnalArrivals,
-    ReplayArrivals,
-    Scenario,
-    ServegenArrivals,
-    Stream,
-    Tenant,
-)
-from dcsim.workload.arrivals import arrivals
-from dcsim.workload.clients import made_up, servegen
+from dcsim.arrays import IntArray
+from dcsim.scenario.models import ReplayArrivals, Scenario, Stream, Tenant
+from dcsim.workload import clients  # noqa: F401 - registers its processes
+from dcsim.workload.arrivals import ArrivalContext, arrivals
 from dcsim.workload.replay import replay
 from dcsim.workload.sessions import conversations, mean_turns
 from dcsim.workload.shared import begins_alike
@@ -71,13 +63,19 @@ class Requests:
 def by_the_clock(scenario: Scenario, spec: Stream) -> Stream:
     """A stream that does not say at what time of day it starts, with the scenario's."""
     start, process = scenario.start, spec.arrivals
-    if start is None or not isinstance(process, DiurnalArrivals | ClientsArrivals):
+    if start is None:
         return spec
-    changes: dict[str, float | str] = {}
-    if process.start_at_s is None:
-        changes["start_at_s"] = float(start.time_of_day_s)
-    if isinstance(process, DiurnalArrivals) and process.start_day is None and start.weekday:
-        changes["start_day"] = start.weekday
+    by_clock: dict[str, float | str | None] = {
+        "start_at_s": float(start.time_of_day_s),
+        "start_day": start.weekday,
+    }
+    changes = {
+        name: value
+        for name, value in by_clock.items()
+        if name in type(process).model_fields and value and getattr(process, name) is None
+    }
+    if not changes:
+        return spec
     return spec.model_copy(update={"arrivals": process.model_copy(update=changes)})
 
 
@@ -136,7 +134,7 @@ def open_stream(
     what = seeds.generator(seed, seeds.LENGTHS)
     # The rate is that of requests, so fewer conversations begin.
     scale = 1.0 if spec.sessions is None else 1.0 / mean_turns(spec.sessions)
-    times = _times(spec, horizon_s, seed, scale)
+    times = arrivals(spec.arrivals, ArrivalContext(horizon_s, seed, scale))
     if spec.sessions is not None:
         return conversations(
             filter(len, times),
@@ -164,16 +162,3 @@ def open_stream(
             yield RequestBlock(times_s, prompt, output, stream, prefix=prefix)
 
     return blocks()
-
-
-def _times(
-    spec: Stream, horizon_s: float, seed: np.random.SeedSequence, scale: float
-) -> Iterator[FloatArray]:
-    """Arrivals at `scale` times the scenario's rate."""
-    process = spec.arrivals
-    if isinstance(process, ServegenArrivals):
-        return servegen(process, horizon_s, seed, scale)
-    if isinstance(process, ClientsArrivals):
-        return made_up(process, horizon_s, seed, scale)
-    assert not isinstance(process, ReplayArrivals)
-    return arrivals(process, horizon_s, seed, scale)

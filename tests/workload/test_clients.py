@@ -15,6 +15,7 @@ from benchmarks.servegen_fit import PLAYED_PER_S, dispersion
 from dcsim.errors import TraceError
 from dcsim.scenario.models import ClientsArrivals, ServegenArrivals
 from dcsim.workload import open_stream, survey
+from dcsim.workload.arrivals import ArrivalContext
 from dcsim.workload.clients import (
     WINDOW_S,
     Kind,
@@ -152,7 +153,9 @@ def test_servegen_rates_are_reproduced_within_their_sampling_error(data: Path) -
                 counts = [sum(map(len, until(end, gaps, rng))) for _ in range(4)]
                 variance[number] += np.mean((np.array(counts) - end) ** 2)
     spec = ServegenArrivals(kind="servegen", folder=folder)
-    arrival_s = np.concatenate(list(servegen(spec, 86_400.0, np.random.SeedSequence(1))))
+    arrival_s = np.concatenate(
+        list(servegen(spec, ArrivalContext(86_400.0, np.random.SeedSequence(1))))
+    )
     counts = np.bincount((arrival_s / WINDOW_S).astype(int), minlength=144)
     off = (counts - expected.sum(axis=0)) / np.sqrt(variance)
     assert abs(off.mean()) < 4 / np.sqrt(144)
@@ -175,7 +178,9 @@ def test_servegen_m_small_by_hour(data: Path) -> None:
     assert total.shape == (2016,)
     length_s = 2016 * WINDOW_S
     spec = ServegenArrivals(kind="servegen", folder=folder, rate_scale=0.01)
-    arrival_s = np.concatenate(list(servegen(spec, length_s, np.random.SeedSequence(1))))
+    arrival_s = np.concatenate(
+        list(servegen(spec, ArrivalContext(length_s, np.random.SeedSequence(1))))
+    )
     hourly = np.bincount((arrival_s / 3600).astype(int), minlength=336)
     expected = total.reshape(-1, 6).sum(axis=1) * WINDOW_S * 0.01
     assert hourly.sum() == pytest.approx(expected.sum(), rel=0.005)

@@ -357,5 +357,5 @@ Arrivals = Annotated[
     | ClientsArrivals
     | ReplayArrivals,
     Field(discriminator="kind"),
-    Registered("arrivals"),
+    Registered("arrivals", Changing),
 ]

@@ -203,6 +203,6 @@ PolicySpec = Annotated[
     | RowBudget
     | StaticCap,
     Field(discriminator="policy"),
-    Registered("policies"),
+    Registered("policies", Spec),
 ]
 """Any policy, told by its key `policy`."""

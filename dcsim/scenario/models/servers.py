@@ -146,7 +146,9 @@ class ServerGroup(Spec):
     """Prefill groups: how keys and values get to the decode group."""
     engine: Engine = Engine()
     """Limits of the serving engine, with vLLM's names and defaults."""
-    power: Annotated[Power, Registered("power_models", former_names=("nameplate",))] = Power()
+    power: Annotated[Power, Registered("power_models", PowerSpec, former_names=("nameplate",))] = (
+        Power()
+    )
     """Which power model turns work into watts."""
     hold_up_s: SecondsOrZero | None = Field(default=None, alias="hold_up")
     """How long its power supplies bridge a gap in their voltage, whatever the load. None: as the

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from dcsim.scenario.models.control import PolicySpec
-from dcsim.scenario.models.routing import Routing
+from dcsim.scenario.models.routing import RouterSpec, Routing
 from dcsim.scenario.models.servers import ServerGroup
 from dcsim.scenario.models.site import Cooling, FacilityNode, Fault, Limits, Restart
 from dcsim.scenario.models.traffic import Stream, Tenant
@@ -56,7 +56,7 @@ class Scenario(Spec):
     """Customers or classes of requests."""
     servers: tuple[ServerGroup, ...] = Field(min_length=1)
     """Server groups."""
-    routing: Annotated[Routing, Registered("routers")] = Routing()
+    routing: Annotated[Routing, Registered("routers", RouterSpec)] = Routing()
     """How requests find a replica."""
     facility: tuple[FacilityNode, ...] = Field(min_length=1)
     """The power tree, as a table."""
