@@ -1,6 +1,6 @@
 """What a step of the GRU costs: python -m benchmarks.power_cost
 
-Microseconds of `GruPower.step` on one core (PyTorch on one thread), for 1, 240 and 2,400 replicas
+Microseconds of `GruPower.step` on one core, for 1, 240 and 2,400 replicas
 of one configuration, and for 240 and 2,400 of eight. Time of the thread, not of the wall; the best
 and the median of 60 rounds: on a machine that others use, too, the best is nearest to what the step
 itself takes. Also the bytes

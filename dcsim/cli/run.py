@@ -79,7 +79,7 @@ def run(
         typer.echo(f"--out: {out} is there already; --force replaces it", err=True)
         raise typer.Exit(WRONG_INPUT)
 
-    # After the checks: these bring PyTorch and take a second.
+    # After the checks: these take most of a second to import.
     from rich.console import Console
 
     from dcsim.engine import simulate

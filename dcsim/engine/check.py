@@ -63,10 +63,7 @@ def check_scaling(scenario: Scenario) -> list[tuple[str, str]]:
 
 def check_power(scenario: Scenario) -> list[tuple[str, str]]:
     """Packs that cannot be read or cannot serve their servers, means that nobody measured:
-    (dotted path, message) of each.
-
-    Reads packs but does not load PyTorch.
-    """
+    (dotted path, message) of each."""
     catalogue = load_catalogue()
     problems = []
     for index, group in enumerate(scenario.servers):

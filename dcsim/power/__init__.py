@@ -12,20 +12,18 @@ from collections.abc import Sequence
 from dcsim.hardware.catalogue import Catalogue
 from dcsim.ledger import ReplicaConfig
 from dcsim.power.board_limit import BoardLimit
+from dcsim.power.gru import GruPower
 from dcsim.power.linear_ledger import LinearLedger
 from dcsim.power.look_up import LookUpPower
 from dcsim.power.mean import MeanPower
 from dcsim.power.model import PowerModel
 from dcsim.power.nameplate import Nameplate
+from dcsim.power.pack import find_pack
 from dcsim.registry import create, register
 from dcsim.scenario.models import Power, PowerSpec
 
 
 def _gru(spec: Power, configs: Sequence[ReplicaConfig], catalogue: Catalogue) -> PowerModel:
-    # Imported here, because only the GRU needs PyTorch, which takes over a second to import.
-    from dcsim.power.gru import GruPower
-    from dcsim.power.pack import find_pack
-
     return GruPower(find_pack(spec.pack, configs), catalogue, spec.extrapolate)
 
 

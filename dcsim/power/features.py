@@ -34,7 +34,7 @@ _LOG_SCALE = 1.0 / math.log(257.0)
 
 class FeatureMaker:
     """Features of `n` replicas, made afresh each step in one float32 array, shape
-    (len(FEATURES), n): `out` where given."""
+    (len(FEATURES), n): `out` where given. Before the first step it shows replicas at rest."""
 
     def __init__(
         self,
@@ -52,12 +52,12 @@ class FeatureMaker:
         self._memory = np.array([fit.memory_w for fit in fits]) / span_w
         if out is None:
             out = np.zeros((len(FEATURES), len(configs)), dtype=np.float32)
-        self._out = out
-        self._out[8] = held
+        self.out = out
+        self.out[8] = held
 
     def __call__(self, ledger: WorkLedger) -> Float32Array:
         """Features of one step; the array is used again."""
-        out = self._out
+        out = self.out
         busy = ledger.busy_fraction
         memory = np.sqrt(busy * ledger.memory_util)
         out[0] = busy

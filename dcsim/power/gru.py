@@ -13,12 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
-import torch
 from scipy.special import ndtr
 
-from dcsim.arrays import Float32Array, FloatArray
+from dcsim.arrays import Float32Array, FloatArray, IntArray
 from dcsim.errors import PackError
 from dcsim.hardware.catalogue import Catalogue
 from dcsim.ledger import GpuState, ReplicaConfig, WorkLedger
@@ -66,50 +66,76 @@ class GruPower:
     def reset(
         self, configs: Sequence[ReplicaConfig], step_s: float, seed: np.random.SeedSequence
     ) -> None:
-        """Raises PackError for a configuration that the pack does not know, or another step.
-
-        Sets PyTorch to one thread: a step's matrices are small, and threads would only wait for
-        one another (and make sums depend on the machine).
-        """
-        torch.set_num_threads(1)
-        pack = self._pack
-        count = len(configs)
+        """Raises PackError for a configuration that the pack does not know, or another step."""
         kinds = {config.key: config for config in configs}
         for config in kinds.values():
-            refusal = pack.refusal(config, step_s, self._extrapolate)
+            refusal = self._pack.refusal(config, step_s, self._extrapolate)
             if refusal is not None:
                 raise PackError(refusal)
         tables = [self._states(config) for config in kinds.values()]
         row_of = {key: row for row, key in enumerate(kinds)}
         rows = np.array([row_of[config.key] for config in configs], dtype=np.int64)
+        self._set_network(configs, tables, rows)
+        self._set_bounds(configs, step_s, seed, tables, rows)
+        self._set_noise(seed, tables, rows)
+
+    def _set_network(
+        self, configs: Sequence[ReplicaConfig], tables: Sequence[States], rows: IntArray
+    ) -> None:
+        """The cell, and for each table the linear layer that weighs its states."""
+        pack, count = self._pack, len(configs)
         size = max(len(table.mean_w) for table in tables)
         self._mean_w = np.zeros((len(tables), size))
         self._std_w = np.zeros((len(tables), size))
-        weight = np.zeros((len(tables), size, pack.hidden), dtype=np.float32)
-        bias = np.full((len(tables), size), -1e9, dtype=np.float32)  # absent states: never
+        # The last column is the bias; absent states get one that makes them impossible.
+        heads = np.zeros((len(tables), size, pack.hidden + 1), dtype=np.float32)
+        heads[:, :, -1] = -1e9
         for row, table in enumerate(tables):
             filled = len(table.mean_w)
             self._mean_w[row, :filled] = table.mean_w
             self._std_w[row, :filled] = table.std_w
-            weight[row, :filled] = table.head_weight
-            bias[row, :filled] = table.head_bias
+            heads[row, :filled, :-1] = table.head_weight
+            heads[row, :filled, -1] = table.head_bias
         self._offset = rows * size
-        # Replicas of a kind side by side, each kind a slice: heads need no gathering of theirs.
+        # In the cell the replicas of one table stand side by side, so that each head reads a slice.
         order = np.argsort(rows, kind="stable")
-        edges = np.searchsorted(rows[order], np.arange(len(tables) + 1))
+        edges = np.searchsorted(rows[order], np.arange(len(tables) + 1)).tolist()
+        spans = [slice(first, last) for first, last in pairwise(edges)]
+        self._cell = Cell(pack, count)
+        self._logits = np.zeros((size, count), dtype=np.float32)
         self._heads = [
-            (
-                torch.from_numpy(weight[row]),
-                torch.from_numpy(bias[row])[:, None],
-                slice(int(edges[row]), int(edges[row + 1])),
-            )
-            for row in range(len(tables))
+            (heads[row], self._cell.hidden_and_one[:, span], self._logits[:, span])
+            for row, span in enumerate(spans)
         ]
-        mixed = bool((np.diff(rows) < 0).any())
-        self._order = torch.from_numpy(order) if mixed else None
-        self._back = torch.from_numpy(np.argsort(order))
-        self._sorted_hidden = torch.zeros(pack.hidden, count)
-        self._sorted_logits = torch.zeros(size, count)
+        self._order = order if (np.diff(rows) < 0).any() else None
+        unsorted = None if self._order is not None else self._cell.inputs
+        self._features = FeatureMaker(configs, self._catalogue, unsorted)
+        if self._order is not None:
+            self._cell.inputs[:] = self._features.out[:, order]
+        self._rest()
+        self._cumulated = np.empty((size, count), dtype=np.float32)
+        self._triangle = np.tril(np.ones((size, size), dtype=np.float32))
+
+    def _rest(self) -> None:
+        """Start with the memory of replicas that have rested: an empty one takes seconds of high
+        watts to find out that there is nothing to do. Features of rest are those that stand in the
+        inputs before the first step."""
+        distinct, columns = np.unique(self._cell.inputs, axis=1, return_inverse=True)
+        rested = Cell(self._pack, distinct.shape[1])
+        rested.inputs[:] = distinct
+        for _ in range(REST_STEPS):
+            rested.step()
+        self._cell.hidden[:] = rested.hidden[:, columns.reshape(-1)]
+
+    def _set_bounds(
+        self,
+        configs: Sequence[ReplicaConfig],
+        step_s: float,
+        seed: np.random.SeedSequence,
+        tables: Sequence[States],
+        rows: IntArray,
+    ) -> None:
+        """The watts between which each replica draws, and the linear model that ratios refer to."""
         self._floor_w = 0.9 * self._mean_w[rows, 0]
         relative = np.array([self._relative(config) for config in configs])
         self._relatives = np.flatnonzero(relative)
@@ -118,20 +144,18 @@ class GruPower:
         nameplate_w = np.array([c.gpus * c.gpu_nameplate_w for c in configs])
         highest_w = np.array([_highest_w(table) for table in tables])[rows]
         if len(self._relatives):
-            who = self._relatives
-            highest_w[who] = [self._measured_w(configs[row]) for row in who.tolist()]
+            at = self._relatives
+            highest_w[at] = [self._measured_w(configs[row]) for row in at.tolist()]
             idle_w = [self._catalogue.gpus[c.gpu].ledger_power.idle_w for c in configs]
             gpus = np.array([c.gpus for c in configs])
-            self._floor_w[who] = 0.9 * (gpus * np.array(idle_w))[who]
+            self._floor_w[at] = 0.9 * (gpus * np.array(idle_w))[at]
         self._ceiling_w = np.maximum(OVER_NAMEPLATE * nameplate_w, highest_w)
-        self._cell = Cell(pack, count)
-        self._features = FeatureMaker(configs, self._catalogue, self._cell.inputs)
-        self._rest(pack)
-        # The same memory, told to both libraries; where kinds lie side by side, to the heads, too.
-        self._logits_torch = torch.zeros(size, count) if mixed else self._sorted_logits
-        self._logits = self._logits_torch.numpy()
-        self._cumulated = np.empty((size, count), dtype=np.float32)
-        self._triangle = np.tril(np.ones((size, size), dtype=np.float32))
+
+    def _set_noise(
+        self, seed: np.random.SeedSequence, tables: Sequence[States], rows: IntArray
+    ) -> None:
+        """The correlated variates of each replica, at their first values."""
+        count = len(rows)
         self._rng = np.random.default_rng(seed)
         correlation = np.array(
             [
@@ -149,30 +173,24 @@ class GruPower:
         self._drift = np.empty(count)
         self._noise_used = NOISE_STEPS
 
-    def _rest(self, pack: Pack) -> None:
-        """Start with the memory of replicas that have rested: an empty one takes seconds of high
-        watts to find out that there is nothing to do. Features of rest are those that stand in the
-        inputs before the first step."""
-        kinds, of = np.unique(self._cell.inputs, axis=1, return_inverse=True)
-        rested = Cell(pack, kinds.shape[1])
-        rested.inputs[:] = kinds
-        rested.settle(REST_STEPS)
-        self._cell.hidden.copy_(rested.hidden[:, torch.from_numpy(of.reshape(-1))])
-
     def step(self, ledger: WorkLedger) -> FloatArray:
         cumulative = self._cumulative(ledger)
         state_variate, within = self._draw()
         aim = ndtr(state_variate)
+        if self._order is not None:
+            aim = aim[self._order]
         aim *= cumulative[-1]  # cumulative weights are not normalised; their sum is the last row
         state = (cumulative < aim).sum(axis=0)
         np.minimum(state, len(cumulative) - 1, out=state)
+        if self._order is not None:
+            state[self._order] = state.copy()
         state += self._offset
         watts = self._mean_w.take(state)
         within = within * self._std_w.take(state)
         watts += within
         if len(self._relatives):
-            who = self._relatives
-            watts[who] *= self._prior.step(ledger)[who]
+            at = self._relatives
+            watts[at] *= self._prior.step(ledger)[at]
         np.maximum(watts, self._floor_w, out=watts)
         np.minimum(watts, self._ceiling_w, out=watts)
         off = ledger.state == GpuState.OFF
@@ -184,7 +202,10 @@ class GruPower:
         """Advance one step and return state probabilities, shape (n, states), without drawing."""
         cumulative = self._cumulative(ledger)
         weights = np.diff(cumulative.astype(np.float64), axis=0, prepend=0.0)
-        return (weights / weights.sum(axis=0)).T
+        shares = np.empty_like(weights)
+        shares[:, slice(None) if self._order is None else self._order] = weights
+        shares /= shares.sum(axis=0)
+        return shares.T
 
     def means_w(self) -> FloatArray:
         """State means of each replica, shape (n, states); 0 where a state is absent."""
@@ -205,17 +226,15 @@ class GruPower:
         return Provenance(table.evidence, table.source + band, error)
 
     def _cumulative(self, ledger: WorkLedger) -> Float32Array:
-        """Running sums over the states of their unnormalised weights, shape (states, n)."""
-        with torch.inference_mode():
-            self._features(ledger)
-            hidden = self._cell.step()
-            logits = self._logits
-            if self._order is not None:
-                hidden = torch.index_select(hidden, 1, self._order, out=self._sorted_hidden)
-            for weight, bias, members in self._heads:
-                torch.addmm(bias, weight, hidden[:, members], out=self._sorted_logits[:, members])
-            if self._order is not None:
-                torch.index_select(self._sorted_logits, 1, self._back, out=self._logits_torch)
+        """Running sums over the states of their unnormalised weights, shape (states, n), replicas
+        in the cell's order."""
+        features = self._features(ledger)
+        if self._order is not None:
+            np.take(features, self._order, axis=1, out=self._cell.inputs, mode="clip")
+        self._cell.step()
+        for head, hidden_and_one, logits in self._heads:
+            np.matmul(head, hidden_and_one, out=logits)
+        logits = self._logits
         logits -= logits.max(axis=0)
         np.exp(logits, out=logits)
         # A product with a triangle of ones: several times quicker than numpy's cumsum.

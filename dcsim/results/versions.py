@@ -7,7 +7,7 @@ from importlib.metadata import version
 
 from dcsim.hardware.own_catalogue import own_sha256
 
-PACKAGES = ("dcsim", "simpy", "numpy", "torch", "h5py")
+PACKAGES = ("dcsim", "simpy", "numpy", "scipy", "h5py")
 
 
 def versions() -> dict[str, str]:

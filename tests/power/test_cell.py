@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -19,6 +18,7 @@ from tests.power.bench import CATALOGUE, LLAMA, QWEN, ledger, small_pack
 
 @pytest.mark.parametrize("count", [1, 7, 240])
 def test_cell_is_pytorchs(count: int) -> None:
+    torch = pytest.importorskip("torch", reason="the cell is compared with PyTorch's GRUCell")
     pack = small_pack(QWEN)
     cell = Cell(pack, count)
     oracle = torch.nn.GRUCell(len(FEATURES), pack.hidden)
@@ -31,11 +31,35 @@ def test_cell_is_pytorchs(count: int) -> None:
         for _ in range(25):
             features = rng.normal(0, 2, (count, len(FEATURES))).astype(np.float32)
             cell.inputs[:] = features.T
-            found = cell.step().T
+            stepped = cell.step().T
             scaled = (features - pack.feature_mean) / pack.feature_std
             hidden = oracle(torch.from_numpy(scaled), hidden)
-            assert torch.allclose(found, hidden, atol=1e-5)
+            assert stepped == pytest.approx(hidden.numpy(), abs=1e-5)
     assert float(hidden.abs().max()) > 0.1  # else nothing was compared
+
+
+def test_cell_by_hand() -> None:
+    """PyTorch's documented formulas in float64: r, z, n, then h = (1 - z) n + z h."""
+    pack = small_pack(QWEN, seed=8)
+    cell = Cell(pack, 3)
+    rng = np.random.default_rng(8)
+    hidden = np.zeros((3, pack.hidden))
+
+    def sigmoid(x: np.ndarray) -> np.ndarray:
+        return 1 / (1 + np.exp(-x))
+
+    for _ in range(10):
+        features = rng.normal(0, 2, (3, len(FEATURES))).astype(np.float32)
+        cell.inputs[:] = features.T
+        scaled = (features.astype(float) - pack.feature_mean) / pack.feature_std
+        reset_i, update_i, new_i = np.split(scaled @ pack.weight_ih.T + pack.bias_ih, 3, axis=1)
+        reset_h, update_h, new_h = np.split(hidden @ pack.weight_hh.T + pack.bias_hh, 3, axis=1)
+        update = sigmoid(update_i + update_h)
+        new = np.tanh(new_i + sigmoid(reset_i + reset_h) * new_h)
+        hidden = (1 - update) * new + update * hidden
+        stepped = cell.step().T
+        assert stepped == pytest.approx(hidden, abs=1e-5)
+    assert np.array_equal(cell.hidden_and_one, np.vstack([cell.hidden, np.ones(3)]))
 
 
 def one(features: np.ndarray, name: str) -> float:
