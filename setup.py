@@ -9,19 +9,15 @@ import sys
 
 from setuptools import setup
 
-HOT = [
-    "../hardware/roofline",
-    "batch",
-    "fleet",
-    "governed",
-    "handover",
-    "log",
-    "prefix",
-    "replica",
-    "request",
+HOT = ["hardware/roofline"]
+HOT += [
+    f"serving/{name}"
+    for name in (
+        *("batch", "fleet", "governed", "handover", "log", "prefix", "replica", "request"),
+        *("retries", "slowed", "span"),
+        *(f"routers/{name}" for name in ("base", "blind", "load", "power", "prefix")),
+    )
 ]
-HOT += ["retries", "slowed", "span"]
-HOT += [f"routers/{name}" for name in ("base", "blind", "load", "power", "prefix")]
 
 
 def compiled() -> list:

@@ -22,9 +22,10 @@ from dcsim.engine.clock import Clock
 from dcsim.hardware.catalogue import Catalogue
 from dcsim.hardware.roofline import IterationModel
 from dcsim.ledger import ReplicaConfig
+from dcsim.records import Status
 from dcsim.scenario.models import Engine
 from dcsim.serving.replica import Replica
-from dcsim.serving.request import Request, Status
+from dcsim.serving.request import Request
 from dcsim.serving.work import WorkTable
 from dcsim.workload.stream import Prefix
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import runpy
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -39,6 +40,7 @@ NEUTRAL = {
     "dcsim.errors",
     "dcsim.files",
     "dcsim.ledger",
+    "dcsim.records",
     "dcsim.registry",
     "dcsim.request_columns",
     "dcsim.seeds",
@@ -215,3 +217,13 @@ def test_array_types_are_stated_once() -> None:
         if kinds.search(line) and file.name != "arrays.py"
     ]
     assert places == []
+
+
+def test_files_to_compile_exist(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A missing one would leave the whole event loop as plain Python, with a line that is easily
+    overlooked."""
+    monkeypatch.setattr("setuptools.setup", lambda **_: None)
+    monkeypatch.setattr("sys.argv", ["setup.py", "--version"])
+    hot = runpy.run_path(str(PROJECT / "setup.py"))["HOT"]
+    assert len(hot) >= 12
+    assert [name for name in hot if not (PACKAGE / f"{name}.py").is_file()] == []

@@ -28,7 +28,7 @@ from dcsim.control.policy import (
 )
 from dcsim.engine.throttle import Throttle
 from dcsim.facility.battery import Batteries
-from dcsim.facility.events import EventKind
+from dcsim.records import EventKind
 from dcsim.serving.fleet import Fleet
 
 Tell = Callable[[EventKind, str, str], None]

@@ -21,12 +21,12 @@ from dcsim.hardware.catalogue import Catalogue
 from dcsim.ledger import ReplicaConfig
 from dcsim.power import build as build_power
 from dcsim.power.model import PowerModel
+from dcsim.records import RECORD, Status
 from dcsim.scenario.models import PowerSpec, Scenario, ServerGroup
 from dcsim.seeds import branch
 from dcsim.serving.capacity import Target
 from dcsim.serving.fleet import Fleet, Placement, replica_config
 from dcsim.serving.log import RequestLog
-from dcsim.serving.request import RECORD, Status
 from dcsim.workload.stream import RequestBlock
 
 PEERS = 8

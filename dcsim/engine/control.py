@@ -15,10 +15,11 @@ from dcsim.control.registry import build, labels
 from dcsim.engine.actuators import Actuators
 from dcsim.engine.clock import AFTER, Clock
 from dcsim.engine.meter import Meter
-from dcsim.facility.events import EventKind, FacilityEvent
+from dcsim.facility.events import FacilityEvent
 from dcsim.facility.site import ElectricalSite
 from dcsim.hardware.catalogue import Catalogue
 from dcsim.plant.topology import Topology
+from dcsim.records import EventKind
 from dcsim.scenario.models import Scenario
 from dcsim.serving.fleet import Fleet, Placement
 

@@ -3,33 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
-EventKind = Literal[
-    "warning",
-    "overload",
-    "trip",
-    "cleared",
-    "predicted",
-    "demand",
-    "ramp",
-    "continuous",
-    "fault",
-    "repaired",
-    "reclosed",
-    "transfer",
-    "on-battery",
-    "depleted",
-    "bypass",
-    "cooling-lost",
-    "redundancy-lost",
-    "dark",
-    "restored",
-    "limited",
-    "braked",
-    "released",
-]
-"""docs/facility.md says when each is raised; the last three are told by policies."""
+from dcsim.records import EventKind
 
 
 @dataclass(frozen=True, slots=True)

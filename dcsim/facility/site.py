@@ -14,7 +14,7 @@ from dcsim.facility.bypass import Bypass
 from dcsim.facility.continuous import ContinuousWatch
 from dcsim.facility.cooling_load import CoolingLoad, Pue
 from dcsim.facility.demand import Crossing, build_ramps, build_windows
-from dcsim.facility.events import EventKind, FacilityEvent, duration, percent
+from dcsim.facility.events import FacilityEvent, duration, percent
 from dcsim.facility.faults import Due, Faults
 from dcsim.facility.flow import Flow
 from dcsim.facility.hold_up import HoldUp
@@ -25,6 +25,7 @@ from dcsim.facility.tally import LIMIT_KINDS, LimitSpec
 from dcsim.facility.watch import LimitWatch
 from dcsim.hardware.catalogue import Catalogue, load_catalogue
 from dcsim.plant.topology import Topology
+from dcsim.records import EventKind
 from dcsim.scenario.models import Cooling as CoolingSpec
 from dcsim.scenario.models import Fault, Limits, Scenario
 from dcsim.scenario.models import Restart as RestartSpec

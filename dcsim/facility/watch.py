@@ -11,11 +11,12 @@ import numpy as np
 from dcsim.arrays import FloatArray
 from dcsim.facility.breakers import Breakers
 from dcsim.facility.curves import curve_of, is_table
-from dcsim.facility.events import EventKind, FacilityEvent, duration, percent
+from dcsim.facility.events import FacilityEvent, duration, percent
 from dcsim.facility.levels import CLEAR_AFTER_S, ROUNDING_S, Change, Levels
 from dcsim.facility.tally import LimitSpec, Tally
 from dcsim.hardware.curves import Curve
 from dcsim.plant.topology import Topology
+from dcsim.records import EventKind
 from dcsim.scenario.models import Breaker, Limits
 
 LOOK_AGAIN_S = 1.0

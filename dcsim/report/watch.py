@@ -24,6 +24,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dcsim.arrays import FloatArray, IntArray
+from dcsim.records import CLASS_OF, EVENT_CLASSES, EventClass
 from dcsim.report.keys import Keys
 from dcsim.report.live import LiveView
 from dcsim.report.text import UNKNOWN, clock, percent, watts, when
@@ -33,22 +34,21 @@ REFRESH_S = 0.2
 BAR_CELLS = 22
 HISTORY = 40
 """Looks at the loads that the small courses are drawn of."""
-GRAVE = ("trip", "dark", "depleted", "fault")
-"""Kinds of flags that are told first and stay in sight."""
+OUTAGES = EVENT_CLASSES["outage"]
+"""Kinds of events that are shown first and stay in sight."""
 TITLE_KINDS = 6
 FLAGS_KEPT = 200
 CROWD = 12
 """Of more children than this, only those that have been fullest are listed; of servers, one."""
 FULLEST = 3
 BLOCKS = "▁▂▃▄▅▆▇█"
-FLAG_STYLES = {
-    "trip": "bold red", "dark": "bold red", "fault": "red", "depleted": "red",
-    "bypass": "red",
-    "overload": "yellow", "predicted": "yellow", "demand": "yellow", "ramp": "yellow",
-    "continuous": "yellow",
-    "warning": "cyan", "cleared": "green", "restored": "green", "repaired": "green",
-    "reclosed": "green",
-}  # fmt: skip
+CLASS_STYLES: dict[EventClass, str] = {
+    "outage": "bold red",
+    "over-limit": "yellow",
+    "warning": "cyan",
+    "recovery": "green",
+    "action": "magenta",
+}
 
 
 class WatchView(LiveView):
@@ -164,7 +164,7 @@ class WatchView(LiveView):
         """Take note of a flag."""
         super().flag(event)
         self._told.appendleft(event)
-        if event.kind in GRAVE:
+        if event.kind in OUTAGES:
             self._grave.appendleft(event)
 
     def _listen(self) -> None:
@@ -289,8 +289,8 @@ class WatchView(LiveView):
         return table
 
     def _flag_title(self) -> str:
-        grave = [(kind, self._flags[kind]) for kind in GRAVE if self._flags[kind]]
-        rest = [(kind, n) for kind, n in self._flags.most_common() if kind not in GRAVE]
+        grave = [(kind, self._flags[kind]) for kind in OUTAGES if self._flags[kind]]
+        rest = [(kind, n) for kind, n in self._flags.most_common() if kind not in OUTAGES]
         counts = ", ".join(f"{n:,} {kind}" for kind, n in [*grave, *rest][:TITLE_KINDS])
         return f"flags: {counts}" if counts else "flags"
 
@@ -305,7 +305,7 @@ class WatchView(LiveView):
         # What took power away stays in sight, however many warnings have come since.
         kept = [event for event in list(self._grave)[: max(1, height // 2)] if event not in told]
         for event in [*kept, *told[: height - len(kept)]]:
-            style = FLAG_STYLES.get(event.kind, "magenta")
+            style = CLASS_STYLES[CLASS_OF[event.kind]]
             table.add_row(
                 Text(self._clock(event.time_s), "dim"),
                 Text(event.kind, style),

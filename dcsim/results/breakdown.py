@@ -13,12 +13,11 @@ from typing import Any
 import numpy as np
 
 from dcsim.arrays import FloatArray, IntArray, RecordArray
+from dcsim.records import Status
 
 LEAST_S, MOST_S, WIDTH = 1e-4, 1e6, 0.01
 BINS = round(math.log(MOST_S / LEAST_S) / WIDTH)
 PERCENTS = (50, 95, 99)
-COMPLETED = 0
-"""Code of a completed request."""
 
 
 class Breakdown:
@@ -36,7 +35,7 @@ class Breakdown:
         if len(records) and of.min() < 0:
             records, of = records[of >= 0], of[of >= 0]
         size = len(self.names)
-        done = records["status"] == COMPLETED
+        done = records["status"] == Status.COMPLETED
         self._counts[0] += np.bincount(of, minlength=size)
         self._counts[1] += np.bincount(of[done], minlength=size)
         for row, name in enumerate(("prompt_tokens", "cached_tokens", "generated_tokens")):

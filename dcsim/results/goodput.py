@@ -14,9 +14,7 @@ from typing import Any
 import numpy as np
 
 from dcsim.arrays import BoolArray, FloatArray, RecordArray
-
-ENDED = (0, 1, 2, 5)
-"""Codes of requests that will not go on: completed, rejected, failed, timed out."""
+from dcsim.records import ENDED
 
 
 @dataclass(frozen=True, slots=True)

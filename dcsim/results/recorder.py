@@ -15,6 +15,7 @@ import h5py
 import numpy as np
 
 from dcsim.arrays import Float32Array, FloatArray, IntArray, RecordArray
+from dcsim.records import STORED_COLUMNS, Status
 from dcsim.results.columns import Table, store
 from dcsim.results.disk import Disk
 from dcsim.results.goodput import Goodput, Promise
@@ -26,23 +27,6 @@ FORMAT_VERSION = 1
 LIBVER = ("earliest", "v110")
 """Fixed, so that neither bytes nor readers depend on HDF5's defaults."""
 STRING = h5py.string_dtype()
-REQUEST_COLUMNS = {
-    "id": "<i8",
-    "arrival_s": "<f8",
-    "ttft_s": "<f8",
-    "end_s": "<f8",
-    "stream": "<i4",
-    "replica": "<i4",
-    "prompt_tokens": "<i4",
-    "output_tokens": "<i4",
-    "generated_tokens": "<i4",
-    "status": "u1",
-    "tenant": "<i4",
-    "preemptions": "<i4",
-    "cached_tokens": "<i4",
-    "retries": "<i4",
-}
-"""The file's columns of requests; docs/results-format.md says what they mean."""
 EVENT_COLUMNS = {
     "time_s": "<f8",
     "kind": STRING,
@@ -52,8 +36,6 @@ EVENT_COLUMNS = {
     "message": STRING,
 }
 EVENT_ROWS = 256
-COMPLETED = 0
-"""Code of a completed request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +135,7 @@ class Recorder:
                     self._file, nodes.kinds, window, round(self.warm_up.cut_s / step_s)
                 )
                 self._requests = (
-                    Table(self._file, "requests", REQUEST_COLUMNS) if keep_requests else None
+                    Table(self._file, "requests", STORED_COLUMNS) if keep_requests else None
                 )
                 self._events = Table(self._file, "events", EVENT_COLUMNS, EVENT_ROWS)
         except BaseException:
@@ -198,11 +180,11 @@ class Recorder:
         if self._requests is not None:
             with self._writing():
                 self._requests.append(
-                    {name: records[name] for name in REQUEST_COLUMNS}, len(records)
+                    {name: records[name] for name in STORED_COLUMNS}, len(records)
                 )
         if self.warm_up.cut_s > 0.0:
             records = records[records["arrival_s"] >= self.warm_up.cut_s]
-        completed = records["status"] == COMPLETED
+        completed = records["status"] == Status.COMPLETED
         done = records[completed]
         # What a client sees of its last token: arrival to end, and the gaps after the first.
         e2e_s = done["end_s"] - done["arrival_s"]

@@ -14,7 +14,8 @@ import numpy as np
 
 from dcsim.arrays import AnyArray, Float32Array, FloatArray, IntArray
 from dcsim.errors import ResultsError
-from dcsim.results.recorder import COMPLETED, FORMAT, FORMAT_VERSION, REQUEST_COLUMNS
+from dcsim.records import LATER_COLUMNS, STATUS_NAMES, STORED_COLUMNS, Status
+from dcsim.results.recorder import FORMAT, FORMAT_VERSION
 from dcsim.scenario.expand import named
 from dcsim.scenario.start import Start, parse_start
 from dcsim.spec.nearest import nearest, suggestion
@@ -23,10 +24,6 @@ if TYPE_CHECKING:
     import h5py
     import pandas as pd
 
-STATUS_NAMES = ("completed", "rejected", "failed", "running", "waiting", "timed_out")
-"""By code in the file's `requests/status`."""
-LATER_COLUMNS = ("tenant", "preemptions", "cached_tokens", "retries")
-"""Requests' columns that files from before they were added lack."""
 COLUMNS_AT_ONCE = 64
 """Nodes read together before they are averaged: a day of one is 1.4 MB."""
 
@@ -216,12 +213,12 @@ class Results:
         with self._reading():
             table = self._file.get("requests")
             frame = pd.DataFrame(
-                {name: _column(table, name, dtype) for name, dtype in REQUEST_COLUMNS.items()}
+                {name: _column(table, name, dtype) for name, dtype in STORED_COLUMNS.items()}
             )
             codes = frame["status"].to_numpy(dtype=np.int64)
             frame["status"] = pd.Categorical.from_codes(codes, categories=pd.Index(STATUS_NAMES))
         gaps = (frame["generated_tokens"] - 1).where(
-            (frame["generated_tokens"] > 1) & (codes == COMPLETED)
+            (frame["generated_tokens"] > 1) & (codes == Status.COMPLETED)
         )
         frame["tpot_s"] = (frame["end_s"] - frame["arrival_s"] - frame["ttft_s"]) / gaps
         return frame
@@ -239,7 +236,7 @@ class Results:
                 block = {
                     name: table[name][low : low + rows]
                     if name in table or name not in LATER_COLUMNS
-                    else np.zeros(min(rows, count - low), REQUEST_COLUMNS[name])
+                    else np.zeros(min(rows, count - low), STORED_COLUMNS[name])
                     for name in columns
                 }
             yield block

@@ -8,16 +8,17 @@ from typing import Any
 
 import numpy as np
 
+from dcsim.records import EventKind
 from dcsim.results.intervals import UNKNOWN, Interval, peak_interval, percentile_interval
 from dcsim.results.recorder import Recorder
 from dcsim.results.warm_up import described
 
 PERCENTS = (50, 95, 99)
-EVENT_KINDS = ("warning", "overload", "trip")
-"""Always counted; others where there were any."""
+ALWAYS_COUNTED: tuple[EventKind, ...] = ("warning", "overload", "trip")
+"""Kinds of events that the summary counts even where there were none."""
 MOST_ALIKE = 8
 """Nodes of one kind for each of which intervals are told: a site has few levels of so few."""
-QUIET_KINDS = (*EVENT_KINDS, "cleared")
+QUIET_KINDS: tuple[EventKind, ...] = (*ALWAYS_COUNTED, "cleared")
 
 
 def build_summary(
@@ -56,7 +57,7 @@ def build_summary(
             for name, blocks in recorder.latencies.items()
         },
         "nodes": _nodes(recorder),
-        "events": {kind: recorder.event_counts.get(kind, 0) for kind in EVENT_KINDS}
+        "events": {kind: recorder.event_counts.get(kind, 0) for kind in ALWAYS_COUNTED}
         | {k: n for k, n in sorted(recorder.event_counts.items()) if k not in QUIET_KINDS},
         "gpu_state_s": dict(gpu_state_s),
         "routing": dict(routing or {}),

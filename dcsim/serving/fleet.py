@@ -14,13 +14,14 @@ from dcsim.arrays import IntArray
 from dcsim.hardware.catalogue import Catalogue
 from dcsim.hardware.roofline import IterationModel, kv_capacity_blocks
 from dcsim.ledger import GpuState, ReplicaConfig
+from dcsim.records import Status
 from dcsim.scenario.models import Scenario, ServerGroup
 from dcsim.seeds import child
 from dcsim.serving.handover import Handover
 from dcsim.serving.held import NO_REPLICA, Held
 from dcsim.serving.log import RequestLog
 from dcsim.serving.replica import Replica
-from dcsim.serving.request import Request, Status
+from dcsim.serving.request import Request
 from dcsim.serving.retries import Retries
 from dcsim.serving.routers import Pool, Router, build_router
 from dcsim.serving.span import Clock

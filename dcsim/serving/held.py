@@ -8,8 +8,9 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from dcsim.records import Status
 from dcsim.serving.log import RequestLog
-from dcsim.serving.request import Request, Status
+from dcsim.serving.request import Request
 from dcsim.serving.routers.base import Router
 from dcsim.serving.span import Clock
 

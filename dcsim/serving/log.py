@@ -8,7 +8,8 @@ from collections.abc import Callable
 import numpy as np
 
 from dcsim.arrays import RecordArray
-from dcsim.serving.request import RECORD, RECORD_FORMAT, Request, Status
+from dcsim.records import RECORD, RECORD_FORMAT, Status
+from dcsim.serving.request import Request
 
 BLOCK_RECORDS = 16384
 

@@ -15,9 +15,10 @@ from collections.abc import Callable
 from heapq import heappop
 
 from dcsim.hardware.roofline import IterationModel
+from dcsim.records import Status
 from dcsim.scenario.models import Engine
 from dcsim.serving.governed import Governed
-from dcsim.serving.request import Request, Status
+from dcsim.serving.request import Request
 from dcsim.serving.span import IDLE, OFF, Clock
 from dcsim.serving.work import WorkTable
 

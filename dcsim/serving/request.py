@@ -1,28 +1,8 @@
-"""A request on its way, and how it may end."""
+"""A request on its way."""
 
 from __future__ import annotations
 
-from enum import IntEnum
-
-import numpy as np
-
 from dcsim.workload.stream import Prefix
-
-
-class Status(IntEnum):
-    """Codes kept in the results file."""
-
-    COMPLETED = 0
-    REJECTED = 1
-    """Refused on arrival: too long, or the queue was full."""
-    FAILED = 2
-    """Lost: its replica went dark, or none was up."""
-    RUNNING = 3
-    """Still in a batch when the run ended."""
-    WAITING = 4
-    """Still in a queue when the run ended."""
-    TIMED_OUT = 5
-    """Gave up: it waited longer than the engine's queue timeout without being scheduled."""
 
 
 class Request:
@@ -98,25 +78,3 @@ class Request:
         self.computed = self.generated = self.sequence = self.shared = self.cached = 0
         self.first_token_s = -1.0
         self.taken = None
-
-
-RECORD = np.dtype(
-    [
-        ("id", "<i8"),
-        ("arrival_s", "<f8"),
-        ("ttft_s", "<f8"),
-        ("end_s", "<f8"),
-        ("stream", "<i4"),
-        ("replica", "<i4"),
-        ("prompt_tokens", "<i4"),
-        ("output_tokens", "<i4"),
-        ("generated_tokens", "<i4"),
-        ("status", "<i4"),
-        ("tenant", "<i4"),
-        ("preemptions", "<i4"),
-        ("cached_tokens", "<i4"),
-        ("retries", "<i4"),
-    ]
-)
-RECORD_FORMAT = "<qdddiiiiiiiiii"
-"""The same layout for struct.pack_into: one call writes a finished request."""

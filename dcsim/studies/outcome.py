@@ -10,12 +10,13 @@ import numpy as np
 
 from dcsim.arrays import Float32Array
 from dcsim.errors import DcsimError
+from dcsim.records import EVENT_CLASSES, EventKind
 from dcsim.results import Results
 from dcsim.studies.jobs import Job, code_hash
 from dcsim.studies.sizing import sizing, whole_means
 
-TOLD = ("trip", "fault", "dark", "depleted", "bypass", "fail-on")
-"""Kinds of flags kept one by one; of the others the summary has the number."""
+KEPT_KINDS: tuple[EventKind, ...] = (*EVENT_CLASSES["outage"], "bypass")
+"""Kinds of events kept with time and node; of the others the summary has the number."""
 MOST_FLAGS = 1000
 
 
@@ -89,7 +90,7 @@ def _loads(results: Results, windows_s: tuple[float, ...]) -> list[dict[str, Any
 
 def _flags(results: Results) -> list[dict[str, Any]]:
     events = results.events()
-    events = events[events["kind"].isin(TOLD)].head(MOST_FLAGS)
+    events = events[events["kind"].isin(KEPT_KINDS)].head(MOST_FLAGS)
     columns = events[["time_s", "kind", "node", "load_w", "limit_w"]].astype(object)
     rows: list[dict[str, Any]] = columns.where(columns.notna(), None).to_dict("records")  # type: ignore[assignment]
     return rows

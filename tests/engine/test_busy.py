@@ -15,10 +15,10 @@ from dcsim.engine.capacity import estimator, lengths
 from dcsim.engine.simulation import simulate
 from dcsim.hardware.catalogue import load_catalogue
 from dcsim.ledger import GpuState, WorkLedger
+from dcsim.records import RECORD
 from dcsim.results.shares import shares_text
 from dcsim.scenario.load import loads
 from dcsim.serving.fleet import place
-from dcsim.serving.request import RECORD
 from tests.engine.sites import site
 
 CATALOGUE = load_catalogue()

@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 
 from dcsim.engine import simulate
-from dcsim.facility.events import EventKind
+from dcsim.records import EventKind
 from dcsim.report.page import run_page, study_page
 from dcsim.scenario.load import load
 from dcsim.studies.savings_lines import work_out

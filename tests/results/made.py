@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from dcsim.facility.events import FacilityEvent
+from dcsim.records import RECORD, Status
 from dcsim.results.recorder import NodeTable, Recorder
 from dcsim.results.summary import build_summary
-from dcsim.serving.request import RECORD, Status
 
 NODES = NodeTable(
     names=["site", "row-1", "row-2", "row-1/a", "row-1/b", "row-2/c"],

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from dcsim.records import RECORD, Status
 from dcsim.results.breakdown import Breakdown
-from dcsim.serving.request import RECORD, Status
 
 
 def test_percentiles_and_counts_of_each() -> None:

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dcsim.engine.simulation import Simulation
+from dcsim.records import Status
 from dcsim.scenario import loads
-from dcsim.serving.request import Status
 from tests.serving.reference import play
 
 TEXT = """

@@ -26,9 +26,10 @@ from dcsim.arrays import FloatArray, IntArray
 from dcsim.engine.clock import Clock
 from dcsim.hardware.models import ServedModel
 from dcsim.hardware.roofline import IterationModel
+from dcsim.records import Status
 from dcsim.scenario.models import Engine, Routing
 from dcsim.serving.replica import Replica
-from dcsim.serving.request import Request, Status
+from dcsim.serving.request import Request
 from dcsim.serving.routers import Pool, build_router
 from dcsim.serving.work import WorkTable
 from tests.serving.rig import CONFIG

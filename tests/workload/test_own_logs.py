@@ -167,6 +167,10 @@ def test_a_packed_file_that_is_cut_short_is_named(tmp_path: Path) -> None:
     (tmp_path / "t.gz").write_bytes(packed[: len(packed) // 2])
     with pytest.raises(TraceError, match="damaged or cut short"):
         rows(tmp_path / "t.gz", "vllm")
+    # bz2 reports damage as an OSError without a number, unlike gzip and xz.
+    (tmp_path / "t.bz2").write_bytes(b"BZh9" + b"no stream at all")
+    with pytest.raises(TraceError, match="damaged or cut short"):
+        rows(tmp_path / "t.bz2", "vllm")
 
 
 # --- the right format is named ---------------------------------------------------------------

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from dcsim.arrays import FloatArray, IntArray
+from dcsim.records import UNSERVED, Status
 from dcsim.results import Results
 from dcsim.results.goodput import Promise
 
@@ -19,7 +20,6 @@ PER_DECADE = 100
 DECADES = (-4, 5)
 PERCENTS = (50, 95, 99)
 COLUMNS = ("arrival_s", "ttft_s", "end_s", "generated_tokens", "status", "tenant")
-COMPLETED, REJECTED, FAILED, TIMED_OUT = 0, 1, 2, 5
 
 
 def traffic(results: Results, promises: Sequence[Promise]) -> dict[str, Any] | None:
@@ -42,14 +42,14 @@ def traffic(results: Results, promises: Sequence[Promise]) -> dict[str, Any] | N
         rows += len(block["arrival_s"])
         status = block["status"]
         when = _interval(block["arrival_s"], width_s, count)
-        done = status == COMPLETED
+        done = status == Status.COMPLETED
         gaps = block["generated_tokens"] - 1
         tpot_s = np.full(len(status), np.nan)
         e2e_s = block["end_s"] - block["arrival_s"]
         np.divide(e2e_s - block["ttft_s"], gaps, out=tpot_s, where=done & (gaps > 0))
         tenant = np.minimum(block["tenant"], len(ttft_limit) - 1)
         good = done & ~(block["ttft_s"] > ttft_limit[tenant]) & ~(tpot_s > tpot_limit[tenant])
-        lost = np.isin(status, (REJECTED, FAILED, TIMED_OUT))
+        lost = np.isin(status, UNSERVED)
         for name, chosen in (("arrived", slice(None)), ("good", good), ("lost", lost)):
             totals[name] += np.bincount(when[chosen], minlength=count)
         ended = np.isfinite(block["end_s"])
