@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import shutil
+import sys
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+import pytest
 
 from dcsim import registry
 from dcsim.scenario import find
@@ -26,6 +31,26 @@ def install(project: Path, site: Path) -> None:
     (info / "entry_points.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
     for module in project.glob("*.py"):
         shutil.copy(module, site)
+
+
+@contextmanager
+def installed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """All projects in the folder (`*/pyproject.toml`) are installed, and gone at the end."""
+    projects = [file.parent for file in folder.glob("*/pyproject.toml")]
+    if not projects:
+        yield
+        return
+    site = folder / "site-packages"
+    for project in projects:
+        install(project, site)
+    monkeypatch.syspath_prepend(str(site))
+    forget()
+    try:
+        yield
+    finally:
+        forget()
+        for module in site.glob("*.py"):
+            sys.modules.pop(module.stem, None)
 
 
 def forget() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
@@ -81,13 +80,8 @@ def hush(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     (project / "pyproject.toml").write_text(PYPROJECT)
     (project / "hush_policy.py").write_text(MODULE)
     (project / "hush_broken.py").write_text("import a_module_that_is_not_there\n")
-    plugins.install(project, tmp_path / "site")
-    monkeypatch.syspath_prepend(str(tmp_path / "site"))
-    plugins.forget()
-    yield
-    plugins.forget()
-    for module in ("hush_policy", "hush_broken"):
-        sys.modules.pop(module, None)
+    with plugins.installed(tmp_path, monkeypatch):
+        yield
 
 
 def problem(**changes: object) -> str:

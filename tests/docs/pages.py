@@ -21,7 +21,9 @@ SHELLS = ("", "sh", "bash", "console")
 PROGRAMS = ("dcsim", "make", "pip", "python", "git", "export", "source", "cd")
 """What begins a command; other lines of such blocks are what is printed, or a diagram."""
 INLINE = re.compile(r"(?<!`)`(dcsim [^`\n]+)`")
-NAMED = re.compile(r"^`([\w./-]+)`:\n\n```(?:yaml|python|csv)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+NAMED = re.compile(
+    r"^`([\w./-]+)`:\n\n```(?:yaml|python|csv|toml)\n(.*?)^```", re.MULTILINE | re.DOTALL
+)
 
 
 @dataclass(frozen=True)

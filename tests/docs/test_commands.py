@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 from benchmarks.data import data_folder
 from dcsim.cli import app
 from dcsim.cli.lazy import COMMANDS, resolve
+from tests import plugins
 from tests.docs.pages import PAGES, PROJECT, Code, Line, commands, files, inline, steps
 from tests.results.made import record
 from tests.scenario.sample import GOOD
@@ -127,10 +128,16 @@ def test_commands_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         monkeypatch.setenv("DCSIM_CATALOGUE", "my-catalogue")
     if data_folder() is not None:
         monkeypatch.setenv("DCSIM_DATA", str(data_folder()))
+    with plugins.installed(tmp_path, monkeypatch):
+        follow(lines, tmp_path)
+
+
+def follow(lines: list[Line | Code], folder: Path) -> None:
+    """Type what the lines say, one after the other."""
     rows_of: set[str] = set()
     for number, line in enumerate(lines):
         if isinstance(line, Code):
-            execute(line, tmp_path)
+            execute(line, folder)
             continue
         words = shortened(line.words[1:])
         if line.label and words[0] == "run":
@@ -143,7 +150,7 @@ def test_commands_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         keeps = any(name in later for name in made) or words[0] in ("new", "export")
         if not keeps and line.text in done_before:
             continue
-        ready(words, tmp_path)
+        ready(words, folder)
         done = runner.invoke(app, words)
         assert done.exit_code == 0, (line.text, words, done.output, done.exception)
         done_before.add(line.text)
