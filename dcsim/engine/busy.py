@@ -110,6 +110,17 @@ class Busy:
             rows.append(self._row(index, group, found, counted_s))
         return [*rows, self._site(rows, counted_s)]
 
+    def capacity_per_s(self) -> float | None:
+        """Requests/s that the whole site can serve within the SLO, before any has come; None where
+        it serves several models, or nobody asks for its model."""
+        sample = lengths(self._scenario)
+        found = [self._capacity(group, i, sample) for i, group in enumerate(self._groups)]
+        if len({group.model for group in self._groups}) != 1 or None in found:
+            return None
+        counts = np.bincount(self._group, minlength=len(self._groups)).tolist()
+        per_s = [one.requests_per_s * n for one, n in zip(found, counts, strict=True) if one]
+        return pooled(zip(self._groups, per_s, strict=True))
+
     def breakdown(self, energy: Mapping[str, float | None]) -> dict[str, list[dict[str, Any]]]:
         """`summary["breakdown"]`: requests, tokens and latencies by stream, tenant and server
         group; `energy` are the groups' Wh at their servers. A request counts for the group that

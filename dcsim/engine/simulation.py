@@ -66,6 +66,10 @@ class Watcher(Protocol):
         """Called before the first step, with the site's nodes in node order and the end of the
         warm-up, which figures leave out."""
 
+    def serving(self, replicas: int, capacity_per_s: float | None) -> None:
+        """Called after `begin`: how many replicas there are, and what they can serve within the
+        SLO, requests/s; None where that is unknown."""
+
     def loads(self, node_w: FloatArray) -> None:
         """Called after every power step, before `update`; shape (nodes,), not to be kept."""
 
@@ -77,8 +81,10 @@ class Watcher(Protocol):
         worst: tuple[str, float],
         running: int,
         waiting: int,
+        arrived: int,
     ) -> bool:
-        """Called after every power step; True ends the run here, as if it were no longer."""
+        """Called after every power step, with the requests that have arrived so far; True ends the
+        run here, as if it were no longer."""
 
     def flag(self, event: FacilityEvent) -> None:
         """Called for every flag."""
@@ -196,6 +202,7 @@ class Simulation:
                 topology.rating_w,
                 self.warm_up.cut_s,
             )
+            watcher.serving(len(self.placement.configs), self.busy.capacity_per_s())
         try:
             self.log.sink = self._requests
             traffic = requests(scenario, branch(scenario.seed, "workload"))
@@ -290,6 +297,7 @@ class Simulation:
                 self.watch.worst_headroom(),
                 ledger.running.sum(),
                 ledger.waiting.sum(),
+                self.fleet.arrived,
             )
             if enough:
                 raise StopSimulation

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Any
@@ -16,6 +16,7 @@ from rich.text import Text
 
 from dcsim.arrays import FloatArray, IntArray
 from dcsim.report.text import UNKNOWN, percent, watts, when
+from dcsim.results.shares import number_text
 from dcsim.scenario.start import Start
 
 REFRESH_S = 0.25
@@ -27,13 +28,18 @@ FLAG_LINES = 10
 """Flags of each kind printed in full there; further ones are only counted, so that a flood of
 warnings hides no trip."""
 BAR_CELLS = 30
+RATE_S = 60.0
+"""Simulated time over which the rate of arrivals is told."""
+RATE_MARKS = 12
+"""Counts kept of it."""
 
 
 class LiveView:
     """Progress of one run, on `console` (stderr, so that results can be piped).
 
-    Shows the simulated clock, speed, site load, the node nearest to its limit, requests and the
-    last flag. `quiet` shows nothing. Keeps the first flag of each kind in `first_flags`.
+    Shows the simulated clock, speed, site load, the node nearest to its limit, requests, how busy
+    replicas are with them and the last flag. `quiet` shows nothing. Keeps the first flag of each
+    kind in `first_flags`.
     """
 
     def __init__(
@@ -56,6 +62,9 @@ class LiveView:
         self._last_flag: Any = None
         self._next_line_s = total_s / PLAIN_LINES
         self._node_w: FloatArray | None = None
+        self._replicas = 0
+        self._capacity_per_s: float | None = None
+        self._marks: deque[tuple[float, int]] = deque([(0.0, 0)])
 
     def begin(
         self,
@@ -66,6 +75,11 @@ class LiveView:
         measured_from_s: float = 0.0,
     ) -> None:
         """Told of the site before the first step."""
+
+    def serving(self, replicas: int, capacity_per_s: float | None) -> None:
+        """Told how many replicas there are, and how many requests/s they can serve within the SLO;
+        None: unknown."""
+        self._replicas, self._capacity_per_s = replicas, capacity_per_s
 
     def loads(self, node_w: FloatArray) -> None:
         """Shown the loads of a power step, shape (nodes,), before `update`; reused by the next."""
@@ -100,6 +114,7 @@ class LiveView:
         worst: tuple[str, float],
         running: int,
         waiting: int,
+        arrived: int = 0,
     ) -> bool:
         """Look at one power step; draws a few times a second at most. False: go on."""
         if self._steps == 0:
@@ -107,6 +122,7 @@ class LiveView:
         self._steps += 1
         if self._quiet:
             return False
+        self._mark(now_s, arrived)
         if self._live is None:
             if now_s >= self._next_line_s - 1e-9:
                 self._next_line_s += self._total_s / PLAIN_LINES
@@ -120,6 +136,28 @@ class LiveView:
             panel = self._panel(now_s, site_w, site_limit_w, worst, running, waiting)
             self._live.update(panel, refresh=True)
         return False
+
+    def _mark(self, now_s: float, arrived: int) -> None:
+        """Remember how many have arrived, for the rate of the last minute."""
+        marks = self._marks
+        if now_s - marks[-1][0] >= RATE_S / RATE_MARKS:
+            marks.append((now_s, arrived))
+            while now_s - marks[0][0] > RATE_S:
+                marks.popleft()
+
+    def _busy(self, running: int, waiting: int) -> str:
+        """Requests and how busy the replicas are with them, as the summary tells it."""
+        told = f"{running:,.0f} running"
+        if self._replicas:
+            told += f" ({running / self._replicas:,.1f} a replica)"
+        told += f", {waiting:,.0f} waiting"
+        (from_s, before), (until_s, after) = self._marks[0], self._marks[-1]
+        if until_s > from_s:
+            per_s = (after - before) / (until_s - from_s)
+            told += f"; {number_text(per_s, 3)} requests/s"
+            if self._capacity_per_s:
+                told += f", {100 * per_s / self._capacity_per_s:.0f} % of its capacity"
+        return told
 
     @property
     def stopped(self) -> bool:
@@ -150,7 +188,7 @@ class LiveView:
         return (
             f"{when(now_s, self._start)} {now_s / self._total_s:4.0%} site {watts(site_w)}"
             f"{_of(site_w, site_limit_w)}, {_nearest(worst)}, "
-            f"{running:.0f} running, {waiting:.0f} waiting"
+            f"{self._busy(running, waiting)}"
         )
 
     def _panel(
@@ -178,7 +216,7 @@ class LiveView:
         grid.add_row("site", watts(site_w) + _of(site_w, site_limit_w))
         style = "red" if worst[1] > 1.0 else "yellow" if worst[1] > 0.8 else "green"
         grid.add_row("headroom", Text(_nearest(worst), style if worst[0] else ""))
-        grid.add_row("requests", f"{running:.0f} running, {waiting:.0f} waiting")
+        grid.add_row("requests", self._busy(running, waiting))
         last = self._last_flag
         told = "none" if last is None else f"{when(last.time_s, self._start)} {_told(last)}"
         count = self._flags.total()

@@ -16,7 +16,7 @@ from types import FrameType, TracebackType
 from typing import Any
 
 import numpy as np
-from rich.console import Console, ConsoleOptions, RenderResult
+from rich.console import Console, ConsoleOptions, Group, RenderResult
 from rich.layout import Layout
 from rich.live import Live
 from rich.panel import Panel
@@ -136,13 +136,15 @@ class WatchView(LiveView):
         worst: tuple[str, float],
         running: int,
         waiting: int,
+        arrived: int = 0,
     ) -> bool:
         """As LiveView's; True when the run shall end here."""
         if not self._screen:
-            return super().update(now_s, site_w, site_limit_w, worst, running, waiting)
+            return super().update(now_s, site_w, site_limit_w, worst, running, waiting, arrived)
         if self._steps == 0:
             self._started = time.perf_counter()
         self._steps += 1
+        self._mark(now_s, arrived)
         wall = time.perf_counter()
         if wall - self._shown_at >= REFRESH_S:
             self._shown_at = wall
@@ -203,7 +205,7 @@ class WatchView(LiveView):
         )  # fmt: skip
         return whole
 
-    def _head(self, paused: bool) -> Table:
+    def _head(self, paused: bool) -> Group:
         assert self._now is not None
         now_s, site_w, limit_w, _, running, waiting = self._now
         wall_s = max(1e-9, time.perf_counter() - self._started)
@@ -226,11 +228,8 @@ class WatchView(LiveView):
             Text(f"{speed:,.0f} × real time, {UNKNOWN if math.isnan(left) else clock(left)} left"),
         )  # fmt: skip
         of = f" of {watts(limit_w)} ({percent(site_w / limit_w)})" if limit_w > 0 else ""
-        table.add_row(
-            Text(f"site {watts(site_w)}{of}", "bold"),
-            Text(f"{running:,.0f} requests running, {waiting:,.0f} waiting"),
-        )
-        return table
+        table.add_row(Text(f"site {watts(site_w)}{of}", "bold"), "")
+        return Group(table, Text(self._busy(running, waiting), no_wrap=True, overflow="ellipsis"))
 
     def _rows(self) -> list[tuple[int, str, str]]:
         """Nodes to list, the lines before their names, and what is said of their crowd. By the

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from dcsim.engine import simulate
 from dcsim.results import Results
@@ -20,17 +21,23 @@ class Ends:
         self.left = steps
         self.names: list[str] = []
         self.seen_w: list[np.ndarray] = []
+        self.told: list[tuple[int, float | None]] = []
+        self.arrived: list[int] = []
 
     def begin(
         self, names: Any, kinds: Any, parent_index: Any, rating_w: Any, measured_from_s: Any
     ) -> None:
         self.names = list(names)
 
+    def serving(self, replicas: int, capacity_per_s: float | None) -> None:
+        self.told.append((replicas, capacity_per_s))
+
     def loads(self, node_w: Any) -> None:
         self.seen_w.append(np.array(node_w))
 
     def update(self, *now: Any) -> bool:
         self.left -= 1
+        self.arrived.append(now[-1])
         return self.left == 0
 
     def flag(self, event: Any) -> None: ...
@@ -55,4 +62,9 @@ def test_a_run_that_is_ended_is_the_beginning_of_the_whole_run(tmp_path: Path) -
         site_w = np.array(watcher.seen_w)[:, 0]
         assert np.array_equal(site_w.astype(np.float32), part.load("site").to_numpy()[:, 0])
         counts = part.summary["requests"]
+        assert watcher.arrived[-1] == counts["arrived"]
+        serving = part.summary["serving"][-1]
+        assert watcher.told == [
+            (serving["replicas"], pytest.approx(serving["capacity_per_s"], rel=0.01))
+        ]
         assert counts["arrived"] == sum(n for name, n in counts.items() if name != "arrived")

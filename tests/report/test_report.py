@@ -78,6 +78,21 @@ def test_plain_lines_where_there_is_no_terminal() -> None:
     assert "\x1b" not in text(shown)
 
 
+def test_how_busy_it_is_stands_in_each_line() -> None:
+    """Ten a second at first, then twenty: the last minute counts."""
+    shown = console()
+    view = LiveView(200.0, shown)
+    view.serving(10, 40.0)
+    with view:
+        for step in range(1, 2001):
+            arrived = step if step <= 1000 else 1000 + 2 * (step - 1000)
+            view.update(step * 0.1, 400e3, 600e3, ("row", 0.9), 1234, 7, arrived)
+    lines = text(shown).splitlines()
+    told = "1,234 running (123.4 a replica), 7 waiting; {} requests/s, {} % of its capacity"
+    assert lines[4].endswith(told.format(10, 25))
+    assert lines[-1].endswith(told.format(20, 50))
+
+
 def test_unrated_site_shows_no_limit() -> None:
     shown = console()
     with LiveView(1.0, shown) as view:

@@ -35,12 +35,13 @@ def screen(width: int, height: int, monkeypatch: pytest.MonkeyPatch) -> str:
     console = Console(file=StringIO(), force_terminal=True, width=width, height=height)
     view = WatchView("my site", 100.0, console)
     view.begin(NAMES, KINDS, PARENTS, RATINGS)
+    view.serving(4, 8.0)
     load_w = np.array([22e3, 22e3, *[1e3] * 19, 1.9e3])
     with view:
         view.flag(event("trip"))
         for step in range(1, 30):
             view.loads(load_w * (1 + 0.1 * (step % 2)))
-            assert view.update(step, 22e3, float("nan"), ("row", 1.1), 5, 2) is False
+            assert view.update(step, 22e3, float("nan"), ("row", 1.1), 5, 2, 2 * step) is False
         plain = Console(file=StringIO(), width=width, height=height)
         plain.print(view._screenful(paused=True))
     said = console.file.getvalue()  # type: ignore[attr-defined]
@@ -64,7 +65,9 @@ def test_the_screen_shows_the_tree_and_the_flags(
     assert "rack-19  of 20" in said  # the fullest of the crowd
     assert said.count("rack-") == 3
     assert "trip" in said and "PAUSED" in said
-    assert "5 requests running, 2 waiting" in said
+    # Two arrive a second, of the eight that four replicas can serve.
+    busy = "5 running (1.2 a replica), 2 waiting; 2 requests/s, 25 % of its capacity"
+    assert busy in said
 
 
 def test_a_trip_stays_in_sight(monkeypatch: pytest.MonkeyPatch) -> None:
