@@ -1,4 +1,5 @@
-"""Text files as people keep them: plain or compressed, in UTF-8 or UTF-16."""
+"""Files: text as people keep it (plain or compressed, UTF-8 or UTF-16), and writes that leave a
+whole file or none."""
 
 from __future__ import annotations
 
@@ -6,8 +7,11 @@ import bz2
 import gzip
 import io
 import lzma
+import os
+import secrets
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, TextIO
 
@@ -95,3 +99,70 @@ def read_text(path: Path, errors: str = "strict") -> str:
 def encoding_of(start: bytes) -> str:
     """Of a text that begins so."""
     return "utf-16" if start[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+
+
+def partial_path(path: Path) -> Path:
+    """Return a temporary name beside `path`: hidden, and different at each call.
+
+    Files that are written at once by several processes or hosts do not meet under it.
+    """
+    return path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(3)}.part")
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Give a temporary path to write to; it becomes `path` when the block ends without an error.
+
+    Readers see the old content or all of the new, after a crash as well. What is not a regular
+    file, such as /dev/stdout, is written directly; a symbolic link keeps pointing to its target.
+
+    Parameters
+    ----------
+    path
+        The file to create or replace.
+
+    Yields
+    ------
+    Path
+        Where to write.
+
+    Raises
+    ------
+    OSError
+        With the name of `path`, where it cannot be written.
+    """
+    path = Path(os.path.realpath(path))
+    if path.exists() and not path.is_file():
+        yield path
+        return
+    part = partial_path(path)
+    try:
+        yield part
+        with part.open("r+b") as file:
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError as error:
+        if error.filename != str(part):
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def atomic_write(path: Path, content: str | bytes) -> None:
+    """Write a whole file or leave what was there.
+
+    Parameters
+    ----------
+    path
+        The file to create or replace.
+    content
+        Bytes, or text that is written as UTF-8.
+
+    Raises
+    ------
+    OSError
+        With the name of `path`, where it cannot be written.
+    """
+    with atomic_path(path) as part:
+        part.write_bytes(content.encode() if isinstance(content, str) else content)

@@ -12,6 +12,7 @@ import typer
 
 from dcsim.cli.open import WRONG_INPUT
 from dcsim.errors import ScenarioError
+from dcsim.files import atomic_write
 
 if TYPE_CHECKING:
     from dcsim.hardware.catalogue import Catalogue
@@ -91,7 +92,7 @@ def new(
         typer.echo(text, nl=False)
         return
     try:
-        file.write_text(text, encoding="utf-8")
+        atomic_write(file, text)
     except OSError as error:
         _refuse(f"{file} cannot be written: {error.strerror}")
     typer.echo(f"wrote {file}")

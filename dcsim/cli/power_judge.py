@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from dcsim.errors import CatalogueError, ConfigurationError, PlotError, RunFolderError
+from dcsim.files import atomic_write
 
 if TYPE_CHECKING:
     from dcsim.ledger import ReplicaConfig
@@ -179,7 +180,7 @@ def keep(runs: list[Compared], series_out: Path | None, picture: Path | None) ->
         if picture is not None:
             draw_compared(runs, picture)
         if series_out is not None:
-            series_out.write_text("\n".join(series_rows(runs)) + "\n", encoding="utf-8")
+            atomic_write(series_out, "\n".join(series_rows(runs)) + "\n")
     except ImportError:
         refuse("pictures need matplotlib: pip install matplotlib")
     except PlotError as error:

@@ -10,6 +10,7 @@ import typer
 from dcsim.cli.faults import said
 from dcsim.cli.open import WRONG_INPUT
 from dcsim.errors import ResultsError, StudyPageError
+from dcsim.files import atomic_write
 
 
 def report(
@@ -38,7 +39,7 @@ def report(
         else:
             with Results.open(result) as results:
                 text = run_page(results)
-        target.write_text(text, encoding="utf-8")
+        atomic_write(target, text)
     except (ResultsError, StudyPageError, OSError) as error:
         typer.echo(said(error) if isinstance(error, OSError) else str(error), err=True)
         raise typer.Exit(WRONG_INPUT) from None

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from dcsim.cli.open import WRONG_INPUT
+from dcsim.files import atomic_write
 
 
 def schema(
@@ -28,7 +29,7 @@ def schema(
         typer.echo(text, nl=False)
         return
     try:
-        out.write_text(text, encoding="utf-8")
+        atomic_write(out, text)
     except OSError as error:
         typer.echo(f"--out: {out} cannot be written: {error.strerror}", err=True)
         raise typer.Exit(WRONG_INPUT) from None

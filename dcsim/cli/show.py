@@ -14,6 +14,7 @@ from dcsim.cli.open import WRONG_INPUT, Duration, Overrides, ScenarioPath, Seed,
 from dcsim.cli.outline import Outline, outline
 from dcsim.facility.limit_words import label
 from dcsim.facility.site import stated_limits
+from dcsim.files import atomic_write
 from dcsim.report.text import plural_kind
 from dcsim.scenario.dump import dump, resolved
 from dcsim.scenario.models import FacilityNode, Scenario
@@ -89,7 +90,7 @@ def _draw(checked: Scenario, site: Outline, path: Path) -> None:
 
     nameplate_w = {row["name"]: row["nameplate_w"] for row in _rows(site)}
     try:
-        path.write_text(draw(of_table(checked, nameplate_w)), encoding="utf-8")
+        atomic_write(path, draw(of_table(checked, nameplate_w)))
     except OSError as error:
         typer.echo(f"--svg: {said(error)}", err=True)
         raise typer.Exit(WRONG_INPUT) from None

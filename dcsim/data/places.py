@@ -8,6 +8,7 @@ from pathlib import Path
 
 from dcsim.data.traces import Trace
 from dcsim.errors import DataFolderError
+from dcsim.files import atomic_write
 
 RECORD = "fetched.json"
 """Beside the traces: what was fetched, from where, and its SHA-256."""
@@ -47,6 +48,4 @@ def recorded(folder: Path) -> dict[str, dict[str, str]]:
 def record(folder: Path, file: str, row: dict[str, str]) -> None:
     """Add one file to the folder's record."""
     rows = recorded(folder) | {file: row}
-    part = folder / f".{RECORD}.{os.getpid()}.part"
-    part.write_text(json.dumps(rows, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    part.replace(folder / RECORD)
+    atomic_write(folder / RECORD, json.dumps(rows, indent=1, sort_keys=True) + "\n")

@@ -4,7 +4,6 @@ what else was measured (docs/measure.md lists the columns)."""
 from __future__ import annotations
 
 import json
-import os
 import queue
 import threading
 import time
@@ -15,6 +14,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from dcsim.files import atomic_write
 from dcsim.measure import nvml
 from dcsim.measure.answers import Answer, RawAnswer, understood
 from dcsim.measure.clock import ClockWatch
@@ -159,12 +159,8 @@ class AnswerBook(threading.Thread):
 
 def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
     """Complete or not at all."""
-    partial = folder / f".{MANIFEST}.partial"
-    partial.write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
-    os.replace(partial, folder / MANIFEST)
+    atomic_write(folder / MANIFEST, json.dumps(manifest, indent=1) + "\n")
 
 
 def write_lines(path: Path, lines: Iterable[str]) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    os.replace(partial, path)
+    atomic_write(path, "\n".join(lines) + "\n")

@@ -7,6 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from dcsim.errors import MeasureError
+from dcsim.files import atomic_write
 from dcsim.measure.campaign import Campaign
 from dcsim.measure.check import verdict
 from dcsim.measure.folder import MANIFEST
@@ -42,7 +43,7 @@ def open_shelf(out: Path, campaign: Campaign) -> None:
         "dcsim": version("dcsim"),
         "campaign": campaign.model_dump(mode="json", by_alias=True),
     }
-    note.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    atomic_write(note, json.dumps(content, indent=1) + "\n")
 
 
 def part_is_done(folder: Path, part: PlannedPart) -> tuple[bool, str]:

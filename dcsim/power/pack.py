@@ -17,6 +17,7 @@ import numpy as np
 
 from dcsim.arrays import Float32Array
 from dcsim.errors import PackError
+from dcsim.files import atomic_path
 from dcsim.hardware.models import ServedModel
 from dcsim.ledger import ReplicaConfig
 from dcsim.power.features import FEATURES
@@ -136,8 +137,7 @@ def save(pack: Pack, path: Path) -> None:
     """Write a pack; an existing file is replaced at the end."""
     import h5py
 
-    part = path.with_name(f".{path.name}.part")
-    with h5py.File(part, "w") as file:
+    with atomic_path(path) as part, h5py.File(part, "w") as file:
         file.attrs["format"] = FORMAT
         file.attrs["format_version"] = FORMAT_VERSION
         file.attrs["name"] = pack.name
@@ -155,7 +155,6 @@ def save(pack: Pack, path: Path) -> None:
                 group.attrs[name] = getattr(states, name)
             for figure, value in states.figures.items():
                 group.attrs[f"figure:{figure}"] = value
-    part.replace(path)
 
 
 def load(path: Path) -> Pack:

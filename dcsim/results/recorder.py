@@ -15,6 +15,7 @@ import h5py
 import numpy as np
 
 from dcsim.arrays import Float32Array, FloatArray, IntArray, RecordArray
+from dcsim.files import partial_path
 from dcsim.records import STORED_COLUMNS, Status
 from dcsim.results.columns import Table, store
 from dcsim.results.disk import Disk
@@ -266,4 +267,4 @@ def _part_of(path: Path) -> Path:
         raise OSError(22, "cannot write results: that is no plain file", str(path))
     if not os.access(folder, os.W_OK | os.X_OK):
         raise PermissionError(13, "cannot write results: the folder is not writable", str(folder))
-    return path.with_name(f".{path.name}.{os.getpid()}.part")
+    return partial_path(path)

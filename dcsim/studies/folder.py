@@ -14,6 +14,7 @@ import h5py
 import numpy as np
 import pandas as pd
 
+from dcsim.files import atomic_path, atomic_write
 from dcsim.results.versions import versions
 from dcsim.scenario.dump import dump
 from dcsim.scenario.models import Scenario
@@ -68,20 +69,17 @@ class StudyFolder:
         rows = []
         for name, table in answer.tables.items():
             rows.append(_described(name, table, self._table(name, table.frame)))
-        part = self.folder / ".tables.h5.part"
-        write_hdf5(part, answer.tables)
-        part.replace(self.folder / "tables.h5")
+        with atomic_path(self.folder / "tables.h5") as part:
+            write_hdf5(part, answer.tables)
         self._write("done", None, answer, rows, used)
 
     def _table(self, name: str, frame: pd.DataFrame) -> list[str]:
         files = [f"tables/{name}.csv"]
-        part = self.folder / "tables" / f".{name}.part"
-        frame.to_csv(part, index=False)
-        part.replace(self.folder / files[0])
+        atomic_write(self.folder / files[0], frame.to_csv(index=False))
         with suppress(ImportError):  # of the `export` extra
-            frame.to_parquet(part, index=False, engine="pyarrow")
+            with atomic_path(self.folder / f"tables/{name}.parquet") as part:
+                frame.to_parquet(part, index=False, engine="pyarrow")
             files.append(f"tables/{name}.parquet")
-            part.replace(self.folder / files[1])
         return [*files, "tables.h5"]
 
     def _write(
@@ -111,9 +109,7 @@ class StudyFolder:
             },
         }
         text = json.dumps(plain(content), indent=2, ensure_ascii=False, allow_nan=False)
-        part = self.folder / f".{NAME}.part"
-        part.write_text(text + "\n", encoding="utf-8")
-        part.replace(self.folder / NAME)
+        atomic_write(self.folder / NAME, text + "\n")
 
 
 def _is_study(folder: Path) -> bool:
@@ -122,7 +118,8 @@ def _is_study(folder: Path) -> bool:
         return isinstance(found, dict) and found.get("format") == FORMAT
     except (OSError, ValueError):
         # Killed before its first word: it has made nothing but the folder of runs.
-        return {path.name for path in folder.iterdir()} <= {"runs", f".{NAME}.part"}
+        left = (path.name for path in folder.iterdir() if not path.match(f".{NAME}.*.part"))
+        return set(left) <= {"runs"}
 
 
 def _described(name: str, table: Table, files: list[str]) -> dict[str, Any]:

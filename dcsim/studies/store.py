@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
+from dcsim.files import atomic_path, atomic_write
 from dcsim.studies.outcome import Outcome, Series
 
 
@@ -43,7 +41,8 @@ class Store:
                 arrays[f"{kind}.names"] = np.array(series.names)
                 arrays[f"{kind}.step_s"] = np.array(series.step_s)
                 arrays[f"{kind}.start_s"] = np.array(series.start_s)
-            self._put(self._arrays(outcome.key), lambda file: np.savez_compressed(file, **arrays))
+            with atomic_path(self._arrays(outcome.key)) as part, part.open("wb") as file:
+                np.savez_compressed(file, **arrays)
         content = {
             "key": outcome.key,
             "seed": outcome.seed,
@@ -53,8 +52,7 @@ class Store:
             "loads": outcome.loads,
             "flags": outcome.flags,
         }
-        text = json.dumps(content, allow_nan=False).encode()
-        self._put(self._figures(outcome.key), lambda file: file.write(text))
+        atomic_write(self._figures(outcome.key), json.dumps(content, allow_nan=False))
 
     def read(self, key: str, *, series: bool = True) -> Outcome:
         """An outcome kept before. Raises KeyError where there is none, or a damaged one."""
@@ -99,17 +97,3 @@ class Store:
 
     def _arrays(self, key: str) -> Path:
         return self.folder / f"{key}.npz"
-
-    def _put(self, path: Path, write: Callable[[BinaryIO], Any]) -> None:
-        """Through a name of its own: readers see all of it or nothing."""
-        handle, part = tempfile.mkstemp(prefix=".", suffix=".part", dir=self.folder)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                write(file)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(part).replace(path)
-        except BaseException:
-            with suppress(FileNotFoundError):
-                os.unlink(part)
-            raise

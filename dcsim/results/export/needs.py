@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from dcsim.errors import ExportError, MissingExtraError
+from dcsim.files import atomic_path, partial_path
 
 
 def need(module: str, what: str) -> Any:
@@ -40,7 +40,7 @@ def whole_folder(path: Path, force: bool) -> Iterator[Path]:
     ExportError where something is in the way, OSError where nothing can be written.
     """
     _clear_way(path, force)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part = partial_path(path)
     part.mkdir()
     try:
         yield part
@@ -55,12 +55,8 @@ def whole_folder(path: Path, force: bool) -> Iterator[Path]:
 def whole_file(path: Path, force: bool) -> Iterator[Path]:
     """As `whole_folder`, for one file."""
     _clear_way(path, force)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
+    with atomic_path(path) as part:
         yield part
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _clear_way(path: Path, force: bool) -> None:
