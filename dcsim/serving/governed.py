@@ -125,15 +125,8 @@ class Governed(Spans):
         part = (now - self._edge_s(whole)) / (a + b * whole)
         part = min(1.0, max(0.0, part))
         context = self.context_tokens
-        rates: Rates = REST
-        if self._rules is None:
-            timing = self._full
-            duty = 1.0
-        else:
-            rule = self._rules.decode(batch, context + batch * whole)
-            timing = rule.timing
-            duty = rule.duty
-            rates = rule
+        timing, duty, rates = self._decode_pace(batch, context + batch * whole)
+        if self._rules is not None:
             most = whole + room(batch, context + batch * whole)
             self._span_iterations = min(self._span_iterations, most)
         slope = timing.context_s / duty
@@ -142,6 +135,14 @@ class Governed(Spans):
         next_s = now + (1.0 - part) * (a + b * whole)
         start_s = next_s - (whole + 1) * a - 0.5 * b * (whole + 1) * whole
         self._move(now, start_s, a, b, rates)
+
+    def _decode_pace(self, batch: int, context: int) -> tuple[IterationModel, float, Rates]:
+        """Of iterations that only decode: their times, the share of the time in which they go on,
+        and what the power step must know of them."""
+        if self._rules is None:
+            return self._full, 1.0, REST
+        rule = self._rules.decode(batch, context)
+        return rule.timing, rule.duty, rule
 
     def _move(self, now: float, start_s: float, a: float, b: float, rates: Rates) -> None:
         """The span goes on with what is done of it, told as if it had begun at `start_s`."""
@@ -173,15 +174,7 @@ class Governed(Spans):
         lead_s = self._lead_s
         if batch:
             context = self._lead_context
-            rates: Rates = REST
-            if self._rules is None:
-                timing = self._full
-                duty = 1.0
-            else:
-                rule = self._rules.decode(batch, context)
-                timing = rule.timing
-                duty = rule.duty
-                rates = rule
+            timing, duty, rates = self._decode_pace(batch, context)
             left = min(1.0, (start_s - now) / lead_s)
             lead_s = (timing.decode_s[batch] + timing.context_s * (context + batch)) / duty
             start_s = now + left * lead_s
