@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 
-from dcsim.arrays import FloatArray, IntArray
+from dcsim.arrays import FloatArray, IndexArray, IntArray
 
 
 class GpuState(IntEnum):
@@ -72,6 +72,34 @@ class ReplicaConfig:
 
 
 @dataclass(slots=True)
+class PromptPhase:
+    """Of a power step, the part in which iterations ran that compute prompts, shape (n,) each.
+
+    Such iterations do much computing and move few bytes a second, those that only decode the other
+    way round, so that a law of watts that is not linear must know them apart.
+    """
+
+    share: FloatArray
+    """Of the step, 0 to `busy_fraction`."""
+    compute_util: FloatArray
+    """What these iterations do of the ledger's `compute_util`, at full clock."""
+    memory_util: FloatArray
+    """What they do of the ledger's `memory_util`, at full clock."""
+    memory_root: FloatArray
+    """Mean over the step of the square root of the traffic of the moment, as a share of the HBM
+    bandwidth, while they run, at full clock; 0 while none does."""
+
+    def of(self, members: IndexArray | IntArray) -> PromptPhase:
+        """Rows of some replicas."""
+        return PromptPhase(
+            self.share[members],
+            self.compute_util[members],
+            self.memory_util[members],
+            self.memory_root[members],
+        )
+
+
+@dataclass(slots=True)
 class WorkLedger:
     """Work of `n` replicas in one power step. All arrays have shape (n,), float64 but `state`.
 
@@ -94,6 +122,8 @@ class WorkLedger:
     """Weight and attention bytes moved / (step x GPUs x HBM bandwidth)."""
     state: IntArray
     """GpuState codes."""
+    prompts: PromptPhase | None = None
+    """None where it is not known, as from an engine's log."""
 
     def __len__(self) -> int:
         return len(self.running)

@@ -183,6 +183,7 @@ def subset(ledger: WorkLedger, members: IntArray) -> WorkLedger:
     columns = {
         field.name: getattr(ledger, field.name)[members]
         for field in fields(ledger)
-        if field.name != "step_s"
+        if field.name not in ("step_s", "prompts")
     }
-    return WorkLedger(step_s=ledger.step_s, **columns)
+    prompts = None if ledger.prompts is None else ledger.prompts.of(members)
+    return WorkLedger(step_s=ledger.step_s, prompts=prompts, **columns)

@@ -139,7 +139,8 @@ class GruPower:
         self._floor_w = 0.9 * self._mean_w[rows, 0]
         relative = np.array([self._relative(config) for config in configs])
         self._relatives = np.flatnonzero(relative)
-        self._prior = LinearLedger(self._catalogue)
+        # Packs were trained on the law of each step's means.
+        self._prior = LinearLedger(self._catalogue, phases=False)
         self._prior.reset(configs, step_s, seed)
         nameplate_w = np.array([c.gpus * c.gpu_nameplate_w for c in configs])
         highest_w = np.array([_highest_w(table) for table in tables])[rows]

@@ -4,7 +4,11 @@ Per GPU (reference-method.md 4.6, powertrace-sim's clean model v4 for dense mode
 
     P = idle + a busy min(1, w / (tp HBM)) + b u_c + c sqrt(busy u_m)
 
-with w the weight bytes, u_c compute and u_m memory-traffic utilisation. The delay and the H100's
+with w the weight bytes, u_c compute and u_m memory-traffic utilisation. The law is that of a GPU at
+one kind of work: where the ledger knows iterations with prompts from those that only decode, each
+kind draws by its own utilisations, up to the nameplate, for its share of the step, so that a run's
+energy does not depend on the power step. A root taken of a step's mean, over a prompt and the
+answers after it, says up to a tenth more than the mean of the roots. The delay and the H100's
 one-second mean that were fitted beside it belong to the meter, not to the GPU; they are in
 `meter`.
 """
@@ -30,8 +34,11 @@ class LinearLedger:
     name: str = "ledger"
     pack: str | None = None
 
-    def __init__(self, catalogue: Catalogue) -> None:
+    def __init__(self, catalogue: Catalogue, phases: bool = True) -> None:
+        """`phases`: tell iterations with prompts from the others where the ledger does; otherwise
+        the law is applied to each step's means."""
         self._catalogue = catalogue
+        self._phases = phases
         self._idle_w = self._weight_w = self._compute_w = self._memory_w = np.zeros(0)
         self._limit_w = np.zeros(0)
 
@@ -50,11 +57,28 @@ class LinearLedger:
 
     def step(self, ledger: WorkLedger) -> FloatArray:
         busy = ledger.busy_fraction
-        watts = self._idle_w + self._weight_w * busy
-        watts += self._compute_w * ledger.compute_util
-        watts += self._memory_w * np.sqrt(busy * ledger.memory_util)
-        np.minimum(watts, self._limit_w, out=watts)
+        compute, memory, prompts = ledger.compute_util, ledger.memory_util, ledger.prompts
+        if prompts is None or not self._phases:
+            watts = self._idle_w + self._above_w(busy, compute, np.sqrt(busy * memory))
+            np.minimum(watts, self._limit_w, out=watts)
+        else:
+            span_w = self._limit_w - self._idle_w
+            share, root = prompts.share, prompts.memory_root
+            watts = np.minimum(self._above_w(share, prompts.compute_util, root), share * span_w)
+            # What is left are iterations that only decode; rounding may leave less than nothing.
+            share = np.maximum(busy - share, 0.0)
+            compute = np.maximum(compute - prompts.compute_util, 0.0)
+            root = np.sqrt(share * np.maximum(memory - prompts.memory_util, 0.0))
+            watts += np.minimum(self._above_w(share, compute, root), share * span_w)
+            watts += self._idle_w
         watts[ledger.state == GpuState.OFF] = 0.0
+        return watts
+
+    def _above_w(self, busy: FloatArray, compute: FloatArray, root: FloatArray) -> FloatArray:
+        """Watts above idle of work that takes the share `busy` of a step."""
+        watts = self._weight_w * busy
+        watts += self._compute_w * compute
+        watts += self._memory_w * root
         return watts
 
     def provenance(self, config: ReplicaConfig) -> Provenance:

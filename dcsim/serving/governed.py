@@ -10,7 +10,7 @@ import math
 import struct
 
 from dcsim.hardware.roofline import IterationModel
-from dcsim.serving.slowed import REST, FixedClock, Governor, Holding, Rates, Rules, room
+from dcsim.serving.slowed import REST, FixedClock, Governor, Holding, Rates, Rules, room, whole_work
 from dcsim.serving.span import Spans
 from dcsim.serving.work import BUSY_OFFSET, LEAD_OFFSET
 
@@ -72,6 +72,9 @@ class Governed(Spans):
                 return 0.0
             extra = self._holding.extra()
             delay_s = max(delay_s, (now - self._span_end_s) * extra / (1.0 + extra))
+        if self._chunks and now > self._span_start_s:
+            self._add_phase(delay_s)
+            self._write_phase(1.0)
         self._span_start_s += delay_s
         self._span_end_s += delay_s
         self._total_busy_s += delay_s
@@ -101,16 +104,10 @@ class Governed(Spans):
         if self._rules is None:
             seconds = self._full.mixed_s(batch, context, tokens, pairs, reads, finishing)
         else:
-            rule = self._rules.mixed(
-                batch,
-                context,
-                tokens,
-                pairs,
-                reads,
-                finishing,
-                self._span_flops,
-                self._span_bytes,
+            flops, moved = whole_work(
+                self._costs, batch, context, self._span_flops, self._span_bytes, self._experts_each
             )
+            rule = self._rules.mixed(batch, context, tokens, pairs, reads, finishing, flops, moved)
             seconds = rule.taken_s
             rates = rule
         done = min(1.0, (now - self._span_start_s) / self._span_a)
@@ -150,6 +147,9 @@ class Governed(Spans):
             done = self._part(self._progress(now))
             self._holding.move(rates, done, now - self._span_start_s, now - start_s)
         self._total_busy_s += start_s - self._span_start_s
+        if self._chunks:
+            self._add_phase(start_s - self._span_start_s)
+            self._write_phase(1.0)
         self._span_start_s = start_s
         self._span_a = a
         self._span_b = b

@@ -279,6 +279,7 @@ class Replica(Governed):
         self._on_end(request, self, now, Status.COMPLETED, request.output_tokens)
 
     def _end_prefill(self, now: float) -> None:
+        self._add_phase(now - self._span_start_s)
         self._total_prefill += self._span_prefill
         self._total_flops += self._span_flops
         self._total_bytes += self._span_bytes

@@ -14,10 +14,12 @@ from dcsim.hardware.roofline import IterationModel
 from dcsim.ledger import GpuState
 from dcsim.scenario.models import Engine
 from dcsim.serving.batch import Batch
-from dcsim.serving.slowed import REST, Holding, Rules, room
+from dcsim.serving.slowed import REST, Holding, Rules, room, whole_work
 from dcsim.serving.work import (
     EXPERTS,
     EXPERTS_OFFSET,
+    PHASE,
+    PHASE_OFFSET,
     PREFILL,
     PREFILL_OFFSET,
     ROW_BYTES,
@@ -35,6 +37,7 @@ _INF = math.inf
 _pack_span = SPAN.pack_into
 _pack_prefill = PREFILL.pack_into
 _pack_experts = EXPERTS.pack_into
+_pack_phase = PHASE.pack_into
 
 
 class Clock(Protocol):
@@ -62,6 +65,13 @@ class Spans(Batch):
         "_lead_context",
         "_lead_s",
         "_lost_iterations",
+        "_phase_bytes",
+        "_phase_flops",
+        "_phase_root",
+        "_phase_s",
+        "_rate_bytes",
+        "_rate_flops",
+        "_rate_root",
         "_row",
         "_rules",
         "_set_alarm",
@@ -123,6 +133,9 @@ class Spans(Batch):
         self._total_prefill = 0.0
         self._total_flops = 0.0
         self._total_bytes = 0.0
+        self._phase_s = self._phase_flops = self._phase_bytes = self._phase_root = 0.0
+        """Totals of iterations with prompts, as `PHASE` has them, and below of the present one."""
+        self._rate_flops = self._rate_bytes = self._rate_root = 0.0
         self._span_start_s = 0.0
         self._span_end_s = _INF
         self._span_a = _INF
@@ -237,12 +250,17 @@ class Spans(Batch):
         moved = reads * costs.kv_bytes + tokens * costs.bytes_per_token
         if batch + finishing == 0:
             moved -= costs.head_bytes  # counted per iteration, but no logits are asked for
+        experts = self._full.experts_read(batch, tokens, finishing) if self._has_experts else 0.0
+        all_flops, all_bytes = whole_work(costs, batch, context, flops, moved, experts)
         rules = self._rules
         if rules is None:
-            seconds = self._full.mixed_s(batch, context, tokens, pairs, reads, finishing)
+            full_s = seconds = self._full.mixed_s(batch, context, tokens, pairs, reads, finishing)
         else:
-            rule = rules.mixed(batch, context, tokens, pairs, reads, finishing, flops, moved)
+            rule = rules.mixed(
+                batch, context, tokens, pairs, reads, finishing, all_flops, all_bytes
+            )
             seconds = rule.taken_s
+            full_s = seconds / (1.0 + rule.extra)
             rules.governor.changes(start_s)
         if self._holding is not None:
             self._close_held(start_s)
@@ -257,6 +275,9 @@ class Spans(Batch):
         self._span_prefill = tokens
         self._span_flops = flops
         self._span_bytes = moved
+        self._rate_flops = all_flops / full_s
+        self._rate_bytes = all_bytes / full_s
+        self._rate_root = math.sqrt(self._rate_bytes)
         row = self._row
         _pack_span(
             self._buffer,
@@ -287,8 +308,9 @@ class Spans(Batch):
             flops,
             moved,
         )
+        self._write_phase(1.0)
         if self._has_experts:
-            self._write_experts(self._full.experts_read(batch, tokens, finishing))
+            self._write_experts(experts)
         self._set_alarm(self._wake, end_s)
 
     def _idle(self, now: float, state: float) -> None:
@@ -355,6 +377,7 @@ class Spans(Batch):
         self._lost_iterations += x
         self._total_experts += x * (self._experts_each if x > 0.0 else self._experts_before)
         if self._chunks and x > 0.0:
+            self._add_phase(now - self._span_start_s)
             self._total_prefill += self._span_prefill * x
             self._total_flops += self._span_flops * x
             self._total_bytes += self._span_bytes * x
@@ -371,6 +394,28 @@ class Spans(Batch):
             self._experts_before,
         )
 
+    def _add_phase(self, seconds: float) -> None:
+        """The present iteration with prompts has run so long."""
+        self._phase_s += seconds
+        self._phase_flops += seconds * self._rate_flops
+        self._phase_bytes += seconds * self._rate_bytes
+        self._phase_root += seconds * self._rate_root
+
+    def _write_phase(self, rate: float) -> None:
+        """Totals of iterations with prompts, and the present one: 1 while it runs, 0 for none."""
+        _pack_phase(
+            self._buffer,
+            self._row + PHASE_OFFSET,
+            self._phase_s,
+            self._phase_flops,
+            self._phase_bytes,
+            self._phase_root,
+            rate,
+            rate * self._rate_flops,
+            rate * self._rate_bytes,
+            rate * self._rate_root,
+        )
+
     def _write_prefill(self) -> None:
         """Totals of prefill work, with none under way."""
         _pack_prefill(
@@ -383,3 +428,4 @@ class Spans(Batch):
             0.0,
             0.0,
         )
+        self._write_phase(0.0)

@@ -23,7 +23,7 @@ import numpy as np
 
 from dcsim.arrays import FloatArray
 from dcsim.hardware.roofline import WorkCosts
-from dcsim.ledger import GpuState, ReplicaConfig, WorkLedger
+from dcsim.ledger import GpuState, PromptPhase, ReplicaConfig, WorkLedger
 from dcsim.serving.slowed import HELD_BYTES
 
 SPAN = struct.Struct("15d")
@@ -34,12 +34,16 @@ PREFILL = struct.Struct("6d")
 EXPERTS = struct.Struct("3d")
 """Shares of the expert weights read: total, by an iteration of the span, by one of the iteration
 under way before it. Written for models with experts only."""
-_WIDTH = 24
+PHASE = struct.Struct("8d")
+"""Of iterations that compute prompts, at full clock: totals of seconds, FLOPs, bytes, and the root
+of bytes a second; then the same of the current span, a second: 1 or 0, FLOPs, bytes, the root."""
+_WIDTH = 32
 ROW_BYTES = _WIDTH * 8
 BUSY_OFFSET = 7 * 8
 LEAD_OFFSET = 14 * 8
 PREFILL_OFFSET = 15 * 8
 EXPERTS_OFFSET = 21 * 8
+PHASE_OFFSET = 24 * 8
 _WAITING = 13
 
 
@@ -97,6 +101,8 @@ class WorkTable:
         self._delta = np.zeros((6, n))
         self._held_rows: FloatArray | None = None
         self._held_buffer = bytearray(0)
+        self._phase_totals = np.zeros((4, n))
+        self._root_bytes = np.sqrt(self._peak_bytes)
         self._held_totals = np.zeros((10, n))
         self._held_time_s = 0.0
         self._part_totals = np.zeros((6, n))
@@ -181,7 +187,11 @@ class WorkTable:
         # Totals reach 1e18: a difference of two equal states may come out as a negative crumb.
         np.maximum(delta, 0.0, out=delta)
         self._totals, self._now = self._now, self._totals
+        phase_now = self._phase_now()
+        phase = np.maximum(phase_now - self._phase_totals, 0.0)
+        self._phase_totals = phase_now
         step_s = time_s - self._time_s
+        phase /= step_s
         self._time_s = time_s
         columns = self._all_columns
         return WorkLedger(
@@ -196,6 +206,12 @@ class WorkTable:
             compute_util=delta[4] / (self._peak_flops * step_s),
             memory_util=delta[5] / (self._peak_bytes * step_s),
             state=columns[12].astype(np.int64),
+            prompts=PromptPhase(
+                share=np.minimum(phase[0], 1.0),
+                compute_util=phase[1] / self._peak_flops,
+                memory_util=phase[2] / self._peak_bytes,
+                memory_root=phase[3] / self._root_bytes,
+            ),
         )
 
     def held_step(self) -> HeldWork | None:
@@ -237,9 +253,16 @@ class WorkTable:
         """Rows were changed so that they tell another past: the next step counts from what they
         tell now."""
         self._totals = self.totals_at(self._time_s, self._totals)
+        self._phase_totals = self._phase_now()
         self._held_time_s = self._time_s
         if self._held_rows is not None:
             self._held_totals = self._held_now()
+
+    def _phase_now(self) -> FloatArray:
+        """Sums so far of `PHASE`, shape (4, n), at the time `totals_at` was last asked about."""
+        assert self._progress is not None
+        ran_s = np.maximum(self._progress[1], 0.0)
+        return self._all_columns[24:28] + ran_s * self._all_columns[28:32]
 
     def _held_now(self) -> FloatArray:
         """Sums so far of `HeldWork`'s columns, shape (10, n), at the time `totals_at` was last

@@ -74,9 +74,10 @@ def shown_by(
 
 
 def _copies(ledger: WorkLedger, count: int) -> WorkLedger:
+    """One step of an engine's log, which does not tell `prompts`, so many times."""
     columns = {
         field.name: np.repeat(getattr(ledger, field.name), count)
         for field in fields(ledger)
-        if field.name != "step_s"
+        if field.name not in ("step_s", "prompts")
     }
     return WorkLedger(step_s=ledger.step_s, **columns)
