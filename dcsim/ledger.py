@@ -7,10 +7,11 @@ outside the rooms because serving writes it and power reads it, and neither may 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import IntEnum
+from typing import Any
 
-from dcsim.arrays import FloatArray, IndexArray, IntArray
+from dcsim.arrays import FloatArray, IntArray
 
 
 class GpuState(IntEnum):
@@ -72,34 +73,6 @@ class ReplicaConfig:
 
 
 @dataclass(slots=True)
-class PromptPhase:
-    """Of a power step, the part in which iterations ran that compute prompts, shape (n,) each.
-
-    Such iterations do much computing and move few bytes a second, those that only decode the other
-    way round, so that a law of watts that is not linear must know them apart.
-    """
-
-    share: FloatArray
-    """Of the step, 0 to `busy_fraction`."""
-    compute_util: FloatArray
-    """What these iterations do of the ledger's `compute_util`, at full clock."""
-    memory_util: FloatArray
-    """What they do of the ledger's `memory_util`, at full clock."""
-    memory_root: FloatArray
-    """Mean over the step of the square root of the traffic of the moment, as a share of the HBM
-    bandwidth, while they run, at full clock; 0 while none does."""
-
-    def of(self, members: IndexArray | IntArray) -> PromptPhase:
-        """Rows of some replicas."""
-        return PromptPhase(
-            self.share[members],
-            self.compute_util[members],
-            self.memory_util[members],
-            self.memory_root[members],
-        )
-
-
-@dataclass(slots=True)
 class WorkLedger:
     """Work of `n` replicas in one power step. All arrays have shape (n,), float64 but `state`.
 
@@ -122,8 +95,23 @@ class WorkLedger:
     """Weight and attention bytes moved / (step x GPUs x HBM bandwidth)."""
     state: IntArray
     """GpuState codes."""
-    prompts: PromptPhase | None = None
-    """None where it is not known, as from an engine's log."""
+    prompt_share: FloatArray | None = None
+    """Share of the step during which iterations ran that compute prompts. Such iterations do much
+    computing and move few bytes a second, those that only decode the other way round, so that a law
+    of watts that is not linear must tell them apart. None, like the three columns that follow,
+    where it is not known: an engine's log does not tell."""
+    prompt_compute_util: FloatArray | None = None
+    """What these iterations do of `compute_util`, at full clock."""
+    prompt_memory_util: FloatArray | None = None
+    """What they do of `memory_util`, at full clock."""
+    prompt_memory_root: FloatArray | None = None
+    """Mean over the step of the square root of the moment's traffic, a share of the HBM bandwidth,
+    while these iterations run, at full clock; 0 while none runs."""
 
     def __len__(self) -> int:
         return len(self.running)
+
+    def columns(self) -> dict[str, Any]:
+        """All columns that are known, by name; all but `step_s`."""
+        named = ((field.name, getattr(self, field.name)) for field in fields(self))
+        return {name: values for name, values in named if name != "step_s" and values is not None}

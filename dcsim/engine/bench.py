@@ -92,9 +92,8 @@ def replay(
     for step in range(1, round(duration_s / STEP_S) + 1):
         clock.play(step * STEP_S)
         ledger = work.step(step * STEP_S)
-        for name in ledger.__slots__:
-            if name != "step_s":
-                rows.setdefault(name, []).append(getattr(ledger, name).astype(np.float64))
+        for name, values in ledger.columns().items():
+            rows.setdefault(name, []).append(values.astype(np.float64))
     table = {name: np.array(values) for name, values in rows.items()}
     return [
         LedgerSeries(config, STEP_S, {name: values[:, i].copy() for name, values in table.items()})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -180,10 +179,5 @@ class Meter:
 
 def subset(ledger: WorkLedger, members: IntArray) -> WorkLedger:
     """The ledger rows of some replicas."""
-    columns = {
-        field.name: getattr(ledger, field.name)[members]
-        for field in fields(ledger)
-        if field.name not in ("step_s", "prompts")
-    }
-    prompts = None if ledger.prompts is None else ledger.prompts.of(members)
-    return WorkLedger(step_s=ledger.step_s, prompts=prompts, **columns)
+    columns = {name: values[members] for name, values in ledger.columns().items()}
+    return WorkLedger(step_s=ledger.step_s, **columns)

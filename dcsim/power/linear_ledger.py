@@ -57,19 +57,25 @@ class LinearLedger:
 
     def step(self, ledger: WorkLedger) -> FloatArray:
         busy = ledger.busy_fraction
-        compute, memory, prompts = ledger.compute_util, ledger.memory_util, ledger.prompts
-        if prompts is None or not self._phases:
+        compute, memory = ledger.compute_util, ledger.memory_util
+        if ledger.prompt_share is None or not self._phases:
             watts = self._idle_w + self._above_w(busy, compute, np.sqrt(busy * memory))
             np.minimum(watts, self._limit_w, out=watts)
         else:
+            assert ledger.prompt_compute_util is not None
+            assert ledger.prompt_memory_util is not None
+            assert ledger.prompt_memory_root is not None
             span_w = self._limit_w - self._idle_w
-            share, root = prompts.share, prompts.memory_root
-            watts = np.minimum(self._above_w(share, prompts.compute_util, root), share * span_w)
+            share = ledger.prompt_share
+            watts = self._above_w(share, ledger.prompt_compute_util, ledger.prompt_memory_root)
+            np.minimum(watts, share * span_w, out=watts)
             # What is left are iterations that only decode; rounding may leave less than nothing.
             share = np.maximum(busy - share, 0.0)
-            compute = np.maximum(compute - prompts.compute_util, 0.0)
-            root = np.sqrt(share * np.maximum(memory - prompts.memory_util, 0.0))
-            watts += np.minimum(self._above_w(share, compute, root), share * span_w)
+            compute = np.maximum(compute - ledger.prompt_compute_util, 0.0)
+            memory = np.maximum(memory - ledger.prompt_memory_util, 0.0)
+            watts += np.minimum(
+                self._above_w(share, compute, np.sqrt(share * memory)), share * span_w
+            )
             watts += self._idle_w
         watts[ledger.state == GpuState.OFF] = 0.0
         return watts

@@ -23,7 +23,7 @@ import numpy as np
 
 from dcsim.arrays import FloatArray
 from dcsim.hardware.roofline import WorkCosts
-from dcsim.ledger import GpuState, PromptPhase, ReplicaConfig, WorkLedger
+from dcsim.ledger import GpuState, ReplicaConfig, WorkLedger
 from dcsim.serving.slowed import HELD_BYTES
 
 SPAN = struct.Struct("15d")
@@ -206,12 +206,10 @@ class WorkTable:
             compute_util=delta[4] / (self._peak_flops * step_s),
             memory_util=delta[5] / (self._peak_bytes * step_s),
             state=columns[12].astype(np.int64),
-            prompts=PromptPhase(
-                share=np.minimum(phase[0], 1.0),
-                compute_util=phase[1] / self._peak_flops,
-                memory_util=phase[2] / self._peak_bytes,
-                memory_root=phase[3] / self._root_bytes,
-            ),
+            prompt_share=np.minimum(phase[0], 1.0),
+            prompt_compute_util=phase[1] / self._peak_flops,
+            prompt_memory_util=phase[2] / self._peak_bytes,
+            prompt_memory_root=phase[3] / self._root_bytes,
         )
 
     def held_step(self) -> HeldWork | None:

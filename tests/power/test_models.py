@@ -93,9 +93,7 @@ def test_a_batch_is_its_members_alone() -> None:
         whole = together.probabilities(work)
         assert whole.sum(axis=1) == pytest.approx(1.0)
         for i, model in enumerate(alone):
-            single = {
-                name: getattr(work, name)[i : i + 1] for name in work.__slots__ if name != "step_s"
-            }
+            single = {name: values[i : i + 1] for name, values in work.columns().items()}
             assert model.probabilities(ledger(1, **single))[0] == pytest.approx(whole[i], abs=1e-5)
 
 

@@ -207,9 +207,9 @@ def test_held_work_is_the_exact_integral(
         assert held.full_w[0] == pytest.approx((share * table[:, 4]).sum(), abs=0.5)
         assert held.free_w[0] == pytest.approx((share * table[:, 5]).sum(), abs=0.5)
         assert held.bound_w[0] == pytest.approx((share * table[:, 6]).sum(), abs=0.5)
-        assert ledger.prompts is not None
+        assert ledger.prompt_share is not None
         prompts = (share * (table[:, 3] > 0)).sum()
-        assert ledger.prompts.share[0] == pytest.approx(prompts, abs=1e-3)
+        assert ledger.prompt_share[0] == pytest.approx(prompts, abs=1e-3)
         assert 0.0 <= held.soft_bound[0] <= held.soft[0] + 1e-9 <= 1.0 + 1e-6
         assert held.bound_w[0] > 1e-9 or held.soft_bound[0] < 1e-9
         extra_prefill += held.prefill_tokens[0]
@@ -241,11 +241,11 @@ def test_a_prompt_at_half_speed_is_shown_as_two_at_full_speed() -> None:
     assert flops == pytest.approx(each / full_s / CONFIG.peak_flops_per_gpu)
     # All of it is prompts', of which the ledger tells what they would do at full clock.
     moved = ledger.memory_util[0] + held.memory_util[0]
-    assert ledger.prompts is not None
-    assert ledger.prompts.share[0] == pytest.approx(1.0)
-    assert ledger.prompts.compute_util[0] == pytest.approx(flops)
-    assert ledger.prompts.memory_util[0] == pytest.approx(moved)
-    assert ledger.prompts.memory_root[0] == pytest.approx(moved**0.5)
+    assert ledger.prompt_share is not None
+    assert ledger.prompt_share[0] == pytest.approx(1.0)
+    assert ledger.prompt_compute_util[0] == pytest.approx(flops)
+    assert ledger.prompt_memory_util[0] == pytest.approx(moved)
+    assert ledger.prompt_memory_root[0] == pytest.approx(moved**0.5)
 
 
 def test_work_put_off_is_done_later_and_none_is_lost() -> None:
@@ -333,8 +333,8 @@ def test_nothing_is_lost_whatever_comes_together(
             bench.clock.play(step * step_s)
             ledger, held = bench.work.step(step * step_s), bench.work.held_step()
             assert 0.0 <= ledger.busy_fraction[0] <= 1.0
-            assert ledger.prompts is not None
-            assert 0.0 <= ledger.prompts.share[0] <= ledger.busy_fraction[0] + 1e-9
+            assert ledger.prompt_share is not None
+            assert 0.0 <= ledger.prompt_share[0] <= ledger.busy_fraction[0] + 1e-9
             if held is not None:
                 assert np.isfinite([held.full_w[0], held.free_w[0], held.memory_util[0]]).all()
                 assert -1e-6 <= held.full_w[0] <= 2.0 * PROMPT_W

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
 
 import numpy as np
 
@@ -74,10 +73,5 @@ def shown_by(
 
 
 def _copies(ledger: WorkLedger, count: int) -> WorkLedger:
-    """One step of an engine's log, which does not tell `prompts`, so many times."""
-    columns = {
-        field.name: np.repeat(getattr(ledger, field.name), count)
-        for field in fields(ledger)
-        if field.name not in ("step_s", "prompts")
-    }
+    columns = {name: np.repeat(values, count) for name, values in ledger.columns().items()}
     return WorkLedger(step_s=ledger.step_s, **columns)
