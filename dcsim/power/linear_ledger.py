@@ -56,33 +56,33 @@ class LinearLedger:
         self._limit_w = gpus * np.array([c.gpu_nameplate_w for c in configs])
 
     def step(self, ledger: WorkLedger) -> FloatArray:
-        busy = ledger.busy_fraction
-        compute, memory = ledger.compute_util, ledger.memory_util
+        busy, compute, memory = ledger.busy_fraction, ledger.compute_util, ledger.memory_util
+        idle_w = self._idle_w
         if ledger.prompt_share is None or not self._phases:
-            watts = self._idle_w + self._above_w(busy, compute, np.sqrt(busy * memory))
+            watts = self._law(idle_w, busy, compute, np.sqrt(busy * memory))
             np.minimum(watts, self._limit_w, out=watts)
         else:
             assert ledger.prompt_compute_util is not None
             assert ledger.prompt_memory_util is not None
             assert ledger.prompt_memory_root is not None
-            span_w = self._limit_w - self._idle_w
-            share = ledger.prompt_share
-            watts = self._above_w(share, ledger.prompt_compute_util, ledger.prompt_memory_root)
+            span_w, share = self._limit_w - idle_w, ledger.prompt_share
+            watts = self._law(0.0, share, ledger.prompt_compute_util, ledger.prompt_memory_root)
             np.minimum(watts, share * span_w, out=watts)
             # What is left are iterations that only decode; rounding may leave less than nothing.
             share = np.maximum(busy - share, 0.0)
             compute = np.maximum(compute - ledger.prompt_compute_util, 0.0)
             memory = np.maximum(memory - ledger.prompt_memory_util, 0.0)
-            watts += np.minimum(
-                self._above_w(share, compute, np.sqrt(share * memory)), share * span_w
-            )
-            watts += self._idle_w
+            decode_w = self._law(0.0, share, compute, np.sqrt(share * memory))
+            watts += np.minimum(decode_w, share * span_w)
+            watts += idle_w
         watts[ledger.state == GpuState.OFF] = 0.0
         return watts
 
-    def _above_w(self, busy: FloatArray, compute: FloatArray, root: FloatArray) -> FloatArray:
-        """Watts above idle of work that takes the share `busy` of a step."""
-        watts = self._weight_w * busy
+    def _law(
+        self, idle_w: FloatArray | float, busy: FloatArray, compute: FloatArray, root: FloatArray
+    ) -> FloatArray:
+        """Watts of work that takes the share `busy` of a step."""
+        watts: FloatArray = idle_w + self._weight_w * busy
         watts += self._compute_w * compute
         watts += self._memory_w * root
         return watts
