@@ -96,10 +96,13 @@ def racks(answer: pd.DataFrame) -> list[str]:
             cells.append("unknown" if value is None or pd.isna(value) else f"{value:.0f}")
         return cells
 
+    between = zip(counts("count_level_low"), counts("count_level_high"), strict=True)
+    level = [low if low == high else f"{low} to {high}" for low, high in between]
     return [
         *head("racks under 600 kW", *RACK_MODELS),
         row("paper", PAPER_RACKS),
         row("ours, racks' own watts", counts("count")),
+        row("by the level's error", ["as it is", *level[1:]]),
         row("ours, with PUE", counts("count_with_overhead")),
     ]
 

@@ -161,11 +161,23 @@ def scaled(peak_w: float, mean_w: float, factor: float) -> float:
     return mean_w * factor + (peak_w - mean_w) * math.sqrt(factor)
 
 
+def told_level_of(doubt: Doubt) -> str:
+    """What a band of the level alone stands on, in a sentence."""
+    return (
+        f"The level: all loads may be up to {100 * doubt.level:.1f} % higher, and as much lower, "
+        f"95 % sure each{_made(doubt)}."
+    )
+
+
+def _made(doubt: Doubt) -> str:
+    return f" ({'; '.join(doubt.parts)}; standard deviations)" if doubt.parts else " (as given)"
+
+
 def told_doubt_of(doubt: Doubt) -> tuple[str, ...]:
     """What an added band stands on, in sentences."""
-    made = f" ({'; '.join(doubt.parts)}; standard deviations)" if doubt.parts else " (as given)"
     return (
-        f"Besides seeds: all loads may be up to {100 * doubt.level:.1f} % higher, 95 % sure{made}; "
+        f"Besides seeds: all loads may be up to {100 * doubt.level:.1f} % higher, 95 % "
+        f"sure{_made(doubt)}; "
         f"days differ by {100 * doubt.day:.1f} %, the standard deviation of a day's load"
         + (
             " (the busiest hours of five weekdays in Azure's code trace of May 2024)."

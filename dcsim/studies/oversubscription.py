@@ -125,7 +125,7 @@ def oversubscription(
     )
     for case in cases:
         if rule == "paper":
-            by_paper(found, case, used, draws, quantile, crew)
+            by_paper(found, case, used, given, draws, quantile, crew)
         else:
             by_breaker(found, case, used, bounds, given, traffic, draws, crew)
     evidence = power_evidence(found.outcomes)

@@ -32,11 +32,13 @@ def by_paper(
     found: Findings,
     case: Case,
     seeds: Sequence[int],
+    given: tuple[float | None, float | None],
     draws: int,
     quantile: float,
     crew: Crew,
 ) -> None:
-    """The largest count by random subsets of what was recorded."""
+    """The largest count by random subsets of what was recorded, and between which it lies by the
+    level's error. `given` as in `by_breaker`."""
     target = found.target
     outcomes, pools, overhead, site_overhead = _recorded(target, case.scenario, seeds, crew)
     found.outcomes.extend(outcomes)
@@ -55,6 +57,16 @@ def by_paper(
     at_site = screen(
         pools, target.limit_w, draws=draws, quantile=quantile, seed=seeds[0], overhead=site_overhead
     )
+    doubt = doubt_of(outcomes[0].summary, *given)
+    found.doubts.append(doubt)
+    lower = screen(
+        pools,
+        target.limit_w / (1.0 - doubt.level),
+        draws=draws,
+        quantile=quantile,
+        seed=seeds[0],
+        overhead=overhead,
+    )
     low_w, high_w = first.interval_w(count) if count else (NAN, NAN)
     if count == first.longest:
         found.reasons.append(
@@ -72,6 +84,9 @@ def by_paper(
         runs=len(outcomes),
         open_ended=count == first.longest,
         count_with_overhead=at_site.fits(),
+        level_error=doubt.level,
+        count_level_low=first.fits(doubt.level),
+        count_level_high=NAN if lower.fits() == lower.longest else max(count, lower.fits()),
     )
 
 

@@ -29,6 +29,8 @@ ANSWER_COLUMNS = {
     "count": "most units that fit under one limit, with the luck of seeds alone",
     "count_all": "most with all that is uncertain: the level of loads and days too",
     "level_error": "by which loads may be higher, 95 % sure, as a share",
+    "count_level_low": "most if all loads are as much higher as `level_error` says; rule paper",
+    "count_level_high": "most if all loads are as much lower; empty: not shown",
     "count_low": "fewest that the interval allows",
     "open_ended": "more may fit: no more were tried",
     "count_high": "most that the interval allows; empty: not shown",
@@ -212,6 +214,13 @@ class Findings:
         """The count with what is uncertain besides seeds."""
         if math.isnan(row["level_error"]) or not row["count"]:
             return ""
+        if not math.isnan(row["count_level_low"]):
+            high = row["count_level_high"]
+            most = "more" if math.isnan(high) else f"{high:.0f}"
+            return (
+                f"; {row['count_level_low']:.0f} to {most} if all loads are "
+                f"{100 * row['level_error']:.1f} % higher or lower than modelled"
+            )
         return (
             f"; {row['count_all']:.0f} if loads may also be {100 * row['level_error']:.1f} % "
             "higher than modelled and days differ"
@@ -239,6 +248,8 @@ class Findings:
             for key in (
                 "count",
                 "count_all",
+                "count_level_low",
+                "count_level_high",
                 "count_low",
                 "count_high",
                 "trip_at_most",
@@ -262,7 +273,7 @@ class Findings:
         shown += ("to_nameplate", "peak_w")
         paper = not self.candidates
         shown += (
-            ("count_with_overhead",)
+            ("count_level_low", "count_level_high", "count_with_overhead")
             if paper
             else ("trips_per_year_at_most", "slo_loss", "slo_loss_at_most", "runs")
         )

@@ -11,7 +11,7 @@ from dcsim.scenario.models import Scenario
 from dcsim.spec.units import SECOND
 from dcsim.studies.ask import promise
 from dcsim.studies.candidates import Bounds
-from dcsim.studies.doubt import Doubt, told_doubt_of
+from dcsim.studies.doubt import Doubt, told_doubt_of, told_level_of
 from dcsim.studies.statistics import share_mean_at_most
 
 Rule = Literal["breaker", "paper"]
@@ -72,6 +72,7 @@ def told_doubt(
             "its distribution; draws share the same recording.",
             f"{len(seeds)} recording{'s' if len(seeds) > 1 else ''} of {length}: another day "
             "is not in it, nor what breakers and queues would do.",
+            *dict.fromkeys(told_level_of(doubt) for doubt in doubts),
         )
     return (
         f"Runs of {length} differ in traffic, tokens and routing of {len(seeds)} seeds; all "

@@ -93,10 +93,11 @@ class Screen:
         """Share of draws whose peak is above the limit."""
         return float((self.peaks_w[:, count - 1] > self.limit_w).mean()) if count else 0.0
 
-    def fits(self) -> int:
-        """Most units whose peak, at the quantile over draws, is at most the limit. `longest`
-        means that more may fit."""
-        return _last(np.quantile(self.peaks_w, self.quantile, axis=0) <= self.limit_w)
+    def fits(self, higher: float = 0.0) -> int:
+        """Most units whose peak, at the quantile over draws, is at most the limit, if all loads are
+        higher by that share. `longest` means that more may fit."""
+        peaks_w = np.quantile(self.peaks_w, self.quantile, axis=0) * (1.0 + higher)
+        return _last(peaks_w <= self.limit_w)
 
     def fits_between(self) -> tuple[int, int]:
         """The same from the two ends of the quantile's interval: fewest and most units."""

@@ -110,6 +110,25 @@ def test_the_paper_rule_reads_the_recording_and_adds_overhead(crew: Crew) -> Non
     assert (screen["exceeding"] == (screen["count"] > row["count"])).all()
 
 
+def test_the_paper_rule_lies_between_levels(crew: Crew) -> None:
+    """Constant loads, which may be 10 % higher or lower: floors by hand. By what they stand on, the
+    level is that of GPUs off by 4.8 % in the median, and of a quarter of the watts assumed."""
+    found = oversubscription(
+        constant(8), limit_w=60_000.0, rule="paper", level_error=0.1, crew=crew
+    )
+    row = found.frame.iloc[0]
+    assert row["count_level_low"] == math.floor(60_000 / (1.1 * BOARD_W))
+    assert row["count_level_high"] == math.floor(60_000 / (0.9 * BOARD_W))
+    told = (
+        f"; {row['count_level_low']:.0f} to {row['count_level_high']:.0f} if all loads are 10.0 %"
+    )
+    assert any(told in line for line in found.headline)
+    stated = oversubscription(constant(8), limit_w=60_000.0, rule="paper", crew=crew).frame.iloc[0]
+    gpus = 3200 / 4200
+    level = 1.6449 * math.hypot(gpus * 0.048 / 0.6745, (1 - gpus) * 0.1)
+    assert stated["level_error"] == pytest.approx(level, rel=1e-4)
+
+
 def test_the_answer_depends_on_no_worker_and_no_rest(tmp_path: Any) -> None:
     """Two workers, one, and one that goes on: the same tables."""
     asked = {"max_trip": 0.6, "crew": None}
