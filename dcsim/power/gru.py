@@ -22,6 +22,7 @@ from dcsim.arrays import Float32Array, FloatArray, IntArray
 from dcsim.errors import PackError
 from dcsim.hardware.catalogue import Catalogue
 from dcsim.ledger import GpuState, ReplicaConfig, WorkLedger
+from dcsim.power.blas import SingleThread
 from dcsim.power.cell import Cell
 from dcsim.power.features import FeatureMaker
 from dcsim.power.linear_ledger import LinearLedger
@@ -62,6 +63,7 @@ class GruPower:
         self._pack = pack
         self._catalogue = catalogue
         self._extrapolate = extrapolate
+        self._single_thread = SingleThread()
 
     def reset(
         self, configs: Sequence[ReplicaConfig], step_s: float, seed: np.random.SeedSequence
@@ -123,8 +125,9 @@ class GruPower:
         distinct, columns = np.unique(self._cell.inputs, axis=1, return_inverse=True)
         rested = Cell(self._pack, distinct.shape[1])
         rested.inputs[:] = distinct
-        for _ in range(REST_STEPS):
-            rested.step()
+        with self._single_thread:
+            for _ in range(REST_STEPS):
+                rested.step()
         self._cell.hidden[:] = rested.hidden[:, columns.reshape(-1)]
 
     def _set_bounds(
@@ -232,14 +235,15 @@ class GruPower:
         features = self._features(ledger)
         if self._order is not None:
             np.take(features, self._order, axis=1, out=self._cell.inputs, mode="clip")
-        self._cell.step()
-        for head, hidden_and_one, logits in self._heads:
-            np.matmul(head, hidden_and_one, out=logits)
-        logits = self._logits
-        logits -= logits.max(axis=0)
-        np.exp(logits, out=logits)
-        # A product with a triangle of ones: several times quicker than numpy's cumsum.
-        return np.matmul(self._triangle, logits, out=self._cumulated)
+        with self._single_thread:
+            self._cell.step()
+            for head, hidden_and_one, logits in self._heads:
+                np.matmul(head, hidden_and_one, out=logits)
+            logits = self._logits
+            logits -= logits.max(axis=0)
+            np.exp(logits, out=logits)
+            # A product with a triangle of ones: several times quicker than numpy's cumsum.
+            return np.matmul(self._triangle, logits, out=self._cumulated)
 
     def _draw(self) -> FloatArray:
         """The two variates of this step, shape (2, n): standard normal, correlated in time. Each is

@@ -97,6 +97,26 @@ def test_a_batch_is_its_members_alone() -> None:
             assert model.probabilities(ledger(1, **single))[0] == pytest.approx(whole[i], abs=1e-5)
 
 
+def test_stepping_leaves_the_threads_of_blas_as_they_were() -> None:
+    """Inside a step one thread, outside it the number that the user chose; the same watts."""
+    from threadpoolctl import threadpool_info, threadpool_limits
+
+    def threads() -> set[int]:
+        return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+
+    watts, inside = [], []
+    for count in (1, 2):
+        with threadpool_limits(count, user_api="blas"):
+            model = GruPower(small_pack(QWEN), CATALOGUE)
+            model.reset([QWEN] * 3000, 0.25, SEED)
+            step = model._cell.step
+            model._cell.step = lambda step=step: [inside.append(threads()), step()]  # type: ignore
+            watts.append(model.step(ledger(3000)).copy())
+            assert threads() == {count}
+    assert inside == [{1}, {1}]
+    assert np.array_equal(watts[0], watts[1])
+
+
 def test_drawn_watts_follow_the_mixture_at_every_step() -> None:
     """Energy is unbiased: over many replicas with equal work the mean is the mixture's, and the
     share of each state its probability, although draws are correlated in time."""
