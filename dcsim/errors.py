@@ -174,6 +174,21 @@ class StudyError(DcsimError, ValueError):
         super().__init__("\n".join(problems))
 
 
+class MissingExtraError(DcsimError, ImportError):
+    """A package that only an extra of dcsim installs is not there.
+
+    Parameters
+    ----------
+    need : str
+        What needs which package, such as "pictures need matplotlib".
+    extra : str
+        Name of the extra in `pyproject.toml`.
+    """
+
+    def __init__(self, need: str, extra: str) -> None:
+        super().__init__(f"{need}: pip install 'dcsim[{extra}]'")
+
+
 class RunFailedError(DcsimError, RuntimeError):
     """A run of a study that cannot be played. The runs that were played are kept."""
 

@@ -1,8 +1,8 @@
 """Who plays the runs of a study: this process, workers beside it, or a cluster elsewhere.
 
-Dask does nothing but hand out jobs and bring outcomes back. What a run gives depends on its job
-alone, and outcomes are put in the order of the jobs, so that a study's tables are the same
-whatever the number of workers, and however often it was interrupted.
+Workers take jobs and return outcomes, nothing else. What a run gives depends on its job alone, and
+outcomes are put in the order of the jobs, so that a study's tables are the same whatever the number
+of workers, and however often it was interrupted.
 """
 
 from __future__ import annotations
@@ -17,17 +17,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
 
-from dcsim.errors import RunFailedError
+from dcsim.errors import MissingExtraError, RunFailedError
 from dcsim.studies.jobs import Job, code_hash
 from dcsim.studies.outcome import Outcome, play
+from dcsim.studies.pool import KILLED, LocalPool
 from dcsim.studies.store import Store
 
-RETRIES = 3
-"""Times that a run is begun anew after its worker was killed."""
 CONNECT_S = 10.0
 """Time that a scheduler elsewhere has to answer."""
 STOP_S = 10.0
-"""Time that workers get to end."""
+"""Time that a scheduler elsewhere gets to say goodbye."""
 
 
 class Progress(Protocol):
@@ -47,7 +46,7 @@ class Crew:
     """Plays jobs and keeps their outcomes.
 
     - `folder`: where outcomes are kept; None: a temporary folder that goes with the crew.
-    - `workers`: processes of a local cluster; None: one a core. With one worker, or one run to
+    - `workers`: processes on this machine; None: one a core. With one worker, or one run to
       play, everything happens in this process.
     - `scheduler`: address of a Dask scheduler, such as "tcp://head:8786", instead.
 
@@ -74,7 +73,7 @@ class Crew:
         self.found = 0
         self._scheduler = scheduler
         self._progress = progress
-        self._cluster: Any = None
+        self._pool = LocalPool(self.workers)
         self._client: Any = None
 
     def __enter__(self) -> Crew:
@@ -90,12 +89,11 @@ class Crew:
 
     def close(self) -> None:
         """End the workers. What they were playing is lost, what was played is kept."""
-        client, cluster = self._client, self._cluster
-        self._client = self._cluster = None
-        for part in (client, cluster):
-            if part is not None:
-                with suppress(Exception):
-                    part.close(timeout=STOP_S)
+        self._pool.close()
+        client, self._client = self._client, None
+        if client is not None:
+            with suppress(Exception):
+                client.close(timeout=STOP_S)
 
     @property
     def width(self) -> int:
@@ -134,16 +132,21 @@ class Crew:
 
     def _outcomes(self, jobs: Sequence[Job]) -> Iterator[Outcome]:
         """As they come."""
-        if self._scheduler is None and min(self.workers, len(jobs)) <= 1:
-            for job in jobs:
-                try:
-                    yield play(job)
-                except Exception as error:
-                    raise _failed(job, error) from error
-            return
+        if self._scheduler is not None:
+            results = self._from_cluster(jobs)
+        elif min(self.workers, len(jobs)) <= 1:
+            results = _played_here(jobs)
+        else:
+            results = self._pool.outcomes(jobs)
+        for job, outcome in results:
+            if isinstance(outcome, Exception):
+                raise RunFailedError(f"{job.label}: {outcome}") from outcome
+            yield outcome
+
+    def _from_cluster(self, jobs: Sequence[Job]) -> Iterator[tuple[Job, Outcome | Exception]]:
+        client = self._connect()
         from distributed import KilledWorker, as_completed
 
-        client = self._connect()
         code = code_hash()
         futures = {
             client.submit(play, job, code, key=f"dcsim-{job.key}", pure=True, retries=0): job
@@ -155,55 +158,37 @@ class Crew:
                 try:
                     outcome = done.result()
                 except (KilledWorker, CancelledError) as error:
-                    told = f"its worker was killed {RETRIES + 1} times: memory may be too small"
-                    raise RunFailedError(f"{_told(job)}: {told}") from error
+                    raise RunFailedError(f"{job.label}: {KILLED}") from error
                 except Exception as error:
-                    raise _failed(job, error) from error
+                    outcome = error
                 done.release()
-                yield outcome
+                yield job, outcome
         finally:
             if futures:
                 with suppress(Exception):
                     client.cancel(list(futures), force=True)
 
     def _connect(self) -> Any:
-        if self._client is not None:
-            return self._client
-        import dask
-        from distributed import Client, LocalCluster
-
-        if self._scheduler is not None:
+        if self._client is None:
+            try:
+                from distributed import Client
+            except ImportError:
+                raise MissingExtraError("a scheduler elsewhere needs Dask", "cluster") from None
             try:
                 self._client = Client(self._scheduler, timeout=CONNECT_S, set_as_default=False)
             except (OSError, ValueError) as error:
-                told = f"no scheduler answers at {self._scheduler}"
-                raise RunFailedError(f"{told} (start one with `dask scheduler`)") from error
-            return self._client
-        settings = {
-            "distributed.scheduler.allowed-failures": RETRIES,
-            # A run's memory is its own affair: pausing or killing workers for it helps nobody.
-            "distributed.worker.memory.target": False,
-            "distributed.worker.memory.spill": False,
-            "distributed.worker.memory.pause": False,
-            "distributed.worker.memory.terminate": False,
-            "distributed.admin.large-graph-warning-threshold": "1GB",
-            # Runs last seconds: samples of their stacks and gauges of the machine, taken many
-            # times a second by every process, only slow them.
-            "distributed.worker.profile.enabled": False,
-            "distributed.admin.system-monitor.interval": "10s",
-            "distributed.admin.tick.interval": "1s",
-        }
-        with dask.config.set(settings):
-            self._cluster = LocalCluster(
-                n_workers=self.workers,
-                threads_per_worker=1,
-                processes=True,
-                dashboard_address="127.0.0.1:0",  # any free port
-                memory_limit=0,
-                silence_logs=50,
-            )
-            self._client = Client(self._cluster, set_as_default=False)
+                what = f"no scheduler answers at {self._scheduler}"
+                raise RunFailedError(f"{what} (start one with `dask scheduler`)") from error
         return self._client
+
+
+def _played_here(jobs: Sequence[Job]) -> Iterator[tuple[Job, Outcome | Exception]]:
+    for job in jobs:
+        try:
+            outcome: Outcome | Exception = play(job)
+        except Exception as error:
+            outcome = error
+        yield job, outcome
 
 
 def _cores() -> int:
@@ -212,11 +197,3 @@ def _cores() -> int:
         return len(os.sched_getaffinity(0))
     except AttributeError:  # not on every system
         return os.cpu_count() or 1
-
-
-def _told(job: Job) -> str:
-    return f"run of '{job.scenario.name}', seed {job.scenario.seed}"
-
-
-def _failed(job: Job, error: Exception) -> RunFailedError:
-    return RunFailedError(f"{_told(job)}: {error}")

@@ -52,6 +52,11 @@ class Job:
     windows_s: tuple[float, ...] = (1.0, 60.0, 900.0)
     """Averaging times of the load figures, beside the power step."""
 
+    @property
+    def label(self) -> str:
+        """The run in words, for messages."""
+        return f"run of '{self.scenario.name}', seed {self.scenario.seed}"
+
     @cached_property
     def key(self) -> str:
         """64 hexadecimal digits."""

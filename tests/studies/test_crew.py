@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from multiprocessing import active_children
 from pathlib import Path
 
 import pandas as pd
@@ -14,7 +15,8 @@ import pytest
 
 from dcsim.errors import RunFailedError
 from dcsim.studies import Crew, sweep
-from dcsim.studies.jobs import Keep, job
+from dcsim.studies.jobs import Job, Keep, job
+from dcsim.studies.outcome import Outcome, play
 from tests.studies.small import TEXT, small
 
 RATES = {"workload.chat.arrivals.rate": ["1 req/s", "2 req/s", "3 req/s"]}
@@ -61,15 +63,61 @@ def test_series_are_kept_when_asked_for(tmp_path: Path) -> None:
     assert series.load_w.sum(axis=1).mean() == pytest.approx(row["mean_w"], rel=1e-5)
 
 
-def test_a_cluster_gives_the_same_table_and_outlives_a_killed_worker(tmp_path: Path) -> None:
-    """One test, because a cluster takes seconds to start."""
+def test_workers_give_the_same_table_and_one_that_is_killed_is_replaced(tmp_path: Path) -> None:
+    """One test, because workers take seconds to start."""
     alone = sweep(small(), RATES, seeds=2, crew=Crew(tmp_path / "one", workers=1))
     with Crew(tmp_path / "two", workers=2) as crew:
         crew.play([job(small(), seed) for seed in (101, 102)])  # starts the workers
-        for pid in [worker.pid for worker in crew._cluster.workers.values()][:1]:
-            os.kill(pid, signal.SIGKILL)
+        os.kill(active_children()[0].pid or 0, signal.SIGKILL)
         together = sweep(small(), RATES, seeds=2, crew=crew)
+    assert not active_children()
     pd.testing.assert_frame_equal(together.tables["runs"].frame, alone.tables["runs"].frame)
+
+
+def _deadly(job: Job) -> Outcome:
+    """Ends its worker at seed 3, as the system does when memory is short."""
+    if job.scenario.seed == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return play(job)
+
+
+def test_a_run_that_always_kills_its_worker_is_named_after_the_others_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dcsim.studies.pool.play", _deadly)
+    monkeypatch.setattr("dcsim.studies.pool.RETRIES", 1)  # each costs the start of two processes
+    with (
+        Crew(tmp_path, workers=2) as crew,
+        pytest.raises(RunFailedError, match="seed 3: its worker was killed"),
+    ):
+        crew.play([job(small(), seed) for seed in (3, 4, 5)])
+    assert crew.played == 2
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGKILL"])
+def test_workers_end_with_their_study(tmp_path: Path, name: str) -> None:
+    """Ctrl-C reaches all processes of a command, kill -9 the study alone: no worker stays, and
+    what was played is kept."""
+    file = tmp_path / "small.yaml"
+    file.write_text(TEXT.replace("duration: 60 s", "duration: 30 min"))
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "dcsim", "study", "sweep", str(file), "--seeds", "50"]
+    command += ["--over", "power_step=[1 s]", "--out", str(out), "--workers", "2", "--quiet"]
+    study = subprocess.Popen(command, stderr=subprocess.PIPE, start_new_session=True, text=True)
+    deadline = time.monotonic() + 60
+    while not list(out.glob("runs/*.json")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert list(out.glob("runs/*.json"))
+    if name == "SIGINT":
+        os.killpg(study.pid, signal.SIGINT)
+    else:
+        study.kill()
+    # Workers hold stderr open: it ends with the last of them.
+    _, errors = study.communicate(timeout=30)
+    if name == "SIGINT":
+        assert study.returncode == 130
+        assert errors == "stopped; the same command goes on from here\n"
+    assert not (out / "tables").exists(), "the study was over before it was stopped"
 
 
 def test_a_scheduler_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,6 +127,21 @@ def test_a_scheduler_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.raises(RunFailedError, match="no scheduler answers"),
     ):
         crew.play([job(small(), 1)])
+
+
+def test_a_scheduler_elsewhere_gives_the_same_table(tmp_path: Path) -> None:
+    distributed = pytest.importorskip("distributed", reason="the extra `cluster` is not installed")
+    alone = sweep(small(), RATES, crew=Crew(tmp_path / "one", workers=1))
+    with (
+        distributed.LocalCluster(
+            n_workers=1, threads_per_worker=1, processes=False, protocol="tcp",
+            host="127.0.0.1", dashboard_address=None,
+        ) as cluster,
+        Crew(tmp_path / "two", scheduler=cluster.scheduler_address) as crew,
+    ):  # fmt: skip
+        assert crew.width == 1
+        together = sweep(small(), RATES, crew=crew)
+    pd.testing.assert_frame_equal(together.tables["runs"].frame, alone.tables["runs"].frame)
 
 
 def test_a_killed_study_goes_on_where_it_was(tmp_path: Path) -> None:
