@@ -175,18 +175,7 @@ class StudyError(DcsimError, ValueError):
 
 
 class MissingExtraError(DcsimError, ImportError):
-    """A package that only an extra of dcsim installs is not there.
-
-    Parameters
-    ----------
-    need : str
-        What needs which package, such as "pictures need matplotlib".
-    extra : str
-        Name of the extra in `pyproject.toml`.
-    """
-
-    def __init__(self, need: str, extra: str) -> None:
-        super().__init__(f"{need}: pip install 'dcsim[{extra}]'")
+    """An optional library that is not installed; the message names the extra that has it."""
 
 
 class RunFailedError(DcsimError, RuntimeError):
@@ -203,10 +192,6 @@ class StudyPageError(DcsimError, ValueError):
 
 class ExportError(DcsimError, ValueError):
     """A result, an option or a path that cannot be exported; the message says why."""
-
-
-class MissingExtraError(DcsimError, RuntimeError):
-    """An optional library that is not installed; the message says how to install it."""
 
 
 # --- data and measured runs --------------------------------------------------------------------

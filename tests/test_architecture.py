@@ -38,6 +38,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 NEUTRAL = {
     "dcsim.arrays",
     "dcsim.errors",
+    "dcsim.extras",
     "dcsim.files",
     "dcsim.ledger",
     "dcsim.records",

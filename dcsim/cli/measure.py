@@ -10,6 +10,7 @@ import typer
 
 from dcsim.cli.open import WRONG_INPUT, refuse
 from dcsim.errors import MeasureError, ScenarioError
+from dcsim.extras import optional
 
 if TYPE_CHECKING:
     from dcsim.measure.campaign import Campaign
@@ -71,6 +72,7 @@ def run(
     cannot start.
     """
     spec = _open(campaign)
+    optional("aiohttp", "dcsim measure run")
     from dcsim.measure.collect import collect, told
 
     def say(text: str) -> None:

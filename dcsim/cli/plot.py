@@ -10,6 +10,7 @@ import typer
 from dcsim.cli.faults import said
 from dcsim.cli.open import WRONG_INPUT
 from dcsim.errors import PlotError, ResultsError, StudyPageError
+from dcsim.extras import optional
 
 KINDS = ("load", "duration", "heatmap", "states", "smoothing", "oneline")
 
@@ -35,11 +36,7 @@ def plot(
     ] = None,
 ) -> None:
     """Draw a result with matplotlib, which comes with the extra `plots`."""
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError:
-        typer.echo("pictures need matplotlib: pip install matplotlib", err=True)
-        raise typer.Exit(WRONG_INPUT) from None
+    optional("matplotlib", "dcsim plot")
     from dcsim.report.plots import plot as draw
     from dcsim.report.study_plot import plot_study
     from dcsim.results import Results

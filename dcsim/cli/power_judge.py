@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from dcsim.errors import CatalogueError, ConfigurationError, PlotError, RunFolderError
+from dcsim.extras import optional
 from dcsim.files import atomic_write
 
 if TYPE_CHECKING:
@@ -178,11 +179,10 @@ def keep(runs: list[Compared], series_out: Path | None, picture: Path | None) ->
 
     try:
         if picture is not None:
+            optional("matplotlib", "a picture")
             draw_compared(runs, picture)
         if series_out is not None:
             atomic_write(series_out, "\n".join(series_rows(runs)) + "\n")
-    except ImportError:
-        refuse("pictures need matplotlib: pip install matplotlib")
     except PlotError as error:
         refuse(str(error))
     except OSError as error:
@@ -221,6 +221,7 @@ def simulated(run: MeasuredRun, folder: Path) -> LedgerSeries:
 
 
 def _bigru(run: MeasuredRun, runs: list[MeasuredRun]) -> Any:
+    optional("torch", "the bidirectional model")
     from dcsim.power.learn.bigru import BiGru
 
     key = run.series.config.key

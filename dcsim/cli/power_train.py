@@ -9,6 +9,7 @@ import typer
 
 from dcsim.cli.power_judge import header, line, refuse
 from dcsim.errors import PackError, RunFolderError
+from dcsim.extras import optional
 
 if TYPE_CHECKING:
     from dcsim.hardware.catalogue import Catalogue
@@ -46,6 +47,8 @@ def train(
     if out.suffix != ".h5":
         refuse(f"--out: {out} must end in .h5, or no scenario can name it")
 
+    for library in ("torch", "sklearn", "matplotlib"):
+        optional(library, "dcsim power train")
     from dcsim.hardware.catalogue import load_catalogue
     from dcsim.power.learn.train import Recipe
     from dcsim.power.pack import find_pack, save

@@ -11,6 +11,7 @@ import typer
 
 from dcsim.cli.open import WRONG_INPUT
 from dcsim.errors import CatalogueError, PlotError, ResultsError, ScenarioError, SeriesError
+from dcsim.extras import optional
 
 if TYPE_CHECKING:
     from dcsim.facility.profile import ProfileTrips
@@ -241,10 +242,7 @@ def _draw(
     ambient_c: float,
     out: Path,
 ) -> None:
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError:
-        _refuse("pictures need matplotlib: pip install matplotlib")
+    optional("matplotlib", "a picture")
     from dcsim.cli.faults import said
     from dcsim.report.trip_plot import draw_trip
 

@@ -8,7 +8,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from dcsim.errors import MeasureError
+from dcsim.errors import MeasureError, MissingExtraError
+from dcsim.extras import optional
 from dcsim.measure.errors import MeterLostError, SampleError
 
 POWER_INSTANT = 186
@@ -56,11 +57,9 @@ class Nvml:
     def __init__(self, indices: Sequence[int]) -> None:
         """Raises MeasureError where there is no NVML or no such GPU."""
         try:
-            import pynvml  # type: ignore[import-untyped]
-        except ImportError:
-            raise MeasureError(
-                "NVML needs the package nvidia-ml-py: pip install nvidia-ml-py"
-            ) from None
+            pynvml = optional("pynvml", "NVML")
+        except MissingExtraError as error:
+            raise MeasureError(str(error)) from None
         self._nvml: Any = pynvml
         self._open = False
         try:

@@ -17,7 +17,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
 
-from dcsim.errors import MissingExtraError, RunFailedError
+from dcsim.errors import RunFailedError
+from dcsim.extras import optional
 from dcsim.studies.jobs import Job, code_hash
 from dcsim.studies.outcome import Outcome, play
 from dcsim.studies.pool import KILLED, LocalPool
@@ -170,12 +171,11 @@ class Crew:
 
     def _connect(self) -> Any:
         if self._client is None:
+            distributed = optional("distributed", "a scheduler elsewhere")
             try:
-                from distributed import Client
-            except ImportError:
-                raise MissingExtraError("a scheduler elsewhere needs Dask", "cluster") from None
-            try:
-                self._client = Client(self._scheduler, timeout=CONNECT_S, set_as_default=False)
+                self._client = distributed.Client(
+                    self._scheduler, timeout=CONNECT_S, set_as_default=False
+                )
             except (OSError, ValueError) as error:
                 what = f"no scheduler answers at {self._scheduler}"
                 raise RunFailedError(f"{what} (start one with `dask scheduler`)") from error

@@ -128,7 +128,7 @@ def _open_parquet(file: Path) -> Any:
         from pyarrow import ArrowException
         from pyarrow.parquet import ParquetFile
     except ImportError:
-        told = "pyarrow to be installed, to read Parquet: pip install pyarrow"
+        told = "pyarrow to be installed, to read Parquet: pip install 'dcsim[export]'"
         return TraceError(file, 0, "", "", told, whole=True)
     with file.open("rb"):  # the system's own word, where it cannot be opened
         pass

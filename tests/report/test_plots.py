@@ -78,5 +78,5 @@ def test_without_matplotlib_the_command_says_what_to_install(made: Path, tmp_pat
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 2
-    assert "pip install matplotlib" in done.stderr
+    assert "pip install 'dcsim[plots]'" in done.stderr
     assert "Traceback" not in done.stderr

@@ -13,11 +13,12 @@ import pytest
 
 from dcsim.engine import simulate
 from dcsim.errors import ExportError, MissingExtraError
+from dcsim.extras import optional
 from dcsim.hardware import load_catalogue
 from dcsim.results import Results
 from dcsim.results.export.cables import LOAD_LOSS, NO_LOAD_LOSS, cable, split
 from dcsim.results.export.loadshape import export_loadshapes
-from dcsim.results.export.needs import need, whole_folder
+from dcsim.results.export.needs import whole_folder
 from dcsim.results.export.network import Grid, export_network, network
 from dcsim.results.export.tables import TABLES, export_tables
 from dcsim.results.export.wiring import wiring
@@ -119,15 +120,13 @@ def test_a_missing_extra_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     def absent(name: str) -> Any:
         raise ModuleNotFoundError(f"No module named '{name}'", name=name)
 
-    monkeypatch.setattr("dcsim.results.export.needs.import_module", absent)
-    with pytest.raises(MissingExtraError, match=r"pip install pandapower"):
-        need("pandapower.control", "--to pandapower")
+    monkeypatch.setattr("dcsim.extras.import_module", absent)
+    with pytest.raises(MissingExtraError, match=r"needs pandapower.*pip install 'dcsim\[export\]'"):
+        optional("pandapower.control", "--to pandapower")
     # A library that is there but broken is not told to be absent.
-    monkeypatch.setattr(
-        "dcsim.results.export.needs.import_module", lambda _: importlib.import_module("no_such")
-    )
+    monkeypatch.setattr("dcsim.extras.import_module", lambda _: importlib.import_module("no_such"))
     with pytest.raises(ModuleNotFoundError):
-        need("pandapower", "x")
+        optional("pandapower", "x")
 
 
 # --- OpenDSS ---------------------------------------------------------------------------------

@@ -127,7 +127,7 @@ def test_json_lines_and_parquet(tmp_path: Path) -> None:
 
 def test_parquet_without_pyarrow_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "pyarrow.parquet", None)
-    assert "pip install pyarrow" in message(write(tmp_path, "PAR1"), "parquet")
+    assert "pip install 'dcsim[export]'" in message(write(tmp_path, "PAR1"), "parquet")
 
 
 # --- packed ----------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ import numpy as np
 from scipy.special import logsumexp, ndtr
 
 from dcsim.arrays import FloatArray
+from dcsim.extras import optional
 
 STATES = 10
 """As many as the published configurations have (K = 10 throughout)."""
@@ -53,11 +54,12 @@ class Mixture:
 def fit_mixture(power_w: FloatArray, seed: int, states: int = STATES) -> Mixture:
     """Fit by expectation maximisation (scikit-learn). Fewer states where samples, or different
     whole watts among them, are few: each should stand for at least 20 samples."""
-    from sklearn.mixture import GaussianMixture
-
+    mixtures = optional("sklearn.mixture", "fitting power states")
     distinct = len(np.unique(np.rint(power_w)))
     count = max(1, min(states, distinct, len(power_w) // 20))
-    model = GaussianMixture(count, n_init=3, reg_covar=1.0, max_iter=300, random_state=seed)
+    model = mixtures.GaussianMixture(
+        count, n_init=3, reg_covar=1.0, max_iter=300, random_state=seed
+    )
     model.fit(power_w[:, None])
     order = np.argsort(model.means_[:, 0])
     order = order[model.weights_[order] > 0.1 / len(power_w)]  # components left with nothing

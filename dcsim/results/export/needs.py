@@ -5,25 +5,10 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import import_module
 from pathlib import Path
-from typing import Any
 
-from dcsim.errors import ExportError, MissingExtraError
+from dcsim.errors import ExportError
 from dcsim.files import atomic_path, partial_path
-
-
-def need(module: str, what: str) -> Any:
-    """An optional library. Raises MissingExtraError where it is not installed."""
-    top = module.partition(".")[0]
-    try:
-        return import_module(module)
-    except ModuleNotFoundError as error:
-        if error.name is not None and error.name.partition(".")[0] != top:
-            raise
-        raise MissingExtraError(
-            f"{what} needs {top}, which is not installed: pip install {top}"
-        ) from None
 
 
 def whole_steps(every_s: float | None, step_s: float) -> None:

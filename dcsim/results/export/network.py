@@ -23,9 +23,10 @@ import numpy as np
 
 from dcsim.arrays import FloatArray
 from dcsim.errors import ExportError
+from dcsim.extras import optional
 from dcsim.hardware.catalogue import load_catalogue
 from dcsim.results.export.cables import IMPEDANCE, cable, line, transformer
-from dcsim.results.export.needs import need, whole_file, whole_steps
+from dcsim.results.export.needs import whole_file, whole_steps
 from dcsim.results.export.tables import loads_w
 from dcsim.results.export.wiring import Wire, wiring
 from dcsim.results.results import Results
@@ -75,7 +76,7 @@ def export_network(
 
     Raises what `network` raises, and ExportError where `out` is in the way.
     """
-    pandapower = need("pandapower", "--to pandapower")
+    pandapower = optional("pandapower", "--to pandapower")
     net = network(results, grid, at_s, every_s)
     with whole_file(out, force) as path:
         pandapower.to_json(net, str(path))
@@ -95,7 +96,7 @@ def network(
     that cannot be read, or an `every_s` below the recorded step.
     """
     whole_steps(every_s, results.step_s)
-    pandapower = need("pandapower", "--to pandapower")
+    pandapower = optional("pandapower", "--to pandapower")
     diagram = wiring(results)
     wires = [wire for wire in diagram if wire.kind != "server"]
     nodes = results.nodes()
@@ -233,8 +234,8 @@ def _play(
     """Put the loads' time series into the net: run them with pandapower.timeseries."""
     import pandas as pd
 
-    control = need("pandapower.control", "--to pandapower")
-    data = need("pandapower.timeseries", "--to pandapower").DFData
+    control = optional("pandapower.control", "--to pandapower")
+    data = optional("pandapower.timeseries", "--to pandapower").DFData
     loads = [load for load, _, _ in known]
     columns = [node for _, node, _ in known]
     weights = np.array([weight for _, _, weight in known])

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from dcsim.results.export.needs import need, whole_folder, whole_steps
+from dcsim.extras import optional
+from dcsim.results.export.needs import whole_folder, whole_steps
 from dcsim.results.results import Results
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def export_tables(
     """
     whole_steps(every_s, results.step_s)
     if form == "parquet":
-        need("pyarrow", "--to parquet")
+        optional("pyarrow", "--to parquet")
     with whole_folder(out, force) as folder:
         for name in TABLES:
             _write(_table(results, name, every_s), folder / f"{name}.{form}", form)
