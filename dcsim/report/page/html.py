@@ -100,7 +100,5 @@ def asset(name: str) -> str:
 
 @lru_cache(maxsize=1)
 def plotly() -> str:
-    """plotly's script as its Python package ships it, packed: 5 MB become 2."""
-    from plotly.offline import get_plotlyjs
-
-    return compressed(get_plotlyjs().encode())
+    """plotly's script, packed: 1.5 MB become 0.7."""
+    return compressed(asset("plotly/plotly-cartesian.min.js").encode())
