@@ -79,12 +79,12 @@ def time_us(control: str, steps: int) -> dict[str, float]:
     took, slowed = [], []
     for step in range(1, steps + 1):
         now_s = step * STEP_S
+        simulation.fleet.work.step(now_s)
         begun = time.perf_counter()
         node_w, _ = electrical.step(now_s, STEP_S, drawn[step // 8 % len(drawn)])
         if policies.acts:
             policies.step(now_s, step, node_w)
         took.append(time.perf_counter() - begun)
-        simulation.fleet.work.step(now_s)
         begun = time.perf_counter()
         throttle.restate(ledger)
         if not throttle.idle:
