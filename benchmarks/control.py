@@ -21,6 +21,7 @@ from benchmarks.sites import site
 from dcsim.arrays import FloatArray
 from dcsim.engine.simulation import Simulation
 from dcsim.ledger import WorkLedger
+from dcsim.plant import Plant
 from dcsim.serving.work import HeldWork
 
 STEP_S = 0.25
@@ -70,11 +71,11 @@ def loads(server_w: float, servers: int) -> list[FloatArray]:
 def time_us(control: str, steps: int) -> dict[str, float]:
     """Facility and control, and the throttle, of one site."""
     scenario = site("control", 60.0, 100.0, FACILITY, rest=f"control: {control}")
-    simulation = Simulation(scenario)
+    simulation = Simulation(Plant.build(scenario))
     policies, electrical, throttle = simulation.control, simulation.site, simulation.meter.throttle
-    drawn = loads(3600.0, len(simulation.placement.configs))
+    drawn = loads(3600.0, len(simulation.plant.replicas))
     ledger = busy(simulation)
-    full_w = np.full(len(simulation.placement.configs), 2500.0)
+    full_w = np.full(len(simulation.plant.replicas), 2500.0)
     slowed_work = held(len(full_w))
     took, slowed = [], []
     for step in range(1, steps + 1):

@@ -33,10 +33,11 @@ def play(rate_per_s: float, limit: int, duration_s: float) -> dict[str, Any]:
     """One run in this process; a limit of 0 is none. Its summary, wall time and peak memory."""
     from benchmarks.sites import site
     from dcsim.engine.simulation import Simulation
+    from dcsim.plant import Plant
 
     engine = f"engine: {{queue_limit: {limit}}}" if limit else ""
     scenario = site("overload", duration_s, rate_per_s, FACILITY, group=engine)
-    simulation = Simulation(scenario)
+    simulation = Simulation(Plant.build(scenario))
     started = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         summary = simulation.run(Path(folder) / "overload.h5")

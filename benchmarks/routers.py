@@ -18,6 +18,7 @@ import numpy as np
 
 from benchmarks.sites import site
 from dcsim.engine.simulation import Simulation
+from dcsim.plant import Plant
 from dcsim.results import Results
 
 POLICIES = ("random", "round-robin", "power-of-two", "least-outstanding", "power-aware")
@@ -53,7 +54,7 @@ def main() -> None:
                     group="power: {model: ledger}",
                     rest=f"routing: {{policy: {policy}, signal_delay: {delay}}}",
                 )
-                summary = Simulation(scenario).run(path)
+                summary = Simulation(Plant.build(scenario)).run(path)
                 with Results.open(path, summary=summary) as results:
                     row_w = results.load("row").iloc[240:]
                     done = results.requests().query("status == 'completed' and arrival_s > 60")

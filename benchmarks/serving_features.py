@@ -113,11 +113,12 @@ def scenario_text(name: str, duration_s: float) -> str:
 def play(name: str, duration_s: float) -> dict[str, float]:
     """One run in this process."""
     from dcsim.engine.simulation import Simulation
+    from dcsim.plant import Plant
     from dcsim.scenario.load import loads
     from dcsim.seeds import branch
     from dcsim.workload import requests
 
-    simulation = Simulation(loads(scenario_text(name, duration_s)))
+    simulation = Simulation(Plant.build(loads(scenario_text(name, duration_s))))
     scenario = simulation.scenario
     fleet = simulation.fleet
     started = time.process_time()

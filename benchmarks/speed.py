@@ -39,19 +39,21 @@ def play(servers: int, duration_s: float, power: bool) -> dict[str, float]:
     """One run in this process."""
     from benchmarks.sites import site
     from dcsim.engine.simulation import Simulation
+    from dcsim.plant import Plant
 
     facility = FACILITY.format(rating_kw=4.0 * servers, rows=servers // 24)
     scenario = site(f"speed-{servers}", duration_s, servers * RATE_PER_SERVER, facility)
-    simulation = Simulation(scenario)
+    simulation = Simulation(Plant.build(scenario))
     return timed(simulation, power)
 
 
 def play_file(path: str) -> dict[str, float]:
     """A scenario file in this process at the yardstick's load, power on."""
     from dcsim.engine.simulation import Simulation
+    from dcsim.plant import Plant
     from dcsim.scenario.load import load
 
-    return timed(Simulation(load(path, YARDSTICK)), power=True)
+    return timed(Simulation(Plant.build(load(path, YARDSTICK))), power=True)
 
 
 def timed(simulation, power: bool) -> dict[str, float]:  # type: ignore[no-untyped-def]
@@ -73,7 +75,7 @@ def timed(simulation, power: bool) -> dict[str, float]:  # type: ignore[no-untyp
     return {
         "wall_s": wall_s,
         "requests_per_s": simulation.fleet.arrived / wall_s,
-        "server_s_per_s": simulation.topology.server_count * scenario.duration_s / wall_s,
+        "server_s_per_s": len(simulation.plant.servers) * scenario.duration_s / wall_s,
         "real_time": scenario.duration_s / wall_s,
         "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         "file_mb": size / 1e6,

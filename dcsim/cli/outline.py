@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dcsim.hardware.catalogue import load_catalogue
 from dcsim.scenario.models import FacilityNode, Scenario
 
 
@@ -28,56 +27,29 @@ class Outline:
 
 def outline(scenario: Scenario) -> Outline:
     """The site with all below it. The scenario's facility is a tree, as `load` checks."""
-    catalogue = load_catalogue()
-    nameplate_w = {
-        group.name: catalogue.server(group.server).nameplate_w for group in scenario.servers
-    }
+    from dcsim.plant import Plant
 
-    several = any(len(node.above) > 1 for node in scenario.facility)
-    sums = _sums(scenario, nameplate_w) if several else {}
-
-    def describe(node: FacilityNode, parents: int) -> Outline:
-        copies = parents * node.count
-        below = tuple(
-            describe(child, copies)
-            for child in scenario.facility
-            if child.above and child.above[0] == node.name
-        )
-        if sums:
-            return Outline(node, *sums[node.name], below)
-        if node.group is not None:
-            servers, label_w = 1, nameplate_w[node.group]
-        else:
-            servers = sum(child.node.count * child.servers for child in below)
-            label_w = sum(child.node.count * child.nameplate_w for child in below)
-        return Outline(node, copies, servers, label_w, label_w, False, below)
-
-    (root,) = (node for node in scenario.facility if not node.above)
-    return describe(root, 1)
-
-
-def _sums(
-    scenario: Scenario, nameplate_w: dict[str, float]
-) -> dict[str, tuple[int, int, float, float, bool]]:
-    """Of each row: its copies, and of the first one the servers by any feed, their labels in the
-    shares carried, all of them, and whether others carry some of it."""
-    import numpy as np
-
-    from dcsim.plant.topology import Topology
-
-    topology = Topology.build(scenario.facility)
-    label_w = np.array([nameplate_w[group] for group in topology.server_groups])
+    plant = Plant.build(scenario)
+    nodes, topology, label_w = plant.nodes, plant.topology, plant.servers.nameplate_w
     carried_w = topology.sum_loads(label_w).copy()
-    carried = topology.sum_loads(np.ones(len(label_w))).copy()
-    copies: dict[str, int] = {}
-    first: dict[str, int] = {}
-    for node, spec in enumerate(topology.specs):
-        copies[spec.name] = copies.get(spec.name, 0) + 1
-        first.setdefault(spec.name, node)
-    found = {}
-    for name, node in first.items():
-        below = topology.servers_under(topology.names[node])
-        alone_w = float(label_w[below].sum())
-        shared = bool(carried[node] < len(below) - 1e-6)
-        found[name] = (copies[name], len(below), float(carried_w[node]), alone_w, shared)
-    return found
+    carried = topology.sum_loads(label_w * 0.0 + 1.0).copy()
+
+    def describe(row: FacilityNode) -> Outline:
+        first = nodes.row.index(row.name)
+        below = plant.servers_under(nodes.name[first])
+        return Outline(
+            row,
+            nodes.row.count(row.name),
+            len(below),
+            float(carried_w[first]),
+            float(label_w[below].sum()),
+            bool(carried[first] < len(below) - 1e-6),
+            tuple(
+                describe(child)
+                for child in scenario.facility
+                if child.above and child.above[0] == row.name
+            ),
+        )
+
+    (root,) = (row for row in scenario.facility if not row.above)
+    return describe(root)

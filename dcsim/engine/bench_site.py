@@ -7,9 +7,7 @@ Requests are the scenario's own (their lengths, in order); facility and policies
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
@@ -17,15 +15,12 @@ from dcsim.arrays import RecordArray
 from dcsim.engine.capacity import Lengths, target_of
 from dcsim.engine.clock import Clock
 from dcsim.engine.meter import Meter
-from dcsim.hardware.catalogue import Catalogue
-from dcsim.ledger import ReplicaConfig
-from dcsim.power import build as build_power
-from dcsim.power.model import PowerModel
+from dcsim.plant import Plant
 from dcsim.records import RECORD, Status
-from dcsim.scenario.models import PowerSpec, Scenario, ServerGroup
+from dcsim.scenario.models import FacilityNode
 from dcsim.seeds import branch
 from dcsim.serving.capacity import Target
-from dcsim.serving.fleet import Fleet, Placement, replica_config
+from dcsim.serving.fleet import Fleet
 from dcsim.serving.log import RequestLog
 from dcsim.workload.stream import RequestBlock
 
@@ -59,48 +54,47 @@ class Bench:
     are several groups. Requests have the lengths of `sample`, in order; arrivals are Poisson.
     """
 
-    def __init__(
-        self,
-        scenario: Scenario,
-        catalogue: Catalogue,
-        model: str,
-        sample: Lengths,
-        replicas: Mapping[str, int],
-    ) -> None:
-        """`replicas`: how many the site has of each server group, by name."""
-        groups = [g for g in scenario.servers if g.model == model and replicas.get(g.name)]
-        shrink = min(1.0, PEERS / max(replicas[group.name] for group in groups))
-        self.replicas = {g.name: max(1, round(replicas[g.name] * shrink)) for g in groups}
-        self._catalogue = catalogue
+    def __init__(self, plant: Plant, model: str, sample: Lengths) -> None:
+        """Up to PEERS replicas of each of the plant's groups that serve the model."""
+        scenario = plant.scenario
+        counts = {g.name: len(plant.replicas_of(g.name)) for g in plant.groups}
+        groups = [g for g in plant.groups if g.model.name == model and counts[g.name]]
+        shrink = min(1.0, PEERS / max(counts[group.name] for group in groups))
+        self.replicas = {g.name: max(1, round(counts[g.name] * shrink)) for g in groups}
         self._model = model
         self._sample = sample
         self._target = target_of(scenario, model)
         stream = next(s for s in scenario.workload if s.model == model)
-        self._scenario = scenario.model_copy(
-            update={"workload": (stream,), "tenants": (), "control": (), "servers": tuple(groups)}
+        site = FacilityNode(name="site", kind="site")
+        servers = [
+            FacilityNode(
+                name=f"servers-{number}",
+                kind="server",
+                parent="site",
+                count=math.ceil(self.replicas[group.name] / group.replicas_per_server),
+                group=group.name,
+            )
+            for number, group in enumerate(groups)
+        ]
+        part = {
+            "workload": (stream,),
+            "tenants": (),
+            "control": (),
+            "servers": tuple(group.spec for group in groups),
+            "facility": (site, *servers),
+        }
+        self._plant = Plant.build(
+            scenario.model_copy(update=part), plant.catalogue, most_replicas=self.replicas
         )
-        configs: list[ReplicaConfig] = []
-        of: list[ServerGroup] = []
-        servers: list[int] = []
-        self._server_groups: list[str] = []
-        for group in groups:
-            per_server = catalogue.servers[group.server].gpu_count // group.replica_gpus
-            first = len(self._server_groups)
-            for number in range(self.replicas[group.name]):
-                configs.append(replica_config(group, catalogue))
-                of.append(group)
-                servers.append(first + number // per_server)
-            self._server_groups += [group.name] * (servers[-1] + 1 - first)
-        self._placement = Placement(configs, of, np.array(servers, dtype=np.int64))
 
     def play(self, rate: float, *, played_s: float = PLAYED_S, watts: bool = False) -> Played:
         """Serve `rate` requests/s with all of them. `watts`: with the scenario's power models."""
         end_s = WARM_UP_S + played_s
-        seed = branch(self._scenario.seed, "capacity", self._model)
+        seed = branch(self._plant.scenario.seed, "capacity", self._model)
         parts: list[RecordArray] = []
         log = RequestLog(lambda records: parts.append(records.copy()))
         clock = Clock()
-        fleet = Fleet(clock, self._scenario, self._catalogue, self._placement, log, seed)
+        fleet = Fleet(self._plant, clock, log, seed)
         fleet.feed(iter([self._requests(rate, end_s, seed)]))
         server_w = self._metered(clock, fleet, end_s) if watts else {}
         clock.play(end_s)
@@ -136,15 +130,10 @@ class Bench:
 
     def _metered(self, clock: Clock, fleet: Fleet, end_s: float) -> dict[str, float]:
         """Play to the end, and the mean watts of a server of each group after the warm-up."""
-        step_s = self._scenario.power_step_s
-        meter = Meter(
-            self._scenario,
-            self._catalogue,
-            self._placement,
-            self._server_groups,
-            partial(_build_power, catalogue=self._catalogue),
-        )
-        sum_w = np.zeros(len(self._server_groups))
+        plant = self._plant
+        step_s = plant.scenario.power_step_s
+        meter = Meter(plant)
+        sum_w = np.zeros(len(plant.servers))
         steps = 0
         for step in range(1, int(end_s / step_s) + 1):
             clock.play(step * step_s)
@@ -152,14 +141,7 @@ class Bench:
             if step * step_s > WARM_UP_S:
                 sum_w += server_w
                 steps += 1
-        names = np.array(self._server_groups)
-        return {name: float(sum_w[names == name].mean()) / steps for name in self.replicas}
-
-
-def _build_power(
-    power: PowerSpec, configs: Sequence[ReplicaConfig], catalogue: Catalogue
-) -> PowerModel:
-    return build_power(power, configs, catalogue)
+        return {name: float(sum_w[plant.servers_of(name)].mean()) / steps for name in self.replicas}
 
 
 def _latencies(judged: RecordArray, target: Target) -> tuple[float, float]:

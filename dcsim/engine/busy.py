@@ -10,12 +10,10 @@ import numpy as np
 
 from dcsim.arrays import BoolArray, RecordArray
 from dcsim.engine.capacity import Lengths, estimator, finite, lengths, pooled, target_of
-from dcsim.hardware.catalogue import Catalogue
 from dcsim.ledger import GpuState, WorkLedger
+from dcsim.plant import Plant, ResolvedGroup
 from dcsim.results.breakdown import Breakdown
-from dcsim.scenario.models import Scenario, ServerGroup
 from dcsim.serving.capacity import Capacity
-from dcsim.serving.fleet import Placement
 
 COUNTED = ("running", "waiting", "kv_fraction", "busy_fraction", "prefill_tokens", "decode_tokens")
 
@@ -23,28 +21,19 @@ COUNTED = ("running", "waiting", "kv_fraction", "busy_fraction", "prefill_tokens
 class Busy:
     """Adds up what replicas do. Steps and requests before `count_from_s` are left out."""
 
-    def __init__(
-        self,
-        scenario: Scenario,
-        catalogue: Catalogue,
-        placement: Placement,
-        count_from_s: float = 0.0,
-    ) -> None:
-        self._scenario = scenario
-        self._catalogue = catalogue
+    def __init__(self, plant: Plant, count_from_s: float = 0.0) -> None:
+        scenario = self._scenario = plant.scenario
         self._from_s = count_from_s
-        placed = {group.name for group in placement.groups}
-        self._groups = [group for group in scenario.servers if group.name in placed]
-        of = {group.name: i for i, group in enumerate(self._groups)}
-        self._group = np.array([of[group.name] for group in placement.groups], dtype=np.int64)
-        self._server = placement.server_index
+        self._groups = plant.groups
+        self._group = plant.replicas.group
+        self._server = plant.replicas.server
         count = len(self._group)
         self._steps = 0
         self._sums = np.zeros((len(COUNTED), count))
         self._on = np.zeros(count)
         """Steps that each replica was on."""
         self._kv_max = np.zeros(count)
-        widths = [group.engine.max_num_seqs + 1 for group in self._groups]
+        widths = [group.spec.engine.max_num_seqs + 1 for group in self._groups]
         edges = np.concatenate([[0], np.cumsum(widths)])
         self._edges = edges
         self._offset = edges[self._group]
@@ -115,7 +104,7 @@ class Busy:
         it serves several models, or nobody asks for its model."""
         sample = lengths(self._scenario)
         found = [self._capacity(group, i, sample) for i, group in enumerate(self._groups)]
-        if len({group.model for group in self._groups}) != 1 or None in found:
+        if len({group.model.name for group in self._groups}) != 1 or None in found:
             return None
         counts = np.bincount(self._group, minlength=len(self._groups)).tolist()
         per_s = [one.requests_per_s * n for one, n in zip(found, counts, strict=True) if one]
@@ -137,37 +126,36 @@ class Busy:
         }
 
     def _capacity(
-        self, group: ServerGroup, index: int, sample: dict[str, Lengths]
+        self, group: ResolvedGroup, index: int, sample: dict[str, Lengths]
     ) -> Capacity | None:
-        if group.model not in sample:
+        if group.model.name not in sample:
             return None
-        model = self._models.index(group.model)
+        model = self._models.index(group.model.name)
         _, prompt, cached = self._by_model[:, model]
         count = int((self._group == index).sum())
         return estimator(
             self._scenario,
-            self._catalogue,
             group,
-            sample[group.model],
+            sample[group.model.name],
             count,
             float(cached / prompt) if prompt else 0.0,
         ).capacity()
 
     def _row(
-        self, index: int, group: ServerGroup, capacity: Capacity | None, counted_s: float
+        self, index: int, group: ResolvedGroup, capacity: Capacity | None, counted_s: float
     ) -> dict[str, Any]:
         mine = self._group == index
         count = int(mine.sum())
         row = self._figures([index], mine, counted_s)
-        seqs = group.engine.max_num_seqs
+        seqs = group.spec.engine.max_num_seqs
         running = row["running_mean"]
         rate = self._rate(index, group, counted_s)
-        target = target_of(self._scenario, group.model)
+        target = target_of(self._scenario, group.model.name)
         per_s = None if capacity is None else capacity.requests_per_s
         share = rate / (per_s * count) if rate is not None and per_s else None
         return {
             "group": group.name,
-            "model": group.model,
+            "model": group.model.name,
             "replicas": count,
             "max_num_seqs": seqs,
             **row,
@@ -180,27 +168,29 @@ class Busy:
             "slo": {name: finite(value) for name, value in asdict(target).items()},
         }
 
-    def _rate(self, index: int, group: ServerGroup, counted_s: float) -> float | None:
+    def _rate(self, index: int, group: ResolvedGroup, counted_s: float) -> float | None:
         """Requests/s that came to a group, and its part of those that no replica took. Where
         others decode what it prefills, they bear the requests; its part is that of the prompt
         tokens."""
         if counted_s <= 0.0:
             return None
         mine = self._group == index
-        if group.role != "prefill":
+        if group.spec.role != "prefill":
             offered = float(self._offered[mine].sum())
             if offered:
-                model = self._models.index(group.model)
+                model = self._models.index(group.model.name)
                 offered *= float(self._by_model[0, model]) / float(self._routed[model])
             return offered / counted_s
         pool = [
-            i for i, g in enumerate(self._groups) if g.model == group.model and g.role == "prefill"
+            i
+            for i, other in enumerate(self._groups)
+            if other.model.name == group.model.name and other.spec.role == "prefill"
         ]
         prompts = self._sums[COUNTED.index("prefill_tokens")]
         whole = float(prompts[np.isin(self._group, pool)].sum())
-        if group.model not in self._models or not whole:
+        if group.model.name not in self._models or not whole:
             return 0.0
-        requests = float(self._by_model[0, self._models.index(group.model)])
+        requests = float(self._by_model[0, self._models.index(group.model.name)])
         return requests * float(prompts[mine].sum()) / whole / counted_s
 
     def _figures(self, groups: Sequence[int], mine: BoolArray, counted_s: float) -> dict[str, Any]:
@@ -236,7 +226,7 @@ class Busy:
         every = np.ones(len(self._group), dtype=np.bool_)
         figures = self._figures(range(len(self._groups)), every, counted_s)
         gpus = [
-            row["replicas"] * group.replica_gpus
+            row["replicas"] * group.spec.replica_gpus
             for row, group in zip(rows, self._groups, strict=True)
         ]
         shares = [row["share_of_capacity"] for row in rows]

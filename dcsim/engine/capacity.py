@@ -6,17 +6,14 @@ Their lengths are taken, in order, without their arrival times. `dcsim.engine.be
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from dcsim.arrays import IntArray
-from dcsim.hardware.catalogue import Catalogue
-from dcsim.hardware.roofline import IterationModel, kv_capacity_blocks
-from dcsim.plant.topology import Topology
-from dcsim.scenario.models import Scenario, ServerGroup
+from dcsim.plant import Plant, ResolvedGroup
+from dcsim.scenario.models import Scenario
 from dcsim.seeds import branch
 from dcsim.serving.capacity import Estimator, Target
 from dcsim.workload import requests
@@ -91,62 +88,36 @@ def target_of(scenario: Scenario, model: str) -> Target:
 
 def estimator(
     scenario: Scenario,
-    catalogue: Catalogue,
-    group: ServerGroup,
+    group: ResolvedGroup,
     sample: Lengths,
     replicas: int,
     cached_share: float = 0.0,
 ) -> Estimator:
     """Steady states of one replica of a group, of which there are `replicas`; `cached_share` of
     all prompt tokens need not be computed."""
-    gpu = catalogue.gpus[catalogue.servers[group.server].gpu]
-    model, engine = catalogue.models[group.model], group.engine
-    timing = IterationModel(
-        model,
-        gpu,
-        group.tensor_parallel,
-        engine.max_num_seqs,
-        group.pipeline_parallel,
-        group.expert_parallel,
-    )
-    blocks = engine.num_gpu_blocks_override or kv_capacity_blocks(
-        model,
-        gpu,
-        group.tensor_parallel,
-        engine.gpu_memory_utilization,
-        engine.block_tokens,
-        group.pipeline_parallel,
-    )
-    target = target_of(scenario, group.model)
     return Estimator(
-        timing,
-        engine,
-        blocks * engine.block_tokens,
+        group.timing,
+        group.spec.engine,
+        group.kv_tokens,
         sample.prompts,
         sample.outputs,
-        target,
+        target_of(scenario, group.model.name),
         1 if scenario.routing.policy in BLIND else replicas,
-        group.role,
+        group.spec.role,
         cached_share,
     )
 
 
-def placed_replicas(scenario: Scenario, catalogue: Catalogue) -> dict[str, int]:
-    """How many replicas of each server group the facility has; groups that it lacks are absent."""
-    servers = Counter(Topology.build(scenario.facility).server_groups)
-    return {
-        group.name: servers[group.name]
-        * (catalogue.servers[group.server].gpu_count // group.replica_gpus)
-        for group in scenario.servers
-        if servers[group.name]
-    }
+def replica_counts(plant: Plant) -> dict[str, int]:
+    """How many replicas of each server group the site has."""
+    return {group.name: len(plant.replicas_of(group.name)) for group in plant.groups}
 
 
-def pooled(groups: Iterable[tuple[ServerGroup, float]]) -> float:
+def pooled(groups: Iterable[tuple[ResolvedGroup, float]]) -> float:
     """Requests/s of a model's groups together: prompts and answers of pools need both."""
     of_role = dict.fromkeys(("both", "prefill", "decode"), 0.0)
     for group, per_s in groups:
-        of_role[group.role] += per_s
+        of_role[group.spec.role] += per_s
     return of_role["both"] + min(of_role["prefill"], of_role["decode"])
 
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from dcsim.engine.bench_site import PLAYED_S, Bench
-from dcsim.engine.capacity import estimator, finite, lengths, placed_replicas, pooled, target_of
-from dcsim.hardware.catalogue import load_catalogue
+from dcsim.engine.capacity import estimator, finite, lengths, pooled, replica_counts, target_of
+from dcsim.plant import Plant
 from dcsim.scenario.models import Scenario
 
 
@@ -22,26 +22,26 @@ def capacity_rows(
     policies; the site's rate is theirs times the replicas that it has. Raises TraceError for a bad
     row of a replayed log.
     """
-    catalogue = load_catalogue()
-    placed = placed_replicas(scenario, catalogue)
+    plant = Plant.build(scenario)
+    placed = replica_counts(plant)
     groups: list[dict[str, Any]] = []
     models: list[dict[str, Any]] = []
     watts: list[dict[str, Any]] = []
     for model, sample in lengths(scenario).items():
-        mine = [g for g in scenario.servers if g.model == model and g.name in placed]
+        mine = [group for group in plant.groups if group.model.name == model]
         if not mine:
             continue
         per_s: dict[str, float] = {}
         for group in mine:
             count = placed[group.name]
-            found = estimator(scenario, catalogue, group, sample, count).capacity()
+            found = estimator(scenario, group, sample, count).capacity()
             per_s[group.name] = found.requests_per_s
             groups.append(
                 {
                     "group": group.name,
                     "model": model,
                     "replicas": count,
-                    "max_num_seqs": group.engine.max_num_seqs,
+                    "max_num_seqs": group.spec.engine.max_num_seqs,
                     "capacity_per_s_replica": found.requests_per_s,
                     "capacity_per_s": found.requests_per_s * count,
                     "binds": found.binds,
@@ -49,7 +49,7 @@ def capacity_rows(
                     "kv_share": found.at.kv_share,
                 }
             )
-        bench = Bench(scenario, catalogue, model, sample, placed)
+        bench = Bench(plant, model, sample)
         whole_per_s = pooled((g, per_s[g.name] * placed[g.name]) for g in mine)
         part_per_s = pooled((g, per_s[g.name] * bench.replicas[g.name]) for g in mine)
         kept_per_s = bench.highest(part_per_s) if played else None

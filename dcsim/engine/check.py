@@ -6,11 +6,10 @@ from dcsim.control.registry import build
 from dcsim.engine.control import known_site
 from dcsim.errors import PackError, PolicyError
 from dcsim.hardware.catalogue import load_catalogue
-from dcsim.plant.topology import Topology
+from dcsim.plant import Plant, ResolvedGroup
 from dcsim.power.baseline_tables import mean_table, no_mean
 from dcsim.power.pack import find_pack
 from dcsim.scenario.models import Scenario
-from dcsim.serving.fleet import place, replica_config
 from dcsim.spec.nearest import suggestion
 
 
@@ -23,7 +22,7 @@ def check_control(scenario: Scenario) -> list[tuple[str, str]]:
     """Policies that cannot work on this site, as (dotted path, message)."""
     if not scenario.control:
         return []
-    site = known_site(scenario, load_catalogue(), Topology.build(scenario.facility))
+    site = known_site(Plant.build(scenario))
     problems = []
     for index, spec in enumerate(scenario.control):
         try:
@@ -37,15 +36,13 @@ def check_scaling(scenario: Scenario) -> list[tuple[str, str]]:
     """Autoscalers that ask for replicas or nodes that are not there, as (dotted path, message)."""
     if all(group.autoscale is None for group in scenario.servers):
         return []
-    catalogue = load_catalogue()
-    topology = Topology.build(scenario.facility)
-    groups = place(scenario, catalogue, topology.server_groups).groups
+    plant = Plant.build(scenario)
     problems = []
     for index, group in enumerate(scenario.servers):
         spec = group.autoscale
         if spec is None:
             continue
-        there = sum(of.name == group.name for of in groups)
+        there = len(plant.replicas_of(group.name))
         for key, asked in (
             ("min", spec.min_replicas),
             ("start", spec.start),
@@ -54,8 +51,8 @@ def check_scaling(scenario: Scenario) -> list[tuple[str, str]]:
             if asked is not None and asked > there:
                 told = f"this group has {there} replicas, not {asked}"
                 problems.append((f"servers.{index}.autoscale.{key}", told))
-        if spec.budget is not None and spec.budget.node not in topology.index:
-            hint = suggestion(spec.budget.node, topology.names)
+        if spec.budget is not None and spec.budget.node not in plant.topology.index:
+            hint = suggestion(spec.budget.node, plant.topology.names)
             told = f"no node is called '{spec.budget.node}'" + (f" ({hint})" if hint else "")
             problems.append((f"servers.{index}.autoscale.budget.node", told))
     return problems
@@ -68,7 +65,7 @@ def check_power(scenario: Scenario) -> list[tuple[str, str]]:
     problems = []
     for index, group in enumerate(scenario.servers):
         power = group.power
-        config = replica_config(group, catalogue)
+        config = ResolvedGroup.of(group, catalogue).config
         if power.model == "mean" and config.key not in mean_table():
             problems.append((f"servers.{index}.power.model", no_mean(config.key)))
         if power.model != "gru":

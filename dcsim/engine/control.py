@@ -17,37 +17,25 @@ from dcsim.engine.clock import AFTER, Clock
 from dcsim.engine.meter import Meter
 from dcsim.facility.events import FacilityEvent
 from dcsim.facility.site import ElectricalSite
-from dcsim.hardware.catalogue import Catalogue
-from dcsim.plant.topology import Topology
+from dcsim.plant import Plant
 from dcsim.records import EventKind
-from dcsim.scenario.models import Scenario
-from dcsim.serving.fleet import Fleet, Placement
+from dcsim.serving.fleet import Fleet
 
 
-def known_site(scenario: Scenario, catalogue: Catalogue, topology: Topology) -> Site:
+def known_site(plant: Plant) -> Site:
     """What policies may know before they start."""
-    types = {group.name: catalogue.servers[group.server] for group in scenario.servers}
-    gpu_rest_w = {
-        name: catalogue.gpus[kind.gpu].ledger_power.idle_w for name, kind in types.items()
-    }
-    rest_w = {
-        name: kind.non_gpu_w + kind.gpu_count * gpu_rest_w[name] for name, kind in types.items()
-    }
-    of = topology.server_groups
+    topology, servers = plant.topology, plant.servers
+    battery_w = zip(topology.names, plant.nodes.battery_w.tolist(), strict=True)
     return Site(
         names=topology.names,
         kinds=topology.kinds,
-        rating_w=topology.rating_w,
-        servers_under={name: topology.servers_under(name) for name in topology.names},
-        server_nodes=np.asarray(topology.server_nodes),
-        server_groups=tuple(of),
-        server_rest_w=np.array([rest_w[name] for name in of]),
-        gpu_rest_w=np.array([gpu_rest_w[name] for name in of]),
-        battery_w={
-            name: spec.battery.power_w
-            for name, spec in zip(topology.names, topology.specs, strict=True)
-            if spec.battery is not None
-        },
+        rating_w=plant.nodes.rating_w,
+        servers_under={name: plant.servers_under(name) for name in topology.names},
+        server_nodes=servers.node,
+        server_groups=tuple(plant.groups[group].name for group in servers.group.tolist()),
+        server_rest_w=servers.idle_w,
+        gpu_rest_w=servers.gpu_idle_w,
+        battery_w={name: watts for name, watts in battery_w if not math.isnan(watts)},
     )
 
 
@@ -56,10 +44,7 @@ class Control:
 
     def __init__(
         self,
-        scenario: Scenario,
-        catalogue: Catalogue,
-        topology: Topology,
-        placement: Placement,
+        plant: Plant,
         fleet: Fleet,
         meter: Meter,
         site: ElectricalSite,
@@ -73,8 +58,9 @@ class Control:
         self._clock = clock
         self._alarm = clock.alarm(self._inside)
         self._flag = flag
+        scenario = plant.scenario
+        topology = self._topology = plant.topology
         self._step_s = scenario.power_step_s
-        self._topology = topology
         self._meter = meter
         self._events: list[FacilityEvent] = []
         self._node_w: FloatArray = np.full(len(topology.names), np.nan)
@@ -83,8 +69,8 @@ class Control:
         storage = site.flow.batteries
         self.actuators = Actuators(
             labels(scenario.control),
-            topology.server_count,
-            placement.server_index,
+            len(plant.servers),
+            plant.replicas.server,
             fleet,
             meter.throttle,
             {topology.names[n]: place for place, n in enumerate(site.flow.battery_nodes.tolist())},
@@ -99,7 +85,7 @@ class Control:
         ]
         if not self.acts:
             return
-        known = known_site(scenario, catalogue, topology)
+        known = known_site(plant)
         for number, policy in enumerate(self._policies):
             self.actuators.order(number, policy.start(known) or (), 0.0)
         self.actuators.obey(0.0)

@@ -11,11 +11,9 @@ import numpy as np
 
 from dcsim.arrays import FloatArray, IntArray
 from dcsim.engine.meter import Meter
-from dcsim.hardware.catalogue import Catalogue
+from dcsim.plant import Plant, ResolvedGroup
 from dcsim.power.chassis import chassis_table
 from dcsim.results.shares import EVIDENCE, shares_text
-from dcsim.scenario.models import Scenario, ServerGroup
-from dcsim.serving.fleet import Placement
 
 CONSTANT = "the catalogue's constant for {server}"
 STATED = "stated by the scenario"
@@ -43,26 +41,15 @@ class EvidenceMeter:
     ask of equipment, cooling what the scenario states: both are assumed.
     """
 
-    def __init__(
-        self,
-        scenario: Scenario,
-        catalogue: Catalogue,
-        placement: Placement,
-        server_groups: Sequence[str],
-        meter: Meter,
-        count_from_s: float = 0.0,
-    ) -> None:
-        self._scenario = scenario
-        self._catalogue = catalogue
-        self._placement = placement
+    def __init__(self, plant: Plant, meter: Meter, count_from_s: float = 0.0) -> None:
+        self._plant = plant
         self._meter = meter
         self._from_s = count_from_s
         self._steps = 0
-        self._gpu_w = np.zeros(len(placement.configs))
-        self._stated_w = np.zeros(len(placement.configs))
-        self._server_w = np.zeros(len(server_groups))
-        self._supplied = np.zeros(len(server_groups))
-        self._group_of_server = np.array(server_groups)
+        self._gpu_w = np.zeros(len(plant.replicas))
+        self._stated_w = np.zeros(len(plant.replicas))
+        self._server_w = np.zeros(len(plant.servers))
+        self._supplied = np.zeros(len(plant.servers))
         self._before: dict[str, float] = {}
 
     def step(
@@ -75,7 +62,7 @@ class EvidenceMeter:
             return
         self._steps += 1
         meter = self._meter
-        gpu_w = meter.gpu_w * meter.supplied[self._placement.server_index]
+        gpu_w = meter.gpu_w * meter.supplied[self._plant.replicas.server]
         if (stating := meter.stating) is not None:
             stated = stating.stated(state)
             self._stated_w += np.where(stated, gpu_w, 0.0)
@@ -87,7 +74,7 @@ class EvidenceMeter:
     def describe(self, step_s: float, site_j: Mapping[str, float]) -> dict[str, Any]:
         """`summary["evidence"]`: shares of the mean watts, of the site and of each server group,
         and the parts that they are made of. `site_j` are the site's energies at the end."""
-        parts = [part for group in self._groups() for part in self._of_group(group)]
+        parts = [part for group in self._plant.groups for part in self._of_group(group)]
         counted_s = self._steps * step_s
         for what, name, source in (
             ("losses of power equipment", "losses", "efficiency curves that standards ask for"),
@@ -100,7 +87,7 @@ class EvidenceMeter:
             **_shares(parts),
             "groups": [
                 {"group": group.name, **_shares([p for p in parts if p.group == group.name])}
-                for group in self._groups()
+                for group in self._plant.groups
             ],
             "parts": [
                 {
@@ -124,28 +111,21 @@ class EvidenceMeter:
             for row in evidence["groups"]
         }
 
-    def _groups(self) -> list[ServerGroup]:
-        there = set(self._group_of_server.tolist())
-        return [group for group in self._scenario.servers if group.name in there]
-
-    def _of_group(self, group: ServerGroup) -> list[Part]:
+    def _of_group(self, group: ResolvedGroup) -> list[Part]:
         """The parts that drew anything."""
         if not self._steps:
             return []
-        kind = self._catalogue.servers[group.server]
-        servers = self._group_of_server == group.name
-        mine = servers[self._placement.server_index]
-        index = np.flatnonzero(mine)
-        provenance = self._meter.provenance()[int(index[0])]
+        servers, mine = self._plant.servers_of(group.name), self._plant.replicas_of(group.name)
+        provenance = self._meter.provenance()[int(mine[0])]
         gpu_w = float(self._gpu_w[mine].sum()) / self._steps
         resting_w = float(self._stated_w[mine].sum()) / self._steps
-        idle = self._catalogue.gpus[kind.gpu].ledger_power
-        spare = kind.gpu_count % group.replica_gpus
-        spare_w = spare * idle.idle_w * float(self._supplied[servers].sum()) / self._steps
+        idle = group.gpu.ledger_power
+        spare_w = group.spare_gpus * idle.idle_w * float(self._supplied[servers].sum())
+        spare_w /= self._steps
         whole_w = float(self._server_w[servers].sum()) / self._steps
         rest_w = whole_w - gpu_w - resting_w - spare_w
-        chassis = kind.chassis == "fitted"
-        row = chassis_table()[kind.name] if chassis else None
+        kind = group.server
+        row = chassis_table()[kind.name] if group.has_fitted_chassis else None
         found = [
             Part(
                 group.name,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,14 +9,15 @@ import numpy as np
 from dcsim.arrays import FloatArray, IntArray
 from dcsim.engine.clock import Clock
 from dcsim.engine.scaling import RestingWatts
-from dcsim.engine.throttle import Build, Throttle
-from dcsim.hardware.catalogue import Catalogue
+from dcsim.engine.throttle import Throttle
 from dcsim.ledger import ReplicaConfig, WorkLedger
-from dcsim.power.chassis import Chassis, ChassisModel, chassis_table
+from dcsim.plant import Plant
+from dcsim.power import build as build_power
+from dcsim.power.chassis import ChassisModel, chassis_table
 from dcsim.power.model import PowerModel, Provenance
-from dcsim.scenario.models import Power, PowerSpec, Scenario
+from dcsim.scenario.models import Power, PowerSpec
 from dcsim.seeds import branch
-from dcsim.serving.fleet import Fleet, Placement
+from dcsim.serving.fleet import Fleet
 
 
 class Meter:
@@ -30,69 +30,49 @@ class Meter:
     loading is stated by the scenario. Clocks and caps that policies set are the throttle's.
     """
 
-    def __init__(
-        self,
-        scenario: Scenario,
-        catalogue: Catalogue,
-        placement: Placement,
-        server_groups: Sequence[str],
-        build: Build,
-    ) -> None:
+    def __init__(self, plant: Plant) -> None:
+        scenario, replicas, servers = plant.scenario, plant.replicas, plant.servers
         # By GPU too: unless a pack is named, each GPU has its own.
         by_power: dict[tuple[PowerSpec, str], list[int]] = {}
-        for index, group in enumerate(placement.groups):
-            key = (group.power, placement.configs[index].gpu)
+        for index, group in enumerate(replicas.group.tolist()):
+            key = (plant.groups[group].spec.power, replicas.config[index].gpu)
             by_power.setdefault(key, []).append(index)
         self.models: list[PowerModel] = []
         self._members: list[IntArray] = []
         self.configs: list[list[ReplicaConfig]] = []
         for (power, gpu), members in by_power.items():
-            configs = [placement.configs[i] for i in members]
-            model = build(power, configs)
+            configs = [replicas.config[i] for i in members]
+            model = build_power(power, configs, plant.catalogue)
             pack = power.pack if isinstance(power, Power) else None
             name = f"{power.model}:{pack or gpu}"
             model.reset(configs, scenario.power_step_s, branch(scenario.seed, "power", name))
             self.models.append(model)
             self.configs.append(configs)
             self._members.append(np.array(members, dtype=np.int64))
-        servers = len(server_groups)
-        groups = {group.name: group for group in scenario.servers}
-        base_w = np.empty(servers)
-        stated_base_w = np.empty(servers)
-        chassis: dict[int, Chassis] = {}
-        for server, name in enumerate(server_groups):
-            group = groups[name]
-            kind = catalogue.servers[group.server]
-            spare = kind.gpu_count % group.replica_gpus
-            base_w[server] = spare * catalogue.gpus[kind.gpu].ledger_power.idle_w
-            stated_base_w[server] = base_w[server] + kind.non_gpu_w
-            # A label is of the whole server: nothing follows the GPUs in it.
-            if kind.chassis == "fitted" and group.power.model != "label":
-                chassis[server] = chassis_table()[kind.name]
-            else:
-                base_w[server] = stated_base_w[server]
-        self.base_w = base_w
+        fitted = np.flatnonzero(servers.fitted_chassis)
+        self.base_w = servers.base_w.copy()
+        self.base_w[fitted] = (servers.spare_gpus * servers.gpu_idle_w)[fitted]
         """Constant watts of each server: all but the GPUs of its replicas, and but what a fitted
         chassis adds."""
-        self.stated_base_w = stated_base_w
-        """The same with the catalogue's constant in place of a fitted chassis, to plan with."""
-        self.throttle = Throttle(catalogue, placement, servers, build, scenario.power_step_s)
-        self._with_chassis = np.array(sorted(chassis), dtype=np.int64)
-        self._chassis = ChassisModel([chassis[s] for s in sorted(chassis)], scenario.power_step_s)
-        resting = RestingWatts(catalogue, placement, servers)
+        self.throttle = Throttle(plant)
+        self._with_chassis = fitted
+        table = chassis_table()
+        kinds = [table[plant.groups[g].server.name] for g in servers.group[fitted].tolist()]
+        self._chassis = ChassisModel(kinds, scenario.power_step_s)
+        resting = RestingWatts(plant)
         self._stating = resting
         self.resting: RestingWatts | None = resting if resting.any else None
         """Of groups that are scaled; None where there are none."""
         self.starting = False
         """Whether servers boot or load that had lost their power."""
-        self.supplied = np.ones(servers)
+        self.supplied = np.ones(len(servers))
         """1.0 for servers with power, 0.0 for those in the dark."""
-        self._server_index = placement.server_index
-        self._one_each = np.array_equal(self._server_index, np.arange(servers))
-        self._replica_w = np.zeros(len(placement.configs))
+        self._server_index = replicas.server
+        self._one_each = np.array_equal(self._server_index, np.arange(len(servers)))
+        self._replica_w = np.zeros(len(replicas))
         self.gpu_w: FloatArray = self._replica_w
         """Watts of each replica's GPUs over the last step, were its server supplied."""
-        self._server_w = np.zeros(servers)
+        self._server_w = np.zeros(len(servers))
 
     @property
     def stating(self) -> RestingWatts | None:

@@ -9,12 +9,11 @@ import numpy as np
 
 from dcsim.arrays import BoolArray, FloatArray, IntArray
 from dcsim.engine.clock import Clock
-from dcsim.hardware.catalogue import Catalogue
 from dcsim.ledger import GpuState
-from dcsim.plant.topology import Topology
-from dcsim.scenario.models import Autoscale, Scenario, ServerGroup
+from dcsim.plant import Plant
+from dcsim.scenario.models import Autoscale
 from dcsim.serving.autoscale import Autoscaler
-from dcsim.serving.fleet import Fleet, Placement
+from dcsim.serving.fleet import Fleet
 
 
 class RestingWatts:
@@ -24,31 +23,31 @@ class RestingWatts:
     it happens.
     """
 
-    def __init__(self, catalogue: Catalogue, placement: Placement, servers: int) -> None:
-        count = len(placement.groups)
+    def __init__(self, plant: Plant) -> None:
+        replicas, count = plant.replicas, len(plant.replicas)
         self._stated_w = np.full((len(GpuState), count), np.nan)
         """By state and replica; NaN: the power model's business."""
-        self._standby_w = np.full(servers, np.nan)
+        self._standby_w = np.full(len(plant.servers), np.nan)
         """By server; NaN: not scaled."""
         self._all = np.arange(count)
-        self._server_index = placement.server_index
-        self._replicas = np.bincount(placement.server_index, minlength=servers)
-        for replica, group in enumerate(placement.groups):
-            gpu = catalogue.gpus[catalogue.servers[group.server].gpu]
-            if group.autoscale is None:
+        self._server_index = replicas.server
+        self._replicas = plant.servers.replicas
+        for group in plant.groups:
+            members, spec = plant.replicas_of(group.name), group.spec
+            if spec.autoscale is None:
                 # Coming back after a loss of power: as an autoscaled one where nothing is said.
-                waking = [GpuState.BOOTING, GpuState.LOADING]
-                self._stated_w[waking, replica] = gpu.ledger_power.idle_w * group.replica_gpus
+                for state in (GpuState.BOOTING, GpuState.LOADING):
+                    self._stated_w[state, members] = replicas.idle_w[members]
                 continue
-            stated = group.autoscale.power
+            stated = spec.autoscale.power
             for state, watts in (
                 (GpuState.OFF, stated.stopped_w),
                 (GpuState.BOOTING, stated.booting_w),
                 (GpuState.LOADING, stated.loading_w),
             ):
-                per_gpu_w = gpu.ledger_power.idle_w if watts is None else watts
-                self._stated_w[state, replica] = per_gpu_w * group.replica_gpus
-            self._standby_w[placement.server_index[replica]] = stated.standby_w
+                per_gpu_w = group.gpu_idle_w if watts is None else watts
+                self._stated_w[state, members] = per_gpu_w * spec.replica_gpus
+            self._standby_w[replicas.server[members]] = stated.standby_w
         self.any = bool(np.isfinite(self._standby_w).any())
 
     def resting(self, off: BoolArray) -> BoolArray:
@@ -120,49 +119,42 @@ class Budget:
 
 
 def build_scalers(
-    scenario: Scenario,
-    catalogue: Catalogue,
-    topology: Topology,
-    placement: Placement,
-    fleet: Fleet,
-    clock: Clock,
-    base_w: FloatArray,
-    watts: RestingWatts,
+    plant: Plant, fleet: Fleet, clock: Clock, watts: RestingWatts
 ) -> dict[str, Autoscaler]:
     """The autoscaler of each server group that has one, by name.
 
-    `base_w` are the servers' constant watts, shape (servers,). Raises ValueError for a group that
-    has too few replicas, or a budget of a node that is not there.
+    Raises ValueError for a group that has too few replicas, or a budget of a node that is not
+    there.
     """
     scalers: list[Autoscaler] = []
     named: dict[str, Autoscaler] = {}
-    for group in scenario.servers:
-        spec = group.autoscale
+    for group in plant.groups:
+        spec = group.spec.autoscale
         if spec is None:
             continue
-        members = [i for i, of in enumerate(placement.groups) if of.name == group.name]
+        members = plant.replicas_of(group.name)
         budget = None
         if spec.budget is not None:
-            if spec.budget.node not in topology.index:
+            if spec.budget.node not in plant.topology.index:
                 raise ValueError(f"no node is called '{spec.budget.node}'")
             budget = Budget(
                 spec.budget.watts,
-                topology.servers_under(spec.budget.node),
-                _expected_w(placement, group, spec.budget.per_gpu_w),
-                base_w,
+                plant.servers_under(spec.budget.node),
+                _expected_w(plant, members, spec.budget.per_gpu_w),
+                plant.servers.base_w,
                 watts,
-                placement.server_index,
+                plant.replicas.server,
                 scalers,
             )
         scaler = Autoscaler(
             spec,
             fleet,
             clock,
-            members,
-            placement.server_index[members].tolist(),
-            _load_s(spec, catalogue.models[group.model].weight_bytes),
+            members.tolist(),
+            plant.replicas.server[members].tolist(),
+            _load_s(spec, group.model.weight_bytes),
             None if budget is None else budget.allows,
-            group.engine.queue_timeout_s or math.inf,
+            group.spec.engine.queue_timeout_s or math.inf,
         )
         scalers.append(scaler)
         named[group.name] = scaler
@@ -176,16 +168,9 @@ def _load_s(spec: Autoscale, weight_bytes: float) -> float:
     return spec.load_s
 
 
-def _expected_w(placement: Placement, group: ServerGroup, per_gpu_w: float | None) -> FloatArray:
-    """GPU watts of each replica when on: stated for this group, board limits for all others."""
-    return np.array(
-        [
-            config.gpus
-            * (
-                per_gpu_w
-                if per_gpu_w is not None and of.name == group.name
-                else config.gpu_nameplate_w
-            )
-            for of, config in zip(placement.groups, placement.configs, strict=True)
-        ]
-    )
+def _expected_w(plant: Plant, members: IntArray, per_gpu_w: float | None) -> FloatArray:
+    """GPU watts of each replica when on: stated for these, board limits for all others."""
+    on_w = plant.replicas.board_w.copy()
+    if per_gpu_w is not None:
+        on_w[members] = per_gpu_w * plant.replicas.gpus[members]
+    return on_w

@@ -27,16 +27,12 @@ from dcsim.engine.evidence import EvidenceMeter
 from dcsim.engine.headroom import Headroom
 from dcsim.engine.meter import Meter
 from dcsim.engine.scaling import build_scalers
-from dcsim.engine.supplies import hold_up, load_times_s
 from dcsim.engine.warm_up import warm_up_of
 from dcsim.facility.events import FacilityEvent
-from dcsim.facility.labels import label_loads_w, label_sums_w
+from dcsim.facility.labels import label_loads_w
 from dcsim.facility.site import ElectricalSite
-from dcsim.hardware.catalogue import Catalogue, load_catalogue
-from dcsim.ledger import GpuState, ReplicaConfig
-from dcsim.plant.topology import Topology
-from dcsim.power import build as build_power
-from dcsim.power.model import PowerModel
+from dcsim.ledger import GpuState
+from dcsim.plant import Plant
 from dcsim.results import Results
 from dcsim.results.goodput import Promise
 from dcsim.results.limit_rows import complete
@@ -44,10 +40,10 @@ from dcsim.results.recorder import NodeTable, Recorder
 from dcsim.results.summary import build_summary
 from dcsim.results.versions import versions
 from dcsim.scenario.load import dump
-from dcsim.scenario.models import PowerSpec, Scenario, Slo, Tenant
+from dcsim.scenario.models import Scenario, Slo, Tenant
 from dcsim.seeds import branch
 from dcsim.serving.autoscale import Autoscaler
-from dcsim.serving.fleet import Fleet, place
+from dcsim.serving.fleet import Fleet
 from dcsim.serving.log import RequestLog
 from dcsim.workload import requests
 
@@ -93,69 +89,29 @@ class Watcher(Protocol):
 class Simulation:
     """A scenario ready to run. `run` plays it once, into `path`."""
 
-    def __init__(self, scenario: Scenario) -> None:
+    def __init__(self, plant: Plant) -> None:
+        scenario = plant.scenario
+        self.plant = plant
         self.scenario = scenario
-        self.warm_up = warm_up_of(scenario)
-        catalogue = load_catalogue()
-        self.topology = Topology.build(scenario.facility)
-        server_groups = self.topology.server_groups
-        self.placement = place(scenario, catalogue, server_groups)
+        self.warm_up = warm_up_of(plant)
         self.clock = Clock()
         self.log = RequestLog()
-        self._headroom = Headroom(self.topology, self.placement.server_index)
-        self.fleet = Fleet(
-            self.clock,
-            scenario,
-            catalogue,
-            self.placement,
-            self.log,
-            branch(scenario.seed, "routing"),
-            self._headroom.feeds,
-        )
+        self._headroom = Headroom(plant)
+        self.fleet = Fleet(plant, self.clock, self.log, branch(scenario.seed, "routing"))
         self._shows_headroom = self.fleet.needs_headroom()
-
-        def build(power: PowerSpec, configs: Sequence[ReplicaConfig]) -> PowerModel:
-            return build_power(power, configs, catalogue)
-
-        self.meter = Meter(scenario, catalogue, self.placement, server_groups, build)
-        self.busy = Busy(scenario, catalogue, self.placement, self.warm_up.cut_s)
-        self.evidence = EvidenceMeter(
-            scenario, catalogue, self.placement, server_groups, self.meter, self.warm_up.cut_s
-        )
+        self.meter = Meter(plant)
+        self.busy = Busy(plant, self.warm_up.cut_s)
+        self.evidence = EvidenceMeter(plant, self.meter, self.warm_up.cut_s)
         self.meter.govern(self.fleet, self.clock)
-        self.scalers = self._start_scalers(catalogue)
-        self.site = ElectricalSite(
-            self.topology,
-            catalogue,
-            scenario.power_step_s,
-            scenario.limits,
-            faults=scenario.faults,
-            restart=scenario.restart,
-            cooling=scenario.cooling,
-            seed=branch(scenario.seed, "facility"),
-            load_s=load_times_s(scenario, catalogue, server_groups),
-            hold_up=hold_up(scenario, catalogue, server_groups),
-            count_from_s=self.warm_up.cut_s,
-            clock_s=None if scenario.start is None else float(scenario.start.time_of_day_s),
+        self.scalers = self._start_scalers()
+        self.site = ElectricalSite.of_plant(
+            plant, branch(scenario.seed, "facility"), self.warm_up.cut_s
         )
         self.watch = self.site.watch
-        self._replicas_of: list[list[int]] = [[] for _ in server_groups]
-        for replica, server in enumerate(self.placement.server_index.tolist()):
-            self._replicas_of[server].append(replica)
         self._powered, self._ready = self.site.powered.copy(), self.site.ready.copy()
         """Servers with power, and those that may serve, as meter and fleet know it."""
         self._booted = self.site.booted.copy()
-        self.control = Control(
-            scenario,
-            catalogue,
-            self.topology,
-            self.placement,
-            self.fleet,
-            self.meter,
-            self.site,
-            self.clock,
-            self._flag,
-        )
+        self.control = Control(plant, self.fleet, self.meter, self.site, self.clock, self._flag)
         self.state_steps = np.zeros(len(GpuState), dtype=np.int64)
         """Replica-steps ended in each GPU state."""
         self._steps = 0
@@ -171,7 +127,7 @@ class Simulation:
         stops it, no incomplete file is left.
         """
         scenario = self.scenario
-        topology = self.topology
+        topology = self.plant.topology
         started = time.perf_counter()
         nodes = NodeTable(
             names=topology.names,
@@ -179,7 +135,8 @@ class Simulation:
             rating_w=topology.rating_w,
             parent_index=topology.parent_index,
             feeds=topology.feeds,
-            **self._nameplates_w(),
+            nameplate_w=topology.sum_loads(self.plant.servers.nameplate_w).copy(),
+            nameplate_load_w=label_loads_w(self.plant),
         )
         recorder = self._recorder = Recorder(
             path,
@@ -202,7 +159,7 @@ class Simulation:
                 topology.rating_w,
                 self.warm_up.cut_s,
             )
-            watcher.serving(len(self.placement.configs), self.busy.capacity_per_s())
+            watcher.serving(len(self.plant.replicas), self.busy.capacity_per_s())
         try:
             self.log.sink = self._requests
             traffic = requests(scenario, branch(scenario.seed, "workload"))
@@ -253,18 +210,6 @@ class Simulation:
         summary["wall_s"] = time.perf_counter() - started
         return summary
 
-    def _nameplates_w(self) -> dict[str, FloatArray]:
-        """What the servers below each node are rated for, alone and with cooling and losses, each
-        shape (nodes,)."""
-        scenario, catalogue = self.scenario, load_catalogue()
-        types = {group.name: group.server for group in scenario.servers}
-        return {
-            "nameplate_w": label_sums_w(self.topology, catalogue, types),
-            "nameplate_load_w": label_loads_w(
-                scenario.facility, catalogue, types, scenario.cooling, scenario.duration_s
-            ),
-        }
-
     # --- the power step --------------------------------------------------------------------
 
     def _power_step(self, now: float) -> None:
@@ -293,7 +238,7 @@ class Simulation:
             enough = self._watcher.update(
                 now,
                 node_w[0],
-                self.topology.rating_w[0],
+                self.plant.nodes.rating_w[0],
                 self.watch.worst_headroom(),
                 ledger.running.sum(),
                 ledger.waiting.sum(),
@@ -323,13 +268,13 @@ class Simulation:
         changed = powered != self._powered  # others may have switched servers off for their reasons
         self.meter.supplied[changed] = powered[changed]
         for server in np.flatnonzero(ready != self._ready).tolist():
-            for index in self._replicas_of[server]:
+            for index in self.plant.replicas_on(server):
                 replica = self.fleet.replicas[index]
                 if not ready[server]:
                     self.fleet.darken(replica, now)
                     for scaler in self.scalers.values():
                         scaler.lost(index, now)
-                elif self.placement.groups[index].name not in self.scalers:
+                elif self._group_name(index) not in self.scalers:
                     self.fleet.restore(replica, now)
         for state, entered in (
             (GpuState.OFF, ~powered & self._powered),
@@ -337,28 +282,22 @@ class Simulation:
             (GpuState.LOADING, booted & ~ready & ~(self._booted & ~self._ready)),
         ):
             for server in np.flatnonzero(entered).tolist():
-                for index in self._replicas_of[server]:
-                    if self.placement.groups[index].name not in self.scalers:
+                for index in self.plant.replicas_on(server):
+                    if self._group_name(index) not in self.scalers:
                         self.fleet.prepare(index, state, now)
         self.meter.starting = bool((powered & ~ready).any())
         self._powered, self._booted, self._ready = powered.copy(), booted.copy(), ready.copy()
 
+    def _group_name(self, replica: int) -> str:
+        return self.plant.groups[self.plant.replicas.group[replica]].name
+
     # --- autoscaling -----------------------------------------------------------------------
 
-    def _start_scalers(self, catalogue: Catalogue) -> dict[str, Autoscaler]:
+    def _start_scalers(self) -> dict[str, Autoscaler]:
         """The autoscalers by server group, with the replicas off that the run begins without."""
         if self.meter.resting is None:
             return {}
-        scalers = build_scalers(
-            self.scenario,
-            catalogue,
-            self.topology,
-            self.placement,
-            self.fleet,
-            self.clock,
-            self.meter.stated_base_w,
-            self.meter.resting,
-        )
+        scalers = build_scalers(self.plant, self.fleet, self.clock, self.meter.resting)
 
         def emptied(replica: int, now: float) -> None:
             for scaler in scalers.values():
@@ -395,11 +334,11 @@ def simulate(
     Results. The Results' `summary` holds what `dcsim run --json` prints.
     """
     if out is not None:
-        summary = Simulation(scenario).run(Path(out), watcher)
+        summary = Simulation(Plant.build(scenario)).run(Path(out), watcher)
         return Results.open(out, summary=summary)
     folder = tempfile.TemporaryDirectory(prefix="dcsim-")
     path = Path(folder.name) / f"{scenario.name}.h5"
-    summary = Simulation(scenario).run(path, watcher)
+    summary = Simulation(Plant.build(scenario)).run(path, watcher)
     results = Results.open(path, summary=summary)
     weakref.finalize(results, _forget, folder.cleanup)
     return results

@@ -20,16 +20,15 @@ from dcsim.arrays import BoolArray, FloatArray, IntArray
 from dcsim.engine.clock import Clock
 from dcsim.engine.governor import Governor, Share
 from dcsim.engine.levels import Levels, levels
-from dcsim.hardware.catalogue import Catalogue
-from dcsim.ledger import ReplicaConfig, WorkLedger
+from dcsim.ledger import WorkLedger
+from dcsim.plant import Plant
+from dcsim.power import build as build_power
 from dcsim.power.limits import CLOCK_EXPONENT, power_share
 from dcsim.power.linear_ledger import LinearLedger
-from dcsim.power.model import PowerModel
 from dcsim.scenario.models import PowerSpec
-from dcsim.serving.fleet import Fleet, Placement
+from dcsim.serving.fleet import Fleet
 from dcsim.serving.work import HeldWork
 
-Build = Callable[[PowerSpec, Sequence[ReplicaConfig]], PowerModel]
 SLACK = 0.002
 """A limit that moves with a server's fans is followed in steps of this share, to the safe side:
 each costs an event for every replica."""
@@ -68,26 +67,15 @@ class Throttle:
     `asked_clock`, `gpu_cap_w` and `server_cap_w` (servers) are set from outside; `refresh` then.
     """
 
-    def __init__(
-        self,
-        catalogue: Catalogue,
-        placement: Placement,
-        servers: int,
-        build: Build,
-        step_s: float,
-    ) -> None:
-        configs = placement.configs
-        gpus = np.array([config.gpus for config in configs], dtype=np.float64)
-        idle_w = [catalogue.gpus[config.gpu].ledger_power.idle_w for config in configs]
-        self.gpus = gpus
-        self._catalogue = catalogue
-        self._placement = placement
-        self._build = build
-        self._step_s = step_s
-        self._server = placement.server_index
+    def __init__(self, plant: Plant) -> None:
+        count, servers = len(plant.replicas), len(plant.servers)
+        self.gpus = plant.replicas.gpus.astype(np.float64)
+        self._plant = plant
+        self._step_s = plant.scenario.power_step_s
+        self._server = plant.replicas.server
         self._servers = servers
-        self.asked_clock: FloatArray = np.ones(len(configs))
-        self.gpu_cap_w: FloatArray = np.full(len(configs), np.inf)
+        self.asked_clock: FloatArray = np.ones(count)
+        self.gpu_cap_w: FloatArray = np.full(count, np.inf)
         """Of all GPUs of a replica together."""
         self.server_cap_w: FloatArray = np.full(servers, np.inf)
         self.capped_s = np.zeros(servers)
@@ -96,14 +84,14 @@ class Throttle:
         self._clock: Clock | None = None
         self._limit_w: Callable[[FloatArray], FloatArray] = lambda cap_w: cap_w
         self._moving = np.zeros(servers, dtype=bool)
-        self._governors: list[Governor | None] = [None] * len(configs)
+        self._governors: list[Governor | None] = [None] * count
         self._levels: dict[tuple[PowerSpec, str], Levels] = {}
         self._shares: dict[int, Share] = {}
-        self._rest_w: FloatArray = gpus * np.array(idle_w)
-        self._random = np.zeros(len(configs), dtype=bool)
-        self._owed_s = np.zeros(len(configs))
-        self._governed = np.zeros(len(configs), dtype=bool)
-        self._changing = np.zeros(len(configs), dtype=bool)
+        self._rest_w: FloatArray = plant.replicas.idle_w.copy()
+        self._random = np.zeros(count, dtype=bool)
+        self._owed_s = np.zeros(count)
+        self._governed = np.zeros(count, dtype=bool)
+        self._changing = np.zeros(count, dtype=bool)
         """Limits of these replicas change inside the power step that has begun."""
         self._in_force = self._limits()
         self._parts: list[_Part] = []
@@ -222,9 +210,9 @@ class Throttle:
         server = self._server[index]
         members = np.flatnonzero(self._server == server).tolist()
         for member in members:
-            config = self._placement.configs[member]
+            config = self._plant.replicas.config[member]
             steady = self._steady(member)
-            gpu = self._catalogue.gpus[config.gpu]
+            gpu = self._plant.catalogue.gpus[config.gpu]
             self._governors[member] = Governor(config, gpu, steady)
             self._rest_w[member] = steady.rest_w
             self._random[member] = steady.random
@@ -241,15 +229,17 @@ class Throttle:
     def _steady(self, index: int) -> Levels:
         """Steady watts of a replica's configuration, from its power model."""
         assert self._fleet is not None
-        power, config = self._placement.groups[index].power, self._placement.configs[index]
+        plant = self._plant
+        group = plant.groups[plant.replicas.group[index]]
+        power, config = group.spec.power, group.config
         found = self._levels.get((power, config.key))
         if found is None:
             found = self._levels[power, config.key] = levels(
-                lambda configs: self._build(power, configs),
+                lambda configs: build_power(power, configs, plant.catalogue),
                 config,
-                LinearLedger(self._catalogue),
-                self._fleet.replicas[index].timing,
-                config.gpus * self._catalogue.gpus[config.gpu].ledger_power.idle_w,
+                LinearLedger(plant.catalogue),
+                group.timing,
+                float(plant.replicas.idle_w[index]),
                 self._step_s,
             )
         return found

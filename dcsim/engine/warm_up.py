@@ -16,10 +16,10 @@ import numpy as np
 
 from dcsim.arrays import FloatArray, IntArray
 from dcsim.errors import TraceError
-from dcsim.hardware.catalogue import Catalogue, load_catalogue
 from dcsim.hardware.roofline import IterationModel
+from dcsim.plant import Plant
 from dcsim.results.warm_up import WarmUp
-from dcsim.scenario.models import ReplayArrivals, Scenario, Stream
+from dcsim.scenario.models import ReplayArrivals, Stream
 from dcsim.spec.units import SECOND
 from dcsim.workload import open_stream
 from dcsim.workload.sessions import turn_delays_s
@@ -35,12 +35,13 @@ BATCH = 32
 DRAWS = 2000
 
 
-def warm_up_of(scenario: Scenario) -> WarmUp:
+def warm_up_of(plant: Plant) -> WarmUp:
     """What the scenario asks for, or what `auto` makes of it; the same for every seed.
 
     Whole seconds, or whole power steps where a run is too short for those.
     """
-    stays = [stay for spec in scenario.workload if (stay := _stay(spec, scenario)) is not None]
+    scenario = plant.scenario
+    stays = [stay for spec in scenario.workload if (stay := _stay(spec, plant)) is not None]
     if scenario.warm_up_s is not None:
         wanted_s, most, rule = scenario.warm_up_s, MOST_GIVEN, "as given"
     else:
@@ -72,14 +73,14 @@ Stay = tuple[FloatArray, FloatArray]
 """Delays after the start of a conversation, and times in service, of sampled requests, s."""
 
 
-def _stay(spec: Stream, scenario: Scenario) -> Stay | None:
+def _stay(spec: Stream, plant: Plant) -> Stay | None:
     """None where a recording cannot be read: the run will say why."""
     rng = np.random.default_rng(0)
     delay_s = np.zeros(DRAWS)
     if isinstance(spec.arrivals, ReplayArrivals):
         try:
             seed = np.random.SeedSequence(0)
-            blocks = list(islice(open_stream(spec, 0, scenario.duration_s, seed), 1))
+            blocks = list(islice(open_stream(spec, 0, plant.scenario.duration_s, seed), 1))
         except (TraceError, OSError):
             return None
         if not blocks or not len(blocks[0]):
@@ -95,28 +96,17 @@ def _stay(spec: Stream, scenario: Scenario) -> Stay | None:
             prompt, output = draw(len(delay_s), rng)
         except (TraceError, OSError):
             return None
-    served = [_service_s(prompt, output, *timing) for timing in _timings(spec, scenario)]
+    served = [_service_s(prompt, output, *timing) for timing in _timings(spec, plant)]
     return (delay_s, np.max(served, axis=0)) if served else None
 
 
-def _timings(spec: Stream, scenario: Scenario) -> list[tuple[IterationModel, int]]:
+def _timings(spec: Stream, plant: Plant) -> list[tuple[IterationModel, int]]:
     """Of the groups that serve the stream's model, with the batch assumed in each."""
-    catalogue: Catalogue = load_catalogue()
-    found = []
-    for group in scenario.servers:
-        if group.model == spec.model:
-            batch = min(BATCH, group.engine.max_num_seqs)
-            gpu = catalogue.gpus[catalogue.servers[group.server].gpu]
-            timing = IterationModel(
-                catalogue.models[group.model],
-                gpu,
-                group.tensor_parallel,
-                batch,
-                group.pipeline_parallel,
-                group.expert_parallel,
-            )
-            found.append((timing, batch))
-    return found
+    return [
+        (group.timing, min(BATCH, group.spec.engine.max_num_seqs))
+        for group in plant.groups
+        if group.model.name == spec.model
+    ]
 
 
 def _service_s(

@@ -24,7 +24,7 @@ from dcsim.facility.supply import Supply
 from dcsim.facility.tally import LIMIT_KINDS, LimitSpec
 from dcsim.facility.watch import LimitWatch
 from dcsim.hardware.catalogue import Catalogue, load_catalogue
-from dcsim.plant.topology import Topology
+from dcsim.plant import Plant, Topology
 from dcsim.records import EventKind
 from dcsim.scenario.models import Cooling as CoolingSpec
 from dcsim.scenario.models import Fault, Limits, Scenario
@@ -99,6 +99,28 @@ class ElectricalSite:
         """Highest of `felt_w` so far, after the warm-up."""
         self.felt_w: FloatArray = np.zeros(len(topology.names))
         """Loads as ratings feel them: the worst of three poles, apparent power where rated so."""
+
+    @classmethod
+    def of_plant(
+        cls, plant: Plant, seed: np.random.SeedSequence, count_from_s: float = 0.0
+    ) -> ElectricalSite:
+        """The site of a scenario, with its faults, restart and cooling. Raises as the constructor
+        does."""
+        scenario, servers = plant.scenario, plant.servers
+        return cls(
+            plant.topology,
+            plant.catalogue,
+            scenario.power_step_s,
+            scenario.limits,
+            faults=scenario.faults,
+            restart=scenario.restart,
+            cooling=scenario.cooling,
+            seed=seed,
+            count_from_s=count_from_s,
+            clock_s=_clock_s(scenario),
+            load_s=servers.load_s,
+            hold_up=HoldUp(servers.hold_up_s, servers.hold_up_full_s, servers.nameplate_w),
+        )
 
     @property
     def powered(self) -> BoolArray:
@@ -499,8 +521,16 @@ def stated_limits(scenario: Scenario) -> list[dict[str, Any]]:
     """The limits of a scenario's site before anything is played: rows as those of a summary, with
     nothing seen. A contract's limit is the one at the start. Raises SeriesError."""
     topology = Topology.build(scenario.facility)
-    clock_s = None if scenario.start is None else float(scenario.start.time_of_day_s)
     site = ElectricalSite(
-        topology, load_catalogue(), scenario.power_step_s, scenario.limits, clock_s=clock_s
+        topology,
+        load_catalogue(),
+        scenario.power_step_s,
+        scenario.limits,
+        clock_s=_clock_s(scenario),
     )
     return site.limit_rows()
+
+
+def _clock_s(scenario: Scenario) -> float | None:
+    """Time of day at which a run starts; None where the scenario does not say."""
+    return None if scenario.start is None else float(scenario.start.time_of_day_s)

@@ -112,6 +112,13 @@ class Plant:
         first, last = np.searchsorted(self.replicas.server, (server, server + 1))
         return range(int(first), int(last))
 
+    def headroom_feeds(self) -> tuple[IntArray, IntArray]:
+        """Nodes whose headroom counts for some replica (-1 where none does), and the place among
+        them of each replica's, shape (replicas,)."""
+        rated_node = self.servers.rated_node[self.replicas.server]
+        nodes, place = np.unique(rated_node, return_inverse=True)
+        return nodes, place.astype(np.int64)
+
     def to_frame(self, table: Table) -> pd.DataFrame:
         """One of the three tables, with names in place of indices.
 

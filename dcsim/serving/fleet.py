@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
 from itertools import repeat
 from typing import Any
 
 import numpy as np
 
-from dcsim.arrays import IntArray
-from dcsim.hardware.catalogue import Catalogue
-from dcsim.hardware.roofline import IterationModel, kv_capacity_blocks
-from dcsim.ledger import GpuState, ReplicaConfig
+from dcsim.ledger import GpuState
+from dcsim.plant import Plant
 from dcsim.records import Status
-from dcsim.scenario.models import Scenario, ServerGroup
 from dcsim.seeds import child
 from dcsim.serving.handover import Handover
 from dcsim.serving.held import NO_REPLICA, Held
@@ -29,55 +25,6 @@ from dcsim.serving.work import WorkTable
 from dcsim.workload.stream import Prefix, RequestStream
 
 
-@dataclass(frozen=True, slots=True)
-class Placement:
-    """Where each replica stands: arrays of shape (replicas,) or lists in replica order."""
-
-    configs: list[ReplicaConfig]
-    groups: list[ServerGroup]
-    server_index: IntArray
-    """Index among the site's servers."""
-
-
-def replica_config(group: ServerGroup, catalogue: Catalogue) -> ReplicaConfig:
-    """What the power room must know of a group's replicas."""
-    server = catalogue.servers[group.server]
-    gpu = catalogue.gpus[server.gpu]
-    replicas, spare = divmod(server.gpu_count, group.replica_gpus)
-    rest_w = server.non_gpu_w + spare * gpu.ledger_power.idle_w
-    model = catalogue.models[group.model]
-    return ReplicaConfig(
-        gpu=gpu.name,
-        model=model.name,
-        tensor_parallel=group.tensor_parallel,
-        pipeline_parallel=group.pipeline_parallel,
-        expert_parallel=group.expert_parallel,
-        peak_flops_per_gpu=gpu.peak_flops,
-        hbm_bandwidth_per_gpu=gpu.hbm_bandwidth_bytes_s,
-        hbm_bytes_per_gpu=gpu.hbm_bytes,
-        gpu_nameplate_w=gpu.nameplate_w,
-        weight_bytes=model.weight_bytes,
-        label_w=(server.nameplate_w - rest_w) / replicas if replicas else None,
-    )
-
-
-def place(scenario: Scenario, catalogue: Catalogue, server_groups: Sequence[str]) -> Placement:
-    """Fill every server (given by its group's name) with as many replicas as its GPUs hold."""
-    groups = {group.name: group for group in scenario.servers}
-    configs: list[ReplicaConfig] = []
-    of: list[ServerGroup] = []
-    servers: list[int] = []
-    for server, name in enumerate(server_groups):
-        group = groups[name]
-        config = replica_config(group, catalogue)
-        server_type = catalogue.servers[group.server]
-        for _ in range(server_type.gpu_count // group.replica_gpus):
-            configs.append(config)
-            of.append(group)
-            servers.append(server)
-    return Placement(configs, of, np.array(servers, dtype=np.int64))
-
-
 class Fleet:
     """The replicas, their routers and the request log.
 
@@ -87,67 +34,38 @@ class Fleet:
 
     def __init__(
         self,
+        plant: Plant,
         clock: Clock,
-        scenario: Scenario,
-        catalogue: Catalogue,
-        placement: Placement,
         log: RequestLog,
         seed: np.random.SeedSequence,
-        feeds: Sequence[int] | None = None,
         routers: Mapping[str, Callable[[Pool], Router]] | None = None,
     ) -> None:
-        """`seed` is for routers that choose by chance, `feeds` (a number a replica) for those
-        that look at watts. `routers` make those of some served models, by model, in place of what
-        the scenario says."""
+        """`seed` is for routers that draw at random. `routers` make those of some served models,
+        by model, in place of what the scenario says."""
+        scenario, columns = plant.scenario, plant.replicas
         self.log = log
         self.arrived = 0
         self.prompt_tokens = 0
         self._clock = clock
-        models: dict[str, IterationModel] = {}
-        timings = []
-        blocks = []
-        for group in placement.groups:
-            gpu = catalogue.gpus[catalogue.servers[group.server].gpu]
-            served = catalogue.models[group.model]
-            engine = group.engine
-            if group.name not in models:
-                models[group.name] = IterationModel(
-                    served,
-                    gpu,
-                    group.tensor_parallel,
-                    engine.max_num_seqs,
-                    group.pipeline_parallel,
-                    group.expert_parallel,
-                )
-            timings.append(models[group.name])
-            blocks.append(
-                engine.num_gpu_blocks_override
-                or kv_capacity_blocks(
-                    served,
-                    gpu,
-                    group.tensor_parallel,
-                    engine.gpu_memory_utilization,
-                    engine.block_tokens,
-                    group.pipeline_parallel,
-                )
-            )
+        groups = [plant.groups[index] for index in columns.group.tolist()]
+        blocks: list[int] = columns.kv_blocks.tolist()
         self.work = WorkTable(
-            placement.configs,
-            [timing.costs for timing in timings],
-            [b * g.engine.block_tokens for b, g in zip(blocks, placement.groups, strict=True)],
+            columns.config,
+            [group.timing.costs for group in groups],
+            [group.kv_tokens for group in groups],
         )
         self.replicas = [
             Replica(
                 index,
                 clock,
-                timings[index],
-                group.engine,
+                group.timing,
+                group.spec.engine,
                 blocks[index],
                 self.work,
                 self._end,
-                self._prefilled if group.role == "prefill" else None,
+                self._prefilled if group.spec.role == "prefill" else None,
             )
-            for index, group in enumerate(placement.groups)
+            for index, group in enumerate(groups)
         ]
         self._priority = [tenant.priority for tenant in scenario.tenants] or [0]
         self.keep_priority = math.inf
@@ -156,17 +74,19 @@ class Fleet:
         """Told, by replica, of every request that leaves one that does not admit."""
         self._barred: set[int] = set()
         self._draining: set[int] = set()
-        self._overhead_s = [timing.first_token_overhead_s for timing in timings]
+        self._overhead_s = [group.timing.first_token_overhead_s for group in groups]
         pools: dict[tuple[str, bool], list[Replica]] = {}
-        for replica, group in zip(self.replicas, placement.groups, strict=True):
-            pools.setdefault((group.model, group.role == "decode"), []).append(replica)
+        pool_of = [(group.model.name, group.spec.role == "decode") for group in groups]
+        for replica, pool_key in zip(self.replicas, pool_of, strict=True):
+            pools.setdefault(pool_key, []).append(replica)
+        feeds: list[int] = plant.headroom_feeds()[1].tolist()
         router_of: dict[tuple[str, bool], Router] = {}
         for (model, decodes), replicas in pools.items():
             pool = Pool(
                 replicas,
                 scenario.routing.signal_delay_s,
                 child(seed, int(decodes), model),
-                None if feeds is None else [feeds[replica.index] for replica in replicas],
+                [feeds[replica.index] for replica in replicas],
             )
             make = None if routers is None else routers.get(model)
             router = build_router(scenario.routing, pool) if make is None else make(pool)
@@ -174,12 +94,10 @@ class Fleet:
         self._routers = list(router_of.values())
         self._serving = [pools[stream.model, False] for stream in scenario.workload]
         self._router_of_stream = [router_of[stream.model, False] for stream in scenario.workload]
-        self._router_of_replica = [
-            router_of[group.model, group.role == "decode"] for group in placement.groups
-        ]
+        self._router_of_replica = [router_of[pool_key] for pool_key in pool_of]
         self.retries = Retries(clock, [stream.retry for stream in scenario.workload], self._send)
         self._held: dict[Router, Held] = {}
-        self._handover = Handover(clock, placement.groups, timings, self._deliver)
+        self._handover = Handover(clock, groups, self._deliver)
         self._decoding = [pools.get((stream.model, True), []) for stream in scenario.workload]
         self._decoder_of_stream = [
             router_of.get((stream.model, True)) for stream in scenario.workload

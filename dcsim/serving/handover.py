@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from dcsim.hardware.roofline import IterationModel
-from dcsim.scenario.models import ServerGroup
+from dcsim.plant import ResolvedGroup
 from dcsim.serving.replica import Replica
 from dcsim.serving.request import Request
 from dcsim.serving.span import Clock
@@ -25,18 +24,18 @@ class Handover:
     def __init__(
         self,
         clock: Clock,
-        groups: Sequence[ServerGroup],
-        timings: Sequence[IterationModel],
+        groups: Sequence[ResolvedGroup],
         deliver: Deliver,
     ) -> None:
+        """`groups`: that of each replica."""
         self._clock = clock
         self._deliver = deliver
-        self._latency_s = [group.kv_transfer.latency_s for group in groups]
+        self._latency_s = [group.spec.kv_transfer.latency_s for group in groups]
         self._token_s = [
-            timing.costs.kv_bytes / group.kv_transfer.bandwidth_bytes_s
-            for group, timing in zip(groups, timings, strict=True)
+            group.timing.costs.kv_bytes / group.spec.kv_transfer.bandwidth_bytes_s
+            for group in groups
         ]
-        self._block = [group.engine.block_tokens for group in groups]
+        self._block = [group.spec.engine.block_tokens for group in groups]
         self._busy_until_s = [0.0] * len(groups)
         """A replica sends one prompt after the other."""
         self._sending: dict[int, dict[int, Request]] = {}

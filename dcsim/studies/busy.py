@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dcsim.engine.bench_site import Bench
-from dcsim.engine.capacity import lengths, placed_replicas, pooled
-from dcsim.hardware.catalogue import load_catalogue
+from dcsim.engine.capacity import lengths, pooled
+from dcsim.plant import Plant
 from dcsim.results.shares import busy_text
 from dcsim.scenario.models import Scenario
 from dcsim.studies.outcome import Outcome
@@ -61,18 +61,17 @@ def busy_servers(
     summary = outcomes[0].summary
     rows = {row["group"]: row for row in summary["serving"] if row["group"] is not None}
     drawn = {row["group"]: row["mean_w"] for row in summary["evidence"]["groups"]}
-    catalogue = load_catalogue()
-    placed = placed_replicas(scenario, catalogue)
+    plant = Plant.build(scenario)
     found = []
     for model, sample in lengths(scenario).items():
-        groups = [g for g in scenario.servers if g.model == model and g.name in placed]
+        groups = [group for group in plant.groups if group.model.name == model]
         per_s = {g.name: rows[g.name]["capacity_per_s_replica"] for g in groups if g.name in rows}
         if None in per_s.values() or len(per_s) < len(groups):
             continue
         far = [name for name in per_s if (rows[name]["share_of_capacity"] or 0.0) < FAR]
         if not far:
             continue
-        bench = Bench(scenario, catalogue, model, sample, placed)
+        bench = Bench(plant, model, sample)
         rate = share * pooled((g, bench.replicas[g.name] * per_s[g.name]) for g in groups)
         server_w = bench.play(rate, played_s=PLAYED_S, watts=True).server_w
         for name in far:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from dcsim.engine.warm_up import warm_up_of
 from dcsim.errors import StudyError
+from dcsim.plant import Plant
 from dcsim.scenario.models import Scenario
 from dcsim.studies.answer import Answer
 from dcsim.studies.ask import opened, power_evidence, seeds_of, told_evidence
@@ -113,7 +114,7 @@ def oversubscription(
     found = Findings(target, by_nameplate, max_trip is not None)
     if NAMEPLATE in models:
         found.nameplate()
-    measured_s = base.duration_s - warm_up_of(base).cut_s
+    measured_s = base.duration_s - warm_up_of(Plant.build(base)).cut_s
     bounds = Bounds(
         max_trip,
         max_slo_loss,

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from dcsim.facility.labels import label_loads_w
-from dcsim.hardware.catalogue import load_catalogue
-from dcsim.plant.topology import Topology
+from dcsim.plant import Plant
 from dcsim.scenario.models import Scenario
 from dcsim.studies.target import Target
 
@@ -25,11 +22,9 @@ ABOUT_LABELS = {
 
 def labels_below(target: Target, sized: Scenario, count: int) -> dict[str, float]:
     """Inputs of `ABOUT_LABELS` for a scenario with `count` units under each limit."""
-    catalogue = load_catalogue()
-    topology = Topology.build(sized.facility)
-    types = {group.name: group.server for group in sized.servers}
-    load_w = label_loads_w(sized.facility, catalogue, types, sized.cooling, sized.duration_s)
-    labels_w = np.array([catalogue.server(types[g]).nameplate_w for g in topology.server_groups])
+    plant = Plant.build(sized)
+    load_w, labels_w = label_loads_w(plant), plant.servers.nameplate_w
+    topology = plant.topology
     watched = [topology.index[name] for name in target.watched]
     # By any feed: a rack between two limits counts whole at both.
     below_w = sum(float(labels_w[topology.servers_under(topology.names[i])].sum()) for i in watched)

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 from dcsim.errors import StudyError
 from dcsim.facility.labels import label_loads_w
-from dcsim.hardware.catalogue import load_catalogue
-from dcsim.plant.topology import Topology
+from dcsim.plant import Plant, Topology
 from dcsim.scenario.models import Scenario
 from dcsim.studies.ask import node_row, nodes_of, variant, with_traffic
 
@@ -65,32 +64,19 @@ class Target:
 
     def unit_nameplate_w(self) -> float:
         """What the makers' labels say of the servers of one unit, W."""
-        topology = Topology.build(self.scenario.facility)
-        unit = next(
-            name
-            for name, spec in zip(topology.names, topology.specs, strict=True)
-            if spec.name == self.counted_name
-        )
-        types = {group.name: group.server for group in self.scenario.servers}
-        catalogue = load_catalogue()
-        return float(
-            sum(
-                catalogue.server(types[topology.server_groups[server]]).nameplate_w
-                for server in topology.servers_under(unit)
-            )
-        )
+        plant = Plant.build(self.scenario)
+        unit = plant.nodes.name[plant.nodes.row.index(self.counted_name)]
+        return float(plant.servers.nameplate_w[plant.servers_under(unit)].sum())
 
     def nameplate_load_w(self, count: int) -> float:
         """Highest load of the nodes with the limit, W, with so many units and every server at its
         label: all else that hangs there too, with its cooling and losses."""
         rows = list(self.scenario.facility)
         rows[self.counted] = rows[self.counted].model_copy(update={"count": count // self.each})
-        types = {group.name: group.server for group in self.scenario.servers}
-        base = self.scenario
-        load_w = label_loads_w(rows, load_catalogue(), types, base.cooling, base.duration_s)
-        names = Topology.build(rows).names
+        plant = Plant.build(self.scenario.model_copy(update={"facility": tuple(rows)}))
         watched = set(self.watched)
-        return float(max(w for name, w in zip(names, load_w, strict=True) if name in watched))
+        loads_w = zip(plant.nodes.name, label_loads_w(plant), strict=True)
+        return float(max(load_w for name, load_w in loads_w if name in watched))
 
     def nameplate_count(self) -> int:
         """Most units whose nameplate load the limit holds; 0 where all else that hangs there takes

@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 from dcsim.cli import app
 from dcsim.engine import Simulation
 from dcsim.engine import simulate as run
+from dcsim.plant import Plant
 from dcsim.results import Results
 from dcsim.scenario.load import loads
 from dcsim.scenario.models import Scenario
@@ -86,7 +87,7 @@ def site(scale: dict[str, Any] | None = None, **changes: object) -> Scenario:
 
 
 def play(scenario: Scenario, path: Path) -> tuple[Results, Autoscaler | None]:
-    simulation = Simulation(scenario)
+    simulation = Simulation(Plant.build(scenario))
     summary = simulation.run(path)
     return Results.open(path, summary=summary), simulation.scalers.get("a100")
 
@@ -329,7 +330,7 @@ facility:
   - {name: d, kind: server, parent: site, count: 4, group: decode}
 """
     scale = {**SCALE, "target": 3, "boot": "5 s", "load": "5 s", "scale_down_after": "5 s"}
-    simulation = Simulation(loads(text.replace("SCALE", flow(scale))))
+    simulation = Simulation(Plant.build(loads(text.replace("SCALE", flow(scale)))))
     summary = simulation.run(tmp_path / "pools.h5")
     with Results.open(tmp_path / "pools.h5", summary=summary) as results:
         check_site(results)
@@ -520,7 +521,7 @@ def test_the_same_seed_scales_the_same(tmp_path: Path) -> None:
 
 
 def test_a_policy_does_not_reopen_a_draining_replica() -> None:
-    simulation = Simulation(site({"start": 3}))
+    simulation = Simulation(Plant.build(site({"start": 3})))
     fleet = simulation.fleet
     replica = fleet.replicas[0]
     fleet.drain(0, True, 0.0)
@@ -536,7 +537,7 @@ def test_a_policy_does_not_reopen_a_draining_replica() -> None:
 
 def test_the_one_alone_on_its_server_goes_first() -> None:
     """However much less its rivals have to do, since a whole server can rest then."""
-    simulation = Simulation(site({"start": 3}, parallel=4))
+    simulation = Simulation(Plant.build(site({"start": 3}, parallel=4)))
     scaler = simulation.scalers["a100"]
     for replica, outstanding in ((0, 5), (1, 0), (2, 3)):
         simulation.fleet.replicas[replica].outstanding = outstanding
@@ -585,7 +586,7 @@ def test_validate_knows_how_many_there_are(tmp_path: Path) -> None:
     assert "servers.0.autoscale.max: this group has 8 replicas, not 9" in done.output
     assert "servers.0.autoscale.budget.node: no node is called 'rack-3'" in done.output
     with pytest.raises(ValueError, match="8 replicas"):
-        Simulation(loads(with_autoscale(max=9)))
+        Simulation(Plant.build(loads(with_autoscale(max=9))))
 
 
 def test_weights_take_as_long_as_their_bandwidth_says(tmp_path: Path) -> None:

@@ -13,15 +13,12 @@ from dcsim.engine.bench_site import Bench
 from dcsim.engine.busy import Busy
 from dcsim.engine.capacity import estimator, lengths
 from dcsim.engine.simulation import simulate
-from dcsim.hardware.catalogue import load_catalogue
 from dcsim.ledger import GpuState, WorkLedger
+from dcsim.plant import Plant
 from dcsim.records import RECORD
 from dcsim.results.shares import shares_text
 from dcsim.scenario.load import loads
-from dcsim.serving.fleet import place
 from tests.engine.sites import site
-
-CATALOGUE = load_catalogue()
 
 
 def ledger(**columns: Any) -> WorkLedger:
@@ -34,9 +31,7 @@ def ledger(**columns: Any) -> WorkLedger:
 
 
 def busy(count_from_s: float = 0.0) -> Busy:
-    scenario = site()
-    groups = ["a100"] * 8
-    return Busy(scenario, CATALOGUE, place(scenario, CATALOGUE, groups), count_from_s)
+    return Busy(Plant.build(site()), count_from_s)
 
 
 def test_sums_by_hand() -> None:
@@ -113,11 +108,12 @@ def test_the_estimate_is_what_saturates_when_played(tokens: str, engine: str) ->
     """15 % below the estimate the SLO is kept, 15 % above it is not: the stated error."""
     text = site_text(tokens, engine)
     scenario = loads(text)
+    plant = Plant.build(scenario)
     sample = lengths(scenario)["llama-3-70b"]
-    made = estimator(scenario, CATALOGUE, scenario.servers[0], sample, 8)
+    made = estimator(scenario, plant.groups[0], sample, 8)
     rate = made.capacity().requests_per_s
     for factor, kept in ((0.85, True), (1.15, False)):
-        bench = Bench(scenario, CATALOGUE, "llama-3-70b", sample, {"a100": 8})
+        bench = Bench(plant, "llama-3-70b", sample)
         assert bench.play(factor * 8 * rate).kept == kept
 
 

@@ -20,6 +20,7 @@ from dcsim.engine.throttle import Throttle
 from dcsim.hardware.catalogue import load_catalogue
 from dcsim.hardware.roofline import IterationModel
 from dcsim.hardware.timing import timing_of
+from dcsim.plant import Plant
 from dcsim.scenario.load import loads
 from dcsim.scenario.models import Scenario
 
@@ -392,7 +393,7 @@ def test_what_is_known_of_a_models_steady_watts(tmp_path: Path) -> None:
     """The linear model knows itself; one that draws at random is known to a per cent or two."""
     for power, noisy in (("{model: ledger}", False), ("{model: gru}", True)):
         scenario = loads(text(tmp_path, 10, 2, power=power, duration=1))
-        steady = Simulation(scenario).meter.throttle._steady(0)
+        steady = Simulation(Plant.build(scenario)).meter.throttle._steady(0)
         assert steady.random == noisy
         if noisy:
             assert 0.8 < min(steady.batches) < max(steady.prompts) < 1.4

@@ -23,6 +23,7 @@ from dcsim.control.policy import (
 )
 from dcsim.engine.actuators import Actuators
 from dcsim.engine.simulation import Simulation, simulate
+from dcsim.plant import Plant
 from dcsim.scenario.load import loads
 from dcsim.scenario.models import Scenario
 from tests.engine.sites import HOLES, SITE, site
@@ -147,7 +148,7 @@ def test_the_same_seed_gives_the_same_run_with_policies() -> None:
 
 @pytest.fixture(scope="module")
 def played() -> Simulation:
-    return Simulation(site())
+    return Simulation(Plant.build(site()))
 
 
 def actuators(simulation: Simulation, policies: int) -> Actuators:
@@ -164,7 +165,7 @@ def actuators(simulation: Simulation, policies: int) -> Actuators:
     return Actuators(
         [f"p{i}" for i in range(policies)],
         8,
-        simulation.placement.server_index,
+        simulation.plant.replicas.server,
         fleet,
         throttle,
         {},

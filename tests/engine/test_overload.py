@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from dcsim.engine import Simulation
+from dcsim.plant import Plant
 from dcsim.results import Results
 from dcsim.scenario.load import loads
 from dcsim.scenario.models import Scenario
@@ -62,7 +63,7 @@ def overload(rate_per_s: float, limit: int | None, duration_s: float = HOUR_S) -
 def capacity_per_s() -> float:
     """Requests a second of the whole site with all seats taken. In OUTPUT iterations each seat
     serves one request, and one in OUTPUT / SEATS iterations prefills a prompt beside the rest."""
-    timing = Simulation(overload(1.0, None, 10.0)).fleet.replicas[0].timing
+    timing = Simulation(Plant.build(overload(1.0, None, 10.0))).fleet.replicas[0].timing
     context = (SEATS - 1) * (PROMPT + OUTPUT / 2)
     decode_s = timing.mixed_s(SEATS, SEATS * (PROMPT + OUTPUT / 2), 0, 0.0, 0.0, 0)
     mixed_s = timing.mixed_s(SEATS - 1, context, PROMPT, PROMPT**2 / 2, 1.5 * PROMPT, 1)
@@ -71,7 +72,7 @@ def capacity_per_s() -> float:
 
 def play(scenario: Scenario, path: Path) -> tuple[dict[str, Any], Results, int]:
     """Summary, results and the peak of Python's memory above the start, in bytes."""
-    simulation = Simulation(scenario)
+    simulation = Simulation(Plant.build(scenario))
     tracemalloc.start()
     try:
         summary = simulation.run(path)

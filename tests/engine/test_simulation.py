@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 import dcsim
 from dcsim.engine import Simulation, simulate
+from dcsim.plant import Plant
 from dcsim.results import Results
 from dcsim.scenario.load import change, load, loads
 from dcsim.scenario.models import ReplayArrivals, Retry
@@ -162,7 +163,7 @@ def test_prefix_aware_routing_finds_what_was_computed() -> None:
     )
     cached = {}
     for policy in ("least-outstanding", "prefix-aware"):
-        simulation = Simulation(site(routing=policy))
+        simulation = Simulation(Plant.build(site(routing=policy)))
         simulation.fleet.feed(iter([block]))
         simulation.clock.play(200.0)
         assert simulation.fleet.counts()["completed"] == len(turns)
@@ -368,7 +369,10 @@ facility:
   - {name: a, kind: server, parent: row, group: old}
   - {name: b, kind: server, parent: row, group: new}
 """)
-    assert [model.pack for model in Simulation(scenario).meter.models] == ["gru-a100", "gru-h100"]
+    assert [model.pack for model in Simulation(Plant.build(scenario)).meter.models] == [
+        "gru-a100",
+        "gru-h100",
+    ]
     with simulate(scenario) as results:
         check(results)
 
@@ -403,14 +407,16 @@ facility:
   - {name: a, kind: server, parent: rack, group: big}
   - {name: b, kind: server, parent: rack, group: small}
 """)
-    simulation = Simulation(scenario)
+    simulation = Simulation(Plant.build(scenario))
     assert len(simulation.fleet.replicas) == 2 * (2 + 8)
     assert [model.name for model in simulation.meter.models] == ["ledger", "gru"]
     with simulate(scenario) as results:
         assert isinstance(results.summary["power_model"], list)
         requests = results.requests()
         kinds = requests.groupby("stream")["replica"].unique()
-        small = {i for i, c in enumerate(simulation.placement.configs) if c.model == "llama-3-8b"}
+        small = {
+            i for i, c in enumerate(simulation.plant.replicas.config) if c.model == "llama-3-8b"
+        }
         assert set(kinds[1]) <= small
         assert not set(kinds[0]) & small
         servers = results.load("server")
@@ -438,7 +444,7 @@ def test_the_python_api_of_the_readme() -> None:
 
 
 def test_nothing_is_left_when_a_run_breaks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    simulation = Simulation(site())
+    simulation = Simulation(Plant.build(site()))
     steps = []
 
     def broken(step: object) -> None:

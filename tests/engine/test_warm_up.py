@@ -6,6 +6,7 @@ import pytest
 
 from dcsim.engine import simulate
 from dcsim.engine.warm_up import warm_up_of
+from dcsim.plant import Plant
 from dcsim.scenario.load import change
 from dcsim.scenario.models import Scenario
 from tests.engine.sites import site
@@ -40,23 +41,24 @@ def talk(**changes: object) -> Scenario:
 )
 def test_the_rule(duration: str, given: str | None, cut_s: float, rule: str) -> None:
     changes = {} if given is None else {"warm_up": given}
-    found = warm_up_of(answers(10, duration=duration, **changes))
+    found = warm_up_of(Plant.build(answers(10, duration=duration, **changes)))
     assert (found.cut_s, found.rule) == (cut_s, rule)
 
 
 def test_long_answers_take_longer_to_fill() -> None:
     """Requests that all stay S seconds: t/S of the steady number are there at t < S, so that 99 %
     are at 0.99 S. Twice the answer, twice the time, and somewhat more as its context grows."""
-    short, long = (warm_up_of(answers(n, duration="10 h")).cut_s for n in (4000, 8000))
+    plants = [Plant.build(answers(n, duration="10 h")) for n in (4000, 8000)]
+    short, long = (warm_up_of(plant).cut_s for plant in plants)
     assert short > 60.0
     assert 2.0 <= long / short <= 2.2
-    half = warm_up_of(answers(8000, duration="10 h", warm_up=f"{long / 2:.0f} s"))
+    half = warm_up_of(Plant.build(answers(8000, duration="10 h", warm_up=f"{long / 2:.0f} s")))
     assert half.filled == pytest.approx(0.5, abs=0.02)
 
 
 def test_conversations_fill_as_their_turns_come() -> None:
-    assert warm_up_of(talk()).cut_s == pytest.approx(540.0, abs=5.0)
-    assert warm_up_of(talk(warm_up="270 s")).filled == pytest.approx(0.5, abs=0.02)
+    assert warm_up_of(Plant.build(talk())).cut_s == pytest.approx(540.0, abs=5.0)
+    assert warm_up_of(Plant.build(talk(warm_up="270 s"))).filled == pytest.approx(0.5, abs=0.02)
 
 
 def test_live_peaks_and_the_file_agree() -> None:

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dcsim.engine.simulation import Simulation
+from dcsim.plant import Plant
 from dcsim.records import Status
 from dcsim.scenario import loads
 from tests.serving.reference import play
@@ -57,7 +58,7 @@ class Pools:
             "retry": "null",
             **changes,
         }
-        simulation = Simulation(loads(TEXT.format(**given)))
+        simulation = Simulation(Plant.build(loads(TEXT.format(**given))))
         self.fleet = simulation.fleet
         self.clock = simulation.clock
         self.log: dict[int, np.void] = {}
