@@ -35,7 +35,7 @@ from dcsim.arrays import FloatArray
 from dcsim.cli.power_judge import simulated
 from dcsim.hardware.catalogue import Catalogue, load_catalogue
 from dcsim.power.baseline_tables import MeanRow
-from dcsim.power.board_limit import BoardLimit
+from dcsim.power.constant import board_limit
 from dcsim.power.gru import GruPower
 from dcsim.power.learn.bigru import BiGru
 from dcsim.power.learn.evaluate import judge, shown_by
@@ -119,7 +119,7 @@ def models(
         watts = np.concatenate([run.power_w for run in own])
         row = MeanRow(float(watts.mean()), len(watts), "runs not judged")
         yield "mean", live(MeanPower({config.key: row}))
-    yield "board-limit", live(BoardLimit())
+    yield "board-limit", live(board_limit())
 
 
 def row_of(label: tuple[str, ...], figures: dict[str, float]) -> str:

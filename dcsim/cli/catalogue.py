@@ -14,6 +14,10 @@ from dcsim.errors import ScenarioError
 
 if TYPE_CHECKING:
     from dcsim.hardware.catalogue import Catalogue
+    from dcsim.hardware.curves import Curve, LossCurve
+    from dcsim.hardware.gpus import Gpu
+    from dcsim.hardware.models import ServedModel
+    from dcsim.hardware.servers import ServerType
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 
@@ -52,7 +56,7 @@ def list_names(
         for problem in error.problems:
             typer.echo(str(problem), err=True)
         raise typer.Exit(WRONG_INPUT) from None
-    rows = {name: ROWS[name](catalogue) for name in (Kind if kind is None else (kind,))}
+    rows = {name: _rows(name, catalogue) for name in (Kind if kind is None else (kind,))}
     if as_json:
         typer.echo(json.dumps({str(name): found for name, found in rows.items()}, indent=2))
         return
@@ -65,80 +69,61 @@ def list_names(
         typer.echo("`dcsim catalogue list servers` (or another of these) tells their figures.")
 
 
-def _gpus(catalogue: Catalogue) -> list[dict[str, Any]]:
+def _rows(kind: Kind, catalogue: Catalogue) -> list[dict[str, Any]]:
+    """A table's entries: name, key figures, and what each is."""
     return [
-        {
-            "name": gpu.name,
-            "board_limit_w": gpu.nameplate_w,
-            "idle_w": gpu.ledger_power.idle_w,
-            "bf16_tflops": gpu.peak_flops / 1e12,
-            "memory_gb": gpu.hbm_bytes / 1e9,
-            "bandwidth_gb_per_s": gpu.hbm_bandwidth_bytes_s / 1e9,
-            "what": gpu.title,
-        }
-        for gpu in catalogue.gpus.values()
+        {"name": entry.name, **FIGURES[kind](entry, catalogue), "what": entry.title}
+        for entry in getattr(catalogue, kind).values()
     ]
 
 
-def _models(catalogue: Catalogue) -> list[dict[str, Any]]:
-    return [
-        {
-            "name": model.name,
-            "weights_gb": model.weight_bytes / 1e9,
-            "active_params_b": (model.active_params + model.head_params) / 1e9,
-            "experts": model.n_experts if model.n_experts > 1 else None,
-            "kv_kb_per_token": model.kv_bytes_per_token / 1e3,
-            "what": model.title,
-        }
-        for model in catalogue.models.values()
-    ]
+def _gpu(gpu: Gpu, catalogue: Catalogue) -> dict[str, Any]:
+    return {
+        "board_limit_w": gpu.nameplate_w,
+        "idle_w": gpu.ledger_power.idle_w,
+        "bf16_tflops": gpu.peak_flops / 1e12,
+        "memory_gb": gpu.hbm_bytes / 1e9,
+        "bandwidth_gb_per_s": gpu.hbm_bandwidth_bytes_s / 1e9,
+    }
 
 
-def _servers(catalogue: Catalogue) -> list[dict[str, Any]]:
-    return [
-        {
-            "name": server.name,
-            "gpus": f"{server.gpu_count} x {server.gpu}",
-            "nameplate_w": server.nameplate_w,
-            "board_limits_w": server.gpu_count * catalogue.gpus[server.gpu].nameplate_w,
-            "rest_w": server.non_gpu_w,
-            "rest_evidence": "fitted" if server.chassis == "fitted" else server.non_gpu_evidence,
-            "what": server.title,
-        }
-        for server in catalogue.servers.values()
-    ]
+def _model(model: ServedModel, catalogue: Catalogue) -> dict[str, Any]:
+    return {
+        "weights_gb": model.weight_bytes / 1e9,
+        "active_params_b": (model.active_params + model.head_params) / 1e9,
+        "experts": model.n_experts if model.n_experts > 1 else None,
+        "kv_kb_per_token": model.kv_bytes_per_token / 1e3,
+    }
 
 
-def _curves(catalogue: Catalogue) -> list[dict[str, Any]]:
-    return [
-        {
-            "name": curve.name,
-            "no_trip_below": curve.points[0][0],
-            "latest_trip_s": {f"{multiple:g}": seconds for multiple, seconds in curve.points},
-            "both_edges": curve.earliest is not None,
-            "what": curve.title,
-        }
-        for curve in catalogue.curves.values()
-    ]
+def _server(server: ServerType, catalogue: Catalogue) -> dict[str, Any]:
+    return {
+        "gpus": f"{server.gpu_count} x {server.gpu}",
+        "nameplate_w": server.nameplate_w,
+        "board_limits_w": server.gpu_count * catalogue.gpus[server.gpu].nameplate_w,
+        "rest_w": server.non_gpu_w,
+        "rest_evidence": "fitted" if server.chassis == "fitted" else server.non_gpu_evidence,
+    }
 
 
-def _losses(catalogue: Catalogue) -> list[dict[str, Any]]:
-    return [
-        {
-            "name": curve.name,
-            "efficiency": {f"{share:g}": efficiency for share, efficiency in curve.points},
-            "what": curve.title,
-        }
-        for curve in catalogue.losses.values()
-    ]
+def _curve(curve: Curve, catalogue: Catalogue) -> dict[str, Any]:
+    return {
+        "no_trip_below": curve.points[0][0],
+        "latest_trip_s": {f"{multiple:g}": seconds for multiple, seconds in curve.points},
+        "both_edges": curve.earliest is not None,
+    }
 
 
-ROWS: Mapping[str, Callable[[Catalogue], list[dict[str, Any]]]] = {
-    Kind.gpus: _gpus,
-    Kind.models: _models,
-    Kind.servers: _servers,
-    Kind.curves: _curves,
-    Kind.losses: _losses,
+def _loss(curve: LossCurve, catalogue: Catalogue) -> dict[str, Any]:
+    return {"efficiency": {f"{share:g}": efficiency for share, efficiency in curve.points}}
+
+
+FIGURES: Mapping[str, Callable[[Any, Catalogue], dict[str, Any]]] = {
+    Kind.gpus: _gpu,
+    Kind.models: _model,
+    Kind.servers: _server,
+    Kind.curves: _curve,
+    Kind.losses: _loss,
 }
 HEADS = {
     "board_limit_w": "board limit",

@@ -1,7 +1,7 @@
 """The power room: work ledgers in, watts out.
 
-`model` is the contract; `nameplate`, `board_limit`, `mean`, `look_up`, `linear_ledger` and `gru`
-are its implementations, `pack` the HDF5 files that a GRU is loaded from, `baseline_tables` what
+`model` is the contract; `constant`, `mean`, `look_up`, `linear_ledger` and `gru` are its
+implementations, `pack` the HDF5 files that a GRU is loaded from, `baseline_tables` what
 `mean` and `look_up` read, `learn` how packs are made and judged.
 """
 
@@ -11,13 +11,12 @@ from collections.abc import Sequence
 
 from dcsim.hardware.catalogue import Catalogue
 from dcsim.ledger import ReplicaConfig
-from dcsim.power.board_limit import BoardLimit
+from dcsim.power.constant import board_limit, label
 from dcsim.power.gru import GruPower
 from dcsim.power.linear_ledger import LinearLedger
 from dcsim.power.look_up import LookUpPower
 from dcsim.power.mean import MeanPower
 from dcsim.power.model import PowerModel
-from dcsim.power.nameplate import Nameplate
 from dcsim.power.pack import find_pack
 from dcsim.registry import create, register
 from dcsim.scenario.models import Power, PowerSpec
@@ -31,8 +30,8 @@ register("power_models", "gru", Power, _gru)
 register("power_models", "ledger", Power, lambda _, configs, catalogue: LinearLedger(catalogue))
 register("power_models", "lut", Power, lambda _, configs, catalogue: LookUpPower(catalogue))
 register("power_models", "mean", Power, lambda _, configs, catalogue: MeanPower())
-register("power_models", "board-limit", Power, lambda _, configs, catalogue: BoardLimit())
-register("power_models", "label", Power, lambda _, configs, catalogue: Nameplate())
+register("power_models", "board-limit", Power, lambda _, configs, catalogue: board_limit())
+register("power_models", "label", Power, lambda _, configs, catalogue: label())
 
 
 def build(spec: PowerSpec, configs: Sequence[ReplicaConfig], catalogue: Catalogue) -> PowerModel:

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 import dcsim
 from dcsim.cli import app
 from dcsim.cli.lazy import COMMANDS
-from tests.scenario.sample import GOOD, edited
+from tests.scenario.sample import GOOD, edited, of_facility
 
 HEAVY = ("torch", "pandas", "simpy", "h5py", "networkx", "sklearn", "scipy", "pint")
 runner = CliRunner()
@@ -149,14 +149,7 @@ def test_show(good: Path) -> None:
     assert row.split()[2] == "unknown"
 
 
-WIDE = """
-name: wide
-duration: 1 min
-workload:
-  - {name: chat, model: llama-3-70b, arrivals: {kind: poisson, rate: 1 req/s},
-     tokens: {kind: fixed, prompt: 10, output: 10}}
-servers: [{name: g, server: dgx-a100-80gb, model: llama-3-70b, tensor_parallel: 8}]
-facility:
+WIDE = of_facility("""\
   - {name: site, kind: site}
   - {name: utility-n, kind: utility, parent: site, rating: 1.2 MW}
   - {name: utility-s, kind: utility, parent: site, rating: 1.2 MW}
@@ -167,7 +160,7 @@ facility:
   - {name: chat-row, kind: row, feeds: [ups-a, ups-b], count: 3, rating: 400 A at 415 V, phases: 3,
      breaker: {curve: thermal-magnetic}}
   - {name: server, kind: server, parent: chat-row, group: g, power_factor: 0.98}
-"""
+""")
 
 
 def test_show_cuts_nothing_off(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from dcsim.cli.power import app
 from dcsim.engine.bench import campaign
-from dcsim.power.board_limit import BoardLimit
+from dcsim.power.constant import board_limit
 from dcsim.power.learn.bigru import BiGru
 from dcsim.power.learn.evaluate import generate, judge, shown
 from dcsim.power.learn.states import Mixture, distance, published_key, split_key
@@ -191,6 +191,6 @@ def test_validate_finds_the_distribution_that_a_model_has(tmp_path: Path) -> Non
 
 
 def test_the_board_limit_is_always_there() -> None:
-    watts = generate(BoardLimit(), made_up_run(1, steps=80).series, 2)
+    watts = generate(board_limit(), made_up_run(1, steps=80).series, 2)
     assert (watts == 400).all()
     assert IDLE_W < 400

@@ -14,7 +14,7 @@ from dcsim.errors import ConfigurationError, PackError
 from dcsim.ledger import GpuState
 from dcsim.power import build
 from dcsim.power.baseline_tables import MeanRow, look_up_table, mean_table
-from dcsim.power.board_limit import BoardLimit
+from dcsim.power.constant import board_limit
 from dcsim.power.gru import GruPower
 from dcsim.power.learn.evaluate import evaluate
 from dcsim.power.learn.runs import read_run
@@ -31,7 +31,7 @@ SEED = np.random.SeedSequence(5)
 
 def models() -> list[PowerModel]:
     return [
-        BoardLimit(),
+        board_limit(),
         MeanPower({c.key: MeanRow(90.0 * c.tensor_parallel, 10, "a test") for c in (LLAMA, QWEN)}),
         LookUpPower(CATALOGUE),
         LinearLedger(CATALOGUE),

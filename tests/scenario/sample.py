@@ -70,3 +70,16 @@ def only(text: str, *overrides: str, folder: Path | str = ".") -> Problem:
     found = problems(text, *overrides, folder=folder)
     assert len(found) == 1, [str(problem) for problem in found]
     return found[0]
+
+
+def of_facility(facility: str) -> str:
+    """A minute of one stream on servers of group `g`, in a facility given as lines of YAML."""
+    return f"""
+name: small
+duration: 1 min
+workload:
+  - {{name: chat, model: llama-3-70b, arrivals: {{kind: poisson, rate: 1 req/s}},
+     tokens: {{kind: fixed, prompt: 10, output: 10}}}}
+servers: [{{name: g, server: dgx-a100-80gb, model: llama-3-70b, tensor_parallel: 8}}]
+facility:
+{facility}"""

@@ -10,19 +10,13 @@ import pytest
 from dcsim.errors import ScenarioError
 from dcsim.plant.topology import Topology
 from dcsim.scenario.load import dump, loads
+from tests.scenario.sample import of_facility
 
-TEXT = """
-name: small
-duration: 1 min
-workload:
-  - {name: chat, model: llama-3-70b, arrivals: {kind: poisson, rate: 1 req/s},
-     tokens: {kind: fixed, prompt: 10, output: 10}}
-servers: [{name: g, server: dgx-a100-80gb, model: llama-3-70b, tensor_parallel: 8}]
-facility:
+TEXT = of_facility("""\
   - {name: site, kind: site}
   - {name: row, kind: row, parent: site, ROW}
   - {name: server, kind: server, parent: row, group: g, SERVER}
-"""
+""")
 
 
 def text(row: str, server: str = "power_factor: 0.95") -> str:

@@ -10,6 +10,7 @@ from dcsim.facility.limit_words import label, unjudged
 from dcsim.scenario.load import loads
 from dcsim.studies.limits import continuous_w, left_out, limits_met, limits_of, stated_limits
 from dcsim.studies.outcome import Outcome
+from tests.scenario.sample import of_facility
 
 WHOLE = {"rule": "", "highest_at_s": 1.0, "crossings": 0, "measured_s": 900.0, "partial_w": None}
 
@@ -99,19 +100,12 @@ def test_limits_alike_keep_apart() -> None:
 
 
 def test_limits_are_known_before_a_run() -> None:
-    text = """
-name: two
-duration: 1 min
-workload:
-  - {name: chat, model: llama-3-70b, arrivals: {kind: poisson, rate: 1 req/s},
-     tokens: {kind: fixed, prompt: 10, output: 10}}
-servers: [{name: g, server: dgx-a100-80gb, model: llama-3-70b, tensor_parallel: 8}]
-facility:
+    text = of_facility("""\
   - {name: site, kind: site, demand: [{window: 15 min, limit: 1 MW}]}
   - {name: ups, kind: ups, parent: site, rating: 500 kW}
   - {name: row, kind: row, parent: ups, rating: 600 kW, ramp: {change: 90 kW, window: 1 min}}
   - {name: server, kind: server, parent: row, group: g}
-"""
+""")
     scenario = loads(text)
     assert continuous_w(scenario) == {"ups": 500e3, "ups/row": 480e3}
     rows = stated_limits(scenario)
