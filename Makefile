@@ -34,20 +34,22 @@ $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "dcsim needs Python 3.11 or later")'
 	$(PYTHON) -m venv $(VENV)
 
-# The serving room is compiled where a C compiler is at hand, so its sources count too.
-SOURCES := pyproject.toml constraints.txt setup.py $(wildcard dcsim/serving/*.py dcsim/serving/*/*.py)
+# Sources that are compiled, where a C compiler is at hand, count too.
+SOURCES := pyproject.toml constraints.txt setup.py $(shell grep -rlx '. compiled by mypyc' dcsim --include=*.py)
 
-# PyTorch first and by its exact version: the pin keeps pip from taking the CUDA build.
 $(VENV)/.installed: $(SOURCES) | $(BIN)/python
-	$(PIP) torch==2.13.0
 	$(PIP) --editable .
+	@$(BIN)/dcsim --version
 	@touch $@
 
+# PyTorch, which only training needs, first and by its exact version: the pin keeps pip from taking
+# the CUDA build.
 $(VENV)/.tested: $(VENV)/.installed
+	$(PIP) torch==2.13.0
 	$(PIP) --editable '.[test]'
 	@touch $@
 
-$(VENV)/.linted: $(VENV)/.installed
+$(VENV)/.linted: $(VENV)/.tested
 	$(PIP) --editable '.[test,lint]'
 	@touch $@
 
@@ -56,4 +58,5 @@ $(VENV)/.documented: $(VENV)/.installed
 	@touch $@
 
 clean:
-	rm -rf $(VENV) build *.egg-info out *.so dcsim/serving/*.so dcsim/serving/*/*.so
+	rm -rf $(VENV) build *.egg-info out *.so
+	find dcsim -name '*.so' -delete

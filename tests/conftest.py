@@ -7,16 +7,14 @@ from pathlib import Path
 import pytest
 
 from benchmarks.data import data_folder
-
-SERVING = Path(__file__).parents[1] / "dcsim" / "serving"
+from dcsim.compiled import stale_warning
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Compiled modules shadow their sources: testing old ones would prove nothing."""
-    for library in SERVING.rglob("*.so"):
-        source = library.parent / f"{library.name.split('.')[0]}.py"
-        if source.exists() and source.stat().st_mtime > library.stat().st_mtime:
-            pytest.exit(f"{library.name} is older than {source.name}: run make test", returncode=3)
+    stale = stale_warning()
+    if stale is not None:
+        pytest.exit(f"{stale}; `make test` does it", returncode=3)
 
 
 @pytest.fixture(scope="session")

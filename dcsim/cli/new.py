@@ -61,6 +61,14 @@ def new(
         str | None, typer.Option(help="Time-current curve of the row's breaker, or 'none'.")
     ] = None,
     name: Annotated[str | None, typer.Option(help="Names the results.")] = None,
+    example: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="EXAMPLE",
+            help="Copy a scenario that comes with dcsim, such as quickstart.",
+        ),
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace FILE if it is there.")] = False,
 ) -> None:
@@ -73,13 +81,18 @@ def new(
 
     if file is not None and file.exists() and not force:
         _refuse(f"{file} is there already; --force replaces it")
-    given = {
+    given: dict[str, object] = {
         "gpu": gpu, "model": model, "tensor_parallel": tensor_parallel, "racks": racks,
         "servers_per_rack": servers_per_rack, "row_limit": row_limit, "rate": rate,
         "tokens": tokens, "duration": duration, "breaker": breaker,
         "name": name or (file.stem if file is not None and _is_name(file.stem) else None),
     }  # fmt: skip
     stated = {key: value for key, value in given.items() if value is not None}
+    if example is not None:
+        if set(stated) - {"name"} or name is not None:
+            _refuse("--from copies a scenario as it is: change the copy, not by other options")
+        _write(_example(example), file)
+        return
     wishes = replace(Wishes(rate=HALF), **stated)  # type: ignore[arg-type]
     catalogue = load_catalogue()
     try:
@@ -88,6 +101,22 @@ def new(
         text = _right(wishes, catalogue)
     except DraftError as error:
         _refuse(str(error))
+    _write(text, file)
+
+
+def _example(name: str) -> str:
+    """The text of a scenario that comes with dcsim."""
+    from dcsim.scenario.examples import examples
+    from dcsim.spec.nearest import suggestion
+
+    known = examples()
+    if name not in known:
+        _refuse(f"--from: no scenario '{name}' comes with dcsim ({suggestion(name, known)})")
+    return known[name].read_text(encoding="utf-8")
+
+
+def _write(text: str, file: Path | None) -> None:
+    """To the file, or to the screen where there is none."""
     if file is None:
         typer.echo(text, nl=False)
         return

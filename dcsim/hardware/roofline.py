@@ -16,6 +16,7 @@ one. So an iteration of the whole batch takes what all layers take on one stage'
 micro-batch. A prompt is not split over micro-batches, but several prompts spread over them.
 """
 
+# compiled by mypyc
 from __future__ import annotations
 
 from dataclasses import dataclass

@@ -4,3 +4,11 @@ A request arrives (`fleet`), is routed (`router`) and batched (`replica`), itera
 time that `timing` gives them, and the work done is read from `work` as a ledger, which is all
 that the power room sees. `log` keeps what became of each request.
 """
+
+import warnings
+
+from dcsim.compiled import stale_warning
+
+_stale = stale_warning()
+if _stale is not None:
+    warnings.warn(_stale, RuntimeWarning, stacklevel=2)

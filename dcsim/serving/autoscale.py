@@ -7,6 +7,7 @@ replicas would have `target` each, as Kubernetes' horizontal pod autoscaler does
 value. More are started at once; fewer only when fewer have been enough for a while.
 """
 
+# not compiled: it acts once an interval
 from __future__ import annotations
 
 import math

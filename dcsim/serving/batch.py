@@ -4,6 +4,7 @@ Each iteration decodes one token for every running sequence and spends what is l
 budget on prompts in order of arrival or priority, in chunks if they are long (vLLM V1).
 """
 
+# compiled by mypyc
 from __future__ import annotations
 
 from bisect import insort

@@ -13,6 +13,7 @@ batch fits `max_num_seqs` and the KV cache. Nothing is cached, no clock is held 
 `dcsim serving capacity` holds the estimate to a played saturation; docs/serving.md tells the error.
 """
 
+# not compiled: it is asked before a run
 from __future__ import annotations
 
 import math

@@ -1,5 +1,6 @@
 """All replicas of a site: requests in, through a router per served model, records out."""
 
+# compiled by mypyc
 from __future__ import annotations
 
 import math

@@ -4,6 +4,7 @@ Iterations are planned by the law of the moment (`dcsim.serving.slowed`). When t
 is left of the iteration under way goes on by the new one at once, as a board's clock does.
 """
 
+# compiled by mypyc
 from __future__ import annotations
 
 import math

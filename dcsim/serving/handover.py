@@ -5,6 +5,7 @@ A prompt's keys and values stay in the prefill replica's memory until the last b
 moment, with its prompt computed.
 """
 
+# compiled by mypyc
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence

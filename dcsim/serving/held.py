@@ -1,6 +1,7 @@
 """Requests for a group that is scaled to nothing: held until a replica is up, as the activators of
 serverless platforms hold them."""
 
+# not compiled: it holds few requests
 from __future__ import annotations
 
 import math

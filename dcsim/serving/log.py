@@ -1,5 +1,6 @@
 """Finished requests, written as packed records and handed on in blocks."""
 
+# compiled by mypyc
 from __future__ import annotations
 
 import struct

@@ -5,6 +5,7 @@ recently used first and a text's tail before its head. Blocks are kept by whole 
 (see `Prefix`) rather than one by one; a segment may lose blocks from its tail.
 """
 
+# compiled by mypyc
 from __future__ import annotations
 
 from collections import OrderedDict

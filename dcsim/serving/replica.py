@@ -7,6 +7,7 @@ short when a request arrives. One pending SimPy event per replica is enough: a s
 shortened, and an event that fires at another time than the span's end is stale.
 """
 
+# compiled by mypyc
 from __future__ import annotations
 
 import math

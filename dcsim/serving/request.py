@@ -1,5 +1,6 @@
 """A request on its way."""
 
+# compiled by mypyc
 from __future__ import annotations
 
 from dcsim.workload.stream import Prefix

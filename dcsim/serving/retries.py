@@ -5,6 +5,7 @@ from the start, as many times as its stream says. It stays one request: its late
 its first arrival, and what it had been given before is lost work.
 """
 
+# compiled by mypyc
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence

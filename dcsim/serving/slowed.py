@@ -7,6 +7,7 @@ must then know what the GPUs would have done at full clock in the same time, and
 with the clocks. Both are kept here, in a second row a replica, written only while it is governed.
 """
 
+# compiled by mypyc
 from __future__ import annotations
 
 import math

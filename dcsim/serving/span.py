@@ -4,6 +4,7 @@ While nothing changes, iterations differ only by their growing context, so a run
 iterations is one span and one event; an iteration that also prefills is a span of its own.
 """
 
+# compiled by mypyc
 from __future__ import annotations
 
 import math

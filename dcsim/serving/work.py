@@ -13,6 +13,7 @@ under way ends; that iteration, `lead_s` long, is then already in the totals, an
 until the span begins.
 """
 
+# not compiled: it computes on whole arrays
 from __future__ import annotations
 
 import struct

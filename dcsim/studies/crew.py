@@ -64,6 +64,8 @@ class Crew:
     ) -> None:
         if workers is not None and workers < 1:
             raise ValueError("workers: one or more")
+        if scheduler is not None:
+            optional("distributed", "--scheduler")
         if folder is None:
             temporary = tempfile.TemporaryDirectory(prefix="dcsim-study-")
             folder = temporary.name
@@ -171,7 +173,8 @@ class Crew:
 
     def _connect(self) -> Any:
         if self._client is None:
-            distributed = optional("distributed", "a scheduler elsewhere")
+            import distributed
+
             try:
                 self._client = distributed.Client(
                     self._scheduler, timeout=CONNECT_S, set_as_default=False

@@ -1,5 +1,6 @@
 """What all routers have in common: news of the replicas, its delay, and failing over."""
 
+# compiled by mypyc
 from __future__ import annotations
 
 from abc import ABC, abstractmethod

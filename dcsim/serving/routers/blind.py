@@ -1,5 +1,6 @@
 """Routers that look at no load: by chance, or each in turn."""
 
+# compiled by mypyc
 from __future__ import annotations
 
 from dcsim.serving.request import Request

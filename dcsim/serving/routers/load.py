@@ -1,5 +1,6 @@
 """Routers that look at how many requests each replica has."""
 
+# compiled by mypyc
 from __future__ import annotations
 
 from dcsim.serving.request import Request

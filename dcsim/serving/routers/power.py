@@ -1,5 +1,6 @@
 """Requests go where watts are left."""
 
+# compiled by mypyc
 from __future__ import annotations
 
 from collections import deque

@@ -1,5 +1,6 @@
 """Prompts that begin alike go to the same replica, whose KV cache may still hold their start."""
 
+# compiled by mypyc
 from __future__ import annotations
 
 from collections import OrderedDict
