@@ -20,6 +20,7 @@ from dcsim.scenario.models import Spec
 from tests import plugins
 from tests.engine.sites import site
 
+pytestmark = pytest.mark.filterwarnings("ignore:dcsim-hush:UserWarning")
 PYPROJECT = """
 [project]
 name = "dcsim-hush"

@@ -17,13 +17,10 @@ from typer.testing import CliRunner
 from dcsim.cli import app
 from dcsim.serving.routers import base
 from tests import plugins
+from tests.docs.pages import files as named
 
 PROJECT = Path(__file__).parents[2]
 PAGES = sorted((PROJECT / "docs/howto").glob("*.md"))
-NAMED = re.compile(
-    r"^`([\w./-]+)`:\n\n```(?:yaml|python|toml)\n(.*?)^```", re.MULTILINE | re.DOTALL
-)
-SHELL = re.compile(r"^```\n(.*?)^```", re.MULTILINE | re.DOTALL)
 runner = CliRunner()
 COMPILED = not str(base.__file__).endswith(".py")
 SEEN: dict[str, Callable[[dict[str, Any]], bool]] = {
@@ -38,7 +35,7 @@ SEEN: dict[str, Callable[[dict[str, Any]], bool]] = {
 def write_files(page: Path, folder: Path) -> list[Path]:
     """The page's named examples, as files."""
     made = []
-    for name, text in NAMED.findall(page.read_text(encoding="utf-8")):
+    for name, text in named(page):
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
