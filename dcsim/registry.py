@@ -28,6 +28,7 @@ The module stands below all rooms and imports none of them.
 
 from __future__ import annotations
 
+import traceback
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -140,6 +141,25 @@ def components(kind: Kind) -> list[Component]:
         if component is not None:
             found.append(component)
     return found
+
+
+def packaged(spec: type[BaseModel]) -> Component | None:
+    """The component that is not dcsim's own and whose blocks this model reads, if any."""
+    for component in _registered.values():
+        if component.spec is spec and not component.factory.__module__.startswith("dcsim."):
+            return component
+    return None
+
+
+def culprit(error: BaseException) -> str:
+    """The package in whose component an error was raised; empty where it was none."""
+    frames = [
+        frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__)
+    ]
+    for component in _registered.values():
+        if component.package and component.factory.__module__ in frames:
+            return component.package
+    return ""
 
 
 def refresh() -> None:

@@ -65,7 +65,7 @@ class Hush:
         return None
 
     def decide(self, now_s, telemetry):
-        return []
+        return [1 / 0]
 
 
 class NoSpec:
@@ -207,3 +207,29 @@ def test_a_component_is_registered_by_a_call() -> None:
 def test_a_spec_must_name_its_component(spec: type[BaseModel]) -> None:
     with pytest.raises(PluginError, match="Spec"):
         registry.register("policies", "named", spec, object)
+
+
+@pytest.mark.usefixtures("hush")
+def test_a_fault_of_a_package_is_laid_at_its_door() -> None:
+    from dcsim.control.registry import build
+
+    policy = build(site(control="[{policy: hush, quiet: 3 kW}]").control[0])
+    with pytest.raises(ZeroDivisionError) as caught:
+        policy.decide(0.0, None)  # type: ignore[arg-type]
+    assert registry.culprit(caught.value) == "dcsim-hush 1.2"
+    with pytest.raises(ZeroDivisionError) as own:
+        _ = 1 / 0
+    assert registry.culprit(own.value) == ""
+
+
+@pytest.mark.usefixtures("hush")
+def test_a_package_that_changes_makes_other_runs(tmp_path: Path) -> None:
+    """Runs of a study are known by their content, and the package's code is part of that."""
+    from dcsim.studies.jobs import job
+
+    scenario = site(control="[{policy: hush, quiet: 3 kW}]")
+    before = job(scenario, 1).key
+    assert job(scenario, 1).key == before
+    module = tmp_path / "site-packages" / "hush_policy.py"
+    module.write_text(module.read_text() + "# another law\n")
+    assert job(scenario, 1).key != before

@@ -71,9 +71,16 @@ def guarded(command: Callable[[], object]) -> None:
         if isinstance(error, MemoryError):
             _tell(OUT_OF_MEMORY + told_place(log))
         else:
-            what = " ".join(f"{type(error).__name__}: {error}".split())
-            _tell(f"dcsim met a fault of its own ({what[:300]}); no input should do that"
-                  + told_place(log))  # fmt: skip
+            what = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+            from dcsim.registry import culprit  # brings pydantic, which takes a moment
+
+            package = culprit(error)
+            if package:
+                _tell(f"{package} met a fault ({what}); report it to that package's authors"
+                      + told_place(log))  # fmt: skip
+            else:
+                _tell(f"dcsim met a fault of its own ({what}); no input should do that"
+                      + told_place(log))  # fmt: skip
         sys.exit(FAULT)
 
 

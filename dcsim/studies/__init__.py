@@ -6,7 +6,7 @@ known by their content, so that nothing is played twice. `sizing(results)` asks 
 instead of a scenario.
 """
 
-from dcsim.studies.answer import Answer
+from dcsim.studies.answer import Answer, Card, Plot, Table
 from dcsim.studies.crew import Crew
 from dcsim.studies.failover import failover
 from dcsim.studies.fixes import Fix
@@ -17,15 +17,20 @@ from dcsim.studies.refresh import Fleet, refresh
 from dcsim.studies.savings import Money, savings
 from dcsim.studies.sizing import sizing
 from dcsim.studies.sizing_study import sizing_study
+from dcsim.studies.study import Study
 from dcsim.studies.sweep import sweep
 from dcsim.studies.tariff import Tariff, read_tariff
 
 __all__ = [
     "Answer",
+    "Card",
     "Crew",
     "Fix",
     "Fleet",
     "Money",
+    "Plot",
+    "Study",
+    "Table",
     "Tariff",
     "failover",
     "growth",

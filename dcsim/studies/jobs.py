@@ -4,29 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
+from dcsim import registry
 from dcsim.results.versions import versions
 from dcsim.scenario.dump import resolved
-from dcsim.scenario.models import Scenario
+from dcsim.scenario.models import Scenario, Spec
 
 OUTCOME_VERSION = 2
 """Of what an outcome holds: raised whenever that changes."""
-PLAYING_ROOMS = (
-    "scenario",
-    "workload",
-    "serving",
-    "power",
-    "facility",
-    "control",
-    "engine",
-    "results",
-)
-"""Rooms whose code or tables decide what a run gives."""
+NOT_PLAYING = ("cli", "data", "measure", "report", "studies")
+"""Rooms whose code and tables do not decide what a run gives; all others may."""
 CODE = ("*.py", "*.yaml", "*.h5")
 
 
@@ -70,6 +63,7 @@ class Job:
             "windows_s": sorted(self.windows_s),
             "outcome": OUTCOME_VERSION,
             "code": code_hash(),
+            "packages": packages(self.scenario),
         }
         text = json.dumps(content, sort_keys=True, allow_nan=False)
         return hashlib.sha256(text.encode()).hexdigest()
@@ -86,15 +80,31 @@ def job(
     return Job(scenario.model_copy(update={"seed": seed, "record": record}), keep, windows_s)
 
 
+def packages(scenario: Scenario) -> list[list[str]]:
+    """Components of other packages that a scenario names: package and contents of the module."""
+    blocks: list[Spec] = [scenario.routing, *scenario.control]
+    blocks += [stream.arrivals for stream in scenario.workload]
+    blocks += [group.power for group in scenario.servers]
+    found = {}
+    for block in blocks:
+        component = registry.packaged(type(block))
+        if component is not None:
+            module = sys.modules.get(component.factory.__module__)
+            file = getattr(module, "__file__", None)
+            content = _file_hash(Path(file)) if file else repr(component.factory)
+            found[component.kind, component.name] = [component.package, content]
+    return [[*key, *what] for key, what in sorted(found.items())]
+
+
 @lru_cache(maxsize=1)
 def code_hash() -> str:
     """Of the version, and of every source, table and pack that a run's figures depend on."""
     folder = Path(__file__).parents[1]
     digest = hashlib.sha256(versions()["dcsim"].encode())
-    files = [folder / "ledger.py"]
-    for room in PLAYING_ROOMS:
-        files += (file for pattern in CODE for file in (folder / room).rglob(pattern))
+    files = [file for pattern in CODE for file in folder.rglob(pattern)]
     for file in sorted(files):
+        if file.relative_to(folder).parts[0] in NOT_PLAYING:
+            continue
         digest.update(str(file.relative_to(folder)).encode())
         digest.update(file.read_bytes())
     return digest.hexdigest()

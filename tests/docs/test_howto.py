@@ -44,7 +44,7 @@ def write_files(page: Path, folder: Path) -> list[Path]:
 
 
 def test_there_is_a_page_for_each() -> None:
-    assert {page.stem for page in PAGES} >= {"gpu", "model", "breaker", *SEEN}
+    assert {page.stem for page in PAGES} >= {"gpu", "model", "breaker", "study", *SEEN}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
