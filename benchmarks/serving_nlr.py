@@ -25,7 +25,7 @@ from scipy.optimize import brentq
 from benchmarks.serving_replay import BLOCK_TOKENS, serve
 from dcsim.arrays import IntArray
 from dcsim.hardware.catalogue import Catalogue
-from dcsim.hardware.roofline import kv_capacity_blocks
+from dcsim.hardware.kv import kv_capacity_blocks
 from dcsim.hardware.timing import timing_of
 from dcsim.scenario.models import Engine
 from dcsim.workload.stream import Prefix
@@ -96,7 +96,7 @@ def play_sweeps(data: Path, catalogue: Catalogue, only: str = "") -> list[Point]
     table = pd.read_csv(data / "steady_state/nlr_inference_online_finite_llama3_70b.csv")
     table = table[table["completed"] == REQUESTS]
     gpu, model = catalogue.gpus[GPU], catalogue.models[MODEL]
-    blocks = kv_capacity_blocks(model, gpu, GPUS, 0.9, BLOCK_TOKENS)
+    blocks = kv_capacity_blocks(model, gpu.hbm_bytes, GPUS, block_tokens=BLOCK_TOKENS)
     overhead_s = timing_of(model, gpu).first_token_overhead_s
     points = []
     for dataset, runs in table.groupby("dataset-path"):

@@ -29,7 +29,7 @@ from benchmarks.timing_rows import (
 )
 from dcsim.engine.bench import configuration
 from dcsim.hardware.catalogue import Catalogue
-from dcsim.hardware.roofline import kv_capacity_blocks
+from dcsim.hardware.kv import BLOCK_TOKENS, kv_capacity_blocks
 from dcsim.power.learn.counters import POWER_STEP_S, ledger_columns
 from dcsim.power.learn.levels import LevelLaw, fit_levels
 from dcsim.power.learn.runs import LedgerSeries
@@ -37,9 +37,6 @@ from dcsim.power.learn.train import Example
 
 STEPS = 160
 """Of each row: 40 s of the same load."""
-UTILIZATION = 0.9
-BLOCK_TOKENS = 16
-
 
 NOISE = 0.04
 NOISE_CORRELATION = 0.5
@@ -74,9 +71,7 @@ def steady_levels(data: Path, catalogue: Catalogue, gpu: str) -> list[Level]:
                 continue
             config = configuration(model, gpu, int(record.num_gpus), catalogue)
             card = catalogue.gpus[gpu]
-            held = kv_capacity_blocks(
-                catalogue.models[model], card, config.gpus, UTILIZATION, BLOCK_TOKENS
-            )
+            held = kv_capacity_blocks(catalogue.models[model], card.hbm_bytes, config.gpus)
             if held == 0:
                 continue
             batch, output = record.avg_batch_size, record.avg_output_len

@@ -54,6 +54,9 @@ class ReplicaConfig:
     """Bytes of weights over all GPUs of the replica."""
     pipeline_parallel: int = 1
     expert_parallel: int = 1
+    kv_tokens: int | None = None
+    """Tokens that the engine's KV cache holds. None: what vLLM's defaults leave beside the
+    weights (`dcsim.hardware.kv`)."""
     label_w: float | None = None
     """The replica's part of its server's label: what is left of that beside the server's constant
     watts, over its replicas. None where there is no server."""

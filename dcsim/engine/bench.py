@@ -2,7 +2,7 @@
 
 For power models, which are judged by what one replica does: `replay` plays given requests,
 `campaign` the measuring campaign behind the published mixtures of power states: runs of 600 s of
-Poisson ShareGPT requests at six rates (reference-method.md 1.1).
+Poisson ShareGPT requests at six rates (docs/reference/method.md, Measured campaigns).
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ import numpy as np
 from dcsim.arrays import FloatArray
 from dcsim.engine.clock import Clock
 from dcsim.hardware.catalogue import Catalogue, load_catalogue
-from dcsim.hardware.roofline import IterationModel, kv_capacity_blocks
+from dcsim.hardware.kv import kv_capacity_blocks
+from dcsim.hardware.roofline import IterationModel
 from dcsim.ledger import ReplicaConfig
 from dcsim.power.learn.runs import Asked, LedgerSeries
 from dcsim.scenario.models import Engine
@@ -78,7 +79,7 @@ def replay(
     clock = Clock()
     timing = IterationModel(model, gpu, config.tensor_parallel, engine.max_num_seqs)
     blocks = engine.num_gpu_blocks_override or kv_capacity_blocks(
-        model, gpu, config.tensor_parallel, engine.gpu_memory_utilization, engine.block_tokens
+        model, gpu.hbm_bytes, config.gpus, engine.gpu_memory_utilization, engine.block_tokens
     )
     count = len(runs)
     tokens = [blocks * engine.block_tokens] * count

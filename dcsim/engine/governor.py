@@ -11,6 +11,7 @@ from dcsim.engine.levels import Levels
 from dcsim.hardware.gpus import Gpu
 from dcsim.ledger import ReplicaConfig
 from dcsim.power.limits import LOWEST_CLOCK, clock_under, power_share
+from dcsim.power.linear_ledger import law_of
 from dcsim.serving.replica import Replica
 
 NOTCH = 1.0 / 400.0
@@ -25,16 +26,13 @@ class Governor:
     """The law for the iterations of one replica (`dcsim.serving.slowed.Governor`)."""
 
     def __init__(self, config: ReplicaConfig, gpu: Gpu, levels: Levels) -> None:
-        power = gpu.ledger_power
         gpus = float(config.gpus)
-        held = min(1.0, config.weight_bytes / (gpus * config.hbm_bytes_per_gpu))
         self._levels = levels
         self.rest_w = levels.rest_w
         """Of all GPUs of the replica together."""
-        self._weight_w = gpus * power.active_weight_w * held
-        self._compute_w = gpus * power.compute_w
-        self._memory_w = gpus * power.memory_w
-        self._most_w = gpus * (config.gpu_nameplate_w - power.idle_w)
+        law = law_of(config, gpu.ledger_power).times(gpus)
+        self._law = law.above_idle(1.0)
+        self._most_w = gpus * (config.gpu_nameplate_w - gpu.ledger_power.idle_w)
         self._flops_s = gpus * config.peak_flops_per_gpu
         self._bytes_s = gpus * config.hbm_bandwidth_per_gpu
         self.asked_clock = 1.0
@@ -46,8 +44,8 @@ class Governor:
         self, seconds: float, flops: float, moved: float, prefill: int, decode: int
     ) -> float:
         """Watts above rest at full clock, as the power model tells of steady work of this kind."""
-        linear_w = self._weight_w + self._compute_w * (flops / (seconds * self._flops_s))
-        linear_w += self._memory_w * math.sqrt(moved / (seconds * self._bytes_s))
+        traffic = moved / (seconds * self._bytes_s)
+        linear_w = self._law(1.0, flops / (seconds * self._flops_s), math.sqrt(traffic))
         return self._levels.ratio(prefill, decode) * min(linear_w, self._most_w)
 
     def hold(

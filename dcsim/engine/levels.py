@@ -106,13 +106,9 @@ class _Row:
 
 
 def _prompt(timing: IterationModel, config: ReplicaConfig, tokens: int) -> _Row:
-    costs = timing.costs
     pairs, reads = 0.5 * tokens * tokens, 1.5 * tokens
     seconds = timing.mixed_s(0, 0, tokens, pairs, reads, 1)
-    flops = tokens * costs.flops_per_token + costs.flops_per_logit
-    flops += pairs * costs.flops_per_context
-    moved = costs.bytes_per_iteration + reads * costs.kv_bytes + tokens * costs.bytes_per_token
-    moved += costs.expert_bytes * timing.experts_read(0, tokens, 1)
+    flops, moved = timing.work(0, 0, tokens, pairs, reads, 1)
     return _Row(
         GpuState.PREFILL,
         running=1.0,
@@ -125,13 +121,9 @@ def _prompt(timing: IterationModel, config: ReplicaConfig, tokens: int) -> _Row:
 
 
 def _answers(timing: IterationModel, config: ReplicaConfig, batch: int) -> _Row:
-    costs = timing.costs
     context = CONTEXT * batch
     seconds = timing.mixed_s(batch, context, 0, 0.0, 0.0, 0)
-    flops = batch * (costs.flops_per_token + costs.flops_per_logit)
-    flops += context * costs.flops_per_context
-    moved = costs.bytes_per_iteration + costs.expert_bytes * timing.experts_read(batch, 0, 0)
-    moved += batch * (costs.kv_bytes + costs.bytes_per_token) + context * costs.kv_bytes
+    flops, moved = timing.work(batch, context, 0, 0.0, 0.0, 0)
     return _Row(
         GpuState.DECODE,
         running=float(batch),

@@ -11,7 +11,7 @@ from dcsim.spec.units import Bytes, BytesPerSecond, Seconds, SecondsOrZero, Watt
 
 
 class IterationTiming(Spec):
-    """Constants of the roofline iteration time (reference-method.md 4.3)."""
+    """Constants of the roofline iteration time (docs/reference/method.md, Time of an iteration)."""
 
     eff_flops: float = Field(gt=0, le=1)
     eff_bandwidth: float = Field(gt=0, le=1)
@@ -69,7 +69,8 @@ class TimingFit(Spec):
 
 
 class LedgerPower(Spec):
-    """Coefficients of the linear ledger power model, W per GPU (reference-method.md 4.6)."""
+    """Coefficients of the linear ledger power model, W per GPU
+    (docs/reference/method.md, Linear ledger law)."""
 
     idle_w: float = Field(gt=0)
     active_weight_w: float = Field(ge=0)

@@ -1,6 +1,7 @@
 """How long one iteration of a continuous batch takes, and what work it does.
 
-The roofline of reference-method.md 4.2 and 4.3 (powertrace-sim, release powertrace_v1), with
+The one statement of both, for serving, power, learning and checks; docs/reference/method.md has the
+laws and their sources. A roofline (form of powertrace-sim, release powertrace_v1), with
 what a planner's other models need: experts, sliding windows, quantised weights, links, pipeline
 stages. Everything that depends only on the batch size is tabulated once, because the event loop
 asks for it at every change of a batch.
@@ -70,6 +71,53 @@ class WorkCosts:
     """Share of the experts that one token leaves alone: 1 - k/E."""
     routing: float = 1.0
     """Exponent of the tokens' number that counts as independent choices."""
+
+    @property
+    def flops_per_decode(self) -> float:
+        """Of a token that is decoded: the transformer's and the head's, attention aside."""
+        return self.flops_per_token + self.flops_per_logit
+
+    @property
+    def bytes_per_decode(self) -> float:
+        """Of a token that is decoded, weights and the reading of its context aside."""
+        return self.kv_bytes + self.bytes_per_token
+
+    def prompt_flops(self, tokens: float, pairs: float, finishing: float) -> float:
+        """FLOPs of prompt chunks.
+
+        Parameters
+        ----------
+        tokens : float
+            The sum of chunk lengths C.
+        pairs : float
+            The sum of C (p + C/2) with p tokens of the prompt computed before: a token attends to
+            all before it.
+        finishing : float
+            Chunks that end their prompt: the head gives one logit for each.
+        """
+        return (
+            tokens * self.flops_per_token
+            + finishing * self.flops_per_logit
+            + pairs * self.flops_per_context
+        )
+
+    def prompt_bytes(self, tokens: float, reads: float) -> float:
+        """Bytes of prompt chunks, weights aside; `reads` is the sum of p + C/2 + C: one pass over
+        the keys and values that a chunk sees, and those that it writes."""
+        return reads * self.kv_bytes + tokens * self.bytes_per_token
+
+    def whole_work(
+        self, batch: float, context: float, flops: float, moved: float, experts: float
+    ) -> tuple[float, float]:
+        """FLOPs and bytes of an iteration that decodes a batch and computes prompt chunks, which
+        alone do `flops` and move `moved`; `experts` is the share of the expert weights that it
+        reads."""
+        flops += batch * self.flops_per_decode
+        flops += context * self.flops_per_context
+        moved += self.bytes_per_iteration + context * self.kv_bytes
+        moved += batch * self.bytes_per_decode
+        moved += self.expert_bytes * experts
+        return flops, moved
 
     def expert_share(self, tokens: float) -> float:
         """Share of the expert weights that an iteration of so many tokens reads, 0 to 1."""
@@ -238,7 +286,25 @@ class IterationModel:
         seconds += prefill_s / spread
         return self._factor * seconds + self.context_s * (context + batch)
 
-    def experts_read(self, batch: int, chunk_tokens: int, finishing: int) -> float:
+    def work(
+        self,
+        batch: float,
+        context: float,
+        chunk_tokens: float,
+        chunk_pairs: float,
+        chunk_kv: float,
+        finishing: float,
+    ) -> tuple[float, float]:
+        """FLOPs and bytes of such an iteration over all GPUs of the replica; see `mixed_s`."""
+        costs = self.costs
+        flops = costs.prompt_flops(chunk_tokens, chunk_pairs, finishing)
+        moved = costs.prompt_bytes(chunk_tokens, chunk_kv)
+        if batch + finishing == 0.0:
+            moved -= costs.head_bytes  # no logits are asked for
+        experts = self.experts_read(batch, chunk_tokens, finishing)
+        return costs.whole_work(batch, context, flops, moved, experts)
+
+    def experts_read(self, batch: float, chunk_tokens: float, finishing: float) -> float:
         """Share of the expert weights that such an iteration reads; see `mixed_s`."""
         spread = min(self._stages, max(1.0, finishing))
         return self.costs.expert_share(batch / self._stages + chunk_tokens / spread)
@@ -272,21 +338,3 @@ def _skew(n_experts: int, expert_parallel: int) -> float:
     if expert_parallel <= 1:
         return 0.0
     return sqrt(2.0 * log(expert_parallel) * expert_parallel / n_experts)
-
-
-def kv_capacity_blocks(
-    model: ServedModel,
-    gpu: Gpu,
-    tensor_parallel: int,
-    utilization: float,
-    block_tokens: int,
-    pipeline_parallel: int = 1,
-) -> int:
-    """KV blocks beside the weights (reference-method.md 4.4); 0 where the weights do not fit.
-
-    Layers that slide hold no more than their window of a sequence (vLLM's hybrid allocator):
-    `ServedModel.held_kv_bytes_per_token` says how that is counted.
-    """
-    gpus = tensor_parallel * pipeline_parallel
-    spare = utilization * gpu.hbm_bytes * gpus - model.weight_bytes
-    return max(0, int(spare // (model.held_kv_bytes_per_token * block_tokens)))

@@ -7,8 +7,9 @@ from functools import cached_property
 
 from dcsim.hardware.catalogue import Catalogue
 from dcsim.hardware.gpus import Gpu
+from dcsim.hardware.kv import kv_capacity_blocks
 from dcsim.hardware.models import ServedModel
-from dcsim.hardware.roofline import IterationModel, kv_capacity_blocks
+from dcsim.hardware.roofline import IterationModel
 from dcsim.hardware.servers import ServerType
 from dcsim.ledger import ReplicaConfig
 from dcsim.scenario.models import Scenario, ServerGroup
@@ -83,6 +84,7 @@ class ResolvedGroup:
             hbm_bytes_per_gpu=gpu.hbm_bytes,
             gpu_nameplate_w=gpu.nameplate_w,
             weight_bytes=self.model.weight_bytes,
+            kv_tokens=self.kv_tokens,
             label_w=(server.nameplate_w - beside_w) / count if count else None,
         )
 
@@ -105,11 +107,10 @@ class ResolvedGroup:
         spec, engine = self.spec, self.spec.engine
         return engine.num_gpu_blocks_override or kv_capacity_blocks(
             self.model,
-            self.gpu,
-            spec.tensor_parallel,
+            self.gpu.hbm_bytes,
+            spec.replica_gpus,
             engine.gpu_memory_utilization,
             engine.block_tokens,
-            spec.pipeline_parallel,
         )
 
     @property

@@ -14,6 +14,7 @@ import numpy as np
 from dcsim.arrays import Float32Array
 from dcsim.hardware.catalogue import Catalogue
 from dcsim.ledger import ReplicaConfig, WorkLedger
+from dcsim.power.linear_ledger import laws_of, weight_fraction
 
 FEATURES = (
     "busy",
@@ -42,18 +43,12 @@ class FeatureMaker:
         catalogue: Catalogue,
         out: Float32Array | None = None,
     ) -> None:
-        fits = [catalogue.gpus[c.gpu].ledger_power for c in configs]
-        nameplate_w = np.array([c.gpu_nameplate_w for c in configs])
-        span_w = nameplate_w - np.array([fit.idle_w for fit in fits])
-        held = np.array([c.weight_bytes / (c.gpus * c.hbm_bytes_per_gpu) for c in configs])
-        self._weights = np.array([fit.active_weight_w for fit in fits]) * np.minimum(held, 1)
-        self._weights /= span_w
-        self._compute = np.array([fit.compute_w for fit in fits]) / span_w
-        self._memory = np.array([fit.memory_w for fit in fits]) / span_w
+        law = laws_of(configs, catalogue)
+        self._level = law.above_idle(np.array([c.gpu_nameplate_w for c in configs]) - law.idle)
         if out is None:
             out = np.zeros((len(FEATURES), len(configs)), dtype=np.float32)
         self.out = out
-        self.out[8] = held
+        self.out[8] = [weight_fraction(config) for config in configs]
 
     def __call__(self, ledger: WorkLedger) -> Float32Array:
         """Features of one step; the array is used again."""
@@ -63,8 +58,7 @@ class FeatureMaker:
         out[0] = busy
         out[1] = ledger.compute_util
         out[2] = memory
-        level = self._weights * busy + self._compute * ledger.compute_util + self._memory * memory
-        out[3] = np.minimum(level, 1.0)
+        out[3] = np.minimum(self._level(busy, ledger.compute_util, memory), 1.0)
         out[4] = _LOG_SCALE * np.log1p(ledger.running)
         out[5] = _LOG_SCALE * np.log1p(ledger.waiting)
         prefill = ledger.prefill_tokens

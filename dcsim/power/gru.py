@@ -41,10 +41,10 @@ REST_STEPS = 240
 runs that it was trained on."""
 OVER_NAMEPLATE = 1.05
 """Boards exceed their limit for moments; the published generator, too, allows 5 % above what it
-was trained on (reference-method.md 1.6). Where a configuration was measured higher still (the
-A100s of the Qwen3 runs show up to 515 W, not 400), the ceiling is three sigma above its highest
-state: what was measured outranks the data sheet. So it does for configurations that nobody
-measured, by the highest state of any that was on the same GPU."""
+was trained on (docs/reference/method.md, Published generator). Where a configuration was measured
+higher still (the A100s of the Qwen3 runs show up to 515 W, not 400), the ceiling is three sigma
+above its highest state: what was measured outranks the data sheet. So it does for configurations
+that nobody measured, by the highest state of any that was on the same GPU."""
 
 
 class GruPower:

@@ -1,10 +1,10 @@
 """Look-up power after Splitwise: shares of the board limit by phase and tokens in the batch.
 
 Splitwise (Patel et al., ISCA 2024) tables peak and average power of llama2-70b by prompt size and
-batch. Read as reference-method.md 3 does: computing prompts draws the peak of its batch tokens,
-decoding the average of its context tokens, both together the mean weighted by their tokens, and
-an idle GPU the least average. Values between rows are interpolated, beyond them held; peaks over
-the board limit (up to 1.08) are cut at it.
+batch. Read as the published pipeline does (docs/reference/method.md, Baselines): computing prompts
+draws the peak of its batch tokens, decoding the average of its context tokens, both together the
+mean weighted by their tokens, and an idle GPU the least average. Values between rows are
+interpolated, beyond them held; peaks over the board limit (up to 1.08) are cut at it.
 
 The table was measured on A100s with llama2-70b only. Every other model and GPU borrows its shares,
 as the published pipeline does, and is labelled extrapolated.
@@ -18,13 +18,10 @@ import numpy as np
 
 from dcsim.arrays import FloatArray, IntArray
 from dcsim.hardware.catalogue import Catalogue
+from dcsim.hardware.kv import kv_capacity_tokens
 from dcsim.ledger import GpuState, ReplicaConfig, WorkLedger
 from dcsim.power.baseline_tables import LookUp, look_up_table
 from dcsim.power.model import Provenance
-
-KV_SHARE = 0.9
-"""Of GPU memory, for weights and KV cache together (vLLM's default): turns the ledger's KV fraction
-into tokens of context."""
 
 UNSEEN_ERROR = 0.117
 """Of the energy of runs left out: +9.5 and +13.8 % (docs/fidelity-power.md)."""
@@ -46,7 +43,9 @@ class LookUpPower:
         self, configs: Sequence[ReplicaConfig], step_s: float, seed: np.random.SeedSequence
     ) -> None:
         self._limit_w = np.array([c.gpus * c.gpu_nameplate_w for c in configs])
-        self._capacity_tokens = np.array([_capacity(c, self._catalogue) for c in configs])
+        self._capacity_tokens = np.array(
+            [capacity_tokens(c, self._catalogue) for c in configs], dtype=np.float64
+        )
         chosen = np.array([nearest(self._rows, c.gpus) for c in configs])
         self._members = [
             (self._rows[parallel], np.flatnonzero(chosen == parallel))
@@ -84,7 +83,10 @@ def nearest(rows: Mapping[int, LookUp], parallel: int) -> int:
     return min(rows, key=lambda known: abs(float(np.log(known / parallel))))
 
 
-def _capacity(config: ReplicaConfig, catalogue: Catalogue) -> float:
-    """Tokens of context that the replica's KV cache holds."""
-    held = KV_SHARE * config.hbm_bytes_per_gpu * config.gpus - config.weight_bytes
-    return max(held, 0.0) / catalogue.models[config.model].held_kv_bytes_per_token
+def capacity_tokens(config: ReplicaConfig, catalogue: Catalogue) -> int:
+    """Tokens of context that the replica's KV cache holds, which turn the ledger's KV fraction
+    into tokens."""
+    if config.kv_tokens is not None:
+        return config.kv_tokens
+    model = catalogue.models[config.model]
+    return kv_capacity_tokens(model, config.hbm_bytes_per_gpu, config.gpus)

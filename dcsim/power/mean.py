@@ -1,7 +1,7 @@
 """Mean power: every replica at its configuration's measured mean, always.
 
-What a planner does who has one measuring campaign and no traces (reference-method.md 3). Energy is
-right for the campaign's own load and for no other.
+What a planner does who has one measuring campaign and no traces (docs/reference/method.md,
+Baselines). Energy is right for the campaign's own load and for no other.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What a meter makes of true power, to compare a model with logs. Never part of the facility.
 
 nvidia-smi on an H100 shows the mean of the last second, on an A100 nearly the present value
-(arXiv 2312.02741; reference-method.md 4.7).
+(arXiv:2312.02741; docs/reference/method.md, What nvidia-smi shows).
 """
 
 from __future__ import annotations

@@ -8,7 +8,11 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from dcsim.hardware.catalogue import Catalogue, load_catalogue
+from dcsim.hardware.gpus import Gpu
+from dcsim.hardware.kv import kv_capacity_blocks
 from dcsim.hardware.models import ServedModel
 from dcsim.scenario import raw
 from dcsim.scenario.models import Engine
@@ -17,9 +21,6 @@ from dcsim.spec.document import Document, Steps
 from dcsim.spec.nearest import suggestion
 from dcsim.spec.time_of_day import time_of_day_s
 from dcsim.spec.units import SECOND, parse_quantity
-
-ENGINE = Engine()
-"""vLLM's defaults, for keys that a file leaves out."""
 
 MOST_STEPS = 2_000_000_000
 """Of a run: a year in steps of 16 ms."""
@@ -177,12 +178,17 @@ def _group(document: Document, path: Steps, group: dict[str, Any], catalogue: Ca
     if model is not None and stages > model.n_layers:
         message = f"more stages than the {model.n_layers} layers of {model.name}"
         document.add((*path, "pipeline_parallel"), message)
-    utilization = raw.number(
-        raw.block(group, "engine"), "gpu_memory_utilization", ENGINE.gpu_memory_utilization
-    )
-    if model is not None and utilization is not None and 0 < utilization <= 1:
-        usable = utilization * gpu.hbm_bytes
-        _memory(document, path, raw.block(group, "engine"), model, usable, gpus, server.gpu_count)
+    engine = _engine(group)
+    if model is not None and engine is not None:
+        _memory(document, path, engine, model, gpu, gpus, server.gpu_count)
+
+
+def _engine(group: dict[str, Any]) -> Engine | None:
+    """The group's engine, with defaults; None where the models complain."""
+    try:
+        return Engine.model_validate(group.get("engine", {}))
+    except ValidationError:
+        return None
 
 
 def _whole(group: dict[str, Any], key: str, default: int) -> int:
@@ -222,34 +228,41 @@ def _pools(document: Document) -> None:
 def _memory(
     document: Document,
     path: Steps,
-    engine: dict[str, Any],
+    engine: Engine,
     model: ServedModel,
-    usable: float,
+    gpu: Gpu,
     size: int,
     gpus: int,
 ) -> None:
-    """Weights must fit into `usable` bytes a GPU times `size`, with room for one request."""
-    at = (*path, "tensor_parallel")
-    spare = usable * size - model.weight_bytes
-    if spare <= 0:
+    """Weights must fit into the memory of `size` GPUs, with room for one request; `gpus` is what a
+    server has."""
+    usable = engine.gpu_memory_utilization * gpu.hbm_bytes
+    if usable * size <= model.weight_bytes:
         fitting = [n for n in range(size + 1, gpus + 1) if gpus % n == 0]
         fitting = [n for n in fitting if usable * n > model.weight_bytes]
         document.add(
-            at,
+            (*path, "tensor_parallel"),
             f"the weights of {model.name} ({model.weight_bytes / 1e9:.1f} GB) do not fit into the "
             f"{usable * size / 1e9:.1f} GB that gpu_memory_utilization leaves on {size} GPU(s)",
             f"they fit from tensor_parallel {fitting[0]}" if fitting else "",
         )
         return
-    longest = raw.number(engine, "max_model_len", ENGINE.max_model_len)
-    tokens = int(spare // model.held_kv_bytes_per_token)
-    if longest is not None and longest > tokens:
+    blocks = engine.num_gpu_blocks_override
+    tokens = engine.block_tokens * (
+        blocks
+        or kv_capacity_blocks(
+            model, gpu.hbm_bytes, size, engine.gpu_memory_utilization, engine.block_tokens
+        )
+    )
+    if engine.max_model_len > tokens:
         # vLLM refuses to start so, too: such a request could never be served.
+        shorter = f"set max_model_len to {tokens // 1024 * 1024 or tokens} or less, or "
         document.add(
             (*path, "engine", "max_model_len"),
-            f"a request of {longest:.0f} tokens does not fit into the KV cache, which has room "
-            f"for {tokens} beside the weights",
-            f"set max_model_len to {tokens // 1024 * 1024} or less, or raise tensor_parallel",
+            f"a request of {engine.max_model_len} tokens does not fit into the KV cache, which has "
+            f"room for {tokens} "
+            + ("in num_gpu_blocks_override blocks" if blocks else "beside the weights"),
+            shorter + ("raise num_gpu_blocks_override" if blocks else "raise tensor_parallel"),
         )
 
 

@@ -11,7 +11,7 @@ import math
 import struct
 
 from dcsim.hardware.roofline import IterationModel
-from dcsim.serving.slowed import REST, FixedClock, Governor, Holding, Rates, Rules, room, whole_work
+from dcsim.serving.slowed import REST, FixedClock, Governor, Holding, Rates, Rules, room
 from dcsim.serving.span import Spans
 from dcsim.serving.work import BUSY_OFFSET, LEAD_OFFSET
 
@@ -105,8 +105,8 @@ class Governed(Spans):
         if self._rules is None:
             seconds = self._full.mixed_s(batch, context, tokens, pairs, reads, finishing)
         else:
-            flops, moved = whole_work(
-                self._costs, batch, context, self._span_flops, self._span_bytes, self._experts_each
+            flops, moved = self._costs.whole_work(
+                batch, context, self._span_flops, self._span_bytes, self._experts_each
             )
             rule = self._rules.mixed(batch, context, tokens, pairs, reads, finishing, flops, moved)
             seconds = rule.taken_s

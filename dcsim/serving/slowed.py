@@ -15,7 +15,7 @@ import struct
 from bisect import bisect_right
 from typing import Protocol
 
-from dcsim.hardware.roofline import IterationModel, WorkCosts
+from dcsim.hardware.roofline import IterationModel
 
 HELD = struct.Struct("24d")
 """See `dcsim.serving.work.HeldTable`: extra work and its lead's; seven sums of extra work; five
@@ -125,11 +125,7 @@ class Rules:
         if rule is None:
             low = EDGES[place]
             full = self._full
-            costs = full.costs
-            flops = batch * (costs.flops_per_token + costs.flops_per_logit)
-            flops += low * costs.flops_per_context
-            moved = costs.bytes_per_iteration + costs.expert_bytes * full.experts_read(batch, 0, 0)
-            moved += batch * (costs.kv_bytes + costs.bytes_per_token) + low * costs.kv_bytes
+            flops, moved = full.work(batch, low, 0, 0.0, 0.0, 0)
             full_s = full.decode_s[batch] + full.context_s * (low + batch)
             told = self.governor.hold(full_s, flops, moved, 0, batch)
             held = full.at_clock(told[0])
@@ -152,7 +148,7 @@ class Rules:
         moved: float,
     ) -> Rule:
         """For an iteration with prompt chunks (see `IterationModel.mixed_s`), whose FLOPs and
-        bytes are given (`whole_work`)."""
+        bytes are given (`WorkCosts.whole_work`)."""
         full = self._full
         full_s = full.mixed_s(batch, context, tokens, pairs, reads, finishing)
         told = self.governor.hold(full_s, flops, moved, tokens, batch)
@@ -163,19 +159,6 @@ class Rules:
         if told[0] >= _SLOW:
             slower_s = self._slower.mixed_s(batch, context, tokens, pairs, reads, finishing)
         return _make_rule(held, told, full_s, held_s, slower_s)
-
-
-def whole_work(
-    costs: WorkCosts, batch: int, context: int, flops: float, moved: float, experts: float
-) -> tuple[float, float]:
-    """FLOPs and bytes of an iteration that decodes a batch and computes prompt chunks, which alone
-    do `flops` and move `moved`; `experts` is the share of the expert weights that it reads."""
-    flops += batch * (costs.flops_per_token + costs.flops_per_logit)
-    flops += context * costs.flops_per_context
-    moved += costs.bytes_per_iteration + context * costs.kv_bytes
-    moved += batch * (costs.kv_bytes + costs.bytes_per_token)
-    moved += costs.expert_bytes * experts
-    return flops, moved
 
 
 def room(batch: int, context: int) -> int:

@@ -15,7 +15,7 @@ from dcsim.hardware.roofline import IterationModel
 from dcsim.ledger import GpuState
 from dcsim.scenario.models import Engine
 from dcsim.serving.batch import Batch
-from dcsim.serving.slowed import REST, Holding, Rules, room, whole_work
+from dcsim.serving.slowed import REST, Holding, Rules, room
 from dcsim.serving.work import (
     EXPERTS,
     EXPERTS_OFFSET,
@@ -243,16 +243,12 @@ class Spans(Batch):
         tokens, pairs, reads, finishing = self._chunk_sums()
         context = self.context_tokens
         costs = self._costs
-        flops = (
-            tokens * costs.flops_per_token
-            + finishing * costs.flops_per_logit
-            + pairs * costs.flops_per_context
-        )
-        moved = reads * costs.kv_bytes + tokens * costs.bytes_per_token
+        flops = costs.prompt_flops(tokens, pairs, finishing)
+        moved = costs.prompt_bytes(tokens, reads)
         if batch + finishing == 0:
             moved -= costs.head_bytes  # counted per iteration, but no logits are asked for
         experts = self._full.experts_read(batch, tokens, finishing) if self._has_experts else 0.0
-        all_flops, all_bytes = whole_work(costs, batch, context, flops, moved, experts)
+        all_flops, all_bytes = costs.whole_work(batch, context, flops, moved, experts)
         rules = self._rules
         if rules is None:
             full_s = seconds = self._full.mixed_s(batch, context, tokens, pairs, reads, finishing)

@@ -82,10 +82,10 @@ class WorkTable:
         self._cells = memoryview(self.buffer).cast("d")
         self.rows[:, 1] = self.rows[:, 14] = np.inf
         self.rows[:, 12] = GpuState.IDLE
-        self._decode_flops = np.array([c.flops_per_token + c.flops_per_logit for c in costs])
+        self._decode_flops = np.array([c.flops_per_decode for c in costs])
         self._context_flops = np.array([c.flops_per_context for c in costs])
         self._iteration_bytes = np.array([c.bytes_per_iteration for c in costs])
-        self._decode_bytes = np.array([c.kv_bytes + c.bytes_per_token for c in costs])
+        self._decode_bytes = np.array([c.bytes_per_decode for c in costs])
         expert_bytes = np.array([c.expert_bytes for c in costs])
         self._expert_bytes = expert_bytes if expert_bytes.any() else None
         self._context_bytes = np.array([c.kv_bytes for c in costs])

@@ -15,7 +15,8 @@ from dcsim.results.intervals import peak_interval, percentile_interval
 from dcsim.results.summary import MOST_ALIKE
 
 RESOLUTIONS_S = (1.0, 60.0, 900.0)
-"""The published sizing table's averaging times (reference-method.md 3), the power step aside."""
+"""The published sizing table's averaging times (docs/reference/method.md, Sizing tables), the power
+step aside."""
 NODES_AT_ONCE = 32
 """Series held in memory together: a day at 0.25 s is 1.4 MB each, twice that to average."""
 SUMS_AT_ONCE = 1 << 24
@@ -74,7 +75,7 @@ def sizing(results: Results, resolutions_s: Sequence[float] | None = None) -> pd
     of the power step, or longer than what the run has after its warm-up, are left out.
 
     Both sides of each ratio hold the same watts: the published tables mix them
-    (reference-method.md 3.2 and 3.3).
+    (docs/reference/method.md, Sizing tables).
     """
     if resolutions_s is None:
         resolutions_s = sorted({results.step_s, *RESOLUTIONS_S})

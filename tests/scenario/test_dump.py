@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dcsim.scenario import dump, load, loads, resolved
+from tests.hardware.test_catalogue import data_folder
 from tests.scenario.sample import GOOD
-from tests.scenario.test_catalogue import data_folder
 
 SHIPPED = sorted((Path(__file__).parents[2] / "scenarios").glob("*.yaml"))
 

@@ -222,7 +222,7 @@ def test_unreadable_files(tmp_path: Path) -> None:
             "tensor_parallel: 8",
             "tensor_parallel: 2",
             "servers.0.engine.max_model_len",
-            "room for 8827",  # (2 x 72 GB - 141.107 GB) / (2 x 80 x 8 x 128 x 2 B)
+            "room for 8816",  # (2 x 72 GB - 141.107 GB) / (2 x 80 x 8 x 128 x 2 B)
         ),
         (
             "tensor_parallel: 8",

@@ -1,9 +1,9 @@
 """The published generator, as a yardstick: a bidirectional GRU on two features, offline only.
 
-reference-method.md 1.2 to 1.6: the number of active requests and its change, standardised; a
-mixture of 10 normals of the configuration's watts; a network of its own for each configuration
-that sees the future too; states and watts drawn independently at every step. It cannot run in a
-simulation, where the future is not known, and no scenario may name it.
+docs/reference/method.md, Published generator: the number of active requests and its change,
+standardised; a mixture of 10 normals of the configuration's watts; a network of its own for each
+configuration that sees the future too; states and watts drawn independently at every step. It
+cannot run in a simulation, where the future is not known, and no scenario may name it.
 """
 
 from __future__ import annotations

@@ -6,15 +6,17 @@ import numpy as np
 
 from dcsim.arrays import FloatArray
 from dcsim.hardware.gpus import Gpu
+from dcsim.hardware.kv import BLOCK_TOKENS, kv_capacity_blocks
 from dcsim.hardware.models import ServedModel
-from dcsim.hardware.timing import timing_of
+from dcsim.hardware.roofline import IterationModel
 from dcsim.ledger import GpuState, ReplicaConfig
 from dcsim.power.learn.prompts import Prompts
 
 POWER_STEP_S = 0.25
-BLOCK_TOKENS = 16.0
-KV_SHARE = 0.9
-"""Of GPU memory, for weights and KV cache together (vLLM's default)."""
+SLIVER = 1e-6
+"""Of an iteration."""
+MAX_CHUNK_TOKENS = 8192.0
+"""Tokens of a prompt in one iteration, vLLM's default budget on these GPUs."""
 FIRST_BLOCKS = 4.0
 """Some engines show one block in use while idle (vLLM 0.10). Where the least ever shown is more
 than so many times the size of one that memory implies, it is not that block."""
@@ -35,7 +37,8 @@ def ledger_columns(
     step of POWER_STEP_S, however long each is.
 
     The counters do not tell FLOPs, bytes or busy time: those follow from tokens, iterations and
-    KV use by reference-method.md 4.2, contexts taken as what the KV cache held.
+    KV use by the work and time of the step's mean iteration (`dcsim.hardware.roofline`), contexts
+    taken as what the KV cache held.
     """
 
     whole = POWER_STEP_S / np.diff(edges_s)
@@ -68,28 +71,37 @@ def ledger_columns(
     # A token attends to all before it: on average the cached part and half of the rest.
     cached = 1.0 - min(float(computed[-1] - computed[0]) / asked, 1.0)
     mean_context = mean_prompt * 0.5 * (1.0 + (cached if "cached_total" in engine else 0.0))
-    parallel = config.tensor_parallel
-    timing = timing_of(model, gpu)
-    flops_token = 2.0 * model.active_params * (1.0 - 0.5 * model.fp8_share)
-    flops_logit = 2.0 * model.head_params
-    pair = 4.0 * model.n_heads * model.head_dim * model.full_layers
-    kv_bytes = model.kv_bytes_per_token - model.sliding_kv_bytes_per_token
-    tokens = (prefill + generated) / np.maximum(iterations, 1.0)
-    read = read_bytes(model, tokens, timing.routing)
-    flops = (
-        flops_token * (prefill + generated)
-        + flops_logit * generated
-        + pair * (iterations * context + prefill * mean_context)
+    # Iterations of two kinds, each like its mean: those with a prompt, and those that only decode.
+    # Amounts without an iteration are those of a sliver of one.
+    count = np.maximum(iterations, SLIVER)
+    mean_computed = max(float(computed[-1] - computed[0]) / finished, 1.0)
+    done = prefill / mean_computed
+    with_prompt = np.minimum(done * max(1.0, mean_computed / MAX_CHUNK_TOKENS), count)
+    batch = np.maximum(generated - done, 0.0) / count  # a prompt's first token is not decoded
+    each = np.maximum(with_prompt, SLIVER)
+    none = np.zeros_like(prefill)
+    sums = (prefill, prefill * mean_context, done * mean_context + prefill, done)
+    kinds = (
+        (with_prompt, np.column_stack([batch, context, *(total / each for total in sums)])),
+        (count - with_prompt, np.column_stack([batch, context, none, none, none, none])),
     )
-    moved = read * iterations + kv_bytes * (iterations * context + generated + 2.0 * prefill)
+    timing = iteration_model(model, gpu, config)
+    flops, moved = np.zeros_like(prefill), np.zeros_like(prefill)
+    took_s = np.zeros_like(prefill)
     active = running > 0
     before = np.interp(edges_s[:-1], epoch, engine["running"]) > 0
-    # At the edge of an idle time: what the roofline says that the counted work took.
-    took_s = _roofline_s(flops, moved, iterations, model, gpu, parallel)
+    worked = (iterations > 0) | (prefill > 0)
+    for number, shapes in kinds:
+        for step in np.flatnonzero(worked & (number > 0)):
+            shape = shapes[step].tolist()
+            each_flops, each_moved = timing.work(*shape)
+            flops[step] += number[step] * each_flops
+            moved[step] += number[step] * each_moved
+            took_s[step] += number[step] * timing.mixed_s(*shape)
+    # At the edge of an idle time GPUs are busy for as long as the counted work took.
     busy = np.where(active & before, 1.0, np.minimum(took_s / POWER_STEP_S, 1.0))
-    busy = np.where((iterations > 0) | (prefill > 0) | active, busy, 0.0)
-    peak = config.peak_flops_per_gpu * parallel * POWER_STEP_S
-    bandwidth = config.hbm_bandwidth_per_gpu * parallel * POWER_STEP_S
+    peak = config.peak_flops_per_gpu * config.gpus * POWER_STEP_S
+    bandwidth = config.hbm_bandwidth_per_gpu * config.gpus * POWER_STEP_S
     state = np.full(len(busy), float(GpuState.IDLE))
     state[busy > 0] = GpuState.DECODE
     state[(prefill > 0) & (generated > 0)] = GpuState.MIXED
@@ -115,32 +127,19 @@ def computed_total(engine: dict[str, FloatArray]) -> FloatArray:
     return np.maximum.accumulate(computed)  # the cache's counter may run ahead of the prompts'
 
 
-def prompt_seconds(tokens: FloatArray, model: ServedModel, gpu: Gpu, parallel: int) -> FloatArray:
-    """What prompts of so many tokens take alone, by the roofline."""
-    pair = 4.0 * model.n_heads * model.head_dim * model.full_layers
-    flops = 2.0 * model.active_params * (1.0 - 0.5 * model.fp8_share) * tokens
-    flops += pair * tokens * tokens / 2.0 + 2.0 * model.head_params
-    moved = read_bytes(model, tokens, timing_of(model, gpu).routing)
-    return _roofline_s(flops, moved, np.ones_like(tokens), model, gpu, parallel)
+def iteration_model(model: ServedModel, gpu: Gpu, config: ReplicaConfig) -> IterationModel:
+    """Time and work of the configuration's iterations, as the simulator plays them."""
+    return IterationModel(
+        model, gpu, config.tensor_parallel, 1, config.pipeline_parallel, config.expert_parallel
+    )
 
 
-def _roofline_s(
-    flops: FloatArray,
-    moved: FloatArray,
-    iterations: FloatArray,
-    model: ServedModel,
-    gpu: Gpu,
-    parallel: int,
+def prompt_seconds(
+    tokens: FloatArray, model: ServedModel, gpu: Gpu, config: ReplicaConfig
 ) -> FloatArray:
-    timing = timing_of(model, gpu)
-    found: FloatArray = (
-        np.maximum(
-            flops / (timing.eff_flops * gpu.peak_flops * parallel),
-            moved / (timing.eff_bandwidth * gpu.hbm_bandwidth_bytes_s * parallel),
-        )
-        + iterations * 2 * model.n_layers * timing.per_message_s[parallel]
-    ) * timing.factor
-    return found
+    """What prompts of so many tokens take alone, each in one iteration."""
+    timing = iteration_model(model, gpu, config)
+    return np.array([timing.mixed_s(0, 0, n, 0.5 * n * n, 1.5 * n, 1) for n in tokens.tolist()])
 
 
 def _one_block(
@@ -150,18 +149,7 @@ def _one_block(
     if kv_blocks:
         return 1.0 / kv_blocks
     least = float(kv[kv > 0].min())
-    spare = KV_SHARE * config.hbm_bytes_per_gpu * config.gpus - config.weight_bytes
-    held = model.held_kv_bytes_per_token * BLOCK_TOKENS
-    if spare > held and least > FIRST_BLOCKS * held / spare:
-        return held / spare
+    blocks = kv_capacity_blocks(model, config.hbm_bytes_per_gpu, config.gpus)
+    if blocks > 1 and least > FIRST_BLOCKS / blocks:
+        return 1.0 / blocks
     return least
-
-
-def read_bytes(model: ServedModel, tokens: FloatArray, routing: float) -> FloatArray:
-    """Bytes of weights that an iteration of so many tokens reads: all but the experts that no
-    token asks for (as in `dcsim.hardware.roofline`)."""
-    dense = (model.transformer_params - model.expert_params) * model.bytes_per_param
-    experts = model.expert_params * model.expert_bytes_per_param
-    asked = 1.0 - (1.0 - model.active_share) ** (tokens**routing)
-    found: FloatArray = dense + model.head_params * model.head_bytes_per_param + experts * asked
-    return found

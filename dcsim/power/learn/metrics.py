@@ -1,4 +1,5 @@
-"""How near generated power comes to measured power (definitions of reference-method.md 1.7)."""
+"""How near generated power comes to measured power (docs/reference/method.md, Measured
+campaigns)."""
 
 from __future__ import annotations
 

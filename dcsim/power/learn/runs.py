@@ -266,7 +266,7 @@ def logged_prompts(
         engine.at_s,
         engine.columns["prompt_total"],
         first_tokens,
-        lambda tokens: prompt_seconds(tokens, model, gpu, config.tensor_parallel),
+        lambda tokens: prompt_seconds(tokens, model, gpu, config),
     )
 
 

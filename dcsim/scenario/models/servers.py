@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from dcsim.hardware.kv import BLOCK_TOKENS, GPU_MEMORY_UTILIZATION
 from dcsim.scenario.models.autoscale import Autoscale
 from dcsim.spec.base import Fraction, Name, Spec
 from dcsim.spec.registered import Registered
@@ -21,9 +22,9 @@ class Engine(Spec):
     """Requests in one batch."""
     max_num_batched_tokens: int = Field(default=2048, ge=1)
     """Tokens of one iteration; at least `max_num_seqs`."""
-    gpu_memory_utilization: Fraction = 0.9
+    gpu_memory_utilization: Fraction = GPU_MEMORY_UTILIZATION
     """Share of GPU memory for weights and KV cache."""
-    block_tokens: int = Field(default=16, ge=1)
+    block_tokens: int = Field(default=BLOCK_TOKENS, ge=1)
     """Tokens of one KV block."""
     max_model_len: int = Field(default=32768, ge=1)
     """Longer requests (prompt + output) are rejected; one such request must fit into the KV

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from dcsim.hardware.catalogue import load_catalogue
 from dcsim.hardware.gpus import Gpu, TimingFit
 from dcsim.hardware.models import ServedModel
-from dcsim.hardware.roofline import IterationModel, kv_capacity_blocks, work_costs
+from dcsim.hardware.roofline import IterationModel, work_costs
 from dcsim.hardware.timing import timing_of
 
 CATALOGUE = load_catalogue()
@@ -33,7 +33,7 @@ def ideal(gpu: str = "h100-sxm-80gb", **changes: float) -> Gpu:
         "overlap": 100.0,
         "routing": 1.0,
     } | changes
-    fit = TimingFit(**constants, rows=1, median_error=0.0, source="test")  # type: ignore[arg-type]
+    fit = TimingFit(**constants, rows=1, median_error=0.0, source="test")
     return CATALOGUE.gpus[gpu].model_copy(update={"timing_fit": fit})
 
 
@@ -306,20 +306,6 @@ def test_a_correction_scales_every_iteration() -> None:
     with_it, without = (IterationModel(m, gpu, 1, 8) for m in (model, stranger))
     assert with_it.decode_s[8] == pytest.approx(factor * without.decode_s[8])
     assert prefill_s(with_it, 500) == pytest.approx(factor * prefill_s(without, 500))
-
-
-def test_kv_capacity() -> None:
-    """Qwen3 8B on an H100: (0.9 x 80 GB - 16.38 GB) / 147,456 bytes, in blocks of 16; measured
-    runs had 25,031, with the card's real 85 GB."""
-    model, gpu = CATALOGUE.model("qwen3-8b"), CATALOGUE.gpu("h100-sxm-80gb")
-    blocks = kv_capacity_blocks(model, gpu, 1, 0.9, 16)
-    assert blocks == int((72e9 - model.weight_bytes) / (2 * 36 * 8 * 128 * 2) / 16) == 23574
-    assert kv_capacity_blocks(CATALOGUE.model("llama-3-70b"), gpu, 1, 0.9, 16) == 0
-    two = kv_capacity_blocks(model, gpu, 2, 0.9, 16)
-    assert kv_capacity_blocks(model, gpu, 1, 0.9, 16, pipeline_parallel=2) == two
-    # Half of gpt-oss's layers hold 128 tokens of a sequence: an eighth of 1,024.
-    oss = CATALOGUE.model("gpt-oss-20b")
-    assert oss.held_kv_bytes_per_token == oss.kv_bytes_per_token * (0.5 + 0.5 / 8)
 
 
 def test_models_describe_themselves() -> None:
