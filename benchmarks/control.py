@@ -78,20 +78,20 @@ def time_us(control: str, steps: int) -> dict[str, float]:
     full_w = np.full(len(simulation.plant.replicas), 2500.0)
     slowed_work = held(len(full_w))
     took, slowed = [], []
-    for step in range(1, steps + 1):
+    for step in range(2, steps + 2):  # `busy` has told the first
         now_s = step * STEP_S
         simulation.fleet.work.step(now_s)
-        begun = time.perf_counter()
-        node_w, _ = electrical.step(now_s, STEP_S, drawn[step // 8 % len(drawn)])
-        if policies.acts:
-            policies.step(now_s, step, node_w)
-        took.append(time.perf_counter() - begun)
         begun = time.perf_counter()
         throttle.restate(ledger)
         if not throttle.idle:
             throttle._parts = [replace(part, held=slowed_work) for part in throttle._parts]
             throttle.limit(full_w, simulation.meter.supplied)
         slowed.append(time.perf_counter() - begun)
+        begun = time.perf_counter()
+        node_w, _ = electrical.step(now_s, STEP_S, drawn[step // 8 % len(drawn)])
+        if policies.acts:
+            policies.step(now_s, step, node_w)
+        took.append(time.perf_counter() - begun)
     of = np.array(took[steps // 10 :]) * 1e6
     return {
         "mean_us": round(float(of.mean()), 1),
