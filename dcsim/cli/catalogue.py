@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dcsim.cli.open import WRONG_INPUT
+from dcsim.cli.exits import refuse
 from dcsim.errors import ScenarioError
 
 if TYPE_CHECKING:
@@ -53,9 +53,7 @@ def list_names(
     try:
         catalogue = load_catalogue()
     except ScenarioError as error:
-        for problem in error.problems:
-            typer.echo(str(problem), err=True)
-        raise typer.Exit(WRONG_INPUT) from None
+        refuse(*error.problems)
     rows = {name: _rows(name, catalogue) for name in (Kind if kind is None else (kind,))}
     if as_json:
         typer.echo(json.dumps({str(name): found for name, found in rows.items()}, indent=2))

@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dcsim.cli.open import WRONG_INPUT
+from dcsim.cli.exits import FAILED, refuse
 from dcsim.errors import DataFolderError, FetchError, OfflineError
 
 if TYPE_CHECKING:
     from dcsim.data.fetch import Progress
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
-FETCH_FAILED = 1
 
 
 @app.command("list")
@@ -69,12 +68,12 @@ def get(
 
     traces = by_name()
     if name not in traces:
-        _refuse(f"there is no trace '{name}' ({suggestion(name, traces) or 'see dcsim data list'})")
+        refuse(f"there is no trace '{name}' ({suggestion(name, traces) or 'see dcsim data list'})")
     trace = traces[name]
     folder = _folder() / "arrivals"
     path = place_of(trace)
     if sha256 is not None and not _is_hash(sha256, HASH_LENGTH):
-        _refuse(f"--sha256: '{sha256}' is not {HASH_LENGTH} hexadecimal digits")
+        refuse(f"--sha256: '{sha256}' is not {HASH_LENGTH} hexadecimal digits")
     before = recorded(folder).get(trace.file, {}).get("sha256")
     try:
         if path.is_file() and not again:
@@ -87,15 +86,15 @@ def get(
         row = {"sha256": got.sha256, "size": str(got.size), "url": url or trace.url}
         record(folder, trace.file, row)
     except OfflineError as error:
-        _refuse(
+        refuse(
             f"{error}\nThis is the only command of dcsim that needs the network. Or fetch\n"
             f"  {url or trace.url}\nby other means and put it at\n  {path}"
         )
     except FetchError as error:
-        _refuse(str(error))
+        refuse(str(error))
     except OSError as error:
         typer.echo(f"{error.filename or path}: {error.strerror or error}", err=True)
-        raise typer.Exit(FETCH_FAILED) from None
+        raise typer.Exit(FAILED) from None
     resumed = f", gone on with at byte {got.resumed_at}" if got.resumed_at else ""
     typer.echo(f"wrote {path} ({got.size / 1e6:.1f} MB{resumed})")
     typer.echo(f"sha256 {got.sha256}" + (" as pinned" if expected else ", recorded"))
@@ -113,7 +112,7 @@ def _already(path: Path, found: str, expected: str | None) -> None:
     typer.echo(f"{path} is here already; --again fetches it anew")
     typer.echo(f"sha256 {found}")
     if expected is not None and found != expected.lower():
-        _refuse(f"that is not what it should be: {expected.lower()}; --again fetches it anew")
+        refuse(f"that is not what it should be: {expected.lower()}; --again fetches it anew")
 
 
 def _how_to_use(folder: Path) -> None:
@@ -150,9 +149,4 @@ def _folder() -> Path:
     try:
         return data_folder()
     except DataFolderError as error:
-        _refuse(str(error))
-
-
-def _refuse(message: str) -> NoReturn:
-    typer.echo(message, err=True)
-    raise typer.Exit(WRONG_INPUT)
+        refuse(str(error))

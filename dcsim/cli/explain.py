@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dcsim.cli.open import WRONG_INPUT
+from dcsim.cli.exits import refuse
 
 if TYPE_CHECKING:
     from dcsim.scenario.find import Found
@@ -41,8 +41,7 @@ def explain(
         alike = near(key)
         if alike:
             typer.echo("did you mean " + " or ".join(alike) + "?", err=True)
-        typer.echo("`dcsim explain` lists the keys at the top", err=True)
-        raise typer.Exit(WRONG_INPUT)
+        refuse("`dcsim explain` lists the keys at the top")
     if len(found) > MANY:
         typer.echo(f"{len(found)} keys end so:\n")
         _list(found)

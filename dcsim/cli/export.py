@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
+from dcsim.cli.exits import FAILED, refuse
 from dcsim.cli.faults import said
-from dcsim.cli.open import WRONG_INPUT
 from dcsim.errors import ExportError, MissingExtraError, ResultsError
-
-EXPORT_FAILED = 1
 
 
 class Target(StrEnum):
@@ -87,14 +85,14 @@ def export(
                 at_s = None if at == "peak" else _quantity("at", at, "second", "14 h", zero=True)
                 made = export_network(results, place, grid, at_s, every_s, force)
     except (ExportError, MissingExtraError, ResultsError) as error:
-        _refuse(str(error))
+        refuse(str(error))
     except FileNotFoundError as error:
-        _refuse(said(error) if error.strerror else str(error))
+        refuse(said(error) if error.strerror else str(error))
     except PermissionError as error:
-        _refuse(said(error))
+        refuse(said(error))
     except OSError as error:
         typer.echo(f"the export failed: {said(error)}", err=True)
-        raise typer.Exit(EXPORT_FAILED) from None
+        raise typer.Exit(FAILED) from None
     for path in made:
         typer.echo(f"wrote {path}")
 
@@ -106,12 +104,7 @@ def _quantity(option: str, text: str, unit: str, example: str, *, zero: bool = F
     try:
         value = parse_quantity(text, unit, example)
     except ValueError as error:  # worded for users by the models
-        _refuse(f"--{option}: {error}")
+        refuse(f"--{option}: {error}")
     if value < 0 or (value == 0 and not zero):
-        _refuse(f"--{option}: '{text}' must be {'0 or more' if zero else 'above 0'}")
+        refuse(f"--{option}: '{text}' must be {'0 or more' if zero else 'above 0'}")
     return value
-
-
-def _refuse(message: str) -> NoReturn:
-    typer.echo(message, err=True)
-    raise typer.Exit(WRONG_INPUT)

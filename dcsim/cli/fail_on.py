@@ -15,8 +15,6 @@ from dcsim.report.redundancy_words import lost
 from dcsim.report.text import percent
 from dcsim.scenario.models import FacilityNode, Scenario
 
-FAILED_ON = 3
-"""Exit status when what `--fail-on` names has happened, or could not be judged."""
 NAMED = 3
 """So many nodes are told by name, the rest counted."""
 

@@ -21,14 +21,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
+from dcsim.cli.exits import FAILED, FAULT, STOPPED, WRONG_INPUT
 from dcsim.errors import DcsimError
 
-FAULT = 70
-"""Exit status of a fault in dcsim itself (`EX_SOFTWARE` of sysexits.h)."""
-WRONG_INPUT = 2
-STOPPED = 130
-"""Exit status after Ctrl-C, or when asked to end: 128 and Ctrl-C's number, as shells have it."""
-OUTPUT_LOST = 1
 ENDING = ("SIGTERM", "SIGHUP")
 """Signals that end a command as Ctrl-C does, so that half a file is not left lying."""
 AGAIN_S = 0.2
@@ -56,12 +51,12 @@ def guarded(command: Callable[[], object]) -> None:
     except BrokenPipeError:
         # Whoever read our output has gone: nobody is left to tell.
         _drop_output()
-        sys.exit(OUTPUT_LOST)
+        sys.exit(FAILED)
     except Exception as error:
         if isinstance(error, OSError) and error.filename is None and error.errno in NO_ROOM:
             _drop_output()
             _tell(f"output cannot be written: {error.strerror}")
-            sys.exit(OUTPUT_LOST)
+            sys.exit(FAILED)
         if isinstance(error, DcsimError):
             # Its message is for the user. Any command may be the first to read, for example, the
             # user's own catalogue.

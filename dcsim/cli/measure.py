@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dcsim.cli.open import WRONG_INPUT, refuse
+from dcsim.cli.exits import FAILED, refuse, refuse_problems
 from dcsim.errors import MeasureError, ScenarioError
 from dcsim.extras import optional
 
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from dcsim.measure.campaign import Campaign
     from dcsim.measure.check import Verdict
 
-NOT_GOOD = 1
-"""Exit status for what was measured, or read, and is not good."""
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 
@@ -82,11 +80,9 @@ def run(
     try:
         outcome = collect(spec, out, say)
     except MeasureError as error:
-        typer.echo(f"{campaign}: {error}", err=True)
-        raise typer.Exit(WRONG_INPUT) from None
+        refuse(f"{campaign}: {error}")
     except OSError as error:
-        typer.echo(f"--out: {error}", err=True)
-        raise typer.Exit(WRONG_INPUT) from None
+        refuse(f"--out: {error}")
     if as_json:
         typer.echo(json.dumps(told(outcome), indent=1))
     else:
@@ -99,7 +95,7 @@ def run(
             f"{outcome.stopped}; what was measured is kept: the same command goes on", err=True
         )
     if outcome.bad or outcome.left:
-        raise typer.Exit(NOT_GOOD)
+        raise typer.Exit(FAILED)
 
 
 @app.command("check")
@@ -113,9 +109,7 @@ def check(
     """
     missing = [folder for folder in folders if not folder.is_dir()]
     if missing:
-        for folder in missing:
-            typer.echo(f"{folder}: no such folder", err=True)
-        raise typer.Exit(WRONG_INPUT)
+        refuse(*(f"{folder}: no such folder" for folder in missing))
     from dcsim.measure.check import verdict
 
     found = [verdict(folder) for folder in folders]
@@ -125,7 +119,7 @@ def check(
         for one in found:
             _tell(one)
     if not all(one.good for one in found):
-        raise typer.Exit(NOT_GOOD)
+        raise typer.Exit(FAILED)
 
 
 @app.command("import")
@@ -190,8 +184,7 @@ def import_(
         )
         brought = bring(wanted, out)
     except (MeasureError, OSError) as error:
-        typer.echo(f"import: {error}", err=True)
-        raise typer.Exit(WRONG_INPUT) from None
+        refuse(f"import: {error}")
     found = verdict(out)
     if as_json:
         document = {**found.told(), "notes": brought.notes, "alignment": brought.alignment}
@@ -201,14 +194,14 @@ def import_(
             typer.echo(f"  {note}")
         _tell(found)
     if not found.good:
-        raise typer.Exit(NOT_GOOD)
+        raise typer.Exit(FAILED)
 
 
 def _zone_s(text: str) -> float:
     try:
         return 3600.0 * float(text)
     except ValueError:
-        _wrong(f"--utc-offset: expected hours such as -7 or 5.5, not '{text}'")
+        refuse(f"import: --utc-offset: expected hours such as -7 or 5.5, not '{text}'")
 
 
 def _seconds(option: str, text: str) -> float:
@@ -219,12 +212,7 @@ def _seconds(option: str, text: str) -> float:
     try:
         return parse_quantity(text, SECOND.name, SECOND.example)
     except PydanticCustomError as error:
-        _wrong(f"{option}: {error.message()}")
-
-
-def _wrong(message: str) -> NoReturn:
-    typer.echo(f"import: {message}", err=True)
-    raise typer.Exit(WRONG_INPUT)
+        refuse(f"import: {option}: {error.message()}")
 
 
 def _tell(found: Verdict) -> None:
@@ -241,7 +229,7 @@ def _open(path: Path) -> Campaign:
     try:
         return load_campaign(path)
     except ScenarioError as error:
-        refuse(error.problems)
+        refuse_problems(error.problems)
 
 
 def _time(seconds: float) -> str:

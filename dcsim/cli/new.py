@@ -6,11 +6,11 @@ import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dcsim.cli.open import WRONG_INPUT
+from dcsim.cli.exits import refuse
 from dcsim.errors import ScenarioError
 from dcsim.files import atomic_write
 
@@ -80,7 +80,7 @@ def new(
     from dcsim.scenario.draft import DraftError, Wishes
 
     if file is not None and file.exists() and not force:
-        _refuse(f"{file} is there already; --force replaces it")
+        refuse(f"{file} is there already; --force replaces it")
     given: dict[str, object] = {
         "gpu": gpu, "model": model, "tensor_parallel": tensor_parallel, "racks": racks,
         "servers_per_rack": servers_per_rack, "row_limit": row_limit, "rate": rate,
@@ -90,7 +90,7 @@ def new(
     stated = {key: value for key, value in given.items() if value is not None}
     if example is not None:
         if set(stated) - {"name"} or name is not None:
-            _refuse("--from copies a scenario as it is: change the copy, not by other options")
+            refuse("--from copies a scenario as it is: change the copy, not by other options")
         _write(_example(example), file)
         return
     wishes = replace(Wishes(rate=HALF), **stated)  # type: ignore[arg-type]
@@ -100,7 +100,7 @@ def new(
             wishes = _asked(wishes, given, catalogue)
         text = _right(wishes, catalogue)
     except DraftError as error:
-        _refuse(str(error))
+        refuse(str(error))
     _write(text, file)
 
 
@@ -111,7 +111,7 @@ def _example(name: str) -> str:
 
     known = examples()
     if name not in known:
-        _refuse(f"--from: no scenario '{name}' comes with dcsim ({suggestion(name, known)})")
+        refuse(f"--from: no scenario '{name}' comes with dcsim ({suggestion(name, known)})")
     return known[name].read_text(encoding="utf-8")
 
 
@@ -123,7 +123,7 @@ def _write(text: str, file: Path | None) -> None:
     try:
         atomic_write(file, text)
     except OSError as error:
-        _refuse(f"{file} cannot be written: {error.strerror}")
+        refuse(f"{file} cannot be written: {error.strerror}")
     typer.echo(f"wrote {file}")
     typer.echo(f"next: dcsim validate {file}, then dcsim run {file}")
 
@@ -214,13 +214,11 @@ def _right(wishes: Wishes, catalogue: Catalogue) -> str:
         try:
             scenario = loads(text, name="draft")
         except ScenarioError as error:
-            for line in dict.fromkeys(_told(p.path, p.message, p.hint) for p in error.problems):
-                typer.echo(line, err=True)
-            raise typer.Exit(WRONG_INPUT) from None
+            refuse(*dict.fromkeys(_told(p.path, p.message, p.hint) for p in error.problems))
         told = [message for _, message in check_power(scenario)]
         if not told:
             return text if half is None else draft(_half_busy(wish, scenario), catalogue)
-    _refuse("; ".join(told))
+    refuse("; ".join(told))
 
 
 def _half_busy(wishes: Wishes, scenario: Scenario) -> Wishes:
@@ -248,8 +246,3 @@ def _flag(path: str) -> str:
 
 def _is_name(text: str) -> bool:
     return text[:1].isalnum() and all(c.isalnum() or c in "._-" for c in text) and text.isascii()
-
-
-def _refuse(message: str) -> NoReturn:
-    typer.echo(message, err=True)
-    raise typer.Exit(WRONG_INPUT)

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
+from dcsim.cli.exits import refuse_problems
 from dcsim.errors import Problem, ScenarioError
 from dcsim.scenario.load import load
 from dcsim.scenario.models import Scenario
 from dcsim.spec.document import read
-
-WRONG_INPUT = 2
-"""Exit status for a scenario that cannot be used."""
 
 ScenarioPath = Annotated[Path, typer.Argument(metavar="SCENARIO", help="Scenario file (YAML).")]
 Overrides = Annotated[
@@ -42,16 +39,7 @@ def open_scenario(
     try:
         return load(path, overrides or (), seed=seed, duration=duration)
     except ScenarioError as error:
-        refuse(error.problems)
-
-
-def refuse(problems: Iterable[Problem]) -> NoReturn:
-    """Print problems to stderr, one a line, and exit with status 2."""
-    lines = [str(problem) for problem in problems]
-    for line in lines:
-        typer.echo(line, err=True)
-    typer.echo(f"{len(lines)} problem{'s' if len(lines) != 1 else ''}", err=True)
-    raise typer.Exit(WRONG_INPUT)
+        refuse_problems(error.problems)
 
 
 def room_problems(path: Path, scenario: Scenario) -> list[Problem]:

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
+from dcsim.cli.exits import refuse
 from dcsim.cli.faults import said
-from dcsim.cli.open import WRONG_INPUT
 from dcsim.errors import PlotError, ResultsError, StudyPageError
 from dcsim.extras import optional
 
@@ -42,8 +42,7 @@ def plot(
     from dcsim.results import Results
 
     if result.is_dir() and (kind or node):
-        typer.echo("--kind and --node are for results of a run; a study has one picture", err=True)
-        raise typer.Exit(WRONG_INPUT)
+        refuse("--kind and --node are for results of a run; a study has one picture")
     try:
         if result.is_dir():
             plot_study(result, out)
@@ -51,6 +50,5 @@ def plot(
             with Results.open(result) as results:
                 draw(results, kind or "load", out, node)
     except (PlotError, ResultsError, StudyPageError, OSError) as error:
-        typer.echo(said(error) if isinstance(error, OSError) else str(error), err=True)
-        raise typer.Exit(WRONG_INPUT) from None
+        refuse(said(error) if isinstance(error, OSError) else str(error))
     typer.echo(f"Picture: {out}")

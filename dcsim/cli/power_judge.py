@@ -6,10 +6,11 @@ import json
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dcsim.cli.exits import refuse
 from dcsim.errors import CatalogueError, ConfigurationError, PlotError, RunFolderError
 from dcsim.extras import optional
 from dcsim.files import atomic_write
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from dcsim.power.learn.runs import LedgerSeries, MeasuredRun
     from dcsim.power.model import PowerModel
     from dcsim.report.compared import Compared
-
-WRONG_INPUT = 2
 
 
 class Model(StrEnum):
@@ -368,10 +367,3 @@ def read_runs(folders: list[Path]) -> list[MeasuredRun]:
     if problems:
         refuse(*problems)
     return runs
-
-
-def refuse(*problems: str) -> NoReturn:
-    """Say what is wrong and leave with status 2."""
-    for problem in problems:
-        typer.echo(problem, err=True)
-    raise typer.Exit(WRONG_INPUT)

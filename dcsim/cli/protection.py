@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dcsim.cli.open import WRONG_INPUT
+from dcsim.cli.exits import refuse
 from dcsim.errors import CatalogueError, PlotError, ResultsError, ScenarioError, SeriesError
 from dcsim.extras import optional
 
@@ -32,7 +32,7 @@ def curves(
     try:
         known = load_catalogue().curves
     except CatalogueError as error:
-        _refuse(str(error))
+        refuse(str(error))
     if as_json:
         found = [curve.model_dump(mode="json") for curve in known.values()]
         typer.echo(json.dumps(found, indent=2))
@@ -95,13 +95,13 @@ def trip(
     try:
         load = read_series(profile, "load_w")
     except SeriesError as error:
-        _refuse(str(error))
+        refuse(str(error))
     if len(load.time_s) < 2:
-        _refuse(f"{profile}: one row has no length; give the end of the profile as a second row")
+        refuse(f"{profile}: one row has no length; give the end of the profile as a second row")
     if load.value.min() < 0.0:
         # Line 1 is the head.
         line = int(load.value.argmin()) + 2
-        _refuse(f"{profile}, line {line}: a load below 0 W")
+        refuse(f"{profile}, line {line}: a load below 0 W")
     found = profile_trips(
         load.time_s, load.value, (early, late), rating_w, preload=preload, ambient_c=ambient
     )
@@ -153,12 +153,12 @@ def run(
             name, kind = topology.names[at], topology.kinds[at]
             recorded = results.load(kind, nodes=[name])[name]
     except (ResultsError, ScenarioError, OSError) as error:
-        _refuse(str(error))
+        refuse(str(error))
     except KeyError:
-        _refuse(f"--node: there is no node '{node}' ({suggestion(node, topology.names)})")
+        refuse(f"--node: there is no node '{node}' ({suggestion(node, topology.names)})")
     spec = topology.specs[at]
     if spec.breaker is None:
-        _refuse(f"--node: {name} has no breaker")
+        refuse(f"--node: {name} has no breaker")
     rating_w = spec.breaker.rating_w or float(topology.rating_w[at])
     known, ups = load_catalogue().curves, kind == "ups"
     early, late = (
@@ -217,7 +217,7 @@ def _curve(name: str) -> Curve | None:
     try:
         return load_catalogue().curve(name)
     except CatalogueError as error:
-        _refuse(f"--curve: {error}; `dcsim protection curves` lists them")
+        refuse(f"--curve: {error}; `dcsim protection curves` lists them")
 
 
 def _watts(text: str, phases: int) -> float:
@@ -228,9 +228,9 @@ def _watts(text: str, phases: int) -> float:
     try:
         found = rating_w(text, phases)
     except PydanticCustomError as error:
-        _refuse(f"--rating: {error.message()}")
+        refuse(f"--rating: {error.message()}")
     if not 0.0 < found < math.inf:
-        _refuse(f"--rating: '{text}' must be above 0")
+        refuse(f"--rating: '{text}' must be above 0")
     return found
 
 
@@ -249,9 +249,4 @@ def _draw(
     try:
         draw_trip(found, load.time_s, load.value, curves, rating_w, ambient_c, out)
     except (PlotError, OSError) as error:
-        _refuse(said(error) if isinstance(error, OSError) else str(error))
-
-
-def _refuse(message: str) -> NoReturn:
-    typer.echo(message, err=True)
-    raise typer.Exit(WRONG_INPUT)
+        refuse(said(error) if isinstance(error, OSError) else str(error))

@@ -8,21 +8,19 @@ from typing import Annotated
 
 import typer
 
-from dcsim.cli.fail_on import FAILED_ON, failures, parse, unknown
-from dcsim.cli.faults import STOPPED, insisting, said
+from dcsim.cli.exits import FAILED, FAILED_ON, STOPPED, refuse, refuse_problems
+from dcsim.cli.fail_on import failures, parse, unknown
+from dcsim.cli.faults import insisting, said
 from dcsim.cli.open import (
-    WRONG_INPUT,
     Duration,
     Overrides,
     ScenarioPath,
     Seed,
     open_scenario,
-    refuse,
     room_problems,
 )
 from dcsim.errors import ConfigurationError
 
-RUN_FAILED = 1
 PIPE_WIDTH = 120
 """Columns of the table where there is no terminal to ask."""
 
@@ -67,17 +65,14 @@ def run(
     checked = open_scenario(scenario, set_, seed, duration)
     problems = room_problems(scenario, checked)
     if problems:
-        refuse(problems)
+        refuse_problems(problems)
     asked = parse(fail_on, checked)
     if out is not None and not out.parent.is_dir():
-        typer.echo(f"--out: there is no folder {out.parent}", err=True)
-        raise typer.Exit(WRONG_INPUT)
+        refuse(f"--out: there is no folder {out.parent}")
     if out is not None and out.exists() and not out.is_file():
-        typer.echo(f"--out: {out} is no file that could be replaced", err=True)
-        raise typer.Exit(WRONG_INPUT)
+        refuse(f"--out: {out} is no file that could be replaced")
     if out is not None and out.exists() and not force:
-        typer.echo(f"--out: {out} is there already; --force replaces it", err=True)
-        raise typer.Exit(WRONG_INPUT)
+        refuse(f"--out: {out} is there already; --force replaces it")
 
     # After the checks: these take most of a second to import.
     from rich.console import Console
@@ -102,11 +97,10 @@ def run(
         ):
             summary = results.summary
     except ConfigurationError as error:
-        typer.echo(f"{scenario}: power: {error}", err=True)
-        raise typer.Exit(WRONG_INPUT) from None
+        refuse(f"{scenario}: power: {error}")
     except OSError as error:
         typer.echo(f"the run failed: {said(error)}", err=True)
-        raise typer.Exit(RUN_FAILED) from None
+        raise typer.Exit(FAILED) from None
     except KeyboardInterrupt:
         typer.echo("stopped; no results were kept", err=True)
         raise typer.Exit(STOPPED) from None

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from dcsim.cli.open import WRONG_INPUT
+from dcsim.cli.exits import refuse
 from dcsim.files import atomic_write
 
 
@@ -31,6 +31,5 @@ def schema(
     try:
         atomic_write(out, text)
     except OSError as error:
-        typer.echo(f"--out: {out} cannot be written: {error.strerror}", err=True)
-        raise typer.Exit(WRONG_INPUT) from None
+        refuse(f"--out: {out} cannot be written: {error.strerror}")
     typer.echo(f"wrote {out}")

@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from dcsim.cli.open import WRONG_INPUT, Duration, Overrides, ScenarioPath, Seed, open_scenario
+from dcsim.cli.exits import refuse
+from dcsim.cli.open import Duration, Overrides, ScenarioPath, Seed, open_scenario
 from dcsim.errors import TraceError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="What a site can serve.")
@@ -45,8 +46,7 @@ def capacity(
     try:
         found = capacity_rows(checked, shares, played=not estimate)
     except TraceError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(WRONG_INPUT) from None
+        refuse(str(error))
     if as_json:
         typer.echo(json.dumps(found, indent=2, ensure_ascii=False, allow_nan=False))
         return
@@ -59,8 +59,7 @@ def _shares(text: str) -> tuple[float, ...]:
     except ValueError:
         found = ()
     if not found or min(found) <= 0.0 or max(found) > 2.0:
-        typer.echo("--at: shares above 0 and up to 2, such as 0.25,0.5,1", err=True)
-        raise typer.Exit(WRONG_INPUT)
+        refuse("--at: shares above 0 and up to 2, such as 0.25,0.5,1")
     return found
 
 

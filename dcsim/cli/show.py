@@ -9,8 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
+from dcsim.cli.exits import refuse
 from dcsim.cli.faults import said
-from dcsim.cli.open import WRONG_INPUT, Duration, Overrides, ScenarioPath, Seed, open_scenario
+from dcsim.cli.open import Duration, Overrides, ScenarioPath, Seed, open_scenario
 from dcsim.cli.outline import Outline, outline
 from dcsim.facility.limit_words import label
 from dcsim.facility.site import stated_limits
@@ -92,8 +93,7 @@ def _draw(checked: Scenario, site: Outline, path: Path) -> None:
     try:
         atomic_write(path, draw(of_table(checked, nameplate_w)))
     except OSError as error:
-        typer.echo(f"--svg: {said(error)}", err=True)
-        raise typer.Exit(WRONG_INPUT) from None
+        refuse(f"--svg: {said(error)}")
     typer.echo(f"One-line diagram: {path}")
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import typer
 
+from dcsim.cli.exits import refuse_problems
 from dcsim.cli.open import (
     Duration,
     Overrides,
     ScenarioPath,
     Seed,
     open_scenario,
-    refuse,
     room_problems,
 )
 from dcsim.cli.outline import outline
@@ -30,7 +30,7 @@ def validate(
     checked = open_scenario(scenario, set_, seed, duration)
     problems = room_problems(scenario, checked)
     if problems:
-        refuse(problems)
+        refuse_problems(problems)
     site = outline(checked)
     streams = len(checked.workload)
     typer.echo(

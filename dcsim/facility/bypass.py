@@ -8,13 +8,13 @@ import numpy as np
 
 from dcsim.arrays import BoolArray, FloatArray
 from dcsim.facility.curves import is_table
+from dcsim.facility.tolerance import ROUNDING_S
 from dcsim.hardware.curves import Curve
 from dcsim.plant.topology import Topology
 
 RETURN_AFTER_S = 60.0
 """An overloaded UPS takes its load back when this has been below its rating for so long.
 Assumed: makers let the time be set, from some seconds to minutes."""
-ROUNDING_S = 5e-7
 
 
 class Bypass:

@@ -9,11 +9,9 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from dcsim import seeds
+from dcsim.facility.tolerance import ROUNDING_S
 from dcsim.plant.topology import Topology
 from dcsim.scenario.models import Fault
-
-ROUNDING_S = 5e-7
-"""Sums of steps must not miss an instant by rounding."""
 
 Deed = Literal["fail", "repair", "restore", "reclose"]
 

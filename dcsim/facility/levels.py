@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from dcsim.arrays import FloatArray
+from dcsim.facility.tolerance import ROUNDING_S
 from dcsim.scenario.models import Limits
 
 HYSTERESIS = 0.02
@@ -14,8 +15,6 @@ CLEAR_AFTER_S = 60.0
 """A flag is taken back when the load has stayed HYSTERESIS x rating below its threshold for
 CLEAR_AFTER_S. A row's load trembles by some 2 % from one quarter second to the next: with the gap
 alone, a row whose mean stood at its rating was flagged nearly 300 times an hour."""
-ROUNDING_S = 5e-7
-"""Sums of steps must not fall short of a delay by rounding."""
 
 
 class Change(NamedTuple):

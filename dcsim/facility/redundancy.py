@@ -13,6 +13,7 @@ from dcsim.arrays import BoolArray, FloatArray
 from dcsim.facility.cooling_load import CoolingLoad
 from dcsim.facility.losses import LossLine
 from dcsim.facility.supply import Supply
+from dcsim.facility.tolerance import ROUNDING_S
 from dcsim.hardware.curves import LossCurve
 from dcsim.plant.topology import Topology
 
@@ -23,7 +24,6 @@ MOST = 400
 CLEARED_BELOW = 0.98
 CLEARED_AFTER_S = 60.0
 """A flag is taken back when the load has been this share of the limit or less for so long."""
-ROUNDING_S = 5e-7
 
 
 class Change(NamedTuple):

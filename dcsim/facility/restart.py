@@ -7,9 +7,8 @@ from collections import deque
 import numpy as np
 
 from dcsim.arrays import BoolArray, FloatArray
+from dcsim.facility.tolerance import ROUNDING_S
 from dcsim.scenario.models import Restart as Spec
-
-ROUNDING_S = 5e-7
 
 
 class Restart:

@@ -22,6 +22,7 @@ from dcsim.facility.redundancy import Redundancy
 from dcsim.facility.restart import Restart
 from dcsim.facility.supply import Supply
 from dcsim.facility.tally import LIMIT_KINDS, LimitSpec
+from dcsim.facility.tolerance import ROUNDING_S
 from dcsim.facility.watch import LimitWatch
 from dcsim.hardware.catalogue import Catalogue, load_catalogue
 from dcsim.plant import Plant, Topology
@@ -169,7 +170,7 @@ class ElectricalSite:
         if self.cooling_load.runs and self.cooling_load.lost != self._uncooled:
             self._cooling(now_s, events)
         self.changed = False
-        if rewired or self._transfer_s <= now_s + 5e-7:
+        if rewired or self._transfer_s <= now_s + ROUNDING_S:
             self._rewire(now_s, events)
         if self._restart.step(now_s):
             self.changed = True

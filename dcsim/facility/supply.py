@@ -6,6 +6,7 @@ import networkx as nx
 import numpy as np
 
 from dcsim.arrays import BoolArray, FloatArray, IntArray
+from dcsim.facility.tolerance import ROUNDING_S
 from dcsim.plant.topology import Topology
 
 TRANSFER_S = {"share": 0.0, "primary": 0.010, "static": 0.004}
@@ -14,7 +15,6 @@ relay's; both within what servers' power supplies hold."""
 TO_BATTERY_S = {"double-conversion": 0.0, "eco": 0.004, "line-interactive": 0.006}
 """A UPS's gap when its battery takes over, where a scenario says nothing. Assumed, as makers state
 for present units."""
-ROUNDING_S = 5e-7
 
 
 class Supply:

@@ -12,8 +12,9 @@ from dcsim.arrays import FloatArray
 from dcsim.facility.breakers import Breakers
 from dcsim.facility.curves import curve_of, is_table
 from dcsim.facility.events import FacilityEvent, duration, percent
-from dcsim.facility.levels import CLEAR_AFTER_S, ROUNDING_S, Change, Levels
+from dcsim.facility.levels import CLEAR_AFTER_S, Change, Levels
 from dcsim.facility.tally import LimitSpec, Tally
+from dcsim.facility.tolerance import ROUNDING_S
 from dcsim.hardware.curves import Curve
 from dcsim.plant.topology import Topology
 from dcsim.records import EventKind

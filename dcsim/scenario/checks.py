@@ -15,8 +15,9 @@ from dcsim.hardware.gpus import Gpu
 from dcsim.hardware.kv import kv_capacity_blocks
 from dcsim.hardware.models import ServedModel
 from dcsim.scenario import raw
-from dcsim.scenario.models import Engine
+from dcsim.scenario.models import DiurnalArrivals, Engine, Record, Scenario, ServerGroup
 from dcsim.scenario.start import DAY_S, DAYS, parse_start
+from dcsim.spec.base import Spec
 from dcsim.spec.document import Document, Steps
 from dcsim.spec.nearest import suggestion
 from dcsim.spec.time_of_day import time_of_day_s
@@ -214,8 +215,9 @@ def _experts(
 def _pools(document: Document) -> None:
     """A model that is prefilled in one pool must be decoded in another, and the other way."""
     roles: dict[str, dict[str, Steps]] = {}
+    default = ServerGroup.model_fields["role"].default
     for path, group in raw.items(document, "servers"):
-        model, role = raw.text(group, "model"), group.get("role", "both")
+        model, role = raw.text(group, "model"), group.get("role", default)
         if model is not None and isinstance(role, str):
             roles.setdefault(model, {}).setdefault(role, path)
     for model, pools in roles.items():
@@ -306,17 +308,25 @@ def _start(document: Document) -> None:
 def _short_day(arrivals: dict[str, Any]) -> bool:
     """Whether the day of a stream has a length of its own."""
     try:
-        return parse_quantity(arrivals.get("period", "24 h"), SECOND.name, "") != DAY_S
+        return _seconds(arrivals, "period", DiurnalArrivals) != DAY_S
     except ValueError:  # reported by the models
         return True
+
+
+def _seconds(block: dict[str, Any], key: str, model: type[Spec]) -> float:
+    """What a block says, or the default of its model. Raises ValueError for what is no time."""
+    if key in block:
+        return parse_quantity(block[key], SECOND.name, "")
+    default: float = model.model_fields[f"{key}_s"].default
+    return default
 
 
 def _clock(document: Document) -> None:
     record = raw.block(document.data, "record")
     try:
         duration_s = parse_quantity(document.data.get("duration"), SECOND.name, "")
-        step_s = parse_quantity(document.data.get("power_step", "250 ms"), SECOND.name, "")
-        server_step_s = parse_quantity(record.get("server_step", "1 s"), SECOND.name, "")
+        step_s = _seconds(document.data, "power_step", Scenario)
+        server_step_s = _seconds(record, "server_step", Record)
     except ValueError:  # reported by the models
         return
     if 0 < duration_s < step_s:

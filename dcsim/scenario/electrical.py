@@ -13,6 +13,7 @@ from dcsim.hardware.catalogue import load_catalogue
 from dcsim.scenario import raw
 from dcsim.scenario.expand import Copy, FeedMismatchError, Row, expand, named
 from dcsim.scenario.models.amperes import in_amperes
+from dcsim.scenario.models.site import Breaker
 from dcsim.scenario.series import read_series
 from dcsim.spec.document import Document, Steps
 from dcsim.spec.nearest import suggestion
@@ -45,7 +46,7 @@ def _breaker(document: Document, path: Steps, node: dict[str, Any]) -> None:
     breaker = raw.block(node, "breaker")
     curves = load_catalogue().curves
     own = breaker.get("points") is not None or breaker.get("electronic") is not None
-    curve = breaker.get("curve", "thermal-magnetic")
+    curve = breaker.get("curve", Breaker.model_fields["curve"].default)
     if isinstance(curve, str) and curve not in curves:
         document.add(
             (*path, "breaker", "curve"),

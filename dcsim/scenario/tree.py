@@ -7,26 +7,9 @@ from typing import Any
 
 from dcsim.scenario import electrical, raw
 from dcsim.scenario.checks import unique, unknown
+from dcsim.scenario.models.site import LEVELS
 from dcsim.spec.document import Document, Steps
 
-LEVELS: dict[str, tuple[int, int]] = {
-    "site": (0, 0),
-    "utility": (1, 1),
-    "transformer": (2, 2),
-    "switchgear": (2, 2),
-    "ups": (3, 3),
-    "pdu": (4, 4),
-    "rpp": (5, 5),
-    "busway": (5, 5),
-    "row": (5, 5),
-    "rack": (6, 6),
-    "rack-pdu": (7, 7),
-    "branch": (5, 8),
-    "server": (9, 9),
-}
-"""Where kinds stand from the top down, first and last level; a branch circuit may feed a row's
-racks or a rack's servers. Levels may be left out, not swapped; kinds of one level may stand under
-each other (transformer and switchgear, row and busway), but not under their own kind."""
 MANY = ("switchgear",)
 """Kinds that may stand under their own: boards feed boards."""
 

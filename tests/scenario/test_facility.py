@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import get_args
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dcsim.scenario.models.site import KINDS, LEVELS, Kind
 from tests.scenario.sample import edited, line_of, only, problems
 
 
@@ -88,3 +90,11 @@ def test_every_cycle_is_named_once_as_a_closed_path(length: int, entry: int, tai
     assert sorted(path[:-1]) == sorted(ring)
     parents = dict(rows)
     assert all(parents[a] == b for a, b in pairwise(path))
+
+
+def test_each_kind_of_node_has_a_place_in_the_order() -> None:
+    """Feeders come before what they may feed: whoever walks `KINDS` meets a parent first."""
+    assert list(KINDS) == list(get_args(Kind))
+    for earlier, later in pairwise(KINDS):
+        assert LEVELS[earlier][0] <= LEVELS[later][1]
+    assert all(first <= last for first, last in LEVELS.values())

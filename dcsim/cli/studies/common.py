@@ -7,12 +7,13 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dcsim.cli.exits import FAILED, STOPPED, refuse, refuse_problems
 from dcsim.cli.faults import insisting
-from dcsim.cli.open import WRONG_INPUT, open_scenario, refuse, room_problems
+from dcsim.cli.open import open_scenario, room_problems
 from dcsim.errors import RunFailedError, StudyError
 from dcsim.scenario.models import Scenario
 
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from dcsim.studies.crew import Crew
     from dcsim.studies.folder import StudyFolder
 
-RUN_FAILED = 1
-INTERRUPTED = 130
 MOST_VALUES = 10_000
 
 Out = Annotated[
@@ -66,7 +65,7 @@ def opened(path: Path, overrides: list[str] | None) -> Scenario:
     scenario = open_scenario(path, overrides)
     problems = room_problems(path, scenario)
     if problems:
-        refuse(problems)
+        refuse_problems(problems)
     return scenario
 
 
@@ -77,7 +76,7 @@ def answered(name: str, scenario: Scenario, asked: Asked, ask: Callable[[Crew], 
     from dcsim.studies.crew import Crew
 
     if asked.workers is not None and asked.scheduler is not None:
-        refuse_words("--workers and --scheduler: choose one")
+        refuse("--workers and --scheduler: choose one")
     with ExitStack() as stack:
         folder = _folder(name, scenario, asked)
         kept = asked.runs if folder is None else folder.runs
@@ -90,18 +89,18 @@ def answered(name: str, scenario: Scenario, asked: Asked, ask: Callable[[Crew], 
                 answer = ask(crew)
         except StudyError as error:
             _end(folder, "failed", str(error))
-            refuse_words(*error.problems)
+            refuse(*error.problems)
         except (RunFailedError, OSError) as error:
             _end(folder, "failed", str(error))
             typer.echo(f"the study failed: {error}", err=True)
-            raise typer.Exit(RUN_FAILED) from None
+            raise typer.Exit(FAILED) from None
         except KeyboardInterrupt:
             _end(folder, "stopped", None)
             typer.echo(
                 "stopped" + ("" if kept is None else "; the same command goes on from here"),
                 err=True,
             )
-            raise typer.Exit(INTERRUPTED) from None
+            raise typer.Exit(STOPPED) from None
         if folder is not None:
             folder.finish(answer, crew.played + crew.found)
     if asked.as_json:
@@ -112,21 +111,14 @@ def answered(name: str, scenario: Scenario, asked: Asked, ask: Callable[[Crew], 
         typer.echo(f"Answer, tables and runs: {folder.folder}")
 
 
-def refuse_words(*problems: str) -> NoReturn:
-    """Problems with the question itself, one a line; exit status 2."""
-    for problem in problems:
-        typer.echo(problem, err=True)
-    raise typer.Exit(WRONG_INPUT)
-
-
 def seeds_asked(text: str) -> int | list[int]:
     """`5` is so many, `1,2,9` are these."""
     try:
         numbers = [int(part) for part in text.split(",")]
     except ValueError:
-        refuse_words(f"--seeds: '{text}' is neither a number of seeds nor a list such as 1,2,9")
+        refuse(f"--seeds: '{text}' is neither a number of seeds nor a list such as 1,2,9")
     if any(number < 0 for number in numbers):
-        refuse_words("--seeds: a seed is 0 or more")
+        refuse("--seeds: a seed is 0 or more")
     return numbers if "," in text else numbers[0]
 
 
@@ -137,7 +129,7 @@ def seconds_asked(option: str, text: str) -> float:
     try:
         return parse_quantity(text.strip(), SECOND.name, "1 min")
     except ValueError as error:
-        refuse_words(f"{option}: {error}")
+        refuse(f"{option}: {error}")
 
 
 def watts_asked(option: str, text: str) -> float:
@@ -147,7 +139,7 @@ def watts_asked(option: str, text: str) -> float:
     try:
         return parse_quantity(text.strip(), WATT.name, "600 kW")
     except ValueError as error:
-        refuse_words(f"{option}: {error}")
+        refuse(f"{option}: {error}")
 
 
 def numbers_asked(option: str, text: str) -> list[float]:
@@ -161,7 +153,7 @@ def numbers_asked(option: str, text: str) -> list[float]:
         count = int((last - first) / step + 1e-9) + 1
         return [round(first + i * step, 12) for i in range(count)]
     except ValueError:
-        refuse_words(f"{option}: '{text}' is neither a list such as 1,1.5,2 nor a range 1:2:0.1")
+        refuse(f"{option}: '{text}' is neither a list such as 1,1.5,2 nor a range 1:2:0.1")
 
 
 def _folder(name: str, scenario: Scenario, asked: Asked) -> StudyFolder | None:
@@ -172,7 +164,7 @@ def _folder(name: str, scenario: Scenario, asked: Asked) -> StudyFolder | None:
     try:
         return StudyFolder(asked.out, name, scenario, str(asked.path), asked.runs)
     except OSError as error:
-        refuse_words(f"--out: {error}")
+        refuse(f"--out: {error}")
 
 
 def _end(folder: StudyFolder | None, status: str, error: str | None) -> None:

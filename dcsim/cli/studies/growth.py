@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from dcsim.cli.exits import refuse
 from dcsim.cli.open import Overrides, ScenarioPath
 from dcsim.cli.studies.common import (
     AsJson,
@@ -22,7 +23,6 @@ from dcsim.cli.studies.common import (
     answered,
     numbers_asked,
     opened,
-    refuse_words,
     seconds_asked,
     seeds_asked,
 )
@@ -75,7 +75,7 @@ def growth(
     try:
         day = None if start is None else date.fromisoformat(start)
     except ValueError:
-        refuse_words(f"--start: '{start}' is no day such as 2026-12-01")
+        refuse(f"--start: '{start}' is no day such as 2026-12-01")
 
     from dcsim.studies.fixes import Fix
     from dcsim.studies.growth import growth as study
@@ -83,7 +83,7 @@ def growth(
     try:
         fixes = [Fix.parse(text) for text in fix or ()]
     except StudyError as error:
-        refuse_words(*error.problems)
+        refuse(*error.problems)
     answered(
         "growth",
         checked,
@@ -108,13 +108,13 @@ def _pace(asked: dict[str, str | None]) -> float | None:
     if not given:
         return None
     if len(given) > 1:
-        refuse_words(f"{' and '.join(f'--per-{name}' for name in given)}: choose one")
+        refuse(f"{' and '.join(f'--per-{name}' for name in given)}: choose one")
     ((name, text),) = given.items()
     bare = text.strip()
     try:
         factor = 1.0 + float(bare[:-1]) / 100.0 if bare.endswith("%") else float(bare)
     except ValueError:
-        refuse_words(f"--per-{name}: '{text}' is neither growth such as '5 %' nor a factor 1.05")
+        refuse(f"--per-{name}: '{text}' is neither growth such as '5 %' nor a factor 1.05")
     if not 1.0 < factor < math.inf:
-        refuse_words(f"--per-{name}: give growth above 0: '5 %', or as a factor 1.05")
+        refuse(f"--per-{name}: give growth above 0: '5 %', or as a factor 1.05")
     return float(factor ** (1.0 / MONTHS[name]))

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from dcsim.cli.exits import refuse
 from dcsim.cli.open import Overrides, ScenarioPath
 from dcsim.cli.studies.common import (
     AsJson,
@@ -18,7 +19,6 @@ from dcsim.cli.studies.common import (
     Workers,
     answered,
     opened,
-    refuse_words,
     seconds_asked,
     seeds_asked,
     watts_asked,
@@ -141,7 +141,7 @@ def oversubscription(
     try:
         policies = parse_policies(policy or ())
     except StudyError as error:
-        refuse_words(*error.problems)
+        refuse(*error.problems)
     answered(
         "oversubscription",
         checked,

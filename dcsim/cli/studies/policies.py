@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from dcsim.cli.exits import refuse
 from dcsim.cli.open import Overrides, ScenarioPath
 from dcsim.cli.studies.common import (
     AsJson,
@@ -19,7 +20,6 @@ from dcsim.cli.studies.common import (
     Workers,
     answered,
     opened,
-    refuse_words,
     seconds_asked,
     seeds_asked,
 )
@@ -57,7 +57,7 @@ def policies(
     try:
         blocks = parse_policies(policy)
     except StudyError as error:
-        refuse_words(*error.problems)
+        refuse(*error.problems)
     answered(
         "policies",
         checked,

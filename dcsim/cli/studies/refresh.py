@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from dcsim.cli.exits import refuse
 from dcsim.cli.open import Overrides, ScenarioPath
 from dcsim.cli.studies.common import (
     AsJson,
@@ -19,7 +20,6 @@ from dcsim.cli.studies.common import (
     Workers,
     answered,
     opened,
-    refuse_words,
     seconds_asked,
     seeds_asked,
 )
@@ -65,7 +65,7 @@ def refresh(
     try:
         fleets = [Fleet.parse(text) for text in change]
     except StudyError as error:
-        refuse_words(*error.problems)
+        refuse(*error.problems)
     answered(
         "refresh",
         checked,
@@ -79,4 +79,4 @@ def _share(text: str) -> tuple[str, float]:
     try:
         return name.strip(), float(share)
     except ValueError:
-        refuse_words(f"--part: '{text}' is not GROUP=SHARE, such as a100=0.5")
+        refuse(f"--part: '{text}' is not GROUP=SHARE, such as a100=0.5")

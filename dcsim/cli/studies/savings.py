@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from dcsim.cli.exits import refuse
 from dcsim.cli.open import Overrides, ScenarioPath
 from dcsim.cli.studies.common import (
     AsJson,
@@ -19,7 +20,6 @@ from dcsim.cli.studies.common import (
     Workers,
     answered,
     opened,
-    refuse_words,
     seconds_asked,
     seeds_asked,
     watts_asked,
@@ -91,7 +91,7 @@ def savings(
     try:
         prices = None if tariff is None else read_tariff(tariff)
     except StudyError as error:
-        refuse_words(*error.problems)
+        refuse(*error.problems)
     answered(
         "savings",
         checked,

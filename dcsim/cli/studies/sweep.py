@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from dcsim.cli.exits import refuse
 from dcsim.cli.open import Overrides, ScenarioPath
 from dcsim.cli.studies.common import (
     AsJson,
@@ -20,7 +21,6 @@ from dcsim.cli.studies.common import (
     answered,
     numbers_asked,
     opened,
-    refuse_words,
     seconds_asked,
     seeds_asked,
 )
@@ -53,7 +53,7 @@ def sweep(
     checked = opened(scenario, set_)
     lists = dict(_values(text) for text in over)
     if len(lists) < len(over):
-        refuse_words("--over: a path is given twice")
+        refuse("--over: a path is given twice")
     used, window_s = seeds_asked(seeds), seconds_asked("--window", window)
 
     from dcsim.studies.sweep import sweep as study
@@ -81,7 +81,7 @@ def _values(text: str) -> tuple[str, list[Any]]:
     path, equals, values = text.partition("=")
     path = path.strip()
     if not equals or not path:
-        refuse_words(f"--over: '{text}' has no values (write PATH=[VALUE, VALUE] or PATH=1:5:1)")
+        refuse(f"--over: '{text}' has no values (write PATH=[VALUE, VALUE] or PATH=1:5:1)")
     try:
         found = yaml_value(values)
     except (yaml.YAMLError, ValueError):
@@ -91,4 +91,4 @@ def _values(text: str) -> tuple[str, list[Any]]:
     if isinstance(found, str) and found.count(":") == 2:
         numbers = numbers_asked(f"--over {path}", found)
         return path, [int(n) if n == int(n) else n for n in numbers]
-    refuse_words(f"--over: '{values}' is no list (write [{values}, ...] or 1:5:1)")
+    refuse(f"--over: '{values}' is no list (write [{values}, ...] or 1:5:1)")

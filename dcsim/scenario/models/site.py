@@ -38,8 +38,25 @@ Kind = Literal[
     "branch",
     "server",
 ]
-KINDS: tuple[Kind, ...] = Kind.__args__  # type: ignore[attr-defined]
-"""From the top down; a level may be left out."""
+LEVELS: dict[str, tuple[int, int]] = {
+    "site": (0, 0),
+    "utility": (1, 1),
+    "transformer": (2, 2),
+    "switchgear": (2, 2),
+    "ups": (3, 3),
+    "pdu": (4, 4),
+    "rpp": (5, 5),
+    "busway": (5, 5),
+    "row": (5, 5),
+    "rack": (6, 6),
+    "rack-pdu": (7, 7),
+    "branch": (5, 8),
+    "server": (9, 9),
+}
+"""Where kinds stand from the top down, first and last level; a branch circuit may feed a row's
+racks or a rack's servers. Levels may be left out, not swapped; kinds of one level may stand under
+each other (transformer and switchgear, row and busway), but not under their own kind."""
+KINDS: tuple[Kind, ...] = tuple(LEVELS)  # type: ignore[arg-type]
 Phase = Literal["L1", "L2", "L3", "L1-L2", "L2-L3", "L3-L1", "auto"]
 UpsMode = Literal["double-conversion", "eco", "line-interactive"]
 
