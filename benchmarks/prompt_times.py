@@ -39,7 +39,7 @@ def follows(run: MeasuredRun) -> float:
 
 def best_window(folder: Path, run: MeasuredRun, catalogue: Catalogue) -> tuple[float, float, float]:
     """NRMSE that the best window leaves, its width and its end before the sample in s."""
-    logs = read_logs(folder, read_manifest(folder))
+    logs = read_logs(folder, read_manifest(folder), catalogue.gpus)
     config, column = run.series.config, run.series.columns
     gpu, model = catalogue.gpus[config.gpu], catalogue.models[config.model]
     assert logs.engine is not None and logs.first_tokens is not None

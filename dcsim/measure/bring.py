@@ -16,6 +16,7 @@ import numpy as np
 from dcsim.arrays import FloatArray
 from dcsim.errors import LogError, MeasureError, RunFolderError, UnreadableError
 from dcsim.files import open_bytes
+from dcsim.hardware.catalogue import load_catalogue
 from dcsim.measure import align, foreign
 from dcsim.measure.benchmarks import Bench, benchmark
 from dcsim.measure.counts import engine_lines
@@ -224,7 +225,7 @@ def _read(wanted: Wanted, place: Path, offset_s: float | None) -> RunLogs:
         for name, kind in (("power.csv", "power"), ("engine.csv", "engine")):
             if (place / name).is_file() and kind_of(place / name) not in (kind, None):
                 raise MeasureError(f"{names[name][0]}: this is a log of {kind_of(place / name)}")
-        return read_logs(place, manifest)
+        return read_logs(place, manifest, load_catalogue().gpus)
     except RunFolderError as error:
         text = str(error).replace(f"{place}: ", "").replace(f"{place}/", "")
         for name, paths in names.items():

@@ -11,7 +11,7 @@ import numpy as np
 
 from dcsim.arrays import FloatArray
 from dcsim.errors import RunFolderError
-from dcsim.hardware.catalogue import load_catalogue
+from dcsim.hardware.catalogue import Catalogue, load_catalogue
 from dcsim.power.learn.counters import POWER_STEP_S
 from dcsim.power.learn.logs import RunLogs, read_logs, read_manifest
 from dcsim.power.learn.readers import EngineLog
@@ -65,6 +65,7 @@ class Verdict:
 def verdict(folder: Path) -> Verdict:
     """Judge one run folder, measured here or brought. Never raises for what is in it."""
     found = Verdict(folder)
+    catalogue = load_catalogue()
     try:
         manifest = read_manifest(folder)
     except WRONG as error:
@@ -76,7 +77,7 @@ def verdict(folder: Path) -> Verdict:
         found.faults.append(f"it was not finished: {status}" + (f" ({why})" if why else ""))
     logs: RunLogs | None = None
     try:
-        logs = read_logs(folder, manifest)
+        logs = read_logs(folder, manifest, catalogue.gpus)
         found.doubts += logs.remarks
         _power(found, manifest, logs.power.at_s, logs.power.watts.sum(axis=1))
         _telemetry(found, folder)
@@ -93,7 +94,7 @@ def verdict(folder: Path) -> Verdict:
     except WRONG as error:
         found.faults.append(f"manifest.json: {_own(folder, error)}")
     if found.good and logs is not None and logs.engine is not None:
-        _train(found, folder)
+        _train(found, folder, catalogue)
     return found
 
 
@@ -309,10 +310,10 @@ def _client(found: Verdict, manifest: dict[str, Any]) -> None:
             )
 
 
-def _train(found: Verdict, folder: Path) -> None:
+def _train(found: Verdict, folder: Path, catalogue: Catalogue) -> None:
     """The word of the reader that training uses."""
     try:
-        run = read_run(folder, load_catalogue())
+        run = read_run(folder, catalogue)
     except RunFolderError as error:
         told = _own(folder, error)
         if "the catalogue has no" in told:

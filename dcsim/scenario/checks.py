@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from dcsim.hardware.catalogue import Catalogue, load_catalogue
+from dcsim.hardware.catalogue import Catalogue
 from dcsim.hardware.gpus import Gpu
 from dcsim.hardware.kv import kv_capacity_blocks
 from dcsim.hardware.models import ServedModel
@@ -29,10 +29,9 @@ MOST_WINDOW_STEPS = 20_000_000
 """Of a window: two months in steps of 250 ms, 160 MB a node."""
 
 
-def check(document: Document) -> None:
+def check(document: Document, catalogue: Catalogue) -> None:
     """Add every problem with the workload, the servers and the clock. The facility has
     a file of its own."""
-    catalogue = load_catalogue()
     unique(document, "workload")
     unique(document, "tenants")
     unique(document, "servers")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from dcsim.errors import SeriesError
-from dcsim.hardware.catalogue import load_catalogue
+from dcsim.hardware.catalogue import Catalogue
+from dcsim.hardware.curves import Curve, LossCurve
 from dcsim.scenario import raw
 from dcsim.scenario.expand import Copy, FeedMismatchError, Row, expand, named
 from dcsim.scenario.models.amperes import in_amperes
@@ -27,12 +28,19 @@ Rows = dict[str, tuple[Steps, dict[str, Any]]]
 """Rows of the table by name."""
 
 
-def check(document: Document, by_name: Rows, above: dict[str, list[str]], *, whole: bool) -> None:
+def check(
+    document: Document,
+    by_name: Rows,
+    above: dict[str, list[str]],
+    catalogue: Catalogue,
+    *,
+    whole: bool,
+) -> None:
     """Add every problem. `above` names each row's feeders, all known; `whole`: the table is one
     diagram without cycles."""
     for path, node in by_name.values():
-        _breaker(document, path, node)
-        _losses(document, path, node)
+        _breaker(document, path, node, catalogue.curves)
+        _losses(document, path, node, catalogue.losses)
         _files(document, path, node)
     _power_factors(document, by_name)
     cooling = raw.block(document.data, "cooling")
@@ -42,9 +50,10 @@ def check(document: Document, by_name: Rows, above: dict[str, list[str]], *, who
         _names(document, by_name, above)
 
 
-def _breaker(document: Document, path: Steps, node: dict[str, Any]) -> None:
+def _breaker(
+    document: Document, path: Steps, node: dict[str, Any], curves: Mapping[str, Curve]
+) -> None:
     breaker = raw.block(node, "breaker")
-    curves = load_catalogue().curves
     own = breaker.get("points") is not None or breaker.get("electronic") is not None
     curve = breaker.get("curve", Breaker.model_fields["curve"].default)
     if isinstance(curve, str) and curve not in curves:
@@ -69,8 +78,9 @@ def _rated(node: dict[str, Any]) -> bool:
     return node.get("rating") is not None or node.get("apparent_rating") is not None
 
 
-def _losses(document: Document, path: Steps, node: dict[str, Any]) -> None:
-    curves = load_catalogue().losses
+def _losses(
+    document: Document, path: Steps, node: dict[str, Any], curves: Mapping[str, LossCurve]
+) -> None:
     name = raw.text(node, "losses")
     if name is None:
         return

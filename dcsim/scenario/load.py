@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dcsim.errors import Problem, ScenarioError
+from dcsim.hardware.catalogue import load_catalogue
 from dcsim.scenario import checks, overrides, paths, tree
 from dcsim.scenario.dump import dump, resolved
 from dcsim.scenario.models import Scenario
@@ -66,8 +67,9 @@ def _finish(
         overrides.put(document, "duration", duration, "--duration")
     paths.resolve(document)
     scenario = validate_as(document, Scenario)
-    checks.check(document)
-    tree.check(document)
+    catalogue = load_catalogue()
+    checks.check(document, catalogue)
+    tree.check(document, catalogue)
     if document.problems or scenario is None:
         raise ScenarioError(sorted(set(document.problems), key=_order))
     return scenario

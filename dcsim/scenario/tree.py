@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from dcsim.hardware.catalogue import Catalogue
 from dcsim.scenario import electrical, raw
 from dcsim.scenario.checks import unique, unknown
 from dcsim.scenario.models.site import LEVELS
@@ -14,7 +15,7 @@ MANY = ("switchgear",)
 """Kinds that may stand under their own: boards feed boards."""
 
 
-def check(document: Document) -> None:
+def check(document: Document, catalogue: Catalogue) -> None:
     """Add every problem with the facility."""
     rows = list(raw.items(document, "facility"))
     unique(document, "facility")
@@ -39,7 +40,7 @@ def check(document: Document) -> None:
     tops = sum(not ups for ups in above.values())
     known = all(len(above[name]) == len(parents(node)) for name, (_, node) in by_name.items())
     whole = known and not cyclic and tops == 1 and len(by_name) == len(rows)
-    electrical.check(document, by_name, above, whole=whole)
+    electrical.check(document, by_name, above, catalogue, whole=whole)
 
 
 def parents(node: dict[str, Any]) -> list[tuple[Steps, str]]:

@@ -10,14 +10,18 @@ import numpy as np
 import pytest
 
 from dcsim.errors import LogError
+from dcsim.hardware import load_catalogue
 from dcsim.power.learn.counters import computed_total
-from dcsim.power.learn.plausible import board_of, plausible
+from dcsim.power.learn.plausible import gpu_named, plausible
 from dcsim.power.learn.readers import PowerLog, engine_log, kind_of, power_log, request_log
 from dcsim.power.learn.readers.series import Track, going_on, gpu_table
 from dcsim.power.learn.readers.text import number, watts
 
 START_S = 1784576400.0
 COUNT = 40
+
+GPUS = load_catalogue().gpus
+A100 = gpu_named("A100", GPUS)
 
 
 def clock(at_s: float) -> str:
@@ -79,13 +83,15 @@ def power(*values: float) -> PowerLog:
     "code", [140737488355328.0, 140737488355330.0, 2147483632.0, 9223372036854775792.0]
 )
 def test_codes_for_no_value_are_none(code: float) -> None:
-    log, remarks = plausible(power(80, code, 300, code), board_of("A100"))
+    log, remarks = plausible(power(80, code, 300, code), A100)
     assert log.watts[:, 0].tolist() == pytest.approx([80, np.nan, 300, np.nan], nan_ok=True)
     assert remarks == [f"2 samples of {code:.0f} W left out: the tool's code for no value"]
 
 
 def test_more_than_the_board_draws_is_damage() -> None:
-    log, remarks = plausible(power(80, 300, 5000, -1, 420), board_of("NVIDIA A100-SXM4-80GB"))
+    log, remarks = plausible(
+        power(80, 300, 5000, -1, 420), gpu_named("NVIDIA A100-SXM4-80GB", GPUS)
+    )
     assert log.watts[:, 0].tolist() == pytest.approx([80, 300, np.nan, np.nan, 420], nan_ok=True)
     assert len(remarks) == 2
     assert "above 600 W" in remarks[1]
@@ -97,11 +103,11 @@ def test_more_than_the_board_draws_is_damage() -> None:
 )
 def test_another_unit_is_named(factor: float, why: str) -> None:
     with pytest.raises(LogError, match=why.replace("?", r"\?")):
-        plausible(power(*(factor * w for w in (90, 250, 320, 310))), board_of("A100"))
+        plausible(power(*(factor * w for w in (90, 250, 320, 310))), A100)
 
 
 def test_an_unknown_board_is_checked_for_codes_alone() -> None:
-    log, _ = plausible(power(5000, 2147483632.0), board_of("B9000"))
+    log, _ = plausible(power(5000, 2147483632.0), gpu_named("B9000", GPUS))
     assert log.watts[:, 0].tolist() == pytest.approx([5000, np.nan], nan_ok=True)
 
 

@@ -6,6 +6,7 @@ What is missing or malformed is said, by file and line.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +17,8 @@ from pydantic import ValidationError
 
 from dcsim.arrays import FloatArray
 from dcsim.errors import LogError, RunFolderError
-from dcsim.power.learn.plausible import board_of, plausible
+from dcsim.hardware.gpus import Gpu
+from dcsim.power.learn.plausible import gpu_named, plausible
 from dcsim.power.learn.readers import (
     EngineLog,
     FirstTokens,
@@ -122,8 +124,9 @@ def find_file(folder: Path, manifest: dict[str, Any], kind: Kind) -> Path | None
     return others[0] if others else None
 
 
-def read_logs(folder: Path, manifest: dict[str, Any]) -> RunLogs:
-    """Power, and what is there of engine and requests. Raises RunFolderError."""
+def read_logs(folder: Path, manifest: dict[str, Any], gpus: Mapping[str, Gpu]) -> RunLogs:
+    """Power, held against the board among `gpus` that the manifest names, and what is there of
+    engine and requests. Raises RunFolderError."""
     remarks: list[str] = []
     files = {kind: find_file(folder, manifest, kind) for kind in NAMES}
     power_file, engine_file, requests_file = (files[kind] for kind in NAMES)
@@ -141,7 +144,7 @@ def read_logs(folder: Path, manifest: dict[str, Any]) -> RunLogs:
         power = power_log(power_file, _number(clock, "power_interval_s"))
         power = _chosen(power, manifest, folder, remarks)
         silent = np.isnan(power.watts).any(axis=1)
-        power, doubtful = plausible(power, board_of(str(manifest.get("hardware", ""))))
+        power, doubtful = plausible(power, gpu_named(str(manifest.get("hardware", "")), gpus))
         remarks += doubtful
     except LogError as error:
         known = str(error) if str(power_file) in str(error) else f"{power_file}: {error}"

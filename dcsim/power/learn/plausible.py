@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import functools
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 
 from dcsim.errors import LogError
-from dcsim.hardware.catalogue import load_catalogue
 from dcsim.hardware.gpus import Gpu
 from dcsim.power.learn.readers import PowerLog
 
@@ -30,12 +29,7 @@ def is_blank(value: float) -> bool:
     return any(low <= value <= high for low, high in BLANKS)
 
 
-@functools.lru_cache(maxsize=1)
-def _gpus() -> dict[str, Gpu]:
-    return dict(load_catalogue().gpus)
-
-
-def gpu_named(hardware: str, gpus: dict[str, Gpu]) -> Gpu | None:
+def gpu_named(hardware: str, gpus: Mapping[str, Gpu]) -> Gpu | None:
     """The catalogue's GPU for a name such as `H100` or `NVIDIA A100-SXM4-80GB`; None where it has
     none."""
     wanted = hardware.lower()
@@ -44,11 +38,6 @@ def gpu_named(hardware: str, gpus: dict[str, Gpu]) -> Gpu | None:
         if wanted and (gpu.name.startswith(wanted) or gpu.name.split("-")[0] in words):
             return gpu
     return None
-
-
-def board_of(hardware: str) -> Gpu | None:
-    """The same, of the catalogue that is in use."""
-    return gpu_named(hardware, _gpus())
 
 
 def plausible(power: PowerLog, board: Gpu | None) -> tuple[PowerLog, list[str]]:

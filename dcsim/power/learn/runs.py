@@ -147,7 +147,7 @@ def read_pieces(
         gpu_nameplate_w=gpu.nameplate_w,
         weight_bytes=model.weight_bytes,
     )
-    logs = read_logs(folder, manifest)
+    logs = read_logs(folder, manifest, catalogue.gpus)
     at_s, watts = logs.power.at_s, logs.power.watts.sum(axis=1)
     gap_s = float(np.diff(at_s).max())
     if whole and gap_s > MAX_GAP_STEPS * POWER_STEP_S:
