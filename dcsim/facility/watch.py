@@ -82,10 +82,12 @@ class LimitWatch:
         """Which are overload tables."""
         self._guarded = np.array([index for index, _, _ in guards], dtype=np.int64)
         specs = [spec for _, spec, _ in guards]
+        self._guards = guards
+        self._early = self._edges(guards, curves, "earliest")
         self.breakers = Breakers(
             chosen,
             [w for _, _, w in guards],
-            earliest=self._edges(guards, curves, "earliest"),
+            earliest=self._early,
             latest=self._edges(guards, curves, "latest"),
             ambient_c=[spec.ambient_c for spec in specs],
             preload=[spec.preload for spec in specs],
@@ -156,6 +158,12 @@ class LimitWatch:
         (nodes,), stayed as they are, by node; infinite where never."""
         found_s = self.breakers.trip_in_s(node_w[self._guarded])
         return dict(zip(self._breaker_of, found_s.tolist(), strict=True))
+
+    def earliest(self, node: str) -> tuple[Curve, Breaker, float] | None:
+        """Of a node's breaker the curve at the earliest edge of its band, its spec, and its rating
+        in W; None where the node has none."""
+        row = self._breaker_of.get(node)
+        return None if row is None else (self._early[row], *self._guards[row][1:])
 
     def is_open(self, node: str) -> bool:
         """Whether a node has a breaker, and it is open."""

@@ -21,6 +21,9 @@ AT_ONCE = 500
 SHAPE_VARIANCE = 0.5633
 """Of the tail index fitted to Gumbel maxima, times their number (Hosking, Wallis and Wood 1985)."""
 
+HEAVY = 1.0 / 3.0
+"""Tail index of maxima of Student's law with three degrees of freedom."""
+
 
 def gumbel_fit(ordered: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Location and scale by probability-weighted moments, of samples in the last axis that rise."""
@@ -32,9 +35,27 @@ def gumbel_fit(ordered: FloatArray) -> tuple[FloatArray, FloatArray]:
 def tail_index(ordered: FloatArray) -> float:
     """Of the generalised extreme-value law by probability-weighted moments, of one sample that
     rises; above 0 is heavier than Gumbel's."""
+    return float(_indices(ordered))
+
+
+def _indices(ordered: FloatArray) -> FloatArray:
+    """The same of many samples in the last axis."""
     first, second, third = _moments(ordered)
     ratio = (2.0 * second - first) / (3.0 * third - first) - math.log(2.0) / math.log(3.0)
-    return -float(7.8590 * ratio + 2.9554 * ratio**2)
+    return np.asarray(-(7.8590 * ratio + 2.9554 * ratio**2))
+
+
+@lru_cache(maxsize=64)
+def heavy_index(count: int) -> float:
+    """Below this a tail index fitted to so many maxima speaks against a heavy tail: those of a law
+    of index `HEAVY` are above it with 95 %."""
+    rng = np.random.default_rng(0)
+    found = []
+    for _ in range(PLAYED // AT_ONCE):
+        uniform = rng.random((AT_ONCE, count))
+        law = np.expm1(-HEAVY * np.log(-np.log(uniform))) / HEAVY
+        found.append(_indices(np.sort(law, axis=-1)))
+    return float(np.quantile(np.concatenate(found), 0.05))
 
 
 def too_heavy(index: float, count: int, deviations: float) -> bool:

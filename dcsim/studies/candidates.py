@@ -9,12 +9,14 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from dcsim.errors import StudyError
+from dcsim.facility.trip_ratio import Element, elements
 from dcsim.scenario.models import Scenario
 from dcsim.studies.ask import load_rows, slo_loss
 from dcsim.studies.crew import Crew
 from dcsim.studies.doubt import Doubt, scaled
 from dcsim.studies.jobs import job
 from dcsim.studies.outcome import Outcome
+from dcsim.studies.risk import Exposure, Risk, held_by_policies
 from dcsim.studies.statistics import (
     CONFIDENCE,
     Interval,
@@ -24,13 +26,10 @@ from dcsim.studies.statistics import (
     share_mean_at_most,
     trials_to_show,
 )
-from dcsim.studies.tail import Tail, chance_above
 from dcsim.studies.target import Target
 
 RAREST = 1e-3
 """A year. No fit to some tens of runs is believed beyond once in a thousand years."""
-CONSTANT = 1e-9
-"""Runs whose highest means differ by less have no chance in them: two are enough."""
 FIRST_WAVE = 2
 """Runs of a candidate that are played before the first look; twice as many before each next. Fixed,
 so that what is played does not depend on how many workers there are."""
@@ -47,7 +46,7 @@ class Bounds:
     window_s: float
     """Limits are held to means over this time."""
     max_trips_per_year: float = 0.1
-    """How often in a year of busy hours a mean over the window may be above a rating."""
+    """How often in a year of busy hours a breaker may trip."""
     busy_hours: float = 1000.0
     """Hours of a year that are like the run."""
     run_hours: float = 1.0
@@ -81,10 +80,12 @@ class Candidate:
     """Highest power step, mean over runs."""
     slo_loss: float
     slo_loss_at_most: float
-    tail: Tail
-    """Of a mean over the window above a rating, in one run."""
+    exposure: Exposure = field(repr=False)
+    """How near its runs came to a trip of what feeds them."""
+    risk: Risk
+    """Of a trip in one run."""
     trips_per_year_at_most: float
-    """One-sided bound by that tail; infinite where the data do not bear one."""
+    """One-sided bound by that risk; infinite where nothing can be said."""
     binding: str
     """The node nearest to its limit, of those asked about and above, W."""
 
@@ -120,29 +121,45 @@ def try_count(
     """
     scenario = target.resized(base, count, traffic)
     windows_s = tuple(sorted({1.0, bounds.window_s}))
+    heated = tuple(target.watched_and_above)
+    opens = elements(scenario, heated, bounds.window_s)
     outcomes: list[Outcome] = []
     failed: list[bool] = []
     sound: bool | None = None
     for wave in waves(len(seeds)):
-        jobs = [job(scenario, seed, windows_s=windows_s) for seed in seeds[wave]]
+        jobs = [
+            job(scenario, seed, windows_s=windows_s, heated=heated, trip_window_s=bounds.window_s)
+            for seed in seeds[wave]
+        ]
         for outcome in crew.play(jobs, f"{count} {target.kind}s"):
             if sound is None:
                 outcomes.append(outcome)
                 failed.append(_tripped(outcome) or _over(outcome, target, bounds))
-                shares = [_rating_share(one, target, bounds) for one in outcomes]
-                sound = _verdict(bounds, len(seeds), failed, shares)
+                sound = _verdict(bounds, len(seeds), failed, _exposure(scenario, outcomes, opens))
         if sound is not None:
             break
-    return _judged(target, count, outcomes, sum(failed), bool(sound), bounds)
+    exposure = _exposure(scenario, outcomes, opens)
+    return _judged(target, count, outcomes, sum(failed), bool(sound), bounds, exposure)
 
 
-def _verdict(bounds: Bounds, runs: int, failed: list[bool], shares: Sequence[float]) -> bool | None:
+def _exposure(
+    scenario: Scenario, outcomes: Sequence[Outcome], opens: Mapping[str, Element]
+) -> Exposure:
+    return Exposure(
+        [outcome.heating for outcome in outcomes],
+        opens,
+        held_by_policies(scenario),
+        controlled=bool(scenario.control),
+    )
+
+
+def _verdict(bounds: Bounds, runs: int, failed: list[bool], exposure: Exposure) -> bool | None:
     """Whether a candidate holds so far; None where that is open."""
     if bounds.max_trip is not None:
         return Plan(bounds.max_trip, runs).verdict(failed)
     if any(failed):  # a failure seen in hours is far more than a few in years
         return False
-    constant = len(shares) > 1 and np.ptp(shares) <= CONSTANT * max(shares)
+    constant = len(failed) > 1 and exposure.constant  # no chance in it: two runs are enough
     return True if len(failed) == runs or constant else None
 
 
@@ -213,17 +230,6 @@ def _worst(outcome: Outcome, target: Target, bounds: Bounds) -> tuple[str, float
     return name, share
 
 
-def _rating_share(outcome: Outcome, target: Target, bounds: Bounds) -> float:
-    """Highest mean over the window as a share of a rating: the limit's nodes' and those above."""
-    loads = load_rows(outcome, fitting_window_s(outcome, bounds.window_s))
-    ratings_w = {node["name"]: node["limit_w"] for node in outcome.summary["nodes"]}
-    return max(
-        loads[name]["peak_w"] / ratings_w[name]
-        for name in target.watched_and_above
-        if ratings_w.get(name) and name in loads
-    )
-
-
 def holds_in_doubt(
     found: Candidate, target: Target, bounds: Bounds, doubt: Doubt, factor: float = 1.0
 ) -> bool:
@@ -237,8 +243,7 @@ def holds_in_doubt(
         return False
     if bounds.max_trip is not None:
         return True
-    chance = doubt.chance_at_most(_scaled_shares(found, target, bounds, ratings_w, factor))
-    return bounds.a_year(chance) <= bounds.max_trips_per_year
+    return bounds.a_year(doubt.trips_at_most(found.exposure, factor)) <= bounds.max_trips_per_year
 
 
 def _scaled_shares(
@@ -276,6 +281,7 @@ def _judged(
     failed: int,
     sound: bool,
     bounds: Bounds,
+    exposure: Exposure,
 ) -> Candidate:
     losses = [slo_loss(outcome.summary) for outcome in outcomes]
     if any(math.isnan(loss) for loss in losses):
@@ -285,20 +291,19 @@ def _judged(
     at_most = share_mean_at_most(losses, CONFIDENCE)
     tripped = sum(map(_tripped, outcomes))
     over = sum(_over(outcome, target, bounds) for outcome in outcomes)
-    shares = [_rating_share(outcome, target, bounds) for outcome in outcomes]
-    tail = chance_above(shares, 1.0)
-    yearly = math.inf if tail.refusal else bounds.a_year(tail.at_most)
+    risk = exposure.risk()
+    yearly = bounds.a_year(risk.per_run) if math.isfinite(risk.per_run) else math.inf
     # A bound of 1 % on a loss takes 299 runs without any: fewer are held to their mean.
     most = bounds.max_slo_loss
     provable = 0.0 < most < 1.0 and len(losses) >= trials_to_show(most)
     if not sound:
         why = f"{tripped} of {len(outcomes)} runs tripped, {over} were above what is allowed"
-    elif bounds.max_trip is None and tail.refusal:
-        why = f"trips a year cannot be told: {tail.refusal}"
+    elif bounds.max_trip is None and not risk.way:
+        why = f"trips a year cannot be told: {risk.told}"
     elif bounds.max_trip is None and yearly > bounds.max_trips_per_year:
         why = (
-            f"up to {yearly:.2g} trips a year by the tail of {tail.blocks} runs: more than "
-            f"{bounds.max_trips_per_year:g}"
+            f"up to {yearly:.2g} trips a year, more than {bounds.max_trips_per_year:g}, by "
+            f"{risk.told}"
         )
     elif (at_most if provable else loss) > bounds.max_slo_loss:
         why = (
@@ -327,7 +332,8 @@ def _judged(
         instant_w=peak_w(min(row["resolution_s"] for row in outcomes[0].loads)),
         slo_loss=loss,
         slo_loss_at_most=at_most,
-        tail=tail,
+        exposure=exposure,
+        risk=risk,
         trips_per_year_at_most=yearly,
         binding=max((_worst(o, target, bounds) for o in outcomes), key=lambda found: found[1])[0],
     )

@@ -17,9 +17,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from dcsim.arrays import FloatArray
+from dcsim.studies.risk import Exposure
 from dcsim.studies.statistics import CONFIDENCE
-from dcsim.studies.tail import chance_above
 
 TO_DEVIATION = 1.0 / 0.6745
 """A median absolute error of a normal law, as a standard deviation."""
@@ -42,6 +41,8 @@ DAY_SPREAD = 0.024
 five weekdays of 10 to 16 May 2024 in Azure's code trace (docs/paper-case.md). Loads vary less than
 requests, other weeks of a year more."""
 GRID = np.linspace(-6.0, 6.0, 481)
+DAYS_APART = 16
+"""Points of the grid between days for which bursts are counted."""
 WEIGHTS = stats.norm.pdf(GRID) / stats.norm.pdf(GRID).sum()
 
 
@@ -64,19 +65,19 @@ class Doubt:
             return float((over > 0.0).mean())
         return float(stats.norm.sf(-over / self.day).mean())
 
-    def chance_at_most(self, shares: npt.ArrayLike) -> float:
-        """Bound on the chance that a run's highest mean is above a rating, from runs' as shares of
-        it: by the tail of the runs (`tail.chance_above`) at the higher level, over all days."""
-        found = np.asarray(shares, dtype=np.float64) * (1.0 + self.level)
+    def trips_at_most(self, exposure: Exposure, factor: float = 1.0) -> float:
+        """Bound on the trips in a run of any day, from 0 to 1, at the higher level: by what bounds
+        those of the runs (`dcsim.studies.risk`), averaged over days. `factor`: of so many times
+        the units, the runs' loads scaled."""
         days = GRID if self.day else np.zeros(1)
         weights = WEIGHTS if self.day else np.ones(1)
-        chances = [_bound(found, math.exp(-self.day * float(day))) for day in days]
-        return float(weights @ np.array(chances))
-
-
-def _bound(shares: FloatArray, limit: float) -> float:
-    tail = chance_above(shares, limit)
-    return 1.0 if tail.refusal else tail.at_most
+        levels = (1.0 + self.level) * np.exp(self.day * days)
+        tail = np.array([exposure.by_tail(factor, float(level)) for level in levels])
+        # Bursts of a day by those of one that is as busy or a little busier.
+        few = levels[::-1][::DAYS_APART][::-1]
+        bursts = np.array([exposure.by_bursts(factor, float(level)) for level in few])
+        place = np.searchsorted(few, levels * (1.0 - 1e-12))
+        return float(weights @ np.minimum(np.minimum(tail, bursts[place]), 1.0))
 
 
 def _deviation(part: Mapping[str, Any]) -> float:

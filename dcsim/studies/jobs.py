@@ -16,7 +16,7 @@ from dcsim.results.versions import versions
 from dcsim.scenario.dump import resolved
 from dcsim.scenario.models import Scenario, Spec
 
-OUTCOME_VERSION = 2
+OUTCOME_VERSION = 3
 """Of what an outcome holds: raised whenever that changes."""
 NOT_PLAYING = ("cli", "data", "measure", "report", "studies")
 """Rooms whose code and tables do not decide what a run gives; all others may."""
@@ -44,6 +44,10 @@ class Job:
     keep: tuple[Keep, ...] = ()
     windows_s: tuple[float, ...] = (1.0, 60.0, 900.0)
     """Averaging times of the load figures, beside the power step."""
+    heated: tuple[str, ...] = ()
+    """Nodes of which is kept how near they came to a trip (`dcsim.studies.heating`)."""
+    trip_window_s: float = 900.0
+    """A mean over this above the rating is taken for a trip of those without a breaker."""
 
     @property
     def label(self) -> str:
@@ -61,6 +65,7 @@ class Job:
             "files": {text: _file_hash(path) for text, path in sorted(_files(data))},
             "keep": sorted((keep.kind, keep.step_s) for keep in self.keep),
             "windows_s": sorted(self.windows_s),
+            "heated": [sorted(self.heated), self.trip_window_s if self.heated else None],
             "outcome": OUTCOME_VERSION,
             "code": code_hash(),
             "packages": packages(self.scenario),
@@ -74,10 +79,19 @@ def job(
     seed: int,
     keep: tuple[Keep, ...] = (),
     windows_s: tuple[float, ...] = (1.0, 60.0, 900.0),
+    *,
+    heated: tuple[str, ...] = (),
+    trip_window_s: float = 900.0,
 ) -> Job:
     """A run with a seed of its own. Single requests are not kept: no study asks for them."""
     record = scenario.record.model_copy(update={"requests": False})
-    return Job(scenario.model_copy(update={"seed": seed, "record": record}), keep, windows_s)
+    return Job(
+        scenario.model_copy(update={"seed": seed, "record": record}),
+        keep,
+        windows_s,
+        heated,
+        trip_window_s,
+    )
 
 
 def packages(scenario: Scenario) -> list[list[str]]:

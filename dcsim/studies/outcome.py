@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import tempfile
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,7 @@ from dcsim.arrays import Float32Array
 from dcsim.errors import DcsimError
 from dcsim.records import EVENT_CLASSES, EventKind
 from dcsim.results import Results
+from dcsim.studies.heating import FeltLoads, Heating
 from dcsim.studies.jobs import Job, code_hash
 from dcsim.studies.sizing import sizing, whole_means
 
@@ -38,7 +41,8 @@ class Outcome:
     """A run's figures.
 
     `summary` is that of `dcsim run --json` less its wall time; `loads` the rows of `sizing`
-    (every node above the servers, at each averaging time); `flags` trips and losses of supply.
+    (every node above the servers, at each averaging time); `flags` trips and losses of supply;
+    `heating` how near the nodes that were asked about came to a trip.
     """
 
     key: str
@@ -48,6 +52,7 @@ class Outcome:
     flags: list[dict[str, Any]]
     wall_s: float
     series: dict[str, Series] = field(default_factory=dict)
+    heating: dict[str, Heating] = field(default_factory=dict)
 
 
 class CodeMismatchError(DcsimError, RuntimeError):
@@ -61,24 +66,33 @@ def play(job: Job, code: str | None = None) -> Outcome:
     Raises what `dcsim.engine.simulate` raises; ValueError for a series of a kind of node that the
     site does not have, or finer than recorded.
     """
-    from dcsim.engine import simulate
+    from dcsim.engine.simulation import Simulation
 
     if code is not None and code != code_hash():
         raise CodeMismatchError(
             "this worker runs another dcsim than the study: install the same one on all machines"
         )
-    with simulate(job.scenario) as results:
-        summary = dict(results.summary)
+    scenario = job.scenario
+    simulation = Simulation(scenario)
+    steps = math.ceil(scenario.duration_s / scenario.power_step_s)
+    felt = FeltLoads(simulation.site, job.heated, steps, scenario.power_step_s)
+    with tempfile.TemporaryDirectory(prefix="dcsim-") as folder:
+        path = Path(folder) / "run.h5"
+        summary = simulation.run(path, felt if job.heated else None)
         wall_s = float(summary.pop("wall_s"))
-        return Outcome(
-            key=job.key,
-            seed=job.scenario.seed,
-            summary=summary,
-            loads=_loads(results, job.windows_s),
-            flags=_flags(results),
-            wall_s=wall_s,
-            series={keep.kind: _series(results, keep.kind, keep.step_s) for keep in job.keep},
-        )
+        with Results.open(path, summary=summary) as results:
+            loads = _loads(results, job.windows_s)
+            labels_w = {row["node"]: row["nameplate_load_w"] for row in loads}
+            return Outcome(
+                key=job.key,
+                seed=scenario.seed,
+                summary=dict(results.summary),
+                loads=loads,
+                flags=_flags(results),
+                wall_s=wall_s,
+                series={keep.kind: _series(results, keep.kind, keep.step_s) for keep in job.keep},
+                heating=felt.heating(job.trip_window_s, labels_w) if job.heated else {},
+            )
 
 
 def _loads(results: Results, windows_s: tuple[float, ...]) -> list[dict[str, Any]]:

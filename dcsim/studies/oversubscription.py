@@ -39,7 +39,7 @@ BUSY_HOURS = 1000.0
 """Four busy hours on each of 250 working days."""
 HOURS_A_YEAR = 8766.0
 SEEDS = 20
-"""Runs from which a tail is carried on to years."""
+"""Runs that are carried on to years."""
 NAN = float("nan")
 
 
@@ -71,11 +71,11 @@ def oversubscription(
     - `rule="breaker"`: full simulation. No run trips a breaker or has a mean over `window_s` above
       what `under` and all that feeds it may carry: with `fill="continuous"` their allowances for
       continuous loads, unless `limit_w` is given, with `"rating"` their ratings. With 95 %
-      confidence such a mean is above a rating at most `max_trips_per_year` times in the
-      `busy_hours` of a year, by the tail of the runs' highest means (`dcsim.studies.tail`); the SLO
-      loss is at most `max_slo_loss`. `seeds`: None for 20. With `max_trip`, the probability that a
-      run fails is at most that by counting, and years are left out of it; `seeds`: None for as many
-      as show it. A screen of recorded units says where to start. `count_all` is the count with
+      confidence breakers trip at most `max_trips_per_year` times in the `busy_hours` of a year
+      (`dcsim.studies.risk`); the SLO loss is at most `max_slo_loss`. `seeds`: None for 20. With
+      `max_trip`, the probability that a run fails is at most that by counting, and years are left
+      out of it; `seeds`: None for as many as show it. A screen of recorded units says where to
+      start. `count_all` is the count with
       what else is uncertain: loads that may be higher by `level_error` (a share, 95 % sure; None:
       by what the site's watts stand on), and days that differ by `day_spread` (standard deviation
       of a day's logarithm; None: of weekdays in a public trace); see `dcsim.studies.doubt`.

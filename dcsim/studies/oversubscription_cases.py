@@ -157,6 +157,10 @@ def by_breaker(
             f"{case.model}, {case.policy}: {more.count} do not fit: {more.why}; nearest to its "
             f"limit is {more.binding}."
         )
+    if best is not None and bounds.max_trip is None:
+        found.reasons.append(
+            f"{case.model}, {case.policy}: trips of {best.count} are bounded by {best.risk.told}."
+        )
     doubt = doubt_of(outcomes[0].summary, *given)
     found.doubts.append(doubt)
     more_told: dict[str, Any] = {"count_all": 0, "level_error": doubt.level}
@@ -170,6 +174,7 @@ def by_breaker(
             "trip_high": high,
             "trip_at_most": best.failing_at_most,
             "trips_per_year_at_most": best.trips_per_year_at_most,
+            "risk_by": best.risk.way,
             "slo_loss": best.slo_loss,
             "slo_loss_at_most": best.slo_loss_at_most,
             "runs": best.runs,

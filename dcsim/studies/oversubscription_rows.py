@@ -44,7 +44,8 @@ ANSWER_COLUMNS = {
     "trip_low": "95 % interval of that probability (Clopper and Pearson)",
     "trip_high": "95 % interval of that probability",
     "trip_at_most": "one-sided 95 % bound of that probability, by counting",
-    "trips_per_year_at_most": "one-sided 95 % bound on trips in a year's busy hours, by the tail",
+    "trips_per_year_at_most": "one-sided 95 % bound on trips in a year's busy hours",
+    "risk_by": "what bounds them: `constant` load, `labels`, `bursts` or `tail`",
     "slo_loss": "mean over runs",
     "slo_loss_at_most": "one-sided 95 % bound of that mean",
     "runs": "runs of that count",
@@ -62,9 +63,10 @@ CANDIDATE_COLUMNS = {
     "over": "of which were above the continuous rating",
     "fail_low": "share of the runs with either",
     "fail_high": "one-sided 95 % bound of that probability, by counting",
-    "trips_per_year_at_most": "one-sided 95 % bound on trips in a year's busy hours, by the tail; "
-    "empty where the data bear none",
-    "tail_index": "fitted to the runs' highest means: above 0 heavier than Gumbel's",
+    "trips_per_year_at_most": "one-sided 95 % bound on trips in a year's busy hours; empty where "
+    "nothing can be said",
+    "risk_by": "what bounds them: `constant` load, `labels`, `bursts` or `tail`",
+    "tail_index": "fitted to the blocks' highest trip ratios: above 0 heavier than Gumbel's",
     "peak_w": "highest mean over the window under the limit, mean over runs, W",
     "instant_w": "highest power step, mean over runs, W",
     "slo_loss": "mean over runs",
@@ -129,7 +131,7 @@ class Findings:
     ) -> None:
         """One line of the comparison."""
         row: dict[str, Any] = dict.fromkeys(ANSWER_COLUMNS, NAN)
-        row["next_fails"], row["open_ended"] = None, False
+        row["next_fails"], row["open_ended"], row["risk_by"] = None, False, None
         row |= {
             "model": model,
             "policy": policy,
@@ -177,7 +179,8 @@ class Findings:
                 "trips_per_year_at_most": found.trips_per_year_at_most
                 if math.isfinite(found.trips_per_year_at_most)
                 else NAN,
-                "tail_index": found.tail.shape,
+                "risk_by": found.risk.way,
+                "tail_index": found.risk.tail.shape,
                 "peak_w": found.peak_w,
                 "instant_w": found.instant_w,
                 "slo_loss": found.slo_loss,
@@ -232,7 +235,10 @@ class Findings:
         if self.by_counting or math.isnan(yearly):
             return ""
         if yearly <= 0.0:
-            return ": no trip, its load is constant"
+            constant = row["risk_by"] == "constant"
+            return ": no trip, " + (
+                "its load is constant" if constant else "not even with every server at its label"
+            )
         years = min(1000, math.floor(1.0 / yearly + 1e-9))
         told = f"1 trip in {years} years" if years > 1 else f"{yearly:.2g} trips a year"
         return f": at most {told}, 95 % sure, if its busy hours are like this run"

@@ -36,9 +36,8 @@ def told_rule(
     allowed = "its continuous allowance" if bounds.allowed_w else "its limit"
     if bounds.max_trip is None:
         risk = (
-            "no run may, and by the tail of the runs' highest means one is above a rating at most "
-            f"{bounds.max_trips_per_year:g} times in {bounds.busy_hours:g} busy hours a year, with "
-            "95 % confidence"
+            f"no run may, and breakers trip at most {bounds.max_trips_per_year:g} times in "
+            f"{bounds.busy_hours:g} busy hours a year, with 95 % confidence"
         )
     else:
         risk = (
@@ -77,7 +76,7 @@ def told_doubt(
     return (
         f"Runs of {length} differ in traffic, tokens and routing of {len(seeds)} seeds; all "
         "candidates met the same seeds.",
-        *(_told_tail(bounds) if bounds.max_trip is None else ()),
+        *(_told_years(bounds) if bounds.max_trip is None else ()),
         f"SLO loss is bounded by betting over runs, whatever its distribution; {len(seeds)} runs "
         f"without loss show at most {share_mean_at_most(np.zeros(len(seeds))):.2%}. Where they "
         "could not show the bound asked for, their mean is held to it.",
@@ -104,12 +103,18 @@ def _told_beside(doubts: Sequence[Doubt]) -> tuple[str, ...]:
     )
 
 
-def _told_tail(bounds: Bounds) -> tuple[str, ...]:
+def _told_years(bounds: Bounds) -> tuple[str, ...]:
     """What carries runs on to years."""
     return (
-        f"Trips a year: the highest means of the runs are taken for Gumbel maxima of blocks of "
-        f"{bounds.run_hours:.3g} h, no heavier since loads are bounded, each run a block of its "
-        f"own; {bounds.busy_hours:g} hours a year are like the run, all others quieter. A mean "
-        "over the window above a rating is taken for a trip. Where the data speak against such a "
-        "tail, or are too few, nothing fits.",
+        "Trips a year: how near a load came is its trip ratio, its share of the load of the same "
+        "course at which a breaker at the earliest edge of its band, warm from the run, trips; "
+        f"where there is no breaker, of one whose mean over {bounds.window_s:g} s is the rating. "
+        "No trip is possible where every server at its label stays under the pick-up. Else the "
+        "better of two bounds, each at 97.5 %: bursts above all that was seen, at the labels' "
+        "load, as many as a breaker trips after, in pieces of time whose neighbours do not hang "
+        "together (or as long as a row-budget takes to act, above what it allows); or a Gumbel "
+        "tail of the highest ratios of such blocks, at last of whole runs, no heavier since loads "
+        "are bounded, where the data do not speak against it and are enough to tell. Where "
+        f"neither says anything, nothing fits. {bounds.busy_hours:g} hours a year are like the "
+        f"{bounds.run_hours:.3g} h of a run, all others quieter.",
     )

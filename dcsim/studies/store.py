@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from dcsim.files import atomic_path, atomic_write
+from dcsim.studies.heating import Heating
 from dcsim.studies.outcome import Outcome, Series
 
 
@@ -51,6 +52,7 @@ class Store:
             "summary": outcome.summary,
             "loads": outcome.loads,
             "flags": outcome.flags,
+            "heating": {name: of.as_row() for name, of in outcome.heating.items()},
         }
         atomic_write(self._figures(outcome.key), json.dumps(content, allow_nan=False))
 
@@ -76,6 +78,7 @@ class Store:
                 content["flags"],
                 content["wall_s"],
                 found,
+                {name: Heating.of_row(row) for name, row in content["heating"].items()},
             )
         except (OSError, ValueError, KeyError, EOFError) as error:
             raise KeyError(key) from error

@@ -4,8 +4,9 @@ Maxima of blocks follow a generalised extreme-value law (Fisher and Tippett; Col
 to Statistical Modeling of Extreme Values", Springer 2001, chapter 3). A tail no heavier than
 Gumbel's is assumed, since a load is a sum of bounded ones: no server draws more than its supplies
 give. The Gumbel law is fitted by probability-weighted moments; how far those miss for so few blocks
-is played out, so that the bound holds for any number of them. Where the data speak against the
-assumption (the test of Hosking, Wallis and Wood, Technometrics 27, 1985), nothing is said.
+is played out, so that the bound holds for any number of them. Nothing is said where the data speak
+against the assumption (the test of Hosking, Wallis and Wood, Technometrics 27, 1985), nor where
+they cannot speak against a heavy tail, such as that of Student's law with three degrees of freedom.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from dcsim.results.gumbel import gumbel_fit, gumbel_fits, tail_index, too_heavy
+from dcsim.results.gumbel import gumbel_fit, gumbel_fits, heavy_index, tail_index, too_heavy
 from dcsim.studies.statistics import CONFIDENCE
 
 LEAST_BLOCKS = 10
@@ -40,28 +41,50 @@ class Tail:
     """Why the data say nothing of rare events; empty where they do."""
 
 
-def chance_above(maxima: npt.ArrayLike, limit: float, confidence: float = CONFIDENCE) -> Tail:
+FARTHEST = 50.0
+"""Scales of the fit beyond which nothing is said where the law may have parts that no run met."""
+
+
+def chance_above(
+    maxima: npt.ArrayLike,
+    limit: float,
+    confidence: float = CONFIDENCE,
+    *,
+    farthest: float = math.inf,
+) -> Tail:
     """How likely the maximum of a further block is above `limit`, from independent maxima of
-    blocks as long."""
+    blocks as long.
+
+    Parameters:
+        confidence: of the bound; tests of the tail are at 95 % always.
+        farthest: nothing is said of limits further away, in scales of the fit. Loads that a policy
+            holds pile up below its limit, and what lets them leave it may be in no run.
+    """
     found = np.sort(np.asarray(maxima, dtype=np.float64))
     count = len(found)
     above = int((found > limit).sum())
     if above:
         told = f"{above} of {count} blocks are above the limit"
         return Tail(above / count, 1.0, math.nan, count, told)
-    if count and np.ptp(found) <= 1e-9 * abs(float(found[0])):
+    if count and np.ptp(found) <= 1e-9 * abs(float(found[0])) and math.isinf(farthest):
         return Tail(0.0, 0.0, math.nan, count)  # a constant load has no tail
     if count < LEAST_BLOCKS:
         told = f"{count} blocks tell nothing of rare events: {LEAST_BLOCKS} are the least"
         return Tail(math.nan, 1.0, math.nan, count, told)
     location, scale = (float(one) for one in gumbel_fit(found))
-    distance = (limit - location) / scale
+    distance = (limit - location) / scale if scale > 0.0 else math.inf
     shape = tail_index(found)
-    if too_heavy(shape, count, float(stats.norm.ppf(confidence))):
+    if distance > farthest:
+        told = f"the limit is {distance:,.0f} times the blocks' scale away, beyond what they show"
+        return Tail(_above(distance), 1.0, shape, count, told)
+    if too_heavy(shape, count, float(stats.norm.ppf(CONFIDENCE))):
         told = f"the tail is too heavy to be carried beyond the data (index {shape:.2f})"
         return Tail(_above(distance), 1.0, shape, count, told)
+    if shape > heavy_index(count):
+        told = f"{count} blocks cannot tell their tail from a heavy one (index {shape:.2f})"
+        return Tail(_above(distance), 1.0, shape, count, told)
     # Of a Gumbel law with location 0 and scale 1, fits as good as this one, at the same distance
-    # from their limits: how near the limit then truly is, but for one in twenty.
+    # from their limits: how near the limit then truly is, with the confidence asked for.
     locations, scales = gumbel_fits(count)
     truly = float(np.quantile(locations + distance * scales, 1.0 - confidence))
     return Tail(_above(distance), _above(truly), shape, count)

@@ -8,8 +8,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from dcsim.arrays import FloatArray
+from dcsim.facility.trip_ratio import Element
 from dcsim.studies.doubt import Doubt, doubt_of, peak_band_w, scaled
-from dcsim.studies.tail import chance_above
+from dcsim.studies.heating import Heating
+from dcsim.studies.risk import Exposure
 
 PARTS = [
     {"evidence": "extrapolated", "mean_w": 600.0, "error": 0.05},
@@ -39,14 +42,25 @@ def test_runs_of_any_day_above_a_limit() -> None:
     assert Doubt(0.1, 0.0).exceeding([0.8, 0.95]) == 0.5
 
 
-def test_the_chance_over_days_is_that_of_a_lognormal_day() -> None:
+def exposure(loads: FloatArray, ratios: FloatArray) -> Exposure:
+    """Of a row without a breaker, whose labels are unknown: loads and trip ratios by run."""
+    runs = [
+        {"row": Heating(tuple(ratio), tuple(load), 1.0, float(load.mean()), None)}
+        for load, ratio in zip(loads, ratios, strict=True)
+    ]
+    return Exposure(runs, {"row": Element(1.0, None, 10.0)})
+
+
+def test_the_trips_over_days_are_those_of_a_lognormal_day() -> None:
     """A load that is constant in a run: the chance is that of the day alone, by its normal tail.
-    Runs that differ: days of spread 0 leave the tail's own bound."""
-    sure = Doubt(0.02, 0.03).chance_at_most([0.9] * 20)
+    Runs that differ: days of spread 0 leave the runs' own bound."""
+    constant = exposure(np.full((20, 5), 0.9), np.full((20, 1), 0.9))
+    sure = Doubt(0.02, 0.03).trips_at_most(constant)
     assert sure == pytest.approx(stats.norm.sf(-math.log(0.9 * 1.02) / 0.03), rel=0.1)
-    shares = 0.8 + np.random.default_rng(3).gumbel(0.0, 0.01, 20)
-    assert Doubt(0.0, 0.0).chance_at_most(shares) == chance_above(shares, 1.0).at_most
-    assert Doubt(0.0, 0.01).chance_at_most(shares) > chance_above(shares, 1.0).at_most
+    maxima = 0.8 + np.random.default_rng(3).gumbel(0.0, 0.01, (60, 1))
+    differ = exposure(np.full((60, 5), 0.7) + maxima / 10, maxima)
+    assert Doubt(0.0, 0.0).trips_at_most(differ) == differ.risk().per_run
+    assert Doubt(0.0, 0.01).trips_at_most(differ) > differ.risk().per_run
 
 
 def test_scaled_loads() -> None:

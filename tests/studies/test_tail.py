@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from dcsim.studies.tail import chance_above, gumbel_fit, tail_index
+from dcsim.arrays import FloatArray
+from dcsim.studies.tail import FARTHEST, chance_above, gumbel_fit, tail_index
 
 REPEATED = 500
 
@@ -64,6 +65,49 @@ def test_heavy_tails_are_refused(index: float) -> None:
     law = stats.genextreme(-index)
     refused = [chance_above(law.rvs(60, random_state=rng), 1e4).refusal for _ in range(100)]
     assert sum("too heavy" in told for told in refused) >= 85
+
+
+def student_maxima(blocks: int, chance: float) -> tuple[FloatArray, float]:
+    """Maxima of sixty of Student's law with three degrees of freedom, and their limit."""
+    law = stats.t(3)
+    uniform = np.random.default_rng(7).random((REPEATED, blocks))
+    return law.ppf(uniform ** (1 / 60)), float(law.isf(1.0 - (1.0 - chance) ** (1 / 60)))
+
+
+@pytest.mark.parametrize("blocks", [20, 60])
+@pytest.mark.parametrize("chance", [1e-2, 1e-5])
+def test_a_heavy_tail_is_refused_or_covered(blocks: int, chance: float) -> None:
+    maxima, limit = student_maxima(blocks, chance)
+    found = [chance_above(row, limit) for row in maxima]
+    held = np.mean([bool(one.refusal) or one.at_most >= chance for one in found])
+    assert held >= 0.95 - 2.5 * math.sqrt(0.05 * 0.95 / REPEATED)
+
+
+@pytest.mark.parametrize("often", [0.1, 0.3, 0.6])
+def test_loads_piled_up_below_a_cap_are_refused_or_covered(often: float) -> None:
+    """All but a share of the blocks lie within a hair of a cap, the others exponentially above it;
+    some samples show nothing of those."""
+    rng = np.random.default_rng(8)
+    held = []
+    for chance in (1e-3, 1e-5):
+        limit = 450.0 + math.log(often / chance)
+        for _ in range(REPEATED // 2):
+            above = np.where(rng.random(20) < often, rng.exponential(size=20), 0.0)
+            found = chance_above(
+                450.0 + rng.normal(0.0, 0.02, 20) + above, limit, farthest=FARTHEST
+            )
+            held.append(bool(found.refusal) or found.at_most >= chance)
+    assert np.mean(held) >= 0.95 - 2.5 * math.sqrt(0.05 * 0.95 / REPEATED)
+
+
+def test_sixty_light_blocks_are_enough() -> None:
+    """Of Gumbel's law most samples of sixty are not refused; of twenty half are."""
+    rng = np.random.default_rng(6)
+    refused = [
+        np.mean([bool(chance_above(rng.gumbel(size=n), 20.0).refusal) for _ in range(200)])
+        for n in (20, 60)
+    ]
+    assert refused[1] < 0.25 < refused[0]
 
 
 def test_what_data_cannot_say_is_not_said() -> None:

@@ -1,0 +1,141 @@
+"""How near the loads of a run came to tripping what feeds them, piece by piece."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from dcsim.arrays import Float32Array, FloatArray, IntArray
+from dcsim.facility.events import FacilityEvent
+from dcsim.facility.site import ElectricalSite
+from dcsim.facility.trip_ratio import elements_of
+
+PIECES = 32
+"""Of a run, for each of which the highest trip ratio is kept; halves join to longer ones."""
+MOST_MEANS = 2048
+"""Of a run that are kept of a node's load."""
+MOST_HELD = 1 << 24
+"""Loads held in memory while a run is played, 64 MB: of a longer one several steps are joined."""
+
+
+@dataclass(frozen=True)
+class Heating:
+    """One node of one run, after its warm-up. Loads as the rating feels them."""
+
+    ratios: tuple[float, ...]
+    """Highest trip ratio (`dcsim.facility.trip_ratio`) in each of `PIECES` pieces, or of the run
+    where it has fewer steps."""
+    loads: tuple[float, ...]
+    """Root mean squares over `step_s`, as shares of the rating."""
+    step_s: float
+    rms: float
+    """Of the run, as a share of the rating."""
+    ceiling: float | None
+    """Load with every server at its label, cooling and losses with it, as a share of the rating;
+    None where it is unknown."""
+    felt: float = 1.0
+    """Highest that the rating felt over the watts that flowed: the worst pole, or volt-amperes."""
+
+    def as_row(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+    @classmethod
+    def of_row(cls, row: Mapping[str, Any]) -> Heating:
+        """The inverse of `as_row`. Raises KeyError."""
+        return cls(**{**row, "ratios": tuple(row["ratios"]), "loads": tuple(row["loads"])})
+
+
+class FeltLoads:
+    """Looks on while a run goes and keeps what the ratings of some nodes feel."""
+
+    def __init__(
+        self, site: ElectricalSite, names: Sequence[str], steps: int, step_s: float
+    ) -> None:
+        """`steps`: how many the run has."""
+        self._site = site
+        self.names = list(names)
+        self._nodes = [site.topology.find(name) for name in names]
+        self._joined = 1
+        while steps // self._joined * len(names) > MOST_HELD:
+            self._joined *= 2
+        self.step_s = step_s * self._joined
+        self._held: Float32Array = np.zeros((steps // self._joined + 1, len(names)), np.float32)
+        self._heat: FloatArray = np.zeros(len(names))
+        self._first = 0
+        self._step = 0
+        self.felt: FloatArray = np.ones(len(names))
+        """Highest that a rating felt over the watts that flowed."""
+        self._power_step_s = step_s
+
+    def begin(
+        self,
+        names: Sequence[str],
+        kinds: Sequence[str],
+        parent_index: IntArray,
+        rating_w: FloatArray,
+        measured_from_s: float,
+    ) -> None:
+        """Nothing is kept of the warm-up."""
+        self._first = math.ceil(measured_from_s / self._power_step_s - 1e-9)
+
+    def loads(self, node_w: FloatArray) -> None:
+        """A power step has ended."""
+        self._step += 1
+        number = self._step - self._first - 1
+        if number < 0:
+            return
+        felt_w = self._site.felt_w[self._nodes]
+        flows = node_w[self._nodes]
+        np.maximum(self.felt, felt_w / np.maximum(flows, 1e-9), out=self.felt, where=flows > 0.0)
+        self._heat += felt_w * felt_w
+        if number % self._joined == self._joined - 1:
+            self._held[number // self._joined] = np.sqrt(self._heat / self._joined)
+            self._heat[:] = 0.0
+
+    def update(
+        self,
+        now_s: float,
+        site_w: float,
+        site_limit_w: float,
+        worst: tuple[str, float],
+        running: int,
+        waiting: int,
+    ) -> bool:
+        """The run goes on."""
+        return False
+
+    def flag(self, event: FacilityEvent) -> None:
+        """Flags are the run's own affair."""
+
+    def heating(self, window_s: float, ceiling_w: Mapping[str, float | None]) -> dict[str, Heating]:
+        """By node, of those that something may open. `window_s`: over which a mean above the
+        rating is taken for a trip where there is no breaker. `ceiling_w`: loads at the labels."""
+        rows = max(0, self._step - self._first) // self._joined
+        found = {}
+        for name, element in elements_of(self._site, self.names, window_s).items():
+            place = self.names.index(name)
+            load_w = self._held[:rows, place]
+            if not rows:
+                continue
+            share = load_w.astype(np.float64) / element.rating_w
+            label_w = ceiling_w.get(name)
+            width = max(1, round(1.0 / self.step_s), -(-rows // MOST_MEANS))
+            whole = max(1, rows // width)
+            width = min(width, rows)
+            heat = (share[rows - whole * width :] ** 2).reshape(whole, width).mean(axis=1)
+            found[name] = Heating(
+                ratios=tuple(element.ratios(load_w, self.step_s, min(PIECES, rows)).tolist()),
+                loads=tuple(np.sqrt(heat).tolist()),
+                step_s=width * self.step_s,
+                rms=float(np.sqrt((share**2).mean())),
+                ceiling=None
+                if label_w is None or not math.isfinite(label_w)
+                else max(label_w * float(self.felt[place]) / element.rating_w, float(share.max())),
+                felt=float(self.felt[place]),
+            )
+        return found
