@@ -83,6 +83,9 @@ class FeltLoads:
         """Nothing is kept of the warm-up."""
         self._first = math.ceil(measured_from_s / self._power_step_s - 1e-9)
 
+    def serving(self, replicas: int, capacity_per_s: float | None) -> None:
+        """How busy the fleet is stands in the summary."""
+
     def loads(self, node_w: FloatArray) -> None:
         """A power step has ended."""
         self._step += 1
@@ -105,6 +108,7 @@ class FeltLoads:
         worst: tuple[str, float],
         running: int,
         waiting: int,
+        arrived: int,
     ) -> bool:
         """The run goes on."""
         return False
