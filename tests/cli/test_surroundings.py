@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from dcsim.cli import app, faults
+from dcsim.cli import app, exits, faults
 from tests.results.made import record
 from tests.scenario.sample import GOOD
 
@@ -52,7 +52,7 @@ def test_what_is_no_plain_file_is_never_replaced(
     record(tmp_path / "kept.h5")
     os.mkfifo(tmp_path / "pipe")
     done = runner.invoke(app, words)
-    assert done.exit_code == faults.WRONG_INPUT, done.output
+    assert done.exit_code == exits.WRONG_INPUT, done.output
     assert "pipe is no" in done.output
     assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
     assert not list(tmp_path.glob(".*"))
@@ -65,7 +65,7 @@ def test_a_full_disk_behind_stdout_is_one_line(scenario: Path) -> None:
             [*COMMAND, "validate", str(scenario)], stdout=full, stderr=subprocess.PIPE, text=True,
             env=environment(), check=False,
         )  # fmt: skip
-    assert done.returncode == faults.OUTPUT_LOST
+    assert done.returncode == exits.FAILED
     assert done.stderr == f"output cannot be written: {os.strerror(28)}\n"
 
 
@@ -98,13 +98,13 @@ def test_told_to_end_it_ends_and_leaves_nothing(name: str, scenario: Path, tmp_p
         time.sleep(0.05)
     running.send_signal(getattr(signal, name))
     _, told = running.communicate(timeout=60)
-    assert (running.returncode, told) == (faults.STOPPED, "stopped; no results were kept\n")
+    assert (running.returncode, told) == (exits.STOPPED, "stopped; no results were kept\n")
     assert [path.name for path in tmp_path.iterdir()] == ["my.yaml"]
 
 
 LOST = """
 import os, signal, sys, time, weakref
-from dcsim.cli import faults
+from dcsim.cli import exits, faults
 
 class Held: ...
 
@@ -139,7 +139,7 @@ def test_told_to_end_within_a_callback_it_ends(name: str, tmp_path: Path) -> Non
         cwd=tmp_path, capture_output=True, text=True, env=environment(), timeout=45,
     )  # fmt: skip
     assert (done.returncode, done.stdout, done.stderr) == (
-        faults.STOPPED,
+        exits.STOPPED,
         "cleared\n",
         "stopped\n",
     )
@@ -162,6 +162,6 @@ def test_a_folder_that_is_gone(scenario: Path, tmp_path: Path) -> None:
         ["sh", "-c", 'rmdir ../gone && "$0" "$@"', *COMMAND, "validate", str(scenario)],
         cwd=gone, capture_output=True, text=True, env=environment(), check=False,
     )  # fmt: skip
-    assert done.returncode == faults.WRONG_INPUT
+    assert done.returncode == exits.WRONG_INPUT
     assert "the current folder is no longer there" in done.stderr
     assert "Traceback" not in done.stderr
