@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from dcsim import registry
+from dcsim.cli.exits import refuse
 from dcsim.cli.open import Overrides, ScenarioPath
 from dcsim.cli.studies.common import (
     AsJson,
@@ -25,7 +26,6 @@ from dcsim.cli.studies.common import (
     Workers,
     answered,
     opened,
-    refuse_words,
 )
 from dcsim.errors import PluginError
 
@@ -158,4 +158,4 @@ def _spec(spec: type[BaseModel], given: dict[str, Any]) -> BaseModel:
         hint = f" ({problem.hint})" if problem.hint else ""
         where = f"--{problem.path.replace('_', '-')}: " if problem.path else ""
         words.append(f"{where}{problem.message}{hint}")
-    refuse_words(*words)
+    refuse(*words)
