@@ -20,9 +20,8 @@ import numpy as np
 from benchmarks.sites import site
 from dcsim.arrays import FloatArray
 from dcsim.engine.simulation import Simulation
-from dcsim.ledger import WorkLedger
+from dcsim.ledger import HeldWork, WorkLedger
 from dcsim.plant import Plant
-from dcsim.serving.work import HeldWork
 
 STEP_S = 0.25
 FACILITY = """
@@ -72,7 +71,11 @@ def time_us(control: str, steps: int) -> dict[str, float]:
     """Facility and control, and the throttle, of one site."""
     scenario = site("control", 60.0, 100.0, FACILITY, rest=f"control: {control}")
     simulation = Simulation(Plant.build(scenario))
-    policies, electrical, throttle = simulation.control, simulation.site, simulation.meter.throttle
+    policies, electrical, throttle = (
+        simulation.control,
+        simulation.site,
+        simulation.server_power.limits,
+    )
     drawn = loads(3600.0, len(simulation.plant.replicas))
     ledger = busy(simulation)
     full_w = np.full(len(simulation.plant.replicas), 2500.0)
@@ -85,7 +88,7 @@ def time_us(control: str, steps: int) -> dict[str, float]:
         throttle.restate(ledger)
         if not throttle.idle:
             throttle._parts = [replace(part, held=slowed_work) for part in throttle._parts]
-            throttle.limit(full_w, simulation.meter.supplied)
+            throttle.limit(full_w, simulation.server_power.supplied)
         slowed.append(time.perf_counter() - begun)
         begun = time.perf_counter()
         node_w, _ = electrical.step(now_s, STEP_S, drawn[step // 8 % len(drawn)])

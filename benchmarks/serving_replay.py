@@ -18,7 +18,7 @@ import pandas as pd
 
 from benchmarks.timing_rows import GPUS
 from dcsim.arrays import FloatArray, IntArray
-from dcsim.engine.clock import Clock
+from dcsim.clock import Clock
 from dcsim.hardware.catalogue import Catalogue
 from dcsim.hardware.roofline import IterationModel
 from dcsim.ledger import ReplicaConfig

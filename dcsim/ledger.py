@@ -118,3 +118,25 @@ class WorkLedger:
         """All columns that are known, by name; all but `step_s`."""
         named = ((field.name, getattr(self, field.name)) for field in fields(self))
         return {name: values for name, values in named if name != "step_s" and values is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class HeldWork:
+    """What a power step must know of replicas that frequency limits or power caps hold down, shape
+    (n,). Watts and shares are those of the rates in `dcsim.serving.slowed.Rates`, as means over the
+    step, or over the part of it in which one law was in force."""
+
+    seconds: float
+    """Length of the step, or of the part."""
+    prefill_tokens: FloatArray
+    """Tokens that would have been prefilled at full clock in the same busy time, less those that
+    were; the same for what follows."""
+    decode_tokens: FloatArray
+    iterations: FloatArray
+    compute_util: FloatArray
+    memory_util: FloatArray
+    full_w: FloatArray
+    free_w: FloatArray
+    bound_w: FloatArray
+    soft: FloatArray
+    soft_bound: FloatArray

@@ -36,6 +36,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 }
 NEUTRAL = {
     "dcsim.arrays",
+    "dcsim.clock",
     "dcsim.compiled",
     "dcsim.errors",
     "dcsim.extras",

@@ -26,8 +26,8 @@ from dcsim.control.policy import (
     Shave,
     Shed,
 )
-from dcsim.engine.throttle import Throttle
 from dcsim.facility.battery import Batteries
+from dcsim.power.gpu_limits import GpuLimits
 from dcsim.records import EventKind
 from dcsim.serving.fleet import Fleet
 
@@ -48,7 +48,7 @@ class Actuators:
         servers: int,
         server_index: IntArray,
         fleet: Fleet,
-        throttle: Throttle,
+        gpu_limits: GpuLimits,
         batteries: dict[str, int],
         storage: Batteries,
         tell: Tell,
@@ -59,7 +59,7 @@ class Actuators:
         self._servers = servers
         self._server_index = server_index
         self._fleet = fleet
-        self._throttle = throttle
+        self._gpu_limits = gpu_limits
         self._batteries = batteries
         self._storage = storage
         self._tell = tell
@@ -92,7 +92,7 @@ class Actuators:
 
     def expect(self, now_s: float, until_s: float) -> list[float]:
         """Moments inside the power step from now until then at which commands are due that can be
-        obeyed at their own time; the throttle is told whose limits change.
+        obeyed at their own time; the GPUs' limits are told whose change.
 
         Batteries give and take by whole steps: what they are told waits for the end of the step.
         """
@@ -108,7 +108,7 @@ class Actuators:
             for _, command in inside
             if isinstance(command, LimitClock | CapGpus | CapServers)
         ]
-        self._throttle.expect(changing, now_s)
+        self._gpu_limits.expect(changing, now_s)
         self._changing = bool(changing)
         return sorted({due_s for due_s, _ in inside})
 
@@ -175,7 +175,7 @@ class Actuators:
 
     def _settle(self, touched: set[type[Command]], now_s: float) -> None:
         """The tightest of all wishes, to whom they concern."""
-        throttle = self._throttle
+        limits = self._gpu_limits
         if Admit in touched:
             self._admit(now_s)
         if LimitBatch in touched:
@@ -188,13 +188,13 @@ class Actuators:
                 own_w = self._own_shave_w[place]
                 self._storage.shave_above_w[place] = min(own_w, *wishes.values())
         if LimitClock in touched:
-            throttle.asked_clock = _tightest(self._clock)[self._server_index]
+            limits.frequency_ratio = _tightest(self._clock)[self._server_index]
         if CapGpus in touched:
-            throttle.gpu_cap_w = _tightest(self._gpu_cap_w)[self._server_index] * throttle.gpus
+            limits.gpu_cap_w = _tightest(self._gpu_cap_w)[self._server_index] * limits.gpus
         if CapServers in touched:
-            throttle.server_cap_w = _tightest(self._server_cap_w)
+            limits.server_cap_w = _tightest(self._server_cap_w)
         if touched & {LimitClock, CapGpus, CapServers}:
-            throttle.refresh(now_s)
+            limits.refresh(now_s)
 
     def _admit(self, now_s: float) -> None:
         closed = np.logical_or.reduce(list(self._closed.values()))

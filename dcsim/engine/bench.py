@@ -13,7 +13,7 @@ from functools import partial
 import numpy as np
 
 from dcsim.arrays import FloatArray
-from dcsim.engine.clock import Clock
+from dcsim.clock import Clock
 from dcsim.hardware.catalogue import Catalogue, load_catalogue
 from dcsim.hardware.kv import kv_capacity_blocks
 from dcsim.hardware.roofline import IterationModel

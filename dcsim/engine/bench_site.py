@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from dcsim.arrays import RecordArray
+from dcsim.clock import Clock
 from dcsim.engine.capacity import Lengths, target_of
-from dcsim.engine.clock import Clock
-from dcsim.engine.meter import Meter
 from dcsim.plant import Plant
+from dcsim.power.servers import ServerPower
 from dcsim.records import RECORD, Status
 from dcsim.scenario.models import FacilityNode
 from dcsim.seeds import branch
@@ -132,12 +132,12 @@ class Bench:
         """Play to the end, and the mean watts of a server of each group after the warm-up."""
         plant = self._plant
         step_s = plant.scenario.power_step_s
-        meter = Meter(plant)
+        server_power = ServerPower(plant)
         sum_w = np.zeros(len(plant.servers))
         steps = 0
         for step in range(1, int(end_s / step_s) + 1):
             clock.play(step * step_s)
-            server_w = meter.step(fleet.work.step(step * step_s))
+            server_w = server_power.step(fleet.work.step(step * step_s))
             if step * step_s > WARM_UP_S:
                 sum_w += server_w
                 steps += 1

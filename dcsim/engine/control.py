@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 
 from dcsim.arrays import FloatArray
+from dcsim.clock import AFTER, Clock
 from dcsim.control.policy import Site, Telemetry
 from dcsim.control.registry import build, labels
 from dcsim.engine.actuators import Actuators
-from dcsim.engine.clock import AFTER, Clock
-from dcsim.engine.meter import Meter
 from dcsim.facility.events import FacilityEvent
 from dcsim.facility.site import ElectricalSite
 from dcsim.plant import Plant
+from dcsim.power.servers import ServerPower
 from dcsim.records import EventKind
 from dcsim.serving.fleet import Fleet
 
@@ -46,7 +46,7 @@ class Control:
         self,
         plant: Plant,
         fleet: Fleet,
-        meter: Meter,
+        server_power: ServerPower,
         site: ElectricalSite,
         clock: Clock,
         flag: Callable[[FacilityEvent], None],
@@ -61,7 +61,7 @@ class Control:
         scenario = plant.scenario
         topology = self._topology = plant.topology
         self._step_s = scenario.power_step_s
-        self._meter = meter
+        self._server_power = server_power
         self._events: list[FacilityEvent] = []
         self._node_w: FloatArray = np.full(len(topology.names), np.nan)
         self._now_s = 0.0
@@ -72,7 +72,7 @@ class Control:
             len(plant.servers),
             plant.replicas.server,
             fleet,
-            meter.throttle,
+            server_power.limits,
             {topology.names[n]: place for place, n in enumerate(site.flow.battery_nodes.tolist())},
             storage,
             self._tell,
@@ -111,7 +111,7 @@ class Control:
             if seen is not None:
                 actuators.order(number, policy.decide(now_s, Telemetry(*seen)), now_s)
         actuators.obey(now_s)
-        self._meter.throttle.follow(now_s)
+        self._server_power.limits.follow(now_s)
         self._expect(now_s, (steps + 1) * self._step_s)
         events, self._events = self._events, []
         return events
@@ -133,7 +133,7 @@ class Control:
         """For the summary: each policy's doings, and the time that servers were slowed."""
         return {
             "policies": self.actuators.describe(now_s),
-            "capped_server_h": float(self._meter.throttle.capped_s.sum()) / 3600.0,
+            "capped_server_h": float(self._server_power.limits.capped_s.sum()) / 3600.0,
         }
 
     def _tell(self, kind: EventKind, node: str, message: str) -> None:

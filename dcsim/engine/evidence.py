@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from dcsim.arrays import FloatArray, IntArray
-from dcsim.engine.meter import Meter
 from dcsim.plant import Plant, ResolvedGroup
 from dcsim.power.chassis import chassis_table
+from dcsim.power.servers import ServerPower
 from dcsim.results.shares import EVIDENCE, shares_text
 
 CONSTANT = "the catalogue's constant for {server}"
@@ -32,7 +32,7 @@ class Part:
     """As the model states it."""
 
 
-class EvidenceMeter:
+class EvidenceSums:
     """Adds up the watts of GPUs and of servers, from `count_from_s` on.
 
     A server's watts beside its replicas' GPUs are a constant of the catalogue (assumed) or a fitted
@@ -41,9 +41,9 @@ class EvidenceMeter:
     ask of equipment, cooling what the scenario states: both are assumed.
     """
 
-    def __init__(self, plant: Plant, meter: Meter, count_from_s: float = 0.0) -> None:
+    def __init__(self, plant: Plant, server_power: ServerPower, count_from_s: float = 0.0) -> None:
         self._plant = plant
-        self._meter = meter
+        self._server_power = server_power
         self._from_s = count_from_s
         self._steps = 0
         self._gpu_w = np.zeros(len(plant.replicas))
@@ -61,15 +61,15 @@ class EvidenceMeter:
             self._before = dict(site_j)
             return
         self._steps += 1
-        meter = self._meter
-        gpu_w = meter.gpu_w * meter.supplied[self._plant.replicas.server]
-        if (stating := meter.stating) is not None:
+        power = self._server_power
+        gpu_w = power.gpu_w * power.supplied[self._plant.replicas.server]
+        if (stating := power.stating) is not None:
             stated = stating.stated(state)
             self._stated_w += np.where(stated, gpu_w, 0.0)
             gpu_w = np.where(stated, 0.0, gpu_w)
         self._gpu_w += gpu_w
         self._server_w += server_w
-        self._supplied += meter.supplied
+        self._supplied += power.supplied
 
     def describe(self, step_s: float, site_j: Mapping[str, float]) -> dict[str, Any]:
         """`summary["evidence"]`: shares of the mean watts, of the site and of each server group,
@@ -116,7 +116,7 @@ class EvidenceMeter:
         if not self._steps:
             return []
         servers, mine = self._plant.servers_of(group.name), self._plant.replicas_of(group.name)
-        provenance = self._meter.provenance()[int(mine[0])]
+        provenance = self._server_power.provenance()[int(mine[0])]
         gpu_w = float(self._gpu_w[mine].sum()) / self._steps
         resting_w = float(self._stated_w[mine].sum()) / self._steps
         idle = group.gpu.ledger_power

@@ -1,6 +1,6 @@
 """One run of a scenario: the rooms wired together on one clock.
 
-Within a power step data flows one way: the fleet's work becomes a ledger, the meter makes watts
+Within a power step data flows one way: the fleet's work becomes a ledger, power makes watts
 of it, the topology sums them, limits and breakers are checked, the recorder writes, policies
 look. What breakers and policies decide is carried out at the end of the step, so the next step
 is the first to feel it; a command that is due inside a later step is carried out at its own time.
@@ -20,12 +20,11 @@ import numpy as np
 from simpy.core import StopSimulation
 
 from dcsim.arrays import FloatArray, IntArray, RecordArray
+from dcsim.clock import AFTER, Clock
 from dcsim.engine.busy import Busy
-from dcsim.engine.clock import AFTER, Clock
 from dcsim.engine.control import Control
-from dcsim.engine.evidence import EvidenceMeter
+from dcsim.engine.evidence import EvidenceSums
 from dcsim.engine.headroom import Headroom
-from dcsim.engine.meter import Meter
 from dcsim.engine.scaling import build_scalers
 from dcsim.engine.warm_up import warm_up_of
 from dcsim.facility.events import FacilityEvent
@@ -33,6 +32,7 @@ from dcsim.facility.labels import label_loads_w
 from dcsim.facility.site import ElectricalSite
 from dcsim.ledger import GpuState
 from dcsim.plant import Plant
+from dcsim.power.servers import ServerPower
 from dcsim.results import Results
 from dcsim.results.goodput import Promise
 from dcsim.results.limit_rows import complete
@@ -99,19 +99,21 @@ class Simulation:
         self._headroom = Headroom(plant)
         self.fleet = Fleet(plant, self.clock, self.log, branch(scenario.seed, "routing"))
         self._shows_headroom = self.fleet.needs_headroom()
-        self.meter = Meter(plant)
+        self.server_power = ServerPower(plant)
         self.busy = Busy(plant, self.warm_up.cut_s)
-        self.evidence = EvidenceMeter(plant, self.meter, self.warm_up.cut_s)
-        self.meter.govern(self.fleet, self.clock)
+        self.evidence = EvidenceSums(plant, self.server_power, self.warm_up.cut_s)
+        self.server_power.govern(self.fleet, self.clock)
         self.scalers = self._start_scalers()
         self.site = ElectricalSite.of_plant(
             plant, branch(scenario.seed, "facility"), self.warm_up.cut_s
         )
         self.watch = self.site.watch
         self._powered, self._ready = self.site.powered.copy(), self.site.ready.copy()
-        """Servers with power, and those that may serve, as meter and fleet know it."""
+        """Servers with power, and those that may serve, as power and fleet know it."""
         self._booted = self.site.booted.copy()
-        self.control = Control(plant, self.fleet, self.meter, self.site, self.clock, self._flag)
+        self.control = Control(
+            plant, self.fleet, self.server_power, self.site, self.clock, self._flag
+        )
         self.state_steps = np.zeros(len(GpuState), dtype=np.int64)
         """Replica-steps ended in each GPU state."""
         self._steps = 0
@@ -185,7 +187,7 @@ class Simulation:
                 },
                 traffic={"skipped": traffic.skipped, "dropped": traffic.dropped},
                 preemptions=self.log.preemptions,
-                power_model=self.meter.describe(),
+                power_model=self.server_power.describe(),
                 gpu_state_s=self._state_seconds(),
                 routing={
                     "failovers": self.fleet.failovers,
@@ -216,7 +218,7 @@ class Simulation:
         step_s = self.scenario.power_step_s
         self._steps += 1
         ledger = self.fleet.work.step(now)
-        server_w = self.meter.step(ledger)
+        server_w = self.server_power.step(ledger)
         node_w, events = self.site.step(now, step_s, server_w)
         self.busy.step(now, ledger)
         self.evidence.step(now, ledger.state, server_w, self.site.flow.energy_j)
@@ -266,7 +268,7 @@ class Simulation:
         has lost stays lost: it starts others."""
         powered, booted, ready = self.site.powered, self.site.booted, self.site.ready
         changed = powered != self._powered  # others may have switched servers off for their reasons
-        self.meter.supplied[changed] = powered[changed]
+        self.server_power.supplied[changed] = powered[changed]
         for server in np.flatnonzero(ready != self._ready).tolist():
             for index in self.plant.replicas_on(server):
                 replica = self.fleet.replicas[index]
@@ -285,7 +287,7 @@ class Simulation:
                 for index in self.plant.replicas_on(server):
                     if self._group_name(index) not in self.scalers:
                         self.fleet.prepare(index, state, now)
-        self.meter.starting = bool((powered & ~ready).any())
+        self.server_power.starting = bool((powered & ~ready).any())
         self._powered, self._booted, self._ready = powered.copy(), booted.copy(), ready.copy()
 
     def _group_name(self, replica: int) -> str:
@@ -295,9 +297,9 @@ class Simulation:
 
     def _start_scalers(self) -> dict[str, Autoscaler]:
         """The autoscalers by server group, with the replicas off that the run begins without."""
-        if self.meter.resting is None:
+        if self.server_power.resting is None:
             return {}
-        scalers = build_scalers(self.plant, self.fleet, self.clock, self.meter.resting)
+        scalers = build_scalers(self.plant, self.fleet, self.clock, self.server_power.resting)
 
         def emptied(replica: int, now: float) -> None:
             for scaler in scalers.values():

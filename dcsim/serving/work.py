@@ -18,13 +18,12 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from dcsim.arrays import FloatArray
 from dcsim.hardware.roofline import WorkCosts
-from dcsim.ledger import GpuState, ReplicaConfig, WorkLedger
+from dcsim.ledger import GpuState, HeldWork, ReplicaConfig, WorkLedger
 from dcsim.serving.slowed import HELD_BYTES
 
 SPAN = struct.Struct("15d")
@@ -46,28 +45,6 @@ PREFILL_OFFSET = 15 * 8
 EXPERTS_OFFSET = 21 * 8
 PHASE_OFFSET = 24 * 8
 _WAITING = 13
-
-
-@dataclass(frozen=True, slots=True)
-class HeldWork:
-    """What a power step must know of replicas that clocks or caps hold down, shape (n,). Columns
-    are those of the rates in `dcsim.serving.slowed.Rates`, as means over the step, or over the
-    part of it in which one law was in force."""
-
-    seconds: float
-    """Length of the step, or of the part."""
-    prefill_tokens: FloatArray
-    """Tokens that would have been prefilled at full clock in the same busy time, less those that
-    were; the same for what follows."""
-    decode_tokens: FloatArray
-    iterations: FloatArray
-    compute_util: FloatArray
-    memory_util: FloatArray
-    full_w: FloatArray
-    free_w: FloatArray
-    bound_w: FloatArray
-    soft: FloatArray
-    soft_bound: FloatArray
 
 
 class WorkTable:

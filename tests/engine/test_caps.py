@@ -16,11 +16,11 @@ import pytest
 
 from dcsim.arrays import FloatArray
 from dcsim.engine.simulation import Simulation, simulate
-from dcsim.engine.throttle import Throttle
 from dcsim.hardware.catalogue import load_catalogue
 from dcsim.hardware.roofline import IterationModel
 from dcsim.hardware.timing import timing_of
 from dcsim.plant import Plant
+from dcsim.power.gpu_limits import GpuLimits
 from dcsim.scenario.load import loads
 from dcsim.scenario.models import Scenario
 
@@ -270,13 +270,13 @@ def test_work_and_watts_belong_together_where_watts_are_drawn_at_random(
     load: dict[str, Any] = {"power": "{model: gru}", "every_s": 0.15, "duration": 120}
     free = play(2048, 2, **load)
     said: list[float] = []
-    limit = Throttle.limit
+    limit = GpuLimits.limit
 
-    def heard(self: Throttle, full_w: FloatArray, server_gpu_w: FloatArray) -> FloatArray:
+    def heard(self: GpuLimits, full_w: FloatArray, server_gpu_w: FloatArray) -> FloatArray:
         said.append(float(full_w[0]))
         return limit(self, full_w, server_gpu_w)
 
-    monkeypatch.setattr(Throttle, "limit", heard)
+    monkeypatch.setattr(GpuLimits, "limit", heard)
     held = play(2048, 2, cap={"gpu_power": f"{share * 400.0} W"}, **load)
     full_w = np.array(said[8:]) / 8
     room_w = np.clip(full_w, None, share * 400.0) - 70.12
@@ -393,7 +393,7 @@ def test_what_is_known_of_a_models_steady_watts(tmp_path: Path) -> None:
     """The linear model knows itself; one that draws at random is known to a per cent or two."""
     for power, noisy in (("{model: ledger}", False), ("{model: gru}", True)):
         scenario = loads(text(tmp_path, 10, 2, power=power, duration=1))
-        steady = Simulation(Plant.build(scenario)).meter.throttle._steady(0)
+        steady = Simulation(Plant.build(scenario)).server_power.limits._steady(0)
         assert steady.random == noisy
         if noisy:
             assert 0.8 < min(steady.batches) < max(steady.prompts) < 1.4

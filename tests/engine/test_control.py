@@ -153,9 +153,9 @@ def played() -> Simulation:
 
 def actuators(simulation: Simulation, policies: int) -> Actuators:
     """New actuators on a fleet that is as at first."""
-    meter, fleet = simulation.meter, simulation.fleet
-    throttle = meter.throttle
-    throttle.asked_clock = np.ones(8)
+    meter, fleet = simulation.server_power, simulation.fleet
+    throttle = meter.limits
+    throttle.frequency_ratio = np.ones(8)
     throttle.gpu_cap_w, throttle.server_cap_w = np.full(8, np.inf), np.full(8, np.inf)
     throttle.refresh(0.0)
     fleet.keep_priority = float("inf")
@@ -175,10 +175,10 @@ def actuators(simulation: Simulation, policies: int) -> Actuators:
 
 
 def state(simulation: Simulation) -> tuple[Any, ...]:
-    throttle = simulation.meter.throttle
+    throttle = simulation.server_power.limits
     replicas = simulation.fleet.replicas
     return (
-        throttle.asked_clock.tolist(),
+        throttle.frequency_ratio.tolist(),
         throttle.gpu_cap_w.tolist(),
         throttle.server_cap_w.tolist(),
         [replica.admitting for replica in replicas],
@@ -286,7 +286,7 @@ def test_commands_are_obeyed_when_they_are_due(
         acting.obey(now_s)
         due = [(after_s, i) for i, (after_s, _) in enumerate(told) if after_s <= now_s + 1e-9]
         expected = told[max(due)[1]][1] if due else 1.0
-        assert played.meter.throttle.asked_clock.tolist() == [expected] * 8
+        assert played.server_power.limits.frequency_ratio.tolist() == [expected] * 8
 
 
 def test_the_event_tells_policy_node_and_reason_when_the_delay_has_passed() -> None:
@@ -374,7 +374,7 @@ def test_batteries_are_told_at_the_end_of_the_step(played: Simulation) -> None:
     acting.order(0, [Shave("row-1", 1e3, **row), LimitClock(everywhere, 0.5, **row)], 0.0)
     assert acting.expect(0.0, 0.25) == [0.1]
     acting.obey(0.1, inside=True)
-    assert played.meter.throttle.asked_clock.tolist() == [0.5] * 8
+    assert played.server_power.limits.frequency_ratio.tolist() == [0.5] * 8
     assert acting.commands == {"p0": 1}
     with pytest.raises(KeyError, match="row-1"):  # there is no battery to be told
         acting.obey(0.25)

@@ -409,7 +409,7 @@ facility:
 """)
     simulation = Simulation(Plant.build(scenario))
     assert len(simulation.fleet.replicas) == 2 * (2 + 8)
-    assert [model.name for model in simulation.meter.models] == ["ledger", "gru"]
+    assert [model.name for model in simulation.server_power.models] == ["ledger", "gru"]
     with simulate(scenario) as results:
         assert isinstance(results.summary["power_model"], list)
         requests = results.requests()
@@ -452,7 +452,7 @@ def test_nothing_is_left_when_a_run_breaks(tmp_path: Path, monkeypatch: pytest.M
         if len(steps) > 50:
             raise RuntimeError("power room on fire")
 
-    monkeypatch.setattr(simulation.meter, "step", broken)
+    monkeypatch.setattr(simulation.server_power, "step", broken)
     with pytest.raises((RuntimeError, TypeError, ValueError)):
         simulation.run(tmp_path / "run.h5")
     assert list(tmp_path.iterdir()) == []

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from dcsim.engine.clock import Clock
+from dcsim.clock import Clock
 from dcsim.hardware.models import ServedModel
 from dcsim.hardware.roofline import IterationModel
 from dcsim.ledger import ReplicaConfig

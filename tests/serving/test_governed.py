@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dcsim.hardware.roofline import BANDWIDTH_KNEE, IterationModel, bandwidth_share
+from dcsim.ledger import HeldWork
 from dcsim.scenario.models import Engine
-from dcsim.serving.work import HeldWork
 from dcsim.workload.stream import Prefix
 from tests.serving.reference import Outcome, play
 from tests.serving.rig import CONFIG, GPU, MODEL, Bench

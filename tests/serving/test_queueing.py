@@ -23,7 +23,7 @@ import pytest
 from scipy import stats
 
 from dcsim.arrays import FloatArray, IntArray
-from dcsim.engine.clock import Clock
+from dcsim.clock import Clock
 from dcsim.hardware.models import ServedModel
 from dcsim.hardware.roofline import IterationModel
 from dcsim.records import Status

@@ -13,7 +13,7 @@ from dcsim.spec.registered import Registered
 from dcsim.spec.units import Seconds, SecondsOrZero, Watts
 
 Clock = Annotated[float, Field(ge=0.2, le=1)]
-"""Share of the full core clock; below 0.2 boards have none to be set (`dcsim.power.limits`)."""
+"""Share of the full core clock; below 0.2 boards have none to be set (`dcsim.power.frequency`)."""
 Share = Annotated[float, Field(gt=0, le=10)]
 """Of a node's rating."""
 

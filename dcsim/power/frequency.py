@@ -1,9 +1,9 @@
-"""Clock limits and power caps: what watts become, and at which clock a capped GPU goes.
+"""The law of frequency and power: what watts become, and at which frequency a capped GPU goes.
 
-The law. A GPU whose core clock is held at a share `r` of its full clock, and which is as busy as
-it would be without, draws
+The frequency ratio is a GPU's core clock over its full (maximum) clock. A GPU that is held at a
+frequency ratio `r`, and is as busy as it would be without, draws
 
-    rest + (full - rest) x r ** CLOCK_EXPONENT
+    rest + (full - rest) x r ** FREQUENCY_EXPONENT
 
 where `full` is what it would draw at full clock. How much less work it then does is the serving
 room's business (`IterationModel.at_clock`): computing goes with the clock, reading of memory goes
@@ -45,29 +45,30 @@ POLCA_PEAK = 0.8
 A100_BOARD_W = 400.0
 A100_IDLE_W = 70.12
 """powertrace-sim's idle floor of 63 runs, as in the catalogue."""
-CLOCK_EXPONENT = math.log(
+FREQUENCY_EXPONENT = math.log(
     (POLCA_PEAK * A100_BOARD_W - A100_IDLE_W) / (A100_BOARD_W - A100_IDLE_W)
 ) / math.log(POLCA_CLOCK)
 """1.12."""
-LOWEST_CLOCK = 0.2
+LOWEST_FREQUENCY_RATIO = 0.2
 """Of the full clock: 288 of 1410 MHz, POLCA's power brake on A100s. Below it there is no clock to
 be set; a lower cap still holds: the board then works for a part of the time only."""
 
 
 @overload
-def power_share(clock: float) -> float: ...
+def power_ratio(clock: float) -> float: ...
 @overload
-def power_share(clock: FloatArray) -> FloatArray: ...
-def power_share(clock: float | FloatArray) -> float | FloatArray:
+def power_ratio(clock: FloatArray) -> FloatArray: ...
+def power_ratio(clock: float | FloatArray) -> float | FloatArray:
     """Watts above rest at a share of the full clock, as a share of those at full clock."""
-    return clock**CLOCK_EXPONENT
+    return clock**FREQUENCY_EXPONENT
 
 
-def clock_under(full_w: float, rest_w: float, cap_w: float) -> float:
-    """The highest clock, a share up to 1, at which GPUs that would draw `full_w` at full clock
-    draw no more than the cap. It may lie below LOWEST_CLOCK, and is 0 where rest is too much."""
+def frequency_ratio_under(full_w: float, rest_w: float, cap_w: float) -> float:
+    """The highest frequency ratio, up to 1, at which GPUs that would draw `full_w` at full
+    frequency draw no more than the cap. It may lie below LOWEST_FREQUENCY_RATIO, and is 0 where
+    rest is too much."""
     if full_w <= cap_w:
         return 1.0
     share = max(cap_w - rest_w, 0.0) / max(full_w - rest_w, 1e-9)
-    found: float = share ** (1.0 / CLOCK_EXPONENT)
+    found: float = share ** (1.0 / FREQUENCY_EXPONENT)
     return min(found, 1.0)

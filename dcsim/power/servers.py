@@ -7,27 +7,26 @@ from typing import Any
 import numpy as np
 
 from dcsim.arrays import FloatArray, IntArray
-from dcsim.engine.clock import Clock
-from dcsim.engine.scaling import RestingWatts
-from dcsim.engine.throttle import Throttle
+from dcsim.clock import Clock
 from dcsim.ledger import ReplicaConfig, WorkLedger
 from dcsim.plant import Plant
 from dcsim.power import build as build_power
 from dcsim.power.chassis import ChassisModel, chassis_table
+from dcsim.power.gpu_limits import GovernedFleet, GpuLimits
 from dcsim.power.model import PowerModel, Provenance
+from dcsim.power.resting import RestingWatts
 from dcsim.scenario.models import Power, PowerSpec
 from dcsim.seeds import branch
-from dcsim.serving.fleet import Fleet
 
 
-class Meter:
+class ServerPower:
     """Watts of every server, one call a power step.
 
     Replicas that name the same power model and pack are stepped together. A server draws its
     replicas' GPUs, its GPUs that hold no replica (idle), and its non-GPU power: a constant, or
     where the catalogue says so a chassis that follows its GPUs (`dcsim.power.chassis`). A server
     without supply draws nothing. What replicas draw that an autoscaler has off, booting or
-    loading is stated by the scenario. Clocks and caps that policies set are the throttle's.
+    loading is stated by the scenario. Frequency limits and power caps are in `limits`.
     """
 
     def __init__(self, plant: Plant) -> None:
@@ -54,7 +53,7 @@ class Meter:
         self.base_w[fitted] = (servers.spare_gpus * servers.gpu_idle_w)[fitted]
         """Constant watts of each server: all but the GPUs of its replicas, and but what a fitted
         chassis adds."""
-        self.throttle = Throttle(plant)
+        self.limits = GpuLimits(plant)
         self._with_chassis = fitted
         table = chassis_table()
         kinds = [table[plant.groups[g].server.name] for g in servers.group[fitted].tolist()]
@@ -66,7 +65,7 @@ class Meter:
         self.starting = False
         """Whether servers boot or load that had lost their power."""
         self.supplied = np.ones(len(servers))
-        """1.0 for servers with power, 0.0 for those in the dark."""
+        """1.0 for servers with power, 0.0 for the others."""
         self._server_index = replicas.server
         self._one_each = np.array_equal(self._server_index, np.arange(len(servers)))
         self._replica_w = np.zeros(len(replicas))
@@ -79,16 +78,16 @@ class Meter:
         """Who states the watts of replicas off, booting or loading; None while there are none."""
         return self._stating if self.starting else self.resting
 
-    def govern(self, fleet: Fleet, clock: Clock) -> None:
-        """Clocks and caps slow these replicas."""
+    def govern(self, fleet: GovernedFleet, clock: Clock) -> None:
+        """Frequency limits and power caps slow these replicas."""
         moving = np.zeros(len(self.base_w), dtype=bool)
         moving[self._with_chassis] = True
-        self.throttle.attach(fleet, clock, self._gpu_limit_w, moving)
+        self.limits.attach(fleet, clock, self._gpu_limit_w, moving)
 
     def step(self, ledger: WorkLedger) -> FloatArray:
         """Server watts over the step, shape (servers,); reused by the next call."""
-        throttle = self.throttle
-        shown = throttle.restate(ledger)
+        limits = self.limits
+        shown = limits.restate(ledger)
         if len(self.models) == 1:
             replica_w = self.models[0].step(shown)
         else:
@@ -99,8 +98,8 @@ class Meter:
         stating = self.stating
         if stating is not None:
             replica_w = stating.apply(ledger.state, replica_w)
-        if not throttle.idle:
-            replica_w = throttle.limit(replica_w, self.supplied)
+        if not limits.idle:
+            replica_w = limits.limit(replica_w, self.supplied)
         self.gpu_w = replica_w
         if self._one_each:
             np.add(replica_w, self.base_w, out=server_w)

@@ -1,20 +1,19 @@
-"""The clock of each iteration under a clock limit or a power cap, and caps that replicas share."""
+"""The frequency of each iteration under a frequency limit or a power cap, and shared caps."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
-from dcsim.engine.clock import AFTER, Clock
-from dcsim.engine.levels import Levels
+from dcsim.clock import AFTER, Clock
 from dcsim.hardware.gpus import Gpu
 from dcsim.ledger import ReplicaConfig
-from dcsim.power.limits import LOWEST_CLOCK, clock_under, power_share
+from dcsim.power.frequency import LOWEST_FREQUENCY_RATIO, frequency_ratio_under, power_ratio
 from dcsim.power.linear_ledger import law_of
-from dcsim.serving.replica import Replica
+from dcsim.power.steady import SteadyWatts
 
-NOTCH = 1.0 / 400.0
+FREQUENCY_STEP = 1.0 / 400.0
 """Clocks under a cap are whole multiples of this share, the next lower one. Boards have steps of
 15 MHz, or 1 %, but go to and fro between two of them."""
 LEAST_DUTY = 0.02
@@ -22,23 +21,39 @@ LEAST_DUTY = 0.02
 cap. Assumed: it must get on, or its requests would never end."""
 
 
-class Governor:
-    """The law for the iterations of one replica (`dcsim.serving.slowed.Governor`)."""
+class GovernedReplica(Protocol):
+    """A replica whose iterations obey a governor, as power sees it."""
 
-    def __init__(self, config: ReplicaConfig, gpu: Gpu, levels: Levels) -> None:
+    def govern(self, governor: PowerGovernor | None, now: float) -> None:
+        """Iterations obey this governor from now on, or none."""
+
+    def regovern(self, now: float) -> None:
+        """The governor's settings have changed."""
+
+    def shift(self, delay_s: float, now: float) -> float:
+        """Put the iteration under way off; returns by how much it was."""
+
+    def full_above_w(self, now: float) -> float:
+        """Watts above rest that what runs now would draw at full frequency."""
+
+
+class PowerGovernor:
+    """The law for the iterations of one replica, as `dcsim.serving.slowed.Governor` asks for it."""
+
+    def __init__(self, config: ReplicaConfig, gpu: Gpu, steady: SteadyWatts) -> None:
         gpus = float(config.gpus)
-        self._levels = levels
-        self.rest_w = levels.rest_w
+        self._steady = steady
+        self.rest_w = steady.rest_w
         """Of all GPUs of the replica together."""
         law = law_of(config, gpu.ledger_power).times(gpus)
         self._law = law.above_idle(1.0)
         self._most_w = gpus * (config.gpu_nameplate_w - gpu.ledger_power.idle_w)
         self._flops_s = gpus * config.peak_flops_per_gpu
         self._bytes_s = gpus * config.hbm_bandwidth_per_gpu
-        self.asked_clock = 1.0
+        self.frequency_ratio = 1.0
         self.allowed_w = math.inf
         """What the replica's GPUs may draw together."""
-        self.shared: Share | None = None
+        self.shared: SharedCap | None = None
 
     def above_rest_w(
         self, seconds: float, flops: float, moved: float, prefill: int, decode: int
@@ -46,22 +61,25 @@ class Governor:
         """Watts above rest at full clock, as the power model tells of steady work of this kind."""
         traffic = moved / (seconds * self._bytes_s)
         linear_w = self._law(1.0, flops / (seconds * self._flops_s), math.sqrt(traffic))
-        return self._levels.ratio(prefill, decode) * min(linear_w, self._most_w)
+        return self._steady.ratio(prefill, decode) * min(linear_w, self._most_w)
 
     def hold(
         self, seconds: float, flops: float, moved: float, prefill: int, decode: int
     ) -> tuple[float, float, float, float, bool]:
         """See `dcsim.serving.slowed.Governor`."""
         full_w = self.above_rest_w(seconds, flops, moved, prefill, decode)
-        clock = self.asked_clock
+        ratio = self.frequency_ratio
         room_w = max(self.allowed_w - self.rest_w, 0.0)
-        if full_w * power_share(clock) <= room_w:
-            return clock, 1.0, full_w, full_w * power_share(clock), False
-        clock = math.floor(clock_under(full_w, 0.0, room_w) / NOTCH + 1e-9) * NOTCH
-        clock = min(max(clock, LOWEST_CLOCK), self.asked_clock)
-        held_w = full_w * power_share(clock)
+        if full_w * power_ratio(ratio) <= room_w:
+            return ratio, 1.0, full_w, full_w * power_ratio(ratio), False
+        ratio = (
+            math.floor(frequency_ratio_under(full_w, 0.0, room_w) / FREQUENCY_STEP + 1e-9)
+            * FREQUENCY_STEP
+        )
+        ratio = min(max(ratio, LOWEST_FREQUENCY_RATIO), self.frequency_ratio)
+        held_w = full_w * power_ratio(ratio)
         duty = min(1.0, max(LEAST_DUTY, room_w / held_w))
-        return clock, duty, full_w, held_w * duty, True
+        return ratio, duty, full_w, held_w * duty, True
 
     def changes(self, at_s: float) -> None:
         """Another kind of iteration begins then, or none does."""
@@ -69,7 +87,7 @@ class Governor:
             self.shared.changes(at_s)
 
 
-class Share:
+class SharedCap:
     """A power cap that several replicas of a server have in common.
 
     While all that they want fits, each has it. Where it does not, all rest, and what is left goes
@@ -78,7 +96,7 @@ class Share:
     """
 
     def __init__(
-        self, clock: Clock, replicas: Sequence[Replica], governors: Sequence[Governor]
+        self, clock: Clock, replicas: Sequence[GovernedReplica], governors: Sequence[PowerGovernor]
     ) -> None:
         self._clock = clock
         self._replicas = replicas
@@ -104,7 +122,7 @@ class Share:
         for replica, governor, own_w in zip(
             self._replicas, self.governors, self.own_w, strict=True
         ):
-            above_w = replica.full_above_w(now) * power_share(governor.asked_clock)
+            above_w = replica.full_above_w(now) * power_ratio(governor.frequency_ratio)
             wanted_w.append(min(above_w, max(own_w - governor.rest_w, 0.0)))
         room_w = max(self.limit_w - sum(rest_w), 0.0)
         total_w = sum(wanted_w)

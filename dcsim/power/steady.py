@@ -32,7 +32,7 @@ DISTINCT = 1.1
 
 
 @dataclass(frozen=True, slots=True)
-class Levels:
+class SteadyWatts:
     """A configuration's steady watts, all GPUs of a replica together."""
 
     rest_w: float
@@ -56,15 +56,15 @@ class Levels:
         return share * prompts + (1.0 - share) * _between(decode, BATCHES, self.batches)
 
 
-def levels(
+def steady_watts(
     build: Callable[[Sequence[ReplicaConfig]], PowerModel],
     config: ReplicaConfig,
     prior: LinearLedger,
     timing: IterationModel,
     idle_w: float,
     step_s: float,
-) -> Levels:
-    """Ask a power model. `idle_w` is the catalogue's, for models that know no rest."""
+) -> SteadyWatts:
+    """Show a power model steady work. `idle_w` is the catalogue's, for models that know no rest."""
     rows = [_Row()]
     rows += [_prompt(timing, config, tokens) for tokens in PROMPTS]
     rows += [_answers(timing, config, batch) for batch in BATCHES]
@@ -88,7 +88,7 @@ def levels(
     above = np.maximum(mean_w[1:] - rest_w, 0.0) / np.maximum(linear_w[1:] - linear_w[0], 1e-9)
     shares = [float(share) for share in above]
     prompts = len(PROMPTS)
-    return Levels(rest_w, random, tuple(shares[:prompts]), tuple(shares[prompts:]))
+    return SteadyWatts(rest_w, random, tuple(shares[:prompts]), tuple(shares[prompts:]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
-"""What policies have set on the GPUs, clocks and caps, and what that makes of work and watts.
+"""Frequency limits and power caps of GPUs, and what they make of work and watts.
 
-Each iteration goes at the clock that its own watts leave it under the caps (`governor`): that is
-exact for the work, whatever the power step. The watts of a step are the power model's, as they
+Each iteration goes at the frequency that its own watts leave it under the caps (`governor`): that
+is exact for the work, whatever the power step. The watts of a step are the power model's, as they
 would be at full clock, scaled as the iterations in it were held down; where limits change inside a
 step, part by part, each under the limits of its time. What a model that draws watts at random
 says beyond what was expected of the iterations is then set right in both at once: watts stay under
@@ -13,29 +13,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 
 from dcsim.arrays import BoolArray, FloatArray, IntArray
-from dcsim.engine.clock import Clock
-from dcsim.engine.governor import Governor, Share
-from dcsim.engine.levels import Levels, levels
-from dcsim.ledger import WorkLedger
+from dcsim.clock import Clock
+from dcsim.ledger import HeldWork, WorkLedger
 from dcsim.plant import Plant
 from dcsim.power import build as build_power
-from dcsim.power.limits import CLOCK_EXPONENT, power_share
+from dcsim.power.frequency import FREQUENCY_EXPONENT, power_ratio
+from dcsim.power.governor import GovernedReplica, PowerGovernor, SharedCap
 from dcsim.power.linear_ledger import LinearLedger
+from dcsim.power.steady import SteadyWatts, steady_watts
 from dcsim.scenario.models import PowerSpec
-from dcsim.serving.fleet import Fleet
-from dcsim.serving.work import HeldWork
 
 SLACK = 0.002
 """A limit that moves with a server's fans is followed in steps of this share, to the safe side:
 each costs an event for every replica."""
 LEAST_SHIFT = 0.04
-"""Share of a power step from which on an iteration is put off, or forward; less is kept for the
+"""SharedCap of a power step from which on an iteration is put off, or forward; less is kept for the
 next step."""
-LEAST_LUCK, MOST_LUCK = 0.2, 1.5
+LEAST_MODEL_RATIO, MOST_MODEL_RATIO = 0.2, 1.5
 """Watts that a model draws at random, over what was expected, as far as they are made up for in
 time."""
 MOST_SHIFT = 0.5
@@ -43,10 +42,10 @@ MOST_SHIFT = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class _Limits:
+class _InForce:
     """What is in force on each replica, shape (n,), and on each server, shape (servers,)."""
 
-    clock: FloatArray
+    frequency_ratio: FloatArray
     gpu_cap_w: FloatArray
     server_cap_w: FloatArray
 
@@ -58,13 +57,43 @@ class _Part:
     share: float
     """Of the step."""
     held: HeldWork
-    limits: _Limits
+    limits: _InForce
 
 
-class Throttle:
-    """Clocks and caps of all replicas. Arrays are (replicas,), or (servers,) where said.
+class GovernedWork(Protocol):
+    """The work of all replicas, as limits need it."""
 
-    `asked_clock`, `gpu_cap_w` and `server_cap_w` (servers) are set from outside; `refresh` then.
+    @property
+    def time_s(self) -> float:
+        """End of the last power step."""
+
+    def held_step(self) -> HeldWork | None:
+        """What was held down over the power step, or the rest of it; None where nothing was."""
+
+    def held_part(self, time_s: float) -> HeldWork | None:
+        """The same from the last step, or part of one, until now."""
+
+    def begin_anew(self) -> None:
+        """What is known of the step under way has changed: sums begin again at its start."""
+
+
+class GovernedFleet(Protocol):
+    """All replicas with their work."""
+
+    @property
+    def work(self) -> GovernedWork:
+        """In replica order."""
+
+    @property
+    def replicas(self) -> Sequence[GovernedReplica]:
+        """In replica order."""
+
+
+class GpuLimits:
+    """Frequency limits and power caps of all replicas.
+
+    `frequency_ratio` and `gpu_cap_w`, shape (replicas,), and `server_cap_w`, shape (servers,), are
+    set from outside; `refresh` then.
     """
 
     def __init__(self, plant: Plant) -> None:
@@ -74,19 +103,19 @@ class Throttle:
         self._step_s = plant.scenario.power_step_s
         self._server = plant.replicas.server
         self._servers = servers
-        self.asked_clock: FloatArray = np.ones(count)
+        self.frequency_ratio: FloatArray = np.ones(count)
         self.gpu_cap_w: FloatArray = np.full(count, np.inf)
         """Of all GPUs of a replica together."""
         self.server_cap_w: FloatArray = np.full(servers, np.inf)
         self.capped_s = np.zeros(servers)
         """Time that each server had power and a GPU whose clock was held down."""
-        self._fleet: Fleet | None = None
+        self._fleet: GovernedFleet | None = None
         self._clock: Clock | None = None
         self._limit_w: Callable[[FloatArray], FloatArray] = lambda cap_w: cap_w
         self._moving = np.zeros(servers, dtype=bool)
-        self._governors: list[Governor | None] = [None] * count
-        self._levels: dict[tuple[PowerSpec, str], Levels] = {}
-        self._shares: dict[int, Share] = {}
+        self._governors: list[PowerGovernor | None] = [None] * count
+        self._steady_of: dict[tuple[PowerSpec, str], SteadyWatts] = {}
+        self._shares: dict[int, SharedCap] = {}
         self._rest_w: FloatArray = plant.replicas.idle_w.copy()
         self._random = np.zeros(count, dtype=bool)
         self._owed_s = np.zeros(count)
@@ -99,7 +128,7 @@ class Throttle:
 
     def attach(
         self,
-        fleet: Fleet,
+        fleet: GovernedFleet,
         clock: Clock,
         limit_w: Callable[[FloatArray], FloatArray],
         moving: BoolArray,
@@ -138,15 +167,15 @@ class Throttle:
         self._in_force = self._limits()
         capped = np.isfinite(self.gpu_cap_w) | np.isfinite(self.server_cap_w)[self._server]
         before = self._governed
-        self._governed = capped | (self.asked_clock < 1.0) | self._changing
+        self._governed = capped | (self.frequency_ratio < 1.0) | self._changing
         limit_w = self._limit_w(self.server_cap_w)
         for index in np.flatnonzero(before & ~self._governed).tolist():
             self._governor(index).allowed_w = np.inf
             self._fleet.replicas[index].govern(None, now)
-        dirty: list[Share] = []
+        dirty: list[SharedCap] = []
         for index in np.flatnonzero(self._governed).tolist():
             governor = self._governor(index)
-            clock = float(self.asked_clock[index])
+            ratio = float(self.frequency_ratio[index])
             share = self._shares.get(int(self._server[index]))
             own_w = float(self.gpu_cap_w[index])
             allowed_w = governor.allowed_w
@@ -157,8 +186,8 @@ class Throttle:
             else:
                 server_w = self._followed(int(self._server[index]), limit_w, np.inf)
                 allowed_w = min(own_w, server_w)
-            changed = (clock, allowed_w) != (governor.asked_clock, governor.allowed_w)
-            governor.asked_clock, governor.allowed_w = clock, allowed_w
+            changed = (ratio, allowed_w) != (governor.frequency_ratio, governor.allowed_w)
+            governor.frequency_ratio, governor.allowed_w = ratio, allowed_w
             if not before[index]:
                 self._fleet.replicas[index].govern(governor, now)
             elif changed:
@@ -200,7 +229,7 @@ class Throttle:
             return before_w
         return present_w * (1.0 - SLACK)
 
-    def _governor(self, index: int) -> Governor:
+    def _governor(self, index: int) -> PowerGovernor:
         """Of a replica, made when it is governed for the first time."""
         found = self._governors[index]
         if found is not None:
@@ -213,28 +242,28 @@ class Throttle:
             config = self._plant.replicas.config[member]
             steady = self._steady(member)
             gpu = self._plant.catalogue.gpus[config.gpu]
-            self._governors[member] = Governor(config, gpu, steady)
+            self._governors[member] = PowerGovernor(config, gpu, steady)
             self._rest_w[member] = steady.rest_w
             self._random[member] = steady.random
         made = [self._governors[member] for member in members]
         governors = [governor for governor in made if governor is not None]
         if len(members) > 1:
             replicas = [self._fleet.replicas[member] for member in members]
-            share = Share(self._clock, replicas, governors)
+            share = SharedCap(self._clock, replicas, governors)
             self._shares[int(server)] = share
             for governor in governors:
                 governor.shared = share
         return self._governor(index)
 
-    def _steady(self, index: int) -> Levels:
+    def _steady(self, index: int) -> SteadyWatts:
         """Steady watts of a replica's configuration, from its power model."""
         assert self._fleet is not None
         plant = self._plant
         group = plant.groups[plant.replicas.group[index]]
         power, config = group.spec.power, group.config
-        found = self._levels.get((power, config.key))
+        found = self._steady_of.get((power, config.key))
         if found is None:
-            found = self._levels[power, config.key] = levels(
+            found = self._steady_of[power, config.key] = steady_watts(
                 lambda configs: build_power(power, configs, plant.catalogue),
                 config,
                 LinearLedger(plant.catalogue),
@@ -285,7 +314,7 @@ class Throttle:
         expected_w = np.zeros(len(full_w))
         for part in parts:
             expected_w += part.share * part.held.full_w
-        luck = (full_w - self._rest_w) / np.maximum(expected_w, 1e-9)
+        model_ratio = (full_w - self._rest_w) / np.maximum(expected_w, 1e-9)
         known = expected_w > 0.0
         watts, delay = np.zeros(len(full_w)), np.zeros(len(full_w))
         for part in parts:
@@ -294,15 +323,15 @@ class Throttle:
             if len(parts) > 1:
                 # The model's watts must be divided among the parts even where nothing was slowed.
                 slowed = known
-            part_w, part_delay = self._of_part(part, full_w, luck, known, slowed)
+            part_w, part_delay = self._of_part(part, full_w, model_ratio, known, slowed)
             watts += part.share * part_w
             delay += part.share * part_delay
             self._book(part, supplied)
         self._put_off(delay)
         return watts
 
-    def _limits(self) -> _Limits:
-        return _Limits(self.asked_clock, self.gpu_cap_w, self.server_cap_w)
+    def _limits(self) -> _InForce:
+        return _InForce(self.frequency_ratio, self.gpu_cap_w, self.server_cap_w)
 
     def _end_part(self, held: HeldWork | None) -> None:
         """A part of the power step, or all of it, has ended, in which `held` was held down."""
@@ -316,16 +345,16 @@ class Throttle:
         self,
         part: _Part,
         full_w: FloatArray,
-        luck: FloatArray,
+        model_ratio: FloatArray,
         known: BoolArray,
         slowed: BoolArray,
     ) -> tuple[FloatArray, FloatArray]:
         """Watts of each replica over a part of the step, and by what share of the part what runs
-        should be put off. `luck` is the model's watts above rest over those expected, where that
-        is `known`; only where `slowed` do watts differ from the model's."""
+        should be put off. `model_ratio` is the model's watts above rest over those expected, where
+        that is `known`; only where `slowed` do watts differ from the model's."""
         limits = part.limits
         if slowed.any():
-            drawn_w, delay = self._slowed(part, full_w, luck, known)
+            drawn_w, delay = self._slowed(part, full_w, model_ratio, known)
             drawn_w = np.where(slowed, drawn_w, full_w)
         else:
             drawn_w, delay = full_w, np.zeros(len(full_w))
@@ -342,7 +371,7 @@ class Throttle:
         return drawn_w, delay
 
     def _slowed(
-        self, part: _Part, full_w: FloatArray, luck: FloatArray, known: BoolArray
+        self, part: _Part, full_w: FloatArray, model_ratio: FloatArray, known: BoolArray
     ) -> tuple[FloatArray, FloatArray]:
         """Watts of replicas that were held down, and by what share of the part they should be put
         off.
@@ -351,16 +380,16 @@ class Throttle:
         much less than was expected of them; the others what the model says, at their clock.
         """
         held = part.held
-        by_clock = power_share(part.limits.clock)
-        bound_full_w = np.maximum(held.full_w - held.free_w / by_clock, 0.0)
-        luck_of_bound = np.maximum(luck, 0.0)
-        bound_w = np.minimum(held.bound_w, luck_of_bound * bound_full_w * by_clock)
-        drawn_w = self._rest_w + bound_w + luck * held.free_w
+        by_ratio = power_ratio(part.limits.frequency_ratio)
+        bound_full_w = np.maximum(held.full_w - held.free_w / by_ratio, 0.0)
+        bound_ratio = np.maximum(model_ratio, 0.0)
+        bound_w = np.minimum(held.bound_w, bound_ratio * bound_full_w * by_ratio)
+        drawn_w = self._rest_w + bound_w + model_ratio * held.free_w
         drawn_w = np.where(known, drawn_w, full_w)
         if not self._random.any():
             return drawn_w, np.zeros(len(full_w))
-        least = held.bound_w / np.maximum(bound_full_w * by_clock, 1e-9)
-        unexpected = np.clip(luck_of_bound, np.clip(least, LEAST_LUCK, 1.0), MOST_LUCK)
+        least = held.bound_w / np.maximum(bound_full_w * by_ratio, 1e-9)
+        unexpected = np.clip(bound_ratio, np.clip(least, LEAST_MODEL_RATIO, 1.0), MOST_MODEL_RATIO)
         delay = held.soft_bound * _lost(unexpected)
         return drawn_w, np.where(self._random, delay, 0.0)
 
@@ -402,7 +431,7 @@ class Throttle:
 
     def _book(self, part: _Part, supplied: FloatArray) -> None:
         """Count a part of the step towards `capped_s`."""
-        slow = (part.limits.clock < 1.0) | (part.held.bound_w > 0.0)
+        slow = (part.limits.frequency_ratio < 1.0) | (part.held.bound_w > 0.0)
         held_down = np.bincount(self._server, slow, self._servers) > 0
         self.capped_s += part.share * self._step_s * (held_down & (supplied > 0.0))
 
@@ -410,5 +439,5 @@ class Throttle:
 def _lost(ratio: FloatArray) -> FloatArray:
     """What of its time work that goes with the clock would have lost, had its watts been so many
     times what was expected and the clock as much lower; below 0 what it would have gained."""
-    lost: FloatArray = 1.0 - ratio ** (-1.0 / CLOCK_EXPONENT)
+    lost: FloatArray = 1.0 - ratio ** (-1.0 / FREQUENCY_EXPONENT)
     return lost

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import simpy
 
-from dcsim.engine.clock import AFTER, Clock
+from dcsim.clock import AFTER, Clock
 
 
 def test_alarms_and_processes_share_one_time() -> None:
