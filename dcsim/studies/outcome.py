@@ -12,6 +12,7 @@ import numpy as np
 
 from dcsim.arrays import Float32Array
 from dcsim.errors import DcsimError
+from dcsim.plant import Plant
 from dcsim.records import EVENT_CLASSES, EventKind
 from dcsim.results import Results
 from dcsim.studies.heating import FeltLoads, Heating
@@ -73,7 +74,7 @@ def play(job: Job, code: str | None = None) -> Outcome:
             "this worker runs another dcsim than the study: install the same one on all machines"
         )
     scenario = job.scenario
-    simulation = Simulation(scenario)
+    simulation = Simulation(Plant.build(scenario))
     steps = math.ceil(scenario.duration_s / scenario.power_step_s)
     felt = FeltLoads(simulation.site, job.heated, steps, scenario.power_step_s)
     with tempfile.TemporaryDirectory(prefix="dcsim-") as folder:
