@@ -223,3 +223,7 @@ class RunFolderError(DcsimError, ValueError):
 
 class MeasureError(DcsimError, ValueError):
     """A measurement that cannot start: no endpoint, no NVML, or a model that is not served."""
+
+
+class ExtrapolationWarning(UserWarning):
+    """Watts of a configuration that a power pack was not fitted to; the message says from what."""

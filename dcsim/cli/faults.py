@@ -22,7 +22,7 @@ from pathlib import Path
 from types import FrameType
 
 from dcsim.cli.exits import FAILED, FAULT, STOPPED, WRONG_INPUT
-from dcsim.errors import DcsimError
+from dcsim.errors import DcsimError, ExtrapolationWarning
 
 ENDING = ("SIGTERM", "SIGHUP")
 """Signals that end a command as Ctrl-C does, so that half a file is not left lying."""
@@ -95,6 +95,8 @@ def prepare() -> None:
         if reconfigure is not None and stream.encoding.lower().replace("-", "") != "utf8":
             reconfigure(**({"errors": "replace"} if stream.isatty() else {"encoding": "utf-8"}))
     warnings.showwarning = _note
+    # Commands show the evidence of watts with their results.
+    warnings.simplefilter("ignore", ExtrapolationWarning)
     try:
         Path.cwd()
     except FileNotFoundError:
@@ -145,6 +147,25 @@ def insisting() -> Iterator[None]:
         signal.setitimer(signal.ITIMER_REAL, 0.0)
         signal.signal(signal.SIGALRM, alarm_before)
         sys.unraisablehook = hook_before
+
+
+@contextmanager
+def interrupts_to(stop: Callable[[], bool]) -> Iterator[None]:
+    """Within it Ctrl-C calls `stop`; where that returns False, it is raised."""
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() != threading.main_thread() or not callable(before):
+        yield
+        return
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        if not stop():
+            before(number, frame)
+
+    signal.signal(signal.SIGINT, ask)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _stopping() -> bool:

@@ -10,7 +10,7 @@ import typer
 
 from dcsim.cli.exits import FAILED, FAILED_ON, STOPPED, refuse, refuse_problems
 from dcsim.cli.fail_on import failures, parse, unknown
-from dcsim.cli.faults import insisting, said
+from dcsim.cli.faults import insisting, interrupts_to, said
 from dcsim.cli.open import (
     Duration,
     Overrides,
@@ -93,6 +93,7 @@ def run(
                 if watch
                 else LiveView(duration_s, console, quiet, checked.start)
             ) as view,
+            interrupts_to(view.stop),
             simulate(checked, out, view) as results,
         ):
             summary = results.summary

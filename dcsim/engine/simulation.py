@@ -8,9 +8,11 @@ is the first to feel it; a command that is due inside a later step is carried ou
 
 from __future__ import annotations
 
+import logging
 import math
 import tempfile
 import time
+import warnings
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -21,21 +23,18 @@ from simpy.core import StopSimulation
 
 from dcsim.arrays import FloatArray, IntArray, RecordArray
 from dcsim.clock import AFTER, Clock
-from dcsim.control.policy import Policy
 from dcsim.engine.busy import Busy
 from dcsim.engine.control import Control
 from dcsim.engine.evidence import EvidenceSums
 from dcsim.engine.headroom import Headroom
 from dcsim.engine.scaling import build_scalers
 from dcsim.engine.warm_up import warm_up_of
-from dcsim.errors import ConfigurationError
+from dcsim.errors import ExtrapolationWarning
 from dcsim.facility.events import FacilityEvent
 from dcsim.facility.labels import label_loads_w
 from dcsim.facility.site import ElectricalSite
 from dcsim.ledger import GpuState
 from dcsim.plant import Plant
-from dcsim.power.model import PowerModel
-from dcsim.power.passed import with_power_models
 from dcsim.power.servers import ServerPower
 from dcsim.results import Results
 from dcsim.results.goodput import Promise
@@ -49,9 +48,9 @@ from dcsim.seeds import branch
 from dcsim.serving.autoscale import Autoscaler
 from dcsim.serving.fleet import Fleet
 from dcsim.serving.log import RequestLog
-from dcsim.serving.routers import Pool, Router
-from dcsim.spec.nearest import suggestion
 from dcsim.workload import requests
+
+logger = logging.getLogger(__name__)
 
 
 class Watcher(Protocol):
@@ -95,49 +94,15 @@ class Watcher(Protocol):
 class Simulation:
     """A scenario ready to run. `run` plays it once, into `path`."""
 
-    def __init__(
-        self,
-        plant: Plant,
-        *,
-        policies: Sequence[Policy] = (),
-        power_models: Mapping[str, PowerModel] | None = None,
-        routers: Mapping[str, Callable[[Pool], Router]] | None = None,
-    ) -> None:
-        """Prepare a run.
-
-        Parameters
-        ----------
-        plant
-            The resolved site.
-        policies
-            Policies that act beside those of the scenario.
-        power_models
-            Power models in place of the scenario's, by server group.
-        routers
-            What makes the router of a pool, in place of the scenario's, by served model.
-
-        Raises
-        ------
-        ConfigurationError
-            A power model or router for a server group or served model that is not there, or a
-            power model that does not know its replicas.
-        PolicyError
-            A policy that cannot work on this site.
-        """
-        if power_models:
-            plant = Plant.build(with_power_models(plant.scenario, power_models), plant.catalogue)
+    def __init__(self, plant: Plant) -> None:
         scenario = plant.scenario
-        served = {group.model for group in scenario.servers}
-        for model in set(routers or ()) - served:
-            message = f"routers: no server group serves '{model}'"
-            raise ConfigurationError(f"{message} ({suggestion(model, served)})")
         self.plant = plant
         self.scenario = scenario
         self.warm_up = warm_up_of(plant)
         self.clock = Clock()
         self.log = RequestLog()
         self._headroom = Headroom(plant)
-        self.fleet = Fleet(plant, self.clock, self.log, branch(scenario.seed, "routing"), routers)
+        self.fleet = Fleet(plant, self.clock, self.log, branch(scenario.seed, "routing"))
         self._shows_headroom = self.fleet.needs_headroom()
         self.server_power = ServerPower(plant)
         self.busy = Busy(plant, self.warm_up.cut_s)
@@ -152,7 +117,7 @@ class Simulation:
         """Servers with power, and those that may serve, as power and fleet know it."""
         self._booted = self.site.booted.copy()
         self.control = Control(
-            plant, self.fleet, self.server_power, self.site, self.clock, self._flag, policies
+            plant, self.fleet, self.server_power, self.site, self.clock, self._flag
         )
         self.state_steps = np.zeros(len(GpuState), dtype=np.int64)
         """Replica-steps ended in each GPU state."""
@@ -368,47 +333,35 @@ def _promise(tenant: Tenant) -> Promise:
 
 
 def simulate(
-    scenario: Scenario,
-    out: str | Path | None = None,
-    watcher: Watcher | None = None,
-    *,
-    policies: Sequence[Policy] = (),
-    power_models: Mapping[str, PowerModel] | None = None,
-    routers: Mapping[str, Callable[[Pool], Router]] | None = None,
+    scenario: Scenario, out: str | Path | None = None, watcher: Watcher | None = None
 ) -> Results:
     """Play a scenario and open its results.
 
-    Parameters
-    ----------
-    scenario
-        From `dcsim.load`.
-    out
-        HDF5 file to keep; without it the file lives as long as the returned Results.
-    watcher
-        Follows the run, and may end it.
-    policies, power_models, routers
-        Components as objects, as `Simulation` takes them.
-
-    Returns
-    -------
-    Results
-        Open; its `summary` holds what `dcsim run --json` prints.
-
-    Raises
-    ------
-    ConfigurationError, PolicyError
-        As for `Simulation`.
+    `out` names the HDF5 file to keep; without it the file lives as long as the returned
+    Results. The Results' `summary` holds what `dcsim run --json` prints. Warns with
+    ExtrapolationWarning of configurations that a power pack was not fitted to.
     """
-    simulation = Simulation(
-        Plant.build(scenario), policies=policies, power_models=power_models, routers=routers
-    )
+    simulation = Simulation(Plant.build(scenario))
+    for message in simulation.server_power.extrapolated():
+        warnings.warn(message, ExtrapolationWarning, stacklevel=2)
     if out is not None:
-        return Results.open(out, summary=simulation.run(Path(out), watcher))
+        summary = simulation.run(Path(out), watcher)
+        _log_traffic(summary["traffic"])
+        return Results.open(out, summary=summary)
     folder = tempfile.TemporaryDirectory(prefix="dcsim-")
     path = Path(folder.name) / f"{scenario.name}.h5"
-    results = Results.open(path, summary=simulation.run(path, watcher))
+    summary = simulation.run(path, watcher)
+    _log_traffic(summary["traffic"])
+    results = Results.open(path, summary=summary)
     weakref.finalize(results, _forget, folder.cleanup)
     return results
+
+
+def _log_traffic(traffic: Mapping[str, Mapping[str, int]]) -> None:
+    """Say which rows of traces were left out, as their streams ask."""
+    for what, by_stream in traffic.items():
+        for stream, rows in by_stream.items():
+            logger.info("workload stream %s: %d rows of its trace %s", stream, rows, what)
 
 
 def _forget(cleanup: Callable[[], None]) -> None:

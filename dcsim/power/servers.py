@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -154,6 +155,16 @@ class ServerPower:
                 }
             )
         return rows
+
+    def extrapolated(self) -> Iterator[str]:
+        """What each configuration's watts rest on that its pack was not fitted to."""
+        for row in self.describe():
+            for provenance in row["provenance"]:
+                if row["pack"] is not None and provenance["evidence"] == "extrapolated":
+                    yield (
+                        f"watts of {provenance['configuration']} are extrapolated: "
+                        f"{provenance['source']}"
+                    )
 
 
 def subset(ledger: WorkLedger, members: IntArray) -> WorkLedger:

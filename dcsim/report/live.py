@@ -159,6 +159,10 @@ class LiveView:
                 told += f", {100 * per_s / self._capacity_per_s:.0f} % of its capacity"
         return told
 
+    def stop(self) -> bool:
+        """Whether the view can end the run early and keep its results; these lines cannot."""
+        return False
+
     @property
     def stopped(self) -> bool:
         """Whether somebody asked for the end."""

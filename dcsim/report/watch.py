@@ -8,11 +8,10 @@ the space bar pauses, arrows scroll the tree.
 from __future__ import annotations
 
 import math
-import signal
 import time
 from collections import deque
 from collections.abc import Sequence
-from types import FrameType, TracebackType
+from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -74,7 +73,6 @@ class WatchView(LiveView):
         self._names: Sequence[str] = ()
         self._measured_from_s = 0.0
         self._children: list[list[int]] = []
-        self._old_handler: Any = None
         self._now: tuple[float, float, float, tuple[str, float], int, int] | None = None
 
     def begin(
@@ -101,10 +99,6 @@ class WatchView(LiveView):
             return self
         self._started = time.perf_counter()
         self._keys.__enter__()
-        try:
-            self._old_handler = signal.signal(signal.SIGINT, self._interrupted)
-        except ValueError:  # not the main thread: Ctrl-C is somebody else's
-            self._old_handler = None
         self._live = Live(console=self._console, screen=True, auto_refresh=False)
         self._live.start()
         return self
@@ -119,14 +113,14 @@ class WatchView(LiveView):
             super().__exit__(kind, error, trace)
         finally:
             self._keys.__exit__(kind, error, trace)
-            if self._old_handler is not None:
-                signal.signal(signal.SIGINT, self._old_handler)
-                self._old_handler = None
 
-    def _interrupted(self, number: int, frame: FrameType | None) -> None:
-        if self._stop:  # asked twice: now
-            raise KeyboardInterrupt
+    def stop(self) -> bool:
+        """End the run after its next step and keep its results. False where the view is not on a
+        screen, and when it was asked before: the user then wants to stop at once."""
+        if self._stop or not self._screen:
+            return False
         self._stop = True
+        return True
 
     def update(
         self,

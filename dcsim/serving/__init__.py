@@ -5,10 +5,13 @@ time that `timing` gives them, and the work done is read from `work` as a ledger
 that the power room sees. `log` keeps what became of each request.
 """
 
+import logging
 import warnings
 
-from dcsim.compiled import stale_warning
+from dcsim.compiled import is_compiled, stale_warning
 
 _stale = stale_warning()
 if _stale is not None:
     warnings.warn(_stale, RuntimeWarning, stacklevel=2)
+if not is_compiled():
+    logging.getLogger(__name__).info("the event loop runs as plain Python, half as fast")

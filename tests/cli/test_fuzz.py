@@ -13,7 +13,7 @@ import h5py
 import pytest
 from typer.testing import CliRunner
 
-from dcsim.cli import app, faults
+from dcsim.cli import app, exits
 from dcsim.cli.lazy import COMMANDS
 from tests.results.made import record
 from tests.scenario.sample import GOOD
@@ -217,7 +217,7 @@ def guarded(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
 
 def test_a_fault_is_one_line_and_a_log(tmp_path: Path) -> None:
     done = guarded("raise KeyError('an odd\\nkey')", XDG_CACHE_HOME=str(tmp_path))
-    assert done.returncode == faults.FAULT
+    assert done.returncode == exits.FAULT
     (line,) = done.stderr.splitlines()
     assert "KeyError" in line and "no input should do that" in line
     (log,) = (tmp_path / "dcsim/log").iterdir()
@@ -233,14 +233,14 @@ def test_a_fault_where_no_cache_is(tmp_path: Path) -> None:
     done = guarded(
         "raise MemoryError", XDG_CACHE_HOME=str(tmp_path / "file"), TMPDIR=str(tmp_path / "tmp")
     )
-    assert done.returncode == faults.FAULT
+    assert done.returncode == exits.FAULT
     assert done.stderr.startswith("out of memory")
     assert len(list((tmp_path / "tmp").iterdir())) == 1
 
 
 def test_stopping_is_clean() -> None:
     done = guarded("raise KeyboardInterrupt")
-    assert (done.returncode, done.stderr) == (faults.STOPPED, "stopped\n")
+    assert (done.returncode, done.stderr) == (exits.STOPPED, "stopped\n")
 
 
 def test_statuses_pass() -> None:

@@ -145,6 +145,18 @@ def test_told_to_end_within_a_callback_it_ends(name: str, tmp_path: Path) -> Non
     )
 
 
+def test_a_view_may_answer_ctrl_c() -> None:
+    """The first is a request to stop in order, the second ends as elsewhere."""
+    answers = [True, False]
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt), faults.interrupts_to(lambda: answers.pop(0)):
+        signal.raise_signal(signal.SIGINT)
+        assert answers == [False]
+        signal.raise_signal(signal.SIGINT)
+    assert answers == []
+    assert signal.getsignal(signal.SIGINT) == before
+
+
 def test_signals_are_as_before_after_insisting() -> None:
     before = [signal.getsignal(one) for one in signal.valid_signals()]
     hook = sys.unraisablehook

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 import dcsim
 from dcsim.engine import Simulation, simulate
+from dcsim.errors import ExtrapolationWarning
 from dcsim.plant import Plant
 from dcsim.results import Results
 from dcsim.scenario.load import change, load, loads
@@ -268,7 +270,9 @@ def test_failed_requests_are_sent_again_where_clients_do() -> None:
         assert lost.summary["routing"]["retries"] == 0
 
 
-def test_rows_left_out_of_a_trace_are_counted(tmp_path: Path) -> None:
+def test_rows_left_out_of_a_trace_are_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     trace = tmp_path / "trace.csv"
     trace.write_text(
         "TIMESTAMP,ContextTokens,GeneratedTokens\n"
@@ -282,8 +286,9 @@ def test_rows_left_out_of_a_trace_are_counted(tmp_path: Path) -> None:
     changed = scenario.model_copy(
         update={"workload": (stream.model_copy(update={"arrivals": replay, "tokens": None}),)}
     )
-    with simulate(changed) as results:
+    with caplog.at_level("INFO", "dcsim"), simulate(changed) as results:
         check(results)
+        assert "stream chat: 1 rows of its trace skipped" in caplog.text
         assert results.summary["requests"]["completed"] == 2
         assert results.summary["traffic"] == {"skipped": {"chat": 1}, "dropped": {}}
 
@@ -456,3 +461,15 @@ def test_nothing_is_left_when_a_run_breaks(tmp_path: Path, monkeypatch: pytest.M
     with pytest.raises((RuntimeError, TypeError, ValueError)):
         simulation.run(tmp_path / "run.h5")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_pack_that_does_not_know_a_configuration_is_heard_of() -> None:
+    """Two GPUs a replica were never measured; eight were, and give no warning."""
+    keys = ["servers.a100.engine.max_model_len=4096", "duration=1 s"]
+    unknown = [*keys, "servers.a100.tensor_parallel=2", "servers.a100.power.extrapolate=true"]
+    scenario = load(SCENARIOS / "quickstart.yaml", unknown)
+    with pytest.warns(ExtrapolationWarning, match=r"llama-3-70b/a100-sxm-80gb/tp2 are extrap"):
+        simulate(scenario).close()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ExtrapolationWarning)
+        simulate(load(SCENARIOS / "quickstart.yaml", keys)).close()

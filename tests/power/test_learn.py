@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from dcsim.errors import RunFolderError
 from dcsim.hardware.timing import timing_of
@@ -16,6 +17,7 @@ from dcsim.ledger import GpuState
 from dcsim.power.gru import GruPower
 from dcsim.power.learn.evaluate import evaluate
 from dcsim.power.learn.imagined import imagine
+from dcsim.power.learn.isolated import isolated
 from dcsim.power.learn.measured import measured_subjects
 from dcsim.power.learn.metrics import acf, compare
 from dcsim.power.learn.pooled import pooled
@@ -345,3 +347,17 @@ def test_pooled_states_serve_a_configuration_never_seen() -> None:
     assert found["energy_error_pct"] < 8
     assert model.provenance(four).evidence == "extrapolated"
     assert "in common" in model.provenance(four).source
+
+
+def test_a_training_leaves_pytorch_as_it_was() -> None:
+    threads = torch.get_num_threads()
+    torch.manual_seed(1)
+    expected = torch.rand(3)
+    torch.manual_seed(1)
+    with isolated(7):
+        assert torch.get_num_threads() == 1
+        first = torch.rand(2)
+    assert torch.equal(torch.rand(3), expected)
+    assert torch.get_num_threads() == threads
+    with isolated(7):
+        assert torch.equal(torch.rand(2), first)

@@ -68,10 +68,10 @@ class StudyGroup(TyperGroup):
 
 
 def _refuser(error: PluginError) -> Callable[[], None]:
-    def broken() -> None:
+    def refuse() -> None:
         raise error
 
-    return broken
+    return refuse
 
 
 def study_command(component: registry.Component) -> Callable[..., None]:

@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from dcsim.arrays import FloatArray
+from dcsim.power.learn.isolated import isolated
 from dcsim.power.learn.runs import LedgerSeries, MeasuredRun
 from dcsim.power.learn.states import Mixture, fit_mixture
 
@@ -39,23 +40,23 @@ class BiGru:
         self._mean, self._std = every.mean(axis=0), every.std(axis=0) + 1e-6
         room = 0.05 * float(np.ptp(power_w))
         self._low_w, self._high_w = float(power_w.min()) - room, float(power_w.max()) + room
-        torch.set_num_threads(1)
-        torch.manual_seed(seed)
-        self._gru = nn.GRU(2, HIDDEN, batch_first=True, bidirectional=True)
-        self._head = nn.Linear(2 * HIDDEN, len(self._mixture.weight))
-        parameters = [*self._gru.parameters(), *self._head.parameters()]
-        optimiser = torch.optim.Adam(parameters, lr=LEARNING_RATE)
-        labels = [
-            torch.from_numpy(self._mixture.posterior(run.power_w).argmax(axis=1)) for run in runs
-        ]
-        inputs = [self._scaled(one) for one in raw]
-        for _ in range(epochs):
-            for x, label in zip(inputs, labels, strict=True):
-                optimiser.zero_grad()
-                loss = nn.functional.cross_entropy(self._logits(x), label)
-                loss.backward()
-                nn.utils.clip_grad_norm_(parameters, 1.0)
-                optimiser.step()
+        with isolated(seed):
+            self._gru = nn.GRU(2, HIDDEN, batch_first=True, bidirectional=True)
+            self._head = nn.Linear(2 * HIDDEN, len(self._mixture.weight))
+            parameters = [*self._gru.parameters(), *self._head.parameters()]
+            optimiser = torch.optim.Adam(parameters, lr=LEARNING_RATE)
+            labels = [
+                torch.from_numpy(self._mixture.posterior(run.power_w).argmax(axis=1))
+                for run in runs
+            ]
+            inputs = [self._scaled(one) for one in raw]
+            for _ in range(epochs):
+                for x, label in zip(inputs, labels, strict=True):
+                    optimiser.zero_grad()
+                    loss = nn.functional.cross_entropy(self._logits(x), label)
+                    loss.backward()
+                    nn.utils.clip_grad_norm_(parameters, 1.0)
+                    optimiser.step()
 
     def generate(self, series: LedgerSeries, seeds: int, seed: int = 42) -> FloatArray:
         """Watts, shape (steps, seeds); the whole series is seen at once."""

@@ -14,6 +14,7 @@ from dcsim.arrays import Float32Array, FloatArray
 from dcsim.hardware.catalogue import Catalogue
 from dcsim.power.features import FEATURES, FeatureMaker
 from dcsim.power.learn.imagined import imagine
+from dcsim.power.learn.isolated import isolated
 from dcsim.power.learn.persistence import Persistence, fit_persistence
 from dcsim.power.learn.runs import LedgerSeries
 from dcsim.power.learn.states import Mixture, with_headroom
@@ -146,50 +147,51 @@ def train(
                 f"{subject.key}: no run has {recipe.window_steps} steps in a row, the "
                 "least to train on"
             )
-    torch.set_num_threads(1)  # same sums on every machine, and hardly slower
-    torch.manual_seed(recipe.seed)
-    rng = np.random.default_rng(recipe.seed)
-    subjects = [
-        with_beyond(subject, catalogue, recipe, row) for row, subject in enumerate(subjects)
-    ]
-    own = [_pool(subject, subject.sequences, catalogue) for subject in subjects]
-    every = np.concatenate([matrix for pool in own for matrix, *_ in pool])
-    mean, std = every.mean(axis=0), np.maximum(every.std(axis=0), LEAST_STD)
-    if start is not None:
-        recipe = replace(recipe, hidden=start.hidden)
-        mean, std = start.feature_mean, start.feature_std
-    beyond = [_pool(subject, subject.beyond or (), catalogue) for subject in subjects]
-    size = max(len(t.mixture.weight) for t in subjects)
-    shares = np.array([subject.share for subject in subjects])
-    shares /= shares.sum()
-    blurs = [subject.blur for subject in subjects]
-    network = _Network(len(subjects), recipe.hidden, size)
-    network.start_heads([t.mixture.weight for t in subjects])
-    if start is not None:
-        network.keep(start)
-    learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    optimiser = torch.optim.AdamW(
-        learning, lr=recipe.learning_rate, weight_decay=recipe.weight_decay
-    )
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, recipe.updates)
-    for update in range(1, recipe.updates + 1):
-        x, y, who = _batch(own, beyond, mean, std, size, shares, blurs, recipe, rng)
-        optimiser.zero_grad()
-        log_p = torch.log_softmax(network(x, who), dim=2)
-        loss = -(y * log_p).sum(dim=2)[:, WARM_UP_STEPS:].mean()
-        loss.backward()
-        nn.utils.clip_grad_norm_(learning, 1.0)
-        optimiser.step()
-        schedule.step()
-        if progress is not None:
-            progress(update, float(loss.detach()))
-        if update % JUDGE_EVERY == 0 or update == recipe.updates:
-            for one in judged:
-                one.losses.append((update, _loss_on(network, one, subjects, catalogue, mean, std)))
-    pack = _pack(name, network, subjects, own, mean, std, notes)
-    if start is None:
-        return pack
-    return replace(pack, step_s=start.step_s, configs={**start.configs, **pack.configs})
+    with isolated(recipe.seed):
+        rng = np.random.default_rng(recipe.seed)
+        subjects = [
+            with_beyond(subject, catalogue, recipe, row) for row, subject in enumerate(subjects)
+        ]
+        own = [_pool(subject, subject.sequences, catalogue) for subject in subjects]
+        every = np.concatenate([matrix for pool in own for matrix, *_ in pool])
+        mean, std = every.mean(axis=0), np.maximum(every.std(axis=0), LEAST_STD)
+        if start is not None:
+            recipe = replace(recipe, hidden=start.hidden)
+            mean, std = start.feature_mean, start.feature_std
+        beyond = [_pool(subject, subject.beyond or (), catalogue) for subject in subjects]
+        size = max(len(t.mixture.weight) for t in subjects)
+        shares = np.array([subject.share for subject in subjects])
+        shares /= shares.sum()
+        blurs = [subject.blur for subject in subjects]
+        network = _Network(len(subjects), recipe.hidden, size)
+        network.start_heads([t.mixture.weight for t in subjects])
+        if start is not None:
+            network.keep(start)
+        learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
+        optimiser = torch.optim.AdamW(
+            learning, lr=recipe.learning_rate, weight_decay=recipe.weight_decay
+        )
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, recipe.updates)
+        for update in range(1, recipe.updates + 1):
+            x, y, who = _batch(own, beyond, mean, std, size, shares, blurs, recipe, rng)
+            optimiser.zero_grad()
+            log_p = torch.log_softmax(network(x, who), dim=2)
+            loss = -(y * log_p).sum(dim=2)[:, WARM_UP_STEPS:].mean()
+            loss.backward()
+            nn.utils.clip_grad_norm_(learning, 1.0)
+            optimiser.step()
+            schedule.step()
+            if progress is not None:
+                progress(update, float(loss.detach()))
+            if update % JUDGE_EVERY == 0 or update == recipe.updates:
+                for one in judged:
+                    one.losses.append(
+                        (update, _loss_on(network, one, subjects, catalogue, mean, std))
+                    )
+        pack = _pack(name, network, subjects, own, mean, std, notes)
+        if start is None:
+            return pack
+        return replace(pack, step_s=start.step_s, configs={**start.configs, **pack.configs})
 
 
 class _Network(nn.Module):
