@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from dcsim.arrays import FloatArray
 from dcsim.facility.trip_ratio import Element
@@ -65,7 +65,7 @@ def trips_per_piece(
             return 1.0
         count = np.arange(int(least), MOST_PIECES)
         needed = np.maximum(least, np.ceil(dense * count - 1.0))
-    chances = stats.binom.sf(needed - 1, count, share)
+    chances = scipy.stats.binom.sf(needed - 1, count, share)
     if len(chances) > 1 and chances[-1] > TINY:
         return 1.0
     return float(min(1.0, chances.sum()))

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+from scipy.special import ndtr, ndtri
 
 from dcsim.studies.risk import Exposure
 from dcsim.studies.statistics import CONFIDENCE
@@ -43,7 +43,7 @@ requests, other weeks of a year more."""
 GRID = np.linspace(-6.0, 6.0, 481)
 DAYS_APART = 16
 """Points of the grid between days for which bursts are counted."""
-WEIGHTS = stats.norm.pdf(GRID) / stats.norm.pdf(GRID).sum()
+WEIGHTS = np.exp(-0.5 * GRID**2) / np.exp(-0.5 * GRID**2).sum()
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Doubt:
         over = np.log(np.asarray(shares, dtype=np.float64) * (1.0 + self.level))
         if self.day == 0.0:
             return float((over > 0.0).mean())
-        return float(stats.norm.sf(-over / self.day).mean())
+        return float(ndtr(over / self.day).mean())
 
     def trips_at_most(self, exposure: Exposure, factor: float = 1.0) -> float:
         """Bound on the trips in a run of any day, from 0 to 1, at the higher level: by what bounds
@@ -109,7 +109,7 @@ def doubt_of(
         if share
     )
     deviation = math.sqrt(sum(error**2 for _, error in by_kind.values()))
-    return Doubt(float(stats.norm.ppf(CONFIDENCE)) * deviation, day, told)
+    return Doubt(float(ndtri(CONFIDENCE)) * deviation, day, told)
 
 
 def change_deviation(
@@ -151,7 +151,7 @@ def change_deviation(
 def change_band(change_share: float, deviation: float) -> tuple[float, float]:
     """Below and above what a change of watts, as a share, is with 95 % each; `deviation` as
     `change_deviation` gives it."""
-    spread = float(stats.norm.ppf(CONFIDENCE)) * deviation
+    spread = float(ndtri(CONFIDENCE)) * deviation
     ratio = 1.0 + change_share
     return ratio * (1.0 - spread) - 1.0, ratio * (1.0 + spread) - 1.0
 
@@ -196,6 +196,6 @@ def mean_band(mean: float, doubt: Doubt) -> tuple[float, float]:
 
 def peak_band_w(peak_w: float, doubt: Doubt) -> tuple[float, float]:
     """Below and above what a peak is with 95 % each, W: errors of level and day together."""
-    level = doubt.level / float(stats.norm.ppf(CONFIDENCE))
-    both = float(stats.norm.ppf(CONFIDENCE)) * math.hypot(level, doubt.day)
+    level = doubt.level / float(ndtri(CONFIDENCE))
+    both = float(ndtri(CONFIDENCE)) * math.hypot(level, doubt.day)
     return peak_w * (1.0 - both), peak_w * (1.0 + both)

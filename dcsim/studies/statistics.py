@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+import scipy  # not scipy.stats, which takes 0.6 s and is loaded where it is first used
 
 CONFIDENCE = 0.95
 
@@ -28,8 +28,10 @@ def share_interval(hits: int, trials: int, confidence: float = CONFIDENCE) -> In
     if trials < 1 or not 0 <= hits <= trials:
         raise ValueError("a share needs one trial or more, and no more hits than trials")
     tail = (1.0 - confidence) / 2.0
-    low = 0.0 if hits == 0 else float(stats.beta.ppf(tail, hits, trials - hits + 1))
-    high = 1.0 if hits == trials else float(stats.beta.ppf(1.0 - tail, hits + 1, trials - hits))
+    low = 0.0 if hits == 0 else float(scipy.stats.beta.ppf(tail, hits, trials - hits + 1))
+    high = (
+        1.0 if hits == trials else float(scipy.stats.beta.ppf(1.0 - tail, hits + 1, trials - hits))
+    )
     return Interval(low, high)
 
 
@@ -37,7 +39,7 @@ def at_most(hits: int, trials: int, confidence: float = CONFIDENCE) -> float:
     """One-sided: the probability is at most this (Clopper and Pearson)."""
     if hits >= trials:
         return 1.0
-    return float(stats.beta.ppf(confidence, hits + 1, trials - hits))
+    return float(scipy.stats.beta.ppf(confidence, hits + 1, trials - hits))
 
 
 def trials_to_show(bound: float, hits: int = 0, confidence: float = CONFIDENCE) -> int:
@@ -59,7 +61,7 @@ def mean_interval(values: npt.ArrayLike, confidence: float = CONFIDENCE) -> Inte
     if len(found) < 2:
         return Interval(math.nan, math.nan)
     half = float(
-        stats.t.ppf(0.5 + confidence / 2.0, len(found) - 1)
+        scipy.stats.t.ppf(0.5 + confidence / 2.0, len(found) - 1)
         * found.std(ddof=1)
         / math.sqrt(len(found))
     )
@@ -150,10 +152,10 @@ def quantile_interval(
     count = len(found)
     tail = (1.0 - confidence) / 2.0
     # P(X_(r) > q) = P(Bin < r) <= tail, and P(X_(s) < q) = P(Bin >= s) <= tail.
-    below = int(stats.binom.ppf(tail, count, quantile))
-    if stats.binom.cdf(below - 1, count, quantile) > tail:
+    below = int(scipy.stats.binom.ppf(tail, count, quantile))
+    if scipy.stats.binom.cdf(below - 1, count, quantile) > tail:
         below -= 1
-    above = int(stats.binom.ppf(1.0 - tail, count, quantile)) + 1
+    above = int(scipy.stats.binom.ppf(1.0 - tail, count, quantile)) + 1
     return Interval(
         float(found[below - 1]) if below >= 1 else -math.inf,
         float(found[above - 1]) if above <= count else math.inf,

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+from scipy.special import ndtri
 
 from dcsim.results.gumbel import gumbel_fit, gumbel_fits, heavy_index, tail_index, too_heavy
 from dcsim.studies.statistics import CONFIDENCE
@@ -77,7 +77,7 @@ def chance_above(
     if distance > farthest:
         told = f"the limit is {distance:,.0f} times the blocks' scale away, beyond what they show"
         return Tail(_above(distance), 1.0, shape, count, told)
-    if too_heavy(shape, count, float(stats.norm.ppf(CONFIDENCE))):
+    if too_heavy(shape, count, float(ndtri(CONFIDENCE))):
         told = f"the tail is too heavy to be carried beyond the data (index {shape:.2f})"
         return Tail(_above(distance), 1.0, shape, count, told)
     if shape > heavy_index(count):
