@@ -12,8 +12,10 @@ from dataclasses import dataclass
 
 from dcsim.errors import DcsimError
 from dcsim.hardware.catalogue import Catalogue
+from dcsim.hardware.kv import kv_capacity_tokens
 from dcsim.hardware.models import ServedModel
 from dcsim.hardware.servers import ServerType
+from dcsim.scenario.models import Engine
 from dcsim.spec.nearest import suggestion
 
 TOKEN_FITS = ("azure-2023-conv", "azure-2023-code", "sharegpt")
@@ -74,14 +76,16 @@ def server_for(gpu: str, catalogue: Catalogue) -> ServerType:
 
 def parallel_for(model: ServedModel, server: ServerType, catalogue: Catalogue) -> int:
     """Fewest GPUs of a server, a power of two, whose memory is at least 1.6 times the weights,
-    so that more than a third of it is left for the KV cache. Raises DraftError."""
-    size = 1
-    while size <= server.gpu_count:
-        if size * catalogue.gpus[server.gpu].hbm_bytes >= 1.6 * model.weight_bytes:
+    so that more than a third of it is left for the KV cache; or all of them. Either must hold a
+    request of the engine's default length. Raises DraftError."""
+    hbm_bytes = catalogue.gpus[server.gpu].hbm_bytes
+    sizes = [1]
+    while 2 * sizes[-1] <= server.gpu_count:
+        sizes.append(2 * sizes[-1])
+    for size in [*sizes, server.gpu_count]:
+        roomy = size == server.gpu_count or size * hbm_bytes >= 1.6 * model.weight_bytes
+        if roomy and kv_capacity_tokens(model, hbm_bytes, size) >= Engine().max_model_len:
             return size
-        size *= 2
-    if server.gpu_count * catalogue.gpus[server.gpu].hbm_bytes * 0.9 > 1.05 * model.weight_bytes:
-        return server.gpu_count
     raise DraftError(
         "model",
         f"{model.name} ({model.weight_bytes / 1e9:.0f} GB) does not fit into one {server.name}",
