@@ -28,9 +28,9 @@ def build(spec: models.PolicySpec) -> Policy:
     return policy
 
 
-def labels(specs: Sequence[models.PolicySpec]) -> list[str]:
-    """What events and tables call each: its kind, numbered where there are several of one."""
-    kinds = [spec.policy for spec in specs]
+def labels(kinds: Sequence[str]) -> list[str]:
+    """What events and tables call each policy: its kind, numbered where there are several of
+    one."""
     return [
         kind if kinds.count(kind) == 1 else f"{kind}-{kinds[: i + 1].count(kind)}"
         for i, kind in enumerate(kinds)

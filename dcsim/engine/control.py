@@ -11,7 +11,7 @@ import numpy as np
 
 from dcsim.arrays import FloatArray
 from dcsim.clock import AFTER, Clock
-from dcsim.control.policy import Site, Telemetry
+from dcsim.control.policy import Policy, Site, Telemetry
 from dcsim.control.registry import build, labels
 from dcsim.engine.actuators import Actuators
 from dcsim.facility.events import FacilityEvent
@@ -50,8 +50,10 @@ class Control:
         site: ElectricalSite,
         clock: Clock,
         flag: Callable[[FacilityEvent], None],
+        passed: Sequence[Policy] = (),
     ) -> None:
-        """`flag` hears of limits that begin or end inside a power step.
+        """`flag` hears of limits that begin or end inside a power step; `passed` are policies
+        beside those of the scenario.
 
         Raises PolicyError for a policy that cannot work on this site.
         """
@@ -65,10 +67,13 @@ class Control:
         self._events: list[FacilityEvent] = []
         self._node_w: FloatArray = np.full(len(topology.names), np.nan)
         self._now_s = 0.0
-        self.acts = bool(scenario.control)
+        self._policies = [*map(build, scenario.control), *passed]
+        self.acts = bool(self._policies)
+        kinds: list[str] = [spec.policy for spec in scenario.control]
+        kinds += [getattr(policy, "name", type(policy).__name__) for policy in passed]
         storage = site.flow.batteries
         self.actuators = Actuators(
-            labels(scenario.control),
+            labels(kinds),
             len(plant.servers),
             plant.replicas.server,
             fleet,
@@ -77,7 +82,6 @@ class Control:
             storage,
             self._tell,
         )
-        self._policies = [build(spec) for spec in scenario.control]
         self._on_its_way: list[deque[tuple[float, FloatArray]]] = [deque() for _ in self._policies]
         self._periods = [
             0 if math.isinf(p.period_s) else max(1, round(p.period_s / self._step_s))

@@ -23,18 +23,21 @@ from simpy.core import StopSimulation
 
 from dcsim.arrays import FloatArray, IntArray, RecordArray
 from dcsim.clock import AFTER, Clock
+from dcsim.control.policy import Policy
 from dcsim.engine.busy import Busy
 from dcsim.engine.control import Control
 from dcsim.engine.evidence import EvidenceSums
 from dcsim.engine.headroom import Headroom
 from dcsim.engine.scaling import build_scalers
 from dcsim.engine.warm_up import warm_up_of
-from dcsim.errors import ExtrapolationWarning
+from dcsim.errors import ConfigurationError, ExtrapolationWarning
 from dcsim.facility.events import FacilityEvent
 from dcsim.facility.labels import label_loads_w
 from dcsim.facility.site import ElectricalSite
 from dcsim.ledger import GpuState
 from dcsim.plant import Plant
+from dcsim.power.model import PowerModel
+from dcsim.power.passed import with_power_models
 from dcsim.power.servers import ServerPower
 from dcsim.results import Results
 from dcsim.results.goodput import Promise
@@ -48,6 +51,8 @@ from dcsim.seeds import branch
 from dcsim.serving.autoscale import Autoscaler
 from dcsim.serving.fleet import Fleet
 from dcsim.serving.log import RequestLog
+from dcsim.serving.routers import Pool, Router
+from dcsim.spec.nearest import suggestion
 from dcsim.workload import requests
 
 logger = logging.getLogger(__name__)
@@ -94,15 +99,49 @@ class Watcher(Protocol):
 class Simulation:
     """A scenario ready to run. `run` plays it once, into `path`."""
 
-    def __init__(self, plant: Plant) -> None:
+    def __init__(
+        self,
+        plant: Plant,
+        *,
+        policies: Sequence[Policy] = (),
+        power_models: Mapping[str, PowerModel] | None = None,
+        routers: Mapping[str, Callable[[Pool], Router]] | None = None,
+    ) -> None:
+        """Prepare a run.
+
+        Parameters
+        ----------
+        plant
+            The resolved site.
+        policies
+            Policies that act beside those of the scenario.
+        power_models
+            Power models in place of the scenario's, by server group.
+        routers
+            What makes the router of a pool, in place of the scenario's, by served model.
+
+        Raises
+        ------
+        ConfigurationError
+            A power model or router for a server group or served model that is not there, or a
+            power model that does not know its replicas.
+        PolicyError
+            A policy that cannot work on this site.
+        """
+        if power_models:
+            plant = Plant.build(with_power_models(plant.scenario, power_models), plant.catalogue)
         scenario = plant.scenario
+        served = {group.model for group in scenario.servers}
+        for model in set(routers or ()) - served:
+            message = f"routers: no server group serves '{model}'"
+            raise ConfigurationError(f"{message} ({suggestion(model, served)})")
         self.plant = plant
         self.scenario = scenario
         self.warm_up = warm_up_of(plant)
         self.clock = Clock()
         self.log = RequestLog()
         self._headroom = Headroom(plant)
-        self.fleet = Fleet(plant, self.clock, self.log, branch(scenario.seed, "routing"))
+        self.fleet = Fleet(plant, self.clock, self.log, branch(scenario.seed, "routing"), routers)
         self._shows_headroom = self.fleet.needs_headroom()
         self.server_power = ServerPower(plant)
         self.busy = Busy(plant, self.warm_up.cut_s)
@@ -117,7 +156,7 @@ class Simulation:
         """Servers with power, and those that may serve, as power and fleet know it."""
         self._booted = self.site.booted.copy()
         self.control = Control(
-            plant, self.fleet, self.server_power, self.site, self.clock, self._flag
+            plant, self.fleet, self.server_power, self.site, self.clock, self._flag, policies
         )
         self.state_steps = np.zeros(len(GpuState), dtype=np.int64)
         """Replica-steps ended in each GPU state."""
@@ -333,15 +372,45 @@ def _promise(tenant: Tenant) -> Promise:
 
 
 def simulate(
-    scenario: Scenario, out: str | Path | None = None, watcher: Watcher | None = None
+    scenario: Scenario,
+    out: str | Path | None = None,
+    watcher: Watcher | None = None,
+    *,
+    policies: Sequence[Policy] = (),
+    power_models: Mapping[str, PowerModel] | None = None,
+    routers: Mapping[str, Callable[[Pool], Router]] | None = None,
 ) -> Results:
     """Play a scenario and open its results.
 
-    `out` names the HDF5 file to keep; without it the file lives as long as the returned
-    Results. The Results' `summary` holds what `dcsim run --json` prints. Warns with
-    ExtrapolationWarning of configurations that a power pack was not fitted to.
+    Parameters
+    ----------
+    scenario
+        From `dcsim.load`.
+    out
+        HDF5 file to keep; without it the file lives as long as the returned Results.
+    watcher
+        Follows the run, and may end it.
+    policies, power_models, routers
+        Components as objects, as `Simulation` takes them.
+
+    Returns
+    -------
+    Results
+        Open; its `summary` holds what `dcsim run --json` prints.
+
+    Raises
+    ------
+    ConfigurationError, PolicyError
+        As for `Simulation`.
+
+    Warns
+    -----
+    ExtrapolationWarning
+        For each configuration that a power pack was not fitted to.
     """
-    simulation = Simulation(Plant.build(scenario))
+    simulation = Simulation(
+        Plant.build(scenario), policies=policies, power_models=power_models, routers=routers
+    )
     for message in simulation.server_power.extrapolated():
         warnings.warn(message, ExtrapolationWarning, stacklevel=2)
     if out is not None:

@@ -18,6 +18,7 @@ from dcsim.power.look_up import LookUpPower
 from dcsim.power.mean import MeanPower
 from dcsim.power.model import PowerModel
 from dcsim.power.pack import find_pack
+from dcsim.power.passed import PassedPower
 from dcsim.registry import create, register
 from dcsim.scenario.models import Power, PowerSpec
 
@@ -40,5 +41,7 @@ def build(spec: PowerSpec, configs: Sequence[ReplicaConfig], catalogue: Catalogu
     Raises PluginError, and PackError for a pack that cannot be read; a configuration that a model
     lacks shows when the model is reset.
     """
+    if isinstance(spec, PassedPower):
+        return spec.take()
     model: PowerModel = create("power_models", spec.model, spec, configs, catalogue)
     return model

@@ -68,10 +68,10 @@ class StudyGroup(TyperGroup):
 
 
 def _refuser(error: PluginError) -> Callable[[], None]:
-    def refuse() -> None:
+    def broken() -> None:
         raise error
 
-    return refuse
+    return broken
 
 
 def study_command(component: registry.Component) -> Callable[..., None]:
