@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 
 from dcsim.arrays import FloatArray, IntArray
+from dcsim.plant import Plant
 
 
 def _none() -> IntArray:
@@ -39,6 +41,23 @@ class Site:
     """The same of one of its GPUs."""
     battery_w: dict[str, float] = field(default_factory=dict)
     """Nodes with a battery, and the most that it gives."""
+
+    @classmethod
+    def of(cls, plant: Plant) -> Site:
+        """The part of a plant that a policy may know."""
+        nodes, servers = plant.nodes, plant.servers
+        battery_w = zip(nodes.name, nodes.battery_w.tolist(), strict=True)
+        return cls(
+            names=list(nodes.name),
+            kinds=list(nodes.kind),
+            rating_w=nodes.rating_w,
+            servers_under={name: plant.servers_under(name) for name in nodes.name},
+            server_nodes=servers.node,
+            server_groups=tuple(plant.groups[group].name for group in servers.group.tolist()),
+            server_rest_w=servers.idle_w,
+            gpu_rest_w=servers.gpu_idle_w,
+            battery_w={name: watts for name, watts in battery_w if not math.isnan(watts)},
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from dcsim.control.policy import Site
 from dcsim.control.registry import build
-from dcsim.engine.control import known_site
 from dcsim.errors import PackError, PolicyError
 from dcsim.hardware.catalogue import load_catalogue
 from dcsim.plant import Plant, ResolvedGroup
@@ -22,7 +22,7 @@ def check_control(scenario: Scenario) -> list[tuple[str, str]]:
     """Policies that cannot work on this site, as (dotted path, message)."""
     if not scenario.control:
         return []
-    site = known_site(Plant.build(scenario))
+    site = Site.of(Plant.build(scenario))
     problems = []
     for index, spec in enumerate(scenario.control):
         try:

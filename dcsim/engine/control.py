@@ -22,23 +22,6 @@ from dcsim.records import EventKind
 from dcsim.serving.fleet import Fleet
 
 
-def known_site(plant: Plant) -> Site:
-    """What policies may know before they start."""
-    topology, servers = plant.topology, plant.servers
-    battery_w = zip(topology.names, plant.nodes.battery_w.tolist(), strict=True)
-    return Site(
-        names=topology.names,
-        kinds=topology.kinds,
-        rating_w=plant.nodes.rating_w,
-        servers_under={name: plant.servers_under(name) for name in topology.names},
-        server_nodes=servers.node,
-        server_groups=tuple(plant.groups[group].name for group in servers.group.tolist()),
-        server_rest_w=servers.idle_w,
-        gpu_rest_w=servers.gpu_idle_w,
-        battery_w={name: watts for name, watts in battery_w if not math.isnan(watts)},
-    )
-
-
 class Control:
     """All policies of a scenario, with the telemetry on its way to each."""
 
@@ -89,7 +72,7 @@ class Control:
         ]
         if not self.acts:
             return
-        known = known_site(plant)
+        known = Site.of(plant)
         for number, policy in enumerate(self._policies):
             self.actuators.order(number, policy.start(known) or (), 0.0)
         self.actuators.obey(0.0)
