@@ -24,7 +24,7 @@ from benchmarks.baselines import TABLES
 from benchmarks.data import need_data
 from dcsim.arrays import FloatArray
 from dcsim.hardware.catalogue import load_catalogue
-from dcsim.power.chassis import dc_watts
+from dcsim.power.chassis import ac_watts
 
 GPUS = 8
 RATED_W = 6 * 3300.0
@@ -33,6 +33,12 @@ B200_DELAY_S = 10.0
 """Assumed short: no B200 run gains anything after its first half minute of load."""
 SETTLED = (0.5, 0.9)
 """Part of the loaded stretch that counts as settled."""
+
+
+def dc_watts(ac_w: float, rated_w: float) -> float:
+    """What supplies that draw so much give: the inverse of `ac_watts`."""
+    grid = np.linspace(0.0, 1.0, 4001) * rated_w
+    return float(np.interp(ac_w, ac_watts(grid, rated_w), grid))
 
 
 def read(file: Path) -> FloatArray:

@@ -15,8 +15,15 @@ from dcsim.hardware.catalogue import Catalogue
 from dcsim.ledger import ReplicaConfig
 from dcsim.power.learn.measured import measured_subjects
 from dcsim.power.learn.runs import LedgerSeries, MeasuredRun, read_run
-from dcsim.power.learn.states import STATES, fit_mixture, published_key, read_published, split_key
-from dcsim.power.learn.targets import Levels, carry_over, idle_share
+from dcsim.power.learn.states import (
+    STATES,
+    Mixture,
+    fit_mixture,
+    published_key,
+    read_published,
+    split_key,
+)
+from dcsim.power.learn.targets import Levels, at_rest, carry_over
 from dcsim.power.learn.train import MIXTURE_SEED, Example, Subject
 from dcsim.power.learn.true_power import true_watts
 from dcsim.power.meter import TRAILING_S
@@ -32,6 +39,10 @@ ALIKE = 0.1
 measured under another load than ours, and does not teach `any`."""
 NOISE = 0.5
 """Within-state correlation where none was published."""
+IDLE_STATES_BELOW = 1.3
+"""States with a mean under this multiple of the lowest are idle: published configurations have
+one at rest and one about 1.22 times as high, after which working states follow from 1.4 on."""
+TABLE = 4001
 PUBLISHED_SOURCE = (
     "states: powertrace-sim's published mixture of measured power ({name}, {points} samples, "
     "nvidia-smi); dynamics: its linear ledger model on simulated ShareGPT work"
@@ -42,6 +53,31 @@ LEVELS_SOURCE = (
     "simulated ShareGPT work; idle: {idle:.0f} W a GPU{assumed}"
 )
 ALSO_SOURCE = "; beyond them levels of {count} steady loads (ML.ENERGY)"
+
+
+def levels_of_mixture(mixture: Mixture) -> Levels:
+    """The two parts of a mixture. A wide state's tails are cut at two sigma beyond the outermost
+    means: nothing was measured below idle."""
+    idle = mixture.mean_w < IDLE_STATES_BELOW * mixture.mean_w[0]
+    if idle.all():
+        raise ValueError("all states are within 30 % of the lowest: none is a working state")
+    low = mixture.mean_w[0] - 2 * mixture.std_w[0]
+    high = mixture.mean_w[-1] + 2 * mixture.std_w[-1]
+    share = (np.arange(TABLE) + 0.5) / TABLE
+    tables = []
+    for chosen in (idle, ~idle):
+        part = Mixture(
+            mixture.weight[chosen] / mixture.weight[chosen].sum(),
+            mixture.mean_w[chosen],
+            mixture.std_w[chosen],
+        )
+        tables.append(np.clip(part.quantile(share), low, high))
+    return Levels(*tables)
+
+
+def idle_share(work: Sequence[LedgerSeries]) -> float:
+    """Share of the time in which the meter shows nothing but rest."""
+    return float(np.concatenate([at_rest(series) for series in work]).mean())
 
 
 def published_subjects(gpu: str, catalogue: Catalogue, data: Path) -> list[Subject]:
@@ -58,9 +94,9 @@ def published_subjects(gpu: str, catalogue: Catalogue, data: Path) -> list[Subje
         work = campaign(
             configuration(model, gpu, parallel, catalogue), catalogue, parallel, REPEATS
         )
-        levels = Levels.of_mixture(mixture)
+        levels = levels_of_mixture(mixture)
         watts = carry_over(work, work, levels, catalogue, np.random.default_rng(parallel))
-        idle = float(mixture.weight[mixture.mean_w < 1.3 * mixture.mean_w[0]].sum())
+        idle = float(mixture.weight[mixture.mean_w < IDLE_STATES_BELOW * mixture.mean_w[0]].sum())
         figures = {"idle_share_published": idle, "idle_share_simulated": idle_share(work)}
         source = PUBLISHED_SOURCE.format(name=file.stem, points=samples)
         if gpu in TRAILING_S:

@@ -8,7 +8,7 @@ One pack a GPU, with up to four kinds of tables.
   measured watts; the sequence is constructed (see dcsim.power.learn.targets) on work simulated at
   the campaign's rates.
 - H100 and B200: every configuration of ML.ENERGY's leaderboard that has no such table; its levels
-  under steady load are measured, all else is constructed (see dcsim.power.learn.levels).
+  under steady load are measured, all else is constructed (see benchmarks.level_law).
 - `any`: what all of them have in common, for configurations that nobody measured (see
   dcsim.power.learn.pooled), with the errors that it made on configurations left out.
 

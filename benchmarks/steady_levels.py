@@ -20,6 +20,7 @@ import pandas as pd
 from scipy.optimize import nnls
 from scipy.signal import lfilter
 
+from benchmarks.level_law import LevelLaw, fit_levels
 from benchmarks.timing_rows import (
     GPUS,
     ML_ENERGY_MODELS,
@@ -31,7 +32,6 @@ from dcsim.engine.bench import configuration
 from dcsim.hardware.catalogue import Catalogue
 from dcsim.hardware.kv import BLOCK_TOKENS, kv_capacity_blocks
 from dcsim.power.learn.counters import POWER_STEP_S, ledger_columns
-from dcsim.power.learn.levels import LevelLaw, fit_levels
 from dcsim.power.learn.runs import LedgerSeries
 from dcsim.power.learn.train import Example
 

@@ -45,7 +45,7 @@ from dcsim.results.limit_rows import complete
 from dcsim.results.recorder import NodeTable, Recorder
 from dcsim.results.summary import build_summary
 from dcsim.results.versions import versions
-from dcsim.scenario.load import dump
+from dcsim.scenario.dump import dump
 from dcsim.scenario.models import Scenario, Slo, Tenant
 from dcsim.seeds import branch
 from dcsim.serving.autoscale import Autoscaler

@@ -25,11 +25,6 @@ def kind_label(row: LimitRow) -> str:
     return f"{SECOND.format(row['window_s'])} {kind}{by}"
 
 
-def is_met(row: LimitRow) -> bool | None:
-    """Whether the limit was reached; None where it could not be judged."""
-    return None if row["share"] is None else bool(row["share"] >= 1.0)
-
-
 def unjudged(row: LimitRow) -> str:
     """Why a limit could not be judged, how it stood, and what to do: a sentence without its
     stop."""

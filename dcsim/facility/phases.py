@@ -1,4 +1,4 @@
-"""Three phases: what each line carries, imbalance, and apparent power."""
+"""Three phases: what each line carries, and apparent power."""
 
 from __future__ import annotations
 
@@ -107,18 +107,6 @@ class Phases:
         heavy *= node_w
         return heavy
 
-    def line_w(self, node_w: FloatArray) -> FloatArray:
-        """Watts drawn on each line, shape (nodes, 3); rows sum to the nodes' loads."""
-        return (self.spread.real * node_w).T
-
     def apparent_va(self, node_w: FloatArray) -> FloatArray:
         """Volt-amperes of each node. `node_w`: what each puts out."""
         return np.hypot(node_w, self.out_var)
-
-    def imbalance(self) -> FloatArray:
-        """Largest deviation of a line's current from the mean of the three, over the mean (as NEMA
-        MG 1 has it); 0 for nodes on one line or two."""
-        current = np.abs(self.spread)
-        mean = current.mean(axis=0)
-        uneven = np.abs(current - mean).max(axis=0) / mean
-        return np.where(self._few, 0.0, uneven)

@@ -274,12 +274,7 @@ def _write_logs(
         lines.append(f"{stamp(at, offset_s)}," + ",".join(f"{value:.3f}" for value in row))
     write_lines(out / "power.csv", lines)
     if logs.engine is not None:
-        columns = {
-            name: logs.engine.columns[name] for name in COLUMNS if name in logs.engine.columns
-        }
-        for name in set(COUNTERS) & set(columns):
-            columns[name] = columns[name] - columns[name][0]
-        write_lines(out / "engine.csv", engine_lines(logs.engine.at_s, columns))
+        write_lines(out / "engine.csv", engine_lines(logs.engine.at_s, engine_columns(logs.engine)))
     if logs.requests is not None:
         _write_requests(logs.requests, bench, moved_s, out)
     return at_s, total_w
@@ -291,14 +286,15 @@ def _trailing_s(hardware: str) -> float:
     return next((s for name, s in TRAILING_S.items() if name.split("-")[0] == short), 0.0)
 
 
-def _columns(engine: EngineLog) -> dict[str, FloatArray]:
+def engine_columns(engine: EngineLog) -> dict[str, FloatArray]:
     """As `record` writes them: counters from 0, an idle engine with one block."""
     found = {name: engine.columns[name] for name in COLUMNS if name in engine.columns}
     for name in COUNTERS:
         if name in found:
             found[name] = found[name] - found[name][0]
-    kv_tokens = None if engine.kv_blocks is None else BLOCK_TOKENS * engine.kv_blocks
-    found["kv"] = found["kv"] + null_block(float(found["kv"].min()), kv_tokens)
+    if "kv" in found and engine.kv_blocks is not None:
+        idle_kv = float(found["kv"].min())
+        found["kv"] = found["kv"] + null_block(idle_kv, BLOCK_TOKENS * engine.kv_blocks)
     return found
 
 

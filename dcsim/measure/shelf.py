@@ -14,7 +14,6 @@ from dcsim.measure.folder import MANIFEST
 from dcsim.measure.plan import PlannedPart, digest
 
 CAMPAIGN = "campaign.json"
-COMPLETE = "complete"
 
 
 def open_shelf(out: Path, campaign: Campaign) -> None:

@@ -66,12 +66,6 @@ def ac_watts(dc_w: FloatArray | float, rated_w: FloatArray | float) -> FloatArra
     return found
 
 
-def dc_watts(ac_w: float, rated_w: float) -> float:
-    """What supplies that draw so much give: the inverse of `ac_watts`."""
-    grid = np.linspace(0.0, 1.0, 4001) * rated_w
-    return float(np.interp(ac_w, ac_watts(grid, rated_w), grid))
-
-
 _DC = np.linspace(0.0, 1.5, 6001)
 _AC = ac_watts(_DC, 1.0)
 """What supplies give and draw, as shares of their rating: to be read the other way."""

@@ -9,12 +9,12 @@ from typing import Any
 from dcsim.errors import Problem, ScenarioError
 from dcsim.hardware.catalogue import load_catalogue
 from dcsim.scenario import checks, overrides, paths, tree
-from dcsim.scenario.dump import dump, resolved
+from dcsim.scenario.dump import resolved
 from dcsim.scenario.models import Scenario
 from dcsim.spec.document import Document, parse, read
 from dcsim.spec.validation import validate_as
 
-__all__ = ["change", "dump", "load", "loads"]
+__all__ = ["change", "load", "loads"]
 
 
 def load(

@@ -1,8 +1,8 @@
 """The serving room: one replica's life, and the fleet of them.
 
-A request arrives (`fleet`), is routed (`router`) and batched (`replica`), iterations take the
-time that `timing` gives them, and the work done is read from `work` as a ledger, which is all
-that the power room sees. `log` keeps what became of each request.
+A request arrives (`fleet`), is routed (`routers`) and batched (`replica`), iterations take the
+time that `dcsim.hardware.roofline` gives them, and the work done is read from `work` as a ledger,
+which is all that the power room sees. `log` keeps what became of each request.
 """
 
 import logging

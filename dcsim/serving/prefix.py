@@ -28,7 +28,7 @@ class PrefixCache:
     """What one replica remembers. The owner sees to it that used and free blocks together never
     exceed its memory, by `evict`."""
 
-    __slots__ = ("_block", "_entries", "_free", "asked_tokens", "free_blocks", "hit_tokens", "used")
+    __slots__ = ("_block", "_entries", "_free", "free_blocks", "used")
 
     def __init__(self, block_tokens: int) -> None:
         self._block = block_tokens
@@ -39,10 +39,6 @@ class PrefixCache:
         """Blocks of entries with users."""
         self.free_blocks = 0
         """Blocks of entries without users."""
-        self.asked_tokens = 0
-        """Prompt tokens of all requests that looked."""
-        self.hit_tokens = 0
-        """Those found."""
 
     def find(self, segments: Segments, prompt_tokens: int) -> tuple[int, list[int], int]:
         """What stands here of a prompt, in whole blocks from its start: (tokens that need no

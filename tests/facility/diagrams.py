@@ -7,7 +7,9 @@ from typing import Any
 import networkx as nx
 from hypothesis import strategies as st
 
+from dcsim.arrays import FloatArray
 from dcsim.facility.events import FacilityEvent
+from dcsim.facility.phases import Phases
 from dcsim.facility.site import ElectricalSite
 from dcsim.hardware.catalogue import Catalogue, load_catalogue
 from dcsim.hardware.curves import Curve
@@ -157,3 +159,9 @@ def alive(site: ElectricalSite, down: set[str]) -> set[str]:
     top = site.topology.names[0]
     graph.remove_nodes_from(down)
     return set() if top in down else {top} | nx.descendants(graph, top)
+
+
+def line_w(phases: Phases, node_w: FloatArray) -> FloatArray:
+    """Watts drawn on each line, shape (nodes, 3); rows sum to the nodes' loads."""
+    drawn: FloatArray = (phases.spread.real * node_w).T
+    return drawn

@@ -14,7 +14,7 @@ from dcsim.facility.losses import LossLine
 from dcsim.hardware.catalogue import load_catalogue
 from dcsim.hardware.curves import table_points
 from dcsim.scenario.models import FacilityNode
-from tests.facility.diagrams import Play, diagrams, node, site_of
+from tests.facility.diagrams import Play, diagrams, line_w, node, site_of
 
 CURVES = load_catalogue().curves
 LOSSES = load_catalogue().losses
@@ -224,7 +224,7 @@ def lines_above(rows: list[FacilityNode], name: str, server_w: np.ndarray) -> li
     phases, topology = site.flow.phases, site.topology
     assert phases is not None
     at = next(i for i, own in enumerate(topology.names) if own.split("/")[-1] == name)
-    return phases.line_w(site.flow.node_w)[at].tolist()
+    return line_w(phases, site.flow.node_w)[at].tolist()
 
 
 def single_phase(above: str, **ups: Any) -> list[FacilityNode]:

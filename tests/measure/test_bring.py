@@ -17,6 +17,8 @@ from dcsim.errors import MeasureError
 from dcsim.hardware.catalogue import load_catalogue
 from dcsim.measure import foreign
 from dcsim.measure.benchmarks import benchmark
+from dcsim.measure.bring import engine_columns
+from dcsim.power.learn.readers import EngineLog
 from dcsim.power.learn.runs import read_run
 
 START_S = datetime(2026, 7, 20, 19, 40, 0, tzinfo=UTC).timestamp()
@@ -342,3 +344,15 @@ def test_samples_that_are_no_number_are_told(tmp_path: Path) -> None:
     found_s, _, _, notes = foreign.power_of(foreign.range_query(path), path)
     assert len(found_s) == 16
     assert notes == ["4 samples without watts left out"]
+
+
+@pytest.mark.parametrize(("idle", "added"), [(0.0, 1 / 2000), (1 / 2000, 0.0)])
+def test_an_idle_engine_holds_one_block_in_what_is_written(idle: float, added: float) -> None:
+    """As `record` writes it and the reader of engine.csv expects; newer versions of vLLM leave
+    the block that they keep for themselves out of their count."""
+    at_s = np.arange(3.0)
+    kv = np.array([idle, 0.5, idle])
+    log = EngineLog(at_s, {"kv": kv, "prompt_total": at_s + 70.0}, "unix", kv_blocks=2000)
+    columns = engine_columns(log)
+    assert columns["kv"] == pytest.approx(kv + added)
+    assert columns["prompt_total"].tolist() == [0.0, 1.0, 2.0]

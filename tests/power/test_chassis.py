@@ -9,14 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.chassis import read
+from benchmarks.chassis import dc_watts, read
 from dcsim.hardware.catalogue import load_catalogue
 from dcsim.power.chassis import (
     Chassis,
     ChassisModel,
     ac_watts,
     chassis_table,
-    dc_watts,
     efficiency,
 )
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks.pack_subjects import levels_of_mixture
 from dcsim.errors import RunFolderError
 from dcsim.hardware.timing import timing_of
 from dcsim.ledger import GpuState
@@ -23,7 +24,7 @@ from dcsim.power.learn.metrics import acf, compare
 from dcsim.power.learn.pooled import pooled
 from dcsim.power.learn.runs import LedgerSeries, MeasuredRun, read_run
 from dcsim.power.learn.states import Mixture, fit_mixture, fit_states
-from dcsim.power.learn.targets import Levels, carry_over
+from dcsim.power.learn.targets import carry_over
 from dcsim.power.learn.train import Recipe, persistence_of, train
 from dcsim.power.learn.true_power import true_watts
 from dcsim.power.meter import as_read
@@ -153,7 +154,7 @@ def test_carried_over_watts_have_the_levels_and_the_order() -> None:
         np.array([70.0, 85.0, 250.0, 350.0]),
         np.array([1.0, 1.0, 10.0, 10.0]),
     )
-    levels = Levels.of_mixture(mixture)
+    levels = levels_of_mixture(mixture)
     steps = 6000
     busy = np.tile(np.repeat([1.0, 0.0], [80, 40]), steps // 120)
     util = np.random.default_rng(3).uniform(0.1, 0.7, steps) * busy
@@ -180,7 +181,7 @@ def test_carried_over_watts_have_the_levels_and_the_order() -> None:
 def test_work_beyond_what_was_seen_draws_as_the_prior_says() -> None:
     """The highest level seen, times what the prior says of the work over its 99 % quantile seen."""
     mixture = Mixture(np.array([0.5, 0.5]), np.array([70.0, 300.0]), np.array([1.0, 0.01]))
-    levels = Levels.of_mixture(mixture)
+    levels = levels_of_mixture(mixture)
     util = np.linspace(0.1, 0.7, 1001)
     seen = series_of(busy_fraction=np.ones(1001), memory_util=util)
     heavy = series_of(busy_fraction=np.ones(9), memory_util=np.full(9, 0.8))

@@ -9,7 +9,8 @@ import pytest
 
 from dcsim.errors import ScenarioError
 from dcsim.plant.topology import Topology
-from dcsim.scenario.load import dump, loads
+from dcsim.scenario.dump import dump
+from dcsim.scenario.load import loads
 from tests.scenario.sample import of_facility
 
 TEXT = of_facility("""\

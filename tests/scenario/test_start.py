@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 from dcsim.errors import ScenarioError
-from dcsim.scenario.load import change, dump, loads
+from dcsim.scenario.dump import dump
+from dcsim.scenario.load import change, loads
 from dcsim.scenario.models import Scenario
 from dcsim.scenario.start import parse_start
 from dcsim.workload.open import by_the_clock

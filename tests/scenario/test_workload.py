@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from dcsim.scenario import loads
-from dcsim.scenario.load import dump
+from dcsim.scenario.dump import dump
 from dcsim.scenario.models import Stream
 from tests.scenario.sample import GOOD, problems
 

@@ -22,7 +22,6 @@ import numpy as np
 from dcsim.arrays import BoolArray, FloatArray
 from dcsim.hardware.catalogue import Catalogue
 from dcsim.power.learn.runs import LedgerSeries, ledger_watts
-from dcsim.power.learn.states import Mixture
 from dcsim.power.meter import as_read
 
 MISS_SHARE = {"h100-sxm-80gb": 0.02}
@@ -32,15 +31,11 @@ sample by sample (A100: 26 W of 400; H100: 5 W of 700 after its meter, some 10 W
 MISS_CORRELATION = 0.3
 """Lag-one correlation of those misses: 0 to 0.2 on the A100 runs, 0.4 on the H100, whose meter
 smooths."""
-IDLE_STATES_BELOW = 1.3
-"""States with a mean under this multiple of the lowest are idle: published configurations have
-one at rest and one about 1.22 times as high, after which working states follow from 1.4 on."""
 RECENT_S = 20.0
 """Idle moments are ordered by the time since work up to this; power has settled long before."""
 TOP_SHARE = 0.01
 Prior = Callable[[LedgerSeries], FloatArray]
 """Watts that the work of a series should draw, shape (steps,)."""
-TABLE = 4001
 
 
 @dataclass(frozen=True)
@@ -51,31 +46,11 @@ class Levels:
     working_w: FloatArray
 
     @classmethod
-    def of_mixture(cls, mixture: Mixture) -> Levels:
-        """The two parts of a mixture. A wide state's tails are cut at two sigma beyond the
-        outermost means: nothing was measured below idle."""
-        idle = mixture.mean_w < IDLE_STATES_BELOW * mixture.mean_w[0]
-        if idle.all():
-            raise ValueError("all states are within 30 % of the lowest: none is a working state")
-        low = mixture.mean_w[0] - 2 * mixture.std_w[0]
-        high = mixture.mean_w[-1] + 2 * mixture.std_w[-1]
-        share = (np.arange(TABLE) + 0.5) / TABLE
-        tables = []
-        for chosen in (idle, ~idle):
-            part = Mixture(
-                mixture.weight[chosen] / mixture.weight[chosen].sum(),
-                mixture.mean_w[chosen],
-                mixture.std_w[chosen],
-            )
-            tables.append(np.clip(part.quantile(share), low, high))
-        return cls(*tables)
-
-    @classmethod
     def of_runs(cls, runs: Sequence[LedgerSeries], power_w: Sequence[FloatArray]) -> Levels:
         """What was measured while idle and while working. Runs that were never idle lend their
         least watts for it, and the reverse."""
         watts = np.concatenate(power_w)
-        idle = np.concatenate([_idle(run) for run in runs])
+        idle = np.concatenate([at_rest(run) for run in runs])
         none = watts[:0]
         rest, work = np.sort(watts[idle]), np.sort(watts[~idle])
         return cls(
@@ -104,8 +79,8 @@ def carry_over(
         keys = known = _keys(work, catalogue, rng)
     else:
         keys, known = _keys(work, catalogue, rng), _keys(seen, catalogue, rng)
-    idle = [_idle(series) for series in work]
-    seen_idle = np.concatenate([_idle(series) for series in seen])
+    idle = [at_rest(series) for series in work]
+    seen_idle = np.concatenate([at_rest(series) for series in seen])
     pooled = np.concatenate(known)
     found = [np.empty(len(series)) for series in work]
     for table, chosen, among in (
@@ -135,11 +110,11 @@ def _raise(
 ) -> None:
     """Lift, in place, the watts of working moments beyond those seen."""
     config = work[0].config
-    known = np.concatenate([prior(series)[~_idle(series)] for series in seen])
+    known = np.concatenate([prior(series)[~at_rest(series)] for series in seen])
     top = float(np.quantile(known, 1.0 - TOP_SHARE))
     most_w = max(config.gpus * config.gpu_nameplate_w, float(levels.working_w[-1]))
     for watts, series in zip(found, work, strict=True):
-        ratio = np.where(_idle(series), 1.0, np.maximum(prior(series) / top, 1.0))
+        ratio = np.where(at_rest(series), 1.0, np.maximum(prior(series) / top, 1.0))
         np.minimum(watts * ratio, most_w, out=watts)
 
 
@@ -152,7 +127,7 @@ def _keys(
     for series in work:
         config = series.config
         nameplate_w = config.tensor_parallel * config.gpu_nameplate_w
-        working = ~_idle(series)
+        working = ~at_rest(series)
         at = np.arange(len(series))
         last = np.maximum.accumulate(np.where(working, at, -len(series) - RECENT_S / series.step_s))
         since_s = np.minimum((at - last) * series.step_s, RECENT_S)
@@ -164,12 +139,7 @@ def _keys(
     return keys
 
 
-def idle_share(work: Sequence[LedgerSeries]) -> float:
-    """Share of the time in which the meter shows nothing but rest."""
-    return float(np.concatenate([_idle(series) for series in work]).mean())
-
-
-def _idle(series: LedgerSeries) -> BoolArray:
+def at_rest(series: LedgerSeries) -> BoolArray:
     """Moments at which the meter shows nothing but rest."""
     busy = series.columns["busy_fraction"]
     return as_read(busy, series.config.gpu, series.step_s) < 1e-9
