@@ -352,7 +352,8 @@ def test_an_idle_engine_holds_one_block_in_what_is_written(idle: float, added: f
     the block that they keep for themselves out of their count."""
     at_s = np.arange(3.0)
     kv = np.array([idle, 0.5, idle])
-    log = EngineLog(at_s, {"kv": kv, "prompt_total": at_s + 70.0}, "unix", kv_blocks=2000)
-    columns = engine_columns(log)
-    assert columns["kv"] == pytest.approx(kv + added)
-    assert columns["prompt_total"].tolist() == [0.0, 1.0, 2.0]
+    columns = {"kv": kv, "prompt_total": at_s + 70.0}
+    log = EngineLog(at_s, columns, "unix", "a scrape", kv_blocks=2000)
+    written = engine_columns(log)
+    assert written["kv"] == pytest.approx(kv + added)
+    assert written["prompt_total"].tolist() == [0.0, 1.0, 2.0]
