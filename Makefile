@@ -42,19 +42,20 @@ $(VENV)/.installed: $(SOURCES) | $(BIN)/python
 	@$(BIN)/dcsim --version
 	@touch $@
 
+# `dcsim[...]` is installed by now: its extras are added, and nothing is compiled again.
 # PyTorch, which only training needs, first and by its exact version: the pin keeps pip from taking
 # the CUDA build.
 $(VENV)/.tested: $(VENV)/.installed
 	$(PIP) torch==2.13.0
-	$(PIP) --editable '.[test]'
+	$(PIP) 'dcsim[test]'
 	@touch $@
 
 $(VENV)/.linted: $(VENV)/.tested
-	$(PIP) --editable '.[test,lint]'
+	$(PIP) 'dcsim[lint]'
 	@touch $@
 
 $(VENV)/.documented: $(VENV)/.installed
-	$(PIP) --editable '.[docs]'
+	$(PIP) 'dcsim[docs]'
 	@touch $@
 
 clean:
