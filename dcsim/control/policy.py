@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
-from typing import Protocol
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 
 from dcsim.arrays import FloatArray, IntArray
 from dcsim.plant import Plant
+from dcsim.records import EventKind
 
 
 def _none() -> IntArray:
@@ -70,9 +71,25 @@ class Telemetry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """Something to be done. A later command of the same policy, kind and `slot` for the same
-    servers takes the place of an earlier one; what different policies or slots ask is combined
-    so that the tightest holds."""
+    """A request to the plant.
+
+    A command states, as data, what it sets (`target`, a key of the actuators) and to which value,
+    and the actuators obey every kind in the same way. A later command of the same policy, target
+    and `slot` for the same servers takes the place of an earlier one. Of what different policies
+    or slots request, the lowest value holds: the tightest limit.
+    """
+
+    target: ClassVar[str]
+    """What it sets."""
+    setting: ClassVar[str]
+    """Its field that has the value."""
+    lifted_setting: ClassVar[Any] = None
+    """That field's value in a command that lifts the limit; None: no value, as good as
+    infinite."""
+    whole_steps: ClassVar[bool] = False
+    """Obeyed at the end of a power step only, not at its own time inside one."""
+    slows: ClassVar[bool] = False
+    """Changes how fast GPUs work."""
 
     node: str
     """For the sake of which node."""
@@ -82,75 +99,141 @@ class Command:
     slot: str = ""
 
     @property
-    def told(self) -> str:
+    def where(self) -> IntArray | None:
+        """Servers that it concerns; None for a setting that is no server's."""
+        return None
+
+    @property
+    def key(self) -> str:
+        """The target, or one of several of its kind, such as the battery of a node."""
+        return self.target
+
+    @property
+    def value(self) -> float | FloatArray:
+        """What is set: a number, or one by server of `where`."""
+        return _number(getattr(self, self.setting))
+
+    @property
+    def unlimited(self) -> float:
+        """The value where nothing is requested."""
+        return float(_number(self.lifted_setting))
+
+    @property
+    def event(self) -> EventKind:
+        """The event with which its limit begins."""
+        return "limited"
+
+    @property
+    def text(self) -> str:
         """What it limits, in words; empty when it lifts a limit."""
         return ""
 
+    def lifted(self, after_s: float, reason: str) -> Self:
+        """The command that lifts this limit."""
+        changes = {self.setting: self.lifted_setting}
+        return replace(self, after_s=after_s, reason=reason, **changes)
+
+
+def _number(value: Any) -> Any:
+    return math.inf if value is None else value
+
 
 @dataclass(frozen=True, slots=True)
-class Admit(Command):
-    """Let servers take new requests, or not. What they already have goes on."""
+class ServerCommand(Command):
+    """A command that sets something of servers."""
 
     servers: IntArray
+
+    @property
+    def where(self) -> IntArray:
+        return self.servers
+
+
+@dataclass(frozen=True, slots=True)
+class Admit(ServerCommand):
+    """Let servers take new requests, or not. What they already have goes on."""
+
+    target = "admission"
+    setting = "allowed"
+    lifted_setting = True
+
     allowed: bool
 
     @property
-    def told(self) -> str:
+    def text(self) -> str:
         return "" if self.allowed else f"no new requests to {_of(self.servers)}"
 
 
 @dataclass(frozen=True, slots=True)
-class LimitClock(Command):
+class LimitClock(ServerCommand):
     """Hold the GPUs of servers at a share of their full clock; 1.0 lifts it."""
 
-    servers: IntArray
+    target = "clock"
+    setting = "clock"
+    lifted_setting = 1.0
+    slows = True
+
     clock: float
     brake: bool = False
-    """An emergency, told as such."""
+    """An emergency, which has an event of its own."""
 
     @property
-    def told(self) -> str:
+    def event(self) -> EventKind:
+        return "braked" if self.brake else "limited"
+
+    @property
+    def text(self) -> str:
         if self.clock >= 1.0:
             return ""
         return f"clock of {_of(self.servers)} held at {100 * self.clock:.1f} %"
 
 
 @dataclass(frozen=True, slots=True)
-class CapGpus(Command):
+class CapGpus(ServerCommand):
     """Most that each GPU of servers may draw; infinite lifts it."""
 
-    servers: IntArray
+    target = "gpu_power"
+    setting = "cap_w"
+    lifted_setting = math.inf
+    slows = True
+
     cap_w: float
 
     @property
-    def told(self) -> str:
+    def text(self) -> str:
         if not np.isfinite(self.cap_w):
             return ""
         return f"GPUs of {_of(self.servers)} capped at {self.cap_w:.0f} W"
 
 
 @dataclass(frozen=True, slots=True)
-class CapServers(Command):
-    """Most that each server may draw, AC, shape (servers,); infinite lifts it."""
+class CapServers(ServerCommand):
+    """Most that each server may draw, AC, shape (servers,) or one for all; infinite lifts it."""
 
-    servers: IntArray
-    cap_w: FloatArray
+    target = "server_power"
+    setting = "cap_w"
+    lifted_setting = math.inf
+    slows = True
+
+    cap_w: FloatArray | float
 
     @property
-    def told(self) -> str:
-        capped = self.servers[np.isfinite(self.cap_w)]
+    def text(self) -> str:
+        capped = self.servers[np.isfinite(np.broadcast_to(self.cap_w, self.servers.shape))]
         return f"power of {_of(capped)} capped" if len(capped) else ""
 
 
 @dataclass(frozen=True, slots=True)
-class LimitBatch(Command):
+class LimitBatch(ServerCommand):
     """Most requests that each engine on servers runs at once; None lifts it."""
 
-    servers: IntArray
+    target = "batch"
+    setting = "max_batch"
+
     max_batch: int | None
 
     @property
-    def told(self) -> str:
+    def text(self) -> str:
         if self.max_batch is None:
             return ""
         return f"batches of at most {self.max_batch} on {_of(self.servers)}"
@@ -160,10 +243,13 @@ class LimitBatch(Command):
 class Shed(Command):
     """Refuse requests whose tenant's priority is a higher number than `keep`; None refuses none."""
 
+    target = "priority"
+    setting = "keep"
+
     keep: int | None
 
     @property
-    def told(self) -> str:
+    def text(self) -> str:
         return "" if self.keep is None else f"requests of priority above {self.keep} refused"
 
 
@@ -172,11 +258,19 @@ class Shave(Command):
     """The battery at `battery` gives what that node draws beyond `above_w`; None: as its scenario
     says."""
 
+    target = "battery"
+    setting = "above_w"
+    whole_steps = True
+
     battery: str
     above_w: float | None
 
     @property
-    def told(self) -> str:
+    def key(self) -> str:
+        return f"{self.target}:{self.battery}"
+
+    @property
+    def text(self) -> str:
         return "" if self.above_w is None else "batteries shave"
 
 

@@ -43,7 +43,7 @@ class StaticCap:
         begun = [replace(c, after_s=spec.start_s, reason="its time has come") for c in commands]
         if spec.end_s is None:
             return begun
-        return begun + [_lifted(command, spec.end_s) for command in commands]
+        return begun + [command.lifted(spec.end_s, "its time is over") for command in commands]
 
     def decide(self, now_s: float, telemetry: Telemetry) -> list[Command]:
         """Nothing further."""
@@ -72,14 +72,3 @@ class StaticCap:
             if cap_w is not None and cap_w <= most_w:
                 told = f"{cap_w:,.0f} W is no more than a {what} draws at rest ({most_w:,.0f} W)"
                 raise PolicyError(key, told)
-
-
-def _lifted(command: Command, at_s: float) -> Command:
-    """The same limit, lifted."""
-    later = replace(command, after_s=at_s, reason="its time is over")
-    if isinstance(later, CapGpus):
-        return replace(later, cap_w=math.inf)
-    if isinstance(later, CapServers):
-        return replace(later, cap_w=np.full(len(later.servers), math.inf))
-    assert isinstance(later, LimitClock)
-    return replace(later, clock=1.0)

@@ -1,8 +1,8 @@
 """Carries out what policies command: late where it takes time, and all of them together.
 
-Each policy's wishes are kept by themselves. The tightest of all holds: the lowest clock, the lowest
-cap, the smallest batch; a server takes requests where every policy lets it. So policies do not
-undo one another, and the order of commands between them does not matter.
+Each policy's requests are kept by themselves, by what they set. The tightest of all holds: the
+lowest clock, the lowest cap, the smallest batch; a server takes requests where every policy lets
+it. So policies do not undo one another, and the order of commands between them does not matter.
 """
 
 from __future__ import annotations
@@ -15,17 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from dcsim.arrays import BoolArray, FloatArray, IntArray
-from dcsim.control.policy import (
-    Admit,
-    CapGpus,
-    CapServers,
-    Command,
-    LimitBatch,
-    LimitClock,
-    Shave,
-    Shed,
-)
+from dcsim.arrays import FloatArray, IntArray
+from dcsim.control.policy import Command
 from dcsim.facility.battery import Batteries
 from dcsim.power.gpu_limits import GpuLimits
 from dcsim.records import EventKind
@@ -33,8 +24,8 @@ from dcsim.serving.fleet import Fleet
 
 Tell = Callable[[EventKind, str, str], None]
 """Kind of event, node, message."""
-Wish = tuple[int, str]
-"""Of which policy, and in which of its slots."""
+Requests = dict[tuple[int, str], FloatArray]
+"""What is requested of one setting, by policy and slot: a value by server, or a single one."""
 SAME_S = 1e-9
 """Times that differ by less are the same: they differ by rounding only."""
 
@@ -69,15 +60,21 @@ class Actuators:
         """Whether clocks or caps change inside the present power step."""
         self._in_force: dict[tuple[int, str, str], tuple[str, str]] = {}
         """What events have told last, by policy, kind and slot: limit and node."""
-        self._closed: dict[Wish, BoolArray] = {}
-        self._clock: dict[Wish, FloatArray] = {}
-        self._gpu_cap_w: dict[Wish, FloatArray] = {}
-        self._server_cap_w: dict[Wish, FloatArray] = {}
-        self._batch: dict[Wish, FloatArray] = {}
-        self._keep: dict[Wish, float] = {}
-        self._shave_w: dict[str, dict[Wish, float]] = {}
+        self._requests: dict[str, Requests] = {}
+        """By key of the setting."""
+        self._actuators: dict[str, Callable[[str, FloatArray, float], None]] = {
+            "admission": self._admit,
+            "batch": self._limit_batches,
+            "priority": self._shed,
+            "battery": self._shave,
+            "clock": self._hold_clocks,
+            "gpu_power": self._cap_gpus,
+            "server_power": self._cap_servers,
+        }
+        """By target, in the order in which they act: given the key, the lowest of what is
+        requested, and the time."""
         self._own_shave_w = storage.shave_above_w.copy()
-        self._now_closed = np.zeros(servers, dtype=bool)
+        self._now_allowed = np.ones(servers)
         self._now_batch = np.full(servers, np.inf)
         self.commands: Counter[str] = Counter()
         """Obeyed so far, by policy."""
@@ -101,12 +98,10 @@ class Actuators:
         inside = [
             (due_s, command)
             for due_s, _, _, command in self._due
-            if now_s + SAME_S < due_s < until_s - SAME_S and not isinstance(command, Shave)
+            if now_s + SAME_S < due_s < until_s - SAME_S and not command.whole_steps
         ]
         changing = [
-            command.servers
-            for _, command in inside
-            if isinstance(command, LimitClock | CapGpus | CapServers)
+            command.where for _, command in inside if command.slows and command.where is not None
         ]
         self._gpu_limits.expect(changing, now_s)
         self._changing = bool(changing)
@@ -114,21 +109,26 @@ class Actuators:
 
     def obey(self, now_s: float, inside: bool = False) -> None:
         """Carry out all that is due: at the end of a power step, or `inside` one."""
-        touched: set[type[Command]] = set()
+        touched: dict[str, Command] = {}
+        """The last by each key."""
         waiting = []
         while self._due and self._due[0][0] <= now_s + SAME_S:
             order = heapq.heappop(self._due)
             _, _, policy, command = order
-            if inside and isinstance(command, Shave):
+            if inside and command.whole_steps:
                 waiting.append(order)
                 continue
             self._take(policy, command)
             self._account(policy, command, now_s)
-            touched.add(type(command))
+            touched[command.key] = command
         for order in waiting:
             heapq.heappush(self._due, order)
-        if touched:
-            self._settle(touched, now_s)
+        for target, actuator in self._actuators.items():
+            for key, command in touched.items():
+                if command.target == target:
+                    actuator(key, np.minimum.reduce(list(self._requests[key].values())), now_s)
+        if any(command.slows for command in touched.values()):
+            self._gpu_limits.refresh(now_s)
 
     def describe(self, now_s: float) -> list[dict[str, Any]]:
         """By policy: commands obeyed, and how long any of its limits was in force."""
@@ -142,93 +142,65 @@ class Actuators:
             for label in self._labels
         ]
 
-    # --- wishes ----------------------------------------------------------------------------
+    # --- requests --------------------------------------------------------------------------
 
     def _take(self, policy: int, command: Command) -> None:
-        wish = (policy, command.slot)
-        if isinstance(command, Admit):
-            if wish not in self._closed:
-                self._closed[wish] = np.zeros(self._servers, dtype=bool)
-            self._closed[wish][command.servers] = not command.allowed
-        elif isinstance(command, LimitClock):
-            self._wished(self._clock, wish, 1.0)[command.servers] = command.clock
-        elif isinstance(command, CapGpus):
-            self._wished(self._gpu_cap_w, wish, math.inf)[command.servers] = command.cap_w
-        elif isinstance(command, CapServers):
-            self._wished(self._server_cap_w, wish, math.inf)[command.servers] = command.cap_w
-        elif isinstance(command, LimitBatch):
-            most = math.inf if command.max_batch is None else float(command.max_batch)
-            self._wished(self._batch, wish, math.inf)[command.servers] = most
-        elif isinstance(command, Shed):
-            self._keep[wish] = math.inf if command.keep is None else float(command.keep)
-        elif isinstance(command, Shave):
-            wishes = self._shave_w.setdefault(command.battery, {})
-            wishes[wish] = math.inf if command.above_w is None else command.above_w
-        else:
-            raise TypeError(f"no actuator obeys a {type(command).__name__}")
+        if command.target not in self._actuators:
+            raise TypeError(f"no actuator sets '{command.target}' ({type(command).__name__})")
+        requests = self._requests.setdefault(command.key, {})
+        request = (policy, command.slot)
+        if request not in requests:
+            size = 1 if command.where is None else self._servers
+            requests[request] = np.full(size, command.unlimited)
+        where = slice(None) if command.where is None else command.where
+        requests[request][where] = command.value
 
-    def _wished(self, wishes: dict[Wish, FloatArray], wish: Wish, free: float) -> FloatArray:
-        found = wishes.get(wish)
-        if found is None:
-            found = wishes[wish] = np.full(self._servers, free)
-        return found
-
-    def _settle(self, touched: set[type[Command]], now_s: float) -> None:
-        """The tightest of all wishes, to whom they concern."""
-        limits = self._gpu_limits
-        if Admit in touched:
-            self._admit(now_s)
-        if LimitBatch in touched:
-            self._limit_batches(now_s)
-        if Shed in touched:
-            self._fleet.keep_priority = min(self._keep.values())
-        if Shave in touched:
-            for node, wishes in self._shave_w.items():
-                place = self._batteries[node]
-                own_w = self._own_shave_w[place]
-                self._storage.shave_above_w[place] = min(own_w, *wishes.values())
-        if LimitClock in touched:
-            limits.frequency_ratio = _tightest(self._clock)[self._server_index]
-        if CapGpus in touched:
-            limits.gpu_cap_w = _tightest(self._gpu_cap_w)[self._server_index] * limits.gpus
-        if CapServers in touched:
-            limits.server_cap_w = _tightest(self._server_cap_w)
-        if touched & {LimitClock, CapGpus, CapServers}:
-            limits.refresh(now_s)
-
-    def _admit(self, now_s: float) -> None:
-        closed = np.logical_or.reduce(list(self._closed.values()))
-        changed = (closed != self._now_closed)[self._server_index]
+    def _admit(self, key: str, allowed: FloatArray, now_s: float) -> None:
+        changed = (allowed != self._now_allowed)[self._server_index]
         for replica in np.flatnonzero(changed).tolist():
-            allowed = not closed[self._server_index[replica]]
-            self._fleet.admit(self._fleet.replicas[replica], allowed, now_s)
-        self._now_closed = closed
+            is_allowed = bool(allowed[self._server_index[replica]])
+            self._fleet.admit(self._fleet.replicas[replica], is_allowed, now_s)
+        self._now_allowed = allowed
 
-    def _limit_batches(self, now_s: float) -> None:
-        batch = _tightest(self._batch)
+    def _limit_batches(self, key: str, batch: FloatArray, now_s: float) -> None:
         changed = (batch != self._now_batch)[self._server_index]
-        for replica in np.flatnonzero(changed).tolist():
-            found = self._fleet.replicas[replica]
-            most = batch[self._server_index[replica]]
-            found.limit_batch(found.engine.max_num_seqs if math.isinf(most) else int(most), now_s)
+        for index in np.flatnonzero(changed).tolist():
+            replica = self._fleet.replicas[index]
+            most = batch[self._server_index[index]]
+            size = replica.engine.max_num_seqs if math.isinf(most) else int(most)
+            replica.limit_batch(size, now_s)
         self._now_batch = batch
 
-    # --- what is told ----------------------------------------------------------------------
+    def _shed(self, key: str, keep: FloatArray, now_s: float) -> None:
+        self._fleet.keep_priority = float(keep[0])
+
+    def _shave(self, key: str, above_w: FloatArray, now_s: float) -> None:
+        place = self._batteries[key.partition(":")[2]]
+        self._storage.shave_above_w[place] = min(self._own_shave_w[place], float(above_w[0]))
+
+    def _hold_clocks(self, key: str, clock: FloatArray, now_s: float) -> None:
+        self._gpu_limits.frequency_ratio = clock[self._server_index]
+
+    def _cap_gpus(self, key: str, cap_w: FloatArray, now_s: float) -> None:
+        self._gpu_limits.gpu_cap_w = cap_w[self._server_index] * self._gpu_limits.gpus
+
+    def _cap_servers(self, key: str, cap_w: FloatArray, now_s: float) -> None:
+        self._gpu_limits.server_cap_w = cap_w
+
+    # --- events ----------------------------------------------------------------------------
 
     def _account(self, policy: int, command: Command, now_s: float) -> None:
         """An event where a limit begins, changes or ends; not where its watts are only moved."""
         label = self._labels[policy]
         self.commands[label] += 1
         key = (policy, type(command).__name__, command.slot)
-        told = command.told
+        text = command.text
         before, _ = self._in_force.get(key, ("", ""))
-        if told == before:
+        if text == before:
             return
-        if told:
-            self._in_force[key] = (told, command.node)
-            braked = isinstance(command, LimitClock) and command.brake
-            kind: EventKind = "braked" if braked else "limited"
-            self._tell(kind, command.node, f"{label}: {told}; {command.reason}")
+        if text:
+            self._in_force[key] = (text, command.node)
+            self._tell(command.event, command.node, f"{label}: {text}; {command.reason}")
         else:
             del self._in_force[key]
             self._tell("released", command.node, f"{label}: no longer {before}; {command.reason}")
@@ -237,8 +209,3 @@ class Actuators:
             self._limited_since.setdefault(label, now_s)
         elif label in self._limited_since:
             self._limited_s[label] += now_s - self._limited_since.pop(label)
-
-
-def _tightest(wishes: dict[Wish, FloatArray]) -> FloatArray:
-    found: FloatArray = np.minimum.reduce(list(wishes.values()))
-    return found

@@ -78,11 +78,11 @@ def test_shedding_says_whom_it_keeps_and_for_which_row() -> None:
     (command,) = ask(policy, loads(50, 49, 10, 10))
     assert isinstance(command, Shed)
     assert (command.keep, command.node, command.reason) == (1, "row-1", "load at 99.0 % of rating")
-    assert "priority above 1" in command.told
+    assert "priority above 1" in command.text
     (command,) = ask(policy, loads(40, 40, 10, 10))
     assert isinstance(command, Shed)
     assert command.keep is None
-    assert not command.told
+    assert not command.text
 
 
 @settings(max_examples=100, deadline=None)
