@@ -14,21 +14,31 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dcsim.engine import Simulation, simulate
+    from dcsim.engine.load import load, validate
     from dcsim.errors import ScenarioError
     from dcsim.plant import Plant
     from dcsim.results import Results
-    from dcsim.scenario.load import load
 
 __version__ = "0.1.0"
-__all__ = ["Plant", "Results", "ScenarioError", "Simulation", "__version__", "load", "simulate"]
+__all__ = [
+    "Plant",
+    "Results",
+    "ScenarioError",
+    "Simulation",
+    "__version__",
+    "load",
+    "simulate",
+    "validate",
+]
 
 _HOMES = {
     "Plant": "dcsim.plant",
     "Results": "dcsim.results",
     "ScenarioError": "dcsim.errors",
     "Simulation": "dcsim.engine",
-    "load": "dcsim.scenario.load",
+    "load": "dcsim.engine.load",
     "simulate": "dcsim.engine",
+    "validate": "dcsim.engine.load",
 }
 
 

@@ -1,4 +1,4 @@
-"""What all commands that take a scenario share: its options, and how its problems are told."""
+"""What all commands that take a scenario share: its options, and how its problems are reported."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from typing import Annotated
 import typer
 
 from dcsim.cli.exits import refuse_problems
-from dcsim.errors import Problem, ScenarioError
+from dcsim.errors import ScenarioError
 from dcsim.scenario.load import load
 from dcsim.scenario.models import Scenario
-from dcsim.spec.document import read
 
 ScenarioPath = Annotated[Path, typer.Argument(metavar="SCENARIO", help="Scenario file (YAML).")]
 Overrides = Annotated[
@@ -34,35 +33,28 @@ def open_scenario(
     seed: int | None = None,
     duration: str | None = None,
 ) -> Scenario:
-    """The scenario; where it cannot be used, its problems go to stderr and the process exits
-    with status 2."""
+    """The scenario, fit to be played: checked by what `dcsim.load` checks it by. Its problems go
+    to stderr and end the process with status 2; notes on its traces go to stderr."""
+    from dcsim.engine.load import load_with_notes
+
+    try:
+        scenario, notes = load_with_notes(path, overrides or (), seed=seed, duration=duration)
+    except ScenarioError as error:
+        refuse_problems(error.problems)
+    for note in notes:
+        typer.echo(f"note: {note}", err=True)
+    return scenario
+
+
+def open_file(
+    path: Path,
+    overrides: list[str] | None = None,
+    seed: int | None = None,
+    duration: str | None = None,
+) -> Scenario:
+    """As `open_scenario`, without reading traces or asking policies and power packs: for commands
+    that only show what the file says."""
     try:
         return load(path, overrides or (), seed=seed, duration=duration)
     except ScenarioError as error:
         refuse_problems(error.problems)
-
-
-def room_problems(path: Path, scenario: Scenario) -> list[Problem]:
-    """What the file alone does not show: its traces read through, its policies and power
-    packs asked. Each is told with the line that it is about."""
-    from dcsim.engine.check import check_rooms
-
-    told = check_rooms(scenario)
-    document = read(path, str(path)) if told else None
-    problems = trace_problems(scenario)
-    for dotted, what in told:
-        steps = tuple(int(step) if step.isdigit() else step for step in dotted.split("."))
-        line = None if document is None else document.place(steps).line
-        problems.append(Problem(str(path), line, dotted, what))
-    return problems
-
-
-def trace_problems(scenario: Scenario) -> list[Problem]:
-    """What is wrong inside the files of the scenario's workload, read through. What is left out
-    of them on the user's word is told on stderr."""
-    from dcsim.workload import survey
-
-    found = survey(scenario)
-    for note in found.notes:
-        typer.echo(f"note: {note}", err=True)
-    return found.problems

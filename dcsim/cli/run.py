@@ -8,17 +8,10 @@ from typing import Annotated
 
 import typer
 
-from dcsim.cli.exits import FAILED, FAILED_ON, STOPPED, refuse, refuse_problems
+from dcsim.cli.exits import FAILED, FAILED_ON, STOPPED, refuse
 from dcsim.cli.fail_on import failures, parse, unknown
 from dcsim.cli.faults import insisting, interrupts_to, said
-from dcsim.cli.open import (
-    Duration,
-    Overrides,
-    ScenarioPath,
-    Seed,
-    open_scenario,
-    room_problems,
-)
+from dcsim.cli.open import Duration, Overrides, ScenarioPath, Seed, open_scenario
 from dcsim.errors import ConfigurationError
 
 PIPE_WIDTH = 120
@@ -63,9 +56,6 @@ def run(
     130 when it was stopped.
     """
     checked = open_scenario(scenario, set_, seed, duration)
-    problems = room_problems(scenario, checked)
-    if problems:
-        refuse_problems(problems)
     asked = parse(fail_on, checked)
     if out is not None and not out.parent.is_dir():
         refuse(f"--out: there is no folder {out.parent}")

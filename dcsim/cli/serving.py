@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from dcsim.cli.exits import refuse
-from dcsim.cli.open import Duration, Overrides, ScenarioPath, Seed, open_scenario
+from dcsim.cli.open import Duration, Overrides, ScenarioPath, Seed, open_file, open_scenario
 from dcsim.errors import TraceError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="What a site can serve.")
@@ -39,7 +39,9 @@ def capacity(
 ) -> None:
     """Print the requests/s that each server group, and the site, can serve within the SLO, what
     keeps it from more, and what a server draws at shares of that."""
-    checked = open_scenario(scenario, set_, seed, duration)
+    # The estimate asks no power model and replays no trace to its end.
+    opened = open_file if estimate else open_scenario
+    checked = opened(scenario, set_, seed, duration)
     shares = () if estimate else _shares(at)
     from dcsim.engine.capacity_rows import capacity_rows
 

@@ -11,7 +11,7 @@ import typer
 
 from dcsim.cli.exits import refuse
 from dcsim.cli.faults import said
-from dcsim.cli.open import Duration, Overrides, ScenarioPath, Seed, open_scenario
+from dcsim.cli.open import Duration, Overrides, ScenarioPath, Seed, open_file
 from dcsim.cli.outline import Outline, outline
 from dcsim.facility.limit_words import label
 from dcsim.facility.site import stated_limits
@@ -40,7 +40,7 @@ def show(
     ] = None,
 ) -> None:
     """Print a scenario with all defaults filled in, and its power tree with ratings."""
-    checked = open_scenario(scenario, set_, seed, duration)
+    checked = open_file(scenario, set_, seed, duration)
     site = outline(checked)
     if svg is not None:
         _draw(checked, site, svg)

@@ -4,15 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from dcsim.cli.exits import refuse_problems
-from dcsim.cli.open import (
-    Duration,
-    Overrides,
-    ScenarioPath,
-    Seed,
-    open_scenario,
-    room_problems,
-)
+from dcsim.cli.open import Duration, Overrides, ScenarioPath, Seed, open_scenario
 from dcsim.cli.outline import outline
 from dcsim.spec.units import SECOND, WATT
 
@@ -28,9 +20,6 @@ def validate(
     Exit status 0 when all is well, 2 when anything is wrong.
     """
     checked = open_scenario(scenario, set_, seed, duration)
-    problems = room_problems(scenario, checked)
-    if problems:
-        refuse_problems(problems)
     site = outline(checked)
     streams = len(checked.workload)
     typer.echo(

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from dcsim.control.policy import Site
 from dcsim.control.registry import build
-from dcsim.errors import PackError, PolicyError
+from dcsim.errors import ConfigurationError, PackError, PolicyError, Problem, ScenarioError
 from dcsim.hardware.catalogue import load_catalogue
 from dcsim.plant import Plant, ResolvedGroup
 from dcsim.power.baseline_tables import mean_table, no_mean
@@ -16,6 +19,20 @@ from dcsim.spec.nearest import suggestion
 def check_rooms(scenario: Scenario) -> list[tuple[str, str]]:
     """All of it, as (dotted path, message)."""
     return check_scaling(scenario) + check_control(scenario) + check_power(scenario)
+
+
+@contextmanager
+def telling_problems(scenario: Scenario) -> Iterator[None]:
+    """Where a part of the scenario cannot be built inside, raise ScenarioError with all that the
+    rooms find wrong with it. The errors of components passed as objects are left as they are."""
+    try:
+        yield
+    except (PolicyError, ConfigurationError) as error:
+        problems = check_rooms(scenario)
+        if not problems:
+            raise
+        file = f"<{scenario.name}>"
+        raise ScenarioError(Problem(file, None, path, what) for path, what in problems) from error
 
 
 def check_control(scenario: Scenario) -> list[tuple[str, str]]:

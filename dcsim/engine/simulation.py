@@ -25,6 +25,7 @@ from dcsim.arrays import FloatArray, IntArray, RecordArray
 from dcsim.clock import AFTER, Clock
 from dcsim.control.policy import Policy
 from dcsim.engine.busy import Busy
+from dcsim.engine.check import telling_problems
 from dcsim.engine.control import Control
 from dcsim.engine.evidence import EvidenceSums
 from dcsim.engine.headroom import Headroom
@@ -46,6 +47,7 @@ from dcsim.results.recorder import NodeTable, Recorder
 from dcsim.results.summary import build_summary
 from dcsim.results.versions import versions
 from dcsim.scenario.dump import dump
+from dcsim.scenario.load import as_document, check_document
 from dcsim.scenario.models import Scenario, Slo, Tenant
 from dcsim.seeds import branch
 from dcsim.serving.autoscale import Autoscaler
@@ -126,7 +128,10 @@ class Simulation:
             A power model or router for a server group or served model that is not there, or a
             power model that does not know its replicas.
         PolicyError
-            A policy that cannot work on this site.
+            A policy passed as an object that cannot work on this site.
+        ScenarioError
+            A policy or power pack of the scenario that cannot work on this site; its problems have
+            no file (`dcsim.load` checks the same with file and line).
         """
         if power_models:
             plant = Plant.build(with_power_models(plant.scenario, power_models), plant.catalogue)
@@ -143,7 +148,8 @@ class Simulation:
         self._headroom = Headroom(plant)
         self.fleet = Fleet(plant, self.clock, self.log, branch(scenario.seed, "routing"), routers)
         self._shows_headroom = self.fleet.needs_headroom()
-        self.server_power = ServerPower(plant)
+        with telling_problems(scenario):
+            self.server_power = ServerPower(plant)
         self.busy = Busy(plant, self.warm_up.cut_s)
         self.evidence = EvidenceSums(plant, self.server_power, self.warm_up.cut_s)
         self.server_power.govern(self.fleet, self.clock)
@@ -155,9 +161,10 @@ class Simulation:
         self._powered, self._ready = self.site.powered.copy(), self.site.ready.copy()
         """Servers with power, and those that may serve, as power and fleet know it."""
         self._booted = self.site.booted.copy()
-        self.control = Control(
-            plant, self.fleet, self.server_power, self.site, self.clock, self._flag, policies
-        )
+        with telling_problems(scenario):
+            self.control = Control(
+                plant, self.fleet, self.server_power, self.site, self.clock, self._flag, policies
+            )
         self.state_steps = np.zeros(len(GpuState), dtype=np.int64)
         """Replica-steps ended in each GPU state."""
         self._steps = 0
@@ -385,7 +392,7 @@ def simulate(
     Parameters
     ----------
     scenario
-        From `dcsim.load`.
+        From `dcsim.load`, or made in Python; it is checked as a file is, but for its traces.
     out
         HDF5 file to keep; without it the file lives as long as the returned Results.
     watcher
@@ -400,14 +407,18 @@ def simulate(
 
     Raises
     ------
+    ScenarioError
+        For a scenario made or changed in Python that breaks a rule of the scenario file, or whose
+        policies or power packs cannot work on this site.
     ConfigurationError, PolicyError
-        As for `Simulation`.
+        As for `Simulation`, for components passed as objects.
 
     Warns
     -----
     ExtrapolationWarning
         For each configuration that a power pack was not fitted to.
     """
+    check_document(as_document(scenario, f"<{scenario.name}>"))  # 2 ms
     simulation = Simulation(
         Plant.build(scenario), policies=policies, power_models=power_models, routers=routers
     )

@@ -1,8 +1,11 @@
-"""A scenario file, with overrides, to a checked `Scenario`; and back to text."""
+"""A scenario file, with overrides, to a `Scenario` checked against itself and the catalogue.
+
+What the traces, policies and power packs say of it is checked by `dcsim.engine.load`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +15,18 @@ from dcsim.scenario import checks, overrides, paths, tree
 from dcsim.scenario.dump import resolved
 from dcsim.scenario.models import Scenario
 from dcsim.spec.document import Document, parse, read
+from dcsim.spec.units import SECOND
 from dcsim.spec.validation import validate_as
 
-__all__ = ["change", "load", "loads"]
+__all__ = [
+    "as_document",
+    "change",
+    "check_document",
+    "in_order",
+    "load",
+    "loads",
+    "open_document",
+]
 
 
 def load(
@@ -22,14 +34,14 @@ def load(
     overrides: Sequence[str] = (),
     *,
     seed: int | None = None,
-    duration: str | None = None,
+    duration: str | float | None = None,
 ) -> Scenario:
     """Read, override and check a scenario file.
 
     `overrides` are `path=value` texts such as `servers.a100.engine.max_num_seqs=64`; `duration`
-    is a quantity such as "1 h". Raises ScenarioError with every problem that was found.
+    is a quantity such as "1 h", or seconds. Raises ScenarioError with every problem of the file.
     """
-    return _finish(read(Path(path), str(path)), overrides, seed, duration)
+    return check_document(open_document(path, overrides, seed=seed, duration=duration))
 
 
 def loads(
@@ -38,7 +50,7 @@ def loads(
     """As `load`, from text; relative paths start at `folder`."""
     document = Document(name, Path(folder))
     parse(text, document)
-    return _finish(document, overrides, None, None)
+    return check_document(_overridden(document, overrides))
 
 
 def change(scenario: Scenario, changes: Mapping[str, Any], *, option: str = "--set") -> Scenario:
@@ -47,35 +59,68 @@ def change(scenario: Scenario, changes: Mapping[str, Any], *, option: str = "--s
     Paths as in `overrides.apply`; values as YAML would give them, quantities as text. Raises
     ScenarioError, whose problems name `option` as their file.
     """
-    document = Document(option, Path())
-    document.data = resolved(scenario)
+    document = as_document(scenario, option)
     for path, value in changes.items():
         overrides.put(document, path, value, option)
-    return _finish(document, (), None, None)
+    return check_document(document)
 
 
-def _finish(
-    document: Document, changes: Sequence[str], seed: int | None, duration: str | None
-) -> Scenario:
-    if document.data is None:
-        raise ScenarioError(document.problems)
-    for change in changes:
-        overrides.apply(document, change)
+def open_document(
+    path: str | Path,
+    overrides: Sequence[str] = (),
+    *,
+    seed: int | None = None,
+    duration: str | float | None = None,
+) -> Document:
+    """A scenario file with its overrides, and where each part was written; not checked yet.
+
+    Raises ScenarioError for a file of which nothing can be made.
+    """
+    document = _overridden(read(Path(path), str(path)), overrides)
     if seed is not None:
-        overrides.put(document, "seed", seed, "--seed")
+        _put(document, "seed", seed)
     if duration is not None:
-        overrides.put(document, "duration", duration, "--duration")
+        text = duration if isinstance(duration, str) else SECOND.format(duration)
+        _put(document, "duration", text)
+    return document
+
+
+def as_document(scenario: Scenario, name: str) -> Document:
+    """A scenario as if it had been read from a file of this name; paths in it are absolute."""
+    document = Document(name, Path())
+    document.data = resolved(scenario)
+    return document
+
+
+def check_document(document: Document) -> Scenario:
+    """The scenario of a document. Raises ScenarioError with every problem."""
     paths.resolve(document)
     scenario = validate_as(document, Scenario)
     catalogue = load_catalogue()
     checks.check(document, catalogue)
     tree.check(document, catalogue)
     if document.problems or scenario is None:
-        raise ScenarioError(sorted(set(document.problems), key=_order))
+        raise ScenarioError(in_order(document.problems))
     return scenario
 
 
+def in_order(problems: Iterable[Problem]) -> list[Problem]:
+    """Problems, each once: those of the file by line, then those of options."""
+    return sorted(set(problems), key=_order)
+
+
+def _overridden(document: Document, changes: Sequence[str]) -> Document:
+    if document.data is None:
+        raise ScenarioError(document.problems)
+    for text in changes:
+        overrides.apply(document, text)
+    return document
+
+
+def _put(document: Document, key: str, value: Any) -> None:
+    overrides.put(document, key, value, f"--{key}")
+
+
 def _order(problem: Problem) -> tuple[bool, int, str, str]:
-    """Options of the command line last, the file by line."""
     line = -1 if problem.line is None else problem.line
     return problem.file.startswith("--"), line, problem.path, problem.message

@@ -9,9 +9,10 @@ from typing import Any
 import yaml
 
 from dcsim.engine.check import check_rooms
+from dcsim.engine.load import load
 from dcsim.errors import ScenarioError, StudyError
 from dcsim.plant.topology import Topology
-from dcsim.scenario.load import change, load
+from dcsim.scenario.load import change
 from dcsim.scenario.models import Scenario
 from dcsim.scenario.overrides import SYNTAX
 from dcsim.spec.document import yaml_value

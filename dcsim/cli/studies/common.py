@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dcsim.cli.exits import FAILED, STOPPED, refuse, refuse_problems
+from dcsim.cli.exits import FAILED, STOPPED, refuse
 from dcsim.cli.faults import insisting
-from dcsim.cli.open import open_scenario, room_problems
+from dcsim.cli.open import open_scenario
 from dcsim.errors import RunFailedError, StudyError
 from dcsim.scenario.models import Scenario
 
@@ -62,11 +62,7 @@ class Asked:
 
 def opened(path: Path, overrides: list[str] | None) -> Scenario:
     """The scenario, checked as `dcsim run` checks it; otherwise exit status 2."""
-    scenario = open_scenario(path, overrides)
-    problems = room_problems(path, scenario)
-    if problems:
-        refuse_problems(problems)
-    return scenario
+    return open_scenario(path, overrides)
 
 
 def answered(name: str, scenario: Scenario, asked: Asked, ask: Callable[[Crew], Answer]) -> None:
