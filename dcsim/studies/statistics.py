@@ -27,18 +27,15 @@ def share_interval(hits: int, trials: int, confidence: float = CONFIDENCE) -> In
     """
     if trials < 1 or not 0 <= hits <= trials:
         raise ValueError("a share needs one trial or more, and no more hits than trials")
-    tail = (1.0 - confidence) / 2.0
-    low = 0.0 if hits == 0 else float(scipy.stats.beta.ppf(tail, hits, trials - hits + 1))
-    high = (
-        1.0 if hits == trials else float(scipy.stats.beta.ppf(1.0 - tail, hits + 1, trials - hits))
-    )
-    return Interval(low, high)
+    exact = scipy.stats.binomtest(hits, trials).proportion_ci(confidence, "exact")
+    return Interval(float(exact.low), float(exact.high))
 
 
 def at_most(hits: int, trials: int, confidence: float = CONFIDENCE) -> float:
     """One-sided: the probability is at most this (Clopper and Pearson)."""
     if hits >= trials:
         return 1.0
+    # In closed form: `binomtest` searches for it, and `trials_to_show` asks thousands of times.
     return float(scipy.stats.beta.ppf(confidence, hits + 1, trials - hits))
 
 
@@ -148,17 +145,10 @@ def quantile_interval(
     How many of n values fall below the quantile is binomial (David and Nagaraja, Order
     Statistics, 3rd ed., 7.1).
     """
-    found = np.sort(np.asarray(values, dtype=np.float64))
-    count = len(found)
-    tail = (1.0 - confidence) / 2.0
-    # P(X_(r) > q) = P(Bin < r) <= tail, and P(X_(s) < q) = P(Bin >= s) <= tail.
-    below = int(scipy.stats.binom.ppf(tail, count, quantile))
-    if scipy.stats.binom.cdf(below - 1, count, quantile) > tail:
-        below -= 1
-    above = int(scipy.stats.binom.ppf(1.0 - tail, count, quantile)) + 1
+    found = np.asarray(values, dtype=np.float64)
+    low, high = scipy.stats.quantile_test(found, p=quantile).confidence_interval(confidence)
     return Interval(
-        float(found[below - 1]) if below >= 1 else -math.inf,
-        float(found[above - 1]) if above <= count else math.inf,
+        -math.inf if math.isnan(low) else float(low), math.inf if math.isnan(high) else float(high)
     )
 
 

@@ -8,7 +8,16 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from dcsim.studies.statistics import share_mean_at_most, share_mean_interval, told_peaks
+from dcsim.studies.statistics import (
+    at_most,
+    mean_interval,
+    quantile_interval,
+    share_interval,
+    share_mean_at_most,
+    share_mean_interval,
+    told_peaks,
+    trials_to_show,
+)
 
 Draw = Callable[[np.random.Generator, int], np.ndarray]
 LOSSES: dict[str, tuple[Draw, float]] = {
@@ -64,3 +73,37 @@ def test_a_further_run_is_the_highest_as_often_as_is_told() -> None:
         above = (peaks[:, 3] > peaks[:, :3].max(axis=1)).mean()
         assert above == pytest.approx(1 / 4, abs=0.02)
     assert "1 in 4" in told_peaks(3)
+
+
+def test_a_share_has_clopper_and_pearsons_interval() -> None:
+    """0 of 10 and 10 of 10 in closed form; 3 of 20 as Clopper and Pearson's tables have it."""
+    assert share_interval(0, 10) == pytest.approx((0.0, 1.0 - 0.025**0.1), abs=1e-10)
+    assert share_interval(10, 10) == pytest.approx((0.025**0.1, 1.0), abs=1e-10)
+    assert share_interval(3, 20) == pytest.approx((0.0321, 0.3789), abs=5e-5)
+    assert at_most(0, 59) == pytest.approx(1.0 - 0.05 ** (1 / 59), abs=1e-10)
+    assert at_most(5, 5) == 1.0
+    with pytest.raises(ValueError, match="one trial"):
+        share_interval(0, 0)
+
+
+def test_trials_that_show_a_bound() -> None:
+    """Without a hit 59 runs show 5 % with 95 % confidence (the rule of three says 60)."""
+    assert trials_to_show(0.05) == 59
+    assert trials_to_show(0.05, hits=1) == 93
+
+
+def test_a_mean_has_students_interval() -> None:
+    """t(0.975, 3) = 3.182; the standard deviation of 1, 2, 3, 4 is 1.291."""
+    half = 3.18245 * math.sqrt(5 / 3) / 2
+    assert mean_interval([1, 2, 3, 4]) == pytest.approx((2.5 - half, 2.5 + half), abs=1e-4)
+    assert mean_interval([7.0, 7.0, 7.0]) == (7.0, 7.0)
+    assert all(map(math.isnan, mean_interval([1.0])))
+
+
+def test_a_quantile_lies_between_order_statistics() -> None:
+    """Of 20 values the median lies between the 6th and the 15th (96 %); of 5 the 99th percentile
+    has no upper limit, and of none of them is the lowest a lower one for the first percentile."""
+    values = np.random.default_rng(1).permutation(np.arange(1.0, 21.0))
+    assert quantile_interval(values, 0.5) == (6.0, 15.0)
+    assert quantile_interval([1, 2, 3, 4, 5], 0.99).high == math.inf
+    assert quantile_interval([1, 2, 3, 4, 5], 0.01).low == -math.inf

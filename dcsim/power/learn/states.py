@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import scipy  # not scipy.stats, which is loaded where it is first used
 from scipy.special import logsumexp, ndtr
 
 from dcsim.arrays import FloatArray
@@ -165,8 +166,4 @@ def read_published(file: Path) -> tuple[Mixture, float | None]:
 
 def distance(power_w: FloatArray, mixture: Mixture) -> float:
     """Kolmogorov-Smirnov distance between samples and a mixture."""
-    ordered = np.sort(power_w)
-    below = mixture.cdf(ordered)
-    count = len(ordered)
-    above = np.arange(1, count + 1) / count - below
-    return float(max(above.max(), (below - np.arange(count) / count).max()))
+    return float(scipy.stats.kstest(power_w, mixture.cdf, method="asymp").statistic)
