@@ -14,6 +14,8 @@ from dcsim.cli.exits import refuse
 from dcsim.errors import CatalogueError, ConfigurationError, PlotError, RunFolderError
 from dcsim.extras import optional
 from dcsim.files import atomic_write
+from dcsim.registry import find, names
+from dcsim.spec.nearest import suggestion
 
 if TYPE_CHECKING:
     from dcsim.ledger import ReplicaConfig
@@ -22,15 +24,25 @@ if TYPE_CHECKING:
     from dcsim.report.compared import Compared
 
 
-class Model(StrEnum):
-    """Models that can be judged: those of scenarios, and the published generator."""
+JUDGED = ("gru", "ledger", "lut", "mean", "board-limit", "bigru")
+"""Models that can be judged: those of scenarios, and the published generator."""
 
-    gru = "gru"
-    ledger = "ledger"
-    lut = "lut"
-    mean = "mean"
-    board_limit = "board-limit"
-    bigru = "bigru"
+
+def _judged(name: str) -> str:
+    """A model's name; one that is not there is refused."""
+    known = [*JUDGED, *(n for n in names("power_models") if n != "label")]
+    if name not in known:
+        refuse(f"--model: there is no '{name}' ({suggestion(name, known)})")
+    return name
+
+
+ModelOption = Annotated[
+    str,
+    typer.Option(
+        help=f"Which power model: {', '.join(JUDGED)}, or one of an installed package.",
+        callback=_judged,
+    ),
+]
 
 
 class Origin(StrEnum):
@@ -91,7 +103,7 @@ LEGEND = (
 
 def evaluate(
     folders: Folders,
-    model: Annotated[Model, typer.Option(help="Which power model.")] = Model.gru,
+    model: ModelOption = "gru",
     origin: Annotated[
         Origin,
         typer.Option(
@@ -109,7 +121,7 @@ def evaluate(
     from dcsim.power.learn.evaluate import judge, shown_by
     from dcsim.report.compared import Compared
 
-    if model != Model.gru and (pack is not None or extrapolate):
+    if model != "gru" and (pack is not None or extrapolate):
         refuse("--pack and --extrapolate are for --model gru only")
     runs = read_runs(folders)
     rows: list[dict[str, Any]] = []
@@ -122,7 +134,7 @@ def evaluate(
             series = run.series
             if requests and not run.simulated:
                 series = simulated(run, folder)
-            if model == Model.bigru:
+            if model == "bigru":
                 generated = _bigru(run, runs).generate(series, seeds)
                 evidence, name = "fitted", None
             else:
@@ -232,12 +244,14 @@ def _bigru(run: MeasuredRun, runs: list[MeasuredRun]) -> Any:
     return BiGru(others)
 
 
-def _model(name: Model, pack: str | None, extrapolate: bool, config: ReplicaConfig) -> PowerModel:
+def _model(name: str, pack: str | None, extrapolate: bool, config: ReplicaConfig) -> PowerModel:
     from dcsim.hardware.catalogue import load_catalogue
     from dcsim.power import build
-    from dcsim.scenario.models import Power
 
-    spec = Power.model_validate({"model": str(name), "pack": pack, "extrapolate": extrapolate})
+    component = find("power_models", name)
+    assert component is not None, "its name has been checked"
+    options = {"pack": pack, "extrapolate": extrapolate} if name == "gru" else {}
+    spec: Any = component.spec.model_validate({"model": name, **options})
     return build(spec, [config], load_catalogue())
 
 
@@ -245,7 +259,7 @@ def validate(
     folder: Annotated[
         Path, typer.Argument(metavar="DIR", help="Folder of state-distribution files (.json).")
     ],
-    model: Annotated[Model, typer.Option(help="Which power model.")] = Model.gru,
+    model: ModelOption = "gru",
     pack: PackOption = None,
     left_out: Annotated[
         bool,
@@ -271,9 +285,9 @@ def validate(
         split_key,
     )
 
-    if model == Model.bigru:
+    if model == "bigru":
         refuse("bigru needs the whole of a measured run; validate simulates")
-    if model != Model.gru and (pack is not None or left_out):
+    if model != "gru" and (pack is not None or left_out):
         refuse("--pack and --left-out are for --model gru only")
     files = sorted(folder.glob("*.json")) if folder.is_dir() else []
     if not files:

@@ -9,6 +9,7 @@ from typing import Any, get_args
 import yaml
 
 from dcsim.errors import StudyError
+from dcsim.registry import names
 from dcsim.scenario.models import Power, Scenario
 from dcsim.spec.document import yaml_value
 from dcsim.spec.nearest import suggestion
@@ -19,7 +20,6 @@ OWN = "scenario"
 NAMEPLATE = "nameplate"
 """What the makers of the servers print on them; needs no run."""
 PLAYED = (*(m for m in get_args(Power.model_fields["model"].annotation) if m != "label"),)
-MODELS = (OWN, NAMEPLATE, *PLAYED)
 POLICY_SYNTAX = (
     "write NAME=FILE.yaml, NAME='[{policy: admission-throttle, nodes: row}]', 'none', or "
     "'scenario' for the file's own"
@@ -29,11 +29,12 @@ POLICY_SYNTAX = (
 def check_models(models: Sequence[str]) -> None:
     """Raises StudyError with every problem."""
     problems = []
+    others = [name for name in names("power_models") if name not in (*PLAYED, "label")]
+    known = [OWN, NAMEPLATE, *PLAYED, *others]
     for name in models:
-        if name not in MODELS:
-            hint = suggestion(name, MODELS)
-            known = ", ".join(MODELS)
-            problems.append(f"--models: there is no '{name}' ({hint or 'there are ' + known})")
+        if name not in known:
+            hint = suggestion(name, known) or "there are " + ", ".join(known)
+            problems.append(f"--models: there is no '{name}' ({hint})")
     if len(set(models)) < len(models):
         problems.append("--models: one is named twice")
     if not models:

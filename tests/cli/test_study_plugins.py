@@ -101,3 +101,22 @@ def test_a_broken_one_is_listed_and_spoils_no_other() -> None:
     assert "dcsim-broken 3: entry point 'broken = broken_study:Broken'" in str(done.exception)
     taken = runner.invoke(app, ["study", "taken"]).exception
     assert str(taken) == "study 'taken' (dcsim-broken 3): --out is of all studies"
+
+
+def test_a_packages_power_model_stands_beside_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, text in files(PROJECT / "docs/howto/power-model.md"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    monkeypatch.chdir(tmp_path)
+    words = ["study", "sizing", "site.yaml", "--windows", "1 s", "--workers", "1", "--quiet"]
+    words += ["--set", "duration=20 s", "--json", "--models"]
+    assert runner.invoke(app, [*words, "straight-line"]).exit_code == 2
+    with plugins.installed(tmp_path, monkeypatch):
+        told = json.loads(runner.invoke(app, [*words, "board-limit,straight-line"]).stdout)
+        wrong = runner.invoke(app, ["power", "evaluate", ".", "--model", "straight-lien"])
+    assert wrong.exit_code == 2
+    assert wrong.output == "--model: there is no 'straight-lien' (did you mean 'straight-line'?)\n"
+    figures = told["figures"]
+    assert 0.0 < figures["straight-line_peak_w"] <= figures["board-limit_peak_w"]
