@@ -107,10 +107,9 @@ def sizing_study(
     """Load figures of every node above the servers, by power model and averaging time.
 
     `models`: names of power models, `scenario` for the file's own, or `nameplate`. `node` is whose
-    figures the headline tells; None: the site's.
-    The same
-    requests meet the same servers under each model: only watts differ, unless breakers or
-    policies act on them. Raises StudyError, RunFailedError.
+    figures the headline tells; None: the site's. The same requests meet the same servers under
+    each model: only watts differ, unless breakers or policies act on them. Raises StudyError,
+    RunFailedError.
     """
     base = opened(scenario)
     _check(models, windows_s)
