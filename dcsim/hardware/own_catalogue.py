@@ -17,6 +17,7 @@ from pydantic import BaseModel, ValidationError
 
 from dcsim.errors import ScenarioError
 from dcsim.spec.document import Document, read
+from dcsim.spec.units import FROM_FILE
 from dcsim.spec.validation import tell
 
 VARIABLE = "DCSIM_CATALOGUE"
@@ -75,7 +76,7 @@ def own_sha256() -> str | None:
 
 def _entry(document: Document, name: str, row: dict[str, Any], kind: type[BaseModel]) -> Any:
     try:
-        return kind.model_validate({"name": name, **row})
+        return kind.model_validate({"name": name, **row}, context=FROM_FILE)
     except ValidationError as errors:
         tell(document, errors, kind, at=(name,))
     return None

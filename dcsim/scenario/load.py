@@ -14,6 +14,7 @@ from dcsim.hardware.catalogue import load_catalogue
 from dcsim.scenario import checks, overrides, paths, tree
 from dcsim.scenario.dump import resolved
 from dcsim.scenario.models import Scenario
+from dcsim.spec.base import Spec
 from dcsim.spec.document import Document, parse, read
 from dcsim.spec.units import SECOND
 from dcsim.spec.validation import validate_as
@@ -63,6 +64,19 @@ def change(scenario: Scenario, changes: Mapping[str, Any], *, option: str = "--s
     for path, value in changes.items():
         overrides.put(document, path, value, option)
     return check_document(document)
+
+
+def replaced(scenario: Scenario, changes: Mapping[str, Any]) -> Scenario:
+    """As `change`, where quantities may be numbers in SI units and values may be specs."""
+    name = f"<{scenario.name}>"
+    document = as_document(scenario, name)
+    for path, value in changes.items():
+        overrides.put(document, path, _plain(value), name)
+    paths.resolve(document)
+    changed = None if document.problems else validate_as(document, Scenario, context=None)
+    if changed is None:
+        raise ScenarioError(in_order(document.problems))
+    return check_document(as_document(changed, name))
 
 
 def open_document(
@@ -115,6 +129,13 @@ def _overridden(document: Document, changes: Sequence[str]) -> Document:
     for text in changes:
         overrides.apply(document, text)
     return document
+
+
+def _plain(value: Any) -> Any:
+    """Specs, alone or in a list, as a file has them."""
+    if isinstance(value, Spec):
+        return value.model_dump(mode="json", by_alias=True, exclude_none=True)
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _put(document: Document, key: str, value: Any) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import UnionType
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, Self, Union, get_args, get_origin
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
@@ -50,6 +50,26 @@ class Spec(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="forbid", populate_by_name=True, allow_inf_nan=False
     )
+
+    def replace(self, **changes: Any) -> Self:
+        """Return a checked copy with some keys changed (`model_copy` does not check).
+
+        Parameters
+        ----------
+        changes
+            By field name or by key of the file; quantities as numbers in SI units or as text.
+
+        Raises
+        ------
+        pydantic.ValidationError
+            For a key that is not there, or a value that does not fit.
+        """
+        fields = type(self).model_fields
+        names = {field.alias or name: name for name, field in fields.items()}
+        kept = {name: getattr(self, name) for name in fields}
+        return type(self).model_validate(
+            kept | {names.get(key, key): value for key, value in changes.items()}
+        )
 
     @model_validator(mode="before")
     @classmethod

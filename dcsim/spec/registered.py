@@ -45,14 +45,19 @@ class Registered:
             for model in models_in(source)
             for name in get_args(model.model_fields[self.key].annotation)
         )
-        return core_schema.no_info_wrap_validator_function(
+        return core_schema.with_info_wrap_validator_function(
             self._read,
             handler(source),
             # By its own model, which is no member of the built-in union.
             serialization=core_schema.simple_ser_schema("any"),
         )
 
-    def _read(self, value: Any, built_in: core_schema.ValidatorFunctionWrapHandler) -> Any:
+    def _read(
+        self,
+        value: Any,
+        built_in: core_schema.ValidatorFunctionWrapHandler,
+        info: core_schema.ValidationInfo,
+    ) -> Any:
         name = value.get(self.key) if isinstance(value, dict) else getattr(value, self.key, None)
         if not isinstance(name, str) or name in (*self._built_in, *self._former_names):
             return built_in(value)
@@ -61,7 +66,7 @@ class Registered:
             if not issubclass(component.spec, self._base):
                 home = f"{self._base.__module__}.{self._base.__name__}"
                 raise PluginError(f"the Spec of '{name}' ({component.package}) must be a {home}")
-            return component.spec.model_validate(value)
+            return component.spec.model_validate(value, context=info.context)
         known = dict.fromkeys([*self._built_in, *registry.names(self.kind)])
         if len(known) == len(self._built_in):
             return built_in(value)

@@ -1,15 +1,21 @@
 """Quantities with units: what the user writes as `600 kW` arrives as a float in SI units, and is
-written back with a unit."""
+written back with a unit.
+
+In Python a number is taken as it stands, in the SI unit of the field's name: `rate_per_s=3.0`. In
+files it is refused, as a planner's 600 may be W or kW: whoever reads one validates with the
+context `FROM_FILE`.
+"""
 
 from __future__ import annotations
 
 import math
+import numbers
 import re
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
+from pydantic import BeforeValidator, PlainSerializer, ValidationInfo, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from dcsim.spec.time_of_day import time_of_day_s
@@ -18,6 +24,9 @@ _QUANTITY = re.compile(
     r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*([A-Za-zµ/][A-Za-zµ_/ ]*)"
 )
 """A number and a unit, nothing else: pint alone would work out any expression."""
+
+FROM_FILE = {"unit_texts_only": True}
+"""Context of a validation in which plain numbers are no quantities."""
 
 LARGEST = 1e15
 """In SI units: thirty million years, a petawatt, a petabyte. Beyond lie slips of the keyboard, and
@@ -40,7 +49,7 @@ def parse_quantity(value: Any, unit: str, example: str) -> float:
     """`value` (text such as "600 kW") in `unit`.
 
     Raises PydanticCustomError when it is not text, not a quantity, of another dimension, or
-    not finite. A bare number is refused: a planner's 600 may be W or kW.
+    not finite.
     """
     if isinstance(value, bool) or not isinstance(value, str):
         raise PydanticCustomError(
@@ -105,9 +114,19 @@ def _plain(value: float) -> str:
     return text[:-2] if text.endswith(".0") else text
 
 
+def _in_si(value: Any, unit: str, example: str, info: ValidationInfo) -> float:
+    """A quantity from text or, in Python, from a number in SI units."""
+    from_file = bool(info.context and info.context.get("unit_texts_only"))
+    if from_file or isinstance(value, bool) or not isinstance(value, numbers.Real):
+        return parse_quantity(value, unit, example)
+    if not math.isfinite(value):
+        raise PydanticCustomError("quantity", "'{value}' is not finite", {"value": value})
+    return float(value)
+
+
 def _quantity(unit: Unit, *, positive: bool = True) -> Any:
-    def check(value: Any) -> float:
-        magnitude = parse_quantity(value, unit.name, unit.example)
+    def check(value: Any, info: ValidationInfo) -> float:
+        magnitude = _in_si(value, unit.name, unit.example, info)
         if magnitude > LARGEST:
             raise PydanticCustomError(
                 "quantity", "'{value}' is more than any site has", {"value": value}
@@ -122,11 +141,11 @@ def _quantity(unit: Unit, *, positive: bool = True) -> Any:
     return BeforeValidator(check)
 
 
-def _or_auto(value: Any) -> float | None:
+def _or_auto(value: Any, info: ValidationInfo) -> float | None:
     """None stands for `auto`."""
     if value is None or value == "auto":
         return None
-    time_s = parse_quantity(value, SECOND.name, "60 s' or 'auto")
+    time_s = _in_si(value, SECOND.name, "60 s' or 'auto", info)
     if not 0.0 <= time_s <= LARGEST:
         raise PydanticCustomError(
             "quantity",

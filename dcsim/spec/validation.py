@@ -12,7 +12,7 @@ from pydantic_core import ErrorDetails
 from dcsim.spec.document import Document, Steps
 from dcsim.spec.nearest import nearest
 from dcsim.spec.registered import bare, is_list, models_in
-from dcsim.spec.units import Unit
+from dcsim.spec.units import FROM_FILE, Unit
 
 Root = TypeVar("Root", bound=BaseModel)
 
@@ -39,10 +39,13 @@ PLAIN = {
 """What was expected, by pydantic's type of error."""
 
 
-def validate_as(document: Document, root: type[Root]) -> Root | None:
-    """A file of another kind (a campaign) by its own model, told of in the same words."""
+def validate_as(
+    document: Document, root: type[Root], context: dict[str, bool] | None = FROM_FILE
+) -> Root | None:
+    """What a document holds, by its model; None, and problems in the document, where it does not
+    fit. Without a context, numbers are quantities in SI units."""
     try:
-        return root.model_validate(document.data)
+        return root.model_validate(document.data, context=context)
     except ValidationError as errors:
         tell(document, errors, root)
     return None

@@ -74,14 +74,21 @@ def _apparent(text: str, data: dict[str, Any]) -> float:
             f"'{text}' is amperes: give the `voltage` too, such as `voltage: 415 V`, or write "
             f"'{text} at 415 V'"
         )
-    volts = parse_quantity(given or stated, "volt", "415 V")
-    if given is not None and stated is not None and volts != parse_quantity(stated, "volt", ""):
+    volts = _volts(given or stated)
+    if given is not None and stated is not None and volts != _volts(stated):
         raise _refused(f"'{text}', but `voltage` is {stated}")
     data.setdefault("voltage", given)
     phases = str(data.get("phases", ""))
     if phases not in ("1", "2", "3"):
         raise _refused(f"'{text}' is amperes: give `phases` too, 1, 2 (two poles) or 3")
     return volt_amperes(parse_quantity(found["amperes"], "ampere", "800 A"), volts, int(phases))
+
+
+def _volts(value: Any) -> float:
+    """Whether a number may be volts is for the field `voltage`, which is read after this."""
+    if isinstance(value, float | int) and not isinstance(value, bool):
+        return float(value)
+    return parse_quantity(value, "volt", "415 V")
 
 
 def _factor(value: Any) -> float:

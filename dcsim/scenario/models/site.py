@@ -275,7 +275,10 @@ class FacilityNode(Spec):
     @model_validator(mode="before")
     @classmethod
     def _restated(cls, data: Any) -> Any:
-        """Ratings in A or VA."""
+        """Ratings in A or VA, by key of the file or by field name."""
+        keys = {name: field.alias or name for name, field in cls.model_fields.items()}
+        if isinstance(data, dict):
+            data = {keys.get(key, key): value for key, value in data.items()}
         return restate(data)
 
     @model_validator(mode="after")

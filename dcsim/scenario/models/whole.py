@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -72,3 +73,25 @@ class Scenario(Spec):
     """Policies that act on the site while it runs."""
     record: Record = Record()
     """What the results file keeps."""
+
+    def replace(self, changes: Mapping[str, Any] | None = None, /, **keys: Any) -> Scenario:
+        """Return a copy with some keys changed, checked as a scenario file is.
+
+        Parameters
+        ----------
+        changes
+            By dotted path, as `--set` takes it: `{"facility.row.rating": 700e3}`; an item of a
+            list by its name or index. Values are numbers in SI units, text with units, or specs.
+        keys
+            Keys at the top, by field name or key of the file: `duration_s=600.0`.
+
+        Raises
+        ------
+        ScenarioError
+            With all problems; they name `<the scenario's name>` in place of a file.
+        """
+        from dcsim.scenario.load import replaced  # which reads files into this model
+
+        names = {name: field.alias or name for name, field in type(self).model_fields.items()}
+        top = {names.get(key, key): value for key, value in keys.items()}
+        return replaced(self, {**(changes or {}), **top})
