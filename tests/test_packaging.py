@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 import dcsim
+from dcsim.compiled import stale_warning
 from dcsim.errors import MissingExtraError
 from dcsim.extras import EXTRAS, PACKAGES, optional
 from dcsim.scenario.examples import examples
@@ -138,3 +139,19 @@ def test_examples_are_the_scenarios_of_the_repository() -> None:
     assert {path.name for path in examples().values()} == {
         path.name for path in (PROJECT / "scenarios").glob("*.yaml")
     }
+
+
+def test_an_edit_after_compiling_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only in a checkout, and only for a source younger than its compiled module."""
+    package = tmp_path / "dcsim"
+    (package / "serving").mkdir(parents=True)
+    for name in ("old", "new"):
+        source, library = package / f"serving/{name}.py", package / f"serving/{name}.abi3.so"
+        source.touch()
+        library.touch()
+        os.utime(source, (1e9, 1e9 + (1 if name == "new" else -1)))
+        os.utime(library, (1e9, 1e9))
+    monkeypatch.setattr("dcsim.compiled.PACKAGE", package)
+    assert stale_warning() is None
+    (tmp_path / "setup.py").touch()
+    assert (stale_warning() or "").startswith("dcsim/serving/new.py changed after being compiled")

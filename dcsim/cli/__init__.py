@@ -30,7 +30,7 @@ for _name in COMMANDS:
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        plain = "in plain Python: half the speed (with a C compiler, install again)"
+        plain = "in plain Python, at half the speed (install again with a C compiler)"
         typer.echo(f"dcsim {__version__}, event loop {'compiled' if is_compiled() else plain}")
         raise typer.Exit
 

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 import threading
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor, as_completed
 from contextlib import contextmanager, suppress
@@ -35,38 +36,48 @@ class LocalPool:
     def outcomes(self, jobs: Sequence[Job]) -> Iterator[tuple[Job, Outcome | Exception]]:
         """Each job with its outcome, or with what it raised, in the order in which they end.
 
-        Raises RunFailedError where workers are killed `RETRIES + 1` times and no run ends between.
+        Those that were being played when a worker was killed are played again at the end, one at a
+        time: then memory is theirs alone, and the one at fault is known.
+
+        Raises RunFailedError, after all others, for a run whose worker is killed `RETRIES + 1`
+        times.
         """
-        waiting = list(jobs)
-        killed = 0
-        while waiting:
-            running: dict[Future[Outcome], Job] = {}
+        batches = [list(jobs)]
+        killed: Counter[str] = Counter()
+        given_up: list[Job] = []
+        while batches:
+            batch = batches.pop(0)
             ended: set[str] = set()
             try:
-                running.update(self._submit(waiting))
-                for future in as_completed(running):
-                    job = running[future]
-                    error = future.exception()
-                    if isinstance(error, BrokenExecutor):
-                        raise error
-                    if error is not None and not isinstance(error, Exception):
-                        raise error
+                for job, outcome in self._batch(batch):
                     ended.add(job.key)
-                    killed = 0
-                    yield job, error if error is not None else future.result()
+                    yield job, outcome
             except BrokenExecutor:
-                killed += 1
                 self.close()
-                # Those that were being played, one of which may be at fault, are played last.
-                waiting = [job for job in waiting if job.key not in ended]
-                waiting = waiting[self.workers :] + waiting[: self.workers]
-                if killed > RETRIES:
-                    raise RunFailedError(f"{waiting[-1].label}: {KILLED}") from None
-                continue
-            finally:
-                for future in running:
-                    future.cancel()
-            return
+                left = [job for job in batch if job.key not in ended]
+                for job in left[: self.workers]:
+                    killed[job.key] += 1
+                    if killed[job.key] <= RETRIES:
+                        batches.append([job])
+                    else:
+                        given_up.append(job)
+                if left[self.workers :]:
+                    batches.insert(0, left[self.workers :])
+        if given_up:
+            raise RunFailedError(f"{given_up[0].label}: {KILLED}")
+
+    def _batch(self, jobs: Sequence[Job]) -> Iterator[tuple[Job, Outcome | Exception]]:
+        futures: dict[Future[Outcome], Job] = {}
+        try:
+            futures.update(self._submit(jobs))
+            for future in as_completed(futures):
+                error = future.exception()
+                if isinstance(error, BrokenExecutor) or not isinstance(error, Exception | None):
+                    raise error
+                yield futures[future], future.result() if error is None else error
+        finally:
+            for future in futures:
+                future.cancel()
 
     def close(self) -> None:
         """End the workers now. What they were playing is lost."""
