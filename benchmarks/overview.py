@@ -28,7 +28,7 @@ def series(results: Any, name: str) -> tuple[pd.Series, float]:
     nodes = results.nodes()
     path = next(path for path in nodes.index if path.rsplit("/", 1)[-1] == name)
     kind = nodes.loc[path, "kind"]
-    return results.load(kind, resample=1.0)[path] / 1e3, float(nodes.loc[path, "rating_w"]) / 1e3
+    return results.load_w(kind, resample=1.0)[path] / 1e3, float(nodes.loc[path, "rating_w"]) / 1e3
 
 
 def rates(requests: pd.DataFrame, status: str, edges_s: np.ndarray) -> np.ndarray:
@@ -43,7 +43,7 @@ def draw(results: Any, path: Path) -> None:
     import matplotlib.pyplot as plt
 
     requests, events = results.requests(), results.events()
-    length_s = results.load("site", resample=1.0).index[-1]
+    length_s = results.load_w("site", resample=1.0).index[-1]
     edges_s = np.arange(0, length_s + EVERY_S, EVERY_S)
     middle_min = (edges_s[:-1] + edges_s[1:]) / 120
     plt.rcParams.update({

@@ -265,7 +265,7 @@ def story_service(commands: Sequence[Command], player: Player) -> str:
     """What the feed loss was for those who asked, in three parts."""
     with player.results(*commands) as results:
         asked = results.requests()
-        row = results.load("row")["utility/transformer/row-4"]
+        row = results.load_w("row")["utility/transformer/row-4"]
     lines = [
         "| asked in minutes | requests | failed | rejected | first token, median "
         "| per token, median | row 4, mean |",

@@ -56,7 +56,7 @@ def main() -> None:
                 )
                 summary = Simulation(Plant.build(scenario)).run(path)
                 with Results.open(path, summary=summary) as results:
-                    row_w = results.load("row").iloc[240:]
+                    row_w = results.load_w("row").iloc[240:]
                     done = results.requests().query("status == 'completed' and arrival_s > 60")
                 ttft_s = np.percentile(done["ttft_s"], (50, 99))
                 e2e_s = np.percentile(done["end_s"] - done["arrival_s"], (50, 99))

@@ -2,7 +2,7 @@
 
     scenario = dcsim.load("scenarios/quickstart.yaml")
     results = dcsim.simulate(scenario)
-    results.load("row")  # a pandas frame
+    results.load_w("row")  # a pandas frame
 
 The names are looked up when first used, so that `import dcsim` costs nothing.
 """

@@ -151,7 +151,7 @@ def run(
             topology = Topology.build(loads(results.scenario_yaml).facility)
             at = topology.find(node)
             name, kind = topology.names[at], topology.kinds[at]
-            recorded = results.load(kind, nodes=[name])[name]
+            recorded = results.load_w(kind, nodes=[name])[name]
     except (ResultsError, ScenarioError, OSError) as error:
         refuse(str(error))
     except KeyError:

@@ -114,7 +114,7 @@ def duration(results: Results, node: str | None) -> Figure:
     with_rating = [name for name in names if _rating_w(nodes, name) > 0]
     rated, names = bool(with_rating), with_rating or names
     for i, name in enumerate(names):
-        frame = results.load(_kind(nodes, name), nodes=[name], measured=True)
+        frame = results.load_w(_kind(nodes, name), nodes=[name], measured=True)
         watts = frame.to_numpy()[:, 0]
         curve = np.quantile(watts[np.isfinite(watts)], 1 - share)
         scale = _rating_w(nodes, name) / 100 if rated else 1e3
@@ -137,7 +137,7 @@ def heatmap(results: Results, node: str | None) -> Figure:
         raise PlotError(f"--node: no level {kind!r} in this site; there is {', '.join(kinds)}")
     step_s = results.server_step_s if kind == "server" else results.step_s
     width_s = max(1, round(results.duration_s / 400 / step_s)) * step_s
-    frame = results.load(str(kind), resample=width_s)
+    frame = results.load_w(str(kind), resample=width_s)
     rating_w = nodes.loc[frame.columns, "rating_w"].to_numpy(dtype=float)
     rated = bool((rating_w > 0).all())
     values = frame.to_numpy().T / (rating_w[:, None] / 100 if rated else 1e3)
@@ -184,7 +184,7 @@ def smoothing(results: Results, node: str | None) -> Figure:
     figure, (axis,) = _sheet(1, 1, (4.6, 3.2))
     most, at_server = 1, None
     for i, (kind, of_kind) in enumerate(nodes.groupby("kind", sort=False)):
-        frame = results.load(str(kind), measured=True)
+        frame = results.load_w(str(kind), measured=True)
         mean = frame.mean().to_numpy()
         variation = np.where(mean > 0, frame.std(ddof=0).to_numpy() / mean, np.nan)
         counts = np.array([below[str(name)] for name in of_kind.index])
@@ -314,7 +314,7 @@ def _hottest(results: Results, nodes: pd.DataFrame) -> list[str]:
 
 def _bands(results: Results, kind: str, name: str) -> tuple[np.ndarray, ...]:
     """Means, lowest and highest recorded loads in kW by interval, and the ends in s."""
-    watts = results.load(kind, nodes=[name]).to_numpy()[:, 0] / 1e3
+    watts = results.load_w(kind, nodes=[name]).to_numpy()[:, 0] / 1e3
     step_s = results.server_step_s if kind == "server" else results.step_s
     width = max(1, -(-len(watts) // POINTS))
     starts = np.arange(0, len(watts), width)

@@ -151,27 +151,47 @@ class Results:
             for name, row in zip(names, ups.tolist(), strict=True)
         }
 
-    def load(
+    def load_w(
         self,
         kind: str,
         resample: str | float | None = None,
         nodes: Sequence[str] | None = None,
         measured: bool = False,
     ) -> pd.DataFrame:
-        """Loads in W of all nodes of a kind, or of those named: index `time_s` (end of each
-        interval), a column a node. `resample`, such as "1min" or 60.0 (seconds), gives means
-        over longer intervals, labelled by their end; a recorded step counts where it ends.
-        `measured`: only intervals that begin after the warm-up, as figures are of.
+        """Loads over time, in W.
 
-        Raises KeyError for a kind or a node that the site does not have, ValueError for a
-        `resample` shorter than what is recorded.
+        Parameters
+        ----------
+        kind
+            A kind of nodes, such as "row", or the name of one node.
+        resample
+            Length of the intervals, such as "1min" or 60.0 (seconds): means over them, labelled by
+            their end; a recorded step counts where it ends. Without it, intervals as recorded.
+        nodes
+            Names of the nodes; all of the kind without it.
+        measured
+            Only intervals that begin after the warm-up, as figures are of.
+
+        Returns
+        -------
+        DataFrame
+            Index `time_s`, the end of each interval; a column a node.
+
+        Raises
+        ------
+        KeyError
+            For a kind or a node that the site does not have.
+        ValueError
+            For a `resample` shorter than what is recorded.
         """
         import pandas as pd
 
         with self._reading():
             kinds = self._file["nodes/kind"].asstr()[:]
             every = self._file["nodes/name"].asstr()[:]
-            of_kind = every[kinds == kind].tolist()
+            if nodes is None and kind not in kinds and kind in every:
+            kind, nodes = str(kinds[every == kind][0]), [kind]
+        of_kind = every[kinds == kind].tolist()
         if not of_kind:
             raise KeyError(_no_kind(kind, dict(zip(every.tolist(), kinds.tolist(), strict=True))))
         place = {name: column for column, name in enumerate(of_kind)}
@@ -288,9 +308,7 @@ def _no_kind(asked: str, kinds: Mapping[str, str]) -> str:
     there = list(dict.fromkeys(kinds.values()))
     found = named(kinds, asked)
     if found:
-        return (
-            f"{found[0]!r} is a {kinds[found[0]]}: load({kinds[found[0]]!r}, nodes=[{found[0]!r}])"
-        )
+        return f"{asked!r} is the {kinds[found[0]]} {found[0]!r}: load_w({found[0]!r})"
     near = nearest(asked, [*there, *kinds])
     hint = f"; did you mean {near!r}?" if near else ""
     return f"no kind of node {asked!r} in this site; there is {', '.join(there)}{hint}"

@@ -116,7 +116,7 @@ def _series(results: Results, kind: str, step_s: float) -> Series:
     if step_s < recorded_s * (1 - 1e-9):
         raise ValueError(f"{kind} loads are recorded every {recorded_s:g} s, not {step_s:g} s")
     try:
-        frame = results.load(kind)
+        frame = results.load_w(kind)
     except KeyError as error:
         raise ValueError(str(error.args[0])) from error
     names = tuple(frame.columns)

@@ -188,7 +188,7 @@ class _Found:
     ) -> Iterator[tuple[Sequence[str], Float32Array]]:
         for low in range(0, len(names), NODES_AT_ONCE):
             some = names[low : low + NODES_AT_ONCE]
-            yield some, self._results.load(kind, nodes=some).to_numpy()
+            yield some, self._results.load_w(kind, nodes=some).to_numpy()
 
     def _means(self, series_w: AnyArray, server: bool) -> Iterator[tuple[float, FloatArray]]:
         """By resolution, those that the series allows."""

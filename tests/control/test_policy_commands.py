@@ -86,7 +86,7 @@ def test_a_new_kind_of_command_needs_no_change_of_the_actuators() -> None:
     with simulate(scenario) as plain, simulate(scenario, policies=[Orders(halve)]) as halved:
         assert halved.summary["control"]["policies"][0]["limited_s"] == 20.0
         assert halved.summary["control"]["capped_server_h"] > 0.0
-        assert halved.load("row").sum().sum() < plain.load("row").sum().sum()
+        assert halved.load_w("row").sum().sum() < plain.load_w("row").sum().sum()
 
 
 def test_a_setting_that_is_not_there_is_refused() -> None:

@@ -179,7 +179,7 @@ def test_a_step_down_waits_and_drains(tmp_path: Path) -> None:
         statuses = set(results.requests()["status"])
         assert statuses <= {"completed", "running"}
         # The last ones on are alone on one server; the seven others are at rest.
-        server_w = results.load("server").iloc[-1].to_numpy()
+        server_w = results.load_w("server").iloc[-1].to_numpy()
         assert np.sort(server_w)[:7] == pytest.approx([150.0] * 7)
         assert server_w.max() > 1000 + 8 * IDLE_W - 1
 
@@ -251,7 +251,7 @@ def test_whole_servers_come_to_rest_and_must_boot_again(tmp_path: Path) -> None:
         on = [replica for replica, phase in night.items() if phase == Phase.WARM]
         assert len(on) == 4
         assert len({replica // 2 for replica in on}) == 2
-        server_w = results.load("server").loc[249.0].to_numpy()
+        server_w = results.load_w("server").loc[249.0].to_numpy()
         assert (np.abs(server_w - 150.0) < 1e-3).sum() == 6
         boots = [(t, r) for t, r, phase in scaler.history if phase == Phase.BOOTING and t > 250]
         assert boots
@@ -381,7 +381,7 @@ def test_states_draw_what_is_stated(tmp_path: Path) -> None:
         assert times[2, Phase.BOOTING] == start_s
         assert times[2, Phase.LOADING] == start_s + 30
         assert times[2, Phase.WARM] == start_s + 75
-        server_w = results.load("server").iloc[:, 1]
+        server_w = results.load_w("server").iloc[:, 1]
         # Intervals are labelled by their end, and a change acts on the step that it falls into.
         for since, until, watts in (
             (0, start_s, 150),
@@ -413,8 +413,8 @@ def test_a_budget_holds_scale_ups_back(tmp_path: Path) -> None:
     assert scaler is not None
     with free, held:
         check(held)
-        assert free.load("row")["row-1"].iloc[-1] == pytest.approx(4 * 4200)
-        row = held.load("row")
+        assert free.load_w("row")["row-1"].iloc[-1] == pytest.approx(4 * 4200)
+        row = held.load_w("row")
         assert row["row-1"].max() == pytest.approx(3 * 4200 + 150)
         assert row["row-2"].iloc[-1] == pytest.approx(4 * 4200)
         assert held.summary["autoscale"][0]["refused"] > 0
@@ -424,7 +424,7 @@ def test_a_budget_holds_scale_ups_back(tmp_path: Path) -> None:
     looser = {"budget": {"node": "row-1", "watts": "13 kW", "per_gpu": "200 W"}}
     results, _ = play(site(looser, **heavy), tmp_path / "looser.h5")
     with results:
-        assert results.load("row")["row-1"].iloc[-1] == pytest.approx(4 * 4200)
+        assert results.load_w("row")["row-1"].iloc[-1] == pytest.approx(4 * 4200)
 
 
 def test_what_a_trip_takes_is_replaced(tmp_path: Path) -> None:
@@ -448,7 +448,7 @@ def test_what_a_trip_takes_is_replaced(tmp_path: Path) -> None:
         trip_s = lost[0][0]
         again = [t for t, r, phase in scaler.history if phase == Phase.BOOTING and r > 3]
         assert trip_s < again[0] <= trip_s + 10
-        assert results.load("row")["row-1"].iloc[-1] == 0.0
+        assert results.load_w("row")["row-1"].iloc[-1] == 0.0
         assert results.summary["requests"]["failed"] > 0
 
 
@@ -614,7 +614,7 @@ FIRST_S = 75.0
 def test_a_group_without_traffic_goes_off_altogether() -> None:
     scale = {**SCALE, "min": 0, "scale_down_after": "30 s"}
     with run(site(scale, arrivals=QUIET)) as results:
-        site_w = results.load("site").iloc[:, 0]
+        site_w = results.load_w("site").iloc[:, 0]
         summary = results.summary
     assert summary["requests"]["completed"] == summary["requests"]["arrived"] > 0
     # 8 servers at rest before the first request and at the end, and nothing else.

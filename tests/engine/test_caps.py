@@ -359,7 +359,7 @@ def test_a_step_draws_what_its_parts_draw(tmp_path: Path) -> None:
     ):
         scenario = loads(text(tmp_path, 4000, 2, cap=cap | {"start": "8.37 s"}, **load))
         with simulate(scenario) as run:
-            watts = run.load("site").to_numpy().reshape(-1)
+            watts = run.load_w("site").to_numpy().reshape(-1)
         free_w, mixed_w, after_w = watts[7], watts[8], watts[9]
         rest_w = 1000.0 + 8 * 70.12
         expected_w = rest_w + 0.5**EXPONENT * (free_w - rest_w) if held_w is None else held_w

@@ -59,7 +59,7 @@ def test_watts_are_never_above_a_cap(
     }
     scenario = controlled(cap, power=power, duration="30 s", rate=24, seed=seed, parallel=parallel)
     with simulate(scenario) as run:
-        loads = run.load("server")
+        loads = run.load_w("server")
         free = loads.filter(like="row-1/").to_numpy()
         held = loads.filter(like="row-2/").to_numpy()
         most_w = min(server_w, 1000.0 + 8 * gpu_w)  # 1 kW of the server is not its GPUs'
@@ -75,7 +75,7 @@ def test_a_cap_on_a_server_whose_fans_follow_its_gpus() -> None:
     text = SITE.replace("dgx-a100-80gb", "dgx-h200")
     holes = HOLES | {"rate": 60, "duration": "30 s", "control": json.dumps([cap])}
     with simulate(loads(text.format(**holes))) as run:
-        loads_w = run.load("server")
+        loads_w = run.load_w("server")
         assert loads_w.loc[:10.0].to_numpy().max() > 4600.0
         assert loads_w.loc[10.1:].to_numpy().max() <= 4500.0 * (1 + 1e-6)
 
@@ -120,7 +120,7 @@ def test_a_policy_that_does_not_act_leaves_the_run_as_it_is() -> None:
     runs = []
     for policies in ([], idle):
         with simulate(controlled(*policies, duration="1 min", power="{model: gru}")) as run:
-            runs.append((run.requests(), run.load("server"), run.summary["events"]))
+            runs.append((run.requests(), run.load_w("server"), run.summary["events"]))
     (requests, loads, events), (again, loads_again, events_again) = runs
     pd.testing.assert_frame_equal(requests, again)
     pd.testing.assert_frame_equal(loads, loads_again)
@@ -137,7 +137,7 @@ def test_the_same_seed_gives_the_same_run_with_policies() -> None:
     runs = []
     for _ in range(2):
         with simulate(controlled(*acts, duration="1 min", row_rating="14 kW")) as run:
-            runs.append((run.requests(), run.load("server"), run.events()))
+            runs.append((run.requests(), run.load_w("server"), run.events()))
             assert run.summary["events"]["limited"] > 0
     for first, second in zip(*runs, strict=True):
         pd.testing.assert_frame_equal(first, second)
@@ -407,7 +407,7 @@ def test_batteries_hold_a_row_where_the_policy_says() -> None:
             *policies, rate=24, duration="1 min", row_rating=f"20 kW, battery: {battery}"
         )
         with simulate(scenario) as run:
-            rows[len(policies)] = run.load("row").loc[10.0:].to_numpy()
+            rows[len(policies)] = run.load_w("row").loc[10.0:].to_numpy()
             discharged_wh = run.summary["site"]["discharged_wh"]
             assert (discharged_wh > 0.0) == bool(policies)
     assert rows[0].mean() > 11e3

@@ -68,7 +68,7 @@ def test_a_survivor_trips_at_the_curves_time(run: Results, ups: str) -> None:
     out_w = np.linspace(0.0, 2.0 * rating_w, 20_001)
     line = LossLine(load_catalogue().losses["ups-double-conversion"])
     in_w = out_w + line.loss_w(out_w, np.full(len(out_w), rating_w))
-    drawn = run.load("ups")[UPS + ups]
+    drawn = run.load_w("ups")[UPS + ups]
     series = pd.Series(np.interp(drawn, in_w, out_w), index=drawn.index)
     curve = load_catalogue().curves["dynamo-rpp"]
     heat = (series.to_numpy() / rating_w) ** 2
@@ -92,7 +92,7 @@ def test_a_survivor_trips_at_the_curves_time(run: Results, ups: str) -> None:
 
 
 def test_the_survivors_carry_what_was_lost(run: Results) -> None:
-    load_w = run.load("ups").loc[290:320]
+    load_w = run.load_w("ups").loc[290:320]
     before, after = load_w.loc[290:300].mean(), load_w.loc[300.25:320].mean()
     assert after[UPS + "a"] == 0.0
     for ups in "bc":
@@ -100,7 +100,7 @@ def test_the_survivors_carry_what_was_lost(run: Results) -> None:
 
 
 def test_who_lost_power_and_when_it_came_back(run: Results) -> None:
-    rows = run.load("row")
+    rows = run.load_w("row")
     rows.columns = [name.rsplit("/")[-1] for name in rows.columns]
     b, c = first(run, "trip", "b"), first(run, "trip", "c")
     assert (rows["row-1"].loc[b + 0.25 : 1680] == 0).all()

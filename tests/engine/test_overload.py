@@ -105,7 +105,7 @@ def test_an_hour_at_twice_the_capacity(tmp_path: Path) -> None:
         done = results.requests().query("status == 'completed'").sort_values("arrival_s")
         started_s = (done["arrival_s"] + done["ttft_s"]).groupby(done["replica"])
         assert all((np.diff(times) >= 0).all() for _, times in started_s)
-        assert (results.load("server").iloc[60:] > 1000).all().all()
+        assert (results.load_w("server").iloc[60:] > 1000).all().all()
         # A waiting request is an object and its numbers, besides what any run holds.
         assert peak < 8e6 + 700 * counts["waiting"]
 

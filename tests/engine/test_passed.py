@@ -81,13 +81,13 @@ def test_a_power_model_takes_the_place_of_a_groups_own() -> None:
     model = Constant(WATTS)
     scenario = site(duration="10 s", power="{model: gru}")
     with dcsim.simulate(scenario, power_models={"a100": model}) as results:
-        row_w = results.load("row").to_numpy()
+        row_w = results.load_w("row").to_numpy()
         assert results.summary["power_model"]["name"] == "constant"
     assert model.steps == 40, "it is the object itself that was stepped"
     # Two rows of four servers, each one replica on all eight GPUs.
     more = Constant(WATTS + 100.0)
     with dcsim.simulate(scenario, power_models={"a100": more}) as results:
-        assert results.load("row").to_numpy() - row_w == pytest.approx(4 * 100.0, abs=0.01)
+        assert results.load_w("row").to_numpy() - row_w == pytest.approx(4 * 100.0, abs=0.01)
 
 
 def test_a_power_model_answers_for_governors_by_copies() -> None:

@@ -113,7 +113,7 @@ def test_the_price_is_what_is_told(capped: Results, free: Results) -> None:
     off = events[(events["kind"] == "released") & events["message"].str.contains("20.4 %")]
     assert float(off["time_s"].iloc[0] - braked["time_s"].iloc[0]) == pytest.approx(40.0, abs=2.0)
     between = (600.0, 1400.0)
-    mean_kw = [run.load("row")["row"].loc[slice(*between)].mean() / 1e3 for run in (capped, free)]
+    mean_kw = [run.load_w("row")["row"].loc[slice(*between)].mean() / 1e3 for run in (capped, free)]
     assert mean_kw == pytest.approx([49.0, 54.5], rel=0.03)
     assert mean_kw[0] < 0.93 * mean_kw[1]
 

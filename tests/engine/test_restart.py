@@ -52,7 +52,7 @@ def test_by_default_a_second_without_power_costs_minutes() -> None:
     assert (served > back_s).sum() > 200
     # Idle GPUs and the rest of the server while it boots; four times that for 50 ms at first.
     idle_w = 8 * load_catalogue().gpu("h100-sxm-80gb").ledger_power.idle_w + 1400.0
-    row_w = results.load("row")["row"]
+    row_w = results.load_w("row")["row"]
     assert row_w.loc[60.25:61.0].to_numpy() == pytest.approx(0.0)
     assert row_w.loc[61.25] == pytest.approx(1.6 * idle_w)
     assert row_w.loc[61.5 : back_s - 0.5].to_numpy() == pytest.approx(idle_w)
@@ -67,4 +67,4 @@ def test_nothing_may_be_asked_for() -> None:
     requests = results.requests()
     served = requests[requests["status"] == "completed"]["arrival_s"]
     assert served.between(62.0, 80.0).any()
-    assert np.isfinite(results.load("row")["row"]).all()
+    assert np.isfinite(results.load_w("row")["row"]).all()

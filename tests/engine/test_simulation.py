@@ -40,8 +40,8 @@ def check(results: Results) -> None:
         assert (done["end_s"] >= done["arrival_s"] + done["ttft_s"] - 1e-9).all()
         assert requests["generated_tokens"].sum() == results.summary["tokens"]["generated"]
         assert requests["prompt_tokens"].sum() == results.summary["tokens"]["prompt"]
-    rows = results.load("row")
-    total = results.load("site").sum(axis=1)
+    rows = results.load_w("row")
+    total = results.load_w("site").sum(axis=1)
     assert rows.sum(axis=1).to_numpy() == pytest.approx(total.to_numpy(), rel=1e-6)
     energy = {node["name"]: node["energy_wh"] for node in results.summary["nodes"]}
     tree = results.nodes()
@@ -133,7 +133,7 @@ facility:
     for policy in ("least-outstanding", "power-aware"):
         with simulate(loads(text.replace("POLICY", policy))) as results:
             check(results)
-            row = results.load("row").iloc[240:]
+            row = results.load_w("row").iloc[240:]
             gaps[policy] = float((row["full"] - row["free"]).abs().mean())
             assert results.summary["routing"]["failovers"] == 0
     assert gaps["power-aware"] < 0.8 * gaps["least-outstanding"]
@@ -200,7 +200,7 @@ def test_power_models_do_not_change_the_requests() -> None:
 def test_the_board_limit_is_what_a_calculator_says() -> None:
     with simulate(site(power="{model: board-limit}")) as results:
         # 8 boards of 400 W and the assumed kilowatt, eight servers.
-        assert np.unique(results.load("site").to_numpy()) == pytest.approx([8 * 4200.0])
+        assert np.unique(results.load_w("site").to_numpy()) == pytest.approx([8 * 4200.0])
         assert results.summary["nodes"][0]["load_factor"] == pytest.approx(1.0)
 
 
@@ -213,8 +213,8 @@ def test_the_nameplate_is_the_label(server: str, parallel: int, label_w: float) 
     changes = {"servers.0.server": server, "facility.site.rating": "1 MW"}
     scenario = site(power="{model: label}", parallel=parallel, row_rating="1 MW", duration="2 s")
     with simulate(change(scenario, changes)) as results:
-        assert np.unique(results.load("server").to_numpy()) == pytest.approx([label_w])
-        assert np.unique(results.load("site").to_numpy()) == pytest.approx([8 * label_w])
+        assert np.unique(results.load_w("server").to_numpy()) == pytest.approx([label_w])
+        assert np.unique(results.load_w("site").to_numpy()) == pytest.approx([8 * label_w])
 
 
 def test_a_trip_darkens_its_row_and_fails_its_requests() -> None:
@@ -228,7 +228,7 @@ def test_a_trip_darkens_its_row_and_fails_its_requests() -> None:
         assert set(trips["node"]) == {"row-1", "row-2"}
         # 16.8 kW on 12 kW: 1.4 times, which Dynamo's row panels hold for about 60 s.
         assert trips["time_s"].to_numpy() == pytest.approx([60.0, 60.0], abs=0.5)
-        site_w = results.load("site").iloc[:, 0]
+        site_w = results.load_w("site").iloc[:, 0]
         assert site_w[site_w.index <= 60].min() > 30_000
         assert site_w[site_w.index > 61].max() == 0.0
         counts = results.summary["requests"]
@@ -247,7 +247,7 @@ def test_after_one_trip_the_load_moves_to_the_other_row() -> None:
         late = results.requests().query("arrival_s > 90")
         assert (late["status"] != "failed").all()
         assert set(late["replica"].unique()) <= {4, 5, 6, 7}
-        row = results.load("row")
+        row = results.load_w("row")
         assert row["weak"].iloc[-1] == 0.0
         assert row["strong"].iloc[-1] > 0.0
 
@@ -340,7 +340,7 @@ def test_a_breaker_that_only_flags_changes_nothing() -> None:
     with simulate(site(breaker=breaker, **changes)) as results:
         assert results.summary["events"]["trip"] == 2
         assert results.summary["requests"]["failed"] == 0
-        assert results.load("site").min().item() > 30_000
+        assert results.load_w("site").min().item() > 30_000
 
 
 def test_admission_throttle_holds_a_row_below_its_rating() -> None:
@@ -352,7 +352,7 @@ def test_admission_throttle_holds_a_row_below_its_rating() -> None:
         check(held)
         assert free.summary["requests"]["rejected"] == 0
         assert held.summary["requests"]["rejected"] > 0
-        over = [(r.load("row").iloc[40:] > 11_000).to_numpy().mean() for r in (free, held)]
+        over = [(r.load_w("row").iloc[40:] > 11_000).to_numpy().mean() for r in (free, held)]
         assert over[1] < 0.5 * over[0]
         energy = [r.summary["nodes"][0]["energy_wh"] for r in (free, held)]
         assert energy[1] < energy[0]
@@ -424,7 +424,7 @@ facility:
         }
         assert set(kinds[1]) <= small
         assert not set(kinds[0]) & small
-        servers = results.load("server")
+        servers = results.load_w("server")
         assert (servers > 1000).all().all()  # chassis and idle boards at least
 
 
@@ -442,7 +442,7 @@ def test_azure_replay_is_all_accounted_for(
 def test_the_python_api_of_the_readme() -> None:
     scenario = dcsim.load(SCENARIOS / "quickstart.yaml", duration="1 min")
     results = dcsim.simulate(scenario)
-    frame = results.load("row")
+    frame = results.load_w("row")
     assert list(frame.columns) == ["row"]
     assert len(frame) == 240
     assert 200_000 < frame["row"].mean() < 700_000

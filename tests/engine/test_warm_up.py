@@ -69,7 +69,7 @@ def test_live_peaks_and_the_file_agree() -> None:
         for node in summary["nodes"]:
             if node["kind"] == "server":
                 continue
-            series_w = results.load(node["kind"], nodes=[node["name"]], measured=True)
+            series_w = results.load_w(node["kind"], nodes=[node["name"]], measured=True)
             assert node["peak_w"] == pytest.approx(float(series_w.max().iloc[0]), rel=1e-6)
             if node["limit_w"] is not None:
                 assert node["min_margin_w"] == pytest.approx(node["limit_w"] - node["peak_w"])
@@ -79,7 +79,7 @@ def test_the_gru_rests_from_the_first_step() -> None:
     """A site without requests draws at its first steps what it draws ever after."""
     idle = site(rate=0.000001, power="{model: gru}", duration="30 s")
     with simulate(idle) as results:
-        site_w = results.load("site").to_numpy()[:, 0]
+        site_w = results.load_w("site").to_numpy()[:, 0]
     later_w = site_w[40:]
     assert site_w[:8].mean() == pytest.approx(later_w.mean(), rel=0.01)
     assert site_w[:4].max() <= 1.02 * later_w.max()

@@ -54,13 +54,13 @@ def test_a_run_that_is_ended_is_the_beginning_of_the_whole_run(tmp_path: Path) -
         assert part.duration_s == part.summary["simulated_s"] == 7.5
         assert whole.duration_s == 20.0
         for kind in ("site", "row", "server"):
-            first, every = part.load(kind), whole.load(kind)
+            first, every = part.load_w(kind), whole.load_w(kind)
             # The last window of the servers was cut short by the end.
             rows = len(first) - (kind == "server")
             assert np.array_equal(first.to_numpy()[:rows], every.to_numpy()[:rows])
         assert watcher.names == list(part.nodes().index)
         site_w = np.array(watcher.seen_w)[:, 0]
-        assert np.array_equal(site_w.astype(np.float32), part.load("site").to_numpy()[:, 0])
+        assert np.array_equal(site_w.astype(np.float32), part.load_w("site").to_numpy()[:, 0])
         counts = part.summary["requests"]
         assert watcher.arrived[-1] == counts["arrived"]
         serving = part.summary["serving"][-1]

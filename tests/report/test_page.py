@@ -71,7 +71,7 @@ def test_every_recorded_interval_is_in_the_page(tmp_path: Path) -> None:
     record(tmp_path / "run.h5", steps=42)  # 10.5 s: the servers' last second is half a one
     with Results.open(tmp_path / "run.h5") as results:
         for level in gather(results, Packer()).levels:
-            assert level.points == len(results.load(level.kind))
+            assert level.points == len(results.load_w(level.kind))
 
 
 def test_all_series_fit_the_budget_and_keep_their_peaks(tmp_path: Path) -> None:

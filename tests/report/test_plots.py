@@ -42,7 +42,7 @@ def test_the_load_that_is_drawn_is_the_load(made: Path) -> None:
     with Results.open(made) as results:
         figure = plots.load(results, "row-1")
         (axis,) = figure.axes
-        watts = results.load("row", nodes=["row-1"]).to_numpy()[:, 0]
+        watts = results.load_w("row", nodes=["row-1"]).to_numpy()[:, 0]
     mean = axis.lines[0].get_ydata()
     assert np.allclose(mean, watts / 1e3, rtol=1e-6)
     assert axis.lines[1].get_ydata()[0] == 5.0  # its rating, kW

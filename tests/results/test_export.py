@@ -70,8 +70,8 @@ def test_tables_say_what_the_results_say(results: Results, tmp_path: Path) -> No
     assert sorted(path.stem for path in made) == sorted(TABLES)
     loads_w = pd.read_csv(tmp_path / "t/loads_w.csv")
     assert list(loads_w.columns) == ["time_s", *results.nodes().query("kind != 'server'").index]
-    expected = results.load("row").to_numpy()
-    found = loads_w[[*results.load("row").columns]].to_numpy()
+    expected = results.load_w("row").to_numpy()
+    found = loads_w[[*results.load_w("row").columns]].to_numpy()
     assert found == pytest.approx(expected, rel=1e-7)
     requests = pd.read_csv(tmp_path / "t/requests.csv")
     assert len(requests) == len(results.requests()) > 50
@@ -87,7 +87,7 @@ def test_parquet_keeps_types_and_the_unknown(results: Results, tmp_path: Path) -
     export_tables(results, tmp_path / "p", "parquet", every_s=2.0)
     loads_w = pd.read_parquet(tmp_path / "p/loads_w.parquet")
     assert loads_w["time_s"].tolist() == [2.0, 4.0, 6.0, 8.0, 10.0, 12.0]
-    assert loads_w["site"].mean() == pytest.approx(results.load("site")["site"].mean(), rel=1e-6)
+    assert loads_w["site"].mean() == pytest.approx(results.load_w("site")["site"].mean(), rel=1e-6)
     nodes = pd.read_parquet(tmp_path / "p/nodes.parquet").set_index("node")
     assert math.isnan(nodes["rating_w"]["site"])
     status = pd.read_parquet(tmp_path / "p/requests.parquet")["status"]
@@ -137,12 +137,12 @@ def test_load_shapes(results: Results, tmp_path: Path) -> None:
     script = (tmp_path / "d/loadshapes.dss").read_text()
     shapes = [line for line in script.splitlines() if line.startswith("New Loadshape.")]
     assert len(shapes) == len(made) - 1 == 3
-    for line, rack in zip(shapes, results.load("rack").columns, strict=True):
+    for line, rack in zip(shapes, results.load_w("rack").columns, strict=True):
         words = dict(word.split("=", 1) for word in line.split("  !")[0].split()[2:])
         assert (words["npts"], words["sinterval"], words["useactual"]) == ("12", "1", "yes")
         file = words["mult"].removeprefix("(file=").rstrip(")")
         values = [float(row) for row in (tmp_path / "d" / file).read_text().split()]
-        expected = results.load("rack", 1.0)[rack].to_numpy() / 1e3
+        expected = results.load_w("rack", 1.0)[rack].to_numpy() / 1e3
         assert values == pytest.approx(expected, rel=1e-5)
         name = line.split()[1].removeprefix("Loadshape.")
         assert "." not in name and "/" not in name
@@ -166,7 +166,7 @@ def flow(results: Results, tmp_path: Path) -> Any:
 
 def test_what_the_grid_gives_is_what_the_site_drew(results: Results, flow: Any) -> None:
     """Cables and the transformer's copper are all that a load flow adds to our own sums."""
-    site_w = results.load("site")["site"]
+    site_w = results.load_w("site")["site"]
     peak_s = flow["dcsim"]["loads_at_s"]
     assert site_w[peak_s] == site_w.max()
     cables_mw = flow.res_line.pl_mw.sum()
@@ -178,7 +178,7 @@ def test_each_line_carries_its_node(results: Results, flow: Any) -> None:
     at_s = flow["dcsim"]["loads_at_s"]
     for bus, name in (("rack", "row/rack-1"), ("rack", "spare/lone"), ("ups", "ups-a")):
         full = next(node for node in results.nodes().index if node.endswith(name))
-        expected = results.load(bus)[full][at_s] / 1e6
+        expected = results.load_w(bus)[full][at_s] / 1e6
         into = flow.line[flow.line.name.str.contains(f"> {full}(?:@|$)", regex=True)].index
         assert flow.res_line.p_from_mw[into].sum() == pytest.approx(expected, rel=0.01)
 
@@ -216,7 +216,7 @@ def test_the_time_series_play(results: Results, tmp_path: Path) -> None:
     writer = OutputWriter(net, output_path=None, log_variables=[("res_ext_grid", "p_mw")])
     run_timeseries(net, time_steps=range(4), verbose=False, numba=False)
     grid_mw = writer.np_results["res_ext_grid.p_mw"][:, 0]
-    assert grid_mw == pytest.approx(results.load("site", 3.0)["site"].to_numpy() / 1e6, rel=0.01)
+    assert grid_mw == pytest.approx(results.load_w("site", 3.0)["site"].to_numpy() / 1e6, rel=0.01)
     assert net["dcsim"]["series_end_s"] == [3.0, 6.0, 9.0, 12.0]
 
 

@@ -34,9 +34,9 @@ def test_no_energy_is_lost_by_averaging(
             for resample in (None, width):
                 if resample is not None and kind == "server" and width < 0.25 * window:
                     with pytest.raises(ValueError, match="recorded every"):
-                        results.load(kind, resample)
+                        results.load_w(kind, resample)
                     continue
-                frame = results.load(kind, resample)
+                frame = results.load_w(kind, resample)
                 length_s = np.diff(frame.index.to_numpy(), prepend=0.0)
                 if kind == "server" and resample and resample % (0.25 * window):
                     continue  # windows that straddle an interval count where they end
@@ -48,8 +48,8 @@ def test_no_energy_is_lost_by_averaging(
 def test_text_and_seconds_mean_the_same(tmp_path: Path) -> None:
     record(tmp_path / "run.h5", 500)
     with Results.open(tmp_path / "run.h5") as results:
-        minute = results.load("row", "1min")
-        assert minute.equals(results.load("row", 60.0))
+        minute = results.load_w("row", "1min")
+        assert minute.equals(results.load_w("row", 60.0))
     assert minute.index.tolist() == [60.0, 120.0, 125.0]
     assert minute.iloc[-1].to_numpy() == pytest.approx(loads(500)[480:, 1:3].mean(axis=0))
 
@@ -57,13 +57,13 @@ def test_text_and_seconds_mean_the_same(tmp_path: Path) -> None:
 def test_some_nodes_in_any_order(tmp_path: Path) -> None:
     record(tmp_path / "run.h5")
     with Results.open(tmp_path / "run.h5") as results:
-        every = results.load("server")
+        every = results.load_w("server")
         some = ["row-2/c", "row-1/a"]
-        assert results.load("server", nodes=some).equals(every[some])
-        minute = results.load("server", 5.0, nodes=some)
-        assert minute.equals(results.load("server", 5.0)[some])
+        assert results.load_w("server", nodes=some).equals(every[some])
+        minute = results.load_w("server", 5.0, nodes=some)
+        assert minute.equals(results.load_w("server", 5.0)[some])
         with pytest.raises(KeyError, match="no server named row-1, x"):
-            results.load("server", nodes=["row-1", "row-1/a", "x"])
+            results.load_w("server", nodes=["row-1", "row-1/a", "x"])
 
 
 def test_many_columns_are_averaged_in_blocks(tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ def test_many_columns_are_averaged_in_blocks(tmp_path: Path) -> None:
         made.step(row)
     made.finish({})
     with Results.open(tmp_path / "run.h5") as results:
-        means = results.load("rack", 5.0).to_numpy()
+        means = results.load_w("rack", 5.0).to_numpy()
     assert means == pytest.approx(values[:, 1:151].reshape(5, 20, 150).mean(axis=1), rel=1e-6)
 
 
@@ -85,8 +85,8 @@ def test_a_run_without_a_step(tmp_path: Path) -> None:
     made = recorder(tmp_path / "run.h5")
     made.finish({"requests": {}})
     with Results.open(tmp_path / "run.h5") as results:
-        assert results.load("row").shape == (0, 2)
-        assert results.load("server", "1min").shape == (0, 3)
+        assert results.load_w("row").shape == (0, 2)
+        assert results.load_w("server", "1min").shape == (0, 3)
         assert results.requests().empty
         assert results.events().empty
 
@@ -116,7 +116,7 @@ def test_damage_is_told_not_read(tmp_path: Path, column: str) -> None:
         if column == "requests/ttft_s":
             results.requests()
         else:
-            results.load(column.removeprefix("load/").removesuffix("_w"))
+            results.load_w(column.removeprefix("load/").removesuffix("_w"))
 
 
 def test_incomplete_and_closed_files(tmp_path: Path) -> None:
@@ -126,12 +126,12 @@ def test_incomplete_and_closed_files(tmp_path: Path) -> None:
         del file["load/row_w"], file["requests/end_s"]
     results = Results.open(path)
     with pytest.raises(ResultsError, match="row_w"):
-        results.load("row")
+        results.load_w("row")
     with pytest.raises(ResultsError, match="end_s"):
         results.requests()
     results.close()
     with pytest.raises(ValueError, match="already closed"):
-        results.load("site")
+        results.load_w("site")
     assert results.summary["requests"]["arrived"] == 4
     with pytest.raises(ResultsError):
         Results.open(tmp_path)
@@ -140,8 +140,7 @@ def test_incomplete_and_closed_files(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("kind", "nodes", "told"),
     [
-        ("row-1", None, "'row-1' is a row: load('row', nodes=['row-1'])"),
-        ("a", None, "'row-1/a' is a server: load('server', nodes=['row-1/a'])"),
+        ("a", None, "'a' is the server 'row-1/a': load_w('row-1/a')"),
         ("rows", None, "there is site, row, server; did you mean 'row'?"),
         ("row", ["row-11"], "no row named row-11 in this site (did you mean 'row-1'?)"),
     ],
@@ -151,5 +150,12 @@ def test_a_wrong_name_is_told_the_right_one(
 ) -> None:
     record(tmp_path / "run.h5")
     with Results.open(tmp_path / "run.h5") as results, pytest.raises(KeyError) as raised:
-        results.load(kind, nodes=nodes)
+        results.load_w(kind, nodes=nodes)
     assert told in raised.value.args[0]
+
+
+def test_a_node_is_read_by_its_name(tmp_path: Path) -> None:
+    record(tmp_path / "run.h5")
+    with Results.open(tmp_path / "run.h5") as results:
+        for kind, name in (("row", "row-1"), ("server", "row-1/a")):
+            assert results.load_w(name).equals(results.load_w(kind, nodes=[name]))

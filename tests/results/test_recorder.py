@@ -46,7 +46,7 @@ def test_loads_come_back(tmp_path: Path, steps: int) -> None:
     summary = record(path, steps)
     wanted = loads(steps)
     with Results.open(path) as results:
-        site, rows, servers = (results.load(kind) for kind in ("site", "row", "server"))
+        site, rows, servers = (results.load_w(kind) for kind in ("site", "row", "server"))
     assert rows.columns.tolist() == ["row-1", "row-2"]
     assert site.index.to_numpy() == pytest.approx(0.25 * np.arange(1, steps + 1))
     assert rows.to_numpy() == pytest.approx(wanted[:, 1:3], rel=1e-6)
@@ -119,7 +119,7 @@ def test_resample(tmp_path: Path) -> None:
     path = tmp_path / "run.h5"
     record(path, 400)
     with Results.open(path) as results:
-        rows = results.load("row", resample="10s")
+        rows = results.load_w("row", resample="10s")
     assert rows.index.tolist() == [10.0 * k for k in range(1, 11)]
     wanted = loads(400)[:, 1:3].reshape(10, 40, 2).mean(axis=1)
     assert rows.to_numpy() == pytest.approx(wanted, rel=1e-6)
@@ -131,7 +131,7 @@ def test_unknown_kind_names_those_that_are(tmp_path: Path) -> None:
         Results.open(tmp_path / "run.h5") as results,
         pytest.raises(KeyError, match="there is site, row, server"),
     ):
-        results.load("rack")
+        results.load_w("rack")
 
 
 def test_files_that_are_no_results(tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ def test_watts_that_are_no_number_are_unknown(tmp_path: Path) -> None:
     assert other["peak_w"] == pytest.approx(bad[:, 2].max())
     with Results.open(tmp_path / "run.h5") as results:
         assert results.summary == summary
-        assert results.load("site")["site"].isna().tolist() == [False, True, False]
+        assert results.load_w("site")["site"].isna().tolist() == [False, True, False]
 
 
 def test_goodput_counts_promises_kept(tmp_path: Path) -> None:

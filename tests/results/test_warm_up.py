@@ -73,9 +73,9 @@ def test_figures_are_of_what_comes_after(tmp_path: Path) -> None:
     with Results.open(tmp_path / "run.h5") as results:
         assert results.warm_up_s == 0.5
         assert len(results.requests()) == 4
-        assert results.load("site").max().item() == 8000.0
-        assert results.load("site", measured=True).max().item() == 1000.0
-        assert len(results.load("server", measured=True)) == 3
+        assert results.load_w("site").max().item() == 8000.0
+        assert results.load_w("site", measured=True).max().item() == 1000.0
+        assert len(results.load_w("server", measured=True)) == 3
 
 
 def test_a_run_that_ends_in_its_warm_up_has_no_figures(tmp_path: Path) -> None:

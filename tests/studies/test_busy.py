@@ -44,7 +44,7 @@ def test_the_busy_server_draws_what_a_busy_run_draws() -> None:
     assert name == "a100"
     assert drawn_w == pytest.approx(mean_w / 8)
     with simulate(site(rate=0.7 * capacity_per_s, duration="3 min")) as results:
-        load_w = results.load("site")["site"]
+        load_w = results.load_w("site")["site"]
         assert busy_w == pytest.approx(load_w[load_w.index > 60].mean() / 8, rel=0.02)
     assert busy_w > 1.1 * drawn_w
 

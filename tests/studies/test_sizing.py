@@ -123,7 +123,7 @@ def test_what_holds_of_any_load(
         # A mean of two whole intervals is at most the higher of them.
         assert table.loc[("site", 0.5), "peak_w"] <= table.loc[("site", 0.25), "peak_w"]
         # The same figures by pandas.
-        frame = results.load("row", 2.0).iloc[: steps // 8]
+        frame = results.load_w("row", 2.0).iloc[: steps // 8]
         assert table["peak_w"].loc[["row-1", "row-2"], 2.0].tolist() == pytest.approx(
             frame.max().tolist()
         )

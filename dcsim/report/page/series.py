@@ -132,7 +132,7 @@ def _peak(load_w: FloatArray, step_s: float) -> list[float]:
 def _each(results: Results, level: Level) -> Iterator[tuple[str, FloatArray]]:
     for low in range(0, len(level.names), AT_ONCE):
         some = level.names[low : low + AT_ONCE]
-        block = results.load(level.kind, nodes=some).to_numpy()
+        block = results.load_w(level.kind, nodes=some).to_numpy()
         for column, name in enumerate(some):
             yield name, block[:, column].astype(np.float64)
 

@@ -36,7 +36,7 @@ def export_loadshapes(
         raise ExportError(f"no {kind} in this site; there is {', '.join(kinds)}")
     recorded_s = results.server_step_s if kind == "server" else results.step_s
     whole_steps(every_s, recorded_s)
-    load_w = results.load(kind, every_s)
+    load_w = results.load_w(kind, every_s)
     step_s = every_s or recorded_s
     names = _names(list(load_w.columns))
     lines = [

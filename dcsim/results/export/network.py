@@ -200,7 +200,7 @@ class Own:
 def _instant(results: Results, at_s: float | None) -> tuple[FloatArray, float]:
     """Loads of all nodes above the servers in one power step, and its end."""
     kinds = [kind for kind in dict.fromkeys(results.nodes()["kind"]) if kind != "server"]
-    site_w = results.load(kinds[0]).iloc[:, 0]
+    site_w = results.load_w(kinds[0]).iloc[:, 0]
     if not len(site_w):
         raise ExportError(f"{results.path}: the run has no power step")
     if at_s is None:
@@ -211,7 +211,7 @@ def _instant(results: Results, at_s: float | None) -> tuple[FloatArray, float]:
         step = int(np.searchsorted(site_w.index.to_numpy(), at_s - 1e-9))
         if step >= len(site_w):
             raise ExportError(f"--at: the run ends at {site_w.index[-1]:g} s")
-    rows = [results.load(kind).iloc[step].to_numpy(dtype=np.float64) for kind in kinds]
+    rows = [results.load_w(kind).iloc[step].to_numpy(dtype=np.float64) for kind in kinds]
     return np.concatenate(rows), float(site_w.index[step])
 
 

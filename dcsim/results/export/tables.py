@@ -48,7 +48,7 @@ def loads_w(results: Results, every_s: float | None = None) -> pd.DataFrame:
     import pandas as pd
 
     kinds = dict.fromkeys(results.nodes()["kind"])
-    frames = [results.load(kind, every_s) for kind in kinds if kind != "server"]
+    frames = [results.load_w(kind, every_s) for kind in kinds if kind != "server"]
     return pd.concat(frames, axis=1)
 
 
@@ -63,7 +63,7 @@ def _table(results: Results, name: str, every_s: float | None) -> pd.DataFrame:
         return loads_w(results, every_s).reset_index()
     # Servers are recorded at a step of their own, which may be the longer one.
     step_s = None if every_s is None else max(every_s, results.server_step_s)
-    return results.load("server", step_s).reset_index()
+    return results.load_w("server", step_s).reset_index()
 
 
 def _write(frame: pd.DataFrame, path: Path, form: Format) -> None:
