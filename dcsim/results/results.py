@@ -189,7 +189,7 @@ class Results:
         with self._reading():
             kinds = self._file["nodes/kind"].asstr()[:]
             every = self._file["nodes/name"].asstr()[:]
-            if nodes is None and kind not in kinds and kind in every:
+        if nodes is None and kind not in kinds and kind in every:
             kind, nodes = str(kinds[every == kind][0]), [kind]
         of_kind = every[kinds == kind].tolist()
         if not of_kind:
