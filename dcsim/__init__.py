@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dcsim.engine import Simulation, simulate
+    from dcsim.engine import Frame, Simulation, simulate
     from dcsim.engine.load import load, validate
     from dcsim.errors import ScenarioError
     from dcsim.plant import Plant
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
+    "Frame",
     "Plant",
     "Results",
     "ScenarioError",
@@ -32,6 +33,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Frame": "dcsim.engine",
     "Plant": "dcsim.plant",
     "Results": "dcsim.results",
     "ScenarioError": "dcsim.errors",

@@ -1,8 +1,10 @@
-"""The engine: builds every room from a scenario, owns SimPy's clock and the seed tree, and runs.
+"""The engine: wires the rooms of a plant together on one clock, and plays them.
 
-`simulate(scenario)` is the whole of it for a caller.
+`simulate(scenario)` is the whole of it for a caller; `Simulation` is played step by step.
 """
 
-from dcsim.engine.simulation import Simulation, simulate
+from dcsim.engine.frame import Frame
+from dcsim.engine.play import simulate
+from dcsim.engine.simulation import Simulation
 
-__all__ = ["Simulation", "simulate"]
+__all__ = ["Frame", "Simulation", "simulate"]

@@ -26,6 +26,8 @@ Tell = Callable[[EventKind, str, str], None]
 """Kind of event, node, message."""
 Requests = dict[tuple[int, str], FloatArray]
 """What is requested of one setting, by policy and slot: a value by server, or a single one."""
+USER = "user"
+"""What events and the summary call the source of commands that no policy gave."""
 SAME_S = 1e-9
 """Times that differ by less are the same: they differ by rounding only."""
 
@@ -46,7 +48,9 @@ class Actuators:
     ) -> None:
         """`labels` name the policies; `server_index` is the server of each replica; `batteries`
         are places in `storage` by node."""
-        self._labels = labels
+        self._labels = [*labels, USER]
+        self.user = len(labels)
+        """Number of the source that is no policy."""
         self._servers = servers
         self._server_index = server_index
         self._fleet = fleet
@@ -79,7 +83,7 @@ class Actuators:
         self.commands: Counter[str] = Counter()
         """Obeyed so far, by policy."""
         self._limited_since: dict[str, float] = {}
-        self._limited_s = dict.fromkeys(labels, 0.0)
+        self._limited_s = dict.fromkeys(self._labels, 0.0)
 
     def order(self, policy: int, commands: Sequence[Command], now_s: float) -> None:
         """Take commands of a policy; each is obeyed once its time has passed."""
@@ -140,6 +144,7 @@ class Actuators:
                 + max(now_s - self._limited_since.get(label, now_s), 0.0),
             }
             for label in self._labels
+            if label != USER or self.commands[USER]
         ]
 
     # --- requests --------------------------------------------------------------------------

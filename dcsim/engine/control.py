@@ -11,7 +11,7 @@ import numpy as np
 
 from dcsim.arrays import FloatArray
 from dcsim.clock import AFTER, Clock
-from dcsim.control.policy import Policy, Site, Telemetry
+from dcsim.control.policy import Command, Policy, Site, Telemetry
 from dcsim.control.registry import build, labels
 from dcsim.engine.actuators import Actuators
 from dcsim.facility.events import FacilityEvent
@@ -99,6 +99,17 @@ class Control:
                 actuators.order(number, policy.decide(now_s, Telemetry(*seen)), now_s)
         actuators.obey(now_s)
         self._server_power.limits.follow(now_s)
+        self._expect(now_s, (steps + 1) * self._step_s)
+        events, self._events = self._events, []
+        return events
+
+    def command(
+        self, now_s: float, steps: int, commands: Sequence[Command]
+    ) -> Sequence[FacilityEvent]:
+        """Commands from outside, after `steps` power steps. Returns events as `step` does."""
+        self.acts, self._now_s = True, now_s
+        self.actuators.order(self.actuators.user, commands, now_s)
+        self.actuators.obey(now_s)
         self._expect(now_s, (steps + 1) * self._step_s)
         events, self._events = self._events, []
         return events

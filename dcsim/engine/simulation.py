@@ -8,32 +8,32 @@ is the first to feel it; a command that is due inside a later step is carried ou
 
 from __future__ import annotations
 
-import logging
 import math
 import tempfile
 import time
-import warnings
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
-from simpy.core import StopSimulation
 
-from dcsim.arrays import FloatArray, IntArray, RecordArray
+from dcsim.arrays import RecordArray
 from dcsim.clock import AFTER, Clock
-from dcsim.control.policy import Policy
+from dcsim.control.policy import Command, Policy
 from dcsim.engine.busy import Busy
 from dcsim.engine.check import telling_problems
 from dcsim.engine.control import Control
 from dcsim.engine.evidence import EvidenceSums
+from dcsim.engine.frame import Frame
 from dcsim.engine.headroom import Headroom
+from dcsim.engine.recording import open_recorder, summarize
 from dcsim.engine.scaling import build_scalers
+from dcsim.engine.supply import Supply
 from dcsim.engine.warm_up import warm_up_of
-from dcsim.errors import ConfigurationError, ExtrapolationWarning
+from dcsim.engine.watcher import Watcher
+from dcsim.errors import ConfigurationError
 from dcsim.facility.events import FacilityEvent
-from dcsim.facility.labels import label_loads_w
 from dcsim.facility.site import ElectricalSite
 from dcsim.ledger import GpuState
 from dcsim.plant import Plant
@@ -41,14 +41,7 @@ from dcsim.power.model import PowerModel
 from dcsim.power.passed import with_power_models
 from dcsim.power.servers import ServerPower
 from dcsim.results import Results
-from dcsim.results.goodput import Promise
-from dcsim.results.limit_rows import complete
-from dcsim.results.recorder import NodeTable, Recorder
-from dcsim.results.summary import build_summary
-from dcsim.results.versions import versions
-from dcsim.scenario.dump import dump
-from dcsim.scenario.load import as_document, check_document
-from dcsim.scenario.models import Scenario, Slo, Tenant
+from dcsim.results.recorder import Recorder
 from dcsim.seeds import branch
 from dcsim.serving.autoscale import Autoscaler
 from dcsim.serving.fleet import Fleet
@@ -56,55 +49,33 @@ from dcsim.serving.log import RequestLog
 from dcsim.serving.routers import Pool, Router
 from dcsim.spec.nearest import suggestion
 from dcsim.workload import requests
-
-logger = logging.getLogger(__name__)
-
-
-class Watcher(Protocol):
-    """Somebody who looks on while a run goes, such as the terminal's live view."""
-
-    def begin(
-        self,
-        names: Sequence[str],
-        kinds: Sequence[str],
-        parent_index: IntArray,
-        rating_w: FloatArray,
-        measured_from_s: float,
-    ) -> None:
-        """Called before the first step, with the site's nodes in node order and the end of the
-        warm-up, which figures leave out."""
-
-    def serving(self, replicas: int, capacity_per_s: float | None) -> None:
-        """Called after `begin`: how many replicas there are, and what they can serve within the
-        SLO, requests/s; None where that is unknown."""
-
-    def loads(self, node_w: FloatArray) -> None:
-        """Called after every power step, before `update`; shape (nodes,), not to be kept."""
-
-    def update(
-        self,
-        now_s: float,
-        site_w: float,
-        site_limit_w: float,
-        worst: tuple[str, float],
-        running: int,
-        waiting: int,
-        arrived: int,
-    ) -> bool:
-        """Called after every power step, with the requests that have arrived so far; True ends the
-        run here, as if it were no longer."""
-
-    def flag(self, event: FacilityEvent) -> None:
-        """Called for every flag."""
+from dcsim.workload.open import Requests
 
 
 class Simulation:
-    """A scenario ready to run. `run` plays it once, into `path`."""
+    """A site ready to be played, once.
+
+    `run` plays all of it. Iterating plays one power step at a time:
+
+        simulation = Simulation(Plant.build(scenario))
+        for frame in simulation:
+            if frame.node_w[0] > limit_w:
+                simulation.command(...)
+        results = simulation.results
+
+    Attributes
+    ----------
+    plant, scenario
+        What is played.
+    steps
+        Power steps that have ended.
+    """
 
     def __init__(
         self,
         plant: Plant,
         *,
+        out: str | Path | None = None,
         policies: Sequence[Policy] = (),
         power_models: Mapping[str, PowerModel] | None = None,
         routers: Mapping[str, Callable[[Pool], Router]] | None = None,
@@ -115,6 +86,8 @@ class Simulation:
         ----------
         plant
             The resolved site.
+        out
+            HDF5 file to keep; without it the file lives as long as `results`.
         policies
             Policies that act beside those of the scenario.
         power_models
@@ -158,116 +131,220 @@ class Simulation:
             plant, branch(scenario.seed, "facility"), self.warm_up.cut_s
         )
         self.watch = self.site.watch
-        self._powered, self._ready = self.site.powered.copy(), self.site.ready.copy()
-        """Servers with power, and those that may serve, as power and fleet know it."""
-        self._booted = self.site.booted.copy()
+        self.supply = Supply(plant, self.site, self.fleet, self.server_power, self.scalers)
         with telling_problems(scenario):
             self.control = Control(
                 plant, self.fleet, self.server_power, self.site, self.clock, self._flag, policies
             )
         self.state_steps = np.zeros(len(GpuState), dtype=np.int64)
         """Replica-steps ended in each GPU state."""
-        self._steps = 0
+        self.steps = 0
         self._end_s = scenario.duration_s
+        self._last_step = whole_steps(scenario.duration_s, scenario.power_step_s)
+        self._out = None if out is None else Path(out)
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._recorder: Recorder | None = None
+        self._traffic: Requests | None = None
+        self._began_s = 0.0
+        self._summary: dict[str, Any] | None = None
+        self._results: Results | None = None
+        self._events: list[FacilityEvent] = []
+        """Flags since the last frame."""
+        self._frame: Frame | None = None
         self._watcher: Watcher | None = None
         self._tick: Any = self.clock.alarm(self._power_step)
 
-    def run(self, path: Path, watcher: Watcher | None = None) -> dict[str, Any]:
-        """Play the whole duration and write `path`; returns the summary.
+    @property
+    def now_s(self) -> float:
+        """End of the last power step, in simulated seconds."""
+        return self.steps * self.scenario.power_step_s
 
-        Raises OSError when the file cannot be written, TraceError for a bad replay row. Whatever
-        stops it, no incomplete file is left.
+    def __iter__(self) -> Iterator[Frame]:
+        """Play one power step after the other, to the end of the scenario's duration."""
+        while self._summary is None and self.steps < self._last_step:
+            yield self.step()
+
+    def step(self, until_s: float | None = None) -> Frame:
+        """Play on.
+
+        Parameters
+        ----------
+        until_s
+            Simulated time up to which to play: to the end of the power step in which it lies, or
+            of the last whole one of the run. None: one power step.
+
+        Returns
+        -------
+        Frame
+            The last of the power steps played.
+
+        Raises
+        ------
+        ValueError
+            If there is nothing to play: `until_s` is no later than `now_s`, or the run has ended.
+        OSError
+            If the results cannot be written.
         """
-        scenario = self.scenario
-        topology = self.plant.topology
-        started = time.perf_counter()
-        nodes = NodeTable(
-            names=topology.names,
-            kinds=topology.kinds,
-            rating_w=topology.rating_w,
-            parent_index=topology.parent_index,
-            feeds=topology.feeds,
-            nameplate_w=topology.sum_loads(self.plant.servers.nameplate_w).copy(),
-            nameplate_load_w=label_loads_w(self.plant),
-        )
-        recorder = self._recorder = Recorder(
-            path,
-            scenario_yaml=dump(scenario),
-            seed=scenario.seed,
-            step_s=scenario.power_step_s,
-            server_step_s=scenario.record.server_step_s,
-            nodes=nodes,
-            versions=versions(),
-            keep_requests=scenario.record.requests,
-            promises=[_promise(tenant) for tenant in scenario.tenants],
-            warm_up=self.warm_up,
-        )
+        step_s = self.scenario.power_step_s
+        goal = self.steps + 1 if until_s is None else math.ceil(until_s / step_s - 1e-9)
+        goal = min(goal, self._last_step)
+        if self._summary is not None or goal <= self.steps:
+            raise ValueError(f"nothing to play: the run stands at {self.now_s:g} s")
+        self._begin()
+        try:
+            self.clock.play(goal * step_s)
+        except BaseException:
+            self._abort()
+            raise
+        self._events = []
+        assert self._frame is not None
+        return self._frame
+
+    def command(self, *commands: Command) -> None:
+        """Give commands from outside.
+
+        They count as those of a policy that decided at `now_s`: they are in force from the next
+        power step on, or after their own delay, and the tightest of all commands holds. Events
+        and the summary name their source `user`.
+
+        Raises
+        ------
+        ValueError
+            If the run has ended.
+        """
+        if self._summary is not None:
+            raise ValueError("the run has ended: no command can take effect")
+        self._begin()
+        for event in self.control.command(self.now_s, self.steps, commands):
+            self._flag(event)
+
+    def run(self, path: Path | None = None, watcher: Watcher | None = None) -> dict[str, Any]:
+        """Play the whole duration and write the results.
+
+        Parameters
+        ----------
+        path
+            HDF5 file to write, in place of `out`.
+        watcher
+            Follows the run, and may end it.
+
+        Returns
+        -------
+        dict
+            The summary.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be written.
+        TraceError
+            For a bad row of a replayed log. Whatever stops a run, no incomplete file is left.
+        """
+        if path is not None:
+            self._out = path
         self._watcher = watcher
-        if watcher is not None:
-            watcher.begin(
+        self._begin()
+        try:
+            for frame in self:
+                if watcher is not None and self._ended_by(watcher, frame):
+                    break
+        except BaseException:
+            self._abort()
+            raise
+        return self.finish()
+
+    def finish(self) -> dict[str, Any]:
+        """End the run and complete its file; a run that has not come to its end is as one that was
+        to be no longer. Returns the summary."""
+        if self._summary is not None:
+            return self._summary
+        self._begin()
+        try:
+            if self.steps < self._last_step:
+                self._end_s = self.now_s
+            else:
+                self.clock.play(self._end_s)
+            self.fleet.close(self._end_s)
+            for event in self.site.finish(self.now_s):
+                self._flag(event)
+            self._summary = self._complete()
+        except BaseException:
+            self._abort()
+            raise
+        return self._summary
+
+    @property
+    def results(self) -> Results:
+        """What has been played, opened; ends the run."""
+        if self._results is None:
+            summary = self.finish()
+            assert self._out is not None
+            self._results = Results.open(self._out, summary=summary)
+            if self._folder is not None:
+                weakref.finalize(self._results, _forget, self._folder.cleanup)
+        return self._results
+
+    def _begin(self) -> None:
+        """Open the file and let requests arrive, before the first power step."""
+        if self._recorder is not None:
+            return
+        self._began_s = time.perf_counter()
+        scenario, topology = self.scenario, self.plant.topology
+        if self._out is None:
+            self._folder = tempfile.TemporaryDirectory(prefix="dcsim-")
+            self._out = Path(self._folder.name) / f"{scenario.name}.h5"
+        self._recorder = open_recorder(self.plant, self.warm_up, self._out)
+        if self._watcher is not None:
+            self._watcher.begin(
                 topology.names,
                 topology.kinds,
                 topology.parent_index,
                 topology.rating_w,
                 self.warm_up.cut_s,
             )
-            watcher.serving(len(self.plant.replicas), self.busy.capacity_per_s())
+            self._watcher.serving(len(self.plant.replicas), self.busy.capacity_per_s())
         try:
             self.log.sink = self._requests
-            traffic = requests(scenario, branch(scenario.seed, "workload"))
-            self.fleet.feed(traffic)
+            self._traffic = requests(scenario, branch(scenario.seed, "workload"))
+            self.fleet.feed(self._traffic)
             self.clock.set_alarm(self._tick, scenario.power_step_s, AFTER)
-            try:
-                self.clock.play(scenario.duration_s)
-            except StopSimulation:  # by the watcher
-                self._end_s = self.clock.now
-            self.fleet.close(self._end_s)
-            for event in self.site.finish(self._steps * scenario.power_step_s):
-                self._flag(event)
-            step_s = scenario.power_step_s
-            evidence = self.evidence.describe(step_s, self.site.flow.energy_j)
-            summary = build_summary(
-                recorder,
-                counts=self.fleet.counts(),
-                tokens={
-                    "prompt": self.fleet.prompt_tokens,
-                    "cached": self.log.cached_tokens,
-                    "generated": self.log.generated_tokens,
-                    "lost": self.fleet.retries.lost_tokens,
-                },
-                traffic={"skipped": traffic.skipped, "dropped": traffic.dropped},
-                preemptions=self.log.preemptions,
-                power_model=self.server_power.describe(),
-                gpu_state_s=self._state_seconds(),
-                routing={
-                    "failovers": self.fleet.failovers,
-                    "retries": self.fleet.retries.count,
-                },
-                autoscale=self._scaling(),
-                control=self.control.describe(self._end_s),
-                serving=self.busy.rows(self._end_s),
-                evidence=evidence,
-                breakdown=self.busy.breakdown(self.evidence.energy_wh(evidence, step_s)),
-            )
-            self.site.annotate(summary["nodes"])
-            summary["limits"] = self.site.limit_rows()
-            summary["start"] = None if scenario.start is None else str(scenario.start)
-            complete(summary["limits"], scenario.start, self.warm_up)
-            summary["site"] = self.site.figures()
-            summary["redundancy"] = self.site.redundancy.rows()
-            recorder.finish(summary)
         except BaseException:
-            recorder.abort()
+            self._abort()
             raise
-        summary["wall_s"] = time.perf_counter() - started
+
+    def _abort(self) -> None:
+        """Leave no incomplete file."""
+        if self._recorder is not None:
+            self._recorder.abort()
+
+    def _complete(self) -> dict[str, Any]:
+        """Write the summary, and give the file its name."""
+        assert self._recorder is not None
+        assert self._traffic is not None
+        summary = summarize(self, self._recorder, self._traffic, self._end_s)
+        self._recorder.finish(summary)
+        summary["wall_s"] = time.perf_counter() - self._began_s
         return summary
+
+    def _ended_by(self, watcher: Watcher, frame: Frame) -> bool:
+        """Show a watcher the power step that has ended; whether it has seen enough."""
+        watcher.loads(frame.node_w)
+        ledger = frame.ledger
+        return watcher.update(
+            frame.now_s,
+            frame.node_w[0],
+            self.plant.nodes.rating_w[0],
+            self.watch.worst_headroom(),
+            ledger.running.sum(),
+            ledger.waiting.sum(),
+            self.fleet.arrived,
+        )
 
     # --- the power step --------------------------------------------------------------------
 
     def _power_step(self, now: float) -> None:
         step_s = self.scenario.power_step_s
-        self._steps += 1
+        self.steps += 1
         ledger = self.fleet.work.step(now)
         server_w = self.server_power.step(ledger)
         node_w, events = self.site.step(now, step_s, server_w)
@@ -280,27 +357,15 @@ class Simulation:
         for event in events:
             self._flag(event)
         if self.site.changed:
-            self._supply(now)
+            self.supply.step(now)
         if self.control.acts:
-            for event in self.control.step(now, self._steps, node_w):
+            for event in self.control.step(now, self.steps, node_w):
                 self._flag(event)
         if self._shows_headroom:
             self.fleet.observe(now, self._headroom.step(node_w))
-        if self._watcher is not None:
-            self._watcher.loads(node_w)
-            enough = self._watcher.update(
-                now,
-                node_w[0],
-                self.plant.nodes.rating_w[0],
-                self.watch.worst_headroom(),
-                ledger.running.sum(),
-                ledger.waiting.sum(),
-                self.fleet.arrived,
-            )
-            if enough:
-                raise StopSimulation
+        self._frame = Frame.of(now, ledger, server_w, node_w, self._events)
         # Whole multiples of the step: adding steps up would drift.
-        self.clock.set_alarm(self._tick, (self._steps + 1) * step_s, AFTER)
+        self.clock.set_alarm(self._tick, (self.steps + 1) * step_s, AFTER)
 
     def _requests(self, records: RecordArray) -> None:
         assert self._recorder is not None
@@ -310,39 +375,9 @@ class Simulation:
     def _flag(self, event: FacilityEvent) -> None:
         assert self._recorder is not None
         self._recorder.event(event)
+        self._events.append(event)
         if self._watcher is not None:
             self._watcher.flag(event)
-
-    def _supply(self, now: float) -> None:
-        """Servers that have lost power go dark, and their requests fail; those that have it again
-        draw at once, and serve when they have booted and loaded their weights. What an autoscaler
-        has lost stays lost: it starts others."""
-        powered, booted, ready = self.site.powered, self.site.booted, self.site.ready
-        changed = powered != self._powered  # others may have switched servers off for their reasons
-        self.server_power.supplied[changed] = powered[changed]
-        for server in np.flatnonzero(ready != self._ready).tolist():
-            for index in self.plant.replicas_on(server):
-                replica = self.fleet.replicas[index]
-                if not ready[server]:
-                    self.fleet.darken(replica, now)
-                    for scaler in self.scalers.values():
-                        scaler.lost(index, now)
-                elif self._group_name(index) not in self.scalers:
-                    self.fleet.restore(replica, now)
-        for state, entered in (
-            (GpuState.OFF, ~powered & self._powered),
-            (GpuState.BOOTING, powered & ~booted & ~(self._powered & ~self._booted)),
-            (GpuState.LOADING, booted & ~ready & ~(self._booted & ~self._ready)),
-        ):
-            for server in np.flatnonzero(entered).tolist():
-                for index in self.plant.replicas_on(server):
-                    if self._group_name(index) not in self.scalers:
-                        self.fleet.prepare(index, state, now)
-        self.server_power.starting = bool((powered & ~ready).any())
-        self._powered, self._booted, self._ready = powered.copy(), booted.copy(), ready.copy()
-
-    def _group_name(self, replica: int) -> str:
-        return self.plant.groups[self.plant.replicas.group[replica]].name
 
     # --- autoscaling -----------------------------------------------------------------------
 
@@ -362,86 +397,13 @@ class Simulation:
         self.fleet.begin()
         return scalers
 
-    def _scaling(self) -> list[dict[str, Any]]:
-        """What the autoscalers did, for the summary."""
-        return [
-            {"group": name, **scaler.describe(self._end_s)} for name, scaler in self.scalers.items()
-        ]
 
-    def _state_seconds(self) -> dict[str, float]:
-        step_s = self.scenario.power_step_s
-        return {state.name.lower(): float(self.state_steps[state]) * step_s for state in GpuState}
-
-
-def _promise(tenant: Tenant) -> Promise:
-    slo = tenant.slo or Slo()
-    return Promise(tenant.name, slo.ttft_s or math.inf, slo.tpot_s or math.inf, slo.attainment)
-
-
-def simulate(
-    scenario: Scenario,
-    out: str | Path | None = None,
-    watcher: Watcher | None = None,
-    *,
-    policies: Sequence[Policy] = (),
-    power_models: Mapping[str, PowerModel] | None = None,
-    routers: Mapping[str, Callable[[Pool], Router]] | None = None,
-) -> Results:
-    """Play a scenario and open its results.
-
-    Parameters
-    ----------
-    scenario
-        From `dcsim.load`, or made in Python; it is checked as a file is, but for its traces.
-    out
-        HDF5 file to keep; without it the file lives as long as the returned Results.
-    watcher
-        Follows the run, and may end it.
-    policies, power_models, routers
-        Components as objects, as `Simulation` takes them.
-
-    Returns
-    -------
-    Results
-        Open; its `summary` holds what `dcsim run --json` prints.
-
-    Raises
-    ------
-    ScenarioError
-        For a scenario made or changed in Python that breaks a rule of the scenario file, or whose
-        policies or power packs cannot work on this site.
-    ConfigurationError, PolicyError
-        As for `Simulation`, for components passed as objects.
-
-    Warns
-    -----
-    ExtrapolationWarning
-        For each configuration that a power pack was not fitted to.
-    """
-    check_document(as_document(scenario, f"<{scenario.name}>"))  # 2 ms
-    simulation = Simulation(
-        Plant.build(scenario), policies=policies, power_models=power_models, routers=routers
-    )
-    for message in simulation.server_power.extrapolated():
-        warnings.warn(message, ExtrapolationWarning, stacklevel=2)
-    if out is not None:
-        summary = simulation.run(Path(out), watcher)
-        _log_traffic(summary["traffic"])
-        return Results.open(out, summary=summary)
-    folder = tempfile.TemporaryDirectory(prefix="dcsim-")
-    path = Path(folder.name) / f"{scenario.name}.h5"
-    summary = simulation.run(path, watcher)
-    _log_traffic(summary["traffic"])
-    results = Results.open(path, summary=summary)
-    weakref.finalize(results, _forget, folder.cleanup)
-    return results
-
-
-def _log_traffic(traffic: Mapping[str, Mapping[str, int]]) -> None:
-    """Say which rows of traces were left out, as their streams ask."""
-    for what, by_stream in traffic.items():
-        for stream, rows in by_stream.items():
-            logger.info("workload stream %s: %d rows of its trace %s", stream, rows, what)
+def whole_steps(duration_s: float, step_s: float) -> int:
+    """Power steps that end within the duration."""
+    count = round(duration_s / step_s)
+    while count * step_s > duration_s:
+        count -= 1
+    return count
 
 
 def _forget(cleanup: Callable[[], None]) -> None:

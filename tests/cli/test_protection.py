@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from dcsim.cli import app
-from dcsim.engine.simulation import simulate
+from dcsim.engine import simulate
 from dcsim.facility.breakers import Breakers
 from dcsim.facility.curves import in_band, trip_time_s
 from dcsim.hardware.catalogue import load_catalogue

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from dcsim.engine import simulate
 from dcsim.engine.bench_site import Bench
 from dcsim.engine.busy import Busy
 from dcsim.engine.capacity import estimator, lengths
-from dcsim.engine.simulation import simulate
 from dcsim.ledger import GpuState, WorkLedger
 from dcsim.plant import Plant
 from dcsim.records import RECORD

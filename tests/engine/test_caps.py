@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from dcsim.arrays import FloatArray
-from dcsim.engine.simulation import Simulation, simulate
+from dcsim.engine import Simulation, simulate
 from dcsim.hardware.catalogue import load_catalogue
 from dcsim.hardware.roofline import IterationModel
 from dcsim.hardware.timing import timing_of

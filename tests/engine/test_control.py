@@ -21,8 +21,8 @@ from dcsim.control.policy import (
     Shave,
     Shed,
 )
+from dcsim.engine import Simulation, simulate
 from dcsim.engine.actuators import Actuators
-from dcsim.engine.simulation import Simulation, simulate
 from dcsim.plant import Plant
 from dcsim.scenario.load import loads
 from dcsim.scenario.models import Scenario

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dcsim.engine.simulation import simulate
+from dcsim.engine import simulate
 from dcsim.facility.curves import time_constant_s, trip_time_s
 from dcsim.facility.losses import LossLine
 from dcsim.hardware import load_catalogue

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from dcsim.engine.simulation import simulate
+from dcsim.engine import simulate
 from dcsim.results import Results
 from dcsim.scenario import load
 

@@ -374,7 +374,7 @@ facility:
   - {name: a, kind: server, parent: row, group: old}
   - {name: b, kind: server, parent: row, group: new}
 """)
-    assert [model.pack for model in Simulation(Plant.build(scenario)).meter.models] == [
+    assert [model.pack for model in Simulation(Plant.build(scenario)).server_power.models] == [
         "gru-a100",
         "gru-h100",
     ]
