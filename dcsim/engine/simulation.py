@@ -255,9 +255,11 @@ class Simulation:
 
     def finish(self) -> dict[str, Any]:
         """End the run and complete its file; a run that has not come to its end is as one that was
-        to be no longer. Returns the summary."""
+        to be no longer. Returns the summary. Raises ValueError where no power step was played."""
         if self._summary is not None:
             return self._summary
+        if self.steps == 0 < self._last_step:
+            raise ValueError("nothing has been played: iterate over the simulation, or run it")
         self._begin()
         try:
             if self.steps < self._last_step:

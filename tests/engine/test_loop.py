@@ -105,6 +105,8 @@ def test_a_loop_that_is_left_is_the_beginning_of_a_run(tmp_path: Path) -> None:
         assert part.load("row").equals(whole.load("row").iloc[:20])
     with pytest.raises(ValueError, match="nothing to play: the run stands at 5 s"):
         run.step()
+    with pytest.raises(ValueError, match="nothing has been played"):
+        _ = simulation().results
 
 
 def test_a_run_that_is_dropped_leaves_no_file(tmp_path: Path) -> None:
