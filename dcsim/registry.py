@@ -131,7 +131,7 @@ def names(kind: Kind) -> list[str]:
 def components(kind: Kind) -> list[Component]:
     """All of a kind, those of other packages too. One that cannot be used is warned of and left
     out."""
-    found = []
+    usable = []
     for name in names(kind):
         try:
             component = find(kind, name)
@@ -139,8 +139,8 @@ def components(kind: Kind) -> list[Component]:
             warnings.warn(str(error), UserWarning, stacklevel=2)
             continue
         if component is not None:
-            found.append(component)
-    return found
+            usable.append(component)
+    return usable
 
 
 def packaged(spec: type[BaseModel]) -> Component | None:

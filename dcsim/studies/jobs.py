@@ -99,15 +99,15 @@ def packages(scenario: Scenario) -> list[list[str]]:
     blocks: list[Spec] = [scenario.routing, *scenario.control]
     blocks += [stream.arrivals for stream in scenario.workload]
     blocks += [group.power for group in scenario.servers]
-    found = {}
+    used = {}
     for block in blocks:
         component = registry.packaged(type(block))
         if component is not None:
             module = sys.modules.get(component.factory.__module__)
             file = getattr(module, "__file__", None)
             content = _file_hash(Path(file)) if file else repr(component.factory)
-            found[component.kind, component.name] = [component.package, content]
-    return [[*key, *what] for key, what in sorted(found.items())]
+            used[component.kind, component.name] = [component.package, content]
+    return [[*key, *what] for key, what in sorted(used.items())]
 
 
 @lru_cache(maxsize=1)

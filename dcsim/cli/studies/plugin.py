@@ -94,12 +94,12 @@ def study_command(component: registry.Component) -> Callable[..., None]:
     def command(**given: Any) -> None:
         common = {key: given.pop(key) for key in COMMON}
         path: Path = given.pop("scenario")
-        asked = _spec(spec, given)
+        question = _spec(spec, given)
         checked = opened(path, common.pop("set_"))
 
         def ask(crew: Any) -> Any:
-            answer = component.factory(asked).answer(checked, crew)
-            inputs = asked.model_dump(mode="json", by_alias=True)
+            answer = component.factory(question).answer(checked, crew)
+            inputs = question.model_dump(mode="json", by_alias=True)
             return replace(answer, study=name, inputs={**inputs, **answer.inputs})
 
         answered(name, checked, Asked(path, **common), ask)
