@@ -1,4 +1,4 @@
-"""`dcsim schema`: the JSON Schema of scenario files."""
+"""`dcsim schema`: the JSON Schema of scenario files, and of what a run prints."""
 
 from __future__ import annotations
 
@@ -16,15 +16,19 @@ def schema(
         Path | None,
         typer.Option("--out", "-o", metavar="FILE.json", help="Write it here, not to the screen."),
     ] = None,
+    summary: Annotated[
+        bool, typer.Option("--summary", help="The schema of what `dcsim run --json` prints.")
+    ] = False,
 ) -> None:
-    """Print the JSON Schema of scenario files, for editors.
+    """Print the JSON Schema of scenario files, for editors; with --summary that of a run's figures.
 
     With the first line `# yaml-language-server: $schema=FILE.json` in a scenario file, editors
     that know the YAML language server complete keys and show what they mean.
     """
+    from dcsim.results.schema import summary_schema_text
     from dcsim.scenario.json_schema import schema_text
 
-    text = schema_text()
+    text = summary_schema_text() if summary else schema_text()
     if out is None:
         typer.echo(text, nl=False)
         return

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from dcsim.errors import PlotError
+from dcsim.extras import optional
 from dcsim.facility.limit_words import label
 from dcsim.results import Results
 from dcsim.scenario.expand import named
@@ -56,9 +57,23 @@ def plot(results: Results, kind: str, path: Path, node: str | None = None) -> No
     PlotError for an unknown kind, node or format, OSError where the file cannot be written,
     ImportError without matplotlib.
     """
+    drawn(lambda: _made(results, kind, node), path)
+
+
+def figure(results: Results, kind: str = "load", node: str | None = None) -> Figure:
+    """Return one of `KINDS` as a matplotlib figure; `node` as for `plot`.
+
+    Raises PlotError for an unknown kind or node, MissingExtraError without matplotlib.
+    """
+    mpl = optional("matplotlib", "a picture")
+    with mpl.rc_context(STYLE):
+        return _made(results, kind, node)
+
+
+def _made(results: Results, kind: str, node: str | None) -> Figure:
     if kind not in KINDS:
         raise PlotError(f"no kind of picture {kind!r}; there is {', '.join(KINDS)}")
-    drawn(lambda: KINDS[kind](results, node), path)
+    return KINDS[kind](results, node)
 
 
 def drawn(make: Callable[[], Figure], path: Path) -> None:
@@ -348,7 +363,7 @@ def _limit(axis: Axes, rating_w: float) -> None:
 def _demand_limits(axis: Axes, results: Results, name: str) -> None:
     """A dotted line at each contract or demand limit of a node, with its name."""
     for row in results.summary.get("limits") or []:
-        if row["node"] == name and row["kind"] == "demand":
+        if row["node"] == name and row["kind"] == "demand" and row["limit_w"] is not None:
             axis.axhline(row["limit_w"] / 1e3, color=ORANGE, linestyle=":", linewidth=1.2)
             axis.annotate(
                 label(row),

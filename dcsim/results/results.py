@@ -8,13 +8,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from dcsim.arrays import AnyArray, Float32Array, FloatArray, IntArray
 from dcsim.errors import ResultsError
 from dcsim.records import LATER_COLUMNS, STATUS_NAMES, STORED_COLUMNS, Status
+from dcsim.results import outline
 from dcsim.results.recorder import FORMAT, FORMAT_VERSION
 from dcsim.scenario.expand import named
 from dcsim.scenario.start import Start, parse_start
@@ -23,6 +24,9 @@ from dcsim.spec.nearest import nearest, suggestion
 if TYPE_CHECKING:
     import h5py
     import pandas as pd
+    from matplotlib.figure import Figure
+
+    from dcsim.results.schema import Summary
 
 COLUMNS_AT_ONCE = 64
 """Nodes read together before they are averaged: a day of one is 1.4 MB."""
@@ -37,7 +41,8 @@ class Results:
     def __init__(self, file: h5py.File, path: Path, summary: Mapping[str, Any]) -> None:
         self._file = file
         self.path = path
-        self.summary: dict[str, Any] = dict(summary)
+        self.summary = cast("Summary", dict(summary))
+        """What `dcsim run --json` prints; that of a file has no `wall_s`."""
         self.seed = int(file.attrs["seed"])
         self.step_s = float(file.attrs["step_s"])
         self.server_step_s = float(file.attrs["server_step_s"])
@@ -96,6 +101,11 @@ class Results:
         self.close()
 
     @property
+    def is_open(self) -> bool:
+        """Whether series, requests and events can still be read; the summary always can."""
+        return bool(self._file)
+
+    @property
     def duration_s(self) -> float:
         """Simulated time: whole power steps."""
         with self._reading():
@@ -116,6 +126,38 @@ class Results:
             "versions": self.versions,
             "power_model": self.summary.get("power_model"),
         }
+
+    def plot(self, kind: str = "load", node: str | None = None) -> Figure:
+        """Draw the run with matplotlib, which comes with the extra `plots`.
+
+        Parameters
+        ----------
+        kind
+            `load`, `duration`, `heatmap`, `states`, `smoothing` or `oneline`, as for `dcsim plot`.
+        node
+            One node (`load`, `duration`), or one level such as "row" (`heatmap`).
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            To be changed, shown or saved.
+
+        Raises
+        ------
+        PlotError
+            For an unknown kind or node.
+        MissingExtraError
+            Without matplotlib.
+        """
+        from dcsim.report.plots import figure  # the one import upward: a method for notebooks
+
+        return figure(self, kind, node)
+
+    def __repr__(self) -> str:
+        return outline.text(self)
+
+    def _repr_html_(self) -> str:
+        return outline.html(self)
 
     def nodes(self) -> pd.DataFrame:
         """The power tree: one row a node (index: name), with kind, parent, rating_w, nameplate_w

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from dcsim.cli.plot import KINDS
+from dcsim.errors import MissingExtraError
 from dcsim.results import Results
 from tests.results.made import record
 
@@ -80,3 +81,17 @@ def test_without_matplotlib_the_command_says_what_to_install(made: Path, tmp_pat
     assert done.returncode == 2
     assert "pip install 'dcsim[plots]'" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_results_draw_themselves(made: Path, tmp_path: Path) -> None:
+    with Results.open(made) as results:
+        results.plot("load", node="row-1").savefig(tmp_path / "a.png")
+        with pytest.raises(plots.PlotError, match="no kind of picture 'pie'"):
+            results.plot("pie")
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_without_matplotlib_the_extra_is_named(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with Results.open(made) as results, pytest.raises(MissingExtraError, match=r"dcsim\[plots\]"):
+        results.plot()

@@ -159,3 +159,20 @@ def test_a_node_is_read_by_its_name(tmp_path: Path) -> None:
     with Results.open(tmp_path / "run.h5") as results:
         for kind, name in (("row", "row-1"), ("server", "row-1/a")):
             assert results.load_w(name).equals(results.load_w(kind, nodes=[name]))
+
+
+def test_results_show_themselves(tmp_path: Path) -> None:
+    record(tmp_path / "run.h5")
+    with Results.open(tmp_path / "run.h5") as results:
+        shown, table = repr(results), results._repr_html_()
+        nodes = [node for node in results.summary["nodes"] if node["kind"] != "server"]
+    completed = results.summary["requests"]["completed"]
+    assert shown.startswith("<Results run.h5: ")
+    assert f"{completed} of 4 requests completed" in shown
+    assert "closed" not in shown
+    assert repr(results).endswith("closed>")
+    assert table.count("<tr>") == 1 + len(nodes)
+    for node in nodes:
+        assert node["peak_w"] is not None
+        assert f"<td>{node['name']}</td>" in table
+        assert f"<td>{node['peak_w'] / 1e3:,.1f} kW</td>" in table

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from html import escape
 from typing import Any
 
@@ -42,7 +43,7 @@ def run_page(results: Results, budget: int = BUDGET) -> str:
     loads = gather(results, packer, budget)
     diagram = of_results(nodes, trust.facility)
     figure = {row["name"]: row for row in summary["nodes"]}
-    paint = {name: _paint(figure.get(name, {})) for name in map(str, nodes.index)}
+    paint = {name: _paint(figure.get(name)) for name in map(str, nodes.index)}
     place = {str(name): i for i, name in enumerate(nodes.index)}
     events = results.events()
     model: dict[str, Any] = {
@@ -129,7 +130,7 @@ def run_page(results: Results, budget: int = BUDGET) -> str:
     return page(title, trust.description, escape(facts), sections, model, packer.text())
 
 
-def _warm_up(summary: dict[str, Any]) -> str:
+def _warm_up(summary: Mapping[str, Any]) -> str:
     """What figures leave out, and whether that was enough."""
     warm_up = summary.get("warm_up") or {}
     if not warm_up.get("cut_s"):
@@ -140,7 +141,7 @@ def _warm_up(summary: dict[str, Any]) -> str:
 
 def _check(results: Results) -> None:
     """Raise ResultsError for a summary without what the page stands on, as another version's."""
-    summary = results.summary
+    summary: Mapping[str, Any] = results.summary
     lacking = []
     for name, parts in NEEDED.items():
         if not isinstance(summary.get(name), dict):
@@ -162,7 +163,8 @@ def _check(results: Results) -> None:
         )
 
 
-def _paint(row: dict[str, Any]) -> Paint:
+def _paint(row: Mapping[str, Any] | None) -> Paint:
+    row = row or {}
     peak_w, limit_w = row.get("peak_w"), row.get("limit_w")
     share = peak_w / limit_w if peak_w is not None and limit_w else None
     return Paint(share, int(row.get("trips") or 0))
