@@ -13,7 +13,7 @@ from pathlib import Path
 
 from dcsim.engine.check import check_rooms
 from dcsim.errors import Problem, ScenarioError
-from dcsim.scenario.load import as_document, check_document, in_order, open_document
+from dcsim.scenario.load import as_document, check_document, in_order, open_document, open_text
 from dcsim.scenario.models import Scenario
 from dcsim.spec.document import Document
 from dcsim.workload import survey
@@ -55,6 +55,29 @@ def load(
         With all problems of the first stage that has any: the file, then what it refers to.
     """
     scenario, notes = load_with_notes(path, overrides, seed=seed, duration=duration)
+    for note in notes:
+        logger.info("%s", note)
+    return scenario
+
+
+def loads(text: str, overrides: Sequence[str] = (), *, folder: str | Path = ".") -> Scenario:
+    """As `load`, from YAML text.
+
+    Parameters
+    ----------
+    text
+        What a scenario file would hold.
+    overrides
+        As for `load`.
+    folder
+        Where relative paths in it start.
+
+    Raises
+    ------
+    ScenarioError
+        As for `load`; problems name `<text>` in place of a file.
+    """
+    scenario, notes = _checked(open_text(text, overrides, folder=folder))
     for note in notes:
         logger.info("%s", note)
     return scenario

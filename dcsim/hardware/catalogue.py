@@ -20,6 +20,8 @@ from dcsim.spec.nearest import suggestion
 
 
 class Catalogue(Spec):
+    """GPUs, served models, servers and curves by name: what scenarios may refer to."""
+
     gpus: dict[str, Gpu]
     models: dict[str, ServedModel]
     servers: dict[str, ServerType]

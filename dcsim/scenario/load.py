@@ -27,6 +27,7 @@ __all__ = [
     "load",
     "loads",
     "open_document",
+    "open_text",
 ]
 
 
@@ -49,9 +50,7 @@ def loads(
     text: str, overrides: Sequence[str] = (), *, folder: str | Path = ".", name: str = "<text>"
 ) -> Scenario:
     """As `load`, from text; relative paths start at `folder`."""
-    document = Document(name, Path(folder))
-    parse(text, document)
-    return check_document(_overridden(document, overrides))
+    return check_document(open_text(text, overrides, folder=folder, name=name))
 
 
 def change(scenario: Scenario, changes: Mapping[str, Any], *, option: str = "--set") -> Scenario:
@@ -97,6 +96,15 @@ def open_document(
         text = duration if isinstance(duration, str) else SECOND.format(duration)
         _put(document, "duration", text)
     return document
+
+
+def open_text(
+    text: str, overrides: Sequence[str] = (), *, folder: str | Path = ".", name: str = "<text>"
+) -> Document:
+    """As `open_document`, from text; relative paths start at `folder`."""
+    document = Document(name, Path(folder))
+    parse(text, document)
+    return _overridden(document, overrides)
 
 
 def as_document(scenario: Scenario, name: str) -> Document:
