@@ -26,6 +26,7 @@ format: $(VENV)/.linted
 reference: $(VENV)/.installed
 	$(BIN)/python -m dcsim.scenario.reference docs/scenario-format.md
 	$(BIN)/dcsim schema -o docs/scenario.schema.json
+	$(BIN)/dcsim schema --summary -o docs/summary.schema.json
 
 docs: $(VENV)/.documented
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --site-dir out/site

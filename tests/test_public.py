@@ -17,9 +17,12 @@ PAGE = Path("docs/reference/api.md")
 
 
 def test_the_page_lists_all_public_names() -> None:
-    listed = re.findall(r"^\| `dcsim\.(\w+)` \|", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    page = PAGE.read_text(encoding="utf-8")
+    listed = re.findall(r"^\| `dcsim\.(\w+)` \|", page, re.MULTILINE)
     assert len(set(listed)) == len(listed)
     assert set(listed) == set(dcsim.__all__)
+    described = re.findall(r"^::: dcsim\.(\w+)$", page, re.MULTILINE)
+    assert sorted(described) == sorted({*listed} - {"studies", "__version__"})
     assert set(dcsim.__all__) <= set(dir(dcsim))
 
 
