@@ -47,14 +47,14 @@ class _Checked(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         try:
-            some = self._inner.read(len(buffer))
+            data = self._inner.read(len(buffer))
         except (*_DAMAGE, OSError) as error:
             if isinstance(error, OSError) and error.errno is not None:  # the disk's, not bz2's
                 raise
             words = f"its compression is damaged or cut short ({error})"
             raise UnreadableError(0, words, str(self._path)) from error
-        buffer[: len(some)] = some
-        return len(some)
+        buffer[: len(data)] = data
+        return len(data)
 
     def close(self) -> None:
         self._inner.close()

@@ -40,8 +40,8 @@ def plain(name: str) -> str:
 
 def unit_in(name: str) -> Literal["s", "ms", "us", "ns"] | None:
     """The unit of time that a column's name ends with; None where it says none."""
-    found = _UNIT.search(name.strip())
-    unit = found[1].lower() if found else ""
+    match = _UNIT.search(name.strip())
+    unit = match[1].lower() if match else ""
     known: dict[str, Literal["ms", "us", "ns"]] = {"ms": "ms", "us": "us", "ns": "ns"}
     return known.get(unit, "s") if unit else None
 
@@ -52,15 +52,15 @@ def recognised(header: Iterable[str], given: Mapping[Role, str] | None = None) -
     by_plain: dict[str, str] = {}
     for name in names:
         by_plain.setdefault(plain(name), name)
-    found: dict[Role, str] = dict(given or {})
+    columns: dict[Role, str] = dict(given or {})
     for role, known in KNOWN.items():
-        if role not in found:
+        if role not in columns:
             named = next((by_plain[name] for name in known if name in by_plain), None)
             if named is not None:
-                found[role] = named
-    return found
+                columns[role] = named
+    return columns
 
 
-def as_columns(found: Mapping[Role, str], roles: Iterable[Role] = ROLES) -> str:
+def as_columns(columns: Mapping[Role, str], roles: Iterable[Role] = ROLES) -> str:
     """As a scenario writes them: `{time: a, prompt: b, output: c}`."""
-    return "{" + ", ".join(f"{role}: {found[role]}" for role in roles if role in found) + "}"
+    return "{" + ", ".join(f"{role}: {columns[role]}" for role in roles if role in columns) + "}"

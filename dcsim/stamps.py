@@ -78,7 +78,7 @@ class Moments:
         self._latest_s = 0.0
 
     @property
-    def wanted(self) -> str:
+    def expected(self) -> str:
         """What a time may look like."""
         names = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
         return f"a number of {names[self._unit or self._default]}, or a time such as {EXAMPLE}"
@@ -90,16 +90,16 @@ class Moments:
         if number is not None:
             return self._numeric(number)
         if not isinstance(value, str):
-            raise ValueError(self.wanted)
+            raise ValueError(self.expected)
         text = value.strip()
         split = _FRACTION.fullmatch(text)
         whole, fraction = (split[1] + split[3], split[2]) if split else (text, "")
         after_s = float(f"0{fraction}") if fraction else 0.0
         if whole != self._second[0]:  # busy traces have many rows a second
-            found = stamp(whole)
-            if found is None or found[1] == "relative":
-                raise ValueError(self.wanted)
-            at_s, clock = found
+            stamped = stamp(whole)
+            if stamped is None or stamped[1] == "relative":
+                raise ValueError(self.expected)
+            at_s, clock = stamped
             kind = "unix" if self._assume_utc and clock == "local" else clock
             self._same(kind, at_s)
             self._second = (whole, at_s - self._origin)
@@ -119,7 +119,7 @@ class Moments:
                 by_s = next((by for least, by in _UNITS if abs(number) > least), 1.0)
                 self._per_s = round(1.0 / by_s)
         if not abs(number) / self._per_s < 1e4 * _FAR_S:
-            raise ValueError(self.wanted)
+            raise ValueError(self.expected)
         self._same("number", number)
         return (number - self._origin) / self._per_s
 

@@ -78,10 +78,10 @@ class RowBudget:
         above_w = np.maximum(drawn_w - rest_w, 0.0)
         if self._spec.sharing == "highest-first":
             return np.full(len(servers), max(float(np.max(drawn_w)), 1e-9))
-        of = self._group[servers]
-        most_w = np.zeros(int(of.max()) + 1)
-        np.maximum.at(most_w, of, above_w)
-        return np.maximum(most_w[of], 1e-9)
+        group = self._group[servers]
+        most_w = np.zeros(int(group.max()) + 1)
+        np.maximum.at(most_w, group, above_w)
+        return np.maximum(most_w[group], 1e-9)
 
 
 def share_out(

@@ -17,7 +17,7 @@ def _none() -> IntArray:
     return np.zeros(0, dtype=np.int64)
 
 
-def _of(servers: IntArray) -> str:
+def _described(servers: IntArray) -> str:
     return "1 server" if len(servers) == 1 else f"{len(servers)} servers"
 
 
@@ -44,7 +44,7 @@ class Site:
     """Nodes with a battery, and the most that it gives."""
 
     @classmethod
-    def of(cls, plant: Plant) -> Site:
+    def from_plant(cls, plant: Plant) -> Site:
         """The part of a plant that a policy may know."""
         nodes, servers = plant.nodes, plant.servers
         battery_w = zip(nodes.name, nodes.battery_w.tolist(), strict=True)
@@ -161,7 +161,7 @@ class Admit(ServerCommand):
 
     @property
     def text(self) -> str:
-        return "" if self.allowed else f"no new requests to {_of(self.servers)}"
+        return "" if self.allowed else f"no new requests to {_described(self.servers)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +185,7 @@ class LimitClock(ServerCommand):
     def text(self) -> str:
         if self.clock >= 1.0:
             return ""
-        return f"clock of {_of(self.servers)} held at {100 * self.clock:.1f} %"
+        return f"clock of {_described(self.servers)} held at {100 * self.clock:.1f} %"
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +203,7 @@ class CapGpus(ServerCommand):
     def text(self) -> str:
         if not np.isfinite(self.cap_w):
             return ""
-        return f"GPUs of {_of(self.servers)} capped at {self.cap_w:.0f} W"
+        return f"GPUs of {_described(self.servers)} capped at {self.cap_w:.0f} W"
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +220,7 @@ class CapServers(ServerCommand):
     @property
     def text(self) -> str:
         capped = self.servers[np.isfinite(np.broadcast_to(self.cap_w, self.servers.shape))]
-        return f"power of {_of(capped)} capped" if len(capped) else ""
+        return f"power of {_described(capped)} capped" if len(capped) else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,7 +236,7 @@ class LimitBatch(ServerCommand):
     def text(self) -> str:
         if self.max_batch is None:
             return ""
-        return f"batches of at most {self.max_batch} on {_of(self.servers)}"
+        return f"batches of at most {self.max_batch} on {_described(self.servers)}"
 
 
 @dataclass(frozen=True, slots=True)

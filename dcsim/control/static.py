@@ -51,16 +51,16 @@ class StaticCap:
 
     def _servers(self, site: Site) -> IntArray:
         spec = self._spec
-        found = np.arange(len(site.server_groups))
+        chosen = np.arange(len(site.server_groups))
         if spec.nodes is not None:
             under = [site.servers_under[site.names[node]] for node in named(site, spec.nodes)]
-            found = reduce(np.union1d, under)
+            chosen = reduce(np.union1d, under)
         if spec.groups:
-            asked = groups(site, "groups", spec.groups)
-            found = found[[site.server_groups[server] in asked for server in found]]
-        if not len(found):
+            names = groups(site, "groups", spec.groups)
+            chosen = chosen[[site.server_groups[server] in names for server in chosen]]
+        if not len(chosen):
             raise PolicyError("nodes", "no server of these groups is below these nodes")
-        return found
+        return chosen
 
     def _check(self, site: Site, servers: IntArray) -> None:
         spec = self._spec
@@ -70,5 +70,5 @@ class StaticCap:
         ):
             most_w = float(rest_w[servers].max())
             if cap_w is not None and cap_w <= most_w:
-                told = f"{cap_w:,.0f} W is no more than a {what} draws at rest ({most_w:,.0f} W)"
-                raise PolicyError(key, told)
+                message = f"{cap_w:,.0f} W is no more than a {what} draws at rest ({most_w:,.0f} W)"
+                raise PolicyError(key, message)

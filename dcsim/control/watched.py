@@ -15,20 +15,20 @@ class Watched:
 
     def __init__(self, site: Site, nodes: str, limit_w: float | None = None) -> None:
         """`limit_w` in place of each rating. Raises PolicyError where there is nothing to watch."""
-        found = named(site, nodes)
+        watched = named(site, nodes)
         if limit_w is None:
-            rated = found[np.isfinite(site.rating_w[found])]
+            rated = watched[np.isfinite(site.rating_w[watched])]
             if not len(rated):
                 raise PolicyError(
                     "nodes",
                     f"no {nodes} has a rating, so this policy would have nothing to watch "
                     "(rate one, or watch another)",
                 )
-            found = rated
-        self.index: IntArray = found
-        self.names = [site.names[node] for node in found]
+            watched = rated
+        self.index: IntArray = watched
+        self.names = [site.names[node] for node in watched]
         self.limit_w: FloatArray = (
-            site.rating_w[found] if limit_w is None else np.full(len(found), limit_w)
+            site.rating_w[watched] if limit_w is None else np.full(len(watched), limit_w)
         )
         self.servers = [site.servers_under[name] for name in self.names]
 
@@ -39,22 +39,22 @@ class Watched:
 
 def named(site: Site, nodes: str) -> IntArray:
     """Indices of the nodes of a kind, or of the one of a name. Raises PolicyError."""
-    found = [index for index, kind in enumerate(site.kinds) if kind == nodes]
-    if not found:
-        found = [index for index, name in enumerate(site.names) if name == nodes]
-    if not found:
+    indices = [index for index, kind in enumerate(site.kinds) if kind == nodes]
+    if not indices:
+        indices = [index for index, name in enumerate(site.names) if name == nodes]
+    if not indices:
         hint = suggestion(nodes, {*site.kinds, *site.names})
         raise PolicyError("nodes", f"no node is called '{nodes}', nor a kind of node ({hint})")
-    return np.array(found, dtype=np.int64)
+    return np.array(indices, dtype=np.int64)
 
 
-def groups(site: Site, key: str, asked: tuple[str, ...]) -> set[str]:
+def groups(site: Site, key: str, names: tuple[str, ...]) -> set[str]:
     """Server groups by name. Raises PolicyError for one that no server is of."""
-    for name in asked:
+    for name in names:
         if name not in site.server_groups:
             hint = suggestion(name, site.server_groups)
             raise PolicyError(key, f"no server is of a group '{name}' ({hint})")
-    return set(asked)
+    return set(names)
 
 
 class Hysteresis:

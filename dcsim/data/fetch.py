@@ -63,18 +63,18 @@ def fetch(
     try:
         start = _transfer(url, part, tag_file, have, tag, progress, timeout_s)
     except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
-        raise _told(url, part, error) from error
-    found = file_sha256(part)
-    if sha256 is not None and found != sha256.lower():
+        raise _transfer_error(url, part, error) from error
+    digest = file_sha256(part)
+    if sha256 is not None and digest != sha256.lower():
         part.unlink()
         tag_file.unlink(missing_ok=True)
         raise ChecksumError(
-            f"{url}: SHA-256 is {found}, not {sha256.lower()}; thrown away, {path} is untouched"
+            f"{url}: SHA-256 is {digest}, not {sha256.lower()}; thrown away, {path} is untouched"
         )
     size = part.stat().st_size
     part.replace(path)
     tag_file.unlink(missing_ok=True)
-    return Fetched(path, size, found, start)
+    return Fetched(path, size, digest, start)
 
 
 def file_sha256(path: Path) -> str:
@@ -146,7 +146,7 @@ def _read(path: Path) -> str:
         return ""
 
 
-def _told(url: str, part: Path, error: Exception) -> Exception:
+def _transfer_error(url: str, part: Path, error: Exception) -> Exception:
     """An error of the network in a user's words; one of the disk as it is."""
     host = urllib.parse.urlsplit(url).hostname or url
     cause = error.reason if isinstance(error, urllib.error.URLError) else error

@@ -37,12 +37,12 @@ def place_of(trace: Trace) -> Path:
 def recorded(folder: Path) -> dict[str, dict[str, str]]:
     """What the folder's record says, by file name; empty where there is none that can be read."""
     try:
-        found = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+        rows = json.loads((folder / RECORD).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    if not isinstance(found, dict):
+    if not isinstance(rows, dict):
         return {}
-    return {name: row for name, row in found.items() if isinstance(row, dict)}
+    return {name: row for name, row in rows.items() if isinstance(row, dict)}
 
 
 def record(folder: Path, file: str, row: dict[str, str]) -> None:

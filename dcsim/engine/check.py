@@ -39,7 +39,7 @@ def check_control(scenario: Scenario) -> list[tuple[str, str]]:
     """Policies that cannot work on this site, as (dotted path, message)."""
     if not scenario.control:
         return []
-    site = Site.of(Plant.build(scenario))
+    site = Site.from_plant(Plant.build(scenario))
     problems = []
     for index, spec in enumerate(scenario.control):
         try:
@@ -82,7 +82,7 @@ def check_power(scenario: Scenario) -> list[tuple[str, str]]:
     problems = []
     for index, group in enumerate(scenario.servers):
         power = group.power
-        config = ResolvedGroup.of(group, catalogue).config
+        config = ResolvedGroup.resolve(group, catalogue).config
         if power.model == "mean" and config.key not in mean_table():
             problems.append((f"servers.{index}.power.model", no_mean(config.key)))
         if power.model != "gru":

@@ -72,7 +72,7 @@ class Control:
         ]
         if not self.acts:
             return
-        known = Site.of(plant)
+        known = Site.from_plant(plant)
         for number, policy in enumerate(self._policies):
             self.actuators.order(number, policy.start(known) or (), 0.0)
         self.actuators.obey(0.0)

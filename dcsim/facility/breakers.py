@@ -20,7 +20,7 @@ SETTLING_S = 300.0
 like the first five minutes, at the most at its rating."""
 FULL = 1.0 - 1e-9
 """Share of the time held at which it trips: a hundred thousand additions must not cost a step."""
-HAIR = 1.0 - 1e-12
+ROUNDING_DOWN = 1.0 - 1e-12
 
 NOBODY: IntArray = np.zeros(0, dtype=np.int64)
 
@@ -45,8 +45,8 @@ class _Edge:
         by breakers of such a warmth before: T (1 - ln(m2/(m2 - w)) / ln(m2/(m2 - p2))), the hot
         curve of IEC 60255-149 upon the time T of the cold one. Infinite below pick-up."""
         pickup = self.heat[rows]
-        found = np.full(heat.shape, np.inf)
-        at, spell = (heat >= (pickup * HAIR)[:, None]).nonzero()
+        seconds = np.full(heat.shape, np.inf)
+        at, spell = (heat >= (pickup * ROUNDING_DOWN)[:, None]).nonzero()
         hot, top = heat[at, spell], pickup[at]
         log_multiple = 0.5 * np.log(hot)
         if len(self._alike) == 1:
@@ -60,8 +60,8 @@ class _Edge:
         left = np.log1p(np.minimum(warmth[at, spell], top * FULL) / -hot)
         left /= np.log1p(-np.minimum(top / hot, FULL))
         held *= np.maximum(1.0 - left, 0.0)
-        found[at, spell] = held
-        return found
+        seconds[at, spell] = held
+        return seconds
 
 
 class Breakers:
@@ -113,7 +113,7 @@ class Breakers:
         self._edge = _Edge(curves)
         self._early = self._edge if earliest is None else _Edge(earliest)
         self._late = self._edge if latest is None else _Edge(latest)
-        self._pickup = np.minimum(self._early.heat, self._edge.heat) * HAIR
+        self._pickup = np.minimum(self._early.heat, self._edge.heat) * ROUNDING_DOWN
         self._held_warm = np.array([curve.kind == "overload-table" for curve in curves], dtype=bool)
         """Tables that hold from full load: only an overload that has ended a spell warms them."""
         self._aim = np.where(self._held_warm, 0.0, self._edge.heat)
@@ -165,15 +165,15 @@ class Breakers:
         length_s *= lasts
         heat_s *= lasts
         self.warm = bool(lasts.any())
-        rows = np.flatnonzero(over & (self._heat >= self._edge.heat * HAIR))
+        rows = np.flatnonzero(over & (self._heat >= self._edge.heat * ROUNDING_DOWN))
         if not len(rows):
             return NOBODY
-        found: IntArray = rows[self._due(self._edge, rows, 0.0)]
-        if len(found):
-            self.latest_in_s[found] = 0.0
+        tripped: IntArray = rows[self._due(self._edge, rows, 0.0)]
+        if len(tripped):
+            self.latest_in_s[tripped] = 0.0
             if self._late is not self._edge:
-                self.latest_in_s[found] = self._trip_in_s(self._late, found)
-        return found
+                self.latest_in_s[tripped] = self._trip_in_s(self._late, tripped)
+        return tripped
 
     def _warm_up(self, step_s: float) -> None:
         if self._gain[0] != step_s:
@@ -206,21 +206,21 @@ class Breakers:
     def due_within(self, after_s: float) -> BoolArray:
         """Which would trip within a time at the loads of the last step, at the earliest edge of
         their band, shape (n,)."""
-        found = np.zeros(len(self), dtype=bool)
-        rows = np.flatnonzero((self._heat >= self._early.heat * HAIR) & ~self.open)
+        due = np.zeros(len(self), dtype=bool)
+        rows = np.flatnonzero((self._heat >= self._early.heat * ROUNDING_DOWN) & ~self.open)
         if len(rows):
-            found[rows] = self._due(self._early, rows, after_s)
-        return found
+            due[rows] = self._due(self._early, rows, after_s)
+        return due
 
     def trip_in_s(self, load_w: FloatArray) -> FloatArray:
         """Seconds until each would trip, at the earliest edge of its band, if its load stayed so;
         infinite below pick-up or open."""
         self._heat = (load_w * self._per_w) ** 2
-        found = np.full(len(self), np.inf)
-        rows = np.flatnonzero((self._heat >= self._early.heat * HAIR) & ~self.open)
+        seconds = np.full(len(self), np.inf)
+        rows = np.flatnonzero((self._heat >= self._early.heat * ROUNDING_DOWN) & ~self.open)
         if len(rows):
-            found[rows] = self._trip_in_s(self._early, rows)
-        return found
+            seconds[rows] = self._trip_in_s(self._early, rows)
+        return seconds
 
     def _trip_in_s(self, edge: _Edge, rows: IntArray) -> FloatArray:
         """The same by halving, at an edge."""
@@ -253,8 +253,8 @@ class Breakers:
         length_s, heat_s = self._length_s, self._heat_s
         mean = np.divide(heat_s, length_s, out=np.zeros_like(heat_s), where=length_s > 0.0)
         held_s = np.maximum(self._edge.held_s(rows, mean, self._before), 1e-9)
-        found: FloatArray = np.minimum((length_s / held_s).max(axis=1), 1.0)
-        return np.where(self.open, 1.0, found)
+        share: FloatArray = np.minimum((length_s / held_s).max(axis=1), 1.0)
+        return np.where(self.open, 1.0, share)
 
     def snapshot(self) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
         """The state, to ask `trip_since_s` of."""

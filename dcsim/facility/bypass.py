@@ -29,7 +29,7 @@ class Bypass:
     def __init__(self, topology: Topology, curves: Mapping[str, Curve]) -> None:
         specs = topology.specs
         count = len(specs)
-        self.some = any(spec.has_bypass for spec in specs)
+        self.exists = any(spec.has_bypass for spec in specs)
         self._has = np.array([spec.has_bypass for spec in specs])
         self._by_table = np.array(
             [

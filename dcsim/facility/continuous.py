@@ -56,9 +56,9 @@ class ContinuousWatch:
             if specs[node].kind != "server" or specs[node].continuous is not None
         ]
         self.nodes = np.array(nodes, dtype=np.int64)
-        found = [allowance(specs[node], limits) for node in nodes]
-        self.limit_w = topology.rating_w[self.nodes] * np.array([share for share, _ in found])
-        self._rules = [rule for _, rule in found]
+        allowances = [allowance(specs[node], limits) for node in nodes]
+        self.limit_w = topology.rating_w[self.nodes] * np.array([share for share, _ in allowances])
+        self._rules = [rule for _, rule in allowances]
         self._step_s = step_s
         self._block_steps = max(1, round(BLOCK_S / step_s))
         blocks = max(1, round(CONTINUOUS_S / (self._block_steps * step_s)))

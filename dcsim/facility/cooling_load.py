@@ -32,8 +32,8 @@ class CoolingLoad:
         self._topology = topology
         self._supply = supply
         named = spec.feeds
-        found = [topology.find(name) for name in named] if named else cooling_nodes(topology)
-        self.nodes = np.array(found, dtype=np.int64)
+        nodes = [topology.find(name) for name in named] if named else cooling_nodes(topology)
+        self.nodes = np.array(nodes, dtype=np.int64)
         stated = [share for share in (named or {}).values() if share is not None]
         self._stated = np.array(stated) if stated else None
         self.lost = False

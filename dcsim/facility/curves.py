@@ -14,7 +14,7 @@ from dcsim.scenario.models import Breaker, Electronic
 
 INSTANT_S = 0.02
 """An instantaneous trip: about one 60 Hz cycle, with the time to clear."""
-HAIR = 1.0 - 1e-9
+ROUNDING_DOWN = 1.0 - 1e-9
 RATED_AT_C = 40.0
 """Ambient temperature at which thermal-magnetic breakers are rated (UL 489, IEC 60947-2)."""
 BIMETAL_C = 140.0
@@ -71,16 +71,16 @@ def electronic_curve(unit: Electronic, place: float = 1.0) -> Curve:
         pickup = PICKUP_BAND[0] ** (1.0 - place) * PICKUP_BAND[1] ** place
 
     def held_s(multiple: float) -> float:
-        return max(delay_s * (6.0 / multiple) ** 2, short_s / HAIR)
+        return max(delay_s * (6.0 / multiple) ** 2, short_s / ROUNDING_DOWN)
 
     # Definite times as lines that fall by a hair: a curve must fall.
     short_s = unit.short_delay_s
     points = (
-        (pickup, held_s(pickup) / HAIR),
-        (unit.short_pickup * HAIR, held_s(unit.short_pickup)),
+        (pickup, held_s(pickup) / ROUNDING_DOWN),
+        (unit.short_pickup * ROUNDING_DOWN, held_s(unit.short_pickup)),
         (unit.short_pickup, short_s),
-        (unit.instantaneous * HAIR, short_s * HAIR),
-        (unit.instantaneous, min(INSTANT_S, short_s * HAIR**2)),
+        (unit.instantaneous * ROUNDING_DOWN, short_s * ROUNDING_DOWN),
+        (unit.instantaneous, min(INSTANT_S, short_s * ROUNDING_DOWN**2)),
     )
     return Curve(
         name="electronic", title="electronic trip unit", kind="electronic", points=points,
@@ -111,11 +111,11 @@ def curve_of(
     if breaker.electronic is not None:
         return electronic_curve(breaker.electronic, place)
     if breaker.points is not None:
-        own = Curve(name="own", title="", points=breaker.points, source="the scenario")
+        curve = Curve(name="own", title="", points=breaker.points, source="the scenario")
         if is_table(breaker, curves, ups):
             update = {"points": table_points(breaker.points), "kind": "overload-table"}
-            return own.model_copy(update=update)
-        return own
+            return curve.model_copy(update=update)
+        return curve
     return in_band(curves[breaker.curve], place)
 
 

@@ -309,14 +309,16 @@ def build_windows(
             limit, rule = _limit_of(demand, clock_s)
             same = grouped.setdefault((demand.window_s, demand.windows), [])
             same.append((node, limit, rule))
-    found: list[Window | ClockWindow] = []
+    demand_windows: list[Window | ClockWindow] = []
     for (window_s, windows), members in grouped.items():
         nodes, limits, rules = zip(*members, strict=True)
         if windows == "clock":
-            found.append(ClockWindow(window_s, step_s, nodes, limits, rules, count_from_s, clock_s))
+            demand_windows.append(
+                ClockWindow(window_s, step_s, nodes, limits, rules, count_from_s, clock_s)
+            )
         else:
-            found.append(Window(window_s, step_s, nodes, limits, rules, count_from_s))
-    return found
+            demand_windows.append(Window(window_s, step_s, nodes, limits, rules, count_from_s))
+    return demand_windows
 
 
 def _limit_of(demand: Demand, clock_s: float | None) -> tuple[Limit, str]:

@@ -13,7 +13,7 @@ from dcsim.facility.tolerance import ROUNDING_S
 from dcsim.plant.topology import Topology
 from dcsim.scenario.models import Fault
 
-Deed = Literal["fail", "repair", "restore", "reclose"]
+Action = Literal["fail", "repair", "restore", "reclose"]
 
 
 class Due(NamedTuple):
@@ -22,7 +22,7 @@ class Due(NamedTuple):
     time_s: float
     number: int
     """Of those at one instant, first planned first done."""
-    deed: Deed
+    action: Action
     node: int
     by_chance: bool = False
     with_bypass: bool = False
@@ -62,29 +62,29 @@ class Faults:
     def plan(
         self,
         time_s: float,
-        deed: Deed,
+        action: Action,
         node: int,
         *,
         by_chance: bool = False,
         with_bypass: bool = False,
     ) -> None:
         """Put something into the calendar."""
-        heappush(self._due, Due(time_s, self._planned, deed, node, by_chance, with_bypass))
+        heappush(self._due, Due(time_s, self._planned, action, node, by_chance, with_bypass))
         self._planned += 1
 
     def due(self, now_s: float) -> list[Due]:
         """What is due by now, in order; it is taken out."""
         if not self._due or self._due[0].time_s > now_s + ROUNDING_S:
             return []
-        found = []
+        taken = []
         while self._due and self._due[0].time_s <= now_s + ROUNDING_S:
             due = heappop(self._due)
-            found.append(due)
+            taken.append(due)
             if due.by_chance:
-                self._draw(due.time_s, "repair" if due.deed == "fail" else "fail", due.node)
-        return found
+                self._draw(due.time_s, "repair" if due.action == "fail" else "fail", due.node)
+        return taken
 
-    def _draw(self, since_s: float, deed: Deed, node: int) -> None:
+    def _draw(self, since_s: float, action: Action, node: int) -> None:
         generator, mtbf_s, mttr_s = self._chance[node]
-        after_s = generator.exponential(mtbf_s if deed == "fail" else mttr_s)
-        self.plan(since_s + after_s, deed, node, by_chance=True)
+        after_s = generator.exponential(mtbf_s if action == "fail" else mttr_s)
+        self.plan(since_s + after_s, action, node, by_chance=True)

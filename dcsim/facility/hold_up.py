@@ -38,5 +38,5 @@ class HoldUp:
         """Seconds, at these loads."""
         low, high = HOLD_UP_AT
         place = np.clip((server_w / self._nameplate_w - low) / (high - low), 0.0, 1.0)
-        found: FloatArray = self._seconds + place * (self._full_s - self._seconds)
-        return found
+        seconds: FloatArray = self._seconds + place * (self._full_s - self._seconds)
+        return seconds

@@ -77,7 +77,7 @@ class Levels:
         self._on ^= changed
         self._calm_s[changed] = 0.0
         self._any_on = bool(self._on.any())
-        found = [
+        changes = [
             Change(
                 self._names[level],
                 row,
@@ -89,4 +89,4 @@ class Levels:
         ]
         self._above_s *= self._on
         self._since_s *= self._on
-        return found
+        return changes

@@ -70,10 +70,10 @@ class Loss:
         if preload is None:
             preload = min(before_w / rating_w, 1.0)
         ups = spec.kind == "ups"
-        one = Breakers(
+        single = Breakers(
             [curve_of(breaker, self._catalogue.curves, ups=ups, band="earliest")],
             [rating_w],
             ambient_c=[breaker.ambient_c],
             preload=[preload],
         )
-        return float(one.trip_in_s(np.array([load_w]))[0])
+        return float(single.trip_in_s(np.array([load_w]))[0])

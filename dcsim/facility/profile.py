@@ -62,7 +62,7 @@ def profile_trips(
     breakers = Breakers(
         curves, [rating_w] * 2, ambient_c=[ambient_c] * 2, preload=[preload] * 2
     )  # fmt: skip
-    found: list[float | None] = [None, None]
+    trips_s: list[float | None] = [None, None]
     times, ways, warmths = [], [], []
     pickup = np.array([curve.points[0][0] ** 2 for curve in curves])
     for start_s, end_s, watts in zip(time_s[:-1], time_s[1:], load_w[:-1], strict=True):
@@ -73,12 +73,12 @@ def profile_trips(
             begun_s = start_s + part * step_s
             before = breakers.snapshot()
             for row in breakers.step(both_w, step_s).tolist():
-                found[row] = float(begun_s + breakers.trip_since_s(before, both_w, row, step_s))
+                trips_s[row] = float(begun_s + breakers.trip_since_s(before, both_w, row, step_s))
             times.append(begun_s + step_s)
             ways.append(breakers.way_to_trip())
             warmths.append(breakers.warmth / pickup)
-        if None not in found:
+        if None not in trips_s:
             break
     return ProfileTrips(
-        found[0], found[1], np.array(times), np.array(ways), np.minimum(np.array(warmths), 1.0)
+        trips_s[0], trips_s[1], np.array(times), np.array(ways), np.minimum(np.array(warmths), 1.0)
     )

@@ -75,26 +75,26 @@ class Redundancy:
             then = _matrix(topology, weight, gain)
             moved = (rated @ _lifted(then, (then - now).tocsr())).tocsr()
             grows = np.asarray(moved.max(axis=1).todense()).ravel() > 1e-9
-            found = np.flatnonzero(grows & known & on)
-            if not len(found):
+            grown = np.flatnonzero(grows & known & on)
+            if not len(grown):
                 continue
             begun = len(lost)
-            lost += [node] * len(found)
-            survivors += found.tolist()
-            rows.append(moved[found])
+            lost += [node] * len(grown)
+            survivors += grown.tolist()
+            rows.append(moved[grown])
             stays = on[cooling_load.nodes]
             if cooling_load.runs and not stays.all() and stays.any():
-                lift = (rated @ _lifted(then, sparse.csr_matrix(drawn))).tocsr()[found]
+                lift = (rated @ _lifted(then, sparse.csr_matrix(drawn))).tocsr()[grown]
                 carried = topology.carried(weight)[cooling_load.nodes]
                 self._moves.append((slice(begun, len(lost)), lift.toarray(), (carried, stays)))
-        self.some = bool(lost)
+        self.exists = bool(lost)
         self._lost = np.array(lost, dtype=np.int64)
         self._survivor = np.array(survivors, dtype=np.int64)
         self._moved = sparse.vstack(rows).tocsr() if rows else None
-        self._limit_w = limit_w[self._survivor] if self.some else np.zeros(0)
+        self._limit_w = limit_w[self._survivor] if self.exists else np.zeros(0)
         count = len(lost)
         self._nodes, self._number = np.unique(self._survivor, return_inverse=True)
-        self._most_w = limit_w[self._nodes] if self.some else np.zeros(0)
+        self._most_w = limit_w[self._nodes] if self.exists else np.zeros(0)
         """What each survivor may carry, (survivors,)."""
         self._on = np.zeros(len(self._nodes), dtype=bool)
         self._calm_s = np.zeros(len(self._nodes))
@@ -148,7 +148,7 @@ class Redundancy:
             held = worst.get(survivor)
             if held is None or self.highest_w[row] > self.highest_w[held]:
                 worst[survivor] = row
-        found = [
+        rows = [
             {
                 "node": names[self._lost[row]],
                 "survivor": names[survivor],
@@ -161,7 +161,7 @@ class Redundancy:
             }
             for survivor, row in worst.items()
         ]
-        return sorted(found, key=lambda row: -(row["share"] or 0.0))
+        return sorted(rows, key=lambda row: -(row["share"] or 0.0))
 
     def _cooling_moved(
         self, own_w: FloatArray, server_w: FloatArray, carried: Any, stays: BoolArray
@@ -194,12 +194,12 @@ def _losable(topology: Topology) -> list[int]:
     """Feeds of shared loads, and what they hang from, in node order."""
     several = np.flatnonzero((topology.feeds >= 0).sum(axis=1) > 1)
     feeds = {int(up) for up in np.unique(topology.feeds[several]) if up >= 0}
-    found = set(feeds)
+    losable = set(feeds)
     for node in feeds:
         for name in nx.ancestors(topology.graph, topology.names[node]):
             if topology.graph.nodes[name]["kind"] in LOSABLE:
-                found.add(topology.index[name])
-    return sorted(found)[:MOST]
+                losable.add(topology.index[name])
+    return sorted(losable)[:MOST]
 
 
 def _gain(topology: Topology, losses: Mapping[str, LossCurve]) -> FloatArray:

@@ -161,11 +161,11 @@ class ElectricalSite:
         rewired = self._trips(now_s, events)
         for due in self._faults.due(now_s):
             rewired |= self._do(now_s, due, events)
-        if self._bypass.some:
+        if self._bypass.exists:
             rewired |= self._bypasses(step_s)
         if len(self.flow.batteries):
             rewired |= self._storage(now_s, events)
-        if self.redundancy.some:
+        if self.redundancy.exists:
             self._survivors(now_s, step_s, events)
         if self.cooling_load.runs and self.cooling_load.lost != self._uncooled:
             self._cooling(now_s, events)
@@ -214,16 +214,16 @@ class ElectricalSite:
         """Energies of the run so far, Wh; `grid_wh` is the sum of all others, `discharged_wh`
         counted negative. `pue` is what the site used up, from the grid or from batteries, over what
         IT did, while the cooling plant had power; `cooling_lost_s` how long it had none."""
-        found: dict[str, float | None] = {
+        totals: dict[str, float | None] = {
             f"{'cooling' if name == 'own' else name}_wh": joules / 3600.0
             for name, joules in self.flow.energy_j.items()
         }
         energy_j = self.flow.energy_j
         grid_j = sum(energy_j.values()) - 2.0 * energy_j["discharged"]
-        found["grid_wh"] = grid_j / 3600.0
-        found["pue"] = self._pue.value
-        found["cooling_lost_s"] = self._pue.uncooled_s if self.cooling_load.runs else None
-        return found
+        totals["grid_wh"] = grid_j / 3600.0
+        totals["pue"] = self._pue.value
+        totals["cooling_lost_s"] = self._pue.uncooled_s if self.cooling_load.runs else None
+        return totals
 
     def limit_rows(self) -> list[dict[str, Any]]:
         """All limits of the site and what they have seen, for a summary: ratings, continuous
@@ -233,18 +233,18 @@ class ElectricalSite:
         filled the span measured, whose mean is `partial_w`.
         """
         topology = self.topology
-        found: list[tuple[LimitSpec, dict[str, Any], float | None, float]] = [
+        measured: list[tuple[LimitSpec, dict[str, Any], float | None, float]] = [
             (spec, self.watch.tally.row(i, float(topology.rating_w[spec.node])), None, self._step_s)
             for i, spec in enumerate(self.watch.specs())
         ]
         steady = self._continuous
-        found += [
+        measured += [
             (spec, steady.tally.row(i, float(steady.limit_w[i])), None, steady.measured_s)
             for i, spec in enumerate(steady.specs())
         ]
         for watch in (*self._demand, *self._ramps):
             limit_w = watch.limits_at(0.0)
-            found += [
+            measured += [
                 (spec, watch.tally.row(i, float(limit_w[i])), watch.partial_w(i), watch.measured_s)
                 for i, spec in enumerate(watch.specs())
             ]
@@ -261,7 +261,7 @@ class ElectricalSite:
                 "partial_w": partial_w,
                 "_place": (LIMIT_KINDS.index(spec.kind), spec.node, spec.window_s or 0.0),
             }
-            for spec, row, partial_w, measured_s in found
+            for spec, row, partial_w, measured_s in measured
         ]
         rows.sort(key=lambda row: row["_place"])
         return [{key: row[key] for key in row if key != "_place"} for row in rows]
@@ -275,10 +275,10 @@ class ElectricalSite:
         tightest: list[int | None] = [None] * len(rows)
         for name in nx.topological_sort(topology.graph):
             node = topology.index[name]
-            found = [tightest[up] for up in topology.feeds[node].tolist() if up >= 0]
+            nodes_up = [tightest[up] for up in topology.feeds[node].tolist() if up >= 0]
             if np.isfinite(margin_w[node]):
-                found.append(node)
-            known = [at for at in found if at is not None]
+                nodes_up.append(node)
+            known = [at for at in nodes_up if at is not None]
             tightest[node] = min(known, key=lambda at: float(margin_w[at])) if known else None
         for node, row in enumerate(rows):
             rated = bool(np.isfinite(topology.rating_w[node]))
@@ -362,22 +362,22 @@ class ElectricalSite:
         node, name = due.node, self.topology.names[due.node]
         supply = self.supply
         before = bool(supply.ok[node] and not supply.open[node])
-        if due.deed == "fail":
+        if due.action == "fail":
             self._failed[node] += 1
             self._bypass.broken[node] += due.with_bypass
             cause = "failed by chance" if due.by_chance else "failed"
             events.append(self._event(now_s, "fault", node, cause))
-        elif due.deed == "repair" and self._failed[node]:
+        elif due.action == "repair" and self._failed[node]:
             self._failed[node] -= 1
             self._bypass.broken[node] -= due.with_bypass
-        elif due.deed == "restore":
+        elif due.action == "restore":
             self._failed[node] = self._bypass.broken[node] = 0
             self._bypass.release(node)
         mended = not supply.ok[node] and self._failed[node] == 0
         supply.ok[node] = self._failed[node] == 0
         if mended:
             events.append(self._event(now_s, "repaired", node, "repair complete"))
-        if due.deed in ("reclose", "restore") and self.watch.is_open(name):
+        if due.action in ("reclose", "restore") and self.watch.is_open(name):
             self.watch.reset(name, cold=False)
             supply.open[node] = False
             events.append(self._event(now_s, "reclosed", node, "breaker closed again"))
@@ -471,11 +471,13 @@ class ElectricalSite:
         servers = changed[topology.server_nodes]
         for node in tops.tolist():
             count = int(servers[topology.servers_under(topology.names[node])].sum())
-            who = "1 server" if count == 1 else f"{count:,} servers"
+            affected = "1 server" if count == 1 else f"{count:,} servers"
             if not count:
                 message = "lost power; no server below did" if kind == "dark" else "power is back"
             else:
-                message = f"{who} lost power" if kind == "dark" else f"power is back for {who}"
+                message = (
+                    f"{affected} lost power" if kind == "dark" else f"power is back for {lost}"
+                )
             events.append(self._event(now_s, kind, node, message))
         return events
 

@@ -96,13 +96,13 @@ class Supply:
         for nodes in self._levels[1:]:
             feeds = self._feeds[nodes]
             live: BoolArray = (feeds >= 0) & alive[feeds]
-            some = np.logical_or.reduce(live, axis=1)
-            slot = self._choose(nodes, live, some, now_s)
-            through = some & (self._dead_until_s[nodes] <= now_s + ROUNDING_S)
-            one = np.zeros(live.shape)
-            one[np.arange(len(nodes)), slot] = 1.0
-            each = live / np.maximum(live.sum(axis=1), 1)[:, None]
-            share = np.where(self._shares[nodes, None], each, one)
+            any_live = np.logical_or.reduce(live, axis=1)
+            slot = self._choose(nodes, live, any_live, now_s)
+            through = any_live & (self._dead_until_s[nodes] <= now_s + ROUNDING_S)
+            chosen = np.zeros(live.shape)
+            chosen[np.arange(len(nodes)), slot] = 1.0
+            shared = live / np.maximum(live.sum(axis=1), 1)[:, None]
+            share = np.where(self._shares[nodes, None], shared, chosen)
             # A failed node takes nothing from above, nor does one whose breaker is open.
             through &= passes[nodes]
             weight[nodes] = share * through[:, None]
@@ -142,14 +142,16 @@ class Supply:
                 live[nodes] &= through | self._bridges[nodes]
             self.gap_s[self.energised & ~live] = cut_s
 
-    def _choose(self, nodes: IntArray, live: BoolArray, some: BoolArray, now_s: float) -> IntArray:
+    def _choose(
+        self, nodes: IntArray, live: BoolArray, any_live: BoolArray, now_s: float
+    ) -> IntArray:
         """The feed that each node's switch stands on. Leaving a dead feed takes the switch its
         time; going back to a better one does not, because both live."""
         old = self.slot[nodes]
         first = live.argmax(axis=1)
         stays = live[np.arange(len(nodes)), old]
         new = np.where(stays & ~self._returns[nodes], old, first)
-        new = np.where(some, new, old)
+        new = np.where(any_live, new, old)
         moved = (new != old) & ~self._shares[nodes]
         if moved.any():
             late = nodes[moved & ~stays]

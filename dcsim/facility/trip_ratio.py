@@ -89,14 +89,14 @@ class Element:
             return np.full(pieces, high)
         merged, width_s = self._merged(loads, step_s, high / low)
         ends = np.maximum(1, (ends * (step_s / width_s) + 1e-9).astype(int))
-        found = np.full(pieces, low)
+        ratios = np.full(pieces, low)
         for top in PASSES:
             grid = np.geomspace(low, high, RATINGS)
             place = self._highest(merged, width_s, grid, ends)
-            found = np.where(place < 0, found, grid[place])
+            ratios = np.where(place < 0, ratios, grid[place])
             step = grid[1] / grid[0]
-            low, high = float(found.max() if top else found.min()), float(found.max()) * step
-        return found
+            low, high = float(ratios.max() if top else ratios.min()), float(ratios.max()) * step
+        return ratios
 
     def _merged(self, loads: FloatArray, step_s: float, spread: float) -> tuple[FloatArray, float]:
         """Steps within a second as one of the same heat, where the breaker cannot tell."""
@@ -120,47 +120,49 @@ class Element:
             [self.curve] * len(grid), ratings.tolist(), preload=(rms / ratings).tolist()
         )
         warmth = breakers.warmth.copy()
-        found = np.full(len(ends), -1)
+        highest = np.full(len(ends), -1)
         piece = 0
         both = np.empty(len(grid))
         for step, load_w in enumerate(loads.tolist(), start=1):
             both.fill(load_w)
             tripped = breakers.step(both, step_s)
             if len(tripped):
-                found[piece] = max(int(found[piece]), int(tripped.max()))
+                highest[piece] = max(int(highest[piece]), int(tripped.max()))
             while piece < len(ends) - 1 and step >= ends[piece]:
                 piece += 1
                 for row in np.flatnonzero(breakers.open).tolist():
                     breakers.reset(row, cold=False)
                     breakers.warmth[row] = warmth[row]
-        return found
+        return highest
 
     def _mean_ratios(self, loads: FloatArray, step_s: float, ends: np.ndarray) -> FloatArray:
         """By piece the highest mean over the window that ends in it."""
         width = max(1, min(len(loads), round(self.window_s / step_s)))
         sums = np.concatenate([[0.0], np.cumsum(loads)])
         means = (sums[width:] - sums[:-width]) / (width * self.rating_w)
-        found = np.empty(len(ends))
+        ratios = np.empty(len(ends))
         begun = 0
         for piece, end in enumerate(ends.tolist()):
             mine = means[max(0, begun - width) : max(1, end - width + 1)]
-            found[piece] = mine.max() if len(mine) else means[0]
+            ratios[piece] = mine.max() if len(mine) else means[0]
             begun = end + 1
-        return found
+        return ratios
 
 
 def elements_of(site: ElectricalSite, names: Iterable[str], window_s: float) -> dict[str, Element]:
     """What opens each of some nodes, of those that have a breaker or a rating."""
-    found = {}
+    elements = {}
     for name in names:
         guard = site.watch.earliest(name)
         rating_w = float(site.topology.rating_w[site.topology.find(name)])
         if guard is not None:
             curve, breaker, own_w = guard
-            found[name] = Element(own_w * ambient_factor(curve, breaker.ambient_c), curve, window_s)
+            elements[name] = Element(
+                own_w * ambient_factor(curve, breaker.ambient_c), curve, window_s
+            )
         elif math.isfinite(rating_w):
-            found[name] = Element(rating_w, None, window_s)
-    return found
+            elements[name] = Element(rating_w, None, window_s)
+    return elements
 
 
 def elements(scenario: Scenario, names: Iterable[str], window_s: float) -> dict[str, Element]:

@@ -79,7 +79,7 @@ def load_catalogue(*, timing_fits: bool = True) -> Catalogue:
 
 
 @lru_cache(maxsize=4)
-def _load(timing_fits: bool, own: str) -> Catalogue:
+def _load(timing_fits: bool, folder: str) -> Catalogue:
     tables: dict[str, dict[str, Spec]] = {}
     fits = _rows(TIMING_FITS) if timing_fits else {}
     for table, kind in _FILES.items():
@@ -87,8 +87,8 @@ def _load(timing_fits: bool, own: str) -> Catalogue:
         for name, row in _rows(f"{table}.yaml").items():
             fit = {"timing_fit": fits[name]} if table == "gpus" and name in fits else {}
             tables[table][name] = kind.model_validate({"name": name, **row, **fit})
-    if own:
-        for table, entries in own_entries(own, _FILES, tables).items():
+    if folder:
+        for table, entries in own_entries(folder, _FILES, tables).items():
             tables[table] |= entries
     return Catalogue.model_validate(tables)
 

@@ -43,16 +43,16 @@ def table_points(points: Points) -> Points:
     if points[0][0] <= EDGE and points[0][1] != points[1][1]:
         points = points[1:]  # the rating itself is carried for good
     begins = len(points) > 1 and points[0][1] == points[1][1]
-    found = [(points[0][0] * EDGE if begins else EDGE, points[0][1])]
+    rows = [(points[0][0] * EDGE if begins else EDGE, points[0][1])]
     for (low, slow), (high, fast) in pairwise(points):
-        if low > found[-1][0]:
-            found.append((low, slow))
-        if low * EDGE > found[-1][0] and high > low * EDGE:
-            found.append((low * EDGE, fast))
+        if low > rows[-1][0]:
+            rows.append((low, slow))
+        if low * EDGE > rows[-1][0] and high > low * EDGE:
+            rows.append((low * EDGE, fast))
     last_multiple, last_s = points[-1]
-    if last_multiple > found[-1][0]:
-        found.append((last_multiple, last_s))
-    return tuple(found)
+    if last_multiple > rows[-1][0]:
+        rows.append((last_multiple, last_s))
+    return tuple(rows)
 
 
 class Curve(Spec):

@@ -188,7 +188,7 @@ class IterationModel:
             bytes_s *= bandwidth_share(clock)
         weights_s = bytes_s * (timing.quantised_stream if model.quantised else 1.0)
         self.costs = work_costs(model, pipeline_parallel, timing.routing)
-        one = work_costs(model)
+        costs = work_costs(model)
         self.first_token_overhead_s = timing.first_token_overhead_s
         self._stages: float = float(pipeline_parallel)
         self._window: float = float(model.sliding_window)
@@ -206,15 +206,15 @@ class IterationModel:
         self._overlap: float = timing.overlap
         self._routing: float = timing.routing
         self._experts_token_s = shrink * model.active_share * model.expert_params
-        self._experts_s = one.expert_bytes / weights_s
-        self._miss = one.expert_miss
+        self._experts_s = costs.expert_bytes / weights_s
+        self._miss = costs.expert_miss
         self._skew = _skew(model.n_experts, expert_parallel)
-        self._logit_s = one.flops_per_logit / flops_s
-        self._head_s = one.head_bytes / bytes_s
-        self._embedding_s = one.bytes_per_token / bytes_s
+        self._logit_s = costs.flops_per_logit / flops_s
+        self._head_s = costs.head_bytes / bytes_s
+        self._embedding_s = costs.bytes_per_token / bytes_s
         self._sample_s = timing.per_token_sample_s
-        self._pair_s = one.flops_per_context / flops_s
-        self._kv_s = one.kv_bytes / bytes_s
+        self._pair_s = costs.flops_per_context / flops_s
+        self._kv_s = costs.kv_bytes / bytes_s
         sliding_layers = model.n_layers - model.full_layers
         self._window_pair_s = 4.0 * model.n_heads * model.head_dim * sliding_layers / flops_s
         self._window_kv_s = model.sliding_kv_bytes_per_token / bytes_s
@@ -227,13 +227,13 @@ class IterationModel:
     def at_clock(self, clock: float) -> IterationModel:
         """The same on a GPU whose core clock is held at a share of its full clock, above 0 and up
         to 1. Made once for each clock."""
-        found = self._kin.get(clock)
-        if found is None:
+        at_ratio = self._kin.get(clock)
+        if at_ratio is None:
             model, gpu, ranks, max_batch, stages, experts = self._made_of
-            found = IterationModel(model, gpu, ranks, max_batch, stages, experts, clock)
-            self._kin[clock] = found
-            found._kin = self._kin
-        return found
+            at_ratio = IterationModel(model, gpu, ranks, max_batch, stages, experts, clock)
+            self._kin[clock] = at_ratio
+            at_ratio._kin = self._kin
+        return at_ratio
 
     def _decode_s(self, batch: int) -> float:
         share = batch / self._stages

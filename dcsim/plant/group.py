@@ -25,7 +25,7 @@ class ResolvedGroup:
     model: ServedModel
 
     @classmethod
-    def of(cls, spec: ServerGroup, catalogue: Catalogue) -> ResolvedGroup:
+    def resolve(cls, spec: ServerGroup, catalogue: Catalogue) -> ResolvedGroup:
         """Look the group's names up.
 
         Raises

@@ -76,7 +76,9 @@ class Plant:
         topology = Topology.build(scenario.facility)
         present = set(topology.server_groups)
         groups = tuple(
-            ResolvedGroup.of(spec, catalogue) for spec in scenario.servers if spec.name in present
+            ResolvedGroup.resolve(spec, catalogue)
+            for spec in scenario.servers
+            if spec.name in present
         )
         replicas = replica_columns(topology, groups, most_replicas)
         servers = server_columns(scenario, topology, groups, replicas)

@@ -125,10 +125,10 @@ class Topology:
     def find(self, name: str) -> int:
         """Index of the node of this name, or of the only one whose last steps it is, as `ups-b` is
         of `utility-b/ups-b`. Raises KeyError."""
-        found = named(self.names, name)
-        if len(found) != 1:
+        matches = named(self.names, name)
+        if len(matches) != 1:
             raise KeyError(name)
-        return self.index[found[0]]
+        return self.index[matches[0]]
 
     def servers_under(self, name: str) -> IntArray:
         """Indices, in server order, of the servers that hang from a node by any of their feeds.
@@ -181,8 +181,8 @@ class Topology:
         for node, spec in enumerate(self.specs):
             count = int((self.feeds[node] >= 0).sum())
             if count:
-                each = spec.transfer == "share"
-                weight[node, : count if each else 1] = 1.0 / count if each else 1.0
+                shared = spec.transfer == "share"
+                weight[node, : count if shared else 1] = 1.0 / count if shared else 1.0
         return self.carried(weight)
 
     @cached_property

@@ -77,10 +77,10 @@ class Spec(BaseModel):
         """`count: yes` is refused where pydantic alone would read 1."""
         if not isinstance(data, dict):
             return data
-        said = {key for key, value in data.items() if _holds_truth(value)}
-        for name, field in cls.model_fields.items() if said else ():
-            key = field.alias if field.alias in said else name
-            if key in said and not any(isinstance(part, Unit) for part in field.metadata):
+        given = {key for key, value in data.items() if _holds_truth(value)}
+        for name, field in cls.model_fields.items() if given else ():
+            key = field.alias if field.alias in given else name
+            if key in given and not any(isinstance(part, Unit) for part in field.metadata):
                 data = {**data, key: _as_words(data[key], field.annotation)}
         return data
 
@@ -91,12 +91,12 @@ class Spec(BaseModel):
         UNSAID for numbers and quantities without a default."""
         if not isinstance(data, dict):
             return data
-        said = {
+        given = {
             key for key, value in data.items() if isinstance(value, str) and value.lower() in UNSAID
         }
-        for name, field in cls.model_fields.items() if said else ():
-            key = field.alias if field.alias in said else name
-            if key in said and field.default is None and may_be_unsaid(field.annotation):
+        for name, field in cls.model_fields.items() if given else ():
+            key = field.alias if field.alias in given else name
+            if key in given and field.default is None and may_be_unsaid(field.annotation):
                 data = {**data, key: None}
         return data
 

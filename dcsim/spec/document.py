@@ -73,9 +73,9 @@ class Document:
     def place(self, path: Steps) -> Place:
         """The place of a part, or of the nearest whole around it."""
         for length in range(len(path), -1, -1):
-            found = self.places.get(path[:length])
-            if found is not None:
-                return found
+            place = self.places.get(path[:length])
+            if place is not None:
+                return place
         return Place(self.file, None)
 
     def add(self, path: Steps, message: str, hint: str = "") -> None:

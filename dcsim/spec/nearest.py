@@ -16,16 +16,16 @@ def nearest(name: str, names: Iterable[str]) -> str | None:
     if name and longer:
         return min(longer, key=len)
     folded = {known_name.lower().replace("_", "-"): known_name for known_name in known}
-    found = get_close_matches(name.lower().replace("_", "-"), list(folded), n=1, cutoff=0.6)
-    return folded[found[0]] if found else None
+    matches = get_close_matches(name.lower().replace("_", "-"), list(folded), n=1, cutoff=0.6)
+    return folded[matches[0]] if matches else None
 
 
 def suggestion(name: str, names: Iterable[str]) -> str:
     """A hint: the nearest name, else what there is to choose from; may be empty."""
     known = sorted(set(names))
-    found = nearest(name, known)
-    if found is not None:
-        return f"did you mean '{found}'?"
+    name_near = nearest(name, known)
+    if name_near is not None:
+        return f"did you mean '{name_near}'?"
     if 0 < len(known) <= LISTED_NAMES:
         return "there is " + ", ".join(known)
     return ""

@@ -13,12 +13,12 @@ TIME_OF_DAY = re.compile(TIME)
 def time_of_day_s(text: str) -> int | None:
     """Seconds since midnight of `19:00` or `19:00:30`; None for other text. Raises
     PydanticCustomError for a time that no day has."""
-    found = TIME_OF_DAY.fullmatch(text.strip())
-    return seconds_of(found, text) if found else None
+    match = TIME_OF_DAY.fullmatch(text.strip())
+    return seconds_of(match, text) if match else None
 
 
-def seconds_of(found: re.Match[str], text: str) -> int:
-    hour, minute, second = int(found["hour"]), int(found["minute"]), int(found["second"] or 0)
+def seconds_of(match: re.Match[str], text: str) -> int:
+    hour, minute, second = int(match["hour"]), int(match["minute"]), int(match["second"] or 0)
     if hour > 23 or minute > 59 or second > 59:
         raise PydanticCustomError(
             "quantity", "'{text}' is no time of a day: 00:00 to 23:59:59", {"text": text}

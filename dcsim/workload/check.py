@@ -45,43 +45,43 @@ def survey(scenario: Scenario) -> Survey:
     """Read every trace, client file and file of lengths through: up to PROBLEMS_PER_FILE problems
     of each file, then how many more; and how many rows are skipped or dropped. A file that is
     read the same way twice is told of once."""
-    found = Survey()
+    result = Survey()
     done: set[object] = set()
     for spec in scenario.workload:
         for key, look in _files(spec):
             if key not in done:
                 done.add(key)
-                look(found)
-    return found
+                look(result)
+    return result
 
 
 def _files(spec: Stream) -> Iterator[tuple[object, Callable[[Survey], None]]]:
     """What identifies a reading of a file, and the reading."""
     process = spec.arrivals
     if isinstance(process, ReplayArrivals):
-        wanted, skip = options(process), process.on_error == "skip"
-        read = partial(_trace, process.file, process.format, wanted=wanted, skip=skip)
-        yield (process.file, process.format, wanted, skip), read
+        reading, skip = options(process), process.on_error == "skip"
+        read = partial(_trace, process.file, process.format, reading=reading, skip=skip)
+        yield (process.file, process.format, reading, skip), read
     elif isinstance(process, ServegenArrivals):
         yield process.folder, partial(_clients, process.folder)
     tokens = spec.tokens
     parts = [part.tokens for part in tokens.parts] if isinstance(tokens, MixtureTokens) else []
     for lengths in (tokens, *parts):
         if isinstance(lengths, EmpiricalTokens):
-            wanted = lengths_only(lengths)
-            look = partial(_trace, lengths.file, lengths.format, wanted=wanted)
-            yield (lengths.file, lengths.format, wanted), look
+            reading = lengths_only(lengths)
+            look = partial(_trace, lengths.file, lengths.format, reading=reading)
+            yield (lengths.file, lengths.format, reading), look
 
 
 def _trace(
-    file: Path, form: str, found: Survey, wanted: Options = AS_IT_IS, skip: bool = False
+    file: Path, form: str, result: Survey, reading: Options = AS_IT_IS, skip: bool = False
 ) -> None:
     skipped = dropped = 0
     tally = Tally()
 
     def errors() -> Iterator[TraceError]:
         nonlocal skipped, dropped
-        for row in rows(file, FORMATS[form], wanted, tally):
+        for row in rows(file, FORMATS[form], reading, tally):
             if row is None:
                 dropped += 1
             elif isinstance(row, TraceError):
@@ -90,41 +90,41 @@ def _trace(
                 else:
                     yield row
 
-    _tell(found, file, errors())
+    _tell(result, file, errors())
     if skipped:
-        found.notes.append(f"{file}: {_rows(skipped)} wrong, to be skipped")
+        result.notes.append(f"{file}: {_rows(skipped)} wrong, to be skipped")
     if tally.out_of_order:
-        found.notes.append(
+        result.notes.append(
             f"{file}: {_rows(tally.out_of_order)} up to {tally.back_s:.3g} s after later ones, "
             "put in order"
         )
     if dropped:
-        found.notes.append(f"{file}: {_rows(dropped)} to be left out (failed, or other models)")
+        result.notes.append(f"{file}: {_rows(dropped)} to be left out (failed, or other models)")
 
 
-def _clients(folder: Path, found: Survey) -> None:
+def _clients(folder: Path, result: Survey) -> None:
     try:
         files = client_files(folder)
     except OSError as failure:
-        found.problems.append(_unreadable(folder, failure))
+        result.problems.append(_unreadable(folder, failure))
         return
     if not files:
-        found.problems.append(Problem(str(folder), None, "", f"has no files named {FILES}"))
+        result.problems.append(Problem(str(folder), None, "", f"has no files named {FILES}"))
     for file in files:
-        _tell(found, file, (row for row in measured(file) if isinstance(row, TraceError)))
+        _tell(result, file, (row for row in measured(file) if isinstance(row, TraceError)))
 
 
-def _tell(found: Survey, file: Path, errors: Iterator[TraceError]) -> None:
+def _tell(result: Survey, file: Path, errors: Iterator[TraceError]) -> None:
     number = 0
     try:
         for number, error in enumerate(errors, 1):
             if number <= PROBLEMS_PER_FILE:
-                found.problems.append(error.problem())
+                result.problems.append(error.problem())
     except OSError as failure:
-        found.problems.append(_unreadable(file, failure))
+        result.problems.append(_unreadable(file, failure))
     if number > PROBLEMS_PER_FILE:
         more = f"{number - PROBLEMS_PER_FILE:,} more rows are wrong"
-        found.problems.append(Problem(str(file), None, "", more))
+        result.problems.append(Problem(str(file), None, "", more))
 
 
 def _rows(count: int) -> str:

@@ -246,13 +246,13 @@ class Population(Spec):
 @lru_cache(maxsize=1)
 def load_populations() -> dict[str, Population]:
     """All shipped populations by name."""
-    found = {}
+    populations = {}
     for file in (resources.files("dcsim.workload") / "populations").iterdir():
         if file.name.endswith(".yaml"):
             name = file.name.removesuffix(".yaml")
-            told = yaml.safe_load(file.read_text(encoding="utf-8"))
-            found[name] = Population(name=name, **told)
-    return found
+            fields = yaml.safe_load(file.read_text(encoding="utf-8"))
+            populations[name] = Population(name=name, **fields)
+    return populations
 
 
 def made_up(spec: ClientsArrivals, context: ArrivalContext) -> Iterator[FloatArray]:

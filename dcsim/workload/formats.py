@@ -98,14 +98,14 @@ class Mooncake:
         self._block = options.block_tokens or BLOCK_TOKENS[name]
         self._moments = Moments(options.time_unit, "ms" if name == "mooncake" else "s")
         self._guess = options.block_tokens is None
-        told = options.block_tokens is not None or options.time_unit is not None
-        self._refuse = name == "mooncake" and options.timed and not told
+        stated = options.block_tokens is not None or options.time_unit is not None
+        self._refuse = name == "mooncake" and options.timed and not stated
         self._lengths_only = not options.timed
         self._renamed: dict[int, int] = {}
 
     def row(self, values: Sequence[Any]) -> Row:
         time, prompt, output, ids, *chat = values
-        if self._refuse and any(one is not None for one in chat):
+        if self._refuse and any(value is not None for value in chat):
             raise FormatError(
                 f"Mooncake's keys alone: {' and '.join(BAILIAN_KEYS)} are those of the Qwen-Bailian"
                 " traces, whose times are seconds (here: ms) and whose blocks have 16 tokens "
@@ -126,11 +126,11 @@ class Mooncake:
                 "hash_ids", ids, f"a list of at most {most} ids for {length} tokens{other}"
             )
         blocks = []
-        for one in ids:
-            number = whole(one)
-            if number is None or number > MOST_BLOCK_ID or isinstance(one, str):
-                wanted = f"ids that are whole numbers from 0 to {MOST_BLOCK_ID:,}"
-                raise RowError("hash_ids", one, wanted)
+        for block_id in ids:
+            number = whole(block_id)
+            if number is None or number > MOST_BLOCK_ID or isinstance(block_id, str):
+                expected = f"ids that are whole numbers from 0 to {MOST_BLOCK_ID:,}"
+                raise RowError("hash_ids", block_id, expected)
             if number >= PLAIN_BLOCK_IDS:
                 number = self._renamed.setdefault(number, PLAIN_BLOCK_IDS + len(self._renamed))
             blocks.append(number)
@@ -184,17 +184,17 @@ def result_lines(
             coming_s = np.minimum.accumulate([np.inf, *earliest_s[::-1]])[::-1][1:]
             waiting = np.zeros((0, 1 + len(columns)))
             for at, until_s in zip(starts, coming_s, strict=True):
-                found = [column[at : at + RESULT_ROWS] for column in table]
-                numbers = np.arange(at, at + len(found[0])) + 1
-                waiting = np.concatenate([waiting, np.column_stack([numbers, *found])])
+                part = [column[at : at + RESULT_ROWS] for column in table]
+                numbers = np.arange(at, at + len(part[0])) + 1
+                waiting = np.concatenate([waiting, np.column_stack([numbers, *part])])
                 waiting = waiting[np.argsort(waiting[:, 1], kind="stable")]
                 ready = int(np.searchsorted(waiting[:, 1], until_s))
                 for row in waiting[:ready].tolist():
                     yield int(row[0]), (row[1], int(row[2]), int(row[3]))
                 waiting = waiting[ready:]
     except (AttributeError, KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
-        wanted = f"a results file of dcsim with its requests ({error})"
-        yield TraceError(file, 0, "", "", wanted, whole=True)
+        expected = f"a results file of dcsim with its requests ({error})"
+        yield TraceError(file, 0, "", "", expected, whole=True)
 
 
 VLLM = ("start", "input_tokens", "output_tokens")

@@ -23,23 +23,23 @@ def remedy(file: Path, names: list[str]) -> str:
     ]
     if fits:
         return f"these are the columns of `format: {NEWEST.get(fits[0], fits[0])}`"
-    own = "jsonl" if lines is json_lines else "csv"
-    found = recognised(names)
-    if all(role in found for role in ROLES):
-        return f"`format: {own}` reads it as `columns: {as_columns(found)}`"
-    if {"prompt", "output"} <= set(found):
+    by_suffix = "jsonl" if lines is json_lines else "csv"
+    columns = recognised(names)
+    if all(role in columns for role in ROLES):
+        return f"`format: {by_suffix}` reads it as `columns: {as_columns(columns)}`"
+    if {"prompt", "output"} <= set(columns):
         lengths = (
             name
             for name, other in FORMATS.items()
             if other.lines is lines and other.columns and set(other.columns[1:]) <= set(names)
         )
-        known = next(lengths, own)
+        known = next(lengths, by_suffix)
         return (
             "it has no times, so it cannot be replayed; its lengths can be used: `tokens: {kind: "
             f"empirical, file: {file.name}, format: {known}}}` with arrivals of another kind"
         )
     return (
-        f"for columns of your own: `format: {own}` with `columns: {{time: ..., prompt: ..., "
+        f"for columns of your own: `format: {by_suffix}` with `columns: {{time: ..., prompt: ..., "
         "output: ...}`"
     )
 

@@ -33,12 +33,12 @@ class Requests:
         """By stream, as far as its trace has been read; a trace that is looped counts once."""
         streams = []
         for index, spec in enumerate(map(partial(by_the_clock, scenario), scenario.workload)):
-            own = seeds.child(seed, spec.name)
+            stream_seed = seeds.child(seed, spec.name)
             owners = None
             if scenario.tenants:
-                owners = Owners(spec, scenario.tenants, seeds.child(own, seeds.TENANTS))
+                owners = Owners(spec, scenario.tenants, seeds.child(stream_seed, seeds.TENANTS))
             stream = open_stream(
-                spec, index, scenario.duration_s, own, self.tally[spec.name], owners
+                spec, index, scenario.duration_s, stream_seed, self.tally[spec.name], owners
             )
             streams.append(stream if owners is None else owned(stream, owners))
         self._blocks = merge(streams)
@@ -90,19 +90,19 @@ class Owners:
     def __init__(
         self, spec: Stream, tenants: Sequence[Tenant], seed: np.random.SeedSequence
     ) -> None:
-        of = [
+        tenant_index = [
             at
             for at, tenant in enumerate(tenants)
             if not spec.tenants or tenant.name in spec.tenants
         ]
-        self._of = np.array(of, dtype=np.int64)
-        self._bounds = np.cumsum([tenants[at].share for at in of])
+        self._tenants = np.array(tenant_index, dtype=np.int64)
+        self._bounds = np.cumsum([tenants[at].share for at in tenant_index])
         self._rng = np.random.default_rng(seed)
 
     def draw(self, count: int) -> IntArray:
         """Indices among the scenario's tenants."""
         drawn = self._rng.random(count) * self._bounds[-1]
-        return self._of[np.searchsorted(self._bounds, drawn, side="right")]
+        return self._tenants[np.searchsorted(self._bounds, drawn, side="right")]
 
 
 def owned(stream: RequestStream, owners: Owners) -> RequestStream:

@@ -64,24 +64,24 @@ def _fitted(
     given: dict[Role, str] = {role: name for role, name in _given(options).items()}
     absent = [f"{role}: {name}" for role, name in given.items() if name not in names]
     if absent:
-        told = f"the {what} {', '.join(absent)} of `columns`, found {excerpt(', '.join(names))}"
-        return TraceError(file, 1, "", "", told, whole=True)
-    found = recognised(names, given)
+        expected = f"the {what} {', '.join(absent)} of `columns`, found {excerpt(', '.join(names))}"
+        return TraceError(file, 1, "", "", expected, whole=True)
+    by_role = recognised(names, given)
     needed = [role for role in ROLES if role != "time" or options.timed]
     needed += ["model"] if options.only_model is not None else []
-    missing = [role for role in needed if role not in found]
+    missing = [role for role in needed if role not in by_role]
     if missing:
-        wanted = ", ".join(f"{role}: ..." for role in missing)
-        told = (
+        example = ", ".join(f"{role}: ..." for role in missing)
+        expected = (
             f"a {what} for {' and '.join(missing)}, found "
-            f"{excerpt(', '.join(names))}; name it: `columns: {{{wanted}}}`"
+            f"{excerpt(', '.join(names))}; name it: `columns: {{{example}}}`"
         )
         if missing == ["time"]:
-            told += ", or take its lengths alone: `tokens: {kind: empirical, file: ...}`"
-        return TraceError(file, 1, "", "", told, whole=True)
-    columns = [found.get("time", ""), found["prompt"], found["output"]]
-    columns += [found["model"]] if options.only_model is not None else []
-    return Format(tuple(columns), lines, lambda own: OwnLog(found, own))
+            expected += ", or take its lengths alone: `tokens: {kind: empirical, file: ...}`"
+        return TraceError(file, 1, "", "", expected, whole=True)
+    columns = [by_role.get("time", ""), by_role["prompt"], by_role["output"]]
+    columns += [by_role["model"]] if options.only_model is not None else []
+    return Format(tuple(columns), lines, lambda opts: OwnLog(by_role, opts))
 
 
 def _given(options: Options) -> dict[Role, str]:
@@ -104,15 +104,15 @@ def _jsonl(file: Path, options: Options) -> Format | TraceError:
     with open_text(file, errors="replace") as text:
         first = next((line for line in text if line.strip()), "")
     try:
-        found = json.loads(first)
+        keys = json.loads(first)
     except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict):
+        keys = None
+    if not isinstance(keys, dict):
         expected = LISTED if first.lstrip().startswith("[") else OBJECTS
         if expected == OBJECTS and "," in first and "{" not in first:
             expected += ", found a table: set `format: csv`"
         return TraceError(file, 1, "", "", expected, whole=True)
-    return _fitted(file, options, list(found), json_lines, "key")
+    return _fitted(file, options, list(keys), json_lines, "key")
 
 
 def _parquet(file: Path, options: Options) -> Format | TraceError:
@@ -128,15 +128,15 @@ def _open_parquet(file: Path) -> Any:
         from pyarrow import ArrowException
         from pyarrow.parquet import ParquetFile
     except ImportError:
-        told = "pyarrow to be installed, to read Parquet: pip install 'dcsim[export]'"
-        return TraceError(file, 0, "", "", told, whole=True)
+        expected = "pyarrow to be installed, to read Parquet: pip install 'dcsim[export]'"
+        return TraceError(file, 0, "", "", expected, whole=True)
     with file.open("rb"):  # the system's own word, where it cannot be opened
         pass
     try:
         return ParquetFile(file)
     except (ArrowException, OSError) as error:
-        told = f"a Parquet file ({str(error).splitlines()[0]})"
-        return TraceError(file, 0, "", "", told, whole=True)
+        expected = f"a Parquet file ({str(error).splitlines()[0]})"
+        return TraceError(file, 0, "", "", expected, whole=True)
 
 
 def parquet_lines(

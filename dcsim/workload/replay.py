@@ -74,8 +74,8 @@ def options(spec: ReplayArrivals) -> Options:
 
 def named(columns: TraceColumns | None) -> tuple[tuple[str, str], ...]:
     """Role and column of those that a scenario names."""
-    told = {} if columns is None else columns.model_dump()
-    return tuple((role, name) for role, name in told.items() if name is not None)
+    given = {} if columns is None else columns.model_dump()
+    return tuple((role, name) for role, name in given.items() if name is not None)
 
 
 def _laps(spec: ReplayArrivals, tally: Tally) -> Iterator[tuple[float, Row, int]]:
@@ -115,8 +115,8 @@ def _laps(spec: ReplayArrivals, tally: Tally) -> Iterator[tuple[float, Row, int]
 
 def _batches(rows: Iterator[tuple[float, Row, int]]) -> Iterator[Batch]:
     while batch := list(islice(rows, BLOCK_REQUESTS)):
-        times_s, found, laps = zip(*batch, strict=True)
-        yield Batch(np.array(times_s), list(found), np.array(laps, dtype=np.int64))
+        times_s, requests, laps = zip(*batch, strict=True)
+        yield Batch(np.array(times_s), list(requests), np.array(laps, dtype=np.int64))
 
 
 def _sampled(

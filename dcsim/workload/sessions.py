@@ -64,14 +64,14 @@ def conversations(
                 total = int(turns.sum())
                 thinking_s = _thinking_s(spec, course, total)
                 prompt, output = draw(total, what)
-                block, of = _played(
+                block, talk = _played(
                     times_s, turns, talks, thinking_s, prompt, output,
                     system_prompt=system_prompt, most=spec.max_context,
                     stream=stream, next_id=next_id + 1,
                 )  # fmt: skip
                 next_id += total
                 if owners is not None:
-                    block = replace(block, tenant=owners(count)[of])
+                    block = replace(block, tenant=owners(count)[talk])
                 yield block, float(times_s[-1])
 
     return settle(made(), horizon_s)
@@ -91,9 +91,9 @@ def turn_delays_s(spec: Sessions, count: int, rng: np.random.Generator) -> Float
     turns = 1 + np.searchsorted(_chances(spec), rng.random(count), side="right")
     turns = np.where(talks, turns, 1)
     first = np.cumsum(turns) - turns
-    of = np.repeat(np.arange(count), turns)
-    thinking_s = _thinking_s(spec, rng, len(of))
-    return _sum_within(np.where(np.arange(len(of)) == first[of], 0.0, thinking_s), first, of)
+    talk = np.repeat(np.arange(count), turns)
+    thinking_s = _thinking_s(spec, rng, len(talk))
+    return _sum_within(np.where(np.arange(len(talk)) == first[talk], 0.0, thinking_s), first, talk)
 
 
 def _chances(spec: Sessions) -> FloatArray:
@@ -133,33 +133,35 @@ def _played(
     """All turns of the conversations that begin at `begun_s`, in no order, and for each the
     index of its conversation."""
     first = np.cumsum(turns) - turns
-    of = np.repeat(np.arange(len(turns)), turns)
-    thought_s = _sum_within(np.where(np.arange(len(of)) == first[of], 0.0, thinking_s), first, of)
-    said = _sum_within(prompt + output, first, of)
+    talk = np.repeat(np.arange(len(turns)), turns)
+    thought_s = _sum_within(
+        np.where(np.arange(len(talk)) == first[talk], 0.0, thinking_s), first, talk
+    )
+    context = _sum_within(prompt + output, first, talk)
     # Before a turn: the system prompt and all that was said in the turns before it.
-    before = system_prompt + said - prompt - output
-    place = np.arange(len(of)) - first[of]
+    before = system_prompt + context - prompt - output
+    place = np.arange(len(talk)) - first[talk]
     # What is said only grows, so a conversation that once is too long stays so.
-    kept = np.flatnonzero((place == 0) | (system_prompt + said <= most))
-    prefix = np.empty(len(of), dtype=object)
+    kept = np.flatnonzero((place == 0) | (system_prompt + context <= most))
+    prefix = np.empty(len(talk), dtype=object)
     if system_prompt or talks.any():
-        _chain(prefix, kept, of, turns, prompt + output, system_prompt, stream, next_id)
+        _chain(prefix, kept, talk, turns, prompt + output, system_prompt, stream, next_id)
     block = RequestBlock(
-        (begun_s[of] + thought_s)[kept],
+        (begun_s[talk] + thought_s)[kept],
         (before + prompt)[kept],
         output[kept],
         np.full(len(kept), stream, dtype=np.int64),
         prefix=prefix[kept],
     )
-    return block, of[kept]
+    return block, talk[kept]
 
 
 def _chain(
     prefix: ObjectArray,
     kept: IntArray,
-    of: IntArray,
+    talk: IntArray,
     turns: IntArray,
-    said: IntArray,
+    context: IntArray,
     system_prompt: int,
     stream: int,
     next_id: int,
@@ -170,19 +172,25 @@ def _chain(
         opening = ((first_id(stream) | SYSTEM_PROMPT, system_prompt),)
     alone = Prefix(opening) if opening else None
     segments, session = opening, -1
-    for at, own, length, tokens in zip(
-        kept.tolist(), of[kept].tolist(), turns[of[kept]].tolist(), said[kept].tolist(), strict=True
+    for at, talk_index, length, tokens in zip(
+        kept.tolist(),
+        talk[kept].tolist(),
+        turns[talk[kept]].tolist(),
+        context[kept].tolist(),
+        strict=True,
     ):
         if length == 1:
             prefix[at] = alone
             continue
-        if own != session:
-            segments, session = opening, own
+        if talk_index != session:
+            segments, session = opening, talk_index
         prefix[at] = Prefix(segments, next_id + at)
         segments = (*segments, (next_id + at, tokens))
 
 
-def _sum_within(values: npt.NDArray[Number], first: IntArray, of: IntArray) -> npt.NDArray[Number]:
+def _sum_within(
+    values: npt.NDArray[Number], first: IntArray, talk: IntArray
+) -> npt.NDArray[Number]:
     """Running sums that begin anew with each group; `first` are the groups' first places."""
     summed = np.cumsum(values, dtype=values.dtype)
-    return summed - (summed - values)[first][of]
+    return summed - (summed - values)[first][talk]

@@ -94,7 +94,7 @@ class Format:
     fitted: Callable[[Path, Options], Format | TraceError] | None = None
     """Finds the columns by the file's header, where the format does not fix them."""
 
-    def of(self, file: Path, options: Options) -> Format | TraceError:
+    def resolve(self, file: Path, options: Options) -> Format | TraceError:
         """The format as this file is read."""
         return self if self.fitted is None else self.fitted(file, options)
 
@@ -159,7 +159,7 @@ def rows(
 def _rows(
     file: Path, form: Format, options: Options, tally: Tally
 ) -> Iterator[Row | TraceError | None]:
-    fitted = form.of(file, options)
+    fitted = form.resolve(file, options)
     if isinstance(fitted, TraceError):
         yield fitted
         return
@@ -242,8 +242,8 @@ def _with_remedy(error: TraceError, names: list[str]) -> TraceError:
     """The error with a word on which format would fit, where a header does not."""
     from dcsim.workload.hints import remedy
 
-    told = remedy(error.file, names)
-    return TraceError(error.file, error.line, "", "", f"{error.expected}; {told}", whole=True)
+    hint = remedy(error.file, names)
+    return TraceError(error.file, error.line, "", "", f"{error.expected}; {hint}", whole=True)
 
 
 # --- lines of text ---------------------------------------------------------------------------
@@ -272,9 +272,9 @@ def csv_lines(
             return
         names = [name.strip() for name in first]
         if any(column not in names for column in columns):
-            found = ", ".join(names) if names else "an empty file"
-            wanted = f"a header with the columns {', '.join(columns)}, found {excerpt(found)}"
-            wrong = TraceError(file, 1, "", "", wanted, whole=True)
+            present = ", ".join(names) if names else "an empty file"
+            expected = f"a header with the columns {', '.join(columns)}, found {excerpt(present)}"
+            wrong = TraceError(file, 1, "", "", expected, whole=True)
             wrong.names = names or None
             yield wrong
             return
@@ -299,10 +299,10 @@ def csv_lines(
 def _with_point(value: str | None, time: bool) -> str | None:
     """A number with a decimal comma as one with a point. 1,000 tokens may be a thousand or one, and
     are left alone."""
-    found = None if value is None else _DECIMAL_COMMA.fullmatch(value.strip())
-    if found is None or (len(found[2]) == 3 and not time):
+    match = None if value is None else _DECIMAL_COMMA.fullmatch(value.strip())
+    if match is None or (len(match[2]) == 3 and not time):
         return value
-    return f"{found[1]}.{found[2]}"
+    return f"{match[1]}.{match[2]}"
 
 
 def delimiter(header: str) -> str:
@@ -336,8 +336,8 @@ def json_lines(
         for number, line in enumerate(text, 1):
             if not line.strip():
                 continue
-            found = _object(line)
-            if found is None:
+            keys = _object(line)
+            if keys is None:
                 listed = not any_yet and re.match(r"\s*\[\s*(\{|$)", line) is not None
                 wrong = TraceError(file, number, "", "", LISTED if listed else OBJECTS, listed)
                 if not any_yet and not listed and not line.lstrip().startswith("{"):
@@ -347,26 +347,26 @@ def json_lines(
                 if wrong.whole:
                     return
                 continue
-            missing = [column for column in columns if column not in found]
+            missing = [column for column in columns if column not in keys]
             if missing:
                 expected = f"the keys {', '.join(columns)}; {', '.join(missing)} missing"
                 wrong = TraceError(file, number, "", "", expected, whole=not any_yet)
-                wrong.names = None if any_yet else list(found)
+                wrong.names = None if any_yet else list(keys)
                 yield wrong
                 if wrong.whole:
                     return
                 continue
             any_yet = True
-            yield number, [found.get(column) for column in (*columns, *optional)]
+            yield number, [keys.get(column) for column in (*columns, *optional)]
 
 
 def _object(line: str) -> dict[str, Any] | None:
     """The JSON object in a line; None for anything else."""
     try:
-        found = json.loads(line)
+        value = json.loads(line)
     except (ValueError, RecursionError):
         return None
-    return found if isinstance(found, dict) else None
+    return value if isinstance(value, dict) else None
 
 
 # --- values ----------------------------------------------------------------------------------
@@ -376,8 +376,8 @@ def whole(value: Any) -> int | None:
     """A whole number, 0 or more, from text or JSON (also as `374.0`, which data frames write);
     None for anything else."""
     if isinstance(value, str):
-        found = _WHOLE.fullmatch(value.strip())
-        return int(found[1]) if found else None
+        match = _WHOLE.fullmatch(value.strip())
+        return int(match[1]) if match else None
     if isinstance(value, float) and value.is_integer() and value < 1e18:
         value = int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
@@ -385,21 +385,21 @@ def whole(value: Any) -> int | None:
 
 def tokens(column: str, value: Any, least: int = 1) -> int:
     """A number of tokens. Raises RowError."""
-    found = whole(value)
-    if found is None or not least <= found <= MOST_TOKENS:
+    count = whole(value)
+    if count is None or not least <= count <= MOST_TOKENS:
         raise RowError(column, value, f"a whole number of tokens from {least} to {MOST_TOKENS:,}")
-    return found
+    return count
 
 
 def seconds(column: str, value: Any) -> float:
     """A finite number of seconds. Raises RowError."""
     try:
-        found = float(value) if not isinstance(value, bool) else float("nan")
+        number = float(value) if not isinstance(value, bool) else float("nan")
     except (TypeError, ValueError, OverflowError):
-        found = float("nan")
-    if not abs(found) < 1e15:
+        number = float("nan")
+    if not abs(number) < 1e15:
         raise RowError(column, value, "a number of seconds")
-    return found
+    return number
 
 
 def moment(moments: Moments, column: str, value: Any) -> float:

@@ -126,5 +126,5 @@ def test_after_the_loss_the_survivor_carries_what_it_carries() -> None:
 def test_a_tree_has_none() -> None:
     rows = [node("site", "site", rating="1 kW"), node("server", "server", "site", group="g")]
     site = site_of(rows)
-    assert not site.redundancy.some
+    assert not site.redundancy.exists
     assert site.redundancy.rows() == []

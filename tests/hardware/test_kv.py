@@ -49,7 +49,7 @@ def test_checks_and_power_know_what_serving_plays(engine: str, tokens: int) -> N
     with pytest.raises(ScenarioError, match=f"has room for {tokens} "):
         loads(two_gpus(tokens + 1))
     (group,) = loads(two_gpus(tokens)).servers
-    config = ResolvedGroup.of(group, CATALOGUE).config
+    config = ResolvedGroup.resolve(group, CATALOGUE).config
     assert config.kv_tokens == tokens == capacity_tokens(config, CATALOGUE)
 
 
