@@ -476,7 +476,7 @@ class ElectricalSite:
                 message = "lost power; no server below did" if kind == "dark" else "power is back"
             else:
                 message = (
-                    f"{affected} lost power" if kind == "dark" else f"power is back for {lost}"
+                    f"{affected} lost power" if kind == "dark" else f"power is back for {affected}"
                 )
             events.append(self._event(now_s, kind, node, message))
         return events
