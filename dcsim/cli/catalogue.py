@@ -40,7 +40,7 @@ def _catalogue() -> None:
 @app.command("list")
 def list_names(
     kind: Annotated[
-        Kind | None, typer.Argument(help="One table; the names of all if left out.")
+        Kind | None, typer.Argument(help="Table to show; by default the names in all tables.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:

@@ -20,7 +20,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False)
 
 @app.command("list")
 def list_traces() -> None:
-    """List the traces, where they come from, and which are here already."""
+    """List the traces, their sources, and which are already downloaded."""
     from dcsim.data.places import place_of, recorded
     from dcsim.data.traces import TRACES
 
@@ -45,21 +45,24 @@ def list_traces() -> None:
 
 @app.command("get")
 def get(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A trace of `dcsim data list`.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="Name of a trace, see `dcsim data list`.")
+    ],
     url: Annotated[
-        str | None, typer.Option(help="Fetch it from here instead, such as a mirror of yours.")
+        str | None, typer.Option(help="Download from this address instead, e.g. a mirror.")
     ] = None,
     sha256: Annotated[
-        str | None, typer.Option(metavar="HEX", help="Refuse a file with another checksum.")
+        str | None,
+        typer.Option(metavar="HEX", help="Reject the file if its SHA-256 differs from this."),
     ] = None,
     again: Annotated[
-        bool, typer.Option("--again", help="Fetch it even if it is here; take what has changed.")
+        bool, typer.Option("--again", help="Download again and replace the existing file.")
     ] = False,
 ) -> None:
     """Fetch a trace into the data folder: DCSIM_DATA, or else the user's cache.
 
-    A fetch that broke off is gone on with. Exit status 2 where the network or the file is not to
-    be had, 1 where it could not be written.
+    An interrupted download is resumed. Exits with 2 if the network or the file is unavailable,
+    and with 1 if the file cannot be written.
     """
     from dcsim.data.fetch import HASH_LENGTH, fetch, file_sha256
     from dcsim.data.places import place_of, record, recorded
@@ -95,7 +98,7 @@ def get(
     except OSError as error:
         typer.echo(f"{error.filename or path}: {error.strerror or error}", err=True)
         raise typer.Exit(FAILED) from None
-    resumed = f", gone on with at byte {got.resumed_at}" if got.resumed_at else ""
+    resumed = f", resumed at byte {got.resumed_at}" if got.resumed_at else ""
     typer.echo(f"wrote {path} ({got.size / 1e6:.1f} MB{resumed})")
     typer.echo(f"sha256 {got.sha256}" + (" as pinned" if expected else ", recorded"))
     if trace.seen_sha256 is not None:
@@ -109,10 +112,10 @@ def get(
 
 
 def _already(path: Path, found: str, expected: str | None) -> None:
-    typer.echo(f"{path} is here already; --again fetches it anew")
+    typer.echo(f"{path} already exists; use --again to download it again")
     typer.echo(f"sha256 {found}")
     if expected is not None and found != expected.lower():
-        refuse(f"that is not what it should be: {expected.lower()}; --again fetches it anew")
+        refuse(f"the SHA-256 should be {expected.lower()}; use --again to download it again")
 
 
 def _how_to_use(folder: Path) -> None:

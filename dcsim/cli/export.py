@@ -32,14 +32,20 @@ ENDINGS = {
 
 
 def export(
-    result: Annotated[Path, typer.Argument(metavar="RESULT.h5", help="A file of `dcsim run`.")],
-    to: Annotated[Target, typer.Option(help="What to make of it.")],
+    result: Annotated[
+        Path, typer.Argument(metavar="RESULT.h5", help="Results file written by `dcsim run`.")
+    ],
+    to: Annotated[Target, typer.Option(help="Format to export.")],
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", help="Folder, or file for pandapower; else beside you."),
+        typer.Option(
+            "--out",
+            "-o",
+            help="Output folder (a file for pandapower); by default the current folder.",
+        ),
     ] = None,
     every: Annotated[
-        str | None, typer.Option(help="Means over this long, such as '1 min', of all loads.")
+        str | None, typer.Option(help="Average all loads over this time, e.g. '1 min'.")
     ] = None,
     at: Annotated[
         str, typer.Option(help="pandapower: `peak` of the site, or a time such as '14 h'.")
@@ -50,9 +56,11 @@ def export(
     high_voltage: Annotated[
         str, typer.Option(help="pandapower: line voltage above transformers.")
     ] = "13.8 kV",
-    low_voltage: Annotated[str, typer.Option(help="pandapower: and below them.")] = "415 V",
+    low_voltage: Annotated[
+        str, typer.Option(help="pandapower: voltage below transformers.")
+    ] = "415 V",
     feeder_length: Annotated[str, typer.Option(help="pandapower: length of every cable.")] = "20 m",
-    force: Annotated[bool, typer.Option("--force", help="Replace what is there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite existing files.")] = False,
 ) -> None:
     """Write results as tables (Parquet, CSV), a pandapower net, or OpenDSS load shapes.
 

@@ -70,12 +70,8 @@ def guarded(command: Callable[[], object]) -> None:
             from dcsim.registry import culprit  # brings pydantic, which takes a moment
 
             package = culprit(error)
-            if package:
-                _tell(f"{package} met a fault ({what}); report it to that package's authors"
-                      + told_place(log))  # fmt: skip
-            else:
-                _tell(f"dcsim met a fault of its own ({what}); no input should do that"
-                      + told_place(log))  # fmt: skip
+            where, to = (package, "to its authors") if package else ("dcsim", "with the log")
+            _tell(f"Internal error in {where} ({what}). Please report it {to}" + told_place(log))
         sys.exit(FAULT)
 
 
@@ -100,7 +96,7 @@ def prepare() -> None:
     try:
         Path.cwd()
     except FileNotFoundError:
-        _tell("the current folder is no longer there: change to one that is")
+        _tell("the current folder no longer exists; change to another folder")
         sys.exit(WRONG_INPUT)
 
 

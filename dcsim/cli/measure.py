@@ -25,7 +25,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 @app.command("plan")
 def plan(campaign: CampaignPath, as_json: Json = False) -> None:
-    """Tell what a campaign would do: its parts, requests, tokens and time. Nothing is asked."""
+    """Show what a campaign would do: parts, requests, tokens and time. No request is sent."""
     from dcsim.measure.campaign import TRAINABLE_S
     from dcsim.measure.plan import make_plan
 
@@ -64,7 +64,7 @@ def run(
     as_json: Json = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
 ) -> None:
-    """Measure a campaign, part by part, each into a run folder. Run it again to go on.
+    """Measure a campaign part by part, each into its run folder. Run again to resume.
 
     Exit status 0 when all parts are good, 1 when one is not or the campaign stopped, 2 when it
     cannot start.
@@ -92,7 +92,7 @@ def run(
         )
     if outcome.stopped:
         typer.echo(
-            f"{outcome.stopped}; what was measured is kept: the same command goes on", err=True
+            f"{outcome.stopped}; measured parts are kept, and the same command resumes", err=True
         )
     if outcome.bad or outcome.left:
         raise typer.Exit(FAILED)
@@ -103,7 +103,7 @@ def check(
     folders: Annotated[list[Path], typer.Argument(metavar="RUN_FOLDER...", help="Run folders.")],
     as_json: Json = False,
 ) -> None:
-    """Say whether run folders are good, and if not, why.
+    """Check whether run folders are usable, and report what is wrong.
 
     Exit status 0 when all are, 1 when one is not, 2 when there is no such folder.
     """
@@ -124,7 +124,7 @@ def check(
 
 @app.command("import")
 def import_(
-    out: Annotated[Path, typer.Option(metavar="DIR", help="The run folder to be written.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Run folder to create.")],
     hardware: Annotated[str, typer.Option(help="The GPU, such as H100.")],
     model: Annotated[str, typer.Option(help="The served model, such as Qwen/Qwen3-8B.")],
     tp: Annotated[int, typer.Option(min=1, help="GPUs that serve one replica.")] = 1,
@@ -132,14 +132,14 @@ def import_(
         list[Path] | None,
         typer.Option(
             metavar="FILE",
-            help="GPU watts: nvidia-smi CSV, DCGM, or Prometheus' answer to a range query.",
+            help="GPU power log: nvidia-smi CSV, DCGM, or a Prometheus range-query response.",
         ),
     ] = None,
     engine: Annotated[
         list[Path] | None,
         typer.Option(
             metavar="FILE",
-            help="vLLM's metrics over time, or answers of Prometheus' (may be repeated).",
+            help="vLLM metrics over time, or Prometheus responses. May be repeated.",
         ),
     ] = None,
     requests: Annotated[
@@ -149,20 +149,26 @@ def import_(
         ),
     ] = None,
     server_power: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="MLPerf's spl.txt: the wall meter.")
+        Path | None,
+        typer.Option(metavar="FILE", help="MLPerf's spl.txt, read from the AC power analyser."),
     ] = None,
     gpus: Annotated[
         str | None, typer.Option(metavar="A,B", help="GPUs of the replica, as the log names them.")
     ] = None,
     utc_offset: Annotated[
-        str | None, typer.Option(metavar="HOURS", help="Of local times, such as -7; else found.")
+        str | None,
+        typer.Option(
+            metavar="HOURS", help="UTC offset of local times, e.g. -7; detected by default."
+        ),
     ] = None,
     search: Annotated[
-        str, typer.Option(metavar="TIME", help="By how much clocks may differ.")
+        str, typer.Option(metavar="TIME", help="Largest clock difference to search for.")
     ] = "20 s",
     as_json: Json = False,
 ) -> None:
-    """Make a run folder of logs that others took; clocks are aligned, and how surely is told.
+    """Create a run folder from existing logs.
+
+    Clocks are aligned and the confidence of the alignment is reported.
 
     Exit status 0 when the folder is good, 1 when it is not, 2 when a log cannot be read.
     """

@@ -39,19 +39,22 @@ FLAGS = {
 
 def new(
     file: Annotated[
-        Path | None, typer.Argument(metavar="[FILE]", help="Where to write; else to the screen.")
+        Path | None,
+        typer.Argument(metavar="[FILE]", help="File to write; by default the scenario is printed."),
     ] = None,
-    gpu: Annotated[str | None, typer.Option(help="Such as a100, h100, h200, b200.")] = None,
+    gpu: Annotated[
+        str | None, typer.Option(help="GPU of the servers, e.g. a100, h100, h200, b200.")
+    ] = None,
     model: Annotated[str | None, typer.Option(help="A served model of the catalogue.")] = None,
-    tensor_parallel: Annotated[int | None, typer.Option(min=1, help="GPUs of a replica.")] = None,
-    racks: Annotated[int | None, typer.Option(min=1, help="Racks of the row.")] = None,
-    servers_per_rack: Annotated[int | None, typer.Option(min=1, help="Servers a rack.")] = None,
+    tensor_parallel: Annotated[int | None, typer.Option(min=1, help="GPUs per replica.")] = None,
+    racks: Annotated[int | None, typer.Option(min=1, help="Racks in the row.")] = None,
+    servers_per_rack: Annotated[int | None, typer.Option(min=1, help="Servers per rack.")] = None,
     row_limit: Annotated[
-        str | None, typer.Option(help="Such as '600 kW'; 'none' where it is not known.")
+        str | None, typer.Option(help="Rating of the row, e.g. '600 kW'; 'none' if unknown.")
     ] = None,
     rate: Annotated[
         str | None,
-        typer.Option(help="Of all requests, such as '4 req/s'; else half of what they can serve."),
+        typer.Option(help="Rate of all requests, e.g. '4 req/s'; by default half of the capacity."),
     ] = None,
     tokens: Annotated[
         str | None, typer.Option(help="azure-2023-conv, azure-2023-code, sharegpt or 1000:250.")
@@ -60,7 +63,9 @@ def new(
     breaker: Annotated[
         str | None, typer.Option(help="Time-current curve of the row's breaker, or 'none'.")
     ] = None,
-    name: Annotated[str | None, typer.Option(help="Names the results.")] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Name of the scenario, used for its results.")
+    ] = None,
     example: Annotated[
         str | None,
         typer.Option(
@@ -69,8 +74,10 @@ def new(
             help="Copy a scenario that comes with dcsim, such as quickstart.",
         ),
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace FILE if it is there.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Use defaults instead of asking.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite FILE if it exists.")] = False,
 ) -> None:
     """Write a commented scenario: it validates and runs as it is, and is yours to edit.
 

@@ -66,7 +66,7 @@ PackOption = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 Extrapolate = Annotated[
     bool,
-    typer.Option("--extrapolate", help="Let the gru answer for configurations its pack lacks."),
+    typer.Option("--extrapolate", help="Let the gru extrapolate to configurations its pack lacks."),
 ]
 
 SeriesOption = Annotated[
@@ -75,7 +75,9 @@ SeriesOption = Annotated[
 ]
 PictureOption = Annotated[
     Path | None,
-    typer.Option("-o", "--out", metavar="FILE.png", help="Draw both over each other."),
+    typer.Option(
+        "-o", "--out", metavar="FILE.png", help="Plot measured and simulated power together."
+    ),
 ]
 
 FIGURES = {
@@ -111,7 +113,9 @@ def evaluate(
         ),
     ] = Origin.engine,
     pack: PackOption = None,
-    seeds: Annotated[int, typer.Option(min=1, help="Figures are medians over so many.")] = 5,
+    seeds: Annotated[
+        int, typer.Option(min=1, help="Number of seeds; figures are medians over them.")
+    ] = 5,
     extrapolate: Extrapolate = False,
     series_out: SeriesOption = None,
     picture: PictureOption = None,
@@ -263,10 +267,10 @@ def validate(
     pack: PackOption = None,
     left_out: Annotated[
         bool,
-        typer.Option("--left-out", help="Hide the configuration's own table from the gru."),
+        typer.Option("--left-out", help="Hold out the configuration's own table from the gru."),
     ] = False,
     repeats: Annotated[int, typer.Option(min=1, help="Simulated runs at each rate.")] = 2,
-    seed: Annotated[int, typer.Option(help="Of the simulated campaign.")] = 1001,
+    seed: Annotated[int, typer.Option(help="Seed of the simulated campaign.")] = 1001,
     as_json: Json = False,
 ) -> None:
     """Simulate the six-rate ShareGPT campaign of each file, and compare the pooled watts.

@@ -33,7 +33,9 @@ def train(
         typer.Option(metavar="PACK", help="Refine this pack: a shipped one, or an .h5 file."),
     ] = None,
     updates: Annotated[int, typer.Option(min=1, help="Training steps.")] = 1000,
-    seed: Annotated[int, typer.Option(help="Same seed and runs, same pack.")] = 1,
+    seed: Annotated[
+        int, typer.Option(help="Training seed; the same seed and runs give the same pack.")
+    ] = 1,
 ) -> None:
     """Train a pack on measured runs, and report figures for each run left out in turn.
 
@@ -43,7 +45,7 @@ def train(
     if not out.parent.is_dir():
         refuse(f"--out: there is no folder {out.parent}")
     if out.exists() and not out.is_file():
-        refuse(f"--out: {out} is no file that could be replaced")
+        refuse(f"--out: {out} is not a regular file and will not be overwritten")
     if out.suffix != ".h5":
         refuse(f"--out: {out} must end in .h5, or no scenario can name it")
 

@@ -71,11 +71,11 @@ def trip(
     preload: Annotated[
         float,
         typer.Option(
-            min=0.0, max=1.0, help="What it carried before, as a share of the rating; 0: cold."
+            min=0.0, max=1.0, help="Load carried before, as a share of the rating; 0 is cold."
         ),
     ] = 0.0,
     ambient: Annotated[
-        float, typer.Option(min=-40.0, max=100.0, help="Temperature around it, in °C.")
+        float, typer.Option(min=-40.0, max=100.0, help="Ambient temperature in °C.")
     ] = 40.0,
     phases: Annotated[
         int, typer.Option(min=1, max=3, help="Of a rating in amperes; 2: two poles.")

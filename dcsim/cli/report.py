@@ -23,7 +23,7 @@ def report(
     out: Annotated[
         Path | None,
         typer.Option(
-            "-o", "--out", metavar="FILE.html", help="Write here; else beside what is shown."
+            "-o", "--out", metavar="FILE.html", help="Output file; by default next to the results."
         ),
     ] = None,
 ) -> None:

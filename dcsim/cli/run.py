@@ -22,10 +22,12 @@ def run(
     scenario: ScenarioPath,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="FILE.h5", help="Keep the results here; without it none are kept."),
+        typer.Option(
+            metavar="FILE.h5", help="Write the results here; by default they are not kept."
+        ),
     ] = None,
     force: Annotated[
-        bool, typer.Option("--force", help="Replace the results that are at --out.")
+        bool, typer.Option("--force", help="Overwrite existing results at --out.")
     ] = False,
     set_: Overrides = None,
     seed: Seed = None,
@@ -37,15 +39,15 @@ def run(
     watch: Annotated[
         bool,
         typer.Option(
-            "--watch", help="Show the site on the whole screen; q ends the run, results are kept."
+            "--watch", help="Show the site full-screen; q ends the run and keeps the results."
         ),
     ] = False,
     fail_on: Annotated[
         list[str] | None,
         typer.Option(
             metavar="trip|overload|continuous|demand|ramp|limit|redundancy|slo",
-            help="Exit with 3 when this has happened or could not be judged (limit: any kind of "
-            "limit not kept); repeat it, or give a list with commas.",
+            help="Exit with 3 if this happened or could not be judged (limit: any kind of "
+            "limit exceeded); repeat the option or give a comma-separated list.",
         ),
     ] = None,
 ) -> None:
@@ -60,7 +62,7 @@ def run(
     if out is not None and not out.parent.is_dir():
         refuse(f"--out: there is no folder {out.parent}")
     if out is not None and out.exists() and not out.is_file():
-        refuse(f"--out: {out} is no file that could be replaced")
+        refuse(f"--out: {out} is not a regular file and will not be overwritten")
     if out is not None and out.exists() and not force:
         refuse(f"--out: {out} is there already; --force replaces it")
 

@@ -14,7 +14,12 @@ from dcsim.files import atomic_write
 def schema(
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", metavar="FILE.json", help="Write it here, not to the screen."),
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="FILE.json",
+            help="Write the schema to this file instead of the screen.",
+        ),
     ] = None,
     summary: Annotated[
         bool, typer.Option("--summary", help="The schema of what `dcsim run --json` prints.")

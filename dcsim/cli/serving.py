@@ -29,11 +29,11 @@ def capacity(
         str,
         typer.Option(
             metavar="SHARES",
-            help="Shares of the capacity at which a server's watts are played, with commas.",
+            help="Comma-separated shares of the capacity at which a server's power is simulated.",
         ),
     ] = "0.1,0.25,0.5,0.7,1",
     estimate: Annotated[
-        bool, typer.Option("--estimate", help="Do not play it: the estimate alone.")
+        bool, typer.Option("--estimate", help="Print the estimate only; do not simulate.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:

@@ -410,7 +410,7 @@ class ElectricalSite:
         self.supply.carries[self.flow.battery_nodes] = self.flow.batteries.carries
 
     def _rewire(self, now_s: float, events: list[FacilityEvent]) -> None:
-        """Work the supply out anew, and tell what has come of it."""
+        """Recompute which nodes are energised and emit the resulting events."""
         supply, topology = self.supply, self.topology
         was, was_fed = supply.energised.copy(), supply.fed.copy()
         around = self._around

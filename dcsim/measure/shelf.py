@@ -35,7 +35,7 @@ def open_shelf(out: Path, campaign: Campaign) -> None:
             )
         return
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise MeasureError(f"{out} is not empty and holds no campaign")
+        raise MeasureError(f"{out} is not empty and does not contain a campaign")
     out.mkdir(parents=True, exist_ok=True)
     content = {
         "digest": ours,

@@ -129,7 +129,7 @@ def _quantity(unit: Unit, *, positive: bool = True) -> Any:
         magnitude = _in_si(value, unit.name, unit.example, info)
         if magnitude > LARGEST:
             raise PydanticCustomError(
-                "quantity", "'{value}' is more than any site has", {"value": value}
+                "quantity", "'{value}' exceeds the maximum of 1e15 in SI units", {"value": value}
             )
         if magnitude < 0 or (positive and magnitude == 0):
             bound = "above 0" if positive else "0 or more"

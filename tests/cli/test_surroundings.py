@@ -175,5 +175,5 @@ def test_a_folder_that_is_gone(scenario: Path, tmp_path: Path) -> None:
         cwd=gone, capture_output=True, text=True, env=environment(), check=False,
     )  # fmt: skip
     assert done.returncode == exits.WRONG_INPUT
-    assert "the current folder is no longer there" in done.stderr
+    assert "the current folder no longer exists" in done.stderr
     assert "Traceback" not in done.stderr

@@ -87,7 +87,7 @@ def test_get_records_and_then_leaves_it(folder: Path, shelf: Shelf) -> None:
     assert recorded(folder)[path.name]["sha256"] == SUM
     again = runner.invoke(app, ["data", "get", NAME, "--url", shelf.url])
     assert (again.exit_code, len(shelf.asked)) == (0, 1)
-    assert "here already" in again.output
+    assert "already exists" in again.output
     assert "recorded when it was fetched" in runner.invoke(app, ["data", "list"]).output
 
 
@@ -96,7 +96,7 @@ def test_a_file_that_changed_is_told(folder: Path, shelf: Shelf) -> None:
     (folder / "azure_llm_2023_code.csv").write_bytes(b"tampered")
     done = runner.invoke(app, ["data", "get", NAME, "--url", shelf.url])
     assert done.exit_code == 2
-    assert f"not what it should be: {SUM}" in done.stderr
+    assert f"the SHA-256 should be {SUM}" in done.stderr
     done = runner.invoke(app, ["data", "get", NAME, "--url", shelf.url, "--again"])
     assert done.exit_code == 0
     assert (folder / "azure_llm_2023_code.csv").read_bytes() == CONTENT

@@ -182,7 +182,7 @@ def test_going_on_keeps_what_is_good(
     other = spec.model_copy(update={"seed": 9})
     with pytest.raises(MeasureError, match="holds another campaign"):
         collect(other, out)
-    with pytest.raises(MeasureError, match="not empty and holds no campaign"):
+    with pytest.raises(MeasureError, match="not empty and does not contain a campaign"):
         collect(spec, tmp_path)
 
 

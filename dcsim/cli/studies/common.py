@@ -26,25 +26,30 @@ MOST_VALUES = 10_000
 
 Out = Annotated[
     Path | None,
-    typer.Option(metavar="DIR", help="Keep answer, tables and runs here; the same goes on there."),
+    typer.Option(metavar="DIR", help="Write results here; rerunning with the same folder resumes."),
 ]
 Runs = Annotated[
     Path | None,
-    typer.Option(metavar="DIR", help="Keep played runs here, for several studies to share."),
+    typer.Option(metavar="DIR", help="Store runs here, so that several studies can share them."),
 ]
 Workers = Annotated[
-    int | None, typer.Option(min=1, help="Processes that play runs; one a core if left out.")
+    int | None, typer.Option(min=1, help="Number of worker processes; by default one per core.")
 ]
 Scheduler = Annotated[
     str | None,
-    typer.Option(metavar="ADDRESS", help="A Dask scheduler, such as tcp://head:8786, instead."),
+    typer.Option(
+        metavar="ADDRESS", help="Run on this Dask scheduler instead, e.g. tcp://head:8786."
+    ),
 ]
 Seeds = Annotated[
-    str, typer.Option(help="How many seeds, counted on from the file's: 5. Or which: 1,2,9.")
+    str,
+    typer.Option(
+        help="Number of seeds, counting up from the file's (5), or a list of them (1,2,9)."
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the answer as one JSON object.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Show no progress.")]
-Window = Annotated[str, typer.Option(help="Averaging time of loads that are held to limits.")]
+Window = Annotated[str, typer.Option(help="Averaging time of the loads compared with limits.")]
 
 
 @dataclass(frozen=True)

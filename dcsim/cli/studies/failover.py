@@ -27,13 +27,16 @@ def failover(
     node: Annotated[
         list[str] | None,
         typer.Option(
-            help="What may be lost: a name, or a kind of node; every utility, transformer, "
+            help="Node or kind of node that may be lost; every utility, transformer, "
             "switchgear, UPS and PDU if left out. May be repeated."
         ),
     ] = None,
     redistribute_only: Annotated[
         bool,
-        typer.Option("--redistribute-only", help="Do not play each loss at its worst instant."),
+        typer.Option(
+            "--redistribute-only",
+            help="Only redistribute loads; do not simulate each loss at its worst instant.",
+        ),
     ] = False,
     window: Window = "1 min",
     seed: Seed = None,

@@ -34,17 +34,18 @@ MONTHS = {"month": 1, "quarter": 3, "year": 12}
 def growth(
     scenario: ScenarioPath,
     factors: Annotated[
-        str, typer.Option(help="Traffic as multiples of the file's: 1:2:0.1, or 1,1.5,2.")
+        str, typer.Option(help="Traffic as multiples of the file's: 1:2:0.1 or 1,1.5,2.")
     ] = "1:2:0.1",
     per_month: Annotated[
-        str | None, typer.Option(help="Growth a month: '5 %', or as a factor 1.05.")
+        str | None, typer.Option(help="Growth per month: '5 %', or the factor 1.05.")
     ] = None,
     per_quarter: Annotated[
-        str | None, typer.Option(help="The same a quarter: '10 %', or 1.10.")
+        str | None, typer.Option(help="Growth per quarter: '10 %', or 1.10.")
     ] = None,
-    per_year: Annotated[str | None, typer.Option(help="The same a year: '40 %', or 1.40.")] = None,
+    per_year: Annotated[str | None, typer.Option(help="Growth per year: '40 %', or 1.40.")] = None,
     start: Annotated[
-        str | None, typer.Option(metavar="YYYY-MM-DD", help="Day on which the traffic is x1.")
+        str | None,
+        typer.Option(metavar="YYYY-MM-DD", help="Date at which the traffic equals the file's."),
     ] = None,
     max_slo_loss: Annotated[
         float, typer.Option(min=0, max=1, help="Share of requests that may miss their SLO.")
@@ -53,7 +54,7 @@ def growth(
         list[str] | None,
         typer.Option(
             metavar="'NAME | COST | PATH=VALUE'",
-            help="Something that could be done, and what it costs: "
+            help="A measure that could be taken, and its cost: "
             "'bigger feeder | 40000 | facility.row.rating=700 kW'. May be repeated.",
         ),
     ] = None,

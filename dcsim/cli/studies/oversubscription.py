@@ -51,13 +51,16 @@ def oversubscription(
     scenario: ScenarioPath,
     under: Annotated[
         str | None,
-        typer.Option(metavar="NODE", help="Whose limit; what feeds the racks if left out."),
+        typer.Option(
+            metavar="NODE",
+            help="Node whose limit applies; by default the one that feeds the racks.",
+        ),
     ] = None,
     count: Annotated[
-        str | None, typer.Option(metavar="NODE", help="What is counted; racks if left out.")
+        str | None, typer.Option(metavar="NODE", help="Kind of node to count; racks by default.")
     ] = None,
     limit: Annotated[
-        str | None, typer.Option(help="Instead of the node's rating, such as '600 kW'.")
+        str | None, typer.Option(help="Use this limit instead of the node's rating, e.g. '600 kW'.")
     ] = None,
     rule: Annotated[
         Rule,
@@ -69,7 +72,7 @@ def oversubscription(
     models: Annotated[
         str,
         typer.Option(
-            help="Power models to put side by side: scenario (the file's own), nameplate, "
+            help="Power models to compare: scenario (the file's own), nameplate, "
             "board-limit, mean, lut, ledger, gru."
         ),
     ] = "nameplate,scenario",
@@ -77,7 +80,7 @@ def oversubscription(
         list[str] | None,
         typer.Option(
             metavar="NAME=BLOCK",
-            help="Policies to put side by side: none, scenario, NAME=FILE.yaml or "
+            help="Policies to compare: none, scenario, NAME=FILE.yaml or "
             "NAME='[{policy: admission-throttle, nodes: row}]'. May be repeated.",
         ),
     ] = None,
@@ -90,10 +93,10 @@ def oversubscription(
         typer.Option(help="Up to what nodes may carry for good (80 % of many breakers), or rated."),
     ] = Fill.CONTINUOUS,
     max_trips_per_year: Annotated[
-        float, typer.Option(help="Most trips in a year's busy hours, 95 % sure.")
+        float, typer.Option(help="Most trips allowed in a year's busy hours, at 95 % confidence.")
     ] = 0.1,
     busy_hours: Annotated[
-        float, typer.Option(help="Hours of a year that are as busy as the run.")
+        float, typer.Option(help="Hours in a year that are as busy as the run.")
     ] = 1000.0,
     level_error: Annotated[
         float | None,
@@ -104,23 +107,26 @@ def oversubscription(
     ] = None,
     day_spread: Annotated[
         float | None,
-        typer.Option(help="Standard deviation of a day's load, as a share of it; 0.024."),
+        typer.Option(help="Standard deviation of a day's load as a share of it, e.g. 0.024."),
     ] = None,
     max_trip: Annotated[
         float | None,
-        typer.Option(help="Instead: highest probability that a run fails, by counting runs."),
+        typer.Option(
+            help="Criterion by counting runs instead: highest probability that a run fails."
+        ),
     ] = None,
     max_slo_loss: Annotated[
-        float, typer.Option(help="Highest share of requests that miss their SLO.")
+        float, typer.Option(help="Largest share of requests that may miss their SLO.")
     ] = 0.01,
     window: Annotated[
-        str, typer.Option(help="The continuous rating is held to means over this.")
+        str, typer.Option(help="Averaging time of the load compared with the continuous rating.")
     ] = "15 min",
     traffic: Annotated[
-        Traffic, typer.Option(help="Each server keeps its share, or the site's traffic stays.")
+        Traffic,
+        typer.Option(help="Whether traffic grows with the servers or the site's total stays."),
     ] = Traffic.SCALED,
-    draws: Annotated[int, typer.Option(help="Random subsets of the screen.")] = 200,
-    quantile: Annotated[float, typer.Option(help="Of the peaks of those subsets.")] = 0.95,
+    draws: Annotated[int, typer.Option(help="Number of random subsets in the screening.")] = 200,
+    quantile: Annotated[float, typer.Option(help="Quantile of the subsets' peaks to use.")] = 0.95,
     set_: Overrides = None,
     out: Out = None,
     runs: Runs = None,

@@ -32,7 +32,7 @@ def refresh(
         list[str],
         typer.Option(
             metavar="'NAME | PATH=VALUE'",
-            help="A fleet to compare with the one there is: "
+            help="A fleet to compare with the present one: "
             "'h100 | servers.a100.server=dgx-h100 | servers.a100.tensor_parallel=4'. May be "
             "repeated.",
         ),

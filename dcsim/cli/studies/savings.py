@@ -31,32 +31,38 @@ def savings(
     scenario: ScenarioPath,
     racks: Annotated[
         int | None,
-        typer.Option(help="How many under one limit, as oversubscription found; else the file's."),
+        typer.Option(
+            help="Number under one limit, from the oversubscription study; by default the file's."
+        ),
     ] = None,
     under: Annotated[
         str | None,
-        typer.Option(metavar="NODE", help="Whose limit; what feeds the racks if left out."),
+        typer.Option(
+            metavar="NODE",
+            help="Node whose limit applies; by default the one that feeds the racks.",
+        ),
     ] = None,
     count: Annotated[
-        str | None, typer.Option(metavar="NODE", help="What is counted; racks if left out.")
+        str | None, typer.Option(metavar="NODE", help="Kind of node to count; racks by default.")
     ] = None,
     limit: Annotated[
-        str | None, typer.Option(help="Instead of the node's rating, such as '600 kW'.")
+        str | None, typer.Option(help="Use this limit instead of the node's rating, e.g. '600 kW'.")
     ] = None,
     tariff: Annotated[
         Path | None, typer.Option(metavar="FILE.yaml", help="Prices; see docs/studies/savings.md.")
     ] = None,
     capital_per_kw: Annotated[
-        float | None, typer.Option(help="Price of a kW of interconnection, transformer, feeder.")
+        float | None, typer.Option(help="Price per kW of interconnection, transformer and feeder.")
     ] = None,
     interest: Annotated[
-        float | None, typer.Option(help="Cost of capital a year, such as 0.08.")
+        float | None, typer.Option(help="Annual cost of capital, e.g. 0.08.")
     ] = None,
     years: Annotated[
-        float | None, typer.Option(help="By how many years building is put off.")
+        float | None, typer.Option(help="Years by which construction is deferred.")
     ] = None,
     invest: Annotated[
-        float | None, typer.Option(help="What oversubscribing takes, once: meters, controls.")
+        float | None,
+        typer.Option(help="One-time cost of oversubscription, e.g. meters and controls."),
     ] = None,
     grid: Annotated[
         str | None,

@@ -28,16 +28,14 @@ def sizing(
     models: Annotated[
         str,
         typer.Option(
-            help="Power models to put side by side: scenario (the file's own), nameplate, "
+            help="Power models to compare: scenario (the file's own), nameplate, "
             "board-limit, mean, lut, ledger, gru."
         ),
     ] = "scenario",
     windows: Annotated[
-        str, typer.Option(help="Averaging times, beside the power step.")
+        str, typer.Option(help="Averaging times to report in addition to the power step.")
     ] = "1 s, 1 min, 15 min",
-    node: Annotated[
-        str | None, typer.Option(help="Whose figures are told; the site's if left out.")
-    ] = None,
+    node: Annotated[str | None, typer.Option(help="Node to report; the site by default.")] = None,
     seeds: Seeds = "1",
     set_: Overrides = None,
     out: Out = None,

@@ -37,7 +37,10 @@ def sweep(
         ),
     ],
     paired: Annotated[
-        bool, typer.Option("--paired", help="First with first, second with second, and so on.")
+        bool,
+        typer.Option(
+            "--paired", help="Pair the lists by position instead of combining all values."
+        ),
     ] = False,
     seeds: Seeds = "1",
     window: Window = "1 min",
