@@ -28,7 +28,7 @@ def simulation(duration: str = "10 s", out: Path | None = None) -> Simulation:
 def same(one: Results, other: Results) -> bool:
     summaries = [{k: v for k, v in r.summary.items() if k != "wall_s"} for r in (one, other)]
     frames = [one.requests().equals(other.requests()), one.events().equals(other.events())]
-    loads = [one.load(kind).equals(other.load(kind)) for kind in ("site", "row", "server")]
+    loads = [one.load_w(kind).equals(other.load_w(kind)) for kind in ("site", "row", "server")]
     return summaries[0] == summaries[1] and all(frames) and all(loads)
 
 
@@ -60,7 +60,7 @@ def test_a_frame_is_what_the_file_will_say() -> None:
             with pytest.raises(ValueError, match="read-only"):
                 values[0] = 1
     with run.results as results:
-        assert np.allclose(results.load("row"), np.array(node_w)[:, 1:3], rtol=1e-6)
+        assert np.allclose(results.load_w("row"), np.array(node_w)[:, 1:3], rtol=1e-6)
         assert decoded > 0.0
 
 
@@ -102,7 +102,7 @@ def test_a_loop_that_is_left_is_the_beginning_of_a_run(tmp_path: Path) -> None:
             break
     with run.results as part, simulate(site(duration="10 s", rate=200)) as whole:
         assert part.duration_s == 5.0
-        assert part.load("row").equals(whole.load("row").iloc[:20])
+        assert part.load_w("row").equals(whole.load_w("row").iloc[:20])
     with pytest.raises(ValueError, match="nothing to play: the run stands at 5 s"):
         run.step()
     with pytest.raises(ValueError, match="nothing has been played"):
