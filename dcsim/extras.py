@@ -11,6 +11,7 @@ EXTRAS = {
     "aiohttp": "measure",
     "distributed": "cluster",
     "matplotlib": "plots",
+    "opendssdirect": "cosim",
     "pandapower": "export",
     "pyarrow": "export",
     "pynvml": "measure",
@@ -18,7 +19,11 @@ EXTRAS = {
     "torch": "train",
 }
 """By the name that is imported."""
-PACKAGES = {"pynvml": "nvidia-ml-py", "sklearn": "scikit-learn"}
+PACKAGES = {
+    "opendssdirect": "opendssdirect.py",
+    "pynvml": "nvidia-ml-py",
+    "sklearn": "scikit-learn",
+}
 """Names that differ where they are installed from."""
 
 
