@@ -20,6 +20,7 @@ from dcsim.scenario.models import (
     Stream,
 )
 from tests.engine.sites import HOLES, SITE
+from tests.hardware.test_catalogue import data_folder
 
 EXAMPLES = sorted(Path("scenarios").glob("*.yaml"))
 
@@ -85,7 +86,9 @@ def test_a_scenario_made_in_python_equals_its_file() -> None:
 
 
 @pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.stem)
-def test_a_copy_without_changes_is_equal(file: Path) -> None:
+def test_a_copy_without_changes_is_equal(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if "DCSIM_DATA" in file.read_text(encoding="utf-8"):
+        monkeypatch.setenv("DCSIM_DATA", str(data_folder()))
     scenario = load(file)
     assert scenario.replace() == scenario
     parts: list[BaseModel] = [*scenario.workload, *scenario.servers, *scenario.facility]
