@@ -10,7 +10,10 @@ from dcsim.facility.events import FacilityEvent
 
 
 class Watcher(Protocol):
-    """Somebody who looks on while a run goes, such as the terminal's live view."""
+    """Somebody who looks on while a run goes, such as the terminal's live view.
+
+    Who inherits from it need only write what it looks at: each method here does nothing.
+    """
 
     def begin(
         self,
@@ -42,6 +45,7 @@ class Watcher(Protocol):
     ) -> bool:
         """Called after every power step, with the requests that have arrived so far; True ends the
         run here, as if it were no longer."""
+        return False
 
     def flag(self, event: FacilityEvent) -> None:
         """Called for every flag."""

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from dcsim.arrays import Float32Array, FloatArray, IntArray
-from dcsim.facility.events import FacilityEvent
+from dcsim.engine.watcher import Watcher
 from dcsim.facility.site import ElectricalSite
 from dcsim.facility.trip_ratio import elements_of
 
@@ -50,7 +50,7 @@ class Heating:
         return cls(**{**row, "ratios": tuple(row["ratios"]), "loads": tuple(row["loads"])})
 
 
-class FeltLoads:
+class FeltLoads(Watcher):
     """Looks on while a run goes and keeps what the ratings of some nodes feel."""
 
     def __init__(
@@ -83,9 +83,6 @@ class FeltLoads:
         """Nothing is kept of the warm-up."""
         self._first = math.ceil(measured_from_s / self._power_step_s - 1e-9)
 
-    def serving(self, replicas: int, capacity_per_s: float | None) -> None:
-        """How busy the fleet is stands in the summary."""
-
     def loads(self, node_w: FloatArray) -> None:
         """A power step has ended."""
         self._step += 1
@@ -99,22 +96,6 @@ class FeltLoads:
         if number % self._joined == self._joined - 1:
             self._held[number // self._joined] = np.sqrt(self._heat / self._joined)
             self._heat[:] = 0.0
-
-    def update(
-        self,
-        now_s: float,
-        site_w: float,
-        site_limit_w: float,
-        worst: tuple[str, float],
-        running: int,
-        waiting: int,
-        arrived: int,
-    ) -> bool:
-        """The run goes on."""
-        return False
-
-    def flag(self, event: FacilityEvent) -> None:
-        """Flags are the run's own affair."""
 
     def heating(self, window_s: float, ceiling_w: Mapping[str, float | None]) -> dict[str, Heating]:
         """By node, of those that something may open. `window_s`: over which a mean above the
