@@ -5,18 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from dcsim.arrays import FloatArray
+from dcsim.hardware.servers import HOLD_UP_FULL_S
 
-HOLD_UP_S = 0.012
-"""At HOLD_UP_AT[0] of a server's nameplate and below. Of Intel's common redundant power supplies
-("AC line dropout / holdup" in Intel Server System R1000SP Product Family, Technical Product
-Specification, order number G64249-002, section 4.5.4): at least 12 ms at 70 % load, 10 ms at 100 %.
-Both are the least that the maker asks for; what a supply holds beyond is not counted. Others:
-12 ms at 75 % (R1000JP, section 3.2.6.20), 20 ms at 75 % and 12 ms at full load (SR2625UR, order
-number E46130-010, section 3.8.3). The 20 ms of the ITI (CBEMA) curve are what equipment is asked to
-bear, not what supplies do."""
-HOLD_UP_FULL_S = 0.010
-"""At full load."""
 HOLD_UP_AT = (0.7, 1.0)
+"""Shares of the nameplate that makers state it at; `dcsim.hardware.servers` has the seconds."""
 
 
 class HoldUp:
