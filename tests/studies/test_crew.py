@@ -108,6 +108,7 @@ def test_workers_end_with_their_study(tmp_path: Path, name: str) -> None:
     while not list(out.glob("runs/*.json")) and time.monotonic() < deadline:
         time.sleep(0.01)
     assert list(out.glob("runs/*.json"))
+    assert all(_holds_off_ctrl_c(pid) for pid in _workers(study.pid))
     if name == "SIGINT":
         os.killpg(study.pid, signal.SIGINT)
     else:
@@ -118,6 +119,23 @@ def test_workers_end_with_their_study(tmp_path: Path, name: str) -> None:
         assert study.returncode == 130
         assert errors == "stopped; the same command goes on from here\n"
     assert not (out / "tables").exists(), "the study was over before it was stopped"
+
+
+def _workers(pid: int) -> list[int]:
+    """Process identifiers of the workers of a study; empty where the system does not tell."""
+    children = Path(f"/proc/{pid}/task/{pid}/children")
+    if not children.exists():
+        return []
+    pids = [int(child) for child in children.read_text().split()]
+    workers = [pid for pid in pids if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    assert len(workers) == 2
+    return workers
+
+
+def _holds_off_ctrl_c(pid: int) -> bool:
+    status = Path(f"/proc/{pid}/status").read_text()
+    blocked = next(line for line in status.splitlines() if line.startswith("SigBlk"))
+    return bool(int(blocked.split()[1], 16) & 1 << signal.SIGINT - 1)
 
 
 def test_a_scheduler_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
