@@ -25,13 +25,16 @@ class Watcher(Protocol):
     ) -> None:
         """Called before the first step, with the site's nodes in node order and the end of the
         warm-up, which figures leave out."""
+        return None
 
     def serving(self, replicas: int, capacity_per_s: float | None) -> None:
         """Called after `begin`: how many replicas there are, and what they can serve within the
         SLO, requests/s; None where that is unknown."""
+        return None
 
     def loads(self, node_w: FloatArray) -> None:
         """Called after every power step, before `update`; shape (nodes,), not to be kept."""
+        return None
 
     def update(
         self,
@@ -49,3 +52,4 @@ class Watcher(Protocol):
 
     def flag(self, event: FacilityEvent) -> None:
         """Called for every flag."""
+        return None
