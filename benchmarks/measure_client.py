@@ -24,17 +24,17 @@ from pathlib import Path
 import numpy as np
 
 from dcsim.arrays import FloatArray
-from dcsim.measure.answers import RawAnswer, events
-from dcsim.measure.campaign import Campaign
-from dcsim.measure.client import Player
-from dcsim.measure.clock import Clock, ClockWatch
-from dcsim.measure.endpoint import Asker
-from dcsim.measure.engine import find_engine
-from dcsim.measure.folder import AnswerBook
-from dcsim.measure.plan import make_plan
-from dcsim.measure.sampler import Sampler
-from dcsim.measure.scrape import Page
-from dcsim.measure.steady import steady
+from dcsim.lab.measure.answers import RawAnswer, events
+from dcsim.lab.measure.campaign import Campaign
+from dcsim.lab.measure.client import Player
+from dcsim.lab.measure.clock import Clock, ClockWatch
+from dcsim.lab.measure.endpoint import Asker
+from dcsim.lab.measure.engine import find_engine
+from dcsim.lab.measure.folder import AnswerBook
+from dcsim.lab.measure.plan import make_plan
+from dcsim.lab.measure.sampler import Sampler
+from dcsim.lab.measure.scrape import Page
+from dcsim.lab.measure.steady import steady
 
 MODEL = "benchmark"
 PAGE_LINES = 1500

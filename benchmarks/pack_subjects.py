@@ -10,12 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.steady_levels import Level, example_of, laws, own_law
-from dcsim.engine.bench import campaign, configuration
 from dcsim.hardware.catalogue import Catalogue
-from dcsim.ledger import ReplicaConfig
-from dcsim.power.learn.measured import measured_subjects
-from dcsim.power.learn.runs import LedgerSeries, MeasuredRun, read_run
-from dcsim.power.learn.states import (
+from dcsim.lab.bench import campaign, configuration
+from dcsim.lab.learn.measured import measured_subjects
+from dcsim.lab.learn.runs import LedgerSeries, MeasuredRun, read_run
+from dcsim.lab.learn.states import (
     STATES,
     Mixture,
     fit_mixture,
@@ -23,9 +22,10 @@ from dcsim.power.learn.states import (
     read_published,
     split_key,
 )
-from dcsim.power.learn.targets import Levels, at_rest, carry_over
-from dcsim.power.learn.train import MIXTURE_SEED, Example, Subject
-from dcsim.power.learn.true_power import true_watts
+from dcsim.lab.learn.targets import Levels, at_rest, carry_over
+from dcsim.lab.learn.train import MIXTURE_SEED, Example, Subject
+from dcsim.lab.learn.true_power import true_watts
+from dcsim.ledger import ReplicaConfig
 from dcsim.power.meter import TRAILING_S
 
 REPEATS = 2

@@ -5,14 +5,14 @@ One pack a GPU, with up to four kinds of tables.
 - Qwen3, measured: watts and engine log of the runs in `measured/vllm_runs`; states are fitted to
   those watts, the network learns from the engine's own log.
 - Every configuration of `published/state_distributions`: states are the published mixture of
-  measured watts; the sequence is constructed (see dcsim.power.learn.targets) on work simulated at
+  measured watts; the sequence is constructed (see dcsim.lab.learn.targets) on work simulated at
   the campaign's rates.
 - H100 and B200: every configuration of ML.ENERGY's leaderboard that has no such table; its levels
   under steady load are measured, all else is constructed (see benchmarks.level_law).
 - `any`: what all of them have in common, for configurations that nobody measured (see
-  dcsim.power.learn.pooled), with the errors that it made on configurations left out.
+  dcsim.lab.learn.pooled), with the errors that it made on configurations left out.
 
-All also learn from work beyond what was measured (see dcsim.power.learn.imagined), on the H100 and
+All also learn from work beyond what was measured (see dcsim.lab.learn.imagined), on the H100 and
 the B200 with the measured levels of steady loads. The pack of the H200 is that of the H100: the
 same chip and board limit, and nobody published watts of an H200's GPUs.
 """
@@ -37,15 +37,15 @@ from benchmarks.pack_subjects import (
     with_levels,
 )
 from benchmarks.steady_levels import Level, steady_levels
-from dcsim.engine.bench import campaign, configuration
 from dcsim.hardware.catalogue import Catalogue, load_catalogue
+from dcsim.lab.bench import campaign, configuration
+from dcsim.lab.learn.evaluate import evaluate, generate, shown_by
+from dcsim.lab.learn.measured import by_configuration
+from dcsim.lab.learn.pooled import pooled
+from dcsim.lab.learn.runs import MeasuredRun
+from dcsim.lab.learn.states import distance, read_published, split_key
+from dcsim.lab.learn.train import Recipe, Subject, train
 from dcsim.power.gru import GruPower
-from dcsim.power.learn.evaluate import evaluate, generate, shown_by
-from dcsim.power.learn.measured import by_configuration
-from dcsim.power.learn.pooled import pooled
-from dcsim.power.learn.runs import MeasuredRun
-from dcsim.power.learn.states import distance, read_published, split_key
-from dcsim.power.learn.train import Recipe, Subject, train
 from dcsim.power.pack import ANY, Kind, Pack, any_key, kind_of, save
 
 PACKS = Path(__file__).parents[1] / "dcsim" / "power" / "packs"
@@ -107,7 +107,7 @@ def make(
             general.append(pooled(evidence.gpu, like, catalogue, recipe, kind))
     notes = (
         "made by `python -m benchmarks.packs`; true watts, before any meter; a quarter of the "
-        "training windows are work beyond the campaigns (dcsim.power.learn.imagined)"
+        "training windows are work beyond the campaigns (dcsim.lab.learn.imagined)"
     )
     # What answers for the unseen is fitted to a network that is done: trained along with it, the
     # few measured minutes that it leans on would be learned by heart.

@@ -26,7 +26,7 @@ from benchmarks.packs import GPUS, gather, make, recipe_of
 from benchmarks.power_fidelity import put
 from dcsim.arrays import FloatArray
 from dcsim.hardware.catalogue import load_catalogue
-from dcsim.power.learn.train import Recipe
+from dcsim.lab.learn.train import Recipe
 from dcsim.power.pack import save
 from dcsim.scenario import load
 from dcsim.studies import oversubscription

@@ -15,8 +15,8 @@ import tracemalloc
 
 import numpy as np
 
-from dcsim.engine.bench import configuration
 from dcsim.hardware.catalogue import load_catalogue
+from dcsim.lab.bench import configuration
 from dcsim.ledger import GpuState, ReplicaConfig, WorkLedger
 from dcsim.power.gru import GruPower
 from dcsim.power.pack import load, shipped

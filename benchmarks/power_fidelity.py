@@ -34,15 +34,15 @@ from benchmarks.power_floor import itself
 from dcsim.arrays import FloatArray
 from dcsim.cli.power_judge import simulated
 from dcsim.hardware.catalogue import Catalogue, load_catalogue
+from dcsim.lab.learn.bigru import BiGru
+from dcsim.lab.learn.evaluate import judge, shown_by
+from dcsim.lab.learn.holdout import TRAINED_SHARE, part
+from dcsim.lab.learn.metrics import acf
+from dcsim.lab.learn.runs import LedgerSeries, MeasuredRun
+from dcsim.lab.learn.train import Recipe
 from dcsim.power.baseline_tables import MeanRow
 from dcsim.power.constant import board_limit
 from dcsim.power.gru import GruPower
-from dcsim.power.learn.bigru import BiGru
-from dcsim.power.learn.evaluate import judge, shown_by
-from dcsim.power.learn.holdout import TRAINED_SHARE, part
-from dcsim.power.learn.metrics import acf
-from dcsim.power.learn.runs import LedgerSeries, MeasuredRun
-from dcsim.power.learn.train import Recipe
 from dcsim.power.linear_ledger import LinearLedger
 from dcsim.power.look_up import LookUpPower
 from dcsim.power.mean import MeanPower

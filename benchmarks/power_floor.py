@@ -12,7 +12,7 @@ import numpy as np
 
 from dcsim.arrays import FloatArray
 from dcsim.hardware.catalogue import Catalogue
-from dcsim.power.learn.runs import MeasuredRun, ledger_watts
+from dcsim.lab.learn.runs import MeasuredRun, ledger_watts
 
 LIKE = 5
 """Moments on either side, in the order of the linear ledger model's watts, to draw from."""

@@ -17,8 +17,8 @@ from benchmarks.data import need_data
 from benchmarks.packs import GPUS, gather, recipe_of
 from benchmarks.power_fidelity import FIGURES, PAGE, SEEDS, cases, head, left_out, put
 from dcsim.hardware.catalogue import load_catalogue
-from dcsim.power.learn.evaluate import judge, shown_by
-from dcsim.power.learn.train import Recipe
+from dcsim.lab.learn.evaluate import judge, shown_by
+from dcsim.lab.learn.train import Recipe
 
 
 def main() -> None:

@@ -18,9 +18,9 @@ import numpy as np
 
 from benchmarks.data import need_data
 from dcsim.hardware.catalogue import Catalogue, load_catalogue
-from dcsim.power.learn.cleaning import unexplained
-from dcsim.power.learn.logs import read_logs, read_manifest
-from dcsim.power.learn.runs import MeasuredRun, logged_prompts, read_run
+from dcsim.lab.learn.cleaning import unexplained
+from dcsim.lab.learn.logs import read_logs, read_manifest
+from dcsim.lab.learn.runs import MeasuredRun, logged_prompts, read_run
 from dcsim.power.meter import TRAILING_S
 
 WIDTHS_S = (0.02, 0.05, 0.1, 0.15, 0.2, 0.25)

@@ -28,12 +28,12 @@ from benchmarks.timing_rows import (
     OUTPUT_CV2,
     PROMPT_TOKENS,
 )
-from dcsim.engine.bench import configuration
 from dcsim.hardware.catalogue import Catalogue
 from dcsim.hardware.kv import BLOCK_TOKENS, kv_capacity_blocks
-from dcsim.power.learn.counters import POWER_STEP_S, ledger_columns
-from dcsim.power.learn.runs import LedgerSeries
-from dcsim.power.learn.train import Example
+from dcsim.lab.bench import configuration
+from dcsim.lab.learn.counters import POWER_STEP_S, ledger_columns
+from dcsim.lab.learn.runs import LedgerSeries
+from dcsim.lab.learn.train import Example
 
 STEPS = 160
 """Of each row: 40 s of the same load."""

@@ -28,11 +28,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "control": RESOLVED,
     "results": RESOLVED,
     "engine": PLAYED,
-    "measure": BELOW | {"workload", "power"},
+    "lab": RESOLVED | {"workload", "serving", "power"},
     "studies": RESOLVED | {"facility", "power", "engine", "results"},
     "report": RESOLVED | {"facility", "results", "studies"},
     "data": set(),
-    "cli": PLAYED | {"engine", "measure", "studies", "report", "data"},
+    "cli": PLAYED | {"engine", "lab", "studies", "report", "data"},
 }
 NEUTRAL = {
     "dcsim.arrays",
@@ -135,16 +135,16 @@ def test_rooms_make_no_circle() -> None:
     [
         ("from dcsim.power.gru import GRU", "dcsim.serving", True),
         ("import dcsim.engine", "dcsim.results", True),
-        ("def f():\n    from dcsim import serving", "dcsim.power.learn", True),
+        ("def f():\n    from dcsim import serving", "dcsim.power.packs", True),
         ("from ..facility import watch", "dcsim.control", True),
-        ("from ...facility import watch", "dcsim.power.learn", True),
+        ("from ...facility import watch", "dcsim.power.packs", True),
         ("import_module('dcsim.engine')", "dcsim.scenario", True),
         ("from dcsim import load", "dcsim.report", True),
         ("from dcsim import load", "dcsim.cli", False),
         ("from dcsim.ledger import WorkLedger", "dcsim.power", False),
         ("from dcsim import ledger", "dcsim.power", False),
         ("from . import gru", "dcsim.power", False),
-        ("from ..features import Features", "dcsim.power.learn", False),
+        ("from ..features import Features", "dcsim.power.packs", False),
         ("import numpy, simpy", "dcsim.workload", False),
     ],
 )

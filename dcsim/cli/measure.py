@@ -13,8 +13,8 @@ from dcsim.errors import MeasureError, ScenarioError
 from dcsim.extras import optional
 
 if TYPE_CHECKING:
-    from dcsim.measure.campaign import Campaign
-    from dcsim.measure.check import Verdict
+    from dcsim.lab.measure.campaign import Campaign
+    from dcsim.lab.measure.check import Verdict
 
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
@@ -26,8 +26,8 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 @app.command("plan")
 def plan(campaign: CampaignPath, as_json: Json = False) -> None:
     """Show what a campaign would do: parts, requests, tokens and time. No request is sent."""
-    from dcsim.measure.campaign import TRAINABLE_S
-    from dcsim.measure.plan import make_plan
+    from dcsim.lab.measure.campaign import TRAINABLE_S
+    from dcsim.lab.measure.plan import make_plan
 
     spec = _open(campaign)
     parts = make_plan(spec)
@@ -71,7 +71,7 @@ def run(
     """
     spec = _open(campaign)
     optional("aiohttp", "dcsim measure run")
-    from dcsim.measure.collect import collect, told
+    from dcsim.lab.measure.collect import collect, told
 
     def say(text: str) -> None:
         if not quiet:
@@ -110,7 +110,7 @@ def check(
     missing = [folder for folder in folders if not folder.is_dir()]
     if missing:
         refuse(*(f"{folder}: no such folder" for folder in missing))
-    from dcsim.measure.check import verdict
+    from dcsim.lab.measure.check import verdict
 
     found = [verdict(folder) for folder in folders]
     if as_json:
@@ -172,8 +172,8 @@ def import_(
 
     Exit status 0 when the folder is good, 1 when it is not, 2 when a log cannot be read.
     """
-    from dcsim.measure.bring import Wanted, bring
-    from dcsim.measure.check import verdict
+    from dcsim.lab.measure.bring import Wanted, bring
+    from dcsim.lab.measure.check import verdict
 
     try:
         wanted = Wanted(
@@ -230,7 +230,7 @@ def _tell(found: Verdict) -> None:
 
 
 def _open(path: Path) -> Campaign:
-    from dcsim.measure.campaign import load_campaign
+    from dcsim.lab.measure.campaign import load_campaign
 
     try:
         return load_campaign(path)

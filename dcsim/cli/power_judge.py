@@ -18,8 +18,8 @@ from dcsim.registry import find, names
 from dcsim.spec.nearest import suggestion
 
 if TYPE_CHECKING:
+    from dcsim.lab.learn.runs import LedgerSeries, MeasuredRun
     from dcsim.ledger import ReplicaConfig
-    from dcsim.power.learn.runs import LedgerSeries, MeasuredRun
     from dcsim.power.model import PowerModel
     from dcsim.report.compared import Compared
 
@@ -122,7 +122,7 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Compare generated with measured power, run by run, at 250 ms and at 1 s."""
-    from dcsim.power.learn.evaluate import judge, shown_by
+    from dcsim.lab.learn.evaluate import judge, shown_by
     from dcsim.report.compared import Compared
 
     if model != "gru" and (pack is not None or extrapolate):
@@ -217,9 +217,9 @@ def simulated(run: MeasuredRun, folder: Path) -> LedgerSeries:
     """
     import numpy as np
 
-    from dcsim.engine.bench import simulate
-    from dcsim.power.learn.logs import engine_settings, read_requests
-    from dcsim.power.learn.runs import play
+    from dcsim.lab.bench import simulate
+    from dcsim.lab.learn.logs import engine_settings, read_requests
+    from dcsim.lab.learn.runs import play
 
     requests = read_requests(folder)
     counted = float(run.series.columns["prefill_tokens"].sum())
@@ -237,7 +237,7 @@ def simulated(run: MeasuredRun, folder: Path) -> LedgerSeries:
 
 def _bigru(run: MeasuredRun, runs: list[MeasuredRun]) -> Any:
     optional("torch", "the bidirectional model")
-    from dcsim.power.learn.bigru import BiGru
+    from dcsim.lab.learn.bigru import BiGru
 
     key = run.series.config.key
     others = [one for one in runs if one is not run and one.series.config.key == key]
@@ -279,10 +279,10 @@ def validate(
     """
     import numpy as np
 
-    from dcsim.engine.bench import campaign, configuration
     from dcsim.hardware.catalogue import load_catalogue
-    from dcsim.power.learn.evaluate import shown_by
-    from dcsim.power.learn.states import (
+    from dcsim.lab.bench import campaign, configuration
+    from dcsim.lab.learn.evaluate import shown_by
+    from dcsim.lab.learn.states import (
         distance,
         published_key,
         read_published,
@@ -372,9 +372,9 @@ def line(run: str, width: int, model: str, figures: Mapping[str, float], note: s
 
 def read_runs(folders: list[Path]) -> list[MeasuredRun]:
     """All runs; where any cannot be used, every problem is told and nothing is done."""
-    from dcsim.engine.bench import simulate
     from dcsim.hardware.catalogue import load_catalogue
-    from dcsim.power.learn.runs import read_run
+    from dcsim.lab.bench import simulate
+    from dcsim.lab.learn.runs import read_run
 
     runs, problems = [], []
     for folder in folders:

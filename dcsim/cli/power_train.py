@@ -13,9 +13,9 @@ from dcsim.extras import optional
 
 if TYPE_CHECKING:
     from dcsim.hardware.catalogue import Catalogue
-    from dcsim.power.learn.holdout import HeldOut
-    from dcsim.power.learn.runs import MeasuredRun
-    from dcsim.power.learn.train import Recipe
+    from dcsim.lab.learn.holdout import HeldOut
+    from dcsim.lab.learn.runs import MeasuredRun
+    from dcsim.lab.learn.train import Recipe
     from dcsim.power.pack import Pack
 
 
@@ -52,7 +52,7 @@ def train(
     for library in ("torch", "sklearn", "matplotlib"):
         optional(library, "dcsim power train")
     from dcsim.hardware.catalogue import load_catalogue
-    from dcsim.power.learn.train import Recipe
+    from dcsim.lab.learn.train import Recipe
     from dcsim.power.pack import find_pack, save
 
     try:
@@ -75,9 +75,9 @@ def train(
 def _usable(folders: list[Path], catalogue: Catalogue) -> list[MeasuredRun]:
     """Cleaned runs, what was found about each told; where any cannot support a fit, every problem
     is told and nothing is done."""
-    from dcsim.engine.bench import simulate
-    from dcsim.power.learn.runs import read_pieces
-    from dcsim.power.learn.suited import gaps_in_evidence, lacks
+    from dcsim.lab.bench import simulate
+    from dcsim.lab.learn.runs import read_pieces
+    from dcsim.lab.learn.suited import gaps_in_evidence, lacks
 
     runs: list[MeasuredRun] = []
     problems = []
@@ -111,10 +111,10 @@ def _fit(
     from rich.console import Console
     from rich.progress import Progress
 
-    from dcsim.power.learn.holdout import held_out, with_figures
-    from dcsim.power.learn.measured import measured_subjects
-    from dcsim.power.learn.refine import refine
-    from dcsim.power.learn.train import train as fit
+    from dcsim.lab.learn.holdout import held_out, with_figures
+    from dcsim.lab.learn.measured import measured_subjects
+    from dcsim.lab.learn.refine import refine
+    from dcsim.lab.learn.train import train as fit
 
     losses: list[float] = []
     found = []
@@ -141,7 +141,7 @@ def _fit(
 
 
 def _picture(path: Path, losses: list[float], found: list[HeldOut]) -> None:
-    from dcsim.power.learn.curves import save_curves
+    from dcsim.lab.learn.curves import save_curves
 
     try:
         save_curves(path, losses, {one.run: one.losses for one in found})

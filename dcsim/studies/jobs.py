@@ -18,7 +18,7 @@ from dcsim.scenario.models import Scenario, Spec
 
 OUTCOME_VERSION = 3
 """Of what an outcome holds: raised whenever that changes."""
-NOT_PLAYING = ("cli", "data", "measure", "report", "studies")
+NOT_PLAYING = ("cli", "data", "lab", "report", "studies")
 """Rooms whose code and tables do not decide what a run gives; all others may."""
 CODE = ("*.py", "*.yaml", "*.h5")
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from dcsim.engine.bench import configuration
 from dcsim.errors import ScenarioError
 from dcsim.hardware import load_catalogue
 from dcsim.hardware.kv import kv_capacity_blocks, kv_capacity_tokens
+from dcsim.lab.bench import configuration
 from dcsim.ledger import ReplicaConfig
 from dcsim.plant import ResolvedGroup
 from dcsim.power.look_up import capacity_tokens

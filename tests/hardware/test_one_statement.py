@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from dcsim.arrays import FloatArray
-from dcsim.engine.bench import configuration, replay
 from dcsim.hardware import load_catalogue
 from dcsim.hardware.kv import kv_capacity_tokens
 from dcsim.hardware.roofline import IterationModel
+from dcsim.lab.bench import configuration, replay
+from dcsim.lab.learn.counters import ledger_columns, prompt_seconds
+from dcsim.lab.learn.imagined import imagine
 from dcsim.ledger import GpuState
-from dcsim.power.learn.counters import ledger_columns, prompt_seconds
-from dcsim.power.learn.imagined import imagine
 from dcsim.scenario.models import Engine
 
 CATALOGUE = load_catalogue()

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from dcsim.engine.bench import configuration
 from dcsim.hardware.catalogue import load_catalogue
+from dcsim.lab.bench import configuration
 from dcsim.ledger import GpuState, ReplicaConfig, WorkLedger
 from dcsim.power.features import FEATURES
 from dcsim.power.pack import Pack, States

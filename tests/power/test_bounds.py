@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dcsim.engine.bench import configuration
 from dcsim.hardware.catalogue import load_catalogue
+from dcsim.lab.bench import configuration
 from dcsim.ledger import GpuState, ReplicaConfig
 from dcsim.power.gru import GruPower
 from dcsim.power.pack import Pack, load, shipped

@@ -11,11 +11,11 @@ import pytest
 from typer.testing import CliRunner
 
 from dcsim.cli.power import app
-from dcsim.engine.bench import campaign
+from dcsim.lab.bench import campaign
+from dcsim.lab.learn.bigru import BiGru
+from dcsim.lab.learn.evaluate import generate, judge, shown
+from dcsim.lab.learn.states import Mixture, distance, published_key, split_key
 from dcsim.power.constant import board_limit
-from dcsim.power.learn.bigru import BiGru
-from dcsim.power.learn.evaluate import generate, judge, shown
-from dcsim.power.learn.states import Mixture, distance, published_key, split_key
 from dcsim.power.linear_ledger import LinearLedger
 from tests.power.bench import CATALOGUE, LLAMA, QWEN
 from tests.power.folder import BUSY_W, IDLE_W, write_run

@@ -14,19 +14,19 @@ import torch
 from benchmarks.pack_subjects import levels_of_mixture
 from dcsim.errors import RunFolderError
 from dcsim.hardware.timing import timing_of
+from dcsim.lab.learn.evaluate import evaluate
+from dcsim.lab.learn.imagined import imagine
+from dcsim.lab.learn.isolated import isolated
+from dcsim.lab.learn.measured import measured_subjects
+from dcsim.lab.learn.metrics import acf, compare
+from dcsim.lab.learn.pooled import pooled
+from dcsim.lab.learn.runs import LedgerSeries, MeasuredRun, read_run
+from dcsim.lab.learn.states import Mixture, fit_mixture, fit_states
+from dcsim.lab.learn.targets import carry_over
+from dcsim.lab.learn.train import Recipe, persistence_of, train
+from dcsim.lab.learn.true_power import true_watts
 from dcsim.ledger import GpuState
 from dcsim.power.gru import GruPower
-from dcsim.power.learn.evaluate import evaluate
-from dcsim.power.learn.imagined import imagine
-from dcsim.power.learn.isolated import isolated
-from dcsim.power.learn.measured import measured_subjects
-from dcsim.power.learn.metrics import acf, compare
-from dcsim.power.learn.pooled import pooled
-from dcsim.power.learn.runs import LedgerSeries, MeasuredRun, read_run
-from dcsim.power.learn.states import Mixture, fit_mixture, fit_states
-from dcsim.power.learn.targets import carry_over
-from dcsim.power.learn.train import Recipe, persistence_of, train
-from dcsim.power.learn.true_power import true_watts
 from dcsim.power.meter import as_read
 from dcsim.power.pack import any_key, save
 from tests.power.bench import CATALOGUE, QWEN

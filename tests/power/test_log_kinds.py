@@ -11,11 +11,11 @@ import pytest
 
 from dcsim.errors import LogError
 from dcsim.hardware import load_catalogue
-from dcsim.power.learn.counters import computed_total
-from dcsim.power.learn.plausible import gpu_named, plausible
-from dcsim.power.learn.readers import PowerLog, engine_log, kind_of, power_log, request_log
-from dcsim.power.learn.readers.series import Track, going_on, gpu_table
-from dcsim.power.learn.readers.text import number, watts
+from dcsim.lab.learn.counters import computed_total
+from dcsim.lab.learn.plausible import gpu_named, plausible
+from dcsim.lab.learn.readers import PowerLog, engine_log, kind_of, power_log, request_log
+from dcsim.lab.learn.readers.series import Track, going_on, gpu_table
+from dcsim.lab.learn.readers.text import number, watts
 
 START_S = 1784576400.0
 COUNT = 40

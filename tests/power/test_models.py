@@ -11,13 +11,13 @@ import pytest
 
 from dcsim.engine.check import check_power
 from dcsim.errors import ConfigurationError, PackError
+from dcsim.lab.learn.evaluate import evaluate
+from dcsim.lab.learn.runs import read_run
 from dcsim.ledger import GpuState
 from dcsim.power import build
 from dcsim.power.baseline_tables import MeanRow, look_up_table, mean_table
 from dcsim.power.constant import board_limit
 from dcsim.power.gru import GruPower
-from dcsim.power.learn.evaluate import evaluate
-from dcsim.power.learn.runs import read_run
 from dcsim.power.linear_ledger import LinearLedger
 from dcsim.power.look_up import LookUpPower
 from dcsim.power.mean import MeanPower

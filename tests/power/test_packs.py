@@ -8,11 +8,11 @@ import h5py
 import numpy as np
 import pytest
 
-from dcsim.engine.bench import campaign, configuration
 from dcsim.errors import PackError
+from dcsim.lab.bench import campaign, configuration
+from dcsim.lab.learn.evaluate import generate
+from dcsim.lab.learn.states import published_key, read_published
 from dcsim.power.gru import GruPower
-from dcsim.power.learn.evaluate import generate
-from dcsim.power.learn.states import published_key, read_published
 from dcsim.power.linear_ledger import LinearLedger
 from dcsim.power.pack import any_key, find_pack, load, save, shipped
 from tests.power.bench import CATALOGUE, LLAMA, QWEN, ledger, small_pack

@@ -12,13 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dcsim.arrays import FloatArray
-from dcsim.engine.bench import simulate
 from dcsim.errors import RunFolderError
-from dcsim.power.learn.cleaning import steps_between
-from dcsim.power.learn.logs import read_requests
-from dcsim.power.learn.prompts import Prompts, in_turn, place_prompts
-from dcsim.power.learn.readers import FirstTokens
-from dcsim.power.learn.runs import asked_on, play, read_run
+from dcsim.lab.bench import simulate
+from dcsim.lab.learn.cleaning import steps_between
+from dcsim.lab.learn.logs import read_requests
+from dcsim.lab.learn.prompts import Prompts, in_turn, place_prompts
+from dcsim.lab.learn.readers import FirstTokens
+from dcsim.lab.learn.runs import asked_on, play, read_run
 from dcsim.scenario.models import Engine
 from tests.power.bench import CATALOGUE, QWEN
 from tests.power.folder import EPOCH_S, write_prompts, write_run

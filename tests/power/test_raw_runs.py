@@ -13,17 +13,17 @@ import pytest
 from typer.testing import CliRunner
 
 from dcsim.cli.power import app
-from dcsim.engine.bench import simulate
 from dcsim.errors import RunFolderError
+from dcsim.lab.bench import simulate
+from dcsim.lab.learn.cleaning import find_shift, pieces, warm_up_until
+from dcsim.lab.learn.evaluate import generate
+from dcsim.lab.learn.measured import measured_subjects
+from dcsim.lab.learn.refine import refine
+from dcsim.lab.learn.runs import LedgerSeries, MeasuredRun, read_pieces, read_run
+from dcsim.lab.learn.suited import lacks
+from dcsim.lab.learn.train import train
 from dcsim.ledger import ReplicaConfig
 from dcsim.power.gru import GruPower
-from dcsim.power.learn.cleaning import find_shift, pieces, warm_up_until
-from dcsim.power.learn.evaluate import generate
-from dcsim.power.learn.measured import measured_subjects
-from dcsim.power.learn.refine import refine
-from dcsim.power.learn.runs import LedgerSeries, MeasuredRun, read_pieces, read_run
-from dcsim.power.learn.suited import lacks
-from dcsim.power.learn.train import train
 from dcsim.power.pack import load
 from dcsim.scenario.models import Engine
 from tests.power.bench import CATALOGUE, LLAMA, QWEN, small_pack

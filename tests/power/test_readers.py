@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dcsim.errors import LogError
-from dcsim.power.learn.readers import engine_log, kind_of, power_log
+from dcsim.lab.learn.readers import engine_log, kind_of, power_log
 from dcsim.stamps import stamp
 
 START_S = 1784576424.937

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dcsim.errors import RunFolderError
-from dcsim.power.learn.runs import read_run
+from dcsim.lab.learn.runs import read_run
 from tests.power.bench import CATALOGUE
 from tests.power.folder import BUSY_W, IDLE_W, write_run
 

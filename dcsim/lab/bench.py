@@ -1,0 +1,115 @@
+"""Replicas on a bench: the serving room alone, without router, chassis or facility.
+
+For power models, which are judged by what one replica does: `replay` plays given requests,
+`campaign` the measuring campaign behind the published mixtures of power states: runs of 600 s of
+Poisson ShareGPT requests at six rates (docs/reference/method.md, Measured campaigns).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+import numpy as np
+
+from dcsim.arrays import FloatArray
+from dcsim.clock import Clock
+from dcsim.hardware.catalogue import Catalogue, load_catalogue
+from dcsim.hardware.kv import kv_capacity_blocks
+from dcsim.hardware.roofline import IterationModel
+from dcsim.lab.learn.runs import Asked, LedgerSeries
+from dcsim.ledger import ReplicaConfig
+from dcsim.scenario.models import Engine
+from dcsim.serving.replica import Replica
+from dcsim.serving.request import Request
+from dcsim.serving.work import WorkTable
+from dcsim.workload.tokens import fitted, load_fits
+
+RATES_PER_S = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0)
+STEP_S = 0.25
+RUN_S = 630.0
+"""Published runs hold 2450 to 2630 samples of 0.25 s."""
+ARRIVALS_S = 600.0
+
+
+def configuration(
+    model: str, gpu: str, tensor_parallel: int, catalogue: Catalogue
+) -> ReplicaConfig:
+    """The contract's view of a catalogue configuration. Raises CatalogueError."""
+    card = catalogue.gpu(gpu)
+    return ReplicaConfig(
+        gpu=gpu,
+        model=model,
+        tensor_parallel=tensor_parallel,
+        peak_flops_per_gpu=card.peak_flops,
+        hbm_bandwidth_per_gpu=card.hbm_bandwidth_bytes_s,
+        hbm_bytes_per_gpu=card.hbm_bytes,
+        gpu_nameplate_w=card.nameplate_w,
+        weight_bytes=catalogue.model(model).weight_bytes,
+    )
+
+
+def campaign(
+    config: ReplicaConfig, catalogue: Catalogue, seed: int, repeats: int
+) -> list[LedgerSeries]:
+    """Ledgers of `repeats` runs at each rate."""
+    rng = np.random.default_rng(seed)
+    draw = fitted(load_fits()["sharegpt"])
+    runs = []
+    for rate in RATES_PER_S:
+        for _ in range(repeats):
+            count = int(ARRIVALS_S * rate)
+            arrival_s = np.cumsum(rng.exponential(1 / rate, count))
+            prompt, output = draw(count, rng)
+            runs.append(
+                list(zip(arrival_s.tolist(), prompt.tolist(), output.tolist(), strict=True))
+            )
+    return replay(config, catalogue, runs, RUN_S, Engine())
+
+
+def replay(
+    config: ReplicaConfig,
+    catalogue: Catalogue,
+    runs: Sequence[Sequence[Asked]],
+    duration_s: float,
+    engine: Engine,
+) -> list[LedgerSeries]:
+    """Ledgers of given runs, one replica each, from second 0 in steps of STEP_S."""
+    gpu, model = catalogue.gpu(config.gpu), catalogue.model(config.model)
+    clock = Clock()
+    timing = IterationModel(model, gpu, config.tensor_parallel, engine.max_num_seqs)
+    blocks = engine.num_gpu_blocks_override or kv_capacity_blocks(
+        model, gpu.hbm_bytes, config.gpus, engine.gpu_memory_utilization, engine.block_tokens
+    )
+    count = len(runs)
+    tokens = [blocks * engine.block_tokens] * count
+    work = WorkTable([config] * count, [timing.costs] * count, tokens)
+    for index, requests in enumerate(runs):
+        replica = Replica(index, clock, timing, engine, blocks, work, lambda *_: None)
+        for id_, (arrival_s, prompt, output) in enumerate(requests):
+            request = Request(id_, 0, arrival_s, prompt, output)
+            clock.set_alarm(clock.alarm(partial(_submit, replica, request)), arrival_s)
+    rows: dict[str, list[FloatArray]] = {}
+    for step in range(1, round(duration_s / STEP_S) + 1):
+        clock.play(step * STEP_S)
+        ledger = work.step(step * STEP_S)
+        for name, values in ledger.columns().items():
+            rows.setdefault(name, []).append(values.astype(np.float64))
+    table = {name: np.array(values) for name, values in rows.items()}
+    return [
+        LedgerSeries(config, STEP_S, {name: values[:, i].copy() for name, values in table.items()})
+        for i in range(count)
+    ]
+
+
+def simulate(
+    config: ReplicaConfig, asked: Sequence[Asked], duration_s: float, engine: Engine
+) -> LedgerSeries:
+    """The ledger of one run, by the shipped catalogue: what training needs of a simulator where no
+    engine was logged (`dcsim.lab.learn.runs.Simulate`)."""
+    (series,) = replay(config, load_catalogue(), [asked], duration_s, engine)
+    return series
+
+
+def _submit(replica: Replica, request: Request, now: float) -> None:
+    replica.submit(request, now)

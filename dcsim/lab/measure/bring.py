@@ -1,0 +1,379 @@
+"""Logs that others took, as a run folder: read, put on one clock, written as `folder` would."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dcsim.arrays import FloatArray
+from dcsim.errors import LogError, MeasureError, RunFolderError, UnreadableError
+from dcsim.files import open_bytes
+from dcsim.hardware.catalogue import load_catalogue
+from dcsim.lab.learn.logs import RunLogs, read_logs
+from dcsim.lab.learn.readers import EngineLog, engine_log, kind_of
+from dcsim.lab.measure import align, foreign
+from dcsim.lab.measure.benchmarks import Bench, benchmark
+from dcsim.lab.measure.counts import engine_lines
+from dcsim.lab.measure.engine import BLOCK_TOKENS, COLUMNS, COUNTERS, null_block
+from dcsim.lab.measure.folder import stamp, write_lines, write_manifest
+from dcsim.power.meter import TRAILING_S
+
+ZONE_S = 900.0
+SEARCH_S = 20.0
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is to be brought, and what the logs do not say."""
+
+    hardware: str
+    model: str
+    tensor_parallel: int
+    power: tuple[Path, ...] = ()
+    engine: tuple[Path, ...] = ()
+    requests: Path | None = None
+    server_power: Path | None = None
+    gpus: tuple[str, ...] = ()
+    """As the power log names them; none: the first `tensor_parallel`."""
+    local_utc_offset_s: float | None = None
+    """Of the logs' local times; None: found out."""
+    search_s: float = SEARCH_S
+    """By how much clocks may differ."""
+
+
+@dataclass
+class Brought:
+    """What became of the clocks."""
+
+    notes: list[str] = field(default_factory=list)
+    alignment: dict[str, Any] = field(default_factory=dict)
+    restarts: list[float] = field(default_factory=list)
+    """When the engine was started anew, on its own clock."""
+
+
+def bring(wanted: Wanted, out: Path) -> Brought:
+    """Write the run folder `out` from logs.
+
+    The engine's clock is the one that counts, without its log the client's; watts are moved onto
+    it where the match is sure. Raises MeasureError for what cannot be read, with `out` untouched,
+    and OSError.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise MeasureError(f"{out} is not empty")
+    if not wanted.power and wanted.server_power is None:
+        raise MeasureError("nothing to bring: give --power or --server-power")
+    if wanted.power and not wanted.engine and wanted.requests is None:
+        raise MeasureError("nothing tells what the GPUs did: give --engine or --requests")
+    brought = Brought()
+    try:
+        return _bring(wanted, out, brought)
+    except UnreadableError as error:
+        raise MeasureError(f"{error.filename}: {error.strerror}") from None
+
+
+def _bring(wanted: Wanted, out: Path, brought: Brought) -> Brought:
+    bench = None
+    if wanted.requests is not None and foreign.is_json(_there(wanted.requests)):
+        bench = benchmark(wanted.requests)
+    with tempfile.TemporaryDirectory() as staging:
+        place = Path(staging)
+        offset_s = _stage(wanted, place, bench, brought)
+        logs = _read(wanted, place, offset_s) if wanted.power else None
+    server = None
+    if wanted.server_power is not None:
+        server = foreign.spl(_there(wanted.server_power))
+    out.mkdir(parents=True, exist_ok=True)
+    manifest = _manifest(wanted)
+    clock = {"local_utc_offset_s": offset_s or 0.0, "alignment": brought.alignment}
+    manifest["clock"] = clock
+    if logs is not None and logs.engine is not None:
+        brought.restarts += logs.engine.restarts
+    if brought.restarts:
+        manifest["engine"] = {"restarts": sorted(brought.restarts)}
+    gpu_at_s = gpu_w = None
+    if logs is not None:
+        brought.notes += [one for one in logs.remarks if one not in brought.notes]
+        gpu_at_s, gpu_w = _write_logs(wanted, logs, bench, out, clock, brought)
+    if server is not None:
+        _write_server(wanted, server, gpu_at_s, gpu_w, offset_s, out, brought)
+    if bench is not None and bench.failed:
+        brought.notes.append(f"{bench.failed} requests of the benchmark failed and are left out")
+    write_manifest(out, manifest)
+    return brought
+
+
+# --- reading -------------------------------------------------------------------------------------
+
+
+def _there(path: Path) -> Path:
+    if not path.is_file():
+        raise MeasureError(f"{path}: no such file")
+    return path
+
+
+def unpacked(path: Path, copy: Path) -> None:
+    """The file's bytes as text has them. Raises MeasureError for what is no text."""
+    with open_bytes(path) as source, copy.open("wb") as target:
+        shutil.copyfileobj(source, target)
+
+
+def _stage(wanted: Wanted, place: Path, bench: Bench | None, brought: Brought) -> float | None:
+    """All logs under the names and in the layouts that the reader of run folders knows. Returns
+    the offset of local times, where it is given or follows from the benchmark's date."""
+    offset_s = wanted.local_utc_offset_s
+    if wanted.engine and foreign.is_json(_there(wanted.engine[0])):
+        series = [one for path in wanted.engine for one in foreign.range_query(_there(path))]
+        at_s, columns, restarts, notes = foreign.engine_of(series, wanted.engine)
+        brought.restarts += restarts
+        brought.notes += notes
+        write_lines(place / "engine.csv", engine_lines(at_s, columns))
+    elif wanted.engine:
+        unpacked(_only(wanted.engine, "engine"), place / "engine.csv")
+    if wanted.power and foreign.is_json(_there(wanted.power[0])):
+        series = [one for path in wanted.power for one in foreign.range_query(_there(path))]
+        at_s, gpus, watts, notes = foreign.power_of(series, wanted.power[0])
+        brought.notes += notes
+        if wanted.gpus:
+            gpus, watts = _chosen(wanted.gpus, gpus, watts, wanted.power[0])
+        lines = ["epoch," + ",".join(f"gpu{i}" for i in range(len(gpus)))]
+        for at, row in zip(at_s.tolist(), watts.tolist(), strict=True):
+            lines.append(
+                f"{at:.4f},"
+                + ",".join(("" if np.isnan(value) else f"{value:.15g}") for value in row)
+            )
+        write_lines(place / "power.csv", lines)
+    elif wanted.power:
+        path = _only(wanted.power, "power")
+        with open_bytes(path) as file:
+            start = file.read(5)
+        if start == b"Time,":
+            raise MeasureError(
+                f"{path}: this is a wall meter's log, not GPU watts: bring it as --server-power"
+            )
+        unpacked(path, place / "power.csv")
+    if bench is not None:
+        if not bench.unix and offset_s is None:
+            offset_s = _zone(bench, place)
+        moved_s = 0.0 if bench.unix else -(offset_s or 0.0)
+        write_lines(place / "requests.csv", _bench_lines(bench, moved_s))
+    elif wanted.requests is not None:
+        unpacked(_there(wanted.requests), place / "requests.csv")
+    return offset_s
+
+
+def _only(paths: Sequence[Path], kind: str) -> Path:
+    if len(paths) > 1:
+        raise MeasureError(f"--{kind}: several files are for answers of Prometheus' only")
+    return _there(paths[0])
+
+
+def _chosen(
+    names: Sequence[str], gpus: list[str], watts: FloatArray, path: Path
+) -> tuple[list[str], FloatArray]:
+    absent = [name for name in names if name not in gpus]
+    if absent:
+        raise MeasureError(f"{path}: no GPU {', '.join(absent)}; it has {', '.join(gpus)}")
+    return list(names), watts[:, [gpus.index(name) for name in names]]
+
+
+def _zone(bench: Bench, place: Path) -> float | None:
+    """The zone of the benchmark's date, where the engine's log, in unix time, shows it."""
+    if not (place / "engine.csv").is_file():
+        return None
+    try:
+        engine = engine_log(place / "engine.csv")
+    except LogError as error:
+        raise MeasureError(str(error)) from None
+    middle_s = 0.5 * float(bench.start_s[0] + bench.end_s[-1])
+    return ZONE_S * round((middle_s - 0.5 * float(engine.at_s[0] + engine.at_s[-1])) / ZONE_S)
+
+
+def _bench_lines(bench: Bench, moved_s: float) -> list[str]:
+    rows = zip(
+        (bench.start_s + moved_s).tolist(),
+        bench.input_tokens.tolist(),
+        bench.output_tokens.tolist(),
+        bench.ttft_s.tolist(),
+        (bench.end_s + moved_s).tolist(),
+        strict=True,
+    )
+    lines = [
+        f"{a:.6f},{p},{o},{'' if np.isnan(ttft) else f'{ttft:.6f}'},{end:.6f}"
+        for a, p, o, ttft, end in rows
+    ]
+    return ["start,input_tokens,output_tokens,ttft,end", *lines]
+
+
+def _read(wanted: Wanted, place: Path, offset_s: float | None) -> RunLogs:
+    clock = {} if offset_s is None else {"local_utc_offset_s": offset_s}
+    manifest: dict[str, Any] = {"tp": wanted.tensor_parallel, "clock": clock}
+    manifest["hardware"] = wanted.hardware
+    json_power = wanted.power and foreign.is_json(wanted.power[0])
+    if wanted.gpus and not json_power:
+        manifest["gpus"] = list(wanted.gpus)
+    names = {"power.csv": wanted.power, "engine.csv": wanted.engine}
+    names["requests.csv"] = () if wanted.requests is None else (wanted.requests,)
+    try:
+        for name, kind in (("power.csv", "power"), ("engine.csv", "engine")):
+            if (place / name).is_file() and kind_of(place / name) not in (kind, None):
+                raise MeasureError(f"{names[name][0]}: this is a log of {kind_of(place / name)}")
+        return read_logs(place, manifest, load_catalogue().gpus)
+    except RunFolderError as error:
+        text = str(error).replace(f"{place}: ", "").replace(f"{place}/", "")
+        for name, paths in names.items():
+            text = text.replace(name, str(paths[0])) if paths else text
+        raise MeasureError(text.replace("manifest.json", "the command line")) from None
+
+
+# --- one clock, one folder -----------------------------------------------------------------------
+
+
+def _write_logs(
+    wanted: Wanted,
+    logs: RunLogs,
+    bench: Bench | None,
+    out: Path,
+    clock: dict[str, Any],
+    brought: Brought,
+) -> tuple[FloatArray, FloatArray]:
+    """power.csv, engine.csv, requests.csv; returns the watts of all GPUs on the work's clock."""
+    moved_s = 0.0
+    if logs.engine is not None:
+        work_s, work = align.work_of(logs.engine.at_s, logs.engine.columns)
+        if logs.requests is not None:
+            moved_s = _place_requests(wanted, logs, bench, brought)
+    elif bench is not None:
+        start_s = np.array([one[0] for one in logs.requests or ()])
+        ends_s = start_s + (bench.end_s - bench.start_s)
+        work_s, work = align.running_of(start_s, ends_s, wanted.search_s)
+    else:
+        work_s, work = np.empty(0), np.empty(0)
+    at_s, watts = logs.power.at_s, logs.power.watts
+    total_w = watts.sum(axis=1)
+    mean_s = 0.0 if logs.power.field == "instant" else _trailing_s(wanted.hardware)
+    shift = None
+    if len(work_s):
+        shift = align.lag(at_s, total_w, work_s, work, wanted.search_s, mean_s)
+    entry = align.told(shift, needed=False)
+    if len(work_s):
+        brought.alignment["power"] = entry
+        brought.notes.append(_note("power", entry))
+    at_s = at_s + entry["moved_s"]
+    offset_s = clock["local_utc_offset_s"]
+    clock["power_first_timestamp"] = stamp(float(at_s[0]), offset_s, "%Y/%m/%d %H:%M:%S")
+    lines = ["t," + ",".join(f"gpu{i}" for i in range(watts.shape[1]))]
+    for at, row in zip(at_s.tolist(), watts.tolist(), strict=True):
+        lines.append(f"{stamp(at, offset_s)}," + ",".join(f"{value:.3f}" for value in row))
+    write_lines(out / "power.csv", lines)
+    if logs.engine is not None:
+        write_lines(out / "engine.csv", engine_lines(logs.engine.at_s, engine_columns(logs.engine)))
+    if logs.requests is not None:
+        _write_requests(logs.requests, bench, moved_s, out)
+    return at_s, total_w
+
+
+def _trailing_s(hardware: str) -> float:
+    """Over which the meter of a GPU averages, where that is known; else nothing."""
+    short = hardware.lower().split("-")[0]
+    return next((s for name, s in TRAILING_S.items() if name.split("-")[0] == short), 0.0)
+
+
+def engine_columns(engine: EngineLog) -> dict[str, FloatArray]:
+    """As `record` writes them: counters from 0, an idle engine with one block."""
+    found = {name: engine.columns[name] for name in COLUMNS if name in engine.columns}
+    for name in COUNTERS:
+        if name in found:
+            found[name] = found[name] - found[name][0]
+    if "kv" in found and engine.kv_blocks is not None:
+        idle_kv = float(found["kv"].min())
+        found["kv"] = found["kv"] + null_block(idle_kv, BLOCK_TOKENS * engine.kv_blocks)
+    return found
+
+
+def _place_requests(wanted: Wanted, logs: RunLogs, bench: Bench | None, brought: Brought) -> float:
+    """What to add to the client's times to have them on the engine's clock."""
+    assert logs.engine is not None and logs.requests is not None
+    if bench is None:
+        return 0.0  # no ends are known: nothing to match, and the client's clock is a clock
+    start_s = np.array([one[0] for one in logs.requests])
+    ends_s = start_s + (bench.end_s - bench.start_s)
+    seen_s, seen = align.running_of(start_s, ends_s, wanted.search_s)
+    shift = align.lag(
+        logs.engine.at_s, logs.engine.columns["running"], seen_s, seen, wanted.search_s
+    )
+    entry = align.told(shift, needed=not bench.unix)
+    # The engine's log is not moved: the requests go the other way.
+    entry["moved_s"] = -entry["moved_s"]
+    brought.alignment["requests"] = entry
+    brought.notes.append(_note("requests", entry))
+    return float(entry["moved_s"])
+
+
+def _note(what: str, entry: dict[str, Any]) -> str:
+    words = str(entry.get("words", entry.get("why", ""))).replace("watts come", f"{what}:")
+    return f"{words}; moved by {entry['moved_s']:+.2f} s" if entry["moved_s"] else f"{words}; left"
+
+
+def _write_requests(
+    asked: list[tuple[float, int, int]], bench: Bench | None, moved_s: float, out: Path
+) -> None:
+    if bench is None:
+        lines = [f"{at + moved_s:.6f},{prompt},{output}" for at, prompt, output in asked]
+        write_lines(out / "requests.csv", ["start,input_tokens,output_tokens", *lines])
+        return
+    start_s = np.array([one[0] for one in asked])
+    write_lines(
+        out / "requests.csv", _bench_lines(bench, float(start_s[0] - bench.start_s[0]) + moved_s)
+    )
+
+
+def _write_server(
+    wanted: Wanted,
+    server: tuple[FloatArray, FloatArray],
+    gpu_at_s: FloatArray | None,
+    gpu_w: FloatArray | None,
+    offset_s: float | None,
+    out: Path,
+    brought: Brought,
+) -> None:
+    """server_power.csv, on the clock of the GPUs' watts."""
+    at_s, watts = server
+    if gpu_at_s is not None and gpu_w is not None:
+        behind_s = offset_s
+        if behind_s is None:
+            behind_s = ZONE_S * round(float(np.mean(at_s) - np.mean(gpu_at_s)) / ZONE_S)
+        at_s = at_s - behind_s
+        ends_s = gpu_at_s + 0.5 * float(np.median(np.diff(gpu_at_s)))
+        shift = align.lag(at_s, watts, ends_s, gpu_w, wanted.search_s)
+        entry = align.told(shift, needed=False)
+        brought.alignment["server_power"] = entry
+        brought.notes.append(_note("server power", entry))
+        at_s = at_s + entry["moved_s"]
+    else:
+        at_s = at_s - (offset_s or 0.0)
+    rows = zip(at_s.tolist(), watts.tolist(), strict=True)
+    write_lines(out / "server_power.csv", ["epoch,ac_w", *(f"{a:.4f},{w:.6g}" for a, w in rows)])
+
+
+def _manifest(wanted: Wanted) -> dict[str, Any]:
+    files = [*wanted.power, *wanted.engine]
+    files += [one for one in (wanted.requests, wanted.server_power) if one is not None]
+    return {
+        "status": "complete",
+        "hardware": wanted.hardware,
+        "model": wanted.model,
+        "tp": wanted.tensor_parallel,
+        "brought_from": [
+            {"file": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+            for path in files
+        ],
+        "versions": {"dcsim": version("dcsim")},
+    }
