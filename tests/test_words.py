@@ -15,7 +15,7 @@ GLOSSARY = PROJECT / "docs" / "glossary.md"
 STILL_TO_RENAME = {
     "cli": 74,
     "cli/studies": 17,
-    "engine": 12,
+    "engine": 5,
     "lab": 1,
     "lab/learn": 133,
     "lab/measure": 135,
@@ -35,7 +35,6 @@ STILL_TWICE = {
     "Batch",
     "BatchLimit",
     "BatteryShave",
-    "Bench",
     "Change",
     "Clock",
     "Column",

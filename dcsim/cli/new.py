@@ -230,7 +230,7 @@ def _right(wishes: Wishes, catalogue: Catalogue) -> str:
 
 def _half_busy(wishes: Wishes, scenario: Scenario) -> Wishes:
     """With the rate of requests that makes the servers half busy, to two digits."""
-    from dcsim.engine.capacity_rows import capacity_rows
+    from dcsim.studies.capacity_rows import capacity_rows
 
     (served,) = capacity_rows(scenario, played=False)["models"]
     rate = float(f"{0.5 * served['estimate_per_s']:.2g}")

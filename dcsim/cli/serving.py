@@ -43,7 +43,7 @@ def capacity(
     opened = open_file if estimate else open_scenario
     checked = opened(scenario, set_, seed, duration)
     shares = () if estimate else _shares(at)
-    from dcsim.engine.capacity_rows import capacity_rows
+    from dcsim.studies.capacity_rows import capacity_rows
 
     try:
         found = capacity_rows(checked, shares, played=not estimate)

@@ -75,13 +75,11 @@ def summarize(
             "failovers": simulation.fleet.failovers,
             "retries": simulation.fleet.retries.count,
         },
-        autoscale=[
-            {"group": name, **scaler.describe(end_s)} for name, scaler in simulation.scalers.items()
-        ],
+        autoscale=simulation.autoscalers.describe(end_s),
         control=simulation.control.describe(end_s),
-        serving=simulation.busy.rows(end_s),
+        serving=simulation.replica_sums.rows(end_s),
         evidence=evidence,
-        breakdown=simulation.busy.breakdown(simulation.evidence.energy_wh(evidence, step_s)),
+        breakdown=simulation.breakdowns.describe(simulation.evidence.energy_wh(evidence, step_s)),
     )
     simulation.site.annotate(summary["nodes"])
     summary["limits"] = simulation.site.limit_rows()

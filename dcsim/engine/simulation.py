@@ -21,31 +21,32 @@ import numpy as np
 from dcsim.arrays import RecordArray
 from dcsim.clock import AFTER, Clock
 from dcsim.control.policy import Command, Policy
-from dcsim.engine.busy import Busy
 from dcsim.engine.check import telling_problems
 from dcsim.engine.control import Control
-from dcsim.engine.evidence import EvidenceSums
 from dcsim.engine.frame import Frame
-from dcsim.engine.headroom import Headroom
 from dcsim.engine.recording import open_recorder, summarize
-from dcsim.engine.scaling import build_scalers
 from dcsim.engine.supply import Supply
-from dcsim.engine.warm_up import warm_up_of
 from dcsim.engine.watcher import Watcher
 from dcsim.errors import ConfigurationError
 from dcsim.facility.events import FacilityEvent
+from dcsim.facility.headroom import Headroom
 from dcsim.facility.site import ElectricalSite
 from dcsim.ledger import GpuState
 from dcsim.plant import Plant
+from dcsim.power.evidence import EvidenceSums
 from dcsim.power.model import PowerModel
 from dcsim.power.passed import with_power_models
 from dcsim.power.servers import ServerPower
+from dcsim.power.start_budget import start_budgets
 from dcsim.results import Results
+from dcsim.results.breakdown import Breakdowns
+from dcsim.results.fill_time import warm_up_of
 from dcsim.results.recorder import Recorder
 from dcsim.seeds import branch
-from dcsim.serving.autoscale import Autoscaler
+from dcsim.serving.autoscalers import Autoscalers
 from dcsim.serving.fleet import Fleet
 from dcsim.serving.log import RequestLog
+from dcsim.serving.replica_sums import ReplicaSums
 from dcsim.serving.routers import Pool, Router
 from dcsim.spec.nearest import suggestion
 from dcsim.workload import requests
@@ -123,15 +124,17 @@ class Simulation:
         self._shows_headroom = self.fleet.needs_headroom()
         with telling_problems(scenario):
             self.server_power = ServerPower(plant)
-        self.busy = Busy(plant, self.warm_up.cut_s)
+        self.replica_sums = ReplicaSums(plant, self.warm_up.cut_s)
+        self.breakdowns = Breakdowns(plant, self.warm_up.cut_s)
         self.evidence = EvidenceSums(plant, self.server_power, self.warm_up.cut_s)
         self.server_power.govern(self.fleet, self.clock)
-        self.scalers = self._start_scalers()
+        budgets = start_budgets(plant, self.server_power.resting)
+        self.autoscalers = Autoscalers(plant, self.fleet, self.clock, budgets)
         self.site = ElectricalSite.of_plant(
             plant, branch(scenario.seed, "facility"), self.warm_up.cut_s
         )
         self.watch = self.site.watch
-        self.supply = Supply(plant, self.site, self.fleet, self.server_power, self.scalers)
+        self.supply = Supply(plant, self.site, self.fleet, self.server_power, self.autoscalers)
         with telling_problems(scenario):
             self.control = Control(
                 plant, self.fleet, self.server_power, self.site, self.clock, self._flag, policies
@@ -304,7 +307,7 @@ class Simulation:
                 topology.rating_w,
                 self.warm_up.cut_s,
             )
-            self._watcher.serving(len(self.plant.replicas), self.busy.capacity_per_s())
+            self._watcher.serving(len(self.plant.replicas), self.replica_sums.capacity_per_s())
         try:
             self.log.sink = self._requests
             self._traffic = requests(scenario, branch(scenario.seed, "workload"))
@@ -350,7 +353,7 @@ class Simulation:
         ledger = self.fleet.work.step(now)
         server_w = self.server_power.step(ledger)
         node_w, events = self.site.step(now, step_s, server_w)
-        self.busy.step(now, ledger)
+        self.replica_sums.step(now, ledger)
         self.evidence.step(now, ledger.state, server_w, self.site.flow.energy_j)
         self.state_steps += np.bincount(ledger.state, minlength=len(GpuState))
         recorder = self._recorder
@@ -372,7 +375,8 @@ class Simulation:
     def _requests(self, records: RecordArray) -> None:
         assert self._recorder is not None
         self._recorder.requests(records)
-        self.busy.requests(records)
+        self.replica_sums.requests(records)
+        self.breakdowns.requests(records)
 
     def _flag(self, event: FacilityEvent) -> None:
         assert self._recorder is not None
@@ -380,24 +384,6 @@ class Simulation:
         self._events.append(event)
         if self._watcher is not None:
             self._watcher.flag(event)
-
-    # --- autoscaling -----------------------------------------------------------------------
-
-    def _start_scalers(self) -> dict[str, Autoscaler]:
-        """The autoscalers by server group, with the replicas off that the run begins without."""
-        if self.server_power.resting is None:
-            return {}
-        scalers = build_scalers(self.plant, self.fleet, self.clock, self.server_power.resting)
-
-        def emptied(replica: int, now: float) -> None:
-            for scaler in scalers.values():
-                scaler.emptied(replica, now)
-
-        self.fleet.on_empty = emptied
-        for scaler in scalers.values():
-            scaler.start()
-        self.fleet.begin()
-        return scalers
 
 
 def whole_steps(duration_s: float, step_s: float) -> int:

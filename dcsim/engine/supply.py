@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 
 from dcsim.facility.site import ElectricalSite
 from dcsim.ledger import GpuState
 from dcsim.plant import Plant
 from dcsim.power.servers import ServerPower
-from dcsim.serving.autoscale import Autoscaler
+from dcsim.serving.autoscalers import Autoscalers
 from dcsim.serving.fleet import Fleet
 
 
@@ -23,13 +21,13 @@ class Supply:
         site: ElectricalSite,
         fleet: Fleet,
         server_power: ServerPower,
-        scalers: Mapping[str, Autoscaler],
+        autoscalers: Autoscalers,
     ) -> None:
         self._plant = plant
         self._site = site
         self._fleet = fleet
         self._server_power = server_power
-        self._scalers = scalers
+        self._autoscalers = autoscalers
         self._powered, self._ready = site.powered.copy(), site.ready.copy()
         """Servers with power, and those that may serve, as power and fleet know it."""
         self._booted = site.booted.copy()
@@ -47,9 +45,8 @@ class Supply:
                 replica = self._fleet.replicas[index]
                 if not ready[server]:
                     self._fleet.darken(replica, now)
-                    for scaler in self._scalers.values():
-                        scaler.lost(index, now)
-                elif self._group_name(index) not in self._scalers:
+                    self._autoscalers.lost(index, now)
+                elif not self._autoscalers.has(index):
                     self._fleet.restore(replica, now)
         for state, entered in (
             (GpuState.OFF, ~powered & self._powered),
@@ -58,10 +55,7 @@ class Supply:
         ):
             for server in np.flatnonzero(entered).tolist():
                 for index in self._plant.replicas_on(server):
-                    if self._group_name(index) not in self._scalers:
+                    if not self._autoscalers.has(index):
                         self._fleet.prepare(index, state, now)
         self._server_power.starting = bool((powered & ~ready).any())
         self._powered, self._booted, self._ready = powered.copy(), booted.copy(), ready.copy()
-
-    def _group_name(self, replica: int) -> str:
-        return self._plant.groups[self._plant.replicas.group[replica]].name

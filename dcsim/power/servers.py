@@ -59,10 +59,7 @@ class ServerPower:
         table = chassis_table()
         kinds = [table[plant.groups[g].server.name] for g in servers.group[fitted].tolist()]
         self._chassis = ChassisModel(kinds, scenario.power_step_s)
-        resting = RestingWatts(plant)
-        self._stating = resting
-        self.resting: RestingWatts | None = resting if resting.any else None
-        """Of groups that are scaled; None where there are none."""
+        self.resting = RestingWatts(plant)
         self.starting = False
         """Whether servers boot or load that had lost their power."""
         self.supplied = np.ones(len(servers))
@@ -77,7 +74,7 @@ class ServerPower:
     @property
     def stating(self) -> RestingWatts | None:
         """Who states the watts of replicas off, booting or loading; None while there are none."""
-        return self._stating if self.starting else self.resting
+        return self.resting if self.starting or self.resting.any else None
 
     def govern(self, fleet: GovernedFleet, clock: Clock) -> None:
         """Frequency limits and power caps slow these replicas."""

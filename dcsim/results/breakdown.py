@@ -7,12 +7,13 @@ requests: percentiles are within half a percent.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from dcsim.arrays import FloatArray, IntArray, RecordArray
+from dcsim.plant import Plant
 from dcsim.records import Status
 
 LEAST_S, MOST_S, WIDTH = 1e-4, 1e6, 0.01
@@ -70,6 +71,41 @@ class Breakdown:
             }
             for i, name in enumerate(self.names)
         ]
+
+
+class Breakdowns:
+    """`summary["breakdown"]`: of the requests that arrive from `count_from_s` on."""
+
+    def __init__(self, plant: Plant, count_from_s: float = 0.0) -> None:
+        scenario = plant.scenario
+        self._from_s = count_from_s
+        self._group_of_replica = plant.replicas.group
+        self._streams = Breakdown([stream.name for stream in scenario.workload])
+        self._tenants = Breakdown([tenant.name for tenant in scenario.tenants])
+        self._groups = Breakdown([group.name for group in plant.groups])
+
+    def requests(self, records: RecordArray) -> None:
+        """Take requests in that have left, or are still here at the end."""
+        rows = records[records["arrival_s"] >= self._from_s]
+        replica = rows["replica"]
+        self._streams.add(rows, rows["stream"].astype(np.int64))
+        if self._tenants.names:
+            self._tenants.add(rows, rows["tenant"].astype(np.int64))
+        self._groups.add(rows, np.where(replica >= 0, self._group_of_replica[replica], -1))
+
+    def describe(self, energy_wh: Mapping[str, float | None]) -> dict[str, list[dict[str, Any]]]:
+        """Rows by stream, tenant and server group; `energy_wh` is what each group's servers drew.
+        A request counts for the group that ended it."""
+        groups = []
+        for row in self._groups.rows():
+            wh, tokens = energy_wh.get(row["name"]), row["generated_tokens"]
+            per_1000 = 1000.0 * wh / tokens if wh is not None and tokens else None
+            groups.append({**row, "energy_wh": wh, "wh_per_1000_tokens": per_1000})
+        return {
+            "streams": self._streams.rows(),
+            "tenants": self._tenants.rows(),
+            "groups": groups,
+        }
 
 
 def _percentiles(counts: IntArray) -> dict[str, float | None]:

@@ -1,13 +1,10 @@
-"""How busy a fleet was and what its watts stand on, in words."""
+"""How busy a fleet was, in words."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
 from typing import Any
-
-EVIDENCE = ("measured", "fitted", "extrapolated", "assumed")
-"""From the strongest to the weakest."""
 
 BINDS = {
     "ttft": "time to first token",
@@ -17,22 +14,6 @@ BINDS = {
     "prefill": "prompts fill the iterations",
 }
 """What may keep a replica from serving more, by its name in the summary."""
-
-
-def shares_text(shares: Mapping[str, float | None]) -> str:
-    """Such as `58 % fitted, 42 % assumed`, the strongest first; `unknown` where nothing was drawn.
-
-    Whole numbers that sum to 100, the largest remainders rounded up; a kind with watts that gets
-    none of them is left out.
-    """
-    known = {name: 100.0 * share for name in EVIDENCE if (share := shares.get(name))}
-    if not known:
-        return "unknown"
-    whole = {name: int(share) for name, share in known.items()}
-    short = round(sum(known.values())) - sum(whole.values())
-    for name in sorted(known, key=lambda name: whole[name] - known[name])[:short]:
-        whole[name] += 1
-    return ", ".join(f"{share} % {name}" for name, share in whole.items() if share)
 
 
 def slo_text(slo: Mapping[str, Any]) -> str:

@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from enum import IntEnum
 from typing import Any
 
 from dcsim.ledger import GpuState
+from dcsim.plant import Plant, ResolvedGroup
 from dcsim.scenario.models import Autoscale
 from dcsim.serving.fleet import Fleet
 from dcsim.serving.replica import Replica
@@ -58,18 +59,15 @@ class Autoscaler:
     def __init__(
         self,
         spec: Autoscale,
+        plant: Plant,
+        group: ResolvedGroup,
         fleet: Fleet,
         clock: Clock,
-        members: Sequence[int],
-        servers: Sequence[int],
-        load_s: float,
         may_start: Callable[[int], bool] | None = None,
-        queue_timeout_s: float = math.inf,
     ) -> None:
-        """`members` are the group's replicas and `servers` theirs, in the same order; `may_start`
-        is asked, by replica, before one is started. `queue_timeout_s`: how long requests wait for
-        the first replica of a group that is off. Raises ValueError where the group has fewer
-        replicas than `min`, `start` or `max` say."""
+        """`may_start` is asked, by replica, before one is started. Raises ValueError where the
+        group has fewer replicas than `min`, `start` or `max` say."""
+        members: list[int] = plant.replicas_of(group.name).tolist()
         asked = max(spec.min_replicas, spec.start or 0, spec.max_replicas or 0)
         if asked > len(members):
             raise ValueError(f"there are {len(members)} replicas in this group, not {asked}")
@@ -83,11 +81,12 @@ class Autoscaler:
         """(s, replica, phase) at the start, and then of each change."""
         self._fleet = fleet
         self._clock = clock
-        self._load_s = load_s
+        self._load_s = _load_s(spec, group)
         self._may_start = may_start
         self._units: dict[int, Unit] = {}
         self._on_server: dict[int, list[Unit]] = {}
-        for index, server in zip(members, servers, strict=True):
+        for index in members:
+            server = int(plant.replicas.server[index])
             unit = self._units[index] = Unit(
                 fleet.replicas[index], server, clock.alarm(self._due(index))
             )
@@ -98,7 +97,8 @@ class Autoscaler:
         """(s, replicas that were enough) of the last `scale_down_after`, falling numbers only."""
         self._held = None
         if spec.min_replicas == 0:
-            self._held = fleet.hold_for(members[0], self._woken, queue_timeout_s)
+            timeout_s = group.spec.engine.queue_timeout_s or math.inf
+            self._held = fleet.hold_for(members[0], self._woken, timeout_s)
         self._decisions = 0
         self._tick = clock.alarm(self._decide)
 
@@ -307,3 +307,11 @@ class Autoscaler:
         unit.phase = phase
         unit.due_s = math.inf
         self.history.append((now, unit.replica.index, phase))
+
+
+def _load_s(spec: Autoscale, group: ResolvedGroup) -> float:
+    """How long a replica loads its weights."""
+    if spec.load_bandwidth_bytes_s is not None:
+        return group.model.weight_bytes / spec.load_bandwidth_bytes_s
+    assert spec.load_s is not None, "a scenario states one of the two"
+    return spec.load_s

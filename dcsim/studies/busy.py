@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dcsim.engine.bench_site import Bench
-from dcsim.engine.capacity import lengths, pooled
 from dcsim.plant import Plant
 from dcsim.results.shares import busy_text
 from dcsim.scenario.models import Scenario
+from dcsim.serving.site_capacity import lengths, pooled
+from dcsim.studies.bench_site import SiteBench
 from dcsim.studies.outcome import Outcome
 
 FAR = 0.25
@@ -71,7 +71,7 @@ def busy_servers(
         far = [name for name in per_s if (rows[name]["share_of_capacity"] or 0.0) < FAR]
         if not far:
             continue
-        bench = Bench(plant, model, sample)
+        bench = SiteBench(plant, model, sample)
         rate = share * pooled((g, bench.replicas[g.name] * per_s[g.name]) for g in groups)
         server_w = bench.play(rate, played_s=PLAYED_S, watts=True).server_w
         for name in far:

@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-from dcsim.engine.warm_up import warm_up_of
 from dcsim.errors import StudyError
 from dcsim.plant import Plant
+from dcsim.results.fill_time import warm_up_of
 from dcsim.scenario.models import Scenario
 from dcsim.studies.answer import Answer
 from dcsim.studies.ask import opened, power_evidence, seeds_of, told_evidence

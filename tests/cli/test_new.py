@@ -16,11 +16,11 @@ from typer.testing import CliRunner
 
 from dcsim.cli import app
 from dcsim.cli.new import _asked
-from dcsim.engine.capacity_rows import capacity_rows
 from dcsim.engine.check import check_power
 from dcsim.hardware import load_catalogue
 from dcsim.scenario import loads
 from dcsim.scenario.draft import DraftError, Wishes, draft, parallel_for, server_for
+from dcsim.studies.capacity_rows import capacity_rows
 
 runner = CliRunner()
 GPUS = [server.gpu.split("-")[0] for server in load_catalogue().servers.values()]

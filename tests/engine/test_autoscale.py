@@ -89,7 +89,7 @@ def site(scale: dict[str, Any] | None = None, **changes: object) -> Scenario:
 def play(scenario: Scenario, path: Path) -> tuple[Results, Autoscaler | None]:
     simulation = Simulation(Plant.build(scenario))
     summary = simulation.run(path)
-    return Results.open(path, summary=summary), simulation.scalers.get("a100")
+    return Results.open(path, summary=summary), simulation.autoscalers.by_group.get("a100")
 
 
 def steps(path: Path, *parts: tuple[float, float]) -> dict[str, object]:
@@ -538,7 +538,7 @@ def test_a_policy_does_not_reopen_a_draining_replica() -> None:
 def test_the_one_alone_on_its_server_goes_first() -> None:
     """However much less its rivals have to do, since a whole server can rest then."""
     simulation = Simulation(Plant.build(site({"start": 3}, parallel=4)))
-    scaler = simulation.scalers["a100"]
+    scaler = simulation.autoscalers.by_group["a100"]
     for replica, outstanding in ((0, 5), (1, 0), (2, 3)):
         simulation.fleet.replicas[replica].outstanding = outstanding
     scaler._stop_one(10.0)

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 from dcsim.engine import simulate
-from dcsim.engine.bench_site import Bench
-from dcsim.engine.busy import Busy
-from dcsim.engine.capacity import estimator, lengths
+from dcsim.evidence import shares_text
 from dcsim.ledger import GpuState, WorkLedger
 from dcsim.plant import Plant
 from dcsim.records import RECORD
-from dcsim.results.shares import shares_text
 from dcsim.scenario.load import loads
+from dcsim.serving.replica_sums import ReplicaSums
+from dcsim.serving.site_capacity import estimator, lengths
+from dcsim.studies.bench_site import SiteBench
 from tests.engine.sites import site
 
 
@@ -30,8 +30,8 @@ def ledger(**columns: Any) -> WorkLedger:
     return replace(made, **columns)
 
 
-def busy(count_from_s: float = 0.0) -> Busy:
-    return Busy(Plant.build(site()), count_from_s)
+def busy(count_from_s: float = 0.0) -> ReplicaSums:
+    return ReplicaSums(Plant.build(site()), count_from_s)
 
 
 def test_sums_by_hand() -> None:
@@ -113,7 +113,7 @@ def test_the_estimate_is_what_saturates_when_played(tokens: str, engine: str) ->
     made = estimator(scenario, plant.groups[0], sample, 8)
     rate = made.capacity().requests_per_s
     for factor, kept in ((0.85, True), (1.15, False)):
-        bench = Bench(plant, "llama-3-70b", sample)
+        bench = SiteBench(plant, "llama-3-70b", sample)
         assert bench.play(factor * 8 * rate).kept == kept
 
 

@@ -11,6 +11,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from dcsim.evidence import EVIDENCE
 from dcsim.report.page.figure_names import title_of, told, unit_of
 from dcsim.report.page.html import Section, page
 from dcsim.report.page.pack import Packer
@@ -23,7 +24,6 @@ from dcsim.report.page.study_file import (
     read_table,
 )
 from dcsim.report.page.trust import MEANING, badge, weakest
-from dcsim.results.shares import EVIDENCE
 
 TITLES = {
     "sweep": "Sweep",

@@ -11,11 +11,11 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from dcsim.evidence import EVIDENCE
 from dcsim.hardware.catalogue import load_catalogue
 from dcsim.hardware.timing import timing_of
 from dcsim.results import Results
 from dcsim.results.goodput import Promise
-from dcsim.results.shares import EVIDENCE
 from dcsim.scenario.models import FacilityNode, Scenario, Slo
 
 MEANING = {

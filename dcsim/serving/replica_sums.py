@@ -1,24 +1,24 @@
 """How busy a site's replicas are: sums over the power steps, and rows for the summary."""
 
+# not compiled: it acts once a power step
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
 from dcsim.arrays import BoolArray, RecordArray
-from dcsim.engine.capacity import Lengths, estimator, finite, lengths, pooled, target_of
 from dcsim.ledger import GpuState, WorkLedger
 from dcsim.plant import Plant, ResolvedGroup
-from dcsim.results.breakdown import Breakdown
 from dcsim.serving.capacity import Capacity
+from dcsim.serving.site_capacity import Lengths, estimator, finite, lengths, pooled, target_of
 
 COUNTED = ("running", "waiting", "kv_fraction", "busy_fraction", "prefill_tokens", "decode_tokens")
 
 
-class Busy:
+class ReplicaSums:
     """Adds up what replicas do. Steps and requests before `count_from_s` are left out."""
 
     def __init__(self, plant: Plant, count_from_s: float = 0.0) -> None:
@@ -43,9 +43,6 @@ class Busy:
         self._model_of_stream = np.array(
             [self._models.index(stream.model) for stream in scenario.workload], dtype=np.int64
         )
-        self._streams = Breakdown([stream.name for stream in scenario.workload])
-        self._tenants = Breakdown([tenant.name for tenant in scenario.tenants])
-        self._by_group = Breakdown([group.name for group in self._groups])
         self._offered = np.zeros(count, dtype=np.int64)
         self._routed = np.zeros(len(self._models), dtype=np.int64)
         """Requests of each model that some replica took."""
@@ -81,10 +78,6 @@ class Busy:
         self._by_model[1] += np.bincount(model, rows["prompt_tokens"], size)
         self._by_model[2] += np.bincount(model, rows["cached_tokens"], size)
         self._routed += np.bincount(model[replica >= 0], minlength=size)
-        self._streams.add(rows, rows["stream"].astype(np.int64))
-        if self._scenario.tenants:
-            self._tenants.add(rows, rows["tenant"].astype(np.int64))
-        self._by_group.add(rows, np.where(replica >= 0, self._group[replica], -1))
 
     # --- rows ------------------------------------------------------------------------------
 
@@ -95,35 +88,20 @@ class Busy:
         sample = lengths(self._scenario)
         rows = []
         for index, group in enumerate(self._groups):
-            found = self._capacity(group, index, sample)
-            rows.append(self._row(index, group, found, counted_s))
+            capacity = self._capacity(group, index, sample)
+            rows.append(self._row(index, group, capacity, counted_s))
         return [*rows, self._site(rows, counted_s)]
 
     def capacity_per_s(self) -> float | None:
         """Requests/s that the whole site can serve within the SLO, before any has come; None where
         it serves several models, or nobody asks for its model."""
         sample = lengths(self._scenario)
-        found = [self._capacity(group, i, sample) for i, group in enumerate(self._groups)]
-        if len({group.model.name for group in self._groups}) != 1 or None in found:
+        capacities = [self._capacity(group, i, sample) for i, group in enumerate(self._groups)]
+        if len({group.model.name for group in self._groups}) != 1 or None in capacities:
             return None
         counts = np.bincount(self._group, minlength=len(self._groups)).tolist()
-        per_s = [one.requests_per_s * n for one, n in zip(found, counts, strict=True) if one]
+        per_s = [c.requests_per_s * n for c, n in zip(capacities, counts, strict=True) if c]
         return pooled(zip(self._groups, per_s, strict=True))
-
-    def breakdown(self, energy: Mapping[str, float | None]) -> dict[str, list[dict[str, Any]]]:
-        """`summary["breakdown"]`: requests, tokens and latencies by stream, tenant and server
-        group; `energy` are the groups' Wh at their servers. A request counts for the group that
-        ended it."""
-        groups = []
-        for row in self._by_group.rows():
-            wh, tokens = energy.get(row["name"]), row["generated_tokens"]
-            each = 1000.0 * wh / tokens if wh is not None and tokens else None
-            groups.append({**row, "energy_wh": wh, "wh_per_1000_tokens": each})
-        return {
-            "streams": self._streams.rows(),
-            "tenants": self._tenants.rows(),
-            "groups": groups,
-        }
 
     def _capacity(
         self, group: ResolvedGroup, index: int, sample: dict[str, Lengths]

@@ -13,7 +13,6 @@ import numpy as np
 
 from dcsim.arrays import RecordArray
 from dcsim.clock import Clock
-from dcsim.engine.capacity import Lengths, target_of
 from dcsim.plant import Plant
 from dcsim.power.servers import ServerPower
 from dcsim.records import RECORD, Status
@@ -22,6 +21,7 @@ from dcsim.seeds import branch
 from dcsim.serving.capacity import Target
 from dcsim.serving.fleet import Fleet
 from dcsim.serving.log import RequestLog
+from dcsim.serving.site_capacity import Lengths, target_of
 from dcsim.workload.stream import RequestBlock
 
 PEERS = 8
@@ -47,7 +47,7 @@ class Played:
     """Mean watts of a server of each group, where asked for."""
 
 
-class Bench:
+class SiteBench:
     """Some replicas of one served model, without facility and policies, fed at a steady rate.
 
     Of each of the model's server groups up to PEERS replicas are played, in proportion where there

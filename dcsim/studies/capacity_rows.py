@@ -5,10 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from dcsim.engine.bench_site import PLAYED_S, Bench
-from dcsim.engine.capacity import estimator, finite, lengths, pooled, replica_counts, target_of
 from dcsim.plant import Plant
 from dcsim.scenario.models import Scenario
+from dcsim.serving.site_capacity import (
+    estimator,
+    finite,
+    lengths,
+    pooled,
+    replica_counts,
+    target_of,
+)
+from dcsim.studies.bench_site import PLAYED_S, SiteBench
 
 
 def capacity_rows(
@@ -34,22 +41,22 @@ def capacity_rows(
         per_s: dict[str, float] = {}
         for group in mine:
             count = placed[group.name]
-            found = estimator(scenario, group, sample, count).capacity()
-            per_s[group.name] = found.requests_per_s
+            capacity = estimator(scenario, group, sample, count).capacity()
+            per_s[group.name] = capacity.requests_per_s
             groups.append(
                 {
                     "group": group.name,
                     "model": model,
                     "replicas": count,
                     "max_num_seqs": group.spec.engine.max_num_seqs,
-                    "capacity_per_s_replica": found.requests_per_s,
-                    "capacity_per_s": found.requests_per_s * count,
-                    "binds": found.binds,
-                    "running": found.at.batch,
-                    "kv_share": found.at.kv_share,
+                    "capacity_per_s_replica": capacity.requests_per_s,
+                    "capacity_per_s": capacity.requests_per_s * count,
+                    "binds": capacity.binds,
+                    "running": capacity.at.batch,
+                    "kv_share": capacity.at.kv_share,
                 }
             )
-        bench = Bench(plant, model, sample)
+        bench = SiteBench(plant, model, sample)
         whole_per_s = pooled((g, per_s[g.name] * placed[g.name]) for g in mine)
         part_per_s = pooled((g, per_s[g.name] * bench.replicas[g.name]) for g in mine)
         kept_per_s = bench.highest(part_per_s) if played else None

@@ -1,8 +1,9 @@
 """What a site's replicas can serve within their SLO, estimated for the scenario's own requests.
 
-Their lengths are taken, in order, without their arrival times. `dcsim.engine.bench_site` plays it.
+Their lengths are taken, in order, without their arrival times. `dcsim.studies.bench_site` plays it.
 """
 
+# not compiled: it is asked before a run, and at its end
 from __future__ import annotations
 
 import math
@@ -43,7 +44,7 @@ def lengths(scenario: Scenario) -> dict[str, Lengths]:
     count = dict.fromkeys(models, 0)
     for block in _blocks(scenario):
         for model in count:
-            rows = np.isin(block.stream, [i for i, of in enumerate(models) if of == model])
+            rows = np.isin(block.stream, [i for i, name in enumerate(models) if name == model])
             left = SAMPLE - count[model]
             mine = block.take(np.flatnonzero(rows)[: max(0, left)])
             if len(mine):

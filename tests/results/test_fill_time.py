@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from dcsim.engine import simulate
-from dcsim.engine.warm_up import warm_up_of
 from dcsim.plant import Plant
+from dcsim.results.fill_time import warm_up_of
 from dcsim.scenario.load import change
 from dcsim.scenario.models import Scenario
 from tests.engine.sites import site

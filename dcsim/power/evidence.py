@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from dcsim.arrays import FloatArray, IntArray
+from dcsim.evidence import EVIDENCE, shares_text
 from dcsim.plant import Plant, ResolvedGroup
 from dcsim.power.chassis import chassis_table
 from dcsim.power.servers import ServerPower
-from dcsim.results.shares import EVIDENCE, shares_text
 
 CONSTANT = "the catalogue's constant for {server}"
 STATED = "stated by the scenario"
@@ -126,7 +126,7 @@ class EvidenceSums:
         rest_w = whole_w - gpu_w - resting_w - spare_w
         kind = group.server
         row = chassis_table()[kind.name] if group.has_fitted_chassis else None
-        found = [
+        parts = [
             Part(
                 group.name,
                 "GPUs",
@@ -145,7 +145,7 @@ class EvidenceSums:
                 rest_w,
             ),
         ]
-        return [part for part in found if not part.mean_w <= 0.0]  # what is unknown stays
+        return [part for part in parts if not part.mean_w <= 0.0]  # what is unknown stays
 
 
 def _shares(parts: Sequence[Part]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dcsim.engine.headroom import Headroom
+from dcsim.facility.headroom import Headroom
 from dcsim.plant import Plant
 from dcsim.scenario.load import loads
 
