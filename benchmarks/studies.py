@@ -16,7 +16,7 @@ from pathlib import Path
 import pandas as pd
 
 from benchmarks.sites import site
-from dcsim.studies import Crew, sweep
+from dcsim.studies import Runner, sweep
 from dcsim.studies.jobs import job
 
 FACILITY = """
@@ -47,16 +47,16 @@ def main() -> None:
         for workers in crews:
             with (
                 tempfile.TemporaryDirectory() as folder,
-                Crew(Path(folder), workers=workers) as crew,
+                Runner(Path(folder), workers=workers) as runner,
             ):
                 started = time.perf_counter()
                 # Brings up the workers, and what they import, before the clock runs.
-                crew.play([job(scenario, 1000 + i) for i in range(workers)], "start")
+                runner.play([job(scenario, 1000 + i) for i in range(workers)], "start")
                 start_s = time.perf_counter() - started
                 started = time.perf_counter()
-                answer = sweep(scenario, over, seeds=seeds, crew=crew)
+                answer = sweep(scenario, over, seeds=seeds, runner=runner)
                 wall_s = time.perf_counter() - started
-                played = crew.played - workers
+                played = runner.executed - workers
             assert played == asked.runs, f"{played} runs were played, not {asked.runs}"
             tables.append(answer.frame)
             best[workers] = min(best[workers], wall_s)

@@ -34,7 +34,7 @@ PIPE_WIDTH = 140
 
 def told(answer: Answer) -> dict[str, Any]:
     """The answer with all its tables, as `--json` prints it; what is unknown is null."""
-    found = {
+    content = {
         "study": answer.study,
         "headline": list(answer.headline),
         "reasons": list(answer.reasons),
@@ -50,7 +50,7 @@ def told(answer: Answer) -> dict[str, Any]:
             for name, table in answer.tables.items()
         },
     }
-    plained: dict[str, Any] = plain(found)
+    plained: dict[str, Any] = plain(content)
     return plained
 
 
@@ -177,13 +177,13 @@ class StudyProgress:
         if self._bar is not None:
             self._bar.stop()
 
-    def begin(self, what: str, runs: int, found: int) -> None:
+    def begin(self, what: str, runs: int, cached: int) -> None:
         """A batch of so many runs starts, of which some are there already."""
         self._told = f"{what}: {runs:,} run{'s' * (runs != 1)}" + (
-            f", {found:,} of them played before" if found else ""
+            f", {cached:,} of them played before" if cached else ""
         )
         if self._bar is not None:
-            self._task = self._bar.add_task(what, total=runs, completed=found)
+            self._task = self._bar.add_task(what, total=runs, completed=cached)
         elif not self._quiet:
             self._console.print(self._told, highlight=False, markup=False)
 

@@ -1,19 +1,19 @@
 """The studies room: the planner's questions, answered by playing scenarios.
 
 Each study is a function that takes a scenario and gives an `Answer`: frames, and what they say in
-words. Who plays the runs is a `Crew`: this process, local workers, or a Dask cluster; runs are
+words. Who plays the runs is a `Runner`: this process, local workers, or a Dask cluster; runs are
 known by their content, so that nothing is played twice. `sizing(results)` asks a results file
 instead of a scenario.
 """
 
 from dcsim.studies.answer import Answer, Card, Plot, Table
-from dcsim.studies.crew import Crew
 from dcsim.studies.failover import failover
 from dcsim.studies.fixes import Fix
 from dcsim.studies.growth import growth
 from dcsim.studies.oversubscription import oversubscription
 from dcsim.studies.policies import policies
 from dcsim.studies.refresh import Fleet, refresh
+from dcsim.studies.runner import Runner
 from dcsim.studies.savings import Money, savings
 from dcsim.studies.sizing import sizing
 from dcsim.studies.sizing_study import sizing_study
@@ -24,11 +24,11 @@ from dcsim.studies.tariff import Tariff, read_tariff
 __all__ = [
     "Answer",
     "Card",
-    "Crew",
     "Fix",
     "Fleet",
     "Money",
     "Plot",
+    "Runner",
     "Study",
     "Table",
     "Tariff",

@@ -12,11 +12,11 @@ from dcsim.errors import StudyError
 from dcsim.facility.trip_ratio import Element, elements
 from dcsim.scenario.models import Scenario
 from dcsim.studies.ask import load_rows, slo_loss
-from dcsim.studies.crew import Crew
 from dcsim.studies.doubt import Doubt, scaled
 from dcsim.studies.jobs import job
 from dcsim.studies.outcome import Outcome
 from dcsim.studies.risk import Exposure, Risk, held_by_policies
+from dcsim.studies.runner import Runner
 from dcsim.studies.statistics import (
     CONFIDENCE,
     Interval,
@@ -112,7 +112,7 @@ def try_count(
     seeds: Sequence[int],
     bounds: Bounds,
     traffic: str,
-    crew: Crew,
+    runner: Runner,
 ) -> Candidate:
     """Play a candidate until it is certain whether it passes; see `statistics.Plan`.
 
@@ -131,7 +131,7 @@ def try_count(
             job(scenario, seed, windows_s=windows_s, heated=heated, trip_window_s=bounds.window_s)
             for seed in seeds[wave]
         ]
-        for outcome in crew.play(jobs, f"{count} {target.kind}s"):
+        for outcome in runner.play(jobs, f"{count} {target.kind}s"):
             if sound is None:
                 outcomes.append(outcome)
                 failed.append(_tripped(outcome) or _over(outcome, target, bounds))

@@ -28,7 +28,6 @@ from dcsim.spec.units import SECOND
 from dcsim.studies.answer import Answer, Card, Plot, Table
 from dcsim.studies.ask import opened, power_evidence, slo_loss, told_evidence, variant
 from dcsim.studies.busy import told_busy, told_watts
-from dcsim.studies.crew import Crew
 from dcsim.studies.failover_limits import (
     LIMIT_COLUMNS,
     LIMIT_SHOWN,
@@ -41,6 +40,7 @@ from dcsim.studies.failover_limits import (
 from dcsim.studies.failover_words import headline, reasons
 from dcsim.studies.jobs import Keep, job
 from dcsim.studies.outcome import Outcome, Series
+from dcsim.studies.runner import Runner
 
 LOSABLE = ("utility", "feeder", "transformer", "switchgear", "ups", "pdu")
 """Kinds of nodes that may be lost where nothing is asked."""
@@ -115,7 +115,7 @@ def failover(
     window_s: float = 60.0,
     seed: int | None = None,
     played: bool = True,
-    crew: Crew | None = None,
+    runner: Runner | None = None,
 ) -> Answer:
     """Lose each of `nodes` (names, or kinds; none: LOSABLE), at every interval of `window_s`.
 
@@ -141,13 +141,13 @@ def failover(
             f"the run lasts {SECOND.format(base.duration_s)}, a window {SECOND.format(window_s)}: "
             "play a longer run, or give a shorter --window"
         )
-    crew = Crew(workers=1) if crew is None else crew
+    runner = Runner(workers=1) if runner is None else runner
     used = base.seed if seed is None else seed
     windows_s = tuple(sorted({1.0, 60.0, 900.0, window_s}))
-    (whole,) = crew.play(
+    (whole,) = runner.play(
         [job(base, used, keep=(Keep("server", window_s),), windows_s=windows_s)], "all in order"
     )
-    series = crew.series(whole).series["server"]
+    series = runner.series(whole).series["server"]
     catalogue = load_catalogue()
     worst: dict[int | None, _Held] = {}
     clock_s = None if base.start is None else float(base.start.time_of_day_s)
@@ -158,7 +158,7 @@ def failover(
         limits = LossLimits(base, topology, series.step_s, series.start_s)
         worst[node] = _hold(topology, loss, series, limits)
     usual_w = _usual_w(losses[None], series)
-    outcomes = _play(base, used, topology, worst, lost, window_s, crew) if played else {}
+    outcomes = _play(base, used, topology, worst, lost, window_s, runner) if played else {}
     rows = [
         _row(
             topology, losses[node], worst[node], node, window_s, usual_w, whole, outcomes.get(node)
@@ -290,7 +290,7 @@ def _play(
     worst: dict[int | None, _Held],
     lost: Sequence[int],
     window_s: float,
-    crew: Crew,
+    runner: Runner,
 ) -> dict[int | None, Outcome]:
     """Each loss in full, from the start of its worst interval on."""
     variants = {}
@@ -308,7 +308,7 @@ def _play(
             {"faults": [fault], "duration": f"{end_s:.6f} s"},
             f"loss of {topology.names[node]}",
         )
-    outcomes = crew.play([job(changed, seed) for changed in variants.values()], "losses")
+    outcomes = runner.play([job(changed, seed) for changed in variants.values()], "losses")
     return dict(zip(variants, outcomes, strict=True))
 
 

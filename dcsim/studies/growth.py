@@ -26,7 +26,6 @@ from dcsim.studies.ask import (
     with_traffic,
 )
 from dcsim.studies.busy import told_busy, told_far_from_busy, told_watts
-from dcsim.studies.crew import Crew
 from dcsim.studies.doubt import doubt_of, told_doubt_of
 from dcsim.studies.fixes import Fix
 from dcsim.studies.growth_rows import (
@@ -51,6 +50,7 @@ from dcsim.studies.growth_rows import (
 from dcsim.studies.jobs import Job, job
 from dcsim.studies.limits import left_out, limits_met
 from dcsim.studies.outcome import Outcome
+from dcsim.studies.runner import Runner
 
 FACTORS = tuple(1.0 + 0.1 * step for step in range(11))
 
@@ -65,7 +65,7 @@ def growth(
     window_s: float = 60.0,
     max_slo_loss: float = 0.01,
     fixes: Sequence[Fix] = (),
-    crew: Crew | None = None,
+    runner: Runner | None = None,
 ) -> Answer:
     """Play the scenario at every traffic factor, and find where each limit of the site is met.
 
@@ -81,7 +81,7 @@ def growth(
     _check(grid, per_month, start, window_s)
     pace = Pace(per_month, start)
     used = seeds_of(base, seeds)
-    crew = Crew(workers=1) if crew is None else crew
+    runner = Runner(workers=1) if runner is None else runner
     windows_s = tuple(sorted({1.0, 60.0, 900.0, window_s}))
 
     def jobs(of: Scenario, at: Sequence[float]) -> list[Job]:
@@ -95,7 +95,7 @@ def growth(
     mended = {fix.name: variant(base, fix.changes, f"--fix {fix.name}") for fix in fixes}
     if len(mended) < len(fixes):
         raise StudyError("--fix: two fixes have the same name")
-    outcomes = _by_factor(crew.play(jobs(base, grid), "growth"), grid, len(used))
+    outcomes = _by_factor(runner.play(jobs(base, grid), "growth"), grid, len(used))
     window_s = window_played(outcomes[grid[0]][0], window_s)
     loads = load_rows_by_factor(outcomes, window_s, pace)
     breaches = breach_rows(outcomes, window_s, pace)
@@ -107,7 +107,7 @@ def growth(
     first = breaches.iloc[0]
     table = None
     if fixes and math.isfinite(first["factor"]):
-        table = _try_fixes(fixes, mended, grid, first, jobs, crew, window_s, pace, len(used))
+        table = _try_fixes(fixes, mended, grid, first, jobs, runner, window_s, pace, len(used))
     evidence = power_evidence(played)
     slo_at = service.loc[service["slo_loss"] > max_slo_loss, "factor"].min()
     tables = {
@@ -263,7 +263,7 @@ def _try_fixes(
     grid: Sequence[float],
     first: Any,
     jobs: Any,
-    crew: Crew,
+    runner: Runner,
     window_s: float,
     pace: Pace,
     seeds: int,
@@ -275,7 +275,7 @@ def _try_fixes(
     at = next(factor for factor in tried if factor >= breach)
     rows = []
     for fix in fixes:
-        found = crew.play(jobs(mended[fix.name], tried), f"fix: {fix.name}")
+        found = runner.play(jobs(mended[fix.name], tried), f"fix: {fix.name}")
         outcomes = _by_factor(found, tried, seeds)
         breaches = breach_rows(outcomes, window_s, pace)
         removes = not any(limits_met(run, rating_window_s=window_s) for run in outcomes[at])

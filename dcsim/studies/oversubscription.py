@@ -16,11 +16,11 @@ from dcsim.studies.answer import Answer
 from dcsim.studies.ask import opened, power_evidence, seeds_of, told_evidence
 from dcsim.studies.busy import told_busy, told_far_from_busy, told_watts
 from dcsim.studies.candidates import Bounds
-from dcsim.studies.crew import Crew
 from dcsim.studies.limits import continuous_w
 from dcsim.studies.oversubscription_cases import by_breaker, by_paper
 from dcsim.studies.oversubscription_rows import Case, Findings, told_nameplate
 from dcsim.studies.oversubscription_words import Rule, told_doubt, told_rule
+from dcsim.studies.runner import Runner
 from dcsim.studies.statistics import trials_to_show
 from dcsim.studies.target import find_target
 from dcsim.studies.variants import (
@@ -64,7 +64,7 @@ def oversubscription(
     traffic: Traffic = "scaled",
     draws: int = 200,
     quantile: float = 0.95,
-    crew: Crew | None = None,
+    runner: Runner | None = None,
 ) -> Answer:
     """How many units of the row `counted` fit under the rating of `under`, or `limit_w`.
 
@@ -109,7 +109,7 @@ def oversubscription(
         if model != NAMEPLATE
         for policy, block in asked.items()
     ]
-    crew = Crew(workers=1) if crew is None else crew
+    runner = Runner(workers=1) if runner is None else runner
     by_nameplate = target.nameplate_count()
     found = Findings(target, by_nameplate, max_trip is not None)
     if NAMEPLATE in models:
@@ -126,9 +126,9 @@ def oversubscription(
     )
     for case in cases:
         if rule == "paper":
-            by_paper(found, case, used, given, draws, quantile, crew)
+            by_paper(found, case, used, given, draws, quantile, runner)
         else:
-            by_breaker(found, case, used, bounds, given, traffic, draws, crew)
+            by_breaker(found, case, used, bounds, given, traffic, draws, runner)
     evidence = power_evidence(found.outcomes)
     return Answer(
         study="oversubscription",

@@ -11,11 +11,11 @@ import numpy as np
 from dcsim.errors import StudyError
 from dcsim.scenario.models import Scenario
 from dcsim.studies.candidates import Bounds, Candidate, holds_in_doubt, most_that_passes, try_count
-from dcsim.studies.crew import Crew
 from dcsim.studies.doubt import Doubt, doubt_of
 from dcsim.studies.jobs import Keep, job
 from dcsim.studies.outcome import Outcome
 from dcsim.studies.oversubscription_rows import Case, Findings
+from dcsim.studies.runner import Runner
 from dcsim.studies.screen import floor_units, screen, window_means
 from dcsim.studies.target import Target
 
@@ -35,12 +35,12 @@ def by_paper(
     given: tuple[float | None, float | None],
     draws: int,
     quantile: float,
-    crew: Crew,
+    runner: Runner,
 ) -> None:
     """The largest count by random subsets of what was recorded, and between which it lies by the
     level's error. `given` as in `by_breaker`."""
     target = found.target
-    outcomes, pools, overhead, site_overhead = _recorded(target, case.scenario, seeds, crew)
+    outcomes, pools, overhead, site_overhead = _recorded(target, case.scenario, seeds, runner)
     found.outcomes.extend(outcomes)
     trips = sum(outcome.summary["events"]["trip"] for outcome in outcomes)
     if trips:
@@ -98,7 +98,7 @@ def by_breaker(
     given: tuple[float | None, float | None],
     traffic: str,
     draws: int,
-    crew: Crew,
+    runner: Runner,
 ) -> None:
     """The largest count by full simulation: with seeds alone, and with what else is uncertain.
     `given`: the level's error and the days' spread where they are asked for."""
@@ -106,7 +106,7 @@ def by_breaker(
     # A site by nameplate trips nothing, so that what is recorded there is whole.
     safe = max(target.each, found.by_nameplate)
     recorded = target.resized(case.scenario, safe, traffic)
-    outcomes, pools, overhead, _ = _recorded(target, recorded, seeds[:SCREEN_SEEDS], crew)
+    outcomes, pools, overhead, _ = _recorded(target, recorded, seeds[:SCREEN_SEEDS], runner)
     found.outcomes.extend(outcomes)
     found.safe(case, safe, outcomes, bounds.window_s)
     # By label alone, where all else that hangs there leaves no room by nameplate.
@@ -130,7 +130,7 @@ def by_breaker(
 
     def at(count: int) -> Candidate:
         if count not in tried:
-            tried[count] = try_count(target, case.scenario, count, seeds, bounds, traffic, crew)
+            tried[count] = try_count(target, case.scenario, count, seeds, bounds, traffic, runner)
             found.candidate(case, tried[count])
         return tried[count]
 
@@ -211,16 +211,16 @@ def _in_doubt(
 
 
 def _recorded(
-    target: Target, scenario: Scenario, seeds: Sequence[int], crew: Crew
+    target: Target, scenario: Scenario, seeds: Sequence[int], runner: Runner
 ) -> tuple[list[Outcome], list[np.ndarray], float, float]:
     """Runs with their units' loads, and what the limit's nodes, and the site, draw for each watt
     of their units."""
     jobs = [job(scenario, seed, (Keep(target.kind, STEP_S),)) for seed in seeds]
-    outcomes = crew.play(jobs, "recording")
+    outcomes = runner.play(jobs, "recording")
     pools = []
     ratios = []
     for outcome in outcomes:
-        series = crew.series(outcome).series[target.kind]
+        series = runner.series(outcome).series[target.kind]
         if not len(series.load_w):
             raise StudyError("the run is shorter than 1 s: play a longer one")
         mine = np.array([_is_copy(name, target.counted_name) for name in series.names])

@@ -24,7 +24,6 @@ from dcsim.studies.ask import (
 )
 from dcsim.studies.busy import told_busy, told_watts
 from dcsim.studies.candidates import fitting_window_s
-from dcsim.studies.crew import Crew
 from dcsim.studies.jobs import job
 from dcsim.studies.limit_rows import (
     LIMIT_COLUMNS,
@@ -35,6 +34,7 @@ from dcsim.studies.limit_rows import (
 )
 from dcsim.studies.limits import left_out
 from dcsim.studies.outcome import Outcome
+from dcsim.studies.runner import Runner
 from dcsim.studies.statistics import mean_interval, share_interval, share_mean_interval
 from dcsim.studies.variants import OWN, with_policy
 
@@ -111,7 +111,7 @@ def policies(
     *,
     seeds: int | Sequence[int] = 3,
     window_s: float = 60.0,
-    crew: Crew | None = None,
+    runner: Runner | None = None,
 ) -> Answer:
     """Play the scenario under each control block, the same seeds for all.
 
@@ -126,10 +126,10 @@ def policies(
         raise StudyError("--window: more than 0, such as '1 min'")
     used = seeds_of(base, seeds)
     cases = {name: with_policy(base, name, block) for name, block in blocks.items()}
-    crew = Crew(workers=1) if crew is None else crew
+    runner = Runner(workers=1) if runner is None else runner
     windows_s = tuple(sorted({1.0, 60.0, 900.0, window_s}))
     jobs = [job(case, seed, windows_s=windows_s) for case in cases.values() for seed in used]
-    outcomes = crew.play(jobs, "policies")
+    outcomes = runner.play(jobs, "policies")
     runs = {
         name: outcomes[place * len(used) : (place + 1) * len(used)]
         for place, name in enumerate(cases)

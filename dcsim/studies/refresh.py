@@ -20,7 +20,6 @@ from dcsim.spec.nearest import suggestion
 from dcsim.studies.answer import Answer, Card, Plot, Table
 from dcsim.studies.ask import opened, power_evidence, promise, seeds_of, told_evidence, variant
 from dcsim.studies.busy import told_busy, told_far_from_busy, told_watts
-from dcsim.studies.crew import Crew
 from dcsim.studies.doubt import (
     change_band,
     change_deviation,
@@ -33,6 +32,7 @@ from dcsim.studies.jobs import job
 from dcsim.studies.limit_rows import told_limits
 from dcsim.studies.limits import left_out
 from dcsim.studies.outcome import Outcome
+from dcsim.studies.runner import Runner
 from dcsim.studies.statistics import mean_interval
 from dcsim.studies.sweep import figures
 
@@ -119,7 +119,7 @@ def refresh(
     part: Mapping[str, float] | None = None,
     seeds: int | Sequence[int] = 3,
     window_s: float = 60.0,
-    crew: Crew | None = None,
+    runner: Runner | None = None,
 ) -> Answer:
     """Play the fleet as it is and each of `fleets`, the same traffic and seeds for all.
 
@@ -142,9 +142,9 @@ def refresh(
     for fleet in fleets:
         changes = {_path(path, renamed): value for path, value in fleet.changes.items()}
         cases[fleet.name] = variant(split, changes, f"--change {fleet.name}")
-    crew = Crew(workers=1) if crew is None else crew
+    runner = Runner(workers=1) if runner is None else runner
     windows_s = tuple(sorted({1.0, 60.0, 900.0, window_s}))
-    outcomes = crew.play(
+    outcomes = runner.play(
         [job(case, seed, windows_s=windows_s) for case in cases.values() for seed in used],
         "refresh",
     )

@@ -23,12 +23,12 @@ from dcsim.spec.units import SECOND
 from dcsim.studies.answer import Answer, Card, Plot, Table
 from dcsim.studies.ask import opened, power_evidence, seeds_of, told_evidence
 from dcsim.studies.busy import told_busy, told_watts
-from dcsim.studies.crew import Crew
 from dcsim.studies.doubt import doubt_of, mean_band, peak_band_w, told_doubt_of
 from dcsim.studies.jobs import Keep, job
 from dcsim.studies.limit_rows import told_limits
 from dcsim.studies.limits import left_out
 from dcsim.studies.outcome import Outcome
+from dcsim.studies.runner import Runner
 from dcsim.studies.savings_labels import ABOUT_LABELS, labels_below
 from dcsim.studies.savings_lines import in_currency, with_bands, work_out
 from dcsim.studies.savings_words import (
@@ -99,7 +99,7 @@ def savings(
     grid: float | str | Path | None = None,
     start_s: float | None = None,
     seeds: int | Sequence[int] = 1,
-    crew: Crew | None = None,
+    runner: Runner | None = None,
 ) -> Answer:
     """What the site costs to run, and what is saved by `count` racks under one limit.
 
@@ -119,11 +119,11 @@ def savings(
     series = None if grid is None else _grid(grid)
     start_s, clock = _start(base, start_s)
     sized = target.resized(target.limited(), count, "scaled")
-    crew = Crew(workers=1) if crew is None else crew
+    runner = Runner(workers=1) if runner is None else runner
     root = next(node for node in base.facility if not node.above)
     kept = Keep(root.kind, tariff.meter_s)
-    outcomes = crew.play([job(sized, seed, (kept,)) for seed in used], "savings")
-    found = [crew.series(outcome).series[root.kind] for outcome in outcomes]
+    outcomes = runner.play([job(sized, seed, (kept,)) for seed in used], "savings")
+    found = [runner.series(outcome).series[root.kind] for outcome in outcomes]
     loads = [one.load_w[:, 0] for one in found]
     if not len(loads[0]):
         raise StudyError(

@@ -16,12 +16,12 @@ from dcsim.spec.units import SECOND
 from dcsim.studies.answer import Answer, Card, Plot, Table
 from dcsim.studies.ask import opened, power_evidence, seeds_of, told_evidence
 from dcsim.studies.busy import told_busy, told_far_from_busy, told_watts
-from dcsim.studies.crew import Crew
 from dcsim.studies.doubt import doubt_of, peak_band_w, told_doubt_of
 from dcsim.studies.jobs import job
 from dcsim.studies.limit_rows import limit_table, told_limits
 from dcsim.studies.limits import continuous_w, left_out
 from dcsim.studies.outcome import Outcome
+from dcsim.studies.runner import Runner
 from dcsim.studies.sizing import RESOLUTIONS_S
 from dcsim.studies.statistics import mean_interval, told_peaks
 from dcsim.studies.variants import NAMEPLATE, OWN, check_models, with_model
@@ -102,7 +102,7 @@ def sizing_study(
     windows_s: Sequence[float] = RESOLUTIONS_S,
     node: str | None = None,
     seeds: int | Sequence[int] = 1,
-    crew: Crew | None = None,
+    runner: Runner | None = None,
 ) -> Answer:
     """Load figures of every node above the servers, by power model and averaging time.
 
@@ -114,7 +114,7 @@ def sizing_study(
     base = opened(scenario)
     _check(models, windows_s)
     used = seeds_of(base, seeds)
-    crew = Crew(workers=1) if crew is None else crew
+    runner = Runner(workers=1) if runner is None else runner
     # The nameplate needs no run, but for the names of the nodes.
     played = [name for name in models if name != NAMEPLATE] or [OWN]
     variants = {name: with_model(base, name) for name in played}
@@ -123,7 +123,7 @@ def sizing_study(
         for name in played
         for seed in used
     ]
-    outcomes = crew.play(jobs, "sizing")
+    outcomes = runner.play(jobs, "sizing")
     by_model = {
         name: outcomes[i * len(used) : (i + 1) * len(used)] for i, name in enumerate(played)
     }

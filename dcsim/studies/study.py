@@ -6,7 +6,7 @@ from typing import Protocol
 
 from dcsim.scenario.models import Scenario
 from dcsim.studies.answer import Answer
-from dcsim.studies.crew import Crew
+from dcsim.studies.runner import Runner
 
 
 class Study(Protocol):
@@ -18,14 +18,14 @@ class Study(Protocol):
     entry point and the docstring of the spec.
     """
 
-    def answer(self, scenario: Scenario, crew: Crew) -> Answer:
+    def answer(self, scenario: Scenario, runner: Runner) -> Answer:
         """Play what is needed, and say what comes of it.
 
         Parameters
         ----------
         scenario
             Checked, with the changes of `--set`.
-        crew
+        runner
             Plays jobs (`dcsim.studies.jobs.job`), each once, by the workers that the user gave.
 
         Returns

@@ -24,11 +24,11 @@ from dcsim.studies.ask import (
     variant,
 )
 from dcsim.studies.busy import told_busy, told_watts
-from dcsim.studies.crew import Crew
 from dcsim.studies.jobs import job
 from dcsim.studies.limit_rows import OVER_COLUMNS, over_figures
 from dcsim.studies.limits import left_out
 from dcsim.studies.outcome import Outcome
+from dcsim.studies.runner import Runner
 from dcsim.studies.statistics import mean_interval, share_mean_interval
 
 MOST_RUNS = 100_000
@@ -74,7 +74,7 @@ def sweep(
     seeds: int | Sequence[int] = 1,
     pairing: Literal["cartesian", "paired"] = "cartesian",
     window_s: float = 60.0,
-    crew: Crew | None = None,
+    runner: Runner | None = None,
 ) -> Answer:
     """Play every combination of values (`cartesian`) or the first of each list, the second of
     each, and so on (`paired`), each with the same seeds.
@@ -106,10 +106,10 @@ def sweep(
         for number, (values, changed) in enumerate(variants, 1)
         for seed in ((changed.seed,) if swept else used)
     ]
-    crew = Crew(workers=1) if crew is None else crew
+    runner = Runner(workers=1) if runner is None else runner
     windows_s = tuple(sorted({1.0, 60.0, 900.0, window_s}))
     jobs = [job(changed, seed, windows_s=windows_s) for _, _, changed, seed in plan]
-    outcomes = crew.play(jobs, "sweep")
+    outcomes = runner.play(jobs, "sweep")
     rows = []
     for (number, values, _, seed), outcome in zip(plan, outcomes, strict=True):
         settings = {path: shown(value) for path, value in values.items()}

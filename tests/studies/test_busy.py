@@ -7,15 +7,15 @@ import pytest
 from dcsim.engine import simulate
 from dcsim.scenario.models import Scenario
 from dcsim.studies.busy import busy_servers, told_busy, told_far_from_busy, told_watts
-from dcsim.studies.crew import Crew
 from dcsim.studies.jobs import job
 from dcsim.studies.outcome import Outcome
+from dcsim.studies.runner import Runner
 from dcsim.studies.sizing_study import sizing_study
 from tests.engine.sites import site
 
 
 def outcome(scenario: Scenario) -> list[Outcome]:
-    return Crew(workers=1).play([job(scenario, 1)])
+    return Runner(workers=1).play([job(scenario, 1)])
 
 
 def test_an_idle_fleet_is_called_one() -> None:

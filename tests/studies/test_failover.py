@@ -13,7 +13,7 @@ from dcsim.errors import StudyError
 from dcsim.facility.curves import trip_time_s
 from dcsim.hardware.catalogue import load_catalogue
 from dcsim.scenario.load import loads
-from dcsim.studies import Crew, failover
+from dcsim.studies import Runner, failover
 from tests.studies.small import TEXT, small
 
 SERVER_W = 8 * 400 + 1000
@@ -30,18 +30,18 @@ TWO_FEEDS = (
 )
 
 
-def crew() -> Crew:
-    return Crew(workers=1)
+def runner() -> Runner:
+    return Runner(workers=1)
 
 
 def test_the_other_feed_carries_all_to_the_watt() -> None:
     total_w = 4 * SERVER_W
     holds = loads(TWO_FEEDS.replace("RATING", f"{total_w + 1} W"))
-    answer = failover(holds, window_s=10.0, crew=crew())
+    answer = failover(holds, window_s=10.0, runner=runner())
     assert answer.frame["survived"].tolist() == [1.0, 1.0]
     assert answer.frame["worst_load_w"].tolist() == pytest.approx([total_w] * 2)
     short = loads(TWO_FEEDS.replace("RATING", f"{total_w / 1.25:.3f} W"))
-    answer = failover(short, window_s=10.0, crew=crew())
+    answer = failover(short, window_s=10.0, runner=runner())
     assert answer.frame["survived"].tolist() == [0.0, 0.0]
     assert answer.frame["not_survived_s"].tolist() == [60.0, 60.0]
     assert answer.frame["over_w"].tolist() == pytest.approx([0.2 * total_w] * 2, rel=1e-6)
@@ -56,16 +56,16 @@ def test_played_in_full_the_survivor_trips() -> None:
     """At 2.5 times its rating it opens within the minute: all four servers are dark."""
     total_w = 4 * SERVER_W
     site = loads(TWO_FEEDS.replace("RATING", f"{total_w / 2.5:.3f} W"))
-    answer = failover(site, ["ups-a"], window_s=10.0, crew=crew())
+    answer = failover(site, ["ups-a"], window_s=10.0, runner=runner())
     row = answer.frame.iloc[0]
     assert (row["played_trips"], row["played_dark_servers"]) == (1, 4)
     assert row["played_lost_requests"] > 0
-    told = failover(site, ["ups-a"], window_s=10.0, played=False, crew=crew())
+    told = failover(site, ["ups-a"], window_s=10.0, played=False, runner=runner())
     assert told.frame["played_trips"].isna().all()
 
 
 def test_a_single_feed_leaves_servers_dark() -> None:
-    answer = failover(small(), ["row"], window_s=10.0, played=False, crew=crew())
+    answer = failover(small(), ["row"], window_s=10.0, played=False, runner=runner())
     assert answer.frame.loc[0, "dark_servers"] == 4
     assert answer.frame.loc[0, "survived"] == 0.0
     assert "hang from nothing else" in answer.headline[-1]
@@ -100,7 +100,7 @@ def test_other_limits_under_a_loss_by_hand() -> None:
     demand = "demand: [{window: 30 s, limit: 16 kW}, {window: 15 min, limit: 16 kW}]"
     ramp = "ramp: {change: 5 kW, window: 10 s}"
     site = loads(feeds.replace("kind: site}", f"kind: site, {demand}, {ramp}}}"))
-    answer = failover(site, window_s=10.0, played=False, crew=crew())
+    answer = failover(site, window_s=10.0, played=False, runner=runner())
     assert answer.frame["survived"].tolist() == [1.0, 1.0]
     table = answer.tables["limits"].frame
     of_loss = table[table["lost"] == "ups-a"]
@@ -118,5 +118,5 @@ def test_other_limits_under_a_loss_by_hand() -> None:
     assert "play at least 15 min" in doubts
     assert "Not judged here: 10 s ramp limits of site." in doubts
     kept = loads(TWO_FEEDS.replace("RATING", "20 kW, continuous: 90 %"))
-    answer = failover(kept, window_s=10.0, played=False, crew=crew())
+    answer = failover(kept, window_s=10.0, played=False, runner=runner())
     assert not any("lost for good" in line for line in (*answer.headline, *answer.reasons))

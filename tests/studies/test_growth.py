@@ -13,7 +13,7 @@ from typer import Exit
 from dcsim.cli.studies.growth import _pace
 from dcsim.errors import StudyError
 from dcsim.report.answer import render
-from dcsim.studies import Crew, Fix, growth
+from dcsim.studies import Fix, Runner, growth
 from dcsim.studies.ask import variant
 from dcsim.studies.growth_rows import Pace, crossing
 from tests.studies.small import small
@@ -26,8 +26,8 @@ CONSTANT = {"servers.0.power": {"model": "board-limit"}}
 
 
 @pytest.fixture(scope="module")
-def crew(tmp_path_factory: pytest.TempPathFactory) -> Crew:
-    return Crew(tmp_path_factory.mktemp("runs"), workers=1)
+def runner(tmp_path_factory: pytest.TempPathFactory) -> Runner:
+    return Runner(tmp_path_factory.mktemp("runs"), workers=1)
 
 
 def test_crossing_is_on_straight_lines_and_the_first() -> None:
@@ -44,37 +44,45 @@ def test_a_pace_is_compound() -> None:
     assert np.isnan(Pace(None, None).months(2.0))
 
 
-def test_constant_power_meets_its_limit_at_once_or_never(crew: Crew) -> None:
+def test_constant_power_meets_its_limit_at_once_or_never(runner: Runner) -> None:
     for rating, factor in (("16.9 kW", np.nan), ("16.7 kW", 1.0)):
         site = variant(small(), {**CONSTANT, **FULL, "facility.row.rating": rating})
-        answer = growth(site, [1.0, 2.0], seeds=2, window_s=1.0, crew=crew)
+        answer = growth(site, [1.0, 2.0], seeds=2, window_s=1.0, runner=runner)
         assert answer.frame.loc[0, "node"] == "row"
         np.testing.assert_equal(answer.frame.loc[0, "factor"], factor)
 
 
-def test_what_is_uncertain_besides_seeds_meets_a_limit_earlier(crew: Crew) -> None:
+def test_what_is_uncertain_besides_seeds_meets_a_limit_earlier(runner: Runner) -> None:
     """A limit 1 % above a constant load is never met by it, and is by one that may be higher."""
     site = variant(small(), {**CONSTANT, **FULL, "facility.row.rating": "16.97 kW"})
-    answer = growth(site, [1.0, 2.0], seeds=2, window_s=1.0, crew=crew)
+    answer = growth(site, [1.0, 2.0], seeds=2, window_s=1.0, runner=runner)
     row = answer.frame.iloc[0]
     assert np.isnan(row["factor"])
     assert row["factor_in_doubt"] == answer.figures["first_breach_factor_in_doubt"] == 1.0
     assert "is met at x1.00 already with a chance of 5 %" in " ".join(answer.uncertainty)
     high = variant(small(), {**CONSTANT, **FULL, "facility.row.rating": "30 kW"})
-    far = growth(high, [1.0, 2.0], seeds=2, window_s=1.0, crew=crew)
+    far = growth(high, [1.0, 2.0], seeds=2, window_s=1.0, runner=runner)
     assert np.isnan(far.frame.loc[0, "factor_in_doubt"])
 
 
-def test_the_breach_is_where_the_table_says(crew: Crew) -> None:
+def test_the_breach_is_where_the_table_says(runner: Runner) -> None:
     """A limit put half way between two peaks is met half way, in each seed's own line."""
-    peaks = growth(small(), [1.0, 2.0, 4.0], seeds=1, window_s=1.0, crew=crew).tables["loads"].frame
+    peaks = (
+        growth(small(), [1.0, 2.0, 4.0], seeds=1, window_s=1.0, runner=runner).tables["loads"].frame
+    )
     row = peaks[peaks["node"] == "row"].set_index("factor")["peak_w"]
     limit_w = 0.5 * (row[2.0] + row[4.0])
     site = variant(small(), {**FULL, "facility.row.rating": f"{limit_w:.6f} W"})
     fix = Fix.parse("bigger | 5000 | facility.row.rating=60 kW")
     wrong = Fix.parse("nothing | 1 | description=x")
     answer = growth(
-        site, [1.0, 2.0, 4.0], seeds=1, window_s=1.0, per_month=1.05, fixes=[fix, wrong], crew=crew
+        site,
+        [1.0, 2.0, 4.0],
+        seeds=1,
+        window_s=1.0,
+        per_month=1.05,
+        fixes=[fix, wrong],
+        runner=runner,
     )
     assert answer.frame.loc[0, "factor"] == pytest.approx(3.0, rel=1e-6)
     assert answer.frame.loc[0, "month"] == pytest.approx(np.log(3) / np.log(1.05), rel=1e-6)
@@ -104,10 +112,10 @@ def test_the_breach_is_where_the_table_says(crew: Crew) -> None:
     ],
 )  # fmt: skip
 def test_a_limit_is_a_limit_of_whatever_kind(
-    crew: Crew, changes: dict, first: str, share: float
+    runner: Runner, changes: dict, first: str, share: float
 ) -> None:
     site = variant(small(), {**CONSTANT, **changes})
-    answer = growth(site, [1.0, 2.0], seeds=1, window_s=1.0, crew=crew)
+    answer = growth(site, [1.0, 2.0], seeds=1, window_s=1.0, runner=runner)
     assert answer.headline[0] == (
         f"First limit met: {first}, at the traffic of x1 already: {100 * share:.1f} % of it."
     )
@@ -115,23 +123,23 @@ def test_a_limit_is_a_limit_of_whatever_kind(
     assert answer.frame.loc[0, "share"] == pytest.approx(share)
 
 
-def test_a_fix_must_remove_limits_of_every_kind(crew: Crew) -> None:
+def test_a_fix_must_remove_limits_of_every_kind(runner: Runner) -> None:
     demand = [{"window": "30 s", "limit": "10 kW"}]
     site = variant(small(), {**CONSTANT, "facility.site.demand": demand})
     fixes = [
         Fix("longer row", 10, {"facility.row.rating": "90 kW"}),
         Fix("contract", 20, {"facility.site.demand.0.limit": "17 kW"}),
     ]
-    answer = growth(site, [1.0, 2.0], seeds=1, fixes=fixes, crew=crew)
+    answer = growth(site, [1.0, 2.0], seeds=1, fixes=fixes, runner=runner)
     table = answer.tables["fixes"].frame.set_index("fix")
     assert table["removes"].to_dict() == {"contract": True, "longer row": False}
     assert table.loc["longer row", "binding"] == "site, 30 s demand 10 kW"
 
 
-def test_a_limit_that_no_run_could_judge_is_named(crew: Crew) -> None:
+def test_a_limit_that_no_run_could_judge_is_named(runner: Runner) -> None:
     demand = [{"window": "15 min", "limit": "1 kW"}]
     site = variant(small(), {**CONSTANT, **FULL, "facility.site.demand": demand})
-    answer = growth(site, [1.0, 2.0], seeds=1, crew=crew)
+    answer = growth(site, [1.0, 2.0], seeds=1, runner=runner)
     assert answer.headline[0].startswith("No limit is met")
     assert answer.uncertainty[1] == (
         "Not judged: site, 15 min demand 1 kW: no whole window in the 1 min measured, whose mean "
@@ -139,9 +147,9 @@ def test_a_limit_that_no_run_could_judge_is_named(crew: Crew) -> None:
     )
     alone = variant(small(), {"facility.row.rating": None, "facility.site.demand": demand})
     with pytest.raises(StudyError, match="no whole window in the 1 min"):
-        growth(alone, [1.0, 2.0], seeds=1, crew=crew)
+        growth(alone, [1.0, 2.0], seeds=1, runner=runner)
     with pytest.raises(StudyError, match="has no limit that traffic could meet"):
-        growth(variant(small(), {"facility.row.rating": None}), [1.0, 2.0], seeds=1, crew=crew)
+        growth(variant(small(), {"facility.row.rating": None}), [1.0, 2.0], seeds=1, runner=runner)
 
 
 @pytest.mark.parametrize(
@@ -155,8 +163,8 @@ def test_a_limit_that_no_run_could_judge_is_named(crew: Crew) -> None:
         ({"fixes": [Fix("x", 1, TICK), Fix("x", 2, TICK)]}, "same name"),
     ],
 )
-def test_what_is_meaningless_is_refused(crew: Crew, changes: dict, expected: str) -> None:
-    asked = {"factors": [1.0, 2.0], "crew": crew, **changes}
+def test_what_is_meaningless_is_refused(runner: Runner, changes: dict, expected: str) -> None:
+    asked = {"factors": [1.0, 2.0], "runner": runner, **changes}
     with pytest.raises(StudyError, match=expected):
         growth(small(), asked.pop("factors"), **asked)
 
@@ -193,7 +201,7 @@ def test_growth_that_is_none(asked: dict, told: str, capsys: pytest.CaptureFixtu
     assert told in capsys.readouterr().err
 
 
-def test_limits_that_are_not_met_are_one_line(crew: Crew) -> None:
+def test_limits_that_are_not_met_are_one_line(runner: Runner) -> None:
     """Two racks far from their limits, a row that meets its own: two rows, one sentence."""
     site = variant(
         small(),
@@ -203,7 +211,7 @@ def test_limits_that_are_not_met_are_one_line(crew: Crew) -> None:
             "facility.rack.rating": "12 kW",
         },
     )
-    answer = growth(site, [1.0, 2.0], seeds=2, window_s=1.0, crew=crew)
+    answer = growth(site, [1.0, 2.0], seeds=2, window_s=1.0, runner=runner)
     table = answer.tables["breaches"]
     # The row's rating and its continuous allowance.
     assert table.brief == 2

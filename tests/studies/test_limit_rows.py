@@ -7,7 +7,7 @@ import math
 import pytest
 
 from dcsim.scenario.models import Scenario
-from dcsim.studies import Crew, Fleet, Tariff, policies, refresh, savings, sizing_study, sweep
+from dcsim.studies import Fleet, Runner, Tariff, policies, refresh, savings, sizing_study, sweep
 from dcsim.studies.ask import variant
 from tests.studies.small import small
 
@@ -24,8 +24,8 @@ UNJUDGED = (
 
 
 @pytest.fixture(scope="module")
-def crew() -> Crew:
-    return Crew(workers=1)
+def runner() -> Runner:
+    return Runner(workers=1)
 
 
 def broken() -> Scenario:
@@ -45,8 +45,8 @@ def broken() -> Scenario:
     )
 
 
-def test_sizing_tells_them_in_its_headline(crew: Crew) -> None:
-    found = sizing_study(broken(), windows_s=(1.0, 15.0), crew=crew)
+def test_sizing_tells_them_in_its_headline(runner: Runner) -> None:
+    found = sizing_study(broken(), windows_s=(1.0, 15.0), runner=runner)
     assert found.headline[1].startswith(CONTINUOUS)
     assert found.headline[2].startswith(DEMAND)
     assert UNJUDGED in found.uncertainty
@@ -61,8 +61,8 @@ def test_sizing_tells_them_in_its_headline(crew: Crew) -> None:
     assert math.isnan(table["of_limit"].iloc[3]) and table["runs"].tolist() == [1, 1, 1, 0]
 
 
-def test_policies_tell_time_over_each_kind(crew: Crew) -> None:
-    found = policies(broken(), {"none": []}, seeds=2, crew=crew)
+def test_policies_tell_time_over_each_kind(runner: Runner) -> None:
+    found = policies(broken(), {"none": []}, seeds=2, runner=runner)
     row = found.frame.iloc[0]
     assert row["over_limit_s"] == 0.0
     assert row["over_continuous_s"] == 60.0
@@ -76,9 +76,9 @@ def test_policies_tell_time_over_each_kind(crew: Crew) -> None:
     assert limits.loc[limits["limit"] == "15 s demand 16 kW", "runs_over"].tolist() == [2]
 
 
-def test_sweep_has_columns_of_each_kind(crew: Crew) -> None:
+def test_sweep_has_columns_of_each_kind(runner: Runner) -> None:
     over = {"facility.row.continuous": ["75 %", "100 %"]}
-    found = sweep(broken(), over, crew=crew)
+    found = sweep(broken(), over, runner=runner)
     runs = found.tables["runs"].frame
     assert runs["over_continuous_s"].tolist() == [60.0, 0.0]
     assert runs["over_demand_s"].tolist() == [46.0, 46.0]
@@ -92,13 +92,13 @@ def test_sweep_has_columns_of_each_kind(crew: Crew) -> None:
     assert UNJUDGED in found.uncertainty
 
 
-def test_refresh_and_savings_tell_them(crew: Crew) -> None:
+def test_refresh_and_savings_tell_them(runner: Runner) -> None:
     eased = Fleet("eased", {"facility.row.continuous": "100 %"})
-    found = refresh(broken(), [eased], seeds=1, crew=crew)
+    found = refresh(broken(), [eased], seeds=1, runner=runner)
     assert found.frame["over_continuous_s"].tolist() == [60.0, 0.0]
     assert any(line.startswith(f"as it is: {CONTINUOUS}") for line in found.reasons)
     assert not any(line.startswith("eased: Limit not kept: row") for line in found.reasons)
     assert UNJUDGED in found.uncertainty
-    bill = savings(broken(), limit_w=20e3, tariff=Tariff(meter_s=15.0), crew=crew)
+    bill = savings(broken(), limit_w=20e3, tariff=Tariff(meter_s=15.0), runner=runner)
     assert any(line.startswith(DEMAND) for line in bill.reasons)
     assert UNJUDGED in bill.uncertainty

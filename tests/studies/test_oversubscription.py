@@ -11,7 +11,7 @@ import pytest
 from dcsim.errors import StudyError
 from dcsim.scenario.load import loads
 from dcsim.scenario.models import Scenario
-from dcsim.studies import Crew, oversubscription
+from dcsim.studies import Runner, oversubscription
 from dcsim.studies.ask import variant
 from dcsim.studies.target import find_target
 from dcsim.studies.variants import parse_policies
@@ -27,8 +27,8 @@ THROTTLE: dict[str, Sequence[dict[str, Any]] | None] = {
 
 
 @pytest.fixture(scope="module")
-def crew() -> Crew:
-    return Crew(workers=1)
+def runner() -> Runner:
+    return Runner(workers=1)
 
 
 def constant(racks: int = 2) -> Scenario:
@@ -40,48 +40,48 @@ def constant(racks: int = 2) -> Scenario:
 @pytest.mark.parametrize("limit_w", [BOARD_W * 3, BOARD_W * 3 - 1.0, 26_000.0, 31_000.0])
 @pytest.mark.parametrize("rule", ["paper", "breaker"])
 def test_constant_servers_fit_floor_of_limit_over_rack(
-    limit_w: float, rule: Any, crew: Crew
+    limit_w: float, rule: Any, runner: Runner
 ) -> None:
-    found = oversubscription(constant(), limit_w=limit_w, rule=rule, crew=crew)
+    found = oversubscription(constant(), limit_w=limit_w, rule=rule, runner=runner)
     row = found.frame.iloc[0]
     assert row["count"] == math.floor(limit_w / BOARD_W)
     assert row["count_low"] == row["count"]
 
 
-def test_servers_are_counted_as_racks_are(crew: Crew) -> None:
+def test_servers_are_counted_as_racks_are(runner: Runner) -> None:
     found = oversubscription(
-        constant(1), under="rack", counted="server", limit_w=17_000.0, crew=crew
+        constant(1), under="rack", counted="server", limit_w=17_000.0, runner=runner
     )
     assert found.frame["count"].tolist() == [4]
 
 
-def test_a_site_limit_counts_whole_rows(crew: Crew) -> None:
+def test_a_site_limit_counts_whole_rows(runner: Runner) -> None:
     """Two rows: a rack more under each, or none; cooling is under the limit too."""
     rows = variant(constant(), {"facility.row.count": 2, "cooling": {"pue": 1.25}})
     limit_w = 7 * BOARD_W * 1.25
-    found = oversubscription(rows, under="site", counted="rack", limit_w=limit_w, crew=crew)
+    found = oversubscription(rows, under="site", counted="rack", limit_w=limit_w, runner=runner)
     # Ratings count too: a row's 26 kW hold three racks, so that six fit under both.
     assert found.frame["count"].tolist() == [6]
     assert (found.tables["candidates"].frame["count"] % 2 == 0).all()
 
 
-def test_what_feeds_the_limit_counts_too(crew: Crew) -> None:
+def test_what_feeds_the_limit_counts_too(runner: Runner) -> None:
     """A row that would hold three hangs from a site that holds two."""
     tight = variant(constant(), {"facility.site.rating": f"{2.5 * BOARD_W} W"})
-    found = oversubscription(tight, under="row", limit_w=3.5 * BOARD_W, crew=crew)
+    found = oversubscription(tight, under="row", limit_w=3.5 * BOARD_W, runner=runner)
     assert found.frame["count"].tolist() == [2]
     candidates = found.tables["candidates"].frame
     assert candidates.loc[candidates["count"] == 3, "binding"].tolist() == ["site"]
 
 
-def test_models_and_policies_side_by_side(crew: Crew) -> None:
+def test_models_and_policies_side_by_side(runner: Runner) -> None:
     found = oversubscription(
         variant(small(), BREAKER),
         models=["nameplate", "board-limit", "ledger"],
         policies=THROTTLE,
         max_trip=0.6,
         fill="rating",
-        crew=crew,
+        runner=runner,
     )
     frame = found.frame.set_index(["model", "policy"])
     assert frame.loc[("nameplate", "none"), "count"] == 2
@@ -99,9 +99,9 @@ def test_models_and_policies_side_by_side(crew: Crew) -> None:
     assert found.figures["nameplate_count"] == 2
 
 
-def test_the_paper_rule_reads_the_recording_and_adds_overhead(crew: Crew) -> None:
+def test_the_paper_rule_reads_the_recording_and_adds_overhead(runner: Runner) -> None:
     site = variant(constant(8), {"cooling": {"pue": 1.3}})
-    found = oversubscription(site, limit_w=60_000.0, rule="paper", crew=crew)
+    found = oversubscription(site, limit_w=60_000.0, rule="paper", runner=runner)
     row = found.frame.iloc[0]
     assert row["count"] == math.floor(60_000 / BOARD_W)
     assert row["count_with_overhead"] == math.floor(60_000 / BOARD_W / 1.3)
@@ -110,11 +110,11 @@ def test_the_paper_rule_reads_the_recording_and_adds_overhead(crew: Crew) -> Non
     assert (screen["exceeding"] == (screen["count"] > row["count"])).all()
 
 
-def test_the_paper_rule_lies_between_levels(crew: Crew) -> None:
+def test_the_paper_rule_lies_between_levels(runner: Runner) -> None:
     """Constant loads, which may be 10 % higher or lower: floors by hand. By what they stand on, the
     level is that of GPUs off by 4.8 % in the median, and of a quarter of the watts assumed."""
     found = oversubscription(
-        constant(8), limit_w=60_000.0, rule="paper", level_error=0.1, crew=crew
+        constant(8), limit_w=60_000.0, rule="paper", level_error=0.1, runner=runner
     )
     row = found.frame.iloc[0]
     assert row["count_level_low"] == math.floor(60_000 / (1.1 * BOARD_W))
@@ -123,7 +123,9 @@ def test_the_paper_rule_lies_between_levels(crew: Crew) -> None:
         f"; {row['count_level_low']:.0f} to {row['count_level_high']:.0f} if all loads are 10.0 %"
     )
     assert any(told in line for line in found.headline)
-    stated = oversubscription(constant(8), limit_w=60_000.0, rule="paper", crew=crew).frame.iloc[0]
+    stated = oversubscription(
+        constant(8), limit_w=60_000.0, rule="paper", runner=runner
+    ).frame.iloc[0]
     gpus = 3200 / 4200
     level = 1.6449 * math.hypot(gpus * 0.048 / 0.6745, (1 - gpus) * 0.1)
     assert stated["level_error"] == pytest.approx(level, rel=1e-4)
@@ -131,12 +133,12 @@ def test_the_paper_rule_lies_between_levels(crew: Crew) -> None:
 
 def test_the_answer_depends_on_no_worker_and_no_rest(tmp_path: Any) -> None:
     """Two workers, one, and one that goes on: the same tables."""
-    asked = {"max_trip": 0.6, "crew": None}
-    with Crew(tmp_path / "a", workers=2) as two:
-        first = oversubscription(small(), **{**asked, "crew": two})
-    with Crew(tmp_path / "b", workers=1) as one:
-        second = oversubscription(small(), **{**asked, "crew": one})
-        again = oversubscription(small(), **{**asked, "crew": one})
+    asked = {"max_trip": 0.6, "runner": None}
+    with Runner(tmp_path / "a", workers=2) as two:
+        first = oversubscription(small(), **{**asked, "runner": two})
+    with Runner(tmp_path / "b", workers=1) as one:
+        second = oversubscription(small(), **{**asked, "runner": one})
+        again = oversubscription(small(), **{**asked, "runner": one})
     for name, table in first.tables.items():
         assert table.frame.equals(second.tables[name].frame)
         assert table.frame.equals(again.tables[name].frame)
@@ -165,13 +167,13 @@ def test_the_answer_depends_on_no_worker_and_no_rest(tmp_path: Any) -> None:
     ],
 )
 def test_meaningless_questions_are_refused_before_any_run(
-    asked: dict[str, Any], told: str, crew: Crew
+    asked: dict[str, Any], told: str, runner: Runner
 ) -> None:
-    before = crew.played
+    before = runner.executed
     with pytest.raises(StudyError) as error:
-        oversubscription(small(), crew=crew, **asked)
+        oversubscription(small(), runner=runner, **asked)
     assert told in str(error.value)
-    assert crew.played == before
+    assert runner.executed == before
 
 
 def test_fifty_nine_runs_show_a_twentieth() -> None:
@@ -243,13 +245,15 @@ def test_by_nameplate_all_that_hangs_there_counts() -> None:
     assert target.nameplate_load_w(3) == pytest.approx(3 * 13_000 * 1.3)
 
 
-def test_where_nothing_fits_by_nameplate_the_comparison_says_so(crew: Crew) -> None:
+def test_where_nothing_fits_by_nameplate_the_comparison_says_so(runner: Runner) -> None:
     """Three racks of others' labels are 39 of 40 kW; simulated there is room for one more."""
     text = TEXT.replace("rating: 26 kW", "rating: 40 kW") + (
         "  - {name: other, kind: rack, parent: row, count: 3}\n"
         "  - {name: more, kind: server, parent: other, count: 2, group: a100}\n"
     )
-    found = oversubscription(loads(text), counted="rack", max_trip=0.6, fill="rating", crew=crew)
+    found = oversubscription(
+        loads(text), counted="rack", max_trip=0.6, fill="rating", runner=runner
+    )
     assert found.figures["nameplate_count"] == 0
     assert found.frame["count"].iloc[0] >= 1
     assert found.frame["to_nameplate"].isna().all()
@@ -257,23 +261,23 @@ def test_where_nothing_fits_by_nameplate_the_comparison_says_so(crew: Crew) -> N
     assert "times the nameplate" not in found.headline[0]
 
 
-def test_a_breaker_is_filled_to_what_it_may_carry_for_good(crew: Crew) -> None:
+def test_a_breaker_is_filled_to_what_it_may_carry_for_good(runner: Runner) -> None:
     """A standard-rated breaker of 26 kW: 20.8 kW, two racks of 8.4 kW; rated, three. A limit that
     is given is what may be carried."""
     site = variant(constant(), BREAKER)
-    found = oversubscription(site, crew=crew)
+    found = oversubscription(site, runner=runner)
     assert (found.frame["count"].tolist(), found.inputs["limit_w"]) == ([2], 0.8 * 26_000.0)
     assert "no trip, its load is constant" in found.headline[0]
-    assert oversubscription(site, fill="rating", crew=crew).frame["count"].tolist() == [3]
-    given = oversubscription(site, limit_w=26_000.0, crew=crew)
+    assert oversubscription(site, fill="rating", runner=runner).frame["count"].tolist() == [3]
+    given = oversubscription(site, limit_w=26_000.0, runner=runner)
     assert (given.frame["count"].tolist(), given.inputs["fill"]) == ([3], "given")
 
 
-def test_trips_a_year_by_the_tail_of_the_runs(crew: Crew) -> None:
+def test_trips_a_year_by_the_tail_of_the_runs(runner: Runner) -> None:
     """What a candidate is worth is what its own runs say, carried on to the busy hours of a
     year."""
     site = variant(small(), BREAKER)
-    found = oversubscription(site, seeds=20, window_s=10.0, max_slo_loss=1.0, crew=crew)
+    found = oversubscription(site, seeds=20, window_s=10.0, max_slo_loss=1.0, runner=runner)
     row = found.frame.iloc[0]
     assert row["count"] >= 1
     assert row["risk_by"] in ("tail", "bursts")
@@ -284,15 +288,15 @@ def test_trips_a_year_by_the_tail_of_the_runs(crew: Crew) -> None:
     assert row["count_all"] <= row["count"]
     assert row["level_error"] > 0.0
     rare = oversubscription(
-        site, seeds=20, window_s=10.0, max_slo_loss=1.0, busy_hours=1.0, crew=crew
+        site, seeds=20, window_s=10.0, max_slo_loss=1.0, busy_hours=1.0, runner=runner
     )
     assert rare.frame["count"].iloc[0] >= row["count"]
 
 
-def test_too_few_runs_show_what_labels_do(crew: Crew) -> None:
+def test_too_few_runs_show_what_labels_do(runner: Runner) -> None:
     """Two racks at their labels, 26 kW, stay under the pick-up of their breaker; of three, three
     runs say nothing."""
-    found = oversubscription(variant(small(), BREAKER), seeds=3, window_s=10.0, crew=crew)
+    found = oversubscription(variant(small(), BREAKER), seeds=3, window_s=10.0, runner=runner)
     assert found.frame["count"].tolist() == [2]
     assert found.frame["risk_by"].tolist() == ["labels"]
     assert "no trip, not even with every server at its label" in found.headline[0]
@@ -305,15 +309,15 @@ def test_too_few_runs_show_what_labels_do(crew: Crew) -> None:
 )
 def test_years_that_are_none(asked: dict[str, Any], told: str) -> None:
     with pytest.raises(StudyError, match=told):
-        oversubscription(small(), crew=None, **asked)
+        oversubscription(small(), runner=None, **asked)
 
 
-def test_the_error_of_the_level_moves_the_count(crew: Crew) -> None:
+def test_the_error_of_the_level_moves_the_count(runner: Runner) -> None:
     """Racks of 8.4 kW under 26 kW: three, up to 3 % more each; at 4 % two. By seeds alone three."""
     told = {}
     for error in (0.0, 0.03, 0.04):
         found = oversubscription(
-            constant(), limit_w=26_000.0, level_error=error, day_spread=0.0, crew=crew
+            constant(), limit_w=26_000.0, level_error=error, day_spread=0.0, runner=runner
         )
         row = found.frame.iloc[0]
         told[error] = (int(row["count"]), int(row["count_all"]))
@@ -322,13 +326,15 @@ def test_the_error_of_the_level_moves_the_count(crew: Crew) -> None:
     assert told == {0.0: (3, 3), 0.03: (3, 3), 0.04: (3, 2)}
 
 
-def test_days_that_differ_move_the_count(crew: Crew) -> None:
+def test_days_that_differ_move_the_count(runner: Runner) -> None:
     """Two racks are 16.8 of the 20.8 kW that a standard-rated breaker of 26 kW carries for good. A
     run of one day in twenty may be above that: days may differ by the distance over 1.645. Trips
     do not bind in the 60 runs of an hour a year: the rating is 3.4 standard deviations away."""
     site = variant(constant(), BREAKER)
     spread = math.log(20_800.0 / (2 * BOARD_W)) / 1.6449
     for days, count in ((0.95 * spread, 2), (1.05 * spread, 1)):
-        found = oversubscription(site, level_error=0.0, day_spread=days, busy_hours=1.0, crew=crew)
+        found = oversubscription(
+            site, level_error=0.0, day_spread=days, busy_hours=1.0, runner=runner
+        )
         row = found.frame.iloc[0]
         assert (int(row["count"]), int(row["count_all"])) == (2, count)

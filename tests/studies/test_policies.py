@@ -7,7 +7,7 @@ import pytest
 
 from dcsim.errors import StudyError
 from dcsim.scenario.models import Scenario
-from dcsim.studies import Crew, policies
+from dcsim.studies import Runner, policies
 from dcsim.studies.ask import variant
 from tests.studies.small import small
 
@@ -15,8 +15,8 @@ THROTTLE = [{"policy": "admission-throttle", "nodes": "row", "above": 0.5, "belo
 
 
 @pytest.fixture(scope="module")
-def crew() -> Crew:
-    return Crew(workers=1)
+def runner() -> Runner:
+    return Runner(workers=1)
 
 
 def tight() -> Scenario:
@@ -32,8 +32,8 @@ def tight() -> Scenario:
     )
 
 
-def test_a_policy_that_turns_requests_away_costs_requests_and_saves_watts(crew: Crew) -> None:
-    found = policies(tight(), {"none": [], "throttle": THROTTLE}, seeds=2, crew=crew)
+def test_a_policy_that_turns_requests_away_costs_requests_and_saves_watts(runner: Runner) -> None:
+    found = policies(tight(), {"none": [], "throttle": THROTTLE}, seeds=2, runner=runner)
     table = found.frame.set_index("policy")
     none, throttle = table.loc["none"], table.loc["throttle"]
     assert throttle["site_peak_w"] < none["site_peak_w"]
@@ -51,18 +51,18 @@ def test_a_policy_that_turns_requests_away_costs_requests_and_saves_watts(crew: 
     assert nodes["node"].unique().tolist() == ["row"]
 
 
-def test_the_same_policy_twice_differs_in_nothing(crew: Crew) -> None:
-    found = policies(small(), {"scenario": None, "none": []}, seeds=2, crew=crew)
+def test_the_same_policy_twice_differs_in_nothing(runner: Runner) -> None:
+    found = policies(small(), {"scenario": None, "none": []}, seeds=2, runner=runner)
     first, second = (row.drop("policy") for _, row in found.frame.iterrows())
     assert first.equals(second)
     assert "peak +0.0 kW" in found.reasons[0]
     assert np.isnan(first["over_limit_s"]) or first["over_limit_s"] == 0.0
 
 
-def test_refusals(crew: Crew) -> None:
+def test_refusals(runner: Runner) -> None:
     with pytest.raises(StudyError, match="--policy: name one"):
-        policies(small(), {}, crew=crew)
+        policies(small(), {}, runner=runner)
     with pytest.raises(StudyError, match="give --seeds 5"):
-        policies(small(), {"none": []}, seeds=0, crew=crew)
+        policies(small(), {"none": []}, seeds=0, runner=runner)
     with pytest.raises(StudyError, match="--policy x"):
-        policies(small(), {"x": [{"policy": "admission-throtle"}]}, crew=crew)
+        policies(small(), {"x": [{"policy": "admission-throtle"}]}, runner=runner)

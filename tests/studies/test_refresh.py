@@ -11,21 +11,21 @@ from typer.testing import CliRunner
 
 from dcsim.cli import app
 from dcsim.hardware.catalogue import load_catalogue
-from dcsim.studies import Crew, Fleet, refresh
+from dcsim.studies import Fleet, Runner, refresh
 from dcsim.studies.ask import variant
 from tests.studies.small import TEXT, small
 
 
 def asked(**more: object) -> object:
     return refresh(small(), [Fleet("tp4", {"servers.a100.tensor_parallel": 4})], seeds=2,
-                   crew=Crew(workers=1), **more)  # fmt: skip
+                   runner=Runner(workers=1), **more)  # fmt: skip
 
 
 def test_constant_power_differs_by_what_is_printed_on_it() -> None:
     """4 servers of 8 x 400 W + 1 kW against half of them of 8 x 700 W + 2 kW, at board limits."""
     site = variant(small(), {"servers.0.power": {"model": "board-limit"}})
     fleet = Fleet("h100", {"servers.a100.server": "dgx-h100"})
-    answer = refresh(site, [fleet], part={"a100": 0.5}, seeds=2, crew=Crew(workers=1))
+    answer = refresh(site, [fleet], part={"a100": 0.5}, seeds=2, runner=Runner(workers=1))
     means = answer.frame.set_index("fleet")["site_mean_w"]
     assert means["as it is"] == pytest.approx(4 * 4200)
     h100_w = 8 * 700 + load_catalogue().servers["dgx-h100"].non_gpu_w
@@ -50,7 +50,7 @@ def test_a_change_is_off_by_what_differs() -> None:
     error does not cancel, and all of the new servers' own does not."""
     site = variant(small(), {"servers.0.power": {"model": "board-limit"}})
     fleet = Fleet("h100", {"servers.a100.server": "dgx-h100"})
-    answer = refresh(site, [fleet], part={"a100": 0.5}, seeds=1, crew=Crew(workers=1))
+    answer = refresh(site, [fleet], part={"a100": 0.5}, seeds=1, runner=Runner(workers=1))
     rest_w = load_catalogue().servers["dgx-h100"].non_gpu_w
     before_w, after_w = 4 * 4200.0, 2 * 4200.0 + 2 * (5600.0 + rest_w)
     gpu, other = 0.048 / 0.6745, 0.1
@@ -77,7 +77,7 @@ def test_a_fleet_that_is_the_same_is_off_by_nothing() -> None:
     """The same watts in both: whatever they are off by, the change is not."""
     site = variant(small(), {"servers.0.power": {"model": "board-limit"}})
     fleet = Fleet("same", {"servers.a100.engine.max_num_seqs": 128})
-    answer = refresh(site, [fleet], seeds=1, crew=Crew(workers=1))
+    answer = refresh(site, [fleet], seeds=1, runner=Runner(workers=1))
     row = answer.tables["changes"].frame.set_index("figure").loc["site_mean_w"]
     assert row["change_share"] == row["change_band_low"] == row["change_band_high"] == 0.0
 

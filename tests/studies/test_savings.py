@@ -19,7 +19,7 @@ from dcsim.hardware.catalogue import load_catalogue
 from dcsim.report.answer import render
 from dcsim.scenario.load import loads
 from dcsim.scenario.models import Scenario
-from dcsim.studies import Crew, Money, Tariff, savings
+from dcsim.studies import Money, Runner, Tariff, savings
 from dcsim.studies.ask import variant
 from dcsim.studies.savings_lines import LINES, work_out
 from dcsim.studies.tariff import EXAMPLE, bill, parse_tariff, read_tariff
@@ -32,16 +32,18 @@ MONEY = Money(capital_per_kw=3000.0, interest=0.08, years=5.0, invest=9000.0)
 
 
 @pytest.fixture(scope="module")
-def crew() -> Crew:
-    return Crew(workers=1)
+def runner() -> Runner:
+    return Runner(workers=1)
 
 
 def constant() -> Scenario:
     return variant(small(), {"servers.0.power": {"model": "board-limit"}, "cooling": {"pue": 1.25}})
 
 
-def test_a_constant_site_by_hand(crew: Crew) -> None:
-    found = savings(constant(), limit_w=20_000.0, tariff=TARIFF, money=MONEY, grid=400.0, crew=crew)
+def test_a_constant_site_by_hand(runner: Runner) -> None:
+    found = savings(
+        constant(), limit_w=20_000.0, tariff=TARIFF, money=MONEY, grid=400.0, runner=runner
+    )
     values = found.figures
     assert values["nameplate_kw"] == 26.0
     assert values["avoided_kw"] == pytest.approx(6.0)
@@ -62,11 +64,13 @@ def test_a_constant_site_by_hand(crew: Crew) -> None:
     assert len(found.tables["readings"].frame) == 4
 
 
-def test_bands_hold_the_level_and_days(crew: Crew) -> None:
+def test_bands_hold_the_level_and_days(runner: Runner) -> None:
     """A site at board limits: 32 GPUs of 400 W extrapolated, off by 4.8 % in the median, and a
     fourth of the watts each of servers and cooling assumed. Means are off by the level, readings
     by days too; what no simulated watt is in has no band."""
-    found = savings(constant(), limit_w=20_000.0, tariff=TARIFF, money=MONEY, grid=400.0, crew=crew)
+    found = savings(
+        constant(), limit_w=20_000.0, tariff=TARIFF, money=MONEY, grid=400.0, runner=runner
+    )
     gpus = 4 * 8 * 0.4 / SITE_KW
     deviation = math.hypot(gpus * 0.048 / 0.6745, (1 - gpus) * 0.1)
     mean, reading = 1.6449 * deviation, 1.6449 * math.hypot(deviation, 0.024)
@@ -86,8 +90,8 @@ def test_bands_hold_the_level_and_days(crew: Crew) -> None:
     assert f"carbon {low_t:.1f} to {high_t:.1f} t CO2e a year" in found.headline[2]
 
 
-def test_what_is_not_given_is_unknown_and_never_nothing(crew: Crew) -> None:
-    found = savings(constant(), limit_w=20_000.0, tariff=Tariff(meter_s=15.0), crew=crew)
+def test_what_is_not_given_is_unknown_and_never_nothing(runner: Runner) -> None:
+    found = savings(constant(), limit_w=20_000.0, tariff=Tariff(meter_s=15.0), runner=runner)
     lines = found.frame.set_index("name")
     assert lines.loc["avoided_kw", "value"] == pytest.approx(6.0)
     for name in ("capital_deferred", "energy_a_year", "carbon_t_a_year", "payback_years"):
@@ -111,7 +115,7 @@ def test_what_is_not_given_is_unknown_and_never_nothing(crew: Crew) -> None:
     assert any("for want of an input" in line for line in found.reasons)
 
 
-def test_labels_bear_what_the_load_bears(crew: Crew) -> None:
+def test_labels_bear_what_the_load_bears(runner: Runner) -> None:
     """48 servers of 6.5 kW: 312 kW by label are 325 kW before a UPS of 96 %, 419 kW with the
     cooling at the site, which cost 75,000 EUR a year at 15 EUR a kW and month."""
     text = (
@@ -131,14 +135,14 @@ facility:
 """
     )
     efficiency = dict(load_catalogue().losses["ups-double-conversion"].points)[0.5]
-    at_row = savings(loads(text), counted="rack", under="row", tariff=TARIFF, crew=crew)
+    at_row = savings(loads(text), counted="rack", under="row", tariff=TARIFF, runner=runner)
     # At the row there is neither: 10 racks of 26 kW.
     assert at_row.figures["nameplate_kw"] == pytest.approx(260.0)
     site_kw = 312 / efficiency + 0.3 * 312
     assert at_row.figures["site_nameplate_kw"] == pytest.approx(site_kw)
     assert at_row.figures["demand_by_nameplate_a_year"] == pytest.approx(site_kw * 180)
     at_site = savings(
-        loads(text), counted="rack", under="site", limit_w=300e3, tariff=TARIFF, crew=crew
+        loads(text), counted="rack", under="site", limit_w=300e3, tariff=TARIFF, runner=runner
     )
     assert at_site.figures["nameplate_kw"] == pytest.approx(site_kw)
     assert at_site.figures["avoided_kw"] == pytest.approx(site_kw - 300)
@@ -147,13 +151,13 @@ facility:
     assert inputs["peak_kw"] < site_kw
 
 
-def test_nothing_is_saved_where_labels_fit(crew: Crew) -> None:
-    found = savings(constant(), limit_w=30_000.0, tariff=TARIFF, money=MONEY, crew=crew)
+def test_nothing_is_saved_where_labels_fit(runner: Runner) -> None:
+    found = savings(constant(), limit_w=30_000.0, tariff=TARIFF, money=MONEY, runner=runner)
     assert "nothing is saved" in found.headline[0]
     assert "payback" not in found.headline[0]
 
 
-def test_the_grid_is_read_at_the_clock(tmp_path: Path, crew: Crew) -> None:
+def test_the_grid_is_read_at_the_clock(tmp_path: Path, runner: Runner) -> None:
     """A run that starts at half past one meets the grid of half past one, each day anew."""
     file = tmp_path / "grid.csv"
     file.write_text("time_s,g_per_kwh\n0,100\n48000,100\n48500,700\n86400,700\n")
@@ -164,13 +168,13 @@ def test_the_grid_is_read_at_the_clock(tmp_path: Path, crew: Crew) -> None:
             tariff=Tariff(meter_s=15.0),
             grid=file,
             start_s=start_h * 3600,
-            crew=crew,
+            runner=runner,
         )
         inputs = found.tables["inputs"].frame.set_index("name")
         assert inputs.loc["grid_g_per_kwh", "value"] == pytest.approx(grams)
 
 
-def test_the_scenarios_start_is_the_clock(tmp_path: Path, crew: Crew) -> None:
+def test_the_scenarios_start_is_the_clock(tmp_path: Path, runner: Runner) -> None:
     """Of a scenario that starts at 13:30 the grid of 13:30 counts, unless another time is asked;
     of one without a start, midnight's, and that is told."""
     file = tmp_path / "grid.csv"
@@ -187,7 +191,7 @@ def test_the_scenarios_start_is_the_clock(tmp_path: Path, crew: Crew) -> None:
             tariff=Tariff(meter_s=15.0),
             grid=file,
             start_s=start_s,
-            crew=crew,
+            runner=runner,
         )
         inputs = found.tables["inputs"].frame.set_index("name")
         assert inputs.loc["grid_g_per_kwh", "value"] == pytest.approx(grams)
@@ -226,10 +230,12 @@ def test_flat_prices_weigh_nothing(load: list[float], price: float, grams: float
         assert found.g_per_kwh == pytest.approx(grams)
 
 
-def test_carbon_follows_the_grid(tmp_path: Path, crew: Crew) -> None:
+def test_carbon_follows_the_grid(tmp_path: Path, runner: Runner) -> None:
     file = tmp_path / "grid.csv"
     file.write_text("time_s,g_per_kwh\n0,100\n60,500\n")
-    found = savings(constant(), limit_w=20_000.0, tariff=Tariff(meter_s=15.0), grid=file, crew=crew)
+    found = savings(
+        constant(), limit_w=20_000.0, tariff=Tariff(meter_s=15.0), grid=file, runner=runner
+    )
     inputs = found.tables["inputs"].frame.set_index("name")
     assert inputs.loc["grid_g_per_kwh", "value"] == pytest.approx(300.0)
 
@@ -300,17 +306,17 @@ def test_the_example_is_a_tariff(tmp_path: Path) -> None:
         ({"seeds": 0}, "give --seeds 5"),
     ],
 )
-def test_refusals(asked: dict[str, Any], told: str, crew: Crew) -> None:
-    before = crew.played
+def test_refusals(asked: dict[str, Any], told: str, runner: Runner) -> None:
+    before = runner.executed
     with pytest.raises(StudyError) as error:
-        savings(small(), **{"tariff": Tariff(meter_s=15.0), "crew": crew, **asked})
+        savings(small(), **{"tariff": Tariff(meter_s=15.0), "runner": runner, **asked})
     assert told in str(error.value)
-    assert crew.played == before
+    assert runner.executed == before
 
 
-def test_units_are_told_whole_and_in_the_tariffs_currency(crew: Crew) -> None:
+def test_units_are_told_whole_and_in_the_tariffs_currency(runner: Runner) -> None:
     tariff = Tariff(currency="EUR", meter_s=15.0)
-    found = savings(constant(), limit_w=20_000.0, tariff=tariff, grid=400.0, crew=crew)
+    found = savings(constant(), limit_w=20_000.0, tariff=tariff, grid=400.0, runner=runner)
     units = [*found.frame["unit"], *found.tables["inputs"].frame["unit"]]
     assert "EUR per kW" in units and not any("money" in unit for unit in units)
     console = Console(record=True, width=140, file=io.StringIO())

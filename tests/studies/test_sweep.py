@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from dcsim.cli import app
 from dcsim.errors import StudyError
-from dcsim.studies import Crew, sizing_study, sweep
+from dcsim.studies import Runner, sizing_study, sweep
 from tests.studies.small import TEXT, small
 
 RUNNER = CliRunner()
@@ -27,14 +27,14 @@ def file(tmp_path: Path) -> Path:
 
 def test_every_combination_or_pairs() -> None:
     over = {"workload.chat.arrivals.rate": ["1 req/s", "2 req/s"], "power_step": ["1 s", "500 ms"]}
-    crossed = sweep(small(), over, crew=Crew(workers=1))
+    crossed = sweep(small(), over, runner=Runner(workers=1))
     assert crossed.tables["variants"].frame[list(over)].to_numpy().tolist() == [
         ["1 req/s", "1 s"],
         ["1 req/s", "500 ms"],
         ["2 req/s", "1 s"],
         ["2 req/s", "500 ms"],
     ]
-    paired = sweep(small(), over, pairing="paired", crew=Crew(workers=1))
+    paired = sweep(small(), over, pairing="paired", runner=Runner(workers=1))
     assert paired.tables["variants"].frame[list(over)].to_numpy().tolist() == [
         ["1 req/s", "1 s"],
         ["2 req/s", "500 ms"],
@@ -45,11 +45,11 @@ def test_every_combination_or_pairs() -> None:
 
 def test_a_swept_seed_is_the_seed_that_is_played(tmp_path: Path) -> None:
     """As a path or as seeds: the same runs, each with its own luck, none of them twice."""
-    with Crew(tmp_path / "runs", workers=1) as crew:
-        swept = sweep(small(), {"seed": [1, 2, 3]}, crew=crew)
-        assert crew.played == 3
-        listed = sweep(small(), {"power_step": ["1 s"]}, seeds=[1, 2, 3], crew=crew)
-        assert crew.played == 3
+    with Runner(tmp_path / "runs", workers=1) as runner:
+        swept = sweep(small(), {"seed": [1, 2, 3]}, runner=runner)
+        assert runner.executed == 3
+        listed = sweep(small(), {"power_step": ["1 s"]}, seeds=[1, 2, 3], runner=runner)
+        assert runner.executed == 3
     assert swept.frame["seed"].tolist() == [1, 2, 3]
     assert swept.inputs["seeds"] == [1, 2, 3]
     assert swept.frame["energy_wh"].nunique() == 3

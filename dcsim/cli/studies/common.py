@@ -19,8 +19,8 @@ from dcsim.scenario.models import Scenario
 
 if TYPE_CHECKING:
     from dcsim.studies.answer import Answer
-    from dcsim.studies.crew import Crew
     from dcsim.studies.folder import StudyFolder
+    from dcsim.studies.runner import Runner
 
 MOST_VALUES = 10_000
 
@@ -70,11 +70,11 @@ def opened(path: Path, overrides: list[str] | None) -> Scenario:
     return open_scenario(path, overrides)
 
 
-def answered(name: str, scenario: Scenario, asked: Asked, ask: Callable[[Crew], Answer]) -> None:
+def answered(name: str, scenario: Scenario, asked: Asked, ask: Callable[[Runner], Answer]) -> None:
     """Play a study, print its answer and keep it. Exit status 2 for a question without an answer,
     1 for a run that failed, 130 when stopped: what was played is kept then."""
     from dcsim.report.answer import StudyProgress, render, told
-    from dcsim.studies.crew import Crew
+    from dcsim.studies.runner import Runner
 
     if asked.workers is not None and asked.scheduler is not None:
         refuse("--workers and --scheduler: choose one")
@@ -83,11 +83,11 @@ def answered(name: str, scenario: Scenario, asked: Asked, ask: Callable[[Crew], 
         kept = asked.runs if folder is None else folder.runs
         progress = stack.enter_context(StudyProgress(asked.quiet))
         try:
-            crew = stack.enter_context(
-                Crew(kept, workers=asked.workers, scheduler=asked.scheduler, progress=progress)
+            runner = stack.enter_context(
+                Runner(kept, workers=asked.workers, scheduler=asked.scheduler, progress=progress)
             )
             with insisting():
-                answer = ask(crew)
+                answer = ask(runner)
         except StudyError as error:
             _end(folder, "failed", str(error))
             refuse(*error.problems)
@@ -103,7 +103,7 @@ def answered(name: str, scenario: Scenario, asked: Asked, ask: Callable[[Crew], 
             )
             raise typer.Exit(STOPPED) from None
         if folder is not None:
-            folder.finish(answer, crew.played + crew.found)
+            folder.finish(answer, runner.executed + runner.cached)
     if asked.as_json:
         typer.echo(json.dumps(told(answer), allow_nan=False))
         return

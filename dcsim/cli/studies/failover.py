@@ -58,12 +58,12 @@ def failover(
         "failover",
         checked,
         Asked(scenario, out, runs, workers, scheduler, as_json, quiet),
-        lambda crew: study(
+        lambda runner: study(
             checked,
             node or (),
             window_s=window_s,
             seed=seed,
             played=not redistribute_only,
-            crew=crew,
+            runner=runner,
         ),
     )

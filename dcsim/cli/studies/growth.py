@@ -89,7 +89,7 @@ def growth(
         "growth",
         checked,
         Asked(scenario, out, runs, workers, scheduler, as_json, quiet),
-        lambda crew: study(
+        lambda runner: study(
             checked,
             grid,
             per_month=pace,
@@ -98,7 +98,7 @@ def growth(
             window_s=window_s,
             max_slo_loss=max_slo_loss,
             fixes=fixes,
-            crew=crew,
+            runner=runner,
         ),
     )
 

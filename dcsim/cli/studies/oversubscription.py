@@ -152,7 +152,7 @@ def oversubscription(
         "oversubscription",
         checked,
         Asked(scenario, out, runs, workers, scheduler, as_json, quiet),
-        lambda crew: study(
+        lambda runner: study(
             checked,
             under=under,
             counted=count,
@@ -172,6 +172,6 @@ def oversubscription(
             traffic="fixed" if traffic is Traffic.FIXED else "scaled",
             draws=draws,
             quantile=quantile,
-            crew=crew,
+            runner=runner,
         ),
     )

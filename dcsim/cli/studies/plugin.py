@@ -97,8 +97,8 @@ def study_command(component: registry.Component) -> Callable[..., None]:
         question = _spec(spec, given)
         checked = opened(path, common.pop("set_"))
 
-        def ask(crew: Any) -> Any:
-            answer = component.factory(question).answer(checked, crew)
+        def ask(runner: Any) -> Any:
+            answer = component.factory(question).answer(checked, runner)
             inputs = question.model_dump(mode="json", by_alias=True)
             return replace(answer, study=name, inputs={**inputs, **answer.inputs})
 

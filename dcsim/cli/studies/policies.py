@@ -62,5 +62,5 @@ def policies(
         "policies",
         checked,
         Asked(scenario, out, runs, workers, scheduler, as_json, quiet),
-        lambda crew: study(checked, blocks, seeds=used, window_s=window_s, crew=crew),
+        lambda runner: study(checked, blocks, seeds=used, window_s=window_s, runner=runner),
     )

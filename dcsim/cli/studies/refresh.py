@@ -70,7 +70,9 @@ def refresh(
         "refresh",
         checked,
         Asked(scenario, out, runs, workers, scheduler, as_json, quiet),
-        lambda crew: study(checked, fleets, part=shares, seeds=used, window_s=window_s, crew=crew),
+        lambda runner: study(
+            checked, fleets, part=shares, seeds=used, window_s=window_s, runner=runner
+        ),
     )
 
 

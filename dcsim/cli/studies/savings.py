@@ -102,7 +102,7 @@ def savings(
         "savings",
         checked,
         Asked(scenario, out, runs, workers, scheduler, as_json, quiet),
-        lambda crew: study(
+        lambda runner: study(
             checked,
             count=racks,
             under=under,
@@ -113,7 +113,7 @@ def savings(
             grid=None if grid is None else _number_or_path(grid),
             start_s=start_s,
             seeds=used,
-            crew=crew,
+            runner=runner,
         ),
     )
 

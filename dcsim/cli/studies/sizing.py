@@ -57,7 +57,7 @@ def sizing(
         "sizing",
         checked,
         Asked(scenario, out, runs, workers, scheduler, as_json, quiet),
-        lambda crew: sizing_study(
-            checked, asked_models, windows_s=windows_s, node=node, seeds=used, crew=crew
+        lambda runner: sizing_study(
+            checked, asked_models, windows_s=windows_s, node=node, seeds=used, runner=runner
         ),
     )

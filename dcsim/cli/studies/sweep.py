@@ -65,13 +65,13 @@ def sweep(
         "sweep",
         checked,
         Asked(scenario, out, runs, workers, scheduler, as_json, quiet),
-        lambda crew: study(
+        lambda runner: study(
             checked,
             lists,
             seeds=used,
             pairing="paired" if paired else "cartesian",
             window_s=window_s,
-            crew=crew,
+            runner=runner,
         ),
     )
 

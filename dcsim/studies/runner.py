@@ -33,7 +33,7 @@ STOP_S = 10.0
 class Progress(Protocol):
     """Somebody who looks on."""
 
-    def begin(self, what: str, runs: int, found: int) -> None:
+    def begin(self, what: str, runs: int, cached: int) -> None:
         """A batch of so many runs starts, of which some are there already."""
 
     def advance(self) -> None:
@@ -43,15 +43,15 @@ class Progress(Protocol):
         """The batch is done."""
 
 
-class Crew:
+class Runner:
     """Plays jobs and keeps their outcomes.
 
-    - `folder`: where outcomes are kept; None: a temporary folder that goes with the crew.
+    - `folder`: where outcomes are kept; None: a temporary folder that goes with the runner.
     - `workers`: processes on this machine; None: one a core. With one worker, or one run to
       play, everything happens in this process.
     - `scheduler`: address of a Dask scheduler, such as "tcp://head:8786", instead.
 
-    A context manager: leaving it ends the workers. `played` and `found` count runs.
+    A context manager: leaving it ends the workers. `executed` and `cached` count runs.
     """
 
     def __init__(
@@ -72,14 +72,14 @@ class Crew:
             weakref.finalize(self, temporary.cleanup)
         self.store = Store(Path(folder))
         self.workers = workers or _cores()
-        self.played = 0
-        self.found = 0
+        self.executed = 0
+        self.cached = 0
         self._scheduler = scheduler
         self._progress = progress
         self._pool = LocalPool(self.workers)
         self._client: Any = None
 
-    def __enter__(self) -> Crew:
+    def __enter__(self) -> Runner:
         return self
 
     def __exit__(
@@ -99,7 +99,7 @@ class Crew:
                 client.close(timeout=STOP_S)
 
     @property
-    def width(self) -> int:
+    def parallelism(self) -> int:
         """How many runs go on at once."""
         if self._scheduler is None:
             return self.workers
@@ -115,13 +115,13 @@ class Crew:
         """
         wanted = {job.key: job for job in jobs}
         missing = [job for key, job in wanted.items() if not self.store.whole(key)]
-        self.found += len(wanted) - len(missing)
+        self.cached += len(wanted) - len(missing)
         if self._progress is not None:
             self._progress.begin(what, len(wanted), len(wanted) - len(missing))
         try:
             for outcome in self._outcomes(missing):
                 self.store.write(outcome)
-                self.played += 1
+                self.executed += 1
                 if self._progress is not None:
                     self._progress.advance()
         finally:

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from dcsim.errors import RunFailedError
-from dcsim.studies import Crew, sweep
+from dcsim.studies import Runner, sweep
 from dcsim.studies.jobs import Job, Keep, job
 from dcsim.studies.outcome import Outcome, play
 from tests.studies.small import TEXT, small
@@ -23,12 +23,12 @@ RATES = {"workload.chat.arrivals.rate": ["1 req/s", "2 req/s", "3 req/s"]}
 
 
 def test_the_same_run_is_played_once(tmp_path: Path) -> None:
-    first = Crew(tmp_path, workers=1)
-    before = sweep(small(), RATES, seeds=2, crew=first)
-    assert (first.played, first.found) == (6, 0)
-    again = Crew(tmp_path, workers=1)
-    after = sweep(small(), RATES, seeds=3, crew=again)
-    assert (again.played, again.found) == (3, 6)
+    first = Runner(tmp_path, workers=1)
+    before = sweep(small(), RATES, seeds=2, runner=first)
+    assert (first.executed, first.cached) == (6, 0)
+    again = Runner(tmp_path, workers=1)
+    after = sweep(small(), RATES, seeds=3, runner=again)
+    assert (again.executed, again.cached) == (3, 6)
     kept = after.tables["runs"].frame
     pd.testing.assert_frame_equal(
         kept[kept["seed"] < 3].reset_index(drop=True), before.tables["runs"].frame
@@ -45,18 +45,18 @@ def test_a_key_is_of_all_that_decides_and_no_more() -> None:
 
 
 def test_a_damaged_run_is_played_again(tmp_path: Path) -> None:
-    crew = Crew(tmp_path, workers=1)
-    (outcome,) = crew.play([job(small(), 1)])
+    runner = Runner(tmp_path, workers=1)
+    (outcome,) = runner.play([job(small(), 1)])
     (tmp_path / f"{outcome.key}.json").write_text("{")
-    (again,) = crew.play([job(small(), 1)])
-    assert crew.played == 2
+    (again,) = runner.play([job(small(), 1)])
+    assert runner.executed == 2
     assert again.summary == outcome.summary
 
 
 def test_series_are_kept_when_asked_for(tmp_path: Path) -> None:
-    crew = Crew(tmp_path, workers=1)
-    (outcome,) = crew.play([job(small(), 1, (Keep("rack"),))])
-    series = crew.series(outcome).series["rack"]
+    runner = Runner(tmp_path, workers=1)
+    (outcome,) = runner.play([job(small(), 1, (Keep("rack"),))])
+    series = runner.series(outcome).series["rack"]
     assert series.load_w.shape == (60, 2)
     assert series.names == ("row/rack-1", "row/rack-2")
     (row,) = [n for n in outcome.summary["nodes"] if n["name"] == "row"]
@@ -65,11 +65,11 @@ def test_series_are_kept_when_asked_for(tmp_path: Path) -> None:
 
 def test_workers_give_the_same_table_and_one_that_is_killed_is_replaced(tmp_path: Path) -> None:
     """One test, because workers take seconds to start."""
-    alone = sweep(small(), RATES, seeds=2, crew=Crew(tmp_path / "one", workers=1))
-    with Crew(tmp_path / "two", workers=2) as crew:
-        crew.play([job(small(), seed) for seed in (101, 102)])  # starts the workers
+    alone = sweep(small(), RATES, seeds=2, runner=Runner(tmp_path / "one", workers=1))
+    with Runner(tmp_path / "two", workers=2) as runner:
+        runner.play([job(small(), seed) for seed in (101, 102)])  # starts the workers
         os.kill(active_children()[0].pid or 0, signal.SIGKILL)
-        together = sweep(small(), RATES, seeds=2, crew=crew)
+        together = sweep(small(), RATES, seeds=2, runner=runner)
     assert not active_children()
     pd.testing.assert_frame_equal(together.tables["runs"].frame, alone.tables["runs"].frame)
 
@@ -87,11 +87,11 @@ def test_a_run_that_always_kills_its_worker_is_named_after_the_others_are_kept(
     monkeypatch.setattr("dcsim.studies.pool.play", _deadly)
     monkeypatch.setattr("dcsim.studies.pool.RETRIES", 1)  # each costs the start of two processes
     with (
-        Crew(tmp_path, workers=2) as crew,
+        Runner(tmp_path, workers=2) as runner,
         pytest.raises(RunFailedError, match="seed 3: its worker was killed"),
     ):
-        crew.play([job(small(), seed) for seed in (3, 4, 5)])
-    assert crew.played == 2
+        runner.play([job(small(), seed) for seed in (3, 4, 5)])
+    assert runner.executed == 2
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGKILL"])
@@ -139,26 +139,26 @@ def _holds_off_ctrl_c(pid: int) -> bool:
 
 
 def test_a_scheduler_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dcsim.studies.crew.CONNECT_S", 1.0)
+    monkeypatch.setattr("dcsim.studies.runner.CONNECT_S", 1.0)
     with (
-        Crew(scheduler="tcp://127.0.0.1:1") as crew,
+        Runner(scheduler="tcp://127.0.0.1:1") as runner,
         pytest.raises(RunFailedError, match="no scheduler answers"),
     ):
-        crew.play([job(small(), 1)])
+        runner.play([job(small(), 1)])
 
 
 def test_a_scheduler_elsewhere_gives_the_same_table(tmp_path: Path) -> None:
     distributed = pytest.importorskip("distributed", reason="the extra `cluster` is not installed")
-    alone = sweep(small(), RATES, crew=Crew(tmp_path / "one", workers=1))
+    alone = sweep(small(), RATES, runner=Runner(tmp_path / "one", workers=1))
     with (
         distributed.LocalCluster(
             n_workers=1, threads_per_worker=1, processes=False, protocol="tcp",
             host="127.0.0.1", dashboard_address=None,
         ) as cluster,
-        Crew(tmp_path / "two", scheduler=cluster.scheduler_address) as crew,
+        Runner(tmp_path / "two", scheduler=cluster.scheduler_address) as runner,
     ):  # fmt: skip
-        assert crew.width == 1
-        together = sweep(small(), RATES, crew=crew)
+        assert runner.parallelism == 1
+        together = sweep(small(), RATES, runner=runner)
     pd.testing.assert_frame_equal(together.tables["runs"].frame, alone.tables["runs"].frame)
 
 
