@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from dcsim.facility.labels import label_loads_w
 from dcsim.ledger import GpuState
 from dcsim.plant import Plant
-from dcsim.results.goodput import Promise
+from dcsim.results.goodput import TenantSlo
 from dcsim.results.limit_rows import complete
 from dcsim.results.recorder import NodeTable, Recorder
 from dcsim.results.summary import build_summary
@@ -44,7 +44,7 @@ def open_recorder(plant: Plant, warm_up: WarmUp, path: Path) -> Recorder:
         nodes=nodes,
         versions=versions(),
         keep_requests=scenario.record.requests,
-        promises=[_promise(tenant) for tenant in scenario.tenants],
+        slos=[_slo_of(tenant) for tenant in scenario.tenants],
         warm_up=warm_up,
     )
 
@@ -90,6 +90,6 @@ def summarize(
     return summary
 
 
-def _promise(tenant: Tenant) -> Promise:
+def _slo_of(tenant: Tenant) -> TenantSlo:
     slo = tenant.slo or Slo()
-    return Promise(tenant.name, slo.ttft_s or math.inf, slo.tpot_s or math.inf, slo.attainment)
+    return TenantSlo(tenant.name, slo.ttft_s or math.inf, slo.tpot_s or math.inf, slo.attainment)

@@ -32,7 +32,7 @@ PIPE_WIDTH = 140
 """Columns where there is no terminal to ask."""
 
 
-def told(answer: Answer) -> dict[str, Any]:
+def to_dict(answer: Answer) -> dict[str, Any]:
     """The answer with all its tables, as `--json` prints it; what is unknown is null."""
     content = {
         "study": answer.study,
@@ -61,7 +61,7 @@ def render(answer: Answer, console: Console | None = None) -> None:
         console.width = PIPE_WIDTH
     for line in answer.headline:
         console.print(line, style="bold", highlight=False, markup=False)
-    for table in map(_told, answer.tables.values()):
+    for table in map(_with_known_rows, answer.tables.values()):
         rows = min(ROWS, len(table.frame) if table.brief is None else table.brief)
         if table.shown and rows:
             console.print(_table(table, rows))
@@ -76,7 +76,7 @@ def render(answer: Answer, console: Console | None = None) -> None:
             console.print(head + line, highlight=False, markup=False)
 
 
-def _told(table: StudyTable) -> StudyTable:
+def _with_known_rows(table: StudyTable) -> StudyTable:
     """The table without rows of which the figure that matters is unknown."""
     if not table.known:
         return table
@@ -152,7 +152,7 @@ class StudyProgress:
         self._quiet = quiet
         self._bar: Progress | None = None
         self._task: Any = None
-        self._told = ""
+        self._batch_text = ""
 
     def __enter__(self) -> StudyProgress:
         if not self._quiet and self._console.is_terminal:
@@ -179,13 +179,13 @@ class StudyProgress:
 
     def begin(self, what: str, runs: int, cached: int) -> None:
         """A batch of so many runs starts, of which some are there already."""
-        self._told = f"{what}: {runs:,} run{'s' * (runs != 1)}" + (
+        self._batch_text = f"{what}: {runs:,} run{'s' * (runs != 1)}" + (
             f", {cached:,} of them played before" if cached else ""
         )
         if self._bar is not None:
             self._task = self._bar.add_task(what, total=runs, completed=cached)
         elif not self._quiet:
-            self._console.print(self._told, highlight=False, markup=False)
+            self._console.print(self._batch_text, highlight=False, markup=False)
 
     def advance(self) -> None:
         """One more run was played."""

@@ -77,7 +77,7 @@ def series_rows(runs: Sequence[Compared]) -> list[str]:
     for run in runs:
         columns = (run.ends_s, run.measured_w, run.simulated_w[:, 0], run.simulated_w.mean(axis=1))
         lines += [
-            f"{run.run},{at:.3f},{measured:.3f},{one:.3f},{mean:.3f}"
-            for at, measured, one, mean in zip(*(c.tolist() for c in columns), strict=True)
+            f"{run.run},{at:.3f},{measured:.3f},{simulated:.3f},{mean:.3f}"
+            for at, measured, simulated, mean in zip(*(c.tolist() for c in columns), strict=True)
         ]
     return lines

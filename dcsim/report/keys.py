@@ -48,12 +48,12 @@ class Keys:
         """Keys since the last call: characters, `up` and `down`."""
         if self._before is None:
             return []
-        found = ""
+        text = ""
         while select.select([self._file], [], [], 0)[0]:
             part = os.read(self._file, 64).decode(errors="ignore")
             if not part:
                 break
-            found += part
+            text += part
         for code, name in ARROWS.items():
-            found = found.replace(code, {"up": "\ue000", "down": "\ue001"}[name])
-        return [{"\ue000": "up", "\ue001": "down"}.get(key, key) for key in found]
+            text = text.replace(code, {"up": "\ue000", "down": "\ue001"}[name])
+        return [{"\ue000": "up", "\ue001": "down"}.get(key, key) for key in text]

@@ -30,13 +30,13 @@ KIND_NAMES = {
 def shown(rows: Sequence[LimitRow]) -> list[LimitRow]:
     """The rows worth a line: what somebody wrote down as a contract or a ramp, always; of ratings
     and continuous allowances those not kept, the worst first, or else the nearest of each kind."""
-    found: list[LimitRow] = [row for row in rows if row["kind"] in ("demand", "ramp")]
+    lines: list[LimitRow] = [row for row in rows if row["kind"] in ("demand", "ramp")]
     for kind in ("continuous", "rating"):
         same = [row for row in rows if row["kind"] == kind and row["share"] is not None]
         same.sort(key=lambda row: -row["share"])
         broken = [row for row in same if row["share"] > 1.0]
-        found += broken or same[:1]
-    return found
+        lines += broken or same[:1]
+    return lines
 
 
 def broken(rows: Sequence[LimitRow]) -> list[LimitRow]:
@@ -81,11 +81,11 @@ def limit_table(rows: Sequence[LimitRow], start: Start | None, wide: bool) -> Ta
         table.add_column(name, justify="right", no_wrap=True)
     over = sum(row["share"] is not None and row["share"] > 1.0 for row in lines)
     left = 0
-    told = 0
+    over_count = 0
     for row in lines:
         if row["share"] is not None and row["share"] > 1.0:
-            told += 1
-            if told > BROKEN_SHOWN:
+            over_count += 1
+            if over_count > BROKEN_SHOWN:
                 left = over - BROKEN_SHOWN
                 continue
         cells = _cells(row, start)

@@ -49,18 +49,20 @@ def _count(value: float) -> str:
 def breakdown_lines(breakdown: Mapping[str, Any]) -> Iterator[str]:
     """Latency, tokens and energy of each server group, stream and tenant, of kinds that there are
     several of; those that part the requests as others before are left out."""
-    told: set[tuple[int, ...]] = set()
+    partings_shown: set[tuple[int, ...]] = set()
     for kind, word in (("groups", "Servers"), ("streams", "Stream"), ("tenants", "Tenant")):
         rows = breakdown.get(kind, ())
         parting = tuple(row["completed"] for row in rows)
-        if len(rows) < 2 or len(rows) > MOST_PARTS or parting in told:
+        if len(rows) < 2 or len(rows) > MOST_PARTS or parting in partings_shown:
             continue
-        told.add(parting)
+        partings_shown.add(parting)
         for row in rows:
             ttft, tpot = row["latency"]["ttft_s"], row["latency"]["tpot_s"]
-            each = row.get("wh_per_1000_tokens")
+            wh_per_1000 = row.get("wh_per_1000_tokens")
             energy = f", {watt_hours(row['energy_wh'])}" if row.get("energy_wh") is not None else ""
-            energy += f" ({each:.3g} Wh per 1,000 of them)" if each is not None else ""
+            energy += (
+                f" ({wh_per_1000:.3g} Wh per 1,000 of them)" if wh_per_1000 is not None else ""
+            )
             yield (
                 f"{word} {row['name']}: {row['completed']:,} of {row['arrived']:,} requests, "
                 f"{row['generated_tokens']:,} tokens generated{energy}; first token p50 / p95 "
@@ -101,19 +103,19 @@ def evidence_lines(evidence: Mapping[str, Any]) -> Iterator[str]:
         source = "" if part["what"] == "GPUs" else part["source"]
         key = (part["what"], part["evidence"], source)
         parts[key] = parts.get(key, 0.0) + part["mean_w"]
-    told = "; ".join(
+    by_part = "; ".join(
         f"{what} {watts(mean_w)} ({percent(mean_w / whole_w)}, {kind}{': ' if source else ''}"
         f"{source})"
         for (what, kind, source), mean_w in parts.items()
     )
-    yield f"Watts: {evidence['text']}. {told}."
+    yield f"Watts: {evidence['text']}. {by_part}."
 
 
-def capacity_tables(found: Mapping[str, Any]) -> Iterator[Table]:
+def capacity_tables(capacity: Mapping[str, Any]) -> Iterator[Table]:
     """What `dcsim serving capacity` prints: the server groups, and watts by share."""
     groups = _table("server group", "replicas", "requests/s a replica", "requests/s",
                     "running a replica", "of max_num_seqs", "KV cache", "what binds")  # fmt: skip
-    for row in found["groups"]:
+    for row in capacity["groups"]:
         groups.add_row(
             Text(row["group"]),
             f"{row['replicas']:,}",
@@ -126,10 +128,10 @@ def capacity_tables(found: Mapping[str, Any]) -> Iterator[Table]:
         )
     groups.title = "estimated capacity within the SLO"
     yield groups
-    if found["watts"]:
+    if capacity["watts"]:
         played = _table("server group", "share of what was played", "requests/s of the site",
                         "time to first token", "time a token", "a server draws")  # fmt: skip
-        for row in found["watts"]:
+        for row in capacity["watts"]:
             played.add_row(
                 Text(row["group"]),
                 f"{100 * row['share']:.0f} %",
@@ -149,9 +151,9 @@ def _table(*heads: str) -> Table:
     return table
 
 
-def capacity_lines(found: Mapping[str, Any]) -> Iterator[str]:
+def capacity_lines(capacity: Mapping[str, Any]) -> Iterator[str]:
     """A sentence a served model."""
-    for row in found["models"]:
+    for row in capacity["models"]:
         played = ""
         if row["played_per_s"] is not None:
             played = (
@@ -164,5 +166,5 @@ def capacity_lines(found: Mapping[str, Any]) -> Iterator[str]:
             f"{row['prompt_tokens_mean']:,.0f} prompt and {row['output_tokens_mean']:,.0f} output "
             "tokens in the mean."
         )
-    if not found["models"]:
+    if not capacity["models"]:
         yield "Nobody asks the site anything: there is no capacity without requests."

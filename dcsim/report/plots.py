@@ -113,8 +113,8 @@ def load(results: Results, node: str | None) -> Figure:
         axis.set_xlim(0, results.duration_s / unit_s)
     events = results.events()
     for axis, name in zip(axes, names, strict=True):
-        own = events[(events["node"] == name) & (events["kind"] == "trip")]
-        for time_s in own["time_s"]:
+        trips = events[(events["node"] == name) & (events["kind"] == "trip")]
+        for time_s in trips["time_s"]:
             axis.axvline(time_s / unit_s, color=VERMILION, linewidth=1, linestyle=":")
     axes[-1].set_xlabel(unit)
     return figure
@@ -173,13 +173,13 @@ def heatmap(results: Results, node: str | None) -> Figure:
 
 def states(results: Results, node: str | None) -> Figure:
     """Replica time by GPU state."""
-    found = {k: v for k, v in (results.summary.get("gpu_state_s") or {}).items() if v}
-    if not found:
+    state_s = {k: v for k, v in (results.summary.get("gpu_state_s") or {}).items() if v}
+    if not state_s:
         raise PlotError("the file has no time in GPU states")
-    figure, (axis,) = _sheet(1, 1, (6.0, 0.7 + 0.3 * len(found)))
-    total = sum(found.values())
-    names = list(found)[::-1]
-    shares = [100 * found[name] / total for name in names]
+    figure, (axis,) = _sheet(1, 1, (6.0, 0.7 + 0.3 * len(state_s)))
+    total = sum(state_s.values())
+    names = list(state_s)[::-1]
+    shares = [100 * state_s[name] / total for name in names]
     axis.barh(names, shares, color=BLUE, height=0.62)
     for i, share in enumerate(shares):
         axis.text(share + 0.8, i, f"{share:.1f} %", va="center")
@@ -224,7 +224,7 @@ def oneline(results: Results, node: str | None) -> Figure:
     from dcsim.report.oneline.svg import Paint, layers_of
     from dcsim.report.page.trust import Trust
 
-    diagram = of_results(results.nodes(), Trust.of(results).facility)
+    diagram = of_results(results.nodes(), Trust.from_results(results).facility)
     figures = {row["name"]: row for row in results.summary["nodes"]}
     layers = layers_of(diagram)
     feeds: dict[str, list[str]] = {box.key: [] for box in diagram.boxes}
@@ -304,12 +304,12 @@ def _plain(name: str) -> str:
 
 def _known(nodes: pd.DataFrame, name: str) -> str:
     """The node of this name, or the only one whose last steps it is."""
-    found = named(map(str, nodes.index), name)
-    if len(found) == 1:
-        return found[0]
+    matches = named(map(str, nodes.index), name)
+    if len(matches) == 1:
+        return matches[0]
     hint = suggestion(name, list(map(str, nodes.index)))
-    if found:
-        hint = f"did you mean {' or '.join(found[:3])}?"
+    if matches:
+        hint = f"did you mean {' or '.join(matches[:3])}?"
     raise PlotError(f"--node: no node {name!r} in this site" + (f" ({hint})" if hint else ""))
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dcsim.report.page.figure_names import title_of, told, unit_of
+from dcsim.report.page.figure_names import format_figure, title_of, unit_of
 from dcsim.report.page.pictures import column, pictures
 from dcsim.report.page.study_file import read_study, read_table
 from dcsim.report.plots import (
@@ -91,18 +91,18 @@ def _lines(axis: Axes, plot: dict[str, Any], table: dict[str, Any]) -> None:
     for name, colour in lines:
         limits = dict.fromkeys(v for v in column(table, name) or [] if v is not None)
         for number, value in enumerate(limits):
-            said = _plain(f"{title_of(name).lower()} {told(name, value)}")
+            text = _plain(f"{title_of(name).lower()} {format_figure(name, value)}")
             axis.axhline(scale * value, color=colour, linestyle="--", linewidth=1,
-                         label="_" if number else said)  # fmt: skip
+                         label="_" if number else text)  # fmt: skip
     if plot["level"] is not None:
         axis.axhline(scale * plot["level"], color=VERMILION, linestyle="--", linewidth=1,
                      label="limit")  # fmt: skip
     for mark in plot["marks"]:
         if numbers:
             axis.axvline(mark["x"], color=GREY, linestyle=":", linewidth=1)
-            said = _plain(f" {mark['node']} {mark['date'] or ''}".rstrip())
+            text = _plain(f" {mark['node']} {mark['date'] or ''}".rstrip())
             place = ("data", "axes fraction")
-            axis.annotate(said, (mark["x"], 0.02), xycoords=place, fontsize=7)
+            axis.annotate(text, (mark["x"], 0.02), xycoords=place, fontsize=7)
     if not numbers:
         axis.set_xticks(range(len(names)), [_plain(name) for name in names])
         axis.grid(axis="x", visible=False)
@@ -122,27 +122,29 @@ def _heat(axis: Axes, plot: dict[str, Any], table: dict[str, Any]) -> None:
     xs, ys = list(dict.fromkeys(across)), list(dict.fromkeys(down))
     unit, scale = SCALES.get(_unit(table, plot["y"][0]), ("", 1.0))
     grid = np.full((len(ys), len(xs)), np.nan)
-    for one, two, value in zip(across, down, column(table, plot["y"][0]) or [], strict=True):
+    for column_name, row_name, value in zip(
+        across, down, column(table, plot["y"][0]) or [], strict=True
+    ):
         if isinstance(value, int | float):
-            grid[ys.index(two), xs.index(one)] = scale * value
+            grid[ys.index(row_name), xs.index(column_name)] = scale * value
     image = axis.imshow(grid, aspect="auto", cmap="cividis")
     axis.set_xticks(range(len(xs)), [_plain(name) for name in xs])
     axis.set_yticks(range(len(ys)), [_plain(name) for name in ys])
     axis.grid(visible=False)
     axis.set_xlabel(_words(table, plot["x"]))
-    said = f"{title_of(plot['y'][0]).lower()}{f', {unit}' if unit else ''}"
-    axis.figure.colorbar(image, ax=axis, label=_plain(said), pad=0.01)
+    text = f"{title_of(plot['y'][0]).lower()}{f', {unit}' if unit else ''}"
+    axis.figure.colorbar(image, ax=axis, label=_plain(text), pad=0.01)
 
 
 def _groups(plot: dict[str, Any], table: dict[str, Any]) -> list[tuple[str, list[int]]]:
     """Rows by the line that they belong to."""
     keys = [column(table, name) or [] for name in [*plot["by"], *plot["apart"]]]
     keys = [values for values in keys if len(set(values)) > 1]
-    found: dict[str, list[int]] = {}
+    groups: dict[str, list[int]] = {}
     for i in range(len(column(table, plot["x"]) or [])):
         name = ", ".join(str(values[i]) for values in keys) or title_of(plot["y"][0]).lower()
-        found.setdefault(name, []).append(i)
-    return list(found.items())
+        groups.setdefault(name, []).append(i)
+    return list(groups.items())
 
 
 def _words(table: dict[str, Any], name: str) -> str:

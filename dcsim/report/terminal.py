@@ -60,15 +60,15 @@ def render(summary: Mapping[str, Any], console: Console, first_flags: Sequence[A
 
 def _expected(nodes: Sequence[Node], console: Console) -> None:
     """How sure the site's peak and p99 are, where the run can tell."""
-    told = []
+    expected = []
     for figure, key in (("its peak is expected at", "peak"), ("its p99 at", "p99")):
         low_w, high_w = (nodes[0].get(f"{key}_{end}_w") for end in ("low", "high"))
         if low_w is not None and high_w is not None:
-            told.append(f"{figure} {watts(low_w)} to {watts(high_w)}")
-    if told:
+            expected.append(f"{figure} {watts(low_w)} to {watts(high_w)}")
+    if expected:
         console.print(
-            f"Another run like this one, at {nodes[0]['name']}: {', '.join(told)} (95 %, from this "
-            "run alone).",
+            f"Another run like this one, at {nodes[0]['name']}: {', '.join(expected)} (95 %, from "
+            "this run alone).",
             highlight=False,
         )
 
@@ -97,19 +97,19 @@ def _warm_up(summary: Mapping[str, Any], console: Console) -> None:
 
 def short_because(warm_up: Mapping[str, Any]) -> str:
     """Why a warm-up was not enough."""
-    told = []
+    reasons = []
     filled, moves = warm_up["filled"], warm_up.get("mean_moves")
     if filled is not None and filled < FILLED:
-        told.append(
+        reasons.append(
             f"{100 * filled:.0f} % of the requests that are in service in steady state are there "
             "by its end"
         )
-    if moves is not None and (not told or abs(moves) > MATERIAL):
-        told.append(
+    if moves is not None and (not reasons or abs(moves) > MATERIAL):
+        reasons.append(
             f"the load settles after {warm_up['mser5_s']:g} s by MSER-5: from there on the mean is "
             f"{100 * moves:+.1f} %, the peak {100 * warm_up['peak_moves']:+.1f} % of the mean off"
         )
-    return "; ".join(told)
+    return "; ".join(reasons)
 
 
 def _loads(nodes: Sequence[Node], wide: bool) -> Table:
@@ -134,13 +134,13 @@ def _loads(nodes: Sequence[Node], wide: bool) -> Table:
 
 def _medians(nodes: Sequence[Node]) -> Node:
     """The median of each figure by itself, and of the shares of limits: no one node's line."""
-    found: dict[str, Any] = {}
+    medians: dict[str, Any] = {}
     for key in ("limit_w", "peak_w", "p99_w", "mean_w", "load_factor", "energy_wh"):
         known = [node[key] for node in nodes if node[key] is not None]
-        found[key] = median(known) if len(known) == len(nodes) else None
+        medians[key] = median(known) if len(known) == len(nodes) else None
     shares = [share for node in nodes if (share := _share(node)) is not None]
-    found["share"] = median(shares) if len(shares) == len(nodes) else None
-    return found
+    medians["share"] = median(shares) if len(shares) == len(nodes) else None
+    return medians
 
 
 def _add(table: Table, label: str, node: Node) -> None:
@@ -251,8 +251,8 @@ def _limits(rows: Sequence[Mapping[str, Any]], start: Start | None, console: Con
 def _events(
     counts: Mapping[str, int], first_flags: Sequence[Any], start: Start | None, console: Console
 ) -> None:
-    told = ", ".join(f"{count:,} {_plural(kind, count)}" for kind, count in counts.items())
-    console.print(f"Flags: {told}.", highlight=False)
+    counts_text = ", ".join(f"{count:,} {_plural(kind, count)}" for kind, count in counts.items())
+    console.print(f"Flags: {counts_text}.", highlight=False)
     for event in first_flags:
         console.print(
             f"  first {event.kind}: {event.node} at {when(event.time_s, start)}, "

@@ -17,7 +17,7 @@ FORMATS = (".png", ".svg", ".pdf")
 
 
 def draw_trip(
-    found: ProfileTrips,
+    profile: ProfileTrips,
     time_s: FloatArray,
     load_w: FloatArray,
     curves: tuple[Curve, Curve],
@@ -35,7 +35,10 @@ def draw_trip(
         raise PlotError(f"no format {path.suffix!r}; there is {', '.join(FORMATS)}")
     import matplotlib.pyplot as plt
 
-    trips = ((found.earliest_s, ORANGE, "earliest"), (found.latest_s, VERMILION, "latest"))
+    trips = (
+        (profile.earliest_s, ORANGE, "earliest"),
+        (profile.latest_s, VERMILION, "latest"),
+    )
     unit_s, unit = (3600.0, "h") if time_s[-1] - time_s[0] > 7200 else (60.0, "min")
     bears_w = rating_w * ambient_factor(curves[1], ambient_c)
     with plt.rc_context(STYLE):
@@ -63,9 +66,14 @@ def draw_trip(
         )  # fmt: skip
 
         for edge, (_, color, name) in enumerate(trips):
-            at = found.time_s / unit_s
-            below.plot(at, found.way[:, edge], color=color, label=f"way to a trip, {name}")
-        below.plot(found.time_s / unit_s, found.warmth[:, 1], color=GREEN, label="warmth, latest")
+            at = profile.time_s / unit_s
+            below.plot(at, profile.way[:, edge], color=color, label=f"way to a trip, {name}")
+        below.plot(
+            profile.time_s / unit_s,
+            profile.warmth[:, 1],
+            color=GREEN,
+            label="warmth, latest",
+        )
         below.set(title="Heat", xlabel=unit, ylabel="share", ylim=(0, 1.05))
         for at_s, color, name in trips:
             if at_s is not None:
@@ -82,7 +90,7 @@ def _highest_rms(time_s: FloatArray, load_w: FloatArray) -> tuple[FloatArray, Fl
     span_s = time_s[-1] - time_s[0]
     heat = np.concatenate([[0.0], np.cumsum(np.diff(time_s) * load_w[:-1] ** 2)])
     lengths_s = np.geomspace(max(np.diff(time_s).min(), span_s * 1e-6), span_s, 60)
-    found = []
+    rms_w = []
     for length_s in lengths_s:
         # A highest mean begins or ends where the load changes.
         starts = np.concatenate([time_s, time_s - length_s])
@@ -90,5 +98,5 @@ def _highest_rms(time_s: FloatArray, load_w: FloatArray) -> tuple[FloatArray, Fl
         if not len(starts):
             starts = time_s[:1]
         spent = np.interp(starts + length_s, time_s, heat) - np.interp(starts, time_s, heat)
-        found.append(np.sqrt(spent.max() / length_s))
-    return lengths_s, np.array(found)
+        rms_w.append(np.sqrt(spent.max() / length_s))
+    return lengths_s, np.array(rms_w)

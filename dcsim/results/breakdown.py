@@ -31,27 +31,28 @@ class Breakdown:
         self._tokens = np.zeros((3, size))
         self._seconds = np.zeros((2, size, BINS), dtype=np.int64)
 
-    def add(self, records: RecordArray, of: IntArray) -> None:
-        """Take requests in; `of` says whose each is, by number, negative for nobody's."""
-        if len(records) and of.min() < 0:
-            records, of = records[of >= 0], of[of >= 0]
+    def add(self, records: RecordArray, owner: IntArray) -> None:
+        """Take requests in; `owner` numbers the name that each counts for,
+        negative for none."""
+        if len(records) and owner.min() < 0:
+            records, owner = records[owner >= 0], owner[owner >= 0]
         size = len(self.names)
         done = records["status"] == Status.COMPLETED
-        self._counts[0] += np.bincount(of, minlength=size)
-        self._counts[1] += np.bincount(of[done], minlength=size)
+        self._counts[0] += np.bincount(owner, minlength=size)
+        self._counts[1] += np.bincount(owner[done], minlength=size)
         for row, name in enumerate(("prompt_tokens", "cached_tokens", "generated_tokens")):
-            self._tokens[row] += np.bincount(of, records[name], size)
-        ended, whose = records[done], of[done]
-        self._book(0, whose, ended["ttft_s"])
+            self._tokens[row] += np.bincount(owner, records[name], size)
+        ended, done_owner = records[done], owner[done]
+        self._book(0, done_owner, ended["ttft_s"])
         gaps = ended["generated_tokens"] - 1
         several = gaps > 0
         after_s = (ended["end_s"] - ended["arrival_s"] - ended["ttft_s"])[several]
-        self._book(1, whose[several], after_s / gaps[several])
+        self._book(1, done_owner[several], after_s / gaps[several])
 
-    def _book(self, which: int, of: IntArray, seconds: FloatArray) -> None:
+    def _book(self, which: int, owner: IntArray, seconds: FloatArray) -> None:
         place = np.log(np.clip(seconds, LEAST_S, MOST_S) / LEAST_S) / WIDTH
         bins = np.minimum(place.astype(np.int64), BINS - 1)
-        count = np.bincount(of * BINS + bins, minlength=self._seconds[which].size)
+        count = np.bincount(owner * BINS + bins, minlength=self._seconds[which].size)
         self._seconds[which] += count.reshape(-1, BINS)
 
     def rows(self) -> list[dict[str, Any]]:

@@ -20,7 +20,7 @@ STORAGE: dict[str, Any] = {"compression": "lzf", "shuffle": True, "fletcher32": 
 """lzf is in every h5py and ten times as fast as gzip; the checksum tells a damaged file."""
 
 
-class Series:
+class SeriesDataset:
     """Watts by (time, node) as float32."""
 
     def __init__(self, file: h5py.File, name: str, width: int) -> None:
@@ -58,8 +58,7 @@ class Series:
 
     def column(self, node: int, rows: int) -> Float32Array:
         """The first rows of one node, of what has been flushed."""
-        found: Float32Array = self._dataset[:rows, node]
-        return found
+        return np.asarray(self._dataset[:rows, node], np.float32)
 
     def percentile(self, percent: float, first: int = 0) -> FloatArray:
         """By node, over what has been flushed from row `first` on; NaN where there is nothing. A
@@ -75,7 +74,7 @@ class Series:
         return values
 
 
-class Table:
+class TableDataset:
     """Columns of equal length, such as requests."""
 
     def __init__(

@@ -50,12 +50,12 @@ def heavy_index(count: int) -> float:
     """Below this a tail index fitted to so many maxima speaks against a heavy tail: those of a law
     of index `HEAVY` are above it with 95 %."""
     rng = np.random.default_rng(0)
-    found = []
+    indices = []
     for _ in range(PLAYED // AT_ONCE):
         uniform = rng.random((AT_ONCE, count))
         law = np.expm1(-HEAVY * np.log(-np.log(uniform))) / HEAVY
-        found.append(_indices(np.sort(law, axis=-1)))
-    return float(np.quantile(np.concatenate(found), 0.05))
+        indices.append(_indices(np.sort(law, axis=-1)))
+    return float(np.quantile(np.concatenate(indices), 0.05))
 
 
 def too_heavy(index: float, count: int, deviations: float) -> bool:
@@ -78,6 +78,10 @@ def gumbel_fits(count: int) -> tuple[FloatArray, FloatArray]:
 def _moments(ordered: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
     count = ordered.shape[-1]
     place = np.arange(count)
-    one = place / (count - 1)
-    two = one * (place - 1) / (count - 2)
-    return ordered.mean(axis=-1), (ordered * one).mean(axis=-1), (ordered * two).mean(axis=-1)
+    rank = place / (count - 1)
+    rank_pair = rank * (place - 1) / (count - 2)
+    return (
+        ordered.mean(axis=-1),
+        (ordered * rank).mean(axis=-1),
+        (ordered * rank_pair).mean(axis=-1),
+    )

@@ -30,14 +30,14 @@ ONE_SIDED_95 = 1.6449
 NAN = float("nan")
 
 
-class Interval(NamedTuple):
+class LoadBounds(NamedTuple):
     """95 %; NaN where the run cannot tell."""
 
     low: float
     high: float
 
 
-UNKNOWN = Interval(NAN, NAN)
+UNKNOWN = LoadBounds(NAN, NAN)
 
 
 def block_length(series: npt.ArrayLike) -> int:
@@ -68,11 +68,11 @@ def block_length(series: npt.ArrayLike) -> int:
     slope = float((both * lags).sum())
     if spectral <= 0.0:
         return 1
-    found = (2.0 * slope**2 / (4.0 / 3.0 * spectral**2)) ** (1.0 / 3.0) * count ** (1.0 / 3.0)
-    return max(1, min(math.ceil(found), math.ceil(min(3.0 * math.sqrt(count), count / 3.0))))
+    length = (2.0 * slope**2 / (4.0 / 3.0 * spectral**2)) ** (1.0 / 3.0) * count ** (1.0 / 3.0)
+    return max(1, min(math.ceil(length), math.ceil(min(3.0 * math.sqrt(count), count / 3.0))))
 
 
-def percentile_interval(series: npt.ArrayLike, percent: float = 99.0, seed: int = 0) -> Interval:
+def percentile_interval(series: npt.ArrayLike, percent: float = 99.0, seed: int = 0) -> LoadBounds:
     """Of a percentile of a series, by the circular block bootstrap: the middle 95 % of what 400
     resamples have, in blocks as long as `block_length` says of the series or of its exceedances of
     the percentile, whichever is longer. Widened as Student's law asks for so few runs of
@@ -83,7 +83,7 @@ def percentile_interval(series: npt.ArrayLike, percent: float = 99.0, seed: int 
         return UNKNOWN
     ordered = np.sort(values)
     if ordered[-1] - ordered[0] <= 1e-12 * abs(ordered[-1]):
-        return Interval(float(ordered[0]), float(ordered[-1]))
+        return LoadBounds(float(ordered[0]), float(ordered[-1]))
     share = percent / 100.0
     middle = float(np.percentile(values, percent))
     above = values > middle
@@ -109,17 +109,19 @@ def percentile_interval(series: npt.ArrayLike, percent: float = 99.0, seed: int 
         below[first : first + len(part)] = counts.reshape(len(part), -1).cumsum(axis=1)[:, :LEVELS]
     held = max(1, round(length / cell))
     rng = np.random.default_rng(seed)
-    found = np.empty(RESAMPLES)
+    percentiles = np.empty(RESAMPLES)
     for first in range(0, RESAMPLES, AT_ONCE):
         starts = rng.integers(0, cells, (AT_ONCE, -(-cells // held)))
         drawn = (starts[:, :, None] + np.arange(held)) % cells
         drawn = drawn.reshape(AT_ONCE, -1)[:, :cells] + cells * np.arange(AT_ONCE)[:, None]
         times = np.bincount(drawn.ravel(), minlength=AT_ONCE * cells).reshape(AT_ONCE, cells)
         shares = times.astype(np.float32) @ below / (cells * cell)
-        found[first : first + AT_ONCE] = levels[np.argmax(shares >= share - 1e-6, axis=1)]
-    low, high = np.percentile(found, (2.5, 97.5))
+        percentiles[first : first + AT_ONCE] = levels[np.argmax(shares >= share - 1e-6, axis=1)]
+    low, high = np.percentile(percentiles, (2.5, 97.5))
     wider = _student(min(count // length, clusters) - 1)
-    return Interval(middle - wider * (middle - float(low)), middle + wider * (float(high) - middle))
+    return LoadBounds(
+        middle - wider * (middle - float(low)), middle + wider * (float(high) - middle)
+    )
 
 
 def _student(freedom: int) -> float:
@@ -129,7 +131,7 @@ def _student(freedom: int) -> float:
     return (z + first / freedom + second / freedom**2) / z
 
 
-def peak_interval(series: npt.ArrayLike) -> Interval:
+def peak_interval(series: npt.ArrayLike) -> LoadBounds:
     """Where the peak of another run as long as this one is expected, with 95 %: not how sure this
     run's own peak is, which is what it is.
 
@@ -145,7 +147,7 @@ def peak_interval(series: npt.ArrayLike) -> Interval:
         return UNKNOWN
     peak = float(values.max())
     if peak - values.min() <= 1e-12 * abs(peak):
-        return Interval(peak, peak)
+        return LoadBounds(peak, peak)
     length = max(block_length(values), -(-count // MOST_BLOCKS))
     blocks = count // length
     if blocks < LEAST_BLOCKS:
@@ -154,15 +156,15 @@ def peak_interval(series: npt.ArrayLike) -> Interval:
     centred = maxima - maxima.mean()
     variance = float(centred @ centred)
     if variance <= 1e-18 * peak**2 * blocks:
-        return Interval(peak, peak)
+        return LoadBounds(peak, peak)
     if float(centred[1:] @ centred[:-1]) / variance > ONE_SIDED_95 / math.sqrt(blocks):
         return UNKNOWN
     ordered = np.sort(maxima)
     if too_heavy(tail_index(ordered), blocks, ONE_SIDED_95):
         return UNKNOWN
-    location, scale = (float(one) for one in gumbel_fit(ordered))
+    location, scale = (float(value) for value in gumbel_fit(ordered))
     low, high = _further(blocks, count / length)
-    return Interval(location + low * scale, location + high * scale)
+    return LoadBounds(location + low * scale, location + high * scale)
 
 
 @lru_cache(maxsize=64)

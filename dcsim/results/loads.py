@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 
 from dcsim.arrays import Float32Array, FloatArray
-from dcsim.results.columns import Series
+from dcsim.results.columns import SeriesDataset
 
 BLOCK_BYTES = 1 << 20
 """Steps are gathered until they are about this much: few calls of numpy, within the cache."""
@@ -36,13 +36,13 @@ class Loads:
         self.peak_w = np.full(nodes, -np.inf)
         self._upper = nodes - servers
         self._window = window
-        self._levels: list[tuple[slice, Series]] = []
+        self._levels: list[tuple[slice, SeriesDataset]] = []
         """Where each kind above the servers stands among the nodes."""
         for kind in dict.fromkeys(kinds[: self._upper]):
             first, count = list(kinds).index(kind), list(kinds).count(kind)
-            level = Series(file, f"load/{kind}_w", count)
+            level = SeriesDataset(file, f"load/{kind}_w", count)
             self._levels.append((slice(first, first + count), level))
-        self._server_series = Series(file, "load/server_w", servers)
+        self._server_series = SeriesDataset(file, "load/server_w", servers)
         self._server_sum_w = np.zeros(servers)
         self._in_window = 0
         self._block_w = np.empty((max(16, min(1024, BLOCK_BYTES // (8 * max(nodes, 1)))), nodes))
@@ -76,8 +76,8 @@ class Loads:
         """Of each node's written loads after the warm-up, once closed; of servers, of the means
         of windows that begin after it."""
         first = -(-self._warm_up // self._window)
-        found = [series.percentile(percent, self._warm_up) for _, series in self._levels]
-        return np.concatenate([*found, self._server_series.percentile(percent, first)])
+        parts = [series.percentile(percent, self._warm_up) for _, series in self._levels]
+        return np.concatenate([*parts, self._server_series.percentile(percent, first)])
 
     def site_w(self) -> Float32Array:
         """The site's load at each step, the warm-up's too, once closed."""

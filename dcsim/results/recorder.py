@@ -17,9 +17,9 @@ import numpy as np
 from dcsim.arrays import Float32Array, FloatArray, IntArray, RecordArray
 from dcsim.files import partial_path
 from dcsim.records import STORED_COLUMNS, Status
-from dcsim.results.columns import Table, store
+from dcsim.results.columns import TableDataset, store
 from dcsim.results.disk import Disk
-from dcsim.results.goodput import Goodput, Promise
+from dcsim.results.goodput import Goodput, TenantSlo
 from dcsim.results.loads import Loads
 from dcsim.results.warm_up import WarmUp
 
@@ -95,7 +95,7 @@ class Recorder:
         nodes: NodeTable,
         versions: Mapping[str, str],
         keep_requests: bool = True,
-        promises: Sequence[Promise] = (),
+        slos: Sequence[TenantSlo] = (),
         warm_up: WarmUp | None = None,
     ) -> None:
         self.path = path
@@ -111,7 +111,7 @@ class Recorder:
         }
         """Of completed requests that arrived after the warm-up, block by block."""
         self.warm_up = WarmUp() if warm_up is None else warm_up
-        self.goodput = Goodput(promises) if promises else None
+        self.goodput = Goodput(slos) if slos else None
         window = round(server_step_s / step_s)
         if window < 1 or abs(window * step_s - server_step_s) > 1e-9 * server_step_s:
             raise ValueError("record.server_step must be a whole multiple of power_step")
@@ -122,7 +122,7 @@ class Recorder:
         try:
             self._disk = Disk(self._part)
         except OSError as error:
-            raise self._told(error) from error
+            raise self._write_error(error) from error
         try:
             self._file = h5py.File(self._disk, "w", libver=LIBVER)
         except BaseException:
@@ -136,9 +136,9 @@ class Recorder:
                     self._file, nodes.kinds, window, round(self.warm_up.cut_s / step_s)
                 )
                 self._requests = (
-                    Table(self._file, "requests", STORED_COLUMNS) if keep_requests else None
+                    TableDataset(self._file, "requests", STORED_COLUMNS) if keep_requests else None
                 )
-                self._events = Table(self._file, "events", EVENT_COLUMNS, EVENT_ROWS)
+                self._events = TableDataset(self._file, "events", EVENT_COLUMNS, EVENT_ROWS)
         except BaseException:
             self.abort()
             raise
@@ -174,7 +174,7 @@ class Recorder:
         """Loads of all nodes over one power step, shape (nodes,); copied."""
         self.loads.step(node_w)
         if self._disk.error is not None:
-            raise self._told(self._disk.error)
+            raise self._write_error(self._disk.error)
 
     def requests(self, records: RecordArray) -> None:
         """Requests that have left, as structured records; copied."""
@@ -249,9 +249,9 @@ class Recorder:
         """Work on the file that may meet a full disk."""
         yield
         if self._disk.error is not None:
-            raise self._told(self._disk.error)
+            raise self._write_error(self._disk.error)
 
-    def _told(self, error: OSError) -> OSError:
+    def _write_error(self, error: OSError) -> OSError:
         """The system's error, with the name that the user knows."""
         return OSError(error.errno, f"cannot write results: {error.strerror}", str(self.path))
 

@@ -241,8 +241,8 @@ class Results:
         missing = [name for name in names if name not in place]
         if missing:
             hint = suggestion(missing[0], of_kind)
-            told = f"no {kind} named {', '.join(missing)} in this site"
-            raise KeyError(told + (f" ({hint})" if hint else ""))
+            message = f"no {kind} named {', '.join(missing)} in this site"
+            raise KeyError(message + (f" ({hint})" if hint else ""))
         columns = np.array([place[name] for name in names], dtype=np.int64)
         server = kind == "server"
         step_s = self.server_step_s if server else self.step_s
@@ -345,15 +345,15 @@ class Results:
             raise ResultsError(f"{self.path}: damaged ({error})") from error
 
 
-def _no_kind(asked: str, kinds: Mapping[str, str]) -> str:
+def _no_kind(kind: str, kinds: Mapping[str, str]) -> str:
     """What to ask for instead of a kind that is not there. `kinds`: of each node, by name."""
     there = list(dict.fromkeys(kinds.values()))
-    found = named(kinds, asked)
-    if found:
-        return f"{asked!r} is the {kinds[found[0]]} {found[0]!r}: load_w({found[0]!r})"
-    near = nearest(asked, [*there, *kinds])
+    matches = named(kinds, kind)
+    if matches:
+        return f"{kind!r} is the {kinds[matches[0]]} {matches[0]!r}: load_w({matches[0]!r})"
+    near = nearest(kind, [*there, *kinds])
     hint = f"; did you mean {near!r}?" if near else ""
-    return f"no kind of node {asked!r} in this site; there is {', '.join(there)}{hint}"
+    return f"no kind of node {kind!r} in this site; there is {', '.join(there)}{hint}"
 
 
 def _read(series: h5py.Dataset, columns: IntArray) -> Float32Array:
@@ -382,11 +382,11 @@ def _means(
     cut = 1.0 - (time_s[-1] - (len(time_s) - 1) * step_s) / step_s
     counts[-1] -= cut
     for low in range(0, len(columns), COLUMNS_AT_ONCE):
-        some = slice(low, low + COLUMNS_AT_ONCE)
-        data = _read(series, columns[some])
+        block = slice(low, low + COLUMNS_AT_ONCE)
+        data = _read(series, columns[block])
         sums_w = np.add.reduceat(data, starts, axis=0, dtype=np.float64)
         sums_w[-1] -= cut * data[-1]
-        means_w[:, some] = sums_w / counts[:, np.newaxis]
+        means_w[:, block] = sums_w / counts[:, np.newaxis]
     return np.minimum(interval[starts] * width_s, time_s[-1]), means_w
 
 
@@ -396,5 +396,4 @@ def _column(table: Any, name: str, dtype: str) -> AnyArray:
         return np.zeros(0, dtype)
     if name in LATER_COLUMNS and name not in table:
         return np.zeros(len(table["id"]), dtype)
-    found: AnyArray = table[name][:]
-    return found
+    return np.asarray(table[name][:])

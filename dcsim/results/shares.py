@@ -23,8 +23,8 @@ def slo_text(slo: Mapping[str, Any]) -> str:
     if slo["ttft_s"] is not None:
         parts.append(f"TTFT p{part} {slo['ttft_s']:g} s")
     if slo["tpot_s"] is not None:
-        of = f"p{part} " if slo["promised"] else ""
-        parts.append(f"TPOT {of}{1e3 * slo['tpot_s']:g} ms")
+        percentile = f"p{part} " if slo["promised"] else ""
+        parts.append(f"TPOT {percentile}{1e3 * slo['tpot_s']:g} ms")
     return ", ".join(parts) + ("" if slo["promised"] else " (default)")
 
 

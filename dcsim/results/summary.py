@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from dcsim.records import EventKind
-from dcsim.results.intervals import UNKNOWN, Interval, peak_interval, percentile_interval
+from dcsim.results.intervals import UNKNOWN, LoadBounds, peak_interval, percentile_interval
 from dcsim.results.recorder import Recorder
 from dcsim.results.warm_up import described
 
@@ -82,8 +82,8 @@ def build_summary(
 def _percentiles(values: np.ndarray) -> dict[str, float | None]:
     if not len(values):
         return {f"p{percent}": None for percent in PERCENTS}
-    found = np.percentile(values, PERCENTS)
-    return {f"p{percent}": float(v) for percent, v in zip(PERCENTS, found, strict=True)}
+    seconds = np.percentile(values, PERCENTS)
+    return {f"p{percent}": float(v) for percent, v in zip(PERCENTS, seconds, strict=True)}
 
 
 def _nodes(recorder: Recorder) -> list[dict[str, Any]]:
@@ -117,7 +117,7 @@ def _nodes(recorder: Recorder) -> list[dict[str, Any]]:
     return rows
 
 
-def _intervals(recorder: Recorder, node: int) -> tuple[Interval, Interval]:
+def _intervals(recorder: Recorder, node: int) -> tuple[LoadBounds, LoadBounds]:
     """Of a node's p99 and of its peak; unknown for servers, and where many nodes are alike."""
     kinds = recorder.nodes.kinds
     if kinds[node] == "server" or kinds.count(kinds[node]) > MOST_ALIKE:

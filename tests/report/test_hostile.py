@@ -15,9 +15,9 @@ import pytest
 from dcsim.engine import simulate
 from dcsim.errors import ResultsError, StudyPageError
 from dcsim.report.page import run_page, study_page
-from dcsim.report.page.figure_names import told, unit_of
+from dcsim.report.page.figure_names import format_figure, unit_of
 from dcsim.report.page.pictures import pictures
-from dcsim.report.page.study_file import MOST_ROWS, PlotAsked
+from dcsim.report.page.study_file import MOST_ROWS, PlotSpec
 from dcsim.results import Results
 from dcsim.scenario.load import load
 from tests.report.made_study import made_study
@@ -110,7 +110,7 @@ def test_units_are_read_from_names_and_words() -> None:
     assert unit_of("generated_per_s") == ""
     assert {unit_of(name) for name in ("slo_loss_highest", "trip_low", "of_limit")} == {"share"}
     assert unit_of("reached", "share of the seeds in which the limit was met") == "share"
-    assert told("fixes", [{"cost": 4}]) == "cost: 4"
+    assert format_figure("fixes", [{"cost": 4}]) == "cost: 4"
 
 
 def table(name: str, **columns: list[Any]) -> dict[str, Any]:
@@ -122,7 +122,7 @@ def test_lines_of_several_policies_are_told_apart() -> None:
     rows = table(
         "t", model=["a"] * 4, policy=["p", "p", "q", "q"], n=[1, 2, 1, 2], y_w=[1, 2, 3, 4]
     )
-    asked = PlotAsked(table="t", x="n", y=["y_w"], by="model")
+    asked = PlotSpec(table="t", x="n", y=["y_w"], by="model")
     assert pictures([asked], [rows], {})[0]["apart"] == ["policy"]
 
 
@@ -135,7 +135,7 @@ def test_breaches_are_marked_with_their_dates() -> None:
     )
     met = table("breaches", node=["b", "a"], factor=[None, 1.3], factor_low=[None, 1.2],
                 factor_high=[None, 1.5], date=[None, "2027-05-19"])  # fmt: skip
-    asked = PlotAsked(table="loads", x="factor", y=["of_limit"], by="node")
+    asked = PlotSpec(table="loads", x="factor", y=["of_limit"], by="node")
     found = pictures([asked], [loads, met], {})[0]
     assert found["level"] == 1.0
     assert found["marks"] == [

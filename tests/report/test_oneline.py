@@ -127,8 +127,8 @@ def test_every_node_of_a_run_can_be_found_and_alike_ones_are_bundled() -> None:
 def test_shades_go_by_headroom_and_unknown_is_its_own() -> None:
     shades = [Paint(share).shade for share in (0.49, 0.5, 0.8, 1.0, 1.001, None, float("nan"))]
     assert shades == ["h0", "h1", "h2", "h2", "h3", "none", "none"]
-    assert Paint(None).told() == "load of rating unknown"
-    assert Paint(1.2, 2).told() == "peak 120.0 %, 2 trips"
+    assert Paint(None).describe() == "load of rating unknown"
+    assert Paint(1.2, 2).describe() == "peak 120.0 %, 2 trips"
 
 
 def test_names_are_text() -> None:

@@ -24,7 +24,7 @@ from dcsim.report.page.series import gather, levels
 from dcsim.report.page.traffic import traffic
 from dcsim.report.page.trust import weakest
 from dcsim.results import Results
-from dcsim.results.goodput import Promise
+from dcsim.results.goodput import TenantSlo
 from dcsim.results.recorder import NodeTable
 from tests.results.made import NODES, loads, record
 
@@ -257,8 +257,8 @@ def test_traffic_is_counted_by_arrival_and_percentiles_are_within_two_percent() 
         "status": draw.choice([0, 0, 0, 1, 2, 3], count),
         "tenant": draw.integers(0, 2, count),
     }
-    promises = [Promise("a", ttft_s=0.3), Promise("b")]
-    found = traffic(Requests(900.0, columns), promises)  # type: ignore[arg-type]
+    slos = [TenantSlo("a", ttft_s=0.3), TenantSlo("b")]
+    found = traffic(Requests(900.0, columns), slos)  # type: ignore[arg-type]
     assert found is not None
     assert found["width_s"] == 2.0
     done = columns["status"] == 0

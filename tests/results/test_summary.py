@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from dcsim.results import Results
-from dcsim.results.goodput import Promise
+from dcsim.results.goodput import TenantSlo
 from dcsim.results.intervals import peak_interval, percentile_interval
 from dcsim.results.summary import build_summary
 from dcsim.results.warm_up import WarmUp
@@ -79,8 +79,8 @@ def test_goodput_counts_promises_kept(tmp_path: Path) -> None:
     late for tenant b; the third failed; the fourth has not ended."""
     table = records()
     table["tenant"] = [0, 1, 1, 0]
-    promises = [Promise("a", tpot_s=0.11), Promise("b", ttft_s=0.25)]
-    made = recorder(tmp_path / "x.h5", promises=promises)
+    slos = [TenantSlo("a", tpot_s=0.11), TenantSlo("b", ttft_s=0.25)]
+    made = recorder(tmp_path / "x.h5", slos=slos)
     made.step(loads(1)[0])
     made.requests(table)
     summary = build_summary(

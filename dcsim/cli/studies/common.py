@@ -73,7 +73,7 @@ def opened(path: Path, overrides: list[str] | None) -> Scenario:
 def answered(name: str, scenario: Scenario, asked: Asked, ask: Callable[[Runner], Answer]) -> None:
     """Play a study, print its answer and keep it. Exit status 2 for a question without an answer,
     1 for a run that failed, 130 when stopped: what was played is kept then."""
-    from dcsim.report.answer import StudyProgress, render, told
+    from dcsim.report.answer import StudyProgress, render, to_dict
     from dcsim.studies.runner import Runner
 
     if asked.workers is not None and asked.scheduler is not None:
@@ -105,7 +105,7 @@ def answered(name: str, scenario: Scenario, asked: Asked, ask: Callable[[Runner]
         if folder is not None:
             folder.finish(answer, runner.executed + runner.cached)
     if asked.as_json:
-        typer.echo(json.dumps(told(answer), allow_nan=False))
+        typer.echo(json.dumps(to_dict(answer), allow_nan=False))
         return
     render(answer)
     if folder is not None:

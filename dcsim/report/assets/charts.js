@@ -126,13 +126,13 @@ D.chartset = (() => {
       { x: Array.from(site.mean, (_, i) => D.date(i * site.step_s)), y: Array.from(site.mean), yaxis: "y", type: "scatter", mode: "lines",
         line: { width: 1.6, color: D.css("s0"), shape: "hv" }, hovertemplate: "site %{y:.4~s}W<extra></extra>" },
       line(t.arrived, "arrived", "s6", "y2", { told: rate }),
-      line(t.good, t.promised ? "within SLO" : "completed", "s4", "y2", { told: rate }),
+      line(t.good, t.has_slo ? "within SLO" : "completed", "s4", "y2", { told: rate }),
       line(t.lost, "came to nothing", "s3", "y2", { told: rate, extra: { line: { width: 1.6, color: D.css("s3"), shape: "hv", dash: "dot" } } }),
       line(t.ttft_s.p50, "first token, median", "s0", "y3", { told: D.seconds }),
       line(t.ttft_s.p99, "first token, p99", "s1", "y3", { told: D.seconds }),
       line(t.tpot_s.p50, "per token, median", "s3", "y4", { told: D.seconds }),
       line(t.tpot_s.p99, "per token, p99", "s2", "y4", { told: D.seconds })];
-    const titles = [["site power", []], ["requests per second", [["arrived", "s6"], [t.promised ? "within SLO" : "completed", "s4"], ["came to nothing", "s3"]]],
+    const titles = [["site power", []], ["requests per second", [["arrived", "s6"], [t.has_slo ? "within SLO" : "completed", "s4"], ["came to nothing", "s3"]]],
       ["time to first token", [["median", "s0"], ["p99", "s1"]]], ["time per output token", [["median", "s3"], ["p99", "s2"]]]];
     const notes = titles.map(([title, keys], i) => ({ xref: "paper", yref: "paper", x: 0, y: 1 - i * 0.25 - 0.005, xanchor: "left", yanchor: "top", showarrow: false,
       text: `<b>${title}</b>  ${keys.map(([k, c]) => `<span style="color:${D.css(c)}">━ ${k}</span>`).join("  ")}`, font: { size: 12 } }));
@@ -145,7 +145,7 @@ D.chartset = (() => {
       yaxis2: { domain: domain(1), rangemode: "tozero", nticks: 4, fixedrange: true },
       yaxis3: { domain: domain(2), ...log, fixedrange: true }, yaxis4: { domain: domain(3), ...log, fixedrange: true } });
     D.get("traffic-note").textContent = `By time of arrival, in intervals of ${D.span(t.width_s)}; percentiles of completed requests, to 1 %. Requests still running at the end count neither way. ` +
-      (t.promised ? "" : "No tenant of this scenario has an SLO, so goodput is what completed.");
+      (t.has_slo ? "" : "No tenant of this scenario has an SLO, so goodput is what completed.");
   };
 
   const start = () => {

@@ -98,11 +98,11 @@ def of_results(nodes: pd.DataFrame, facility: Sequence[FacilityNode] | None = No
         # Alike: of one kind and rating, hanging from the same boxes.
         above = tuple(dict.fromkeys(box_of[up] for up in feeds[name]))
         alike = (kinds[name], above, round(rating_w[name], 3) if rating_w[name] > 0 else None)
-        crowd = [
+        alike_neighbours = [
             other for other in order
             if kinds[other] == kinds[name] and feeds[other] == feeds[name]
         ] if kinds[name] not in SMALL and alike not in groups else []  # fmt: skip
-        if kinds[name] in SMALL or len(crowd) > MANY or alike in groups:
+        if kinds[name] in SMALL or len(alike_neighbours) > MANY or alike in groups:
             groups.setdefault(alike, []).append(name)
             box_of[name] = groups[alike][0]
         else:

@@ -96,20 +96,20 @@ def _pull(items: Sequence[Item], by_key: Mapping[str, Item], gap: float) -> None
         layer.sort(key=lambda item: item.x)
     for _ in range(SWEEPS):
         for number in sorted(layers):
-            wanted = [
+            targets = [
                 _mean([by_key[feed].x for feed in item.feeds]) if len(item.feeds) > 1 else item.x
                 for item in layers[number]
             ]
             before = [item.x for item in layers[number]]
-            _settle(layers[number], wanted, gap)
+            _resolve_overlaps(layers[number], targets, gap)
             for item, x in zip(layers[number], before, strict=True):
                 _carry(item, item.x - x)
         for number in sorted(layers, reverse=True):
-            wanted = [
+            targets = [
                 _mean([child.x for child in fed[item.key]]) if fed[item.key] else item.x
                 for item in layers[number]
             ]
-            _settle(layers[number], wanted, gap)
+            _resolve_overlaps(layers[number], targets, gap)
 
 
 def _carry(item: Item, by: float) -> None:
@@ -119,15 +119,15 @@ def _carry(item: Item, by: float) -> None:
         _carry(child, by)
 
 
-def _settle(row: Sequence[Item], wanted: Sequence[float], gap: float) -> None:
+def _resolve_overlaps(row: Sequence[Item], targets: Sequence[float], gap: float) -> None:
     """As near to the wanted places as order and gaps allow, in least squares: neighbours that
     would overlap become one block at their mean (pool adjacent violators)."""
     offsets = [0.0]
     for left, right in itertools.pairwise(row):
         offsets.append(offsets[-1] + (left.width + right.width) / 2 + gap)
     blocks: list[tuple[float, int]] = []
-    for want, offset in zip(wanted, offsets, strict=True):
-        mean, size = want - offset, 1
+    for target, offset in zip(targets, offsets, strict=True):
+        mean, size = target - offset, 1
         while blocks and blocks[-1][0] > mean:
             other, count = blocks.pop()
             mean, size = (other * count + mean * size) / (count + size), count + size

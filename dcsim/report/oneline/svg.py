@@ -60,10 +60,10 @@ class Paint:
             return "none"
         return f"h{(self.share >= 0.5) + (self.share >= 0.8) + (self.share > 1.0)}"
 
-    def told(self) -> str:
+    def describe(self) -> str:
         """In words, for those who do not see the colour."""
-        said = "load of rating unknown" if self.share is None else f"peak {percent(self.share)}"
-        return said + (f", {self.trips} trip{'s' * (self.trips != 1)}" if self.trips else "")
+        text = "load of rating unknown" if self.share is None else f"peak {percent(self.share)}"
+        return text + (f", {self.trips} trip{'s' * (self.trips != 1)}" if self.trips else "")
 
 
 def draw(
@@ -128,11 +128,11 @@ def _lines(box: Box, paint: Mapping[str, Paint] | None) -> list[str]:
     """What is written under the title."""
     lines = list(box.lines)
     painted = [paint[name] for name in box.members if name in paint] if paint is not None else []
-    shares = [found.share for found in painted if found.share is not None]
+    shares = [part.share for part in painted if part.share is not None]
     if shares and lines:
         lines[0] += f" · {'' if len(painted) == 1 else 'to '}{_short(max(shares))}"
     if box.breaker:
-        trips = sum(found.trips for found in painted)
+        trips = sum(part.trips for part in painted)
         lines.append(f"⊠ {box.breaker}" + (f" · {trips} trip{'s' * (trips != 1)}" if trips else ""))
     return lines
 
@@ -262,20 +262,20 @@ def _card(
     for i, name in enumerate(box.members[: box.cells]):
         cell_x = left + 10 + (i % columns) * (CELL + CELL_GAP)
         cell_y = text_y - 8 + (i // columns) * (CELL + CELL_GAP)
-        found = paint.get(name) if paint is not None else None
-        shade = found.shade if found is not None else "none"
+        node_paint = paint.get(name) if paint is not None else None
+        shade = node_paint.shade if node_paint is not None else "none"
         over = " over" if shade == "h3" else ""
         rect = (
             f'<rect class="cell fill {shade}{over}" x="{cell_x:.1f}" y="{cell_y:.1f}" '
             f'width="{CELL}" height="{CELL}" rx="2.5"/>'
         )
-        cells.append(_node(name, found, rect))
+        cells.append(_node(name, node_paint, rect))
     return f"<g>{''.join(parts)}{''.join(cells)}</g>"
 
 
 def _node(name: str, paint: Paint | None, inside: str) -> str:
     """A part that stands for one node: titled, and clickable where the page has data."""
-    label = escape(f"{name}: {paint.told()}" if paint is not None else name, quote=True)
+    label = escape(f"{name}: {paint.describe()}" if paint is not None else name, quote=True)
     role = ' role="button" tabindex="-1"' if paint is not None else ""
     return (
         f'<g class="node" data-node="{escape(name, quote=True)}"{role} aria-label="{label}">'

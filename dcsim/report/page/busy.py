@@ -73,7 +73,7 @@ def watts_by_part(evidence: Mapping[str, Any]) -> str:
     if not evidence or evidence["mean_w"] is None:
         return ""
     body = "".join(
-        f"<tr><td>{escape(part['what'])}{_of(part['group'])}</td>"
+        f"<tr><td>{escape(part['what'])}{_of_group(part['group'])}</td>"
         f"<td class='n'>{watts(part['mean_w'])}</td>"
         f"<td class='n'>{percent(part['mean_w'] / evidence['mean_w'])}</td>"
         f"<td>{badge(part['evidence'])}</td><td>{escape(part['source'])}</td></tr>"
@@ -88,7 +88,7 @@ def watts_by_part(evidence: Mapping[str, Any]) -> str:
     )
 
 
-def _of(group: str | None) -> str:
+def _of_group(group: str | None) -> str:
     return "" if group is None else f" of {escape(group)}"
 
 

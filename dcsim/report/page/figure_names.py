@@ -27,23 +27,26 @@ def unit_of(name: str, about: str = "") -> str:
         return "share"
     if name.endswith("_per_s"):
         return ""
-    found = UNIT.search(name)
-    if found:
-        return found[1]
-    said = ABOUT_UNIT.search(about) if INTERVAL.search(name) else None
-    return said[1].lower() if said else ""
+    unit = UNIT.search(name)
+    if unit:
+        return unit[1]
+    unit_in_words = ABOUT_UNIT.search(about) if INTERVAL.search(name) else None
+    return unit_in_words[1].lower() if unit_in_words else ""
 
 
-def told(name: str, value: Any, about: str = "") -> str:
+def format_figure(name: str, value: Any, about: str = "") -> str:
     """A figure as people read it."""
     if value is None:
         return UNKNOWN
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list):
-        return ", ".join(told(name, part) for part in value) or "none"
+        return ", ".join(format_figure(name, part) for part in value) or "none"
     if isinstance(value, dict):
-        return "; ".join(f"{key}: {told(str(key), part)}" for key, part in value.items()) or "none"
+        return (
+            "; ".join(f"{key}: {format_figure(str(key), part)}" for key, part in value.items())
+            or "none"
+        )
     if not isinstance(value, int | float) or abs(value) > LARGEST:
         return str(value)
     match unit_of(name, about):

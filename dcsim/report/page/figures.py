@@ -126,46 +126,48 @@ def tiles(summary: Mapping[str, Any], trust: Trust) -> str:
     start = None if text is None else parse_start(text)
     events = summary["events"]
     watt, late = trust.watts, trust.latency
-    found: list[tuple[str, str, str, str]] = [
+    cards: list[tuple[str, str, str, str]] = [
         (
             "Site peak",
             watts(site["peak_w"]),
-            _of(site["peak_w"], site["limit_w"], limits.stated(rows, site["name"])),
+            _of_limit(site["peak_w"], site["limit_w"], limits.stated(rows, site["name"])),
             watt,
         ),
         ("Site mean", watts(site["mean_w"]), _factor(site["load_factor"]), watt),
         ("Energy", watt_hours(grid_wh), _pue(energy.get("pue")), watt),
     ]
-    found += [(name, value, note, watt) for name, value, note in limits.cards(rows, start)]
+    cards += [(name, value, note, watt) for name, value, note in limits.cards(rows, start)]
     paired = summary.get("redundancy") or []
-    found += [(name, value, note, watt) for name, value, note in limits.paired(paired, start)]
-    found += _load(summary)
+    cards += [(name, value, note, watt) for name, value, note in limits.paired(paired, start)]
+    cards += _load(summary)
     flagged = ", ".join(
         f"{events.get(kind, 0):,} {kind}{'s' * (events.get(kind, 0) != 1)}"
         for kind in ("overload", "warning")
     )
-    found.append(("Trips", f"{events.get('trip', 0):,}", flagged, watt))
-    found.append(
+    cards.append(("Trips", f"{events.get('trip', 0):,}", flagged, watt))
+    cards.append(
         ("Requests", f"{requests['completed']:,}", f"completed of {requests['arrived']:,}; "
          f"{lost:,} rejected, failed or timed out", "")
     )  # fmt: skip
-    found.append(
+    cards.append(
         ("Tokens generated", _count(tokens["generated"]), f"{_count(tokens['prompt'])} in prompts",
          "")
     )  # fmt: skip
     for key, title in (("ttft_s", "Time to first token"), ("tpot_s", "Per output token")):
         row = summary["latency"][key]
-        found.append(
+        cards.append(
             (title, seconds(row["p50"]), f"median; p95 {seconds(row['p95'])}, p99 "
              f"{seconds(row['p99'])}", late)
         )  # fmt: skip
     if tokens["generated"] and grid_wh is not None:
-        each = 1000.0 * grid_wh / tokens["generated"]
-        found.append(("Energy per 1,000 tokens", f"{each:.3g} Wh", "generated, whole site", watt))
+        wh_per_1000 = 1000.0 * grid_wh / tokens["generated"]
+        cards.append(
+            ("Energy per 1,000 tokens", f"{wh_per_1000:.3g} Wh", "generated, whole site", watt)
+        )
     tile = "".join(
         f'<div class="tile"><dt>{escape(name)}</dt><dd><span class="value">{escape(value)}</span>'
         f'<span class="note">{escape(note)}</span>{badge(evidence) if evidence else ""}</dd></div>'
-        for name, value, note, evidence in found
+        for name, value, note, evidence in cards
     )
     tenants = _tenants(summary.get("tenants", []))
     return f'<dl class="tiles">{tile}</dl>{limits.table(rows, start)}{tenants}'
@@ -193,7 +195,7 @@ def _tenants(tenants: Sequence[Mapping[str, Any]]) -> str:
         f"<td class='n'>{_rate(t['goodput_per_s'])}</td></tr>"
         for t in tenants
     )
-    heads = ("tenant", "promise", "arrived", "within it", "attainment", "goodput")
+    heads = ("tenant", "SLO", "arrived", "within it", "attainment", "goodput")
     head = "".join(f'<th scope="col">{name}</th>' for name in heads)
     return (
         f'<div class="card"><h3>Tenants</h3><div class="scroll"><table class="plain"><thead><tr>'
@@ -213,8 +215,8 @@ def _slo(slo: Mapping[str, Any]) -> str:
 def shares(summary: Mapping[str, Any]) -> str:
     """Replica time by GPU state, and energy by where it went, as bars with a table each."""
     states = summary.get("gpu_state_s") or {}
-    found = [(STATES.get(name, name), float(s)) for name, s in states.items() if s]
-    body = _stack("Replica time by GPU state", found, lambda s: f"{s / 3600:,.1f} replica-hours")
+    times = [(STATES.get(name, name), float(s)) for name, s in states.items() if s]
+    body = _stack("Replica time by GPU state", times, lambda s: f"{s / 3600:,.1f} replica-hours")
     energy = summary.get("site") or {}
     parts = [
         (title, float(energy[key]))
@@ -226,7 +228,7 @@ def shares(summary: Mapping[str, Any]) -> str:
     return f'<div class="pair">{body}</div>'
 
 
-def _stack(title: str, parts: Sequence[tuple[str, float]], told: Any) -> str:
+def _stack(title: str, parts: Sequence[tuple[str, float]], format_value: Any) -> str:
     total = sum(value for _, value in parts)
     if not total:
         return f'<div class="card"><h3>{title}</h3><p class="small">The file has none.</p></div>'
@@ -236,7 +238,8 @@ def _stack(title: str, parts: Sequence[tuple[str, float]], told: Any) -> str:
     )
     rows = "".join(
         f'<tr><td><span class="dot s{i % 8}"></span>{escape(name)}</td>'
-        f"<td class='n'>{percent(value / total)}</td><td class='n'>{escape(told(value))}</td></tr>"
+        f"<td class='n'>{percent(value / total)}</td>"
+        f"<td class='n'>{escape(format_value(value))}</td></tr>"
         for i, (name, value) in enumerate(parts)
     )
     return (
@@ -253,7 +256,7 @@ def _count(value: int) -> str:
     return f"{value / 1e6:,.0f} M" if value >= 10_000_000 else f"{value:,}"
 
 
-def _of(peak_w: float | None, limit_w: float | None, stated: str) -> str:
+def _of_limit(peak_w: float | None, limit_w: float | None, stated: str) -> str:
     if peak_w is None or not limit_w:
         return f"no rating; {stated}" if stated else "no rating given"
     return f"{percent(peak_w / limit_w)} of {watts(limit_w)}"

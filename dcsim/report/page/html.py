@@ -61,7 +61,7 @@ def page(
         f'<h2 id="{s.key}-title">{escape(s.title)}</h2>{s.body}</section>'
         for s in sections
     )
-    told = f'<p class="lead">{escape(description)}</p>' if description else ""
+    lead = f'<p class="lead">{escape(description)}</p>' if description else ""
     script = "\n".join(asset(name) for name in SCRIPTS)
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
@@ -71,7 +71,7 @@ def page(
 <style>{asset("page.css")}{STYLE}</style></head>
 <body><a class="skip" href="#main">Skip to the figures</a>
 <header class="top"><div class="head"><div><p class="mark">dcsim</p><h1>{escape(title)}</h1>
-{told}<p class="facts">{facts}</p></div>
+{lead}<p class="facts">{facts}</p></div>
 <div class="tools"><button type="button" id="theme">Dark</button>
 <button type="button" id="print">Print</button></div></div></header>
 <div class="ways"><nav aria-label="Parts of this report">{links}</nav></div>

@@ -28,38 +28,38 @@ def stated(rows: Sequence[LimitRow], node: str) -> str:
 def cards(rows: Sequence[LimitRow], start: Start | None) -> list[Tile]:
     """The nearest limit of all, how many were not kept, and each contract and ramp."""
     judged = [row for row in rows if row["share"] is not None]
-    found: list[Tile] = []
+    tiles: list[Tile] = []
     if judged:
         worst = max(judged, key=lambda row: row["share"])
         what = "Farthest over its limit" if worst["share"] > 1.0 else "Nearest to its limit"
-        found.append((what, percent(worst["share"]), f"{worst['node']}: {_of(worst)}"))
+        tiles.append((what, percent(worst["share"]), f"{worst['node']}: {_of_limit(worst)}"))
     if rows:
         over = broken(rows)
         text = sentence(rows).partition(": ")[2]
-        found.append(("Limits not kept", f"{len(over):,} of {len(judged):,}", text))
+        tiles.append(("Limits not kept", f"{len(over):,} of {len(judged):,}", text))
     written = [row for row in rows if row["kind"] in ("demand", "ramp")]
     written.sort(key=lambda row: -(row["share"] or 0.0))
     for row in written[:MOST_CARDS]:
         name = f"Highest {kind_label(row)}, {row['node']}"
         if row["share"] is None:
-            found.append((name, UNKNOWN, unjudged(row)))
+            tiles.append((name, UNKNOWN, unjudged(row)))
             continue
         kept = "kept" if row["share"] <= 1.0 else f"NOT kept, above for {duration(row['over_s'])}"
         note = f"{percent(row['share'])} of {watts(row['limit_w'])}, at "
-        found.append(
+        tiles.append(
             (name, watts(row["highest_w"]), f"{note}{when(row['highest_at_s'], start)}: {kept}")
         )
-    return found
+    return tiles
 
 
 def paired(rows: Sequence[Mapping[str, Any]], start: Start | None) -> list[Tile]:
     """N-1 of paired feeds; nothing where there are none."""
-    told = redundancy_line(rows, start)
-    if not told:
+    text = redundancy_line(rows, start)
+    if not text:
         return []
     worst = (lost(rows) or [row for row in rows if row["would_carry_w"] is not None])[0]
     value = percent(worst["would_carry_w"] / worst["limit_w"])
-    return [("Survivor, one feed lost", value, told)]
+    return [("Survivor, one feed lost", value, text)]
 
 
 def table(rows: Sequence[LimitRow], start: Start | None) -> str:
@@ -99,5 +99,5 @@ def _line(row: LimitRow, start: Start | None) -> str:
     )
 
 
-def _of(row: LimitRow) -> str:
+def _of_limit(row: LimitRow) -> str:
     return f"{kind_label(row)} {watts(row['highest_w'])} of {watts(row['limit_w'])}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dcsim.report.page.study_file import PlotAsked
+from dcsim.report.page.study_file import PlotSpec
 
 MOST_BREACHES = 6
 """Breaches drawn into one picture: the first ones."""
@@ -14,12 +14,12 @@ Table = Mapping[str, Any]
 
 
 def pictures(
-    asked: Sequence[PlotAsked], tables: Sequence[Table], inputs: Mapping[str, Any]
+    plots: Sequence[PlotSpec], tables: Sequence[Table], inputs: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
     """Those whose table, columns and rows are there, and racks against the chance of failing."""
-    main, *others = [_picture(plot, tables) for plot in asked] or [None]
-    found = [main, _failing(tables, inputs), *others]
-    return [plot for plot in found if plot is not None]
+    main, *others = [_picture(plot, tables) for plot in plots] or [None]
+    chosen = [main, _failing(tables, inputs), *others]
+    return [plot for plot in chosen if plot is not None]
 
 
 def column(table: Table, name: str | None) -> list[Any] | None:
@@ -32,7 +32,7 @@ def table_named(tables: Sequence[Table], name: str) -> Table | None:
     return next((table for table in tables if table["name"] == name), None)
 
 
-def _picture(plot: PlotAsked, tables: Sequence[Table]) -> dict[str, Any] | None:
+def _picture(plot: PlotSpec, tables: Sequence[Table]) -> dict[str, Any] | None:
     table = table_named(tables, plot.table)
     if table is None:
         return None
@@ -66,17 +66,17 @@ def _apart(table: Table, x: str, by: str | None) -> list[str]:
     keys: list[tuple[Any, ...]] = list(
         zip(column(table, x) or [], column(table, by) or column(table, x) or [], strict=True)
     )
-    found: list[str] = []
-    for one in table["columns"]:
+    apart: list[str] = []
+    for part in table["columns"]:
         if len(set(keys)) == len(keys):
             break
-        texts = all(isinstance(value, str) or value is None for value in one["values"])
-        if one["name"] in (x, by) or not texts:
+        texts = all(isinstance(value, str) or value is None for value in part["values"])
+        if part["name"] in (x, by) or not texts:
             continue
-        finer = [(*key, value) for key, value in zip(keys, one["values"], strict=True)]
+        finer = [(*key, value) for key, value in zip(keys, part["values"], strict=True)]
         if len(set(finer)) > len(set(keys)):
-            keys, found = finer, [*found, one["name"]]
-    return found if len(set(keys)) == len(keys) else []
+            keys, apart = finer, [*apart, part["name"]]
+    return apart if len(set(keys)) == len(keys) else []
 
 
 def _breaches(tables: Sequence[Table], x: str) -> list[dict[str, Any]]:
@@ -90,12 +90,12 @@ def _breaches(tables: Sequence[Table], x: str) -> list[dict[str, Any]]:
     none: list[Any] = [None] * len(at)
     low, high = column(table, f"{x}_low") or none, column(table, f"{x}_high") or none
     dates = column(table, "date") or none
-    found = [
+    marks = [
         {"x": value, "low": low[i], "high": high[i], "node": str(nodes[i]), "date": dates[i]}
         for i, value in enumerate(at)
         if isinstance(value, int | float)
     ]
-    return sorted(found, key=lambda row: float(row["x"]))[:MOST_BREACHES]
+    return sorted(marks, key=lambda row: float(row["x"]))[:MOST_BREACHES]
 
 
 def _failing(tables: Sequence[Table], inputs: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -37,7 +37,7 @@ def run_page(results: Results, budget: int = BUDGET) -> str:
     """The whole page as HTML. Raises ResultsError where the file is damaged."""
     summary = results.summary
     _check(results)
-    trust = Trust.of(results)
+    trust = Trust.from_results(results)
     nodes = results.nodes()
     packer = Packer()
     loads = gather(results, packer, budget)
@@ -95,7 +95,7 @@ def run_page(results: Results, budget: int = BUDGET) -> str:
             "limit_w": _known(events["limit_w"][:MOST_EVENTS]),
             "message": events["message"][:MOST_EVENTS].tolist(),
         },
-        "traffic": traffic(results, trust.promises),
+        "traffic": traffic(results, trust.slos),
         "tenants": summary.get("tenants", []),
         "badge": {"watts": trust.watts, "latency": trust.latency},
     }

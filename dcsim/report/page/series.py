@@ -37,7 +37,7 @@ AVERAGED_S = (1.0, 60.0, 900.0)
 
 
 @dataclass(slots=True)
-class Level:
+class PackedLevel:
     """All nodes of one kind."""
 
     kind: str
@@ -57,10 +57,10 @@ class Level:
 
 
 @dataclass(slots=True)
-class Loads:
+class PackedLoads:
     """What the page shows of all series."""
 
-    levels: list[Level]
+    levels: list[PackedLevel]
     details: list[dict[str, Any]]
     duration_w: dict[str, list[float]]
     """By node: the load exceeded for each of `SHARES` of the time."""
@@ -68,11 +68,11 @@ class Loads:
     """By node: standard deviation over mean, by averaging time in seconds."""
 
 
-def levels(results: Results, nodes: pd.DataFrame, budget: int = BUDGET) -> list[Level]:
+def levels(results: Results, nodes: pd.DataFrame, budget: int = BUDGET) -> list[PackedLevel]:
     """Each kind with the interval that its share of the budget affords, from the top down; what
     one leaves goes to those below."""
     kinds = list(dict.fromkeys(nodes["kind"]))
-    found = []
+    chosen = []
     left = budget
     for i, kind in enumerate(kinds):
         names = [str(name) for name in nodes.index[nodes["kind"] == kind]]
@@ -84,27 +84,27 @@ def levels(results: Results, nodes: pd.DataFrame, budget: int = BUDGET) -> list[
             factor *= 2
         points = -(-rows // factor)
         left = max(0, left - len(names) * _values(rows, factor))
-        found.append(Level(str(kind), names, recorded_s, factor, points))
-    return found
+        chosen.append(PackedLevel(str(kind), names, recorded_s, factor, points))
+    return chosen
 
 
 def _values(rows: int, factor: int) -> int:
     return rows if factor == 1 else 3 * -(-rows // factor)
 
 
-def gather(results: Results, packer: Packer, budget: int = BUDGET) -> Loads:
+def gather(results: Results, packer: Packer, budget: int = BUDGET) -> PackedLoads:
     """Read every series once."""
     nodes = results.nodes()
-    loads = Loads(levels(results, nodes, budget), [], {}, {})
+    loads = PackedLoads(levels(results, nodes, budget), [], {}, {})
     flags = _flags(results.events())
     together: list[float] = []
     """The site's peak, around which every node's steps are kept."""
     for level in loads.levels:
         first = math.ceil(results.warm_up_s / level.recorded_s - 1e-9)
-        for name, load_w in _each(results, level):
+        for name, load_w in _series_of(results, level):
             measured_w = load_w[first:]
-            own = [first * level.recorded_s + at for at in _peak(measured_w, level.recorded_s)]
-            together = together or own
+            peak_at = [first * level.recorded_s + at for at in _peak(measured_w, level.recorded_s)]
+            together = together or peak_at
             _pack(level, load_w, packer)
             known = measured_w[np.isfinite(measured_w)]
             if len(known):
@@ -112,7 +112,7 @@ def gather(results: Results, packer: Packer, budget: int = BUDGET) -> Loads:
                 loads.duration_w[name] = [round(float(w), 1) for w in curve]
                 loads.variation[name] = _variation(measured_w, level.recorded_s)
             if level.factor > 1 and len(known):
-                moments = [*flags.get(name, ()), *own, *together]
+                moments = [*flags.get(name, ()), *peak_at, *together]
                 for low, high in _windows(moments, level, len(load_w)):
                     packed = packer.add(load_w[low:high])
                     loads.details.append(
@@ -129,15 +129,15 @@ def _peak(load_w: FloatArray, step_s: float) -> list[float]:
     return [(int(np.nanargmax(load_w)) + 1) * step_s]
 
 
-def _each(results: Results, level: Level) -> Iterator[tuple[str, FloatArray]]:
+def _series_of(results: Results, level: PackedLevel) -> Iterator[tuple[str, FloatArray]]:
     for low in range(0, len(level.names), AT_ONCE):
-        some = level.names[low : low + AT_ONCE]
-        block = results.load_w(level.kind, nodes=some).to_numpy()
-        for column, name in enumerate(some):
+        names = level.names[low : low + AT_ONCE]
+        block = results.load_w(level.kind, nodes=names).to_numpy()
+        for column, name in enumerate(names):
             yield name, block[:, column].astype(np.float64)
 
 
-def _pack(level: Level, load_w: FloatArray, packer: Packer) -> None:
+def _pack(level: PackedLevel, load_w: FloatArray, packer: Packer) -> None:
     if level.factor == 1:
         packed = [packer.add(load_w)]
     else:
@@ -157,7 +157,7 @@ def _pack(level: Level, load_w: FloatArray, packer: Packer) -> None:
 
 
 def _variation(load_w: FloatArray, step_s: float) -> dict[str, float]:
-    found = {}
+    by_width = {}
     for width_s in (step_s, *AVERAGED_S):
         width = round(width_s / step_s)
         if width < 1 or abs(width * step_s - width_s) > 1e-9 * width_s:
@@ -168,30 +168,30 @@ def _variation(load_w: FloatArray, step_s: float) -> dict[str, float]:
         means = load_w[: whole * width].reshape(whole, width).mean(axis=1)
         mean = float(means.mean())
         if mean > 0:
-            found[f"{width_s:g}"] = round(float(means.std()) / mean, 6)
-    return found
+            by_width[f"{width_s:g}"] = round(float(means.std()) / mean, 6)
+    return by_width
 
 
 def _flags(events: pd.DataFrame) -> Mapping[str, list[float]]:
     """Times by node of the flags whose surroundings are kept."""
-    told = events[~events["kind"].isin(("cleared",))]
-    first = told.drop_duplicates(["kind", "node"])
-    rest = told.drop(first.index)
+    raised = events[~events["kind"].isin(("cleared",))]
+    first = raised.drop_duplicates(["kind", "node"])
+    rest = raised.drop(first.index)
     kept = pd.concat([first, rest]).head(MOST_FLAGS)
     return {str(node): rows["time_s"].tolist() for node, rows in kept.groupby("node")}
 
 
-def _windows(moments: list[float], level: Level, rows: int) -> list[tuple[int, int]]:
+def _windows(moments: list[float], level: PackedLevel, rows: int) -> list[tuple[int, int]]:
     """Ranges of steps around moments, whole intervals of the page, overlapping ones made one."""
     around = max(1, round(AROUND_S / level.recorded_s))
     whole = level.factor
-    found: list[tuple[int, int]] = []
+    windows: list[tuple[int, int]] = []
     for moment in sorted(moments):
         step = round(moment / level.recorded_s)
         low = max(0, step - around) // whole * whole
         high = min(rows, -(-(step + around) // whole) * whole)
-        if found and low <= found[-1][1]:
-            found[-1] = (found[-1][0], max(high, found[-1][1]))
+        if windows and low <= windows[-1][1]:
+            windows[-1] = (windows[-1][0], max(high, windows[-1][1]))
         elif high > low:
-            found.append((low, high))
-    return found
+            windows.append((low, high))
+    return windows

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from dcsim.evidence import EVIDENCE
-from dcsim.report.page.figure_names import title_of, told, unit_of
+from dcsim.report.page.figure_names import format_figure, title_of, unit_of
 from dcsim.report.page.html import Section, page
 from dcsim.report.page.pack import Packer
 from dcsim.report.page.pictures import column, pictures, table_named
 from dcsim.report.page.study_file import (
     MOST_CELLS,
-    Provenance,
+    ConfigurationSource,
     StudyFile,
     read_study,
     read_table,
@@ -122,12 +122,13 @@ def _answer(study: StudyFile, tables: Sequence[Mapping[str, Any]]) -> str:
         cards = [(name, title_of(name)) for name in list(known)[:MOST_CARDS]]
     tiles = "".join(
         f'<div class="tile"><dt>{escape(words)}</dt><dd><span class="value">'
-        f"{escape(told(name, known[name]))}</span>{_mark(name, evidence, simulated)}</dd></div>"
+        f"{escape(format_figure(name, known[name]))}</span>"
+        f"{_mark(name, evidence, simulated)}</dd></div>"
         for name, words in cards[:MOST_CARDS]
-        if len(told(name, known[name])) <= 40
+        if len(format_figure(name, known[name])) <= 40
     )
     rows = "".join(
-        f"<tr><td>{escape(name)}</td><td>{escape(told(name, value))}</td></tr>"
+        f"<tr><td>{escape(name)}</td><td>{escape(format_figure(name, value))}</td></tr>"
         for name, value in known.items()
     )
     every = (
@@ -189,8 +190,8 @@ def _frames(plots: Sequence[Mapping[str, Any]]) -> str:
 
 def _table_frames(tables: Sequence[Mapping[str, Any]]) -> str:
     """Those with columns for a first look open; the others, long ones for files, folded."""
-    some = any(table["shown"] for table in tables)
-    found = []
+    some_shown = any(table["shown"] for table in tables)
+    frames = []
     for i, table in enumerate(tables):
         title = escape(table["title"])
         frame = (
@@ -201,14 +202,14 @@ def _table_frames(tables: Sequence[Mapping[str, Any]]) -> str:
             f'<div class="scroll tall" tabindex="0" role="region" aria-label="{title}, scrollable">'
             f'<table id="table-{i}" class="plain"></table></div>'
         )
-        if some and not table["shown"]:
+        if some_shown and not table["shown"]:
             rows = f"{table['rows']:,} row{'s' * (table['rows'] != 1)}"
-            found.append(
+            frames.append(
                 f'<details class="card"><summary>{title} ({rows})</summary>{frame}</details>'
             )
         else:
-            found.append(f'<div class="card"><h3>{title}</h3>{frame}</div>')
-    return "".join(found)
+            frames.append(f'<div class="card"><h3>{title}</h3>{frame}</div>')
+    return "".join(frames)
 
 
 def _inputs(study: StudyFile) -> str:
@@ -236,10 +237,10 @@ def _input(name: str, value: Any) -> str:
             f"<li>{escape(str(key))}: {_input(str(key), part)}</li>" for key, part in value.items()
         )
         return f'<ul class="parts">{parts}</ul>'
-    return escape(told(name, value))
+    return escape(format_figure(name, value))
 
 
-def _provenance(study: StudyFile) -> list[Provenance]:
+def _provenance(study: StudyFile) -> list[ConfigurationSource]:
     return [row for model in study.evidence for row in model.provenance]
 
 

@@ -19,29 +19,29 @@ MOST_CELLS = 250_000
 """Of all tables together, so that the page stays under 10 MB; later tables get what is left."""
 
 
-class _Part(BaseModel):
+class _StudyPart(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
 
-class Column(_Part):
+class ColumnFile(_StudyPart):
     """One column, as described."""
 
     name: str
     about: str | None = ""
 
 
-class TableFile(_Part):
+class TableFile(_StudyPart):
     """One table, as described."""
 
     name: str
     title: str | None = None
     rows: int = 0
-    columns: list[Column]
+    columns: list[ColumnFile]
     shown: list[str] = []
     files: list[str]
 
 
-class PlotAsked(_Part):
+class PlotSpec(_StudyPart):
     """A picture worth making."""
 
     table: str
@@ -54,14 +54,14 @@ class PlotAsked(_Part):
     levels: list[str] = []
 
 
-class CardAsked(_Part):
+class CardSpec(_StudyPart):
     """A figure to show first."""
 
     figure: str
     words: str = ""
 
 
-class Provenance(_Part):
+class ConfigurationSource(_StudyPart):
     """Where a power model's watts come from."""
 
     configuration: str | None = None
@@ -69,15 +69,15 @@ class Provenance(_Part):
     source: str | None = None
 
 
-class Evidence(_Part):
+class Evidence(_StudyPart):
     """A power model."""
 
-    provenance: list[Provenance] = []
+    provenance: list[ConfigurationSource] = []
     watts: str | None = None
     """Shares of the site's watts by what they stand on, in words."""
 
 
-class Told(_Part):
+class ScenarioText(_StudyPart):
     """The scenario."""
 
     file: str = ""
@@ -85,28 +85,28 @@ class Told(_Part):
     yaml: str = ""
 
 
-class Runs(_Part):
+class Runs(_StudyPart):
     """What the answer rests on."""
 
     used: int | None = None
 
 
-class StudyFile(_Part):
+class StudyFile(_StudyPart):
     """study.json. A key that is left out is empty."""
 
     study: str = ""
     status: str = "done"
     error: str | None = None
-    scenario: Told = Told()
+    scenario: ScenarioText = ScenarioText()
     inputs: dict[str, Any] = {}
     headline: list[str] = []
     reasons: list[str] = []
     uncertainty: list[str] = []
     figures: dict[str, Any] = {}
-    cards: list[CardAsked] = []
+    cards: list[CardSpec] = []
     evidence: list[Evidence] = []
     tables: list[TableFile] = []
-    plots: list[PlotAsked] = []
+    plots: list[PlotSpec] = []
     versions: dict[str, Any] = {}
     runs: Runs = Runs()
 
@@ -117,20 +117,20 @@ def read_study(folder: Path) -> StudyFile:
     try:
         # NaN and Infinity are not JSON, but some write them: unknown.
         text = path.read_text(encoding="utf-8")
-        found = json.loads(text, parse_constant=lambda _: None)
+        data = json.loads(text, parse_constant=lambda _: None)
     except FileNotFoundError:
         raise StudyPageError(f"{folder}: no study.json here, so this is no study") from None
     except (OSError, ValueError, RecursionError) as error:
         raise StudyPageError(f"{path}: damaged ({error})") from None
-    if not isinstance(found, dict) or found.get("format") != FORMAT:
+    if not isinstance(data, dict) or data.get("format") != FORMAT:
         raise StudyPageError(f"{path}: not one of dcsim's studies")
-    version = found.get("format_version", 0)
+    version = data.get("format_version", 0)
     if not isinstance(version, int) or version > FORMAT_VERSION:
         raise StudyPageError(
             f"{path}: format version {version}; this dcsim reads up to {FORMAT_VERSION}"
         )
     try:
-        return StudyFile.model_validate(found)
+        return StudyFile.model_validate(data)
     except ValidationError as error:
         wrong = "; ".join(
             f"{'.'.join(str(part) for part in row['loc'])}: "

@@ -11,7 +11,7 @@ import numpy as np
 from dcsim.arrays import FloatArray, IntArray
 from dcsim.records import UNSERVED, Status
 from dcsim.results import Results
-from dcsim.results.goodput import Promise
+from dcsim.results.goodput import TenantSlo
 
 WIDTHS_S = (1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1800.0, 3600.0)
 MOST_INTERVALS = 480
@@ -22,7 +22,7 @@ PERCENTS = (50, 95, 99)
 COLUMNS = ("arrival_s", "ttft_s", "end_s", "generated_tokens", "status", "tenant")
 
 
-def traffic(results: Results, promises: Sequence[Promise]) -> dict[str, Any] | None:
+def traffic(results: Results, slos: Sequence[TenantSlo]) -> dict[str, Any] | None:
     """By interval of arrival: requests per second that arrived, were within their SLO (without
     one: completed) and came to nothing; percentiles of TTFT and TPOT of those completed. By
     interval of their end: tokens per second. None where the file keeps no requests.
@@ -35,8 +35,8 @@ def traffic(results: Results, promises: Sequence[Promise]) -> dict[str, Any] | N
     classes = (DECADES[1] - DECADES[0]) * PER_DECADE
     totals = {name: np.zeros(count) for name in ("arrived", "good", "lost", "tokens")}
     spread = {name: np.zeros((count, classes), np.int64) for name in ("ttft_s", "tpot_s")}
-    ttft_limit = np.array([p.ttft_s for p in promises] or [math.inf])
-    tpot_limit = np.array([p.tpot_s for p in promises] or [math.inf])
+    ttft_limit = np.array([p.ttft_s for p in slos] or [math.inf])
+    tpot_limit = np.array([p.tpot_s for p in slos] or [math.inf])
     rows = 0
     for block in results.request_blocks(COLUMNS):
         rows += len(block["arrival_s"])
@@ -67,7 +67,7 @@ def traffic(results: Results, promises: Sequence[Promise]) -> dict[str, Any] | N
     lasted[-1] = duration_s - (count - 1) * width_s
     return {
         "width_s": width_s,
-        "promised": any(math.isfinite(limit) for limit in (*ttft_limit, *tpot_limit)),
+        "has_slo": any(math.isfinite(limit) for limit in (*ttft_limit, *tpot_limit)),
         **{name: _rounded(values / lasted) for name, values in totals.items()},
         **{
             name: {f"p{percent}": _percentile(table, percent) for percent in PERCENTS}

@@ -15,7 +15,7 @@ from dcsim.evidence import EVIDENCE
 from dcsim.hardware.catalogue import load_catalogue
 from dcsim.hardware.timing import timing_of
 from dcsim.results import Results
-from dcsim.results.goodput import Promise
+from dcsim.results.goodput import TenantSlo
 from dcsim.scenario.models import FacilityNode, Scenario, Slo
 
 MEANING = {
@@ -37,7 +37,7 @@ NOT_MODELLED = (
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class EvidenceRow:
     """One line of evidence."""
 
     what: str
@@ -53,8 +53,8 @@ class Trust:
     description: str
     facility: tuple[FacilityNode, ...] | None
     """None where the file's scenario cannot be read by this version."""
-    promises: tuple[Promise, ...]
-    rows: tuple[Row, ...]
+    slos: tuple[TenantSlo, ...]
+    rows: tuple[EvidenceRow, ...]
     watts: str
     """Shares of the site's watts, such as `58 % fitted, 42 % assumed`; of files without them, the
     weakest evidence of a power model."""
@@ -63,7 +63,7 @@ class Trust:
     versions: Mapping[str, str]
 
     @classmethod
-    def of(cls, results: Results) -> Trust:
+    def from_results(cls, results: Results) -> Trust:
         """From a results file. A scenario of a later version is read as far as it goes."""
         data = yaml.safe_load(results.scenario_yaml)
         plain = data if isinstance(data, dict) else {}
@@ -72,19 +72,19 @@ class Trust:
         except ValidationError:
             scenario = None
         rows = [
-            Row(f"GPU power of {row['configuration']}", row["evidence"], row["source"])
+            EvidenceRow(f"GPU power of {row['configuration']}", row["evidence"], row["source"])
             for row in _power_rows(results.summary.get("power_model"))
         ]
         watts = weakest([row.evidence for row in rows])
         evidence = results.summary.get("evidence") or {}
         if evidence.get("mean_w") is not None:
             watts = evidence["text"]
-        times: list[Row] = []
+        times: list[EvidenceRow] = []
         if scenario is not None:
             times, rest = _serving_rows(scenario), _chassis_rows(scenario)
             rows += [*times, *rest]
-        promises = () if scenario is None else tuple(
-            Promise(tenant.name, (tenant.slo or Slo()).ttft_s or math.inf,
+        slos = () if scenario is None else tuple(
+            TenantSlo(tenant.name, (tenant.slo or Slo()).ttft_s or math.inf,
                     (tenant.slo or Slo()).tpot_s or math.inf)
             for tenant in scenario.tenants
         )  # fmt: skip
@@ -92,7 +92,7 @@ class Trust:
             str(plain.get("name", results.path.stem)),
             str(plain.get("description", "")),
             None if scenario is None else scenario.facility,
-            promises,
+            slos,
             tuple(rows),
             watts,
             weakest([row.evidence for row in times]),
@@ -131,9 +131,9 @@ def badge(evidence: str) -> str:
     return f'<span class="badge {known}" title="{escape(MEANING[known])}">{escape(text)}</span>'
 
 
-def weakest(found: Sequence[str]) -> str:
+def weakest(kinds: Sequence[str]) -> str:
     """The weakest kind of evidence; `unknown` of nothing."""
-    return max(found, key=EVIDENCE.index) if found and set(found) <= set(EVIDENCE) else "unknown"
+    return max(kinds, key=EVIDENCE.index) if kinds and set(kinds) <= set(EVIDENCE) else "unknown"
 
 
 def _power_rows(models: Any) -> list[Mapping[str, Any]]:
@@ -141,7 +141,7 @@ def _power_rows(models: Any) -> list[Mapping[str, Any]]:
     return [row for model in every for row in model.get("provenance", ())]
 
 
-def _serving_rows(scenario: Scenario) -> list[Row]:
+def _serving_rows(scenario: Scenario) -> list[EvidenceRow]:
     catalogue = load_catalogue()
     rows = {}
     for group in scenario.servers:
@@ -150,16 +150,16 @@ def _serving_rows(scenario: Scenario) -> list[Row]:
             continue
         timing = timing_of(model, catalogue.gpus[kind.gpu])
         what = f"Times of {group.model} on {kind.gpu}"
-        rows[what] = Row(what, timing.evidence, "iteration-time constants of the catalogue")
+        rows[what] = EvidenceRow(what, timing.evidence, "iteration-time constants of the catalogue")
     return list(rows.values())
 
 
-def _chassis_rows(scenario: Scenario) -> list[Row]:
+def _chassis_rows(scenario: Scenario) -> list[EvidenceRow]:
     catalogue = load_catalogue()
     rows = {}
     for group in scenario.servers:
         kind = catalogue.servers.get(group.server)
         if kind is not None:
             what = f"CPUs, fans and conversion of {group.server}"
-            rows[what] = Row(what, kind.non_gpu_evidence, "the catalogue's server type")
+            rows[what] = EvidenceRow(what, kind.non_gpu_evidence, "the catalogue's server type")
     return list(rows.values())

@@ -30,7 +30,7 @@ def export_loadshapes(
     """
     kinds = list(dict.fromkeys(results.nodes()["kind"]))
     if kind is None:
-        above = [found for found in kinds if found != "server"]
+        above = [level for level in kinds if level != "server"]
         kind = above[-1]
     if kind not in kinds:
         raise ExportError(f"no {kind} in this site; there is {', '.join(kinds)}")

@@ -53,7 +53,7 @@ class Grid:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class BusShare:
     """A node of the site as it stands in the net: once, or once for each of several feeds."""
 
     bus: int
@@ -101,34 +101,34 @@ def network(
     wires = [wire for wire in diagram if wire.kind != "server"]
     nodes = results.nodes()
     column = {name: i for i, name in enumerate(nodes.index[nodes["kind"] != "server"])}
-    own = Own.of(diagram, column)
+    added = NodeShares.from_diagram(diagram, column)
     now_w, now_s = _instant(results, at_s)
     peak_w = {name: float(watts) for name, watts in _peaks(results).items()}
     net = pandapower.create_empty_network(name=results.path.stem)
     places = _build(pandapower, net, wires, grid or Grid(), peak_w)
     every_s = every_s or _interval(results)
     series = loads_w(results, every_s)
-    own_w = own.of_loads(series.to_numpy(dtype=np.float64))
-    now_own_w = own.of_loads(now_w[None, :])[0]
+    own_w = added.added_w(series.to_numpy(dtype=np.float64))
+    now_own_w = added.added_w(now_w[None, :])[0]
     # Loads are kept in single precision, so that a difference of two is never quite zero.
     drawing = np.abs(np.vstack([own_w, now_own_w])).max(axis=0) > 1.0 + 1e-4 * now_w
     known: list[tuple[int, int, float]] = []
     standing = [(column[wire.name], place) for wire in wires for place in places[wire.name]]
     for node, place in standing:
-        if not own.serves[node] and not drawing[node]:
+        if not added.serves[node] and not drawing[node]:
             continue
         mw = float(now_own_w[node]) * place.weight / 1e6
-        most_w = float(nodes["nameplate_w"].iloc[node]) if own.serves[node] else math.nan
+        most_w = float(nodes["nameplate_w"].iloc[node]) if added.serves[node] else math.nan
         index = pandapower.create_load(
             net,
             place.bus,
             p_mw=mw,
-            q_mvar=mw * own.tan[node],
-            name=f"{place.name}: {'servers' if own.serves[node] else 'own'}",
+            q_mvar=mw * added.tan[node],
+            name=f"{place.name}: {'servers' if added.serves[node] else 'own'}",
             max_p_mw=most_w * place.weight / 1e6,
         )
         known.append((int(index), node, place.weight))
-    _play(net, own_w, own.tan, known)
+    _play(net, own_w, added.tan, known)
     net["dcsim"] = {
         "result": results.path.name,
         "seed": results.seed,
@@ -144,7 +144,7 @@ def network(
 
 
 @dataclass(frozen=True, slots=True)
-class Own:
+class NodeShares:
     """What each node adds to what flows through it: its servers, losses, cooling, storage. In the
     order of the result's nodes, servers left out."""
 
@@ -158,7 +158,7 @@ class Own:
     """Of transformers with a loss curve: shares of the rating, losses as such, and the rating."""
 
     @classmethod
-    def of(cls, diagram: Sequence[Wire], column: dict[str, int]) -> Own:
+    def from_diagram(cls, diagram: Sequence[Wire], column: dict[str, int]) -> NodeShares:
         """From all nodes of the site and the numbers of those above the servers."""
         children: list[list[tuple[int, float]]] = [[] for _ in column]
         factors: list[list[float]] = [[] for _ in column]
@@ -173,15 +173,15 @@ class Own:
             if wire.kind == "transformer" and wire.spec.losses and rating_w:
                 share_of, lost = line(load_catalogue().losses[wire.spec.losses])
                 curves[column[wire.name]] = (share_of, lost, rating_w)
-        tan = [[math.tan(math.acos(factor)) for factor in found] or [0.0] for found in factors]
+        tan = [[math.tan(math.acos(factor)) for factor in served] or [0.0] for served in factors]
         return cls(
             tuple(tuple(below) for below in children),
-            np.array([np.mean(found) for found in tan]),
-            tuple(bool(found) for found in factors),
+            np.array([np.mean(served) for served in tan]),
+            tuple(bool(served) for served in factors),
             curves,
         )
 
-    def of_loads(self, node_w: FloatArray) -> FloatArray:
+    def added_w(self, node_w: FloatArray) -> FloatArray:
         """Watts that each node adds, shape (times, nodes), from their loads, of that shape; less
         the loss of transformers, which a load flow finds by itself."""
         own_w = node_w.copy()
@@ -257,16 +257,16 @@ def _play(
 
 def _build(
     pandapower: Any, net: Any, wires: Sequence[Wire], grid: Grid, peak_w: dict[str, float]
-) -> dict[str, list[Place]]:
+) -> dict[str, list[BusShare]]:
     """Buses, cables, transformers and switches; the places of each node."""
     high = _above_transformers(wires)
-    places: dict[str, list[Place]] = {}
+    places: dict[str, list[BusShare]] = {}
     for wire in wires:
         kv = (grid.high_v if wire.name in high else grid.low_v) / 1e3
         if not wire.feeds:
             bus = int(pandapower.create_bus(net, vn_kv=kv, name=wire.name, zone=wire.kind))
             pandapower.create_ext_grid(net, bus, name="grid")
-            places[wire.name] = [Place(bus, wire.name, 1.0)]
+            places[wire.name] = [BusShare(bus, wire.name, 1.0)]
             continue
         made = places[wire.name] = []
         apart = sum(len(places[f]) for f, s in zip(wire.feeds, wire.shares, strict=True) if s) > 1
@@ -277,7 +277,7 @@ def _build(
                 if name in {place.name for place in made}:  # sides that meet again below
                     name = f"{name}@{feed}"
                 bus = int(pandapower.create_bus(net, vn_kv=kv, name=name, zone=wire.kind))
-                made.append(Place(bus, name, share * up.weight, side))
+                made.append(BusShare(bus, name, share * up.weight, side))
                 _connect(pandapower, net, wire, up, made[-1], grid, peak_w, closed=True)
         for feed, share in zip(wire.feeds, wire.shares, strict=True):
             if not share:
@@ -301,8 +301,8 @@ def _connect(
     pandapower: Any,
     net: Any,
     wire: Wire,
-    up: Place,
-    place: Place,
+    up: BusShare,
+    place: BusShare,
     grid: Grid,
     peak_w: dict[str, float],
     *,
