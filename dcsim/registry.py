@@ -21,7 +21,7 @@ names it. A factory is called with the spec and what its kind gives beside it:
   `dcsim.power.model.PowerModel`.
 - `arrivals`, by `workload.*.arrivals.kind`: `(spec, context)` makes an iterator of blocks
   of arrival times; the context is a `dcsim.workload.arrivals.ArrivalContext`.
-- `studies`, by `dcsim study NAME`: `(spec)` makes a `dcsim.studies.Study`.
+- `studies`, by `dcsim study NAME`: the class is a `dcsim.studies.Study`, which is its own spec.
 
 The module stands below all rooms and imports none of them.
 """
@@ -193,7 +193,7 @@ def _load(kind: Kind, point: EntryPoint) -> Component:
     except Exception as error:
         what = " ".join(f"{type(error).__name__}: {error}".split())
         raise PluginError(f"{where} cannot be imported ({what})") from error
-    spec: Any = getattr(factory, "Spec", None)
+    spec: Any = factory if kind == "studies" else getattr(factory, "Spec", None)
     problem = "it is not callable" if not callable(factory) else _problem(kind, point.name, spec)
     if problem:
         raise PluginError(f"{where} cannot be used: {problem}")
@@ -203,7 +203,11 @@ def _load(kind: Kind, point: EntryPoint) -> Component:
 def _problem(kind: Kind, name: str, spec: Any) -> str:
     """What is wrong with a spec; empty when all is well."""
     if not (isinstance(spec, type) and issubclass(spec, BaseModel)):
-        return "its attribute `Spec` must be a pydantic model of what the file may say of it"
+        return (
+            "it must be a dcsim.studies.Study"
+            if kind == "studies"
+            else "its attribute `Spec` must be a pydantic model of what the file may say of it"
+        )
     key = KEYS.get(kind)
     field = None if key is None else spec.model_fields.get(key)
     if key is not None and (field is None or name not in get_args(field.annotation)):

@@ -17,9 +17,11 @@ from dcsim.studies.runner import Runner
 from dcsim.studies.savings import Money, savings
 from dcsim.studies.sizing import sizing
 from dcsim.studies.sizing_study import sizing_study
-from dcsim.studies.study import Study
-from dcsim.studies.sweep import sweep
+from dcsim.studies.study import Study, publish
+from dcsim.studies.sweep import SweepStudy
 from dcsim.studies.tariff import Tariff, read_tariff
+
+sweep = publish("sweep", SweepStudy)
 
 __all__ = [
     "Answer",
@@ -30,12 +32,14 @@ __all__ = [
     "Plot",
     "Runner",
     "Study",
+    "SweepStudy",
     "Table",
     "Tariff",
     "failover",
     "growth",
     "oversubscription",
     "policies",
+    "publish",
     "read_tariff",
     "refresh",
     "savings",

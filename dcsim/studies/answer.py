@@ -53,23 +53,25 @@ class Card:
     """What it is, such as "racks that fit"."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Answer:
     """The answer to a planner's question.
 
+    - `study`: its registered name, filled in by `Study.answer`.
     - `headline`: the answer in a line or two.
     - `reasons`: why it is so, a sentence each.
     - `uncertainty`: how sure it is, and what is not in it, a sentence each.
-    - `inputs`: all that went in, defaults too.
+    - `inputs`: all that went in, defaults too, by the study's fields; a study gives those that it
+      resolved, such as the seeds that were used, and `Study.answer` the others.
     - `figures`: the numbers of the headline, for scripts.
     - `tables`: the first is the main one, which `frame` is short for.
     """
 
-    study: str
+    study: str = ""
     headline: tuple[str, ...]
     reasons: tuple[str, ...]
     uncertainty: tuple[str, ...]
-    inputs: dict[str, Any]
+    inputs: dict[str, Any] = field(default_factory=dict)
     figures: dict[str, Any]
     tables: dict[str, Table]
     plots: tuple[Plot, ...] = ()

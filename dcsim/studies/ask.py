@@ -92,6 +92,11 @@ def seeds_of(scenario: Scenario, seeds: int | Sequence[int]) -> tuple[int, ...]:
     return found
 
 
+def averaging_times_s(*more_s: float) -> tuple[float, ...]:
+    """Those of a run's load figures: 1 s, 1 min, 15 min and those given."""
+    return tuple(sorted({1.0, 60.0, 900.0, *more_s}))
+
+
 def node_row(scenario: Scenario, name: str, option: str = "--node") -> int:
     """Index of a row of the facility table by name. Raises StudyError that names the nearest."""
     names = [node.name for node in scenario.facility]

@@ -1,24 +1,41 @@
-"""The contract of a study that another package brings: `dcsim study NAME`."""
+"""What a study is: a model of what a planner may ask, with the way to the answer.
+
+A study is one class. Its fields are the options of `dcsim study NAME`, the keyword arguments of the
+Python function, and the `inputs` of the answer; the text under a field is its help, and its type
+brings units and checks. Studies of dcsim and of other packages are registered alike, under the
+kind `studies` of `dcsim.registry`.
+"""
 
 from __future__ import annotations
 
-from typing import Protocol
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Self
 
-from dcsim.scenario.models import Scenario
+from pydantic import ValidationError
+from pydantic.json_schema import GenerateJsonSchema
+
+from dcsim.errors import StudyError
+from dcsim.registry import register
+from dcsim.scenario.describe import about
+from dcsim.scenario.models import Scenario, Spec
+from dcsim.spec.document import Document
+from dcsim.spec.validation import tell
 from dcsim.studies.answer import Answer
+from dcsim.studies.ask import opened
+from dcsim.studies.folder import plain
+from dcsim.studies.options import flag_of, options_of
 from dcsim.studies.runner import Runner
 
 
-class Study(Protocol):
-    """A planner's question, put by a spec and answered by playing scenarios.
+class Study(Spec, ABC):
+    """What a planner asks of a scenario. A subclass adds fields, its docstring is the question."""
 
-    Its class has the attribute `Spec`, a pydantic model, and is made of one: each field is an
-    option of the command, with the text under it as help, its units and its checks. The package
-    declares the class under the entry points `dcsim.studies`; the command has the name of the
-    entry point and the docstring of the spec.
-    """
-
-    def answer(self, scenario: Scenario, runner: Runner) -> Answer:
+    @abstractmethod
+    def play(self, scenario: Scenario, runner: Runner) -> Answer:
         """Play what is needed, and say what comes of it.
 
         Parameters
@@ -26,15 +43,110 @@ class Study(Protocol):
         scenario
             Checked, with the changes of `--set`.
         runner
-            Plays jobs (`dcsim.studies.jobs.job`), each once, by the workers that the user gave.
+            Plays jobs (`dcsim.studies.jobs.job`), each once, with the workers that the user gave.
 
         Returns
         -------
         Answer
-            Its `study` and what is missing in its `inputs` are filled in from the command.
+            Its `study` and all inputs but those that the study resolved, such as the seeds that
+            were used, are filled in by `answer`.
 
         Raises
         ------
         StudyError
             There is no answer to the question as it was put.
+        RunFailedError
+            A run could not be played.
         """
+
+    @classmethod
+    def of(cls, **values: Any) -> Self:
+        """A study from values, or from texts as a user types them.
+
+        Raises
+        ------
+        StudyError
+            With every problem, each named by its option.
+        """
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            raise StudyError(*_problems(cls, error, values)) from None
+
+    def answer(self, name: str, scenario: Scenario, runner: Runner) -> Answer:
+        """The answer of the study under its registered name, with all its inputs. Raises as
+        `play`."""
+        answer = self.play(scenario, runner)
+        inputs = plain({**self.model_dump(), **answer.inputs})
+        return replace(answer, study=name, inputs=inputs)
+
+    @classmethod
+    def inputs_schema(cls) -> dict[str, Any]:
+        """JSON Schema of the inputs of an answer: every field, in SI units. What a study resolves
+        (seeds, nodes, limits) stands there as it was used."""
+        schema = cls.model_json_schema(mode="serialization", schema_generator=_InSi)
+        for option in options_of(cls):
+            described = schema["properties"][option.field]
+            described.pop("title", None)
+            described["description"] = option.text
+            if not option.required:
+                described["default"] = plain(cls.model_fields[option.field].default)
+        return schema
+
+
+class _InSi(GenerateJsonSchema):
+    """Quantities as the numbers that answers hold, not as the texts that scenario files do."""
+
+    def ser_schema(self, schema: Any) -> Any:
+        """No serializer is used: inputs are dumped in Python's mode."""
+        return None
+
+
+def publish(name: str, study: type[Study]) -> Callable[..., Answer]:
+    """Register a study as `dcsim study NAME`, and make its Python function:
+    `sweep(scenario, over, seeds=5, runner=None)`.
+
+    The function's arguments are the study's fields, the first ones by place too; `runner` plays
+    the runs, one at a time in this process where it is left out. It raises StudyError with every
+    problem, ScenarioError and RunFailedError.
+    """
+    register("studies", name, study, study)
+    fields = list(study.model_fields)
+
+    def ask(
+        scenario: Scenario | str | Path, *values: Any, runner: Runner | None = None, **more: Any
+    ) -> Answer:
+        asking = study.of(**dict(zip(fields, values, strict=False)), **more)
+        used = Runner(workers=1) if runner is None else runner
+        return asking.answer(name, opened(scenario), used)
+
+    parameters = [inspect.Parameter("scenario", inspect.Parameter.POSITIONAL_OR_KEYWORD)]
+    for field, info in study.model_fields.items():
+        default = inspect.Parameter.empty if info.is_required() else info.default
+        kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+        parameters.append(inspect.Parameter(field, kind, default=default))
+    parameters.append(inspect.Parameter("runner", inspect.Parameter.KEYWORD_ONLY, default=None))
+    ask.__name__ = ask.__qualname__ = name
+    ask.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    lines = [about(study), "", "Parameters", "----------", "scenario", "    Or its file."]
+    for option in options_of(study):
+        lines += [option.field, f"    {option.text}"]
+    lines += ["runner", "    Plays the runs; None: one at a time in this process."]
+    ask.__doc__ = "\n".join([*lines, "", "Raises", "------", "StudyError, RunFailedError"])
+    return ask
+
+
+def _problems(study: type[Study], error: ValidationError, values: Any) -> Iterator[str]:
+    """Each problem of a study's values in a line that begins with the option."""
+    flags = {info.alias or name: flag_of(study, name) for name, info in study.model_fields.items()}
+    document = Document("options", Path())
+    document.data = values
+    tell(document, error, study)
+    for problem in document.problems:
+        hint = f" ({problem.hint})" if problem.hint else ""
+        key = problem.path.partition(".")[0]
+        where = f"{flags.get(key, problem.path)}: " if key else ""
+        if problem.message.startswith("--"):  # of a StudyError, which names its option
+            yield from problem.message.splitlines()
+        else:
+            yield f"{where}{problem.message}{hint}"

@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from itertools import product
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pandas as pd
 
 from dcsim.errors import StudyError
 from dcsim.scenario.models import Scenario
+from dcsim.spec.units import Seconds
 from dcsim.studies.answer import Answer, Plot, Table
 from dcsim.studies.ask import (
+    averaging_times_s,
     load_rows,
-    opened,
     power_evidence,
     promise,
     seeds_of,
@@ -27,9 +27,11 @@ from dcsim.studies.busy import told_busy, told_watts
 from dcsim.studies.jobs import job
 from dcsim.studies.limit_rows import OVER_COLUMNS, over_figures
 from dcsim.studies.limits import left_out
+from dcsim.studies.options import Seeds, ValueLists
 from dcsim.studies.outcome import Outcome
 from dcsim.studies.runner import Runner
 from dcsim.studies.statistics import mean_interval, share_mean_interval
+from dcsim.studies.study import Study
 
 MOST_RUNS = 100_000
 RUN_COLUMNS = {
@@ -67,107 +69,101 @@ SHOWN = (
 SPREAD = ("site_mean_w", "site_peak_window_w", "worst_of_limit", "slo_loss", "wh_per_1000_tokens")
 
 
-def sweep(
-    scenario: Scenario | str | Path,
-    over: Mapping[str, Sequence[Any]],
-    *,
-    seeds: int | Sequence[int] = 1,
-    pairing: Literal["cartesian", "paired"] = "cartesian",
-    window_s: float = 60.0,
-    runner: Runner | None = None,
-) -> Answer:
-    """Play every combination of values (`cartesian`) or the first of each list, the second of
-    each, and so on (`paired`), each with the same seeds.
+class SweepStudy(Study):
+    """Play a scenario over lists of values, every seed; one tidy table."""
 
-    `over` maps dotted paths to lists of values as in the scenario file, control entries and
-    whole blocks too: `{"control": [[], [{"policy": "admission-throttle"}]]}`. All variants are
-    checked before the first is played. Where `seed` is one of the paths, each variant is played
-    with its own. Raises StudyError, RunFailedError.
-    """
-    base = opened(scenario)
-    swept = "seed" in over
-    if swept and seeds != 1:
-        raise StudyError(
-            "--over: seed and --seeds both say which seeds: leave seed out of --over, and give "
-            "--seeds 1,2,3 (or their number)"
+    over: ValueLists
+    """A key and a YAML list of values, of whole blocks too, or a range of bare numbers:
+    power_step=[250 ms, 1 s], workload.chat.arrivals.rate=[1 req/s, 2 req/s], seed=1:5:1. The
+    values of several keys are combined."""
+    paired: bool = False
+    """Pair the lists by position instead of combining all values."""
+    seeds: Seeds = 1
+    """Number of seeds, counting up from the file's, or a list of them (1,2,9)."""
+    window_s: Seconds = 60.0
+    """Averaging time of the loads compared with limits."""
+
+    def play(self, scenario: Scenario, runner: Runner) -> Answer:
+        """Check all variants, then play each with the same seeds; with its own where `seed` is one
+        of the swept keys."""
+        over, window_s = self.over, self.window_s
+        seed_is_swept = "seed" in over
+        if seed_is_swept and self.seeds != 1:
+            raise StudyError(
+                "--over: seed and --seeds both say which seeds: leave seed out of --over, and give "
+                "--seeds 1,2,3 (or their number)"
+            )
+        seeds = seeds_of(scenario, self.seeds)
+        variants = [
+            (values, variant(scenario, dict(values), "--over"))
+            for values in combine(over, paired=self.paired)
+        ]
+        if len(variants) * len(seeds) > MOST_RUNS:
+            raise StudyError(
+                f"--over: {len(variants)} variants with {len(seeds)} seeds are more than "
+                f"{MOST_RUNS:,} runs: give shorter lists, or pair them"
+            )
+        # A job's seed stands above its scenario's: a swept one has to be handed on.
+        plan = [
+            (number, values, changed, seed)
+            for number, (values, changed) in enumerate(variants, 1)
+            for seed in ((changed.seed,) if seed_is_swept else seeds)
+        ]
+        windows_s = averaging_times_s(window_s)
+        jobs = [job(changed, seed, windows_s=windows_s) for _, _, changed, seed in plan]
+        outcomes = runner.play(jobs, "sweep")
+        rows = []
+        for (number, values, _, seed), outcome in zip(plan, outcomes, strict=True):
+            settings = {path: shown(value) for path, value in values.items()}
+            rows.append({"run": number, **settings, "seed": seed, **figures(outcome, window_s)})
+        runs = pd.DataFrame(rows)
+        summary = _summary(runs, list(over))
+        evidence = power_evidence(outcomes)
+        paths = ", ".join(over) or "nothing"
+        return Answer(
+            headline=(
+                f"{len(variants)} variants over {paths}, {len(seeds)} "
+                f"seed{'s' if len(seeds) > 1 else ''} each: {len(rows)} runs.",
+            ),
+            reasons=(f"SLO loss is the {promise(scenario)}.", *told_busy(outcomes)),
+            uncertainty=(
+                (
+                    f"low and high are 95 % intervals of the mean over {len(seeds)} seeds "
+                    "(Student)."
+                    if len(seeds) > 1
+                    else "One seed: a single run says nothing of the spread; give --seeds 5."
+                ),
+                *left_out(outcomes),
+                *told_evidence(evidence),
+                *told_watts(outcomes),
+            ),
+            inputs={"seeds": sorted({seed for *_, seed in plan})},
+            figures={"variants": len(variants), "runs": len(rows)},
+            tables={
+                "runs": Table(
+                    runs,
+                    "every run",
+                    RUN_COLUMNS | {path: f"value of {path}" for path in over},
+                ),
+                "variants": Table(
+                    summary,
+                    "every variant, over its seeds",
+                    {path: f"value of {path}" for path in over},
+                    (*over, *SHOWN),
+                ),
+            },
+            plots=_plots(summary, over),
+            evidence=evidence,
         )
-    used = seeds_of(base, seeds)
-    variants = [
-        (values, variant(base, dict(values), "--over")) for values in combine(over, pairing)
-    ]
-    if len(variants) * len(used) > MOST_RUNS:
-        raise StudyError(
-            f"--over: {len(variants)} variants with {len(used)} seeds are more than "
-            f"{MOST_RUNS:,} runs: give shorter lists, or pair them"
-        )
-    # A job's seed stands above its scenario's: a swept one has to be handed on.
-    plan = [
-        (number, values, changed, seed)
-        for number, (values, changed) in enumerate(variants, 1)
-        for seed in ((changed.seed,) if swept else used)
-    ]
-    runner = Runner(workers=1) if runner is None else runner
-    windows_s = tuple(sorted({1.0, 60.0, 900.0, window_s}))
-    jobs = [job(changed, seed, windows_s=windows_s) for _, _, changed, seed in plan]
-    outcomes = runner.play(jobs, "sweep")
-    rows = []
-    for (number, values, _, seed), outcome in zip(plan, outcomes, strict=True):
-        settings = {path: shown(value) for path, value in values.items()}
-        rows.append({"run": number, **settings, "seed": seed, **figures(outcome, window_s)})
-    runs = pd.DataFrame(rows)
-    summary = _summary(runs, list(over))
-    evidence = power_evidence(outcomes)
-    paths = ", ".join(over) or "nothing"
-    return Answer(
-        study="sweep",
-        headline=(
-            f"{len(variants)} variants over {paths}, {len(used)} "
-            f"seed{'s' if len(used) > 1 else ''} each: {len(rows)} runs.",
-        ),
-        reasons=(f"SLO loss is the {promise(base)}.", *told_busy(outcomes)),
-        uncertainty=(
-            (
-                f"low and high are 95 % intervals of the mean over {len(used)} seeds (Student)."
-                if len(used) > 1
-                else "One seed: a single run says nothing of the spread; give --seeds 5."
-            ),
-            *left_out(outcomes),
-            *told_evidence(evidence),
-            *told_watts(outcomes),
-        ),
-        inputs={
-            "over": {path: list(values) for path, values in over.items()},
-            "pairing": pairing,
-            "seeds": sorted({seed for *_, seed in plan}),
-            "window_s": window_s,
-        },
-        figures={"variants": len(variants), "runs": len(rows)},
-        tables={
-            "runs": Table(
-                runs,
-                "every run",
-                RUN_COLUMNS | {path: f"value of {path}" for path in over},
-            ),
-            "variants": Table(
-                summary,
-                "every variant, over its seeds",
-                {path: f"value of {path}" for path in over},
-                (*over, *SHOWN),
-            ),
-        },
-        plots=_plots(summary, over),
-        evidence=evidence,
-    )
 
 
-def combine(
-    over: Mapping[str, Sequence[Any]], pairing: Literal["cartesian", "paired"]
-) -> list[dict[str, Any]]:
-    """All variants as changes. Raises StudyError."""
+def combine(over: Mapping[str, Sequence[Any]], *, paired: bool) -> list[dict[str, Any]]:
+    """All variants as changes: every combination of values, or the first of each list, the second
+    of each, and so on. Raises StudyError."""
     empty = [path for path, values in over.items() if not values]
     if empty:
         raise StudyError(*(f"--over: {path} has no values" for path in empty))
-    if pairing == "cartesian":
+    if not paired:
         return [dict(zip(over, values, strict=True)) for values in product(*over.values())]
     lengths = {path: len(values) for path, values in over.items()}
     if len(set(lengths.values())) > 1:

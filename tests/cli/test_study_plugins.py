@@ -24,14 +24,23 @@ version = "3"
 broken = "broken_study:Broken"
 taken = "taken_study:Taken"
 growth = "taken_study:Taken"
+no-study = "taken_study:NoStudy"
 """
 TAKEN = """
 from pydantic import BaseModel
 
+from dcsim.studies import Study
 
-class Taken:
-    class Spec(BaseModel):
-        out: str = "here"
+
+class Taken(Study):
+    out: str = "here"
+
+    def play(self, scenario, runner):
+        raise NotImplementedError
+
+
+class NoStudy(BaseModel):
+    out: str = "here"
 """
 
 
@@ -50,12 +59,13 @@ def ramps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("ramps")
-def test_its_options_are_the_fields_of_its_spec() -> None:
+def test_its_options_are_its_fields() -> None:
     told = " ".join(runner.invoke(app, ["study", "ramps", "--help"]).output.split())
     assert "How fast does the site's load rise and fall?" in told
     for option in ("--interval", "--limit", "--seeds", "--workers", "--out", "--json"):
         assert option in told
-    assert "(default: 3)" in told
+    assert "[default: 3]" in told
+    assert "[default: 1 min]" in told
 
 
 @pytest.mark.usefixtures("ramps")
@@ -67,7 +77,7 @@ def test_it_answers_on_terminal_json_and_page() -> None:
     assert "The load rises by up to" in shown.output
     told = json.loads(runner.invoke(app, [*words, "--json", "--runs", "kept/runs"]).stdout)
     assert told["study"] == "ramps"
-    assert told["inputs"] == {"interval": "2 s", "limit": "10 W", "seeds": 1}
+    assert told["inputs"] == {"interval_s": 2.0, "limit_w": 10.0, "seeds": 1}
     changes = [row["change_w"] for row in told["tables"]["ramps"]]
     assert told["figures"]["rise_w"] == max(changes)
     assert told["figures"]["over_limit"] == sum(abs(change) > 10.0 for change in changes)
@@ -101,6 +111,8 @@ def test_a_broken_one_is_listed_and_spoils_no_other() -> None:
     assert "dcsim-broken 3: entry point 'broken = broken_study:Broken'" in str(done.exception)
     taken = runner.invoke(app, ["study", "taken"]).exception
     assert str(taken) == "study 'taken' (dcsim-broken 3): --out is of all studies"
+    none = runner.invoke(app, ["study", "no-study"]).exception
+    assert str(none) == "study 'no-study' (dcsim-broken 3): not a dcsim.studies.Study"
 
 
 def test_a_packages_power_model_stands_beside_the_others(

@@ -34,7 +34,7 @@ def test_every_combination_or_pairs() -> None:
         ["2 req/s", "1 s"],
         ["2 req/s", "500 ms"],
     ]
-    paired = sweep(small(), over, pairing="paired", runner=Runner(workers=1))
+    paired = sweep(small(), over, paired=True, runner=Runner(workers=1))
     assert paired.tables["variants"].frame[list(over)].to_numpy().tolist() == [
         ["1 req/s", "1 s"],
         ["2 req/s", "500 ms"],

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import typer
 
+from dcsim.cli.studies.command import StudyGroup
 from dcsim.cli.studies.failover import failover
 from dcsim.cli.studies.growth import growth
 from dcsim.cli.studies.oversubscription import oversubscription
-from dcsim.cli.studies.plugin import StudyGroup
 from dcsim.cli.studies.policies import policies
 from dcsim.cli.studies.refresh import refresh
 from dcsim.cli.studies.savings import savings
 from dcsim.cli.studies.sizing import sizing
-from dcsim.cli.studies.sweep import sweep
 
 app = typer.Typer(cls=StudyGroup, no_args_is_help=True, add_completion=False)
-COMMANDS = (failover, growth, oversubscription, policies, refresh, savings, sizing, sweep)
+COMMANDS = (failover, growth, oversubscription, policies, refresh, savings, sizing)
 for command in COMMANDS:
     app.command(command.__name__)(command)
