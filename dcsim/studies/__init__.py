@@ -15,12 +15,13 @@ from dcsim.studies.policies import policies
 from dcsim.studies.refresh import Fleet, refresh
 from dcsim.studies.runner import Runner
 from dcsim.studies.savings import Money, savings
-from dcsim.studies.sizing import sizing
-from dcsim.studies.sizing_study import sizing_study
+from dcsim.studies.sizing import SizingStudy
+from dcsim.studies.sizing_table import sizing
 from dcsim.studies.study import Study, publish
 from dcsim.studies.sweep import SweepStudy
 from dcsim.studies.tariff import Tariff, read_tariff
 
+sizing_study = publish("sizing", SizingStudy)
 sweep = publish("sweep", SweepStudy)
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "Money",
     "Plot",
     "Runner",
+    "SizingStudy",
     "Study",
     "SweepStudy",
     "Table",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
@@ -17,8 +17,11 @@ from dcsim.scenario.models import Scenario
 from dcsim.scenario.overrides import SYNTAX
 from dcsim.spec.document import yaml_value
 from dcsim.spec.nearest import suggestion
+from dcsim.studies.jobs import job
 from dcsim.studies.outcome import Outcome
+from dcsim.studies.runner import Runner
 
+Case = TypeVar("Case", bound=Hashable)
 Changes = Mapping[str, Any]
 """Dotted paths and their values, as `--set` takes them."""
 
@@ -95,6 +98,20 @@ def seeds_of(scenario: Scenario, seeds: int | Sequence[int]) -> tuple[int, ...]:
 def averaging_times_s(*more_s: float) -> tuple[float, ...]:
     """Those of a run's load figures: 1 s, 1 min, 15 min and those given."""
     return tuple(sorted({1.0, 60.0, 900.0, *more_s}))
+
+
+def play_cases(
+    runner: Runner,
+    cases: Mapping[Case, Scenario],
+    seeds: Sequence[int],
+    what: str,
+    windows_s: tuple[float, ...] = averaging_times_s(),
+) -> dict[Case, list[Outcome]]:
+    """The outcomes of each case, the same seeds for all; `what` names the batch to whoever looks
+    on. Raises RunFailedError."""
+    jobs = [job(case, seed, windows_s=windows_s) for case in cases.values() for seed in seeds]
+    outcomes = iter(runner.play(jobs, what))
+    return {name: [next(outcomes) for _ in seeds] for name in cases}
 
 
 def node_row(scenario: Scenario, name: str, option: str = "--node") -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator
 from pydantic.fields import FieldInfo
 
 from dcsim.scenario.describe import QUANTITIES, keys_of, quantity, unit_of
@@ -97,7 +97,7 @@ def _option(study: type[BaseModel], field: str, info: FieldInfo, key: Any) -> St
 
 
 def _default(info: FieldInfo) -> str:
-    unit = unit_of(info)
+    unit = None if isinstance(info.default, str) else unit_of(info)
     return str(info.default) if unit is None else quantity(unit, info.default)
 
 
@@ -139,6 +139,18 @@ def _from_texts(parse: Callable[[str], tuple[str, Any]], twice: str) -> BeforeVa
         return dict(pairs)
 
     return BeforeValidator(read)
+
+
+def must(test: Callable[[Any], bool], message: str) -> AfterValidator:
+    """Stands in `Annotated` and refuses values that fail a test, with a message that says what is
+    expected."""
+
+    def check(value: Any) -> Any:
+        if not test(value):
+            raise ValueError(message)
+        return value
+
+    return AfterValidator(check)
 
 
 def _split(text: str) -> tuple[str, ...]:
@@ -211,12 +223,6 @@ def _growth(text: str) -> float:
         raise ValueError(f"'{text}' is neither growth such as '5 %' nor a factor 1.05") from None
 
 
-def _above_one(factor: float) -> float:
-    if not factor > 1.0:
-        raise ValueError("give growth above 0: '5 %', or as a factor 1.05")
-    return factor
-
-
 def _day(text: str) -> date:
     try:
         return date.fromisoformat(text)
@@ -245,7 +251,14 @@ ValueLists = Annotated[
 Shares = Annotated[
     dict[str, float], _from_texts(_share, "a group is given twice"), Typed(metavar="GROUP=SHARE")
 ]
-GrowthFactor = Annotated[float, _from_text(_growth), Typed(metavar="PERCENT|FACTOR")]
+GrowthFactor = Annotated[
+    float,
+    _from_text(_growth),
+    must(lambda factor: factor > 1.0, "give growth above 0: '5 %', or a factor above 1: 1.05"),
+    Typed(metavar="PERCENT|FACTOR"),
+]
 """Growth over a span of time as a factor, typed `5 %` or `1.05`."""
 Day = Annotated[date, _from_text(_day), Typed(metavar="YYYY-MM-DD")]
-Share = Annotated[float, Field(ge=0.0, le=1.0)]
+SloLoss = Annotated[
+    float, must(lambda share: 0.0 <= share <= 1.0, "a share of requests, such as 0.01")
+]

@@ -17,7 +17,7 @@ from dcsim.records import EVENT_CLASSES, EventKind
 from dcsim.results import Results
 from dcsim.studies.heating import FeltLoads, Heating
 from dcsim.studies.jobs import Job, code_hash
-from dcsim.studies.sizing import sizing, whole_means
+from dcsim.studies.sizing_table import sizing, whole_means
 
 KEPT_KINDS: tuple[EventKind, ...] = (*EVENT_CLASSES["outage"], "bypass")
 """Kinds of events kept with time and node; of the others the summary has the number."""

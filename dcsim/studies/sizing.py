@@ -1,35 +1,34 @@
-"""Sizing: what each level draws, by averaging time, as an interconnection request asks for it."""
+"""Sizing as a study: the same traffic through several power models, several seeds."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
+from pydantic import Field
 
-from dcsim.arrays import AnyArray, Float32Array, FloatArray
-from dcsim.results import Results
-from dcsim.results.intervals import peak_interval, percentile_interval
-from dcsim.results.summary import MOST_ALIKE
+from dcsim.errors import StudyError
+from dcsim.scenario.models import Scenario
+from dcsim.spec.nearest import suggestion
+from dcsim.spec.units import SECOND
+from dcsim.studies.answer import Answer, Card, Plot, Table
+from dcsim.studies.ask import play_cases, power_evidence, seeds_of, told_evidence
+from dcsim.studies.busy import told_busy, told_far_from_busy, told_watts
+from dcsim.studies.doubt import doubt_of, peak_band_w, told_doubt_of
+from dcsim.studies.limit_rows import limit_table, told_limits
+from dcsim.studies.limits import continuous_w, left_out
+from dcsim.studies.options import Seeds, Texts, Times, Typed, must
+from dcsim.studies.outcome import Outcome
+from dcsim.studies.runner import Runner
+from dcsim.studies.statistics import mean_interval, told_peaks
+from dcsim.studies.study import Study
+from dcsim.studies.variants import NAMEPLATE, OWN, check_models, with_model
 
-RESOLUTIONS_S = (1.0, 60.0, 900.0)
-"""The published sizing table's averaging times (docs/reference/method.md, Sizing tables), the power
-step aside."""
-NODES_AT_ONCE = 32
-"""Series held in memory together: a day at 0.25 s is 1.4 MB each, twice that to average."""
-SUMS_AT_ONCE = 1 << 24
-"""Watts of sums over servers held in memory together, 128 MB."""
-
-COLUMNS = [
-    "node",
-    "resolution_s",
-    "kind",
-    "intervals",
+NAN = float("nan")
+AVERAGED = (
     "peak_w",
-    "peak_low_w",
-    "peak_high_w",
     "mean_w",
     "peak_to_average",
     "load_factor",
@@ -44,238 +43,305 @@ COLUMNS = [
     "nameplate_w",
     "nameplate_load_w",
     "nameplate_to_peak",
-]
+)
+COLUMNS = {
+    "model": "power model",
+    "node": "node of the site",
+    "kind": "its kind",
+    "window_s": "averaging time, s",
+    "peak_w": "highest mean over the window, with cooling and losses, W: mean over seeds",
+    "peak_highest_w": "the highest among the seeds, W",
+    "peak_low": "95 % interval of the mean peak over seeds; of one seed, of the peak of another "
+    "run, W",
+    "peak_high": "95 % interval of the mean peak over seeds; of one seed, of the peak of another "
+    "run, W",
+    "peak_band_low_w": "below it the peak is with 5 %: the level's error and days, W",
+    "peak_band_high_w": "above it the peak is with 5 %: the level's error and days, W",
+    "mean_w": "mean load, with cooling and losses, W",
+    "peak_to_average": "peak over mean",
+    "load_factor": "its inverse",
+    "ramp_up_w": "largest rise from one window to the next, W",
+    "ramp_down_w": "largest fall, W",
+    "p95_w": "exceeded 5 % of the time, W",
+    "p99_w": "exceeded 1 % of the time, W",
+    "p99_low_w": "its 95 % interval from each run alone, mean over seeds, W",
+    "p99_high_w": "its 95 % interval from each run alone, mean over seeds, W",
+    "coincidence": "highest sum of what its children draw over the sum of their peaks; its own "
+    "cooling and losses on neither side",
+    "server_coincidence": "the same over all servers below: IT only",
+    "nameplate_w": "labels of the servers below, without cooling and losses, W",
+    "nameplate_load_w": "load with all servers at their labels, with cooling and losses, W",
+    "nameplate_to_peak": "that over the peak: cooling and losses on both sides",
+}
 
 
-def sizing(results: Results, resolutions_s: Sequence[float] | None = None) -> pd.DataFrame:
-    """Load figures of every node above the servers: index (node, resolution_s), in tree order.
+TOGETHER_COLUMNS = {
+    "window": "averaging time",
+    "line": "simulated, by power model, or by nameplate",
+    "load_w": "highest load, with cooling and losses, W",
+    "limit_w": "rating of the node, W",
+    "allowance_w": "what it may carry continuously, W",
+}
+SHOWN = (
+    "model",
+    "window_s",
+    "peak_w",
+    "mean_w",
+    "load_factor",
+    "ramp_up_w",
+    "server_coincidence",
+    "nameplate_load_w",
+    "nameplate_to_peak",
+)
 
-    Columns, in W unless said otherwise:
 
-    - `kind`; `intervals`: how many whole intervals the figures are of.
-    - `peak_w`, `mean_w`, `peak_to_average`, `load_factor` (its inverse) of the node's load, with
-      the cooling and the losses that it carries.
-    - `ramp_up_w`, `ramp_down_w`: largest change from one interval to the next, down negative.
-    - `p95_w`, `p99_w` of the load-duration curve.
-    - `peak_low_w`, `peak_high_w`: where the peak of another run is expected, and `p99_low_w`,
-      `p99_high_w`, how sure the p99 is, both 95 % (`dcsim.results.intervals`); NaN where the run
-      cannot tell, and where more than eight nodes are of one kind.
-    - `coincidence`: highest sum of the children's loads over the sum of their highest loads, 1
-      when all peak together, never above; children as they draw, the node's own cooling and losses
-      on neither side. `server_coincidence`: the same over all servers below (IT only). A node fed
-      twice counts whole below each feed. The diversity factor is the inverse. NaN where servers
-      are not recorded at that resolution.
-    - `nameplate_w`: labels of the servers below, without cooling and losses; `nameplate_load_w`:
-      what the node would carry if they drew their labels, through the same cooling and losses as
-      its load; `nameplate_to_peak`: that over the peak, which is what provisioning by nameplate
-      overstates. NaN where the file does not know them.
+class SizingStudy(Study):
+    """What size of interconnection, feeder or rack: peak, mean, ramps, coincidence by level."""
 
-    All are of means over whole intervals from the end of the warm-up on; what is left over at the
-    end is dropped. Resolutions (None: the power step, 1 s, 1 min and 15 min) that are no multiple
-    of the power step, or longer than what the run has after its warm-up, are left out.
+    models: Texts = Field(default="scenario", validate_default=True)
+    """Power models to compare: scenario (the file's own), nameplate, board-limit, mean, lut,
+    ledger, gru. The same requests meet the same servers under each: only watts differ, unless
+    breakers or policies act on them."""
+    windows_s: Annotated[Times, must(bool, "averaging times are above 0, such as 15 min")] = Field(
+        default="1 s, 1 min, 15 min", validate_default=True
+    )
+    """Averaging times to report in addition to the power step."""
+    node: Annotated[str | None, Typed(metavar="NODE")] = None
+    """Node to report. None: the site."""
+    seeds: Seeds = 1
+    """Number of seeds, counting up from the file's, or a list of them (1,2,9)."""
 
-    Both sides of each ratio hold the same watts: the published tables mix them
-    (docs/reference/method.md, Sizing tables).
-    """
-    if resolutions_s is None:
-        resolutions_s = sorted({results.step_s, *RESOLUTIONS_S})
-    nodes = results.nodes()
-    upper = nodes[nodes["kind"] != "server"]
-    kinds = {str(name): str(kind) for name, kind in nodes["kind"].items()}
-    found = _Found(results, kinds, resolutions_s)
-    below, servers = _below(results.feeds(), kinds)
-    for kind, of_kind in nodes.groupby("kind", sort=False):
-        found.own(str(kind), of_kind.index.tolist())
-    sums = {"coincidence": below, "server_coincidence": servers}
-    together = {column: found.together(of) for column, of in sums.items()}
+    def play(self, scenario: Scenario, runner: Runner) -> Answer:
+        """Load figures of every node above the servers, by power model and averaging time."""
+        models = self.models
+        check_models(models)
+        seeds = seeds_of(scenario, self.seeds)
+        # The nameplate needs no run, but for the names of the nodes.
+        simulated = [name for name in models if name != NAMEPLATE] or [OWN]
+        variants = {name: with_model(scenario, name) for name in simulated}
+        windows_s = tuple(sorted(self.windows_s))
+        by_model = play_cases(runner, variants, seeds, "sizing", windows_s)
+        outcomes = [run for runs in by_model.values() for run in runs]
+        rows = [
+            row
+            for name in models
+            for row in (
+                _nameplate(_rows(name, by_model[simulated[0]]))
+                if name == NAMEPLATE
+                else _rows(name, by_model[name])
+            )
+        ]
+        frame = pd.DataFrame(rows, columns=list(COLUMNS))
+        names = frame["node"].unique().tolist()
+        node = names[0] if self.node is None else self.node
+        if node not in names:
+            raise StudyError(f"--node: the site has no '{node}' ({suggestion(node, names)})")
+        of_node = frame[frame["node"] == node].reset_index(drop=True)
+        longest_s = float(of_node["window_s"].max())
+        evidence = power_evidence(outcomes)
+        together = _together(of_node, *_limits_w(scenario, outcomes[0], node))
+        return Answer(
+            headline=(
+                *(_headline(of_node, node, name, longest_s) for name in models),
+                *(
+                    line
+                    for name in models
+                    if name in by_model
+                    for line in told_limits(by_model[name], "" if name == OWN else name)
+                ),
+                *told_far_from_busy(variants[simulated[0]], outcomes),
+            ),
+            reasons=(*_reasons(of_node, node), *told_busy(outcomes)),
+            uncertainty=(
+                f"Peaks are of {SECOND.format(scenario.duration_s)}; a longer run has a higher "
+                "peak.",
+                told_peaks(len(seeds)) if len(seeds) > 1 else _told_single(of_node),
+                *left_out(outcomes),
+                *_told_bands(of_node, by_model, longest_s),
+                *told_evidence(evidence),
+                *told_watts(outcomes),
+            ),
+            inputs={"windows_s": windows_s, "node": node, "seeds": seeds},
+            figures={
+                f"{row['model']}_{key}": row[key]
+                for row in of_node[of_node["window_s"] == longest_s].to_dict("records")
+                for key in ("peak_w", "mean_w", "load_factor", "nameplate_to_peak")
+            }
+            | {"nameplate_load_w": of_node["nameplate_load_w"].iloc[0]},
+            cards=_cards(models, node, SECOND.format(longest_s)),
+            tables={
+                "node": Table(of_node, f"{node}, by model and averaging time", COLUMNS, SHOWN),
+                "nodes": Table(frame, "every node above the servers", COLUMNS),
+                **{
+                    "limits" if at == 0 else f"limits-{name}": limit_table(
+                        by_model[name], "limits of all kinds" + ("" if name == OWN else f", {name}")
+                    )
+                    for at, name in enumerate(simulated)
+                },
+                "together": Table(together, f"{node}: load, nameplate and limit", TOGETHER_COLUMNS),
+            },
+            plots=(
+                Plot(
+                    "together",
+                    f"{node}: highest load by averaging time, nameplate and limit",
+                    "window",
+                    ["load_w"],
+                    "line",
+                    kind="bar",
+                    limit="limit_w",
+                    levels=("allowance_w",),
+                ),
+            ),
+            evidence=evidence,
+        )
+
+
+def _told_bands(
+    of_node: pd.DataFrame, by_model: Mapping[str, Sequence[Outcome]], window_s: float
+) -> Iterator[str]:
+    """What is uncertain besides seeds, and what it makes of each model's peak."""
+    for model, runs in by_model.items():
+        row = of_node[(of_node["model"] == model) & (of_node["window_s"] == window_s)]
+        if row.empty:
+            continue
+        low_w, high_w = (float(row[f"peak_band_{end}_w"].iloc[0]) for end in ("low", "high"))
+        yield from told_doubt_of(doubt_of(runs[0].summary))
+        yield (
+            f"{'With' if model == OWN else model + ': with'} both the peak over "
+            f"{SECOND.format(window_s)} may be {low_w / 1e3:,.1f} to {high_w / 1e3:,.1f} kW, "
+            "95 % on each side, beside the luck of seeds."
+        )
+
+
+def _told_single(of_node: pd.DataFrame) -> str:
+    """What a single run says of its peak."""
+    known = of_node[(of_node["model"] != NAMEPLATE) & of_node["peak_low"].notna()]
+    if known.empty:
+        return (
+            "One seed: a peak is one draw, and the run cannot tell where another would lie; give "
+            "--seeds 5."
+        )
+    row = known.sort_values("window_s").iloc[-1]
+    return (
+        f"One seed: by the maxima of its blocks another run of this length peaks, over "
+        f"{SECOND.format(row['window_s'])}, at {row['peak_low'] / 1e3:,.1f} to "
+        f"{row['peak_high'] / 1e3:,.1f} kW (95 %); --seeds 5 says more."
+    )
+
+
+def _rows(model: str, runs: Sequence[Outcome]) -> list[dict[str, Any]]:
     rows = []
-    for name in upper.index:
-        for resolution_s in resolutions_s:
-            figures = found.figures.get((name, resolution_s))
-            if figures is None:
-                continue
-            rows.append(
-                {
-                    "node": name,
-                    "resolution_s": resolution_s,
-                    "kind": upper.loc[name, "kind"],
-                    **figures,
-                    **{
-                        column: _ratio(
-                            together[column].get((name, resolution_s), np.nan),
-                            sum(found.peaks_w.get((o, resolution_s), np.nan) for o in of[name]),
-                        )
-                        for column, of in sums.items()
-                    },
-                    "nameplate_w": upper.loc[name, "nameplate_w"],
-                    "nameplate_load_w": upper.loc[name, "nameplate_load_w"],
-                    "nameplate_to_peak": _ratio(
-                        upper.loc[name, "nameplate_load_w"], figures["peak_w"]
-                    ),
-                }
-            )
-    return pd.DataFrame(rows, columns=COLUMNS).set_index(["node", "resolution_s"])
+    doubt = doubt_of(runs[0].summary)
+    for same in zip(*(run.loads for run in runs), strict=True):
+        peaks_w = np.array([row["peak_w"] for row in same])
+        low, high = mean_interval(peaks_w)
+        band_w = peak_band_w(float(peaks_w.mean()), doubt)
+        if len(runs) == 1:
+            low, high = _unknown(same[0]["peak_low_w"]), _unknown(same[0]["peak_high_w"])
+        rows.append(
+            {
+                "model": model,
+                "node": same[0]["node"],
+                "kind": same[0]["kind"],
+                "window_s": same[0]["resolution_s"],
+                "peak_highest_w": peaks_w.max(),
+                "peak_low": low,
+                "peak_high": high,
+                "peak_band_low_w": band_w[0],
+                "peak_band_high_w": band_w[1],
+                **{key: float(np.mean([_unknown(r[key]) for r in same])) for key in AVERAGED},
+            }
+        )
+    return rows
 
 
-class _Found:
-    """Figures and peaks by node and resolution, read from the file a few nodes at a time."""
-
-    def __init__(
-        self, results: Results, kinds: Mapping[str, str], resolutions_s: Sequence[float]
-    ) -> None:
-        self._results = results
-        self._kinds = kinds
-        self._resolutions_s = resolutions_s
-        self.figures: dict[tuple[str, float], dict[str, float]] = {}
-        self.peaks_w: dict[tuple[str, float], float] = {}
-
-    def own(self, kind: str, names: Sequence[str]) -> None:
-        """Peaks of nodes of one kind, and of all but servers the figures too."""
-        for some, series_w in self._series(kind, names):
-            for resolution_s, means_w in self._means(series_w, kind == "server"):
-                for column, name in enumerate(some):
-                    self.peaks_w[name, resolution_s] = float(means_w[:, column].max())
-                    if kind != "server":
-                        load_w = means_w[:, column]
-                        sure = _sure(load_w if len(names) <= MOST_ALIKE else [])
-                        self.figures[name, resolution_s] = _figures(load_w) | sure
-
-    def together(self, parts: Mapping[str, Sequence[str]]) -> dict[tuple[str, float], float]:
-        """Highest sum of each node's parts' loads, by node and resolution."""
-        steps = int(self._results.duration_s / self._results.step_s) + 1
-        many = max(1, SUMS_AT_ONCE // steps)
-        wanted = [name for name, some in parts.items() if some]
-        found: dict[tuple[str, float], float] = {}
-        for low in range(0, len(wanted), many):
-            sums = self._sums({name: parts[name] for name in wanted[low : low + many]})
-            for name, by_step in sums.items():
-                # Parts of both kinds, recorded at two steps, share the servers' resolutions only.
-                for resolution_s in self._resolutions_s:
-                    tried = [
-                        means_w
-                        for slow, series_w in by_step.items()
-                        for at_s, means_w in self._means(series_w[:, np.newaxis], slow)
-                        if at_s == resolution_s
-                    ]
-                    if len(tried) == len(by_step):
-                        found[name, resolution_s] = float(np.sum(tried, axis=0).max())
-        return found
-
-    def _sums(self, parts: Mapping[str, Sequence[str]]) -> dict[str, dict[bool, FloatArray]]:
-        """Sums of the parts' series by node, those of servers (True) apart: they are recorded at
-        a step of their own."""
-        holders: dict[str, list[str]] = {}
-        for name, some in parts.items():
-            for part in some:
-                holders.setdefault(part, []).append(name)
-        by_kind: dict[str, list[str]] = {}
-        for part in holders:
-            by_kind.setdefault(self._kinds[part], []).append(part)
-        sums: dict[str, dict[bool, FloatArray]] = {name: {} for name in parts}
-        for kind, names in by_kind.items():
-            for some, series_w in self._series(kind, names):
-                for column, part in enumerate(some):
-                    for name in holders[part]:
-                        mine = sums[name]
-                        slow = kind == "server"
-                        if slow not in mine:
-                            mine[slow] = np.zeros(len(series_w))
-                        mine[slow] += series_w[:, column]
-        return sums
-
-    def _series(
-        self, kind: str, names: Sequence[str]
-    ) -> Iterator[tuple[Sequence[str], Float32Array]]:
-        for low in range(0, len(names), NODES_AT_ONCE):
-            some = names[low : low + NODES_AT_ONCE]
-            yield some, self._results.load_w(kind, nodes=some).to_numpy()
-
-    def _means(self, series_w: AnyArray, server: bool) -> Iterator[tuple[float, FloatArray]]:
-        """By resolution, those that the series allows."""
-        step_s = self._results.server_step_s if server else self._results.step_s
-        for resolution_s in self._resolutions_s:
-            means_w = whole_means(
-                series_w, resolution_s, step_s, self._results.duration_s, self._results.warm_up_s
-            )
-            if means_w is not None:
-                yield resolution_s, means_w
+def _unknown(value: float | None) -> float:
+    """NaN for None."""
+    return NAN if value is None else value
 
 
-def whole_means(
-    series_w: AnyArray,
-    resolution_s: float,
-    step_s: float,
-    duration_s: float,
-    from_s: float = 0.0,
-) -> FloatArray | None:
-    """Means over the whole intervals of a resolution, from the first recorded step that begins at
-    `from_s` or later, shape (intervals, nodes); None where it is no multiple of the recorded step
-    or longer than what is left of the run."""
-    width = round(resolution_s / step_s)
-    if width < 1 or abs(width * step_s - resolution_s) > 1e-9 * resolution_s:
-        return None
-    # Not from the number of rows: the last one may stand for less than its step.
-    first = math.ceil(from_s / step_s - 1e-9)
-    whole = int((duration_s - first * step_s) / resolution_s + 1e-9)
-    if whole < 1:
-        return None
-    end = first + whole * width
-    shaped = series_w[first:end].reshape(whole, width, series_w.shape[1])
-    means_w: FloatArray = shaped.mean(axis=1, dtype=np.float64)
-    return means_w
+def _nameplate(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """As if all servers drew what their makers print on them, always, through the site's cooling
+    and losses."""
+    constant = {"peak_to_average": 1.0, "load_factor": 1.0, "ramp_up_w": 0.0, "ramp_down_w": 0.0}
+    constant |= {"coincidence": 1.0, "server_coincidence": 1.0, "nameplate_to_peak": 1.0}
+    watts: tuple[str, ...] = (
+        "peak_w",
+        "peak_highest_w",
+        "peak_low",
+        "peak_high",
+        "mean_w",
+        "p95_w",
+        "p99_w",
+    )
+    watts += ("p99_low_w", "p99_high_w", "peak_band_low_w", "peak_band_high_w")
+    return [row | dict.fromkeys(watts, row["nameplate_load_w"]) | constant for row in rows]
 
 
-def _below(
-    feeds: Mapping[str, Sequence[str]], kinds: Mapping[str, str]
-) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
-    """By node: what it feeds, and all servers below it, by any feed."""
-    children: dict[str, list[str]] = {name: [] for name in feeds}
-    for name, ups in feeds.items():
-        for up in ups:
-            children[up].append(name)
-    servers: dict[str, list[str]] = {}
-
-    def under(name: str) -> list[str]:
-        if name not in servers:
-            own = [name] if kinds[name] == "server" else []
-            every = [server for child in children[name] for server in under(child)]
-            servers[name] = own + list(dict.fromkeys(every))
-        return servers[name]
-
-    for name in feeds:
-        under(name)
-    return children, {n: some for n, some in servers.items() if kinds[n] != "server"}
+def _limits_w(base: Scenario, outcome: Outcome, node: str) -> tuple[float, float]:
+    """Rating of a node, W, and what it may carry continuously; NaN where none is stated."""
+    rated = {row["name"]: row["limit_w"] for row in outcome.summary["nodes"]}
+    rating_w = rated.get(node)
+    return NAN if rating_w is None else rating_w, continuous_w(base).get(node, NAN)
 
 
-def _figures(load_w: FloatArray) -> dict[str, float]:
-    """One node at one resolution."""
-    peak_w, mean_w = float(load_w.max()), float(load_w.mean())
-    ramps_w = np.diff(load_w)
-    p95_w, p99_w = np.percentile(load_w, (95, 99))
-    return {
-        "intervals": len(load_w),
-        "peak_w": peak_w,
-        "mean_w": mean_w,
-        "peak_to_average": _ratio(peak_w, mean_w),
-        "load_factor": _ratio(mean_w, peak_w),
-        "ramp_up_w": float(ramps_w.max()) if len(ramps_w) else np.nan,
-        "ramp_down_w": float(ramps_w.min()) if len(ramps_w) else np.nan,
-        "p95_w": float(p95_w),
-        "p99_w": float(p99_w),
-    }
+def _together(of_node: pd.DataFrame, limit_w: float, allowance_w: float) -> pd.DataFrame:
+    """Peaks by averaging time and nameplate, a row a bar; each with the limits."""
+    rows = []
+    simulated = of_node[of_node["model"] != NAMEPLATE]
+    for row in (
+        (of_node if simulated.empty else simulated).sort_values("window_s").to_dict("records")
+    ):
+        name = "simulated" if row["model"] == OWN else f"simulated, {row['model']}"
+        rows.append((SECOND.format(row["window_s"]), name, row["peak_w"]))
+    first = of_node.sort_values("window_s").drop_duplicates("window_s")
+    rows += [
+        (SECOND.format(row["window_s"]), "by nameplate", row["nameplate_load_w"])
+        for row in first.to_dict("records")
+    ]
+    frame = pd.DataFrame(rows, columns=["window", "line", "load_w"])
+    return frame.assign(limit_w=limit_w, allowance_w=allowance_w)
 
 
-def _sure(load_w: npt.ArrayLike) -> dict[str, float]:
-    """How sure a node's figures are; NaN for none."""
-    peak, p99 = peak_interval(load_w), percentile_interval(load_w, 99.0)
-    return {
-        "peak_low_w": peak.low,
-        "peak_high_w": peak.high,
-        "p99_low_w": p99.low,
-        "p99_high_w": p99.high,
-    }
+def _cards(models: Sequence[str], node: str, window: str) -> tuple[Card, ...]:
+    simulated = [name for name in models if name != NAMEPLATE]
+    cards = [
+        Card(
+            f"{name}_peak_w",
+            f"{node}, highest {window} mean" + ("" if name == OWN else f", by {name}"),
+        )
+        for name in simulated
+    ]
+    cards.append(Card("nameplate_load_w", f"{node} with every server at its label"))
+    if simulated:
+        cards.append(
+            Card(f"{simulated[0]}_nameplate_to_peak", "times the peak: cooling and losses in both")
+        )
+    return tuple(cards)
 
 
-def _ratio(part: float, whole: float) -> float:
-    """NaN over nothing."""
-    return part / whole if whole else np.nan
+def _headline(of_node: pd.DataFrame, node: str, model: str, window_s: float) -> str:
+    row = of_node[(of_node["model"] == model) & (of_node["window_s"] == window_s)].iloc[0]
+    label = f"{row['nameplate_load_w'] / 1e3:,.1f} kW"
+    if model == NAMEPLATE:
+        return f"nameplate: {node} would carry {label} with every server at its label."
+    whose = "" if model == OWN else f"{model}: "
+    return (
+        f"{whose}{node} peaks at {row['peak_w'] / 1e3:,.1f} kW over {SECOND.format(window_s)}, "
+        f"mean {row['mean_w'] / 1e3:,.1f} kW; with every server at its label {label}, "
+        f"{row['nameplate_to_peak']:.2f} times the peak."
+    )
+
+
+def _reasons(of_node: pd.DataFrame, node: str) -> tuple[str, ...]:
+    first = of_node[of_node["model"] == of_node["model"].iloc[0]].sort_values("window_s")
+    short, long = first.iloc[0], first.iloc[-1]
+    return (
+        f"{node} peaks at {short['peak_w'] / 1e3:,.1f} kW over {SECOND.format(short['window_s'])} "
+        f"and at {long['peak_w'] / 1e3:,.1f} kW over {SECOND.format(long['window_s'])}: what a "
+        "breaker feels differs from what a meter bills.",
+        f"All loads, those by nameplate too, hold the cooling and the losses below and at "
+        f"{node}; the labels of its servers alone are {short['nameplate_w'] / 1e3:,.1f} kW.",
+        "Coincidence is of what draws: its own cooling and losses are on neither side, so it is "
+        "never above 1.",
+    )

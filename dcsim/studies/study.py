@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 from pydantic.json_schema import GenerateJsonSchema
 
 from dcsim.errors import StudyError
@@ -90,7 +90,9 @@ class Study(Spec, ABC):
             described.pop("title", None)
             described["description"] = option.text
             if not option.required:
-                described["default"] = plain(cls.model_fields[option.field].default)
+                info = cls.model_fields[option.field]
+                adapter: TypeAdapter[Any] = TypeAdapter(info.rebuild_annotation())
+                described["default"] = plain(adapter.validate_python(info.default))
         return schema
 
 

@@ -6,11 +6,11 @@ import pytest
 
 from dcsim.engine import simulate
 from dcsim.scenario.models import Scenario
+from dcsim.studies import sizing_study
 from dcsim.studies.busy import busy_servers, told_busy, told_far_from_busy, told_watts
 from dcsim.studies.jobs import job
 from dcsim.studies.outcome import Outcome
 from dcsim.studies.runner import Runner
-from dcsim.studies.sizing_study import sizing_study
 from tests.engine.sites import site
 
 

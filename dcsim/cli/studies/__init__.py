@@ -11,9 +11,8 @@ from dcsim.cli.studies.oversubscription import oversubscription
 from dcsim.cli.studies.policies import policies
 from dcsim.cli.studies.refresh import refresh
 from dcsim.cli.studies.savings import savings
-from dcsim.cli.studies.sizing import sizing
 
 app = typer.Typer(cls=StudyGroup, no_args_is_help=True, add_completion=False)
-COMMANDS = (failover, growth, oversubscription, policies, refresh, savings, sizing)
+COMMANDS = (failover, growth, oversubscription, policies, refresh, savings)
 for command in COMMANDS:
     app.command(command.__name__)(command)

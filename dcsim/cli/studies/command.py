@@ -135,7 +135,7 @@ def study_command(component: registry.Component) -> Callable[..., None]:
 
 def _typed(option: StudyOption) -> tuple[Any, Any]:
     """An option's annotation and default. Values are texts, which the study reads."""
-    text = f"{option.text} [default: {option.instead}]" if option.instead else option.text
+    text = f"{option.text} (default: {option.instead})" if option.instead else option.text
     if option.switch:
         return Annotated[bool, typer.Option(option.flag, help=text)], False
     kind: Any = list[str] if option.repeated else str
@@ -160,7 +160,7 @@ def _play(
 ) -> None:
     """Play a study, print its answer and keep it. Exit status 2 for a question without an answer,
     1 for a run that failed, 130 when stopped: what was played is kept then."""
-    from dcsim.report.answer import StudyProgress, render, told
+    from dcsim.report.answer import StudyProgress, render, to_dict
     from dcsim.studies.runner import Runner
 
     if workers is not None and scheduler is not None:
@@ -192,7 +192,7 @@ def _play(
         if folder is not None:
             folder.finish(answer, runner.executed + runner.cached)
     if as_json:
-        typer.echo(json.dumps(told(answer), allow_nan=False))
+        typer.echo(json.dumps(to_dict(answer), allow_nan=False))
         return
     render(answer)
     if folder is not None:
