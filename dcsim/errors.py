@@ -178,6 +178,10 @@ class MissingExtraError(DcsimError, ImportError):
     """An optional library that is not installed; the message names the extra that has it."""
 
 
+class SimulationError(DcsimError, ValueError):
+    """A simulation that cannot be played on: it has ended, or an error aborted it."""
+
+
 class RunFailedError(DcsimError, RuntimeError):
     """A run of a study that cannot be played. The runs that were played are kept."""
 

@@ -30,7 +30,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "engine": PLAYED,
     "lab": RESOLVED | {"workload", "serving", "power"},
     "studies": PLAYED - {"control"} | {"engine"},
-    "report": RESOLVED | {"facility", "results", "studies"},
+    "report": RESOLVED | {"facility", "engine", "results", "studies"},
     "data": set(),
     "cli": PLAYED | {"engine", "lab", "studies", "report", "data"},
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +22,11 @@ class Frame:
     """Mean watts of each server over the step, shape (servers,)."""
     node_w: FloatArray
     """Mean load of each node over the step, with losses and cooling, shape (nodes,)."""
+    felt_w: FloatArray
+    """The same as ratings feel it, shape (nodes,): what a UPS puts out, the fullest of three
+    lines, volt-amperes."""
+    arrived: int
+    """Requests that have arrived so far."""
     events: tuple[FacilityEvent, ...]
     """Flags since the frame before, such as limits crossed, trips and commands."""
     _work: WorkLedger = field(repr=False)
@@ -33,16 +39,26 @@ class Frame:
         return WorkLedger(step_s=self._work.step_s, **views)
 
     @classmethod
-    def of(
+    def over(
         cls,
         now_s: float,
         ledger: WorkLedger,
         server_w: FloatArray,
         node_w: FloatArray,
-        events: list[FacilityEvent],
+        felt_w: FloatArray,
+        arrived: int,
+        events: Sequence[FacilityEvent],
     ) -> Frame:
-        """A frame over the engine's own arrays."""
-        return cls(now_s, _read_only(server_w), _read_only(node_w), tuple(events), ledger)
+        """A frame over the engine's own arrays, which it keeps from being written to."""
+        return cls(
+            now_s,
+            _read_only(server_w),
+            _read_only(node_w),
+            _read_only(felt_w),
+            arrived,
+            tuple(events),
+            ledger,
+        )
 
 
 def _read_only(values: Any) -> Any:

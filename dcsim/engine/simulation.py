@@ -1,56 +1,47 @@
-"""One run of a scenario: the rooms wired together on one clock.
+"""One run of a scenario: the rooms wired together on one clock, and played.
 
-Within a power step data flows one way: the fleet's work becomes a ledger, power makes watts
-of it, the topology sums them, limits and breakers are checked, the recorder writes, policies
-look. What breakers and policies decide is carried out at the end of the step, so the next step
-is the first to feel it; a command that is due inside a later step is carried out at its own time.
+`Simulation.__init__` builds the rooms, in the order in which a watt walks through them;
+`Simulation._power_step` is the body of the loop, phase by phase; what stands between lets a caller
+play, command and end the run. What breakers and policies decide is carried out at the end of a
+step, so the next step is the first to feel it; a command that is due inside a later step is
+carried out at its own time.
 """
 
 from __future__ import annotations
 
 import math
 import tempfile
-import time
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from dcsim.arrays import RecordArray
 from dcsim.clock import AFTER, Clock
 from dcsim.control.policy import Command, Policy
 from dcsim.engine.check import telling_problems
 from dcsim.engine.control import Control
 from dcsim.engine.frame import Frame
-from dcsim.engine.recording import open_recorder, summarize
-from dcsim.engine.supply import Supply
+from dcsim.engine.recording import Recording
+from dcsim.engine.supply import ServerSupply
 from dcsim.engine.watcher import Watcher
-from dcsim.errors import ConfigurationError
+from dcsim.errors import ConfigurationError, SimulationError
 from dcsim.facility.events import FacilityEvent
 from dcsim.facility.headroom import Headroom
 from dcsim.facility.site import ElectricalSite
-from dcsim.ledger import GpuState
 from dcsim.plant import Plant
-from dcsim.power.evidence import EvidenceSums
 from dcsim.power.model import PowerModel
 from dcsim.power.passed import with_power_models
 from dcsim.power.servers import ServerPower
 from dcsim.power.start_budget import start_budgets
 from dcsim.results import Results
-from dcsim.results.breakdown import Breakdowns
 from dcsim.results.fill_time import warm_up_of
-from dcsim.results.recorder import Recorder
 from dcsim.seeds import branch
 from dcsim.serving.autoscalers import Autoscalers
 from dcsim.serving.fleet import Fleet
 from dcsim.serving.log import RequestLog
-from dcsim.serving.replica_sums import ReplicaSums
 from dcsim.serving.routers import Pool, Router
 from dcsim.spec.nearest import suggestion
-from dcsim.workload import requests
-from dcsim.workload.open import Requests
 
 
 class Simulation:
@@ -109,7 +100,7 @@ class Simulation:
         """
         if power_models:
             plant = Plant.build(with_power_models(plant.scenario, power_models), plant.catalogue)
-        scenario = plant.scenario
+        scenario, seed = plant.scenario, plant.scenario.seed
         served = {group.model for group in scenario.servers}
         for model in set(routers or ()) - served:
             message = f"routers: no server group serves '{model}'"
@@ -118,44 +109,43 @@ class Simulation:
         self.scenario = scenario
         self.warm_up = warm_up_of(plant)
         self.clock = Clock()
+        # Serving: requests become work.
         self.log = RequestLog()
-        self._headroom = Headroom(plant)
-        self.fleet = Fleet(plant, self.clock, self.log, branch(scenario.seed, "routing"), routers)
-        self._shows_headroom = self.fleet.needs_headroom()
+        self.fleet = Fleet(plant, self.clock, self.log, branch(seed, "routing"), routers)
+        # Power: work becomes the watts of servers; caps slow the fleet.
         with telling_problems(scenario):
             self.server_power = ServerPower(plant)
-        self.replica_sums = ReplicaSums(plant, self.warm_up.cut_s)
-        self.breakdowns = Breakdowns(plant, self.warm_up.cut_s)
-        self.evidence = EvidenceSums(plant, self.server_power, self.warm_up.cut_s)
         self.server_power.govern(self.fleet, self.clock)
         budgets = start_budgets(plant, self.server_power.resting)
         self.autoscalers = Autoscalers(plant, self.fleet, self.clock, budgets)
-        self.site = ElectricalSite.of_plant(
-            plant, branch(scenario.seed, "facility"), self.warm_up.cut_s
+        # Facility: the watts of servers become loads of nodes, and trips.
+        self.site = ElectricalSite.of_plant(plant, branch(seed, "facility"), self.warm_up.cut_s)
+        self.supply = ServerSupply(
+            plant, self.site, self.fleet, self.server_power, self.autoscalers
         )
-        self.watch = self.site.watch
-        self.supply = Supply(plant, self.site, self.fleet, self.server_power, self.autoscalers)
+        self._headroom = Headroom(plant)
+        self._shows_headroom = self.fleet.needs_headroom()
+        # Control: loads become commands.
         with telling_problems(scenario):
             self.control = Control(
                 plant, self.fleet, self.server_power, self.site, self.clock, self._flag, policies
             )
-        self.state_steps = np.zeros(len(GpuState), dtype=np.int64)
-        """Replica-steps ended in each GPU state."""
         self.steps = 0
-        self._end_s = scenario.duration_s
         self._last_step = whole_steps(scenario.duration_s, scenario.power_step_s)
-        self._out = None if out is None else Path(out)
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
-        self._recorder: Recorder | None = None
-        self._traffic: Requests | None = None
-        self._began_s = 0.0
-        self._summary: dict[str, Any] | None = None
-        self._results: Results | None = None
+        self._tick: Any = self.clock.alarm(self._power_step)
+        self._frame: Frame  # of the first power step on
         self._events: list[FacilityEvent] = []
         """Flags since the last frame."""
-        self._frame: Frame | None = None
-        self._watcher: Watcher | None = None
-        self._tick: Any = self.clock.alarm(self._power_step)
+        self._watcher = Watcher()
+        self._out = None if out is None else Path(out)
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._has_begun = False
+        self._recording: Recording  # from `_begin` on
+        self._summary: dict[str, Any] | None = None
+        self._results: Results | None = None
+        self._aborted_by: BaseException | None = None
+
+    # --- played from outside -----------------------------------------------------------------
 
     @property
     def now_s(self) -> float:
@@ -183,24 +173,22 @@ class Simulation:
 
         Raises
         ------
-        ValueError
-            If there is nothing to play: `until_s` is no later than `now_s`, or the run has ended.
+        SimulationError
+            If there is nothing to play: `until_s` is no later than `now_s`, or the run has ended
+            or was aborted.
         OSError
             If the results cannot be written.
         """
         step_s = self.scenario.power_step_s
         goal = self.steps + 1 if until_s is None else math.ceil(until_s / step_s - 1e-9)
         goal = min(goal, self._last_step)
+        self._refuse_if_aborted()
         if self._summary is not None or goal <= self.steps:
-            raise ValueError(f"nothing to play: the run stands at {self.now_s:g} s")
+            raise SimulationError(f"nothing to play: the run stands at {self.now_s:g} s")
         self._begin()
-        try:
+        with self._whole_or_absent():
             self.clock.play(goal * step_s)
-        except BaseException:
-            self._abort()
-            raise
         self._events = []
-        assert self._frame is not None
         return self._frame
 
     def command(self, *commands: Command) -> None:
@@ -212,11 +200,12 @@ class Simulation:
 
         Raises
         ------
-        ValueError
-            If the run has ended.
+        SimulationError
+            If the run has ended or was aborted.
         """
+        self._refuse_if_aborted()
         if self._summary is not None:
-            raise ValueError("the run has ended: no command can take effect")
+            raise SimulationError("the run has ended: no command can take effect")
         self._begin()
         for event in self.control.command(self.now_s, self.steps, commands):
             self._flag(event)
@@ -242,148 +231,133 @@ class Simulation:
             If the file cannot be written.
         TraceError
             For a bad row of a replayed log. Whatever stops a run, no incomplete file is left.
+        SimulationError
+            If the run was aborted before.
         """
+        self._refuse_if_aborted()
         if path is not None:
             self._out = path
-        self._watcher = watcher
+        self._watcher = watcher or self._watcher
         self._begin()
-        try:
+        with self._whole_or_absent():
             for frame in self:
-                if watcher is not None and self._ended_by(watcher, frame):
+                if self._watcher.update(frame):
                     break
-        except BaseException:
-            self._abort()
-            raise
         return self.finish()
 
     def finish(self) -> dict[str, Any]:
-        """End the run and complete its file; a run that has not come to its end is as one that was
-        to be no longer. Returns the summary. Raises ValueError where no power step was played."""
+        """End the run and complete its file.
+
+        A run that has not come to its end is as one that was to be no longer.
+
+        Returns
+        -------
+        dict
+            The summary.
+
+        Raises
+        ------
+        SimulationError
+            If no power step was played, or the run was aborted.
+        OSError
+            If the file cannot be written.
+        """
         if self._summary is not None:
             return self._summary
+        self._refuse_if_aborted()
         if self.steps == 0 < self._last_step:
-            raise ValueError("nothing has been played: iterate over the simulation, or run it")
+            raise SimulationError("nothing has been played: iterate over the simulation, or run it")
         self._begin()
-        try:
-            if self.steps < self._last_step:
-                self._end_s = self.now_s
-            else:
-                self.clock.play(self._end_s)
-            self.fleet.close(self._end_s)
+        end_s = self.now_s
+        with self._whole_or_absent():
+            if self.steps == self._last_step:
+                end_s = self.scenario.duration_s
+                self.clock.play(end_s)
+            self.fleet.close(end_s)
             for event in self.site.finish(self.now_s):
                 self._flag(event)
-            self._summary = self._complete()
-        except BaseException:
-            self._abort()
-            raise
+            self._summary = self._recording.complete(self, end_s)
         return self._summary
 
     @property
     def results(self) -> Results:
-        """What has been played, opened; ends the run."""
+        """What has been played, opened; ends the run. Raises as `finish` does."""
         if self._results is None:
             summary = self.finish()
-            assert self._out is not None
-            self._results = Results.open(self._out, summary=summary)
+            self._results = Results.open(self._recording.path, summary=summary)
             if self._folder is not None:
-                weakref.finalize(self._results, _forget, self._folder.cleanup)
+                weakref.finalize(self._results, self._folder.cleanup)
         return self._results
 
-    def _begin(self) -> None:
-        """Open the file and let requests arrive, before the first power step."""
-        if self._recorder is not None:
-            return
-        self._began_s = time.perf_counter()
-        scenario, topology = self.scenario, self.plant.topology
-        if self._out is None:
-            self._folder = tempfile.TemporaryDirectory(prefix="dcsim-")
-            self._out = Path(self._folder.name) / f"{scenario.name}.h5"
-        self._recorder = open_recorder(self.plant, self.warm_up, self._out)
-        if self._watcher is not None:
-            self._watcher.begin(
-                topology.names,
-                topology.kinds,
-                topology.parent_index,
-                topology.rating_w,
-                self.warm_up.cut_s,
-            )
-            self._watcher.serving(len(self.plant.replicas), self.replica_sums.capacity_per_s())
-        try:
-            self.log.sink = self._requests
-            self._traffic = requests(scenario, branch(scenario.seed, "workload"))
-            self.fleet.feed(self._traffic)
-            self.clock.set_alarm(self._tick, scenario.power_step_s, AFTER)
-        except BaseException:
-            self._abort()
-            raise
+    # --- the power step ----------------------------------------------------------------------
 
-    def _abort(self) -> None:
-        """Leave no incomplete file."""
-        if self._recorder is not None:
-            self._recorder.abort()
-
-    def _complete(self) -> dict[str, Any]:
-        """Write the summary, and give the file its name."""
-        assert self._recorder is not None
-        assert self._traffic is not None
-        summary = summarize(self, self._recorder, self._traffic, self._end_s)
-        self._recorder.finish(summary)
-        summary["wall_s"] = time.perf_counter() - self._began_s
-        return summary
-
-    def _ended_by(self, watcher: Watcher, frame: Frame) -> bool:
-        """Show a watcher the power step that has ended; whether it has seen enough."""
-        watcher.loads(frame.node_w)
-        ledger = frame.ledger
-        return watcher.update(
-            frame.now_s,
-            frame.node_w[0],
-            self.plant.nodes.rating_w[0],
-            self.watch.worst_headroom(),
-            ledger.running.sum(),
-            ledger.waiting.sum(),
-            self.fleet.arrived,
-        )
-
-    # --- the power step --------------------------------------------------------------------
-
-    def _power_step(self, now: float) -> None:
-        step_s = self.scenario.power_step_s
+    def _power_step(self, now_s: float) -> None:
+        """Play the power step that ends now; all else of this instant is over."""
         self.steps += 1
-        ledger = self.fleet.work.step(now)
+        # Serving: the work of each replica in the step.
+        ledger = self.fleet.work.step(now_s)
+        # Power: the watts of each server.
         server_w = self.server_power.step(ledger)
-        node_w, events = self.site.step(now, step_s, server_w)
-        self.replica_sums.step(now, ledger)
-        self.evidence.step(now, ledger.state, server_w, self.site.flow.energy_j)
-        self.state_steps += np.bincount(ledger.state, minlength=len(GpuState))
-        recorder = self._recorder
-        assert recorder is not None
-        recorder.step(node_w)
+        # Facility: the load of each node; limits, breakers, faults, and who has power.
+        node_w, events = self.site.step(now_s, self.scenario.power_step_s, server_w)
+        # Results: a row of the file, and sums for the summary.
+        self._recording.step(now_s, ledger, server_w, node_w)
         for event in events:
             self._flag(event)
+        # Control: what the next step will feel.
         if self.site.changed:
-            self.supply.step(now)
+            self.supply.step(now_s)
         if self.control.acts:
-            for event in self.control.step(now, self.steps, node_w):
+            for event in self.control.step(now_s, self.steps, node_w):
                 self._flag(event)
         if self._shows_headroom:
-            self.fleet.observe(now, self._headroom.step(node_w))
-        self._frame = Frame.of(now, ledger, server_w, node_w, self._events)
+            self.fleet.observe(now_s, self._headroom.step(node_w))
+        # What leaves the loop.
+        self._frame = Frame.over(
+            now_s, ledger, server_w, node_w, self.site.felt_w, self.fleet.arrived, self._events
+        )
         # Whole multiples of the step: adding steps up would drift.
-        self.clock.set_alarm(self._tick, (self.steps + 1) * step_s, AFTER)
+        next_s = (self.steps + 1) * self.scenario.power_step_s
+        self.clock.set_alarm(self._tick, next_s, AFTER)
 
-    def _requests(self, records: RecordArray) -> None:
-        assert self._recorder is not None
-        self._recorder.requests(records)
-        self.replica_sums.requests(records)
-        self.breakdowns.requests(records)
+    # --- begin, events, abort ----------------------------------------------------------------
+
+    def _begin(self) -> None:
+        """Once, before the first power step: open the file, and let requests arrive."""
+        if self._has_begun:
+            return
+        if self._out is None:
+            self._folder = tempfile.TemporaryDirectory(prefix="dcsim-")
+            self._out = Path(self._folder.name) / f"{self.scenario.name}.h5"
+        recording = self._recording = Recording(self, self._out)
+        self._has_begun = True
+        with self._whole_or_absent():
+            self._watcher.begin(self.plant, self.warm_up.cut_s, recording.capacity_per_s)
+            self.log.sink = recording.requests
+            self.fleet.feed(recording.traffic)
+            self.clock.set_alarm(self._tick, self.scenario.power_step_s, AFTER)
 
     def _flag(self, event: FacilityEvent) -> None:
-        assert self._recorder is not None
-        self._recorder.event(event)
+        self._recording.event(event)
         self._events.append(event)
-        if self._watcher is not None:
-            self._watcher.flag(event)
+        self._watcher.flag(event)
+
+    @contextmanager
+    def _whole_or_absent(self) -> Iterator[None]:
+        """Whatever stops the run inside, no incomplete file is left, and the run does not go on."""
+        try:
+            yield
+        except BaseException as error:
+            self._aborted_by = error
+            self._recording.abort()
+            raise
+
+    def _refuse_if_aborted(self) -> None:
+        if (error := self._aborted_by) is not None:
+            raise SimulationError(
+                f"the run was aborted at {self.clock.now:g} s by {type(error).__name__}"
+                f"{f': {error}' if str(error) else ''}; it cannot go on: build a new Simulation"
+            ) from error
 
 
 def whole_steps(duration_s: float, step_s: float) -> int:
@@ -392,7 +366,3 @@ def whole_steps(duration_s: float, step_s: float) -> int:
     while count * step_s > duration_s:
         count -= 1
     return count
-
-
-def _forget(cleanup: Callable[[], None]) -> None:
-    cleanup()

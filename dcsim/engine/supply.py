@@ -12,8 +12,8 @@ from dcsim.serving.autoscalers import Autoscalers
 from dcsim.serving.fleet import Fleet
 
 
-class Supply:
-    """Tells fleet, power and autoscalers which servers the site supplies."""
+class ServerSupply:
+    """Passes on to fleet, power and autoscalers which servers the site supplies."""
 
     def __init__(
         self,

@@ -145,14 +145,6 @@ class LimitWatch:
         over_s[self._rated] = self.tally.over_s
         return over_s
 
-    def worst_headroom(self) -> tuple[str, float]:
-        """The node nearest to its rating at the last step, and its load as a share of it. The
-        name is empty and the share NaN where nothing has a rating."""
-        if not len(self._rated):
-            return "", float("nan")
-        row = int(self._share.argmax())
-        return self._names[self._rated[row]], float(self._share[row])
-
     def trip_in_s(self, node_w: FloatArray) -> dict[str, float]:
         """Seconds until each breaker would trip, at the earliest edge of its band, if loads, shape
         (nodes,), stayed as they are, by node; infinite where never."""

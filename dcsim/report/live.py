@@ -5,16 +5,19 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from dcsim.arrays import FloatArray, IntArray
+from dcsim.engine.frame import Frame
+from dcsim.engine.watcher import Watcher
+from dcsim.plant import Plant
 from dcsim.report.text import UNKNOWN, percent, watts, when
 from dcsim.results.shares import number_text
 from dcsim.scenario.start import Start
@@ -34,7 +37,7 @@ RATE_MARKS = 12
 """Counts kept of it."""
 
 
-class LiveView:
+class LiveView(Watcher):
     """Progress of one run, on `console` (stderr, so that results can be piped).
 
     Shows the simulated clock, speed, site load, the node nearest to its limit, requests, how busy
@@ -61,29 +64,19 @@ class LiveView:
         self._flags: Counter[str] = Counter()
         self._last_flag: Any = None
         self._next_line_s = total_s / PLAIN_LINES
-        self._node_w: FloatArray | None = None
-        self._replicas = 0
+        self._plant: Plant  # from `begin` on
+        self._warm_up_s = 0.0
         self._capacity_per_s: float | None = None
         self._marks: deque[tuple[float, int]] = deque([(0.0, 0)])
 
     def begin(
-        self,
-        names: Sequence[str],
-        kinds: Sequence[str],
-        parent_index: IntArray,
-        rating_w: FloatArray,
-        measured_from_s: float = 0.0,
+        self, plant: Plant, warm_up_s: float, capacity_per_s: Callable[[], float | None]
     ) -> None:
-        """Told of the site before the first step."""
-
-    def serving(self, replicas: int, capacity_per_s: float | None) -> None:
-        """Told how many replicas there are, and how many requests/s they can serve within the SLO;
-        None: unknown."""
-        self._replicas, self._capacity_per_s = replicas, capacity_per_s
-
-    def loads(self, node_w: FloatArray) -> None:
-        """Shown the loads of a power step, shape (nodes,), before `update`; reused by the next."""
-        self._node_w = node_w
+        """Before the first power step."""
+        self._plant = plant
+        self._warm_up_s = warm_up_s
+        if not self._quiet:
+            self._capacity_per_s = capacity_per_s()
 
     def __enter__(self) -> LiveView:
         self._started = time.perf_counter()
@@ -106,58 +99,58 @@ class LiveView:
                 told = ", ".join(f"{count} {name}" for name, count in more.items())
                 self._line(f"{sum(more.values())} more flags not shown: {told}")
 
-    def update(
-        self,
-        now_s: float,
-        site_w: float,
-        site_limit_w: float,
-        worst: tuple[str, float],
-        running: int,
-        waiting: int,
-        arrived: int = 0,
-    ) -> bool:
+    def update(self, frame: Frame) -> bool:
         """Look at one power step; draws a few times a second at most. False: go on."""
         if self._steps == 0:
             self._started = time.perf_counter()  # building the site is not playing it
         self._steps += 1
         if self._quiet:
             return False
-        self._mark(now_s, arrived)
+        self._mark(frame)
         if self._live is None:
-            if now_s >= self._next_line_s - 1e-9:
+            if frame.now_s >= self._next_line_s - 1e-9:
                 self._next_line_s += self._total_s / PLAIN_LINES
-                self._line(self._plain(now_s, site_w, site_limit_w, worst, running, waiting))
+                self._line(self._plain(frame))
             return False
         if self._steps % LOOK_EVERY:
             return False
-        wall = time.perf_counter()
-        if wall - self._shown_at >= REFRESH_S:
-            self._shown_at = wall
-            panel = self._panel(now_s, site_w, site_limit_w, worst, running, waiting)
-            self._live.update(panel, refresh=True)
+        wall_s = time.perf_counter()
+        if wall_s - self._shown_at >= REFRESH_S:
+            self._shown_at = wall_s
+            self._live.update(self._panel(frame), refresh=True)
         return False
 
-    def _mark(self, now_s: float, arrived: int) -> None:
+    def _nearest(self, frame: Frame) -> tuple[str, float]:
+        """The node nearest to its rating, and its load as a share of it; an empty name where
+        nothing has a rating."""
+        nodes = self._plant.nodes
+        share = frame.felt_w / nodes.rating_w
+        if np.isnan(share).all():
+            return "", math.nan
+        node = int(np.nanargmax(share))
+        return nodes.name[node], float(share[node])
+
+    def _mark(self, frame: Frame) -> None:
         """Remember how many have arrived, for the rate of the last minute."""
-        marks = self._marks
+        marks, now_s = self._marks, frame.now_s
         if now_s - marks[-1][0] >= RATE_S / RATE_MARKS:
-            marks.append((now_s, arrived))
+            marks.append((now_s, frame.arrived))
             while now_s - marks[0][0] > RATE_S:
                 marks.popleft()
 
-    def _busy(self, running: int, waiting: int) -> str:
+    def _busy(self, frame: Frame) -> str:
         """Requests and how busy the replicas are with them, as the summary tells it."""
-        told = f"{running:,.0f} running"
-        if self._replicas:
-            told += f" ({running / self._replicas:,.1f} a replica)"
-        told += f", {waiting:,.0f} waiting"
+        ledger = frame.ledger
+        running, waiting = float(ledger.running.sum()), float(ledger.waiting.sum())
+        text = f"{running:,.0f} running ({running / len(ledger.running):,.1f} a replica)"
+        text += f", {waiting:,.0f} waiting"
         (from_s, before), (until_s, after) = self._marks[0], self._marks[-1]
         if until_s > from_s:
             per_s = (after - before) / (until_s - from_s)
-            told += f"; {number_text(per_s, 3)} requests/s"
+            text += f"; {number_text(per_s, 3)} requests/s"
             if self._capacity_per_s:
-                told += f", {100 * per_s / self._capacity_per_s:.0f} % of its capacity"
-        return told
+                text += f", {100 * per_s / self._capacity_per_s:.0f} % of its capacity"
+        return text
 
     def stop(self) -> bool:
         """Whether the view can end the run early and keep its results; these lines cannot."""
@@ -180,30 +173,20 @@ class LiveView:
     def _line(self, text: str) -> None:
         self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
-    def _plain(
-        self,
-        now_s: float,
-        site_w: float,
-        site_limit_w: float,
-        worst: tuple[str, float],
-        running: int,
-        waiting: int,
-    ) -> str:
+    def _site(self, frame: Frame) -> str:
+        """The site's load, and its share of the rating where it has one."""
+        load_w, rating_w = float(frame.node_w[0]), float(self._plant.nodes.rating_w[0])
+        of_rating = f" of {watts(rating_w)} ({percent(load_w / rating_w)})"
+        return f"site {watts(load_w)}{of_rating if math.isfinite(rating_w) else ''}"
+
+    def _plain(self, frame: Frame) -> str:
         return (
-            f"{when(now_s, self._start)} {now_s / self._total_s:4.0%} site {watts(site_w)}"
-            f"{_of(site_w, site_limit_w)}, {_nearest(worst)}, "
-            f"{self._busy(running, waiting)}"
+            f"{when(frame.now_s, self._start)} {frame.now_s / self._total_s:4.0%} "
+            f"{self._site(frame)}, {_nearest_text(*self._nearest(frame))}, {self._busy(frame)}"
         )
 
-    def _panel(
-        self,
-        now_s: float,
-        site_w: float,
-        site_limit_w: float,
-        worst: tuple[str, float],
-        running: int,
-        waiting: int,
-    ) -> Table:
+    def _panel(self, frame: Frame) -> Table:
+        now_s = frame.now_s
         done = now_s / self._total_s
         wall_s = time.perf_counter() - self._started
         speed = now_s / wall_s
@@ -217,10 +200,11 @@ class LiveView:
             "clock",
             f"{when(now_s, self._start)} {bar} {done:4.0%}  {speed:,.0f} x, {left_s:.0f} s left",
         )
-        grid.add_row("site", watts(site_w) + _of(site_w, site_limit_w))
-        style = "red" if worst[1] > 1.0 else "yellow" if worst[1] > 0.8 else "green"
-        grid.add_row("headroom", Text(_nearest(worst), style if worst[0] else ""))
-        grid.add_row("requests", self._busy(running, waiting))
+        grid.add_row("site", self._site(frame).removeprefix("site "))
+        node, share = self._nearest(frame)
+        style = "red" if share > 1.0 else "yellow" if share > 0.8 else "green"
+        grid.add_row("headroom", Text(_nearest_text(node, share), style if node else ""))
+        grid.add_row("requests", self._busy(frame))
         last = self._last_flag
         told = "none" if last is None else f"{when(last.time_s, self._start)} {_told(last)}"
         count = self._flags.total()
@@ -228,12 +212,7 @@ class LiveView:
         return grid
 
 
-def _of(load_w: float, limit_w: float) -> str:
-    return f" of {watts(limit_w)} ({percent(load_w / limit_w)})" if math.isfinite(limit_w) else ""
-
-
-def _nearest(worst: tuple[str, float]) -> str:
-    node, share = worst
+def _nearest_text(node: str, share: float) -> str:
     return f"nearest to its limit: {node} {percent(share)}" if node else f"headroom {UNKNOWN}"
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
@@ -22,7 +22,9 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from dcsim.arrays import FloatArray, IntArray
+from dcsim.arrays import FloatArray
+from dcsim.engine.frame import Frame
+from dcsim.plant import Plant
 from dcsim.records import CLASS_OF, EVENT_CLASSES, EventClass
 from dcsim.report.keys import Keys
 from dcsim.report.live import LiveView
@@ -70,26 +72,17 @@ class WatchView(LiveView):
         self._told: deque[Any] = deque(maxlen=FLAGS_KEPT)
         self._grave: deque[Any] = deque(maxlen=FLAGS_KEPT)
         self._past: deque[FloatArray] = deque(maxlen=HISTORY)
-        self._names: Sequence[str] = ()
-        self._measured_from_s = 0.0
         self._children: list[list[int]] = []
-        self._now: tuple[float, float, float, tuple[str, float], int, int] | None = None
+        self._frame: Frame  # from the first look on
 
     def begin(
-        self,
-        names: Sequence[str],
-        kinds: Sequence[str],
-        parent_index: IntArray,
-        rating_w: FloatArray,
-        measured_from_s: float = 0.0,
+        self, plant: Plant, warm_up_s: float, capacity_per_s: Callable[[], float | None]
     ) -> None:
-        """Told of the site before the first step."""
-        super().begin(names, kinds, parent_index, rating_w, measured_from_s)
-        self._measured_from_s = measured_from_s
-        self._names, self._kinds, self._rating_w = names, kinds, rating_w
-        self._peak_w = np.zeros(len(names))
-        self._children = [[] for _ in names]
-        for node, parent in enumerate(parent_index.tolist()):
+        """Before the first power step."""
+        super().begin(plant, warm_up_s, capacity_per_s)
+        self._peak_w = np.zeros(len(plant.nodes))
+        self._children = [[] for _ in plant.nodes.name]
+        for node, parent in enumerate(plant.nodes.parent.tolist()):
             if parent >= 0:
                 self._children[parent].append(node)
 
@@ -122,31 +115,21 @@ class WatchView(LiveView):
         self._stop = True
         return True
 
-    def update(
-        self,
-        now_s: float,
-        site_w: float,
-        site_limit_w: float,
-        worst: tuple[str, float],
-        running: int,
-        waiting: int,
-        arrived: int = 0,
-    ) -> bool:
+    def update(self, frame: Frame) -> bool:
         """As LiveView's; True when the run shall end here."""
         if not self._screen:
-            return super().update(now_s, site_w, site_limit_w, worst, running, waiting, arrived)
+            return super().update(frame)
         if self._steps == 0:
             self._started = time.perf_counter()
         self._steps += 1
-        self._mark(now_s, arrived)
-        wall = time.perf_counter()
-        if wall - self._shown_at >= REFRESH_S:
-            self._shown_at = wall
-            self._now = (now_s, site_w, site_limit_w, worst, running, waiting)
-            if self._node_w is not None:
-                self._past.append(np.array(self._node_w))
-                if now_s > self._measured_from_s:
-                    self._peak_w = np.fmax(self._peak_w, self._past[-1])
+        self._mark(frame)
+        wall_s = time.perf_counter()
+        if wall_s - self._shown_at >= REFRESH_S:
+            self._shown_at = wall_s
+            self._frame = frame
+            self._past.append(frame.node_w.copy())
+            if frame.now_s > self._warm_up_s:
+                self._peak_w = np.fmax(self._peak_w, self._past[-1])
             self._listen()
             self._show()
         return self._stop
@@ -200,8 +183,7 @@ class WatchView(LiveView):
         return whole
 
     def _head(self, paused: bool) -> Group:
-        assert self._now is not None
-        now_s, site_w, limit_w, _, running, waiting = self._now
+        now_s = self._frame.now_s
         wall_s = max(1e-9, time.perf_counter() - self._started)
         speed = now_s / wall_s
         done = now_s / self._total_s
@@ -221,21 +203,21 @@ class WatchView(LiveView):
                           f" {done:4.0%}"),
             Text(f"{speed:,.0f} × real time, {UNKNOWN if math.isnan(left) else clock(left)} left"),
         )  # fmt: skip
-        of = f" of {watts(limit_w)} ({percent(site_w / limit_w)})" if limit_w > 0 else ""
-        table.add_row(Text(f"site {watts(site_w)}{of}", "bold"), "")
-        return Group(table, Text(self._busy(running, waiting), no_wrap=True, overflow="ellipsis"))
+        table.add_row(Text(self._site(self._frame), "bold"), "")
+        return Group(table, Text(self._busy(self._frame), no_wrap=True, overflow="ellipsis"))
 
     def _rows(self) -> list[tuple[int, str, str]]:
         """Nodes to list, the lines before their names, and what is said of their crowd. By the
         highest loads so far, so that the list holds still."""
-        share = np.where(self._rating_w > 0, self._peak_w / self._rating_w, self._peak_w * 1e-12)
+        rating_w = self._plant.nodes.rating_w
+        share = np.where(rating_w > 0, self._peak_w / rating_w, self._peak_w * 1e-12)
         rows: list[tuple[int, str, str]] = []
 
         def add(node: int, lead: str, branch: str, crowd: str) -> None:
             rows.append((node, lead + branch, crowd))
             below = lead + {"": "", "├ ": "│ ", "└ ": "  "}[branch]
             children, said = self._children[node], ""
-            servers = bool(children) and self._kinds[children[0]] == "server"
+            servers = bool(children) and self._plant.nodes.kind[children[0]] == "server"
             if len(children) > (1 if servers else CROWD):
                 fullest = sorted(children, key=lambda child: -share[child])
                 said = f"of {len(children)}"
@@ -261,13 +243,15 @@ class WatchView(LiveView):
             table.add_column(no_wrap=True, width=HISTORY // 2)
         load_w, past = self._past[-1], np.stack(self._past)
         for node, lead, crowd in rows[self._scroll : self._scroll + height]:
-            rating_w = float(self._rating_w[node])
+            rating_w = float(self._plant.nodes.rating_w[node])
             rated = rating_w > 0
             share = float(load_w[node]) / rating_w if rated else math.nan
             style = "red" if share > 1 else "yellow" if share > 0.8 else "green"
             style = style if load_w[node] > 0 else "bright_black"
             name = Text.assemble(
-                (lead, "bright_black"), self._names[node].rpartition("/")[2], (f"  {crowd}", "dim")
+                (lead, "bright_black"),
+                self._plant.nodes.name[node].rpartition("/")[2],
+                (f"  {crowd}", "dim"),
             )
             cells = [
                 name,

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
-from dcsim.arrays import Float32Array, FloatArray, IntArray
+from dcsim.arrays import Float32Array, FloatArray
+from dcsim.engine.frame import Frame
 from dcsim.engine.watcher import Watcher
 from dcsim.facility.site import ElectricalSite
 from dcsim.facility.trip_ratio import elements_of
+from dcsim.plant import Plant
 
 PIECES = 32
 """Of a run, for each of which the highest trip ratio is kept; halves join to longer ones."""
@@ -73,29 +75,24 @@ class FeltLoads(Watcher):
         self._power_step_s = step_s
 
     def begin(
-        self,
-        names: Sequence[str],
-        kinds: Sequence[str],
-        parent_index: IntArray,
-        rating_w: FloatArray,
-        measured_from_s: float,
+        self, plant: Plant, warm_up_s: float, capacity_per_s: Callable[[], float | None]
     ) -> None:
         """Nothing is kept of the warm-up."""
-        self._first = math.ceil(measured_from_s / self._power_step_s - 1e-9)
+        self._first = math.ceil(warm_up_s / self._power_step_s - 1e-9)
 
-    def loads(self, node_w: FloatArray) -> None:
+    def update(self, frame: Frame) -> bool:
         """A power step has ended."""
         self._step += 1
         number = self._step - self._first - 1
         if number < 0:
-            return
-        felt_w = self._site.felt_w[self._nodes]
-        flows = node_w[self._nodes]
+            return False
+        felt_w, flows = frame.felt_w[self._nodes], frame.node_w[self._nodes]
         np.maximum(self.felt, felt_w / np.maximum(flows, 1e-9), out=self.felt, where=flows > 0.0)
         self._heat += felt_w * felt_w
         if number % self._joined == self._joined - 1:
             self._held[number // self._joined] = np.sqrt(self._heat / self._joined)
             self._heat[:] = 0.0
+        return False
 
     def heating(self, window_s: float, ceiling_w: Mapping[str, float | None]) -> dict[str, Heating]:
         """By node, of those that something may open. `window_s`: over which a mean above the

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import dcsim
+from dcsim.arrays import FloatArray
 from dcsim.engine import Simulation, simulate
-from dcsim.errors import ExtrapolationWarning
+from dcsim.errors import ExtrapolationWarning, SimulationError
+from dcsim.ledger import WorkLedger
 from dcsim.plant import Plant
 from dcsim.results import Results
 from dcsim.scenario.load import change, load, loads
@@ -448,18 +451,37 @@ def test_the_python_api_of_the_readme() -> None:
     assert 200_000 < frame["row"].mean() < 700_000
 
 
-def test_nothing_is_left_when_a_run_breaks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    simulation = Simulation(Plant.build(site()))
-    steps = []
+def test_nothing_is_left_of_a_run_that_breaks_and_it_cannot_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    simulation = Simulation(Plant.build(site()), out=tmp_path / "run.h5")
+    step = simulation.server_power.step
 
-    def broken(step: object) -> None:
-        steps.append(step)
-        if len(steps) > 50:
+    def broken(ledger: WorkLedger) -> FloatArray:
+        if simulation.steps > 50:
             raise RuntimeError("power room on fire")
+        return step(ledger)
 
     monkeypatch.setattr(simulation.server_power, "step", broken)
-    with pytest.raises((RuntimeError, TypeError, ValueError)):
-        simulation.run(tmp_path / "run.h5")
+    with pytest.raises(RuntimeError, match="on fire"):
+        simulation.run()
+    assert list(tmp_path.iterdir()) == []
+    message = (
+        r"the run was aborted at 12\.75 s by RuntimeError: power room on fire; it cannot go on: "
+        "build a new Simulation"
+    )
+    monkeypatch.undo()
+    refused: list[Callable[[], object]] = [
+        simulation.run,
+        simulation.step,
+        simulation.command,
+        simulation.finish,
+        lambda: simulation.results,
+        lambda: list(simulation),
+    ]
+    for attempt in refused:
+        with pytest.raises(SimulationError, match=message):
+            attempt()
     assert list(tmp_path.iterdir()) == []
 
 

@@ -2,45 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
-from dcsim.engine import simulate
+from dcsim.engine import Frame, simulate
+from dcsim.engine.watcher import Watcher
+from dcsim.plant import Plant
 from dcsim.results import Results
 from dcsim.scenario.load import loads
 from tests.cli.test_run import SCENARIO
 
 
-class Ends:
+class Ends(Watcher):
     """Ends the run after some steps; keeps what it was shown."""
 
     def __init__(self, steps: int) -> None:
         self.left = steps
         self.names: list[str] = []
         self.seen_w: list[np.ndarray] = []
-        self.told: list[tuple[int, float | None]] = []
+        self.replicas = 0
+        self.capacity_per_s: float | None = None
         self.arrived: list[int] = []
 
     def begin(
-        self, names: Any, kinds: Any, parent_index: Any, rating_w: Any, measured_from_s: Any
+        self, plant: Plant, warm_up_s: float, capacity_per_s: Callable[[], float | None]
     ) -> None:
-        self.names = list(names)
+        self.names = list(plant.nodes.name)
+        self.replicas, self.capacity_per_s = len(plant.replicas), capacity_per_s()
 
-    def serving(self, replicas: int, capacity_per_s: float | None) -> None:
-        self.told.append((replicas, capacity_per_s))
-
-    def loads(self, node_w: Any) -> None:
-        self.seen_w.append(np.array(node_w))
-
-    def update(self, *now: Any) -> bool:
+    def update(self, frame: Frame) -> bool:
         self.left -= 1
-        self.arrived.append(now[-1])
+        self.seen_w.append(frame.node_w.copy())
+        self.arrived.append(frame.arrived)
         return self.left == 0
-
-    def flag(self, event: Any) -> None: ...
 
 
 def test_a_run_that_is_ended_is_the_beginning_of_the_whole_run(tmp_path: Path) -> None:
@@ -64,7 +61,6 @@ def test_a_run_that_is_ended_is_the_beginning_of_the_whole_run(tmp_path: Path) -
         counts = part.summary["requests"]
         assert watcher.arrived[-1] == counts["arrived"]
         serving = part.summary["serving"][-1]
-        assert watcher.told == [
-            (serving["replicas"], pytest.approx(serving["capacity_per_s"], rel=0.01))
-        ]
+        assert watcher.replicas == serving["replicas"]
+        assert watcher.capacity_per_s == pytest.approx(serving["capacity_per_s"], rel=0.01)
         assert counts["arrived"] == sum(n for name, n in counts.items() if name != "arrived")

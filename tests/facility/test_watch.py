@@ -156,31 +156,6 @@ def test_nodes_of_unknown_rating_are_never_flagged() -> None:
     topology = Topology.build([node("site", "site"), node("box", "server", "site", group="g")])
     watch = watch_of(topology)
     assert play(topology, watch, seconds(120, 1e9)) == []
-    name, share = watch.worst_headroom()
-    assert name == ""
-    assert np.isnan(share)
-
-
-def test_worst_headroom_is_the_last_steps() -> None:
-    topology = Topology.build(
-        [
-            node("site", "site", rating="10 kW"),
-            node("rack", "rack", "site", count=2, rating="2 kW"),
-            node("server", "server", "rack", count=2, group="g"),
-        ]
-    )
-    watch = watch_of(topology)
-    watch.step(0.25, 0.25, topology.sum_loads(np.array([1500.0, 0, 0, 0])))
-    assert watch.worst_headroom() == ("rack-1", 0.75)
-    watch.step(0.5, 0.25, topology.sum_loads(np.array([600.0, 600, 500, 800])))
-    assert watch.worst_headroom() == ("rack-2", 0.65)
-
-
-def test_worst_headroom_names_a_node_that_has_a_rating() -> None:
-    topology = rack()  # below a site without one
-    watch = watch_of(topology)
-    play(topology, watch, [400.0])
-    assert watch.worst_headroom() == ("rack", 0.4)
 
 
 def test_a_breaker_trips_once_and_again_after_reset() -> None:

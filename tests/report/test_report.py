@@ -12,6 +12,7 @@ from rich.console import Console
 from dcsim.report.live import FLAG_LINES, LiveView
 from dcsim.report.terminal import render
 from dcsim.report.text import clock, percent, seconds, watt_hours, watts
+from tests.report.frames import frame, plant
 from tests.results.made import event, record
 
 
@@ -62,10 +63,15 @@ def test_unknown_latencies_are_dashes(tmp_path: Path) -> None:
     assert "nan" not in text(shown)
 
 
+SITE = plant(10, site="600 kW", row="500 kW")
+LOADS = {"site": 400e3, "row": 450e3}
+
+
 def play(view: LiveView, steps: int = 1000) -> None:
+    view.begin(SITE, 0.0, lambda: None)
     with view:
         for step in range(1, steps + 1):
-            view.update(step * 0.1, 400e3, 600e3, ("row", 0.9), 5, 0)
+            view.update(frame(SITE, step * 0.1, LOADS, running=5))
 
 
 def test_plain_lines_where_there_is_no_terminal() -> None:
@@ -82,11 +88,12 @@ def test_how_busy_it_is_stands_in_each_line() -> None:
     """Ten a second at first, then twenty: the last minute counts."""
     shown = console()
     view = LiveView(200.0, shown)
-    view.serving(10, 40.0)
+    view.begin(SITE, 0.0, lambda: 40.0)
     with view:
         for step in range(1, 2001):
             arrived = step if step <= 1000 else 1000 + 2 * (step - 1000)
-            view.update(step * 0.1, 400e3, 600e3, ("row", 0.9), 1234, 7, arrived)
+            now = frame(SITE, step * 0.1, LOADS, running=1234, waiting=7, arrived=arrived)
+            view.update(now)
     lines = text(shown).splitlines()
     told = "1,234 running (123.4 a replica), 7 waiting; {} requests/s, {} % of its capacity"
     assert lines[4].endswith(told.format(10, 25))
@@ -95,10 +102,26 @@ def test_how_busy_it_is_stands_in_each_line() -> None:
 
 def test_unrated_site_shows_no_limit() -> None:
     shown = console()
+    unrated = plant(1)
     with LiveView(1.0, shown) as view:
-        view.update(1.0, 400e3, float("nan"), ("", float("nan")), 5, 0)
+        view.begin(unrated, 0.0, lambda: None)
+        view.update(frame(unrated, 1.0, LOADS, running=5))
     assert "nan" not in text(shown)
     assert "headroom -" in text(shown)
+
+
+def test_the_node_nearest_to_its_rating_is_named() -> None:
+    """By the load as ratings feel it, of the step shown, among nodes that have a rating."""
+    shown = console()
+    site = plant(2, rack="2 kW")
+    view = LiveView(2.0, shown)
+    view.begin(site, 0.0, lambda: None)
+    with view:
+        view.update(frame(site, 1.0, {"site": 9e3, "row/rack-1": 1.5e3}))
+        view.update(frame(site, 2.0, {"site": 9e3, "row/rack-1": 1.2e3, "row/rack-2": 1.3e3}))
+    first, second = text(shown).splitlines()
+    assert "nearest to its limit: row/rack-1 75.0 %" in first
+    assert "nearest to its limit: row/rack-2 65.0 %" in second
 
 
 def test_a_flood_of_flags_is_counted_not_printed() -> None:

@@ -14,19 +14,17 @@ import time
 from io import StringIO
 from pathlib import Path
 
-import numpy as np
 import pytest
 from rich.console import Console
 
 from dcsim.report.watch import WatchView
 from dcsim.results import Results
 from tests.cli.test_run import SCENARIO
+from tests.report.frames import frame, plant
 from tests.results.made import event
 
-NAMES = ["site", "row", *[f"row/rack-{i}" for i in range(20)]]
-KINDS = ["site", "row", *["rack"] * 20]
-PARENTS = np.array([-1, 0, *[1] * 20])
-RATINGS = np.array([np.nan, 20e3, *[2e3] * 20])
+SITE = plant(20, row="20 kW", rack="2 kW")
+RACKS = [f"row/rack-{number}" for number in range(1, 21)]
 
 
 def screen(width: int, height: int, monkeypatch: pytest.MonkeyPatch) -> str:
@@ -34,14 +32,14 @@ def screen(width: int, height: int, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setattr("dcsim.report.watch.REFRESH_S", 0.0)
     console = Console(file=StringIO(), force_terminal=True, width=width, height=height)
     view = WatchView("my site", 100.0, console)
-    view.begin(NAMES, KINDS, PARENTS, RATINGS)
-    view.serving(4, 8.0)
-    load_w = np.array([22e3, 22e3, *[1e3] * 19, 1.9e3])
+    view.begin(SITE, 0.0, lambda: 8.0)
+    load_w = {"site": 22e3, "row": 22e3, **dict.fromkeys(RACKS, 1e3), RACKS[-1]: 1.9e3}
     with view:
         view.flag(event("trip"))
         for step in range(1, 30):
-            view.loads(load_w * (1 + 0.1 * (step % 2)))
-            assert view.update(step, 22e3, float("nan"), ("row", 1.1), 5, 2, 2 * step) is False
+            now_w = {name: watts * (1 + 0.1 * (step % 2)) for name, watts in load_w.items()}
+            now = frame(SITE, step, now_w, running=25, waiting=2, arrived=2 * step)
+            assert view.update(now) is False
         plain = Console(file=StringIO(), width=width, height=height)
         plain.print(view._screenful(paused=True))
     said = console.file.getvalue()  # type: ignore[attr-defined]
@@ -62,11 +60,11 @@ def test_the_screen_shows_the_tree_and_the_flags(
         line for line in lines if ("row " in line and "110.0 %" in line) or "121.0 %" in line
     )
     assert "█" in row
-    assert "rack-19  of 20" in said  # the fullest of the crowd
+    assert "rack-20  of 20" in said  # the fullest of the crowd
     assert said.count("rack-") == 3
     assert "trip" in said and "PAUSED" in said
-    # Two arrive a second, of the eight that four replicas can serve.
-    busy = "5 running (1.2 a replica), 2 waiting; 2 requests/s, 25 % of its capacity"
+    # Two arrive a second, of the eight that twenty replicas can serve.
+    busy = "25 running (1.2 a replica), 2 waiting; 2 requests/s, 25 % of its capacity"
     assert busy in said
 
 
@@ -74,14 +72,13 @@ def test_a_trip_stays_in_sight(monkeypatch: pytest.MonkeyPatch) -> None:
     """However many warnings of however many kinds come after it, in lines and in the title."""
     monkeypatch.setattr("dcsim.report.watch.REFRESH_S", 0.0)
     view = WatchView("my site", 100.0, Console(file=StringIO(), force_terminal=True))
-    view.begin(NAMES, KINDS, PARENTS, RATINGS)
+    view.begin(SITE, 0.0, lambda: None)
     with view:
         view.flag(event("trip"))
         for kind in ("warning", "overload", "cleared", "predicted", "demand", "limited", "ramp"):
             for _ in range(20):
                 view.flag(event(kind))
-        view.loads(np.ones(22))
-        view.update(1, 22e3, float("nan"), ("row", 1.1), 5, 2)
+        view.update(frame(SITE, 1.0, {"row": 22e3}))
         plain = Console(file=StringIO(), width=100, height=30)
         plain.print(view._screenful(paused=False))
     lines = str(plain.file.getvalue()).splitlines()  # type: ignore[attr-defined]
@@ -93,11 +90,10 @@ def test_a_trip_stays_in_sight(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_elsewhere_it_prints_lines() -> None:
     console = Console(file=StringIO(), width=100)
     view = WatchView("my site", 10.0, console)
-    view.begin(NAMES, KINDS, PARENTS, RATINGS)
+    view.begin(SITE, 0.0, lambda: None)
     with view:
         for step in range(1, 11):
-            view.loads(np.zeros(22))
-            assert not view.update(step, 1.0, 2.0, ("row", 0.5), 1, 0)
+            assert not view.update(frame(SITE, step, {}))
     said = console.file.getvalue()  # type: ignore[attr-defined]
     assert said.count("\n") == 10
     assert "\x1b" not in said
