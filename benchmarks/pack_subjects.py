@@ -11,7 +11,7 @@ import numpy as np
 
 from benchmarks.steady_levels import Level, example_of, laws, own_law
 from dcsim.hardware.catalogue import Catalogue
-from dcsim.lab.bench import campaign, configuration
+from dcsim.lab.bench import campaign
 from dcsim.lab.learn.measured import measured_subjects
 from dcsim.lab.learn.runs import LedgerSeries, MeasuredRun, read_run
 from dcsim.lab.learn.states import (
@@ -92,7 +92,7 @@ def published_subjects(gpu: str, catalogue: Catalogue, data: Path) -> list[Subje
         samples = "unstated number of" if points is None else f"{points:,}"
         mixture, phi = read_published(file)
         work = campaign(
-            configuration(model, gpu, parallel, catalogue), catalogue, parallel, REPEATS
+            catalogue.replica_config(model, gpu, parallel), catalogue, parallel, REPEATS
         )
         levels = levels_of_mixture(mixture)
         watts = carry_over(work, work, levels, catalogue, np.random.default_rng(parallel))

@@ -38,7 +38,7 @@ from benchmarks.pack_subjects import (
 )
 from benchmarks.steady_levels import Level, steady_levels
 from dcsim.hardware.catalogue import Catalogue, load_catalogue
-from dcsim.lab.bench import campaign, configuration
+from dcsim.lab.bench import campaign
 from dcsim.lab.learn.evaluate import evaluate, generate, shown_by
 from dcsim.lab.learn.measured import by_configuration
 from dcsim.lab.learn.pooled import pooled
@@ -163,7 +163,7 @@ def _on_campaign(pack: Pack, key: str, catalogue: Catalogue, data: Path) -> tupl
     label = {full: short.upper() for short, full in GPUS.items()}[gpu]
     file = f"{model}_{label}_tp{parallel}.json"
     mixture, _ = read_published(data / "published" / "state_distributions" / file)
-    config = configuration(model, gpu, parallel, catalogue)
+    config = catalogue.replica_config(model, gpu, parallel)
     work = campaign(config, catalogue, JUDGING_SEED, 1)
     power = GruPower(pack, catalogue, extrapolate=True)
     watts = np.concatenate([shown_by(power, series, 1)[:, 0] for series in work])

@@ -16,7 +16,6 @@ import tracemalloc
 import numpy as np
 
 from dcsim.hardware.catalogue import load_catalogue
-from dcsim.lab.bench import configuration
 from dcsim.ledger import GpuState, ReplicaConfig, WorkLedger
 from dcsim.power.gru import GruPower
 from dcsim.power.pack import load, shipped
@@ -80,7 +79,7 @@ def main() -> None:
     """Measure and print."""
     catalogue = load_catalogue()
     model = GruPower(load(shipped()["gru-h100"]), catalogue)
-    mix = [configuration(name, GPU, parallel, catalogue) for name, parallel in MIX]
+    mix = [catalogue.replica_config(name, GPU, parallel) for name, parallel in MIX]
     print("replicas  configurations   best us  median us  bytes kept a step")
     for count, kinds in ((1, 1), (240, 1), (240, 8), (2400, 1), (2400, 8)):
         configs = [mix[(3 + index) % 8 if kinds > 1 else 3] for index in range(count)]

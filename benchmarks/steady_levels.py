@@ -30,7 +30,6 @@ from benchmarks.timing_rows import (
 )
 from dcsim.hardware.catalogue import Catalogue
 from dcsim.hardware.kv import BLOCK_TOKENS, kv_capacity_blocks
-from dcsim.lab.bench import configuration
 from dcsim.lab.learn.counters import POWER_STEP_S, ledger_columns
 from dcsim.lab.learn.runs import LedgerSeries
 from dcsim.lab.learn.train import Example
@@ -69,7 +68,7 @@ def steady_levels(data: Path, catalogue: Catalogue, gpu: str) -> list[Level]:
             model = ML_ENERGY_MODELS.get(record.model_id)
             if model is None or record.data_parallel > 1 or GPUS[record.gpu_model] != gpu:
                 continue
-            config = configuration(model, gpu, int(record.num_gpus), catalogue)
+            config = catalogue.replica_config(model, gpu, int(record.num_gpus))
             card = catalogue.gpus[gpu]
             held = kv_capacity_blocks(catalogue.models[model], card.hbm_bytes, config.gpus)
             if held == 0:

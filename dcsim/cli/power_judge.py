@@ -280,7 +280,7 @@ def validate(
     import numpy as np
 
     from dcsim.hardware.catalogue import load_catalogue
-    from dcsim.lab.bench import campaign, configuration
+    from dcsim.lab.bench import campaign
     from dcsim.lab.learn.evaluate import shown_by
     from dcsim.lab.learn.states import (
         distance,
@@ -305,7 +305,7 @@ def validate(
             mixture, _ = read_published(file)
             key = published_key(file.stem)
             row["configuration"] = key
-            config = configuration(*split_key(key), catalogue)
+            config = catalogue.replica_config(*split_key(key))
             power = _hidden(pack, config) if left_out else _model(model, pack, False, config)
             work = campaign(config, catalogue, seed, repeats)
             watts = np.concatenate([shown_by(power, series, 1)[:, 0] for series in work])

@@ -14,7 +14,9 @@ from dcsim.hardware.curves import Curve, LossCurve
 from dcsim.hardware.gpus import Gpu
 from dcsim.hardware.models import ServedModel
 from dcsim.hardware.own_catalogue import own_entries, own_folder
+from dcsim.hardware.replicas import replica_config
 from dcsim.hardware.servers import ServerType
+from dcsim.ledger import ReplicaConfig
 from dcsim.spec.base import Spec
 from dcsim.spec.nearest import suggestion
 
@@ -39,6 +41,11 @@ class Catalogue(Spec):
     def server(self, name: str) -> ServerType:
         """A server type by name."""
         return _entry("server", name, self.servers)
+
+    def replica_config(self, model: str, gpu: str, tensor_parallel: int) -> ReplicaConfig:
+        """The constants of a replica of a model on so many GPUs, all by name: what a power model
+        is reset with."""
+        return replica_config(self.model(model), self.gpu(gpu), tensor_parallel)
 
     def curve(self, name: str) -> Curve:
         """A time-current curve by name."""

@@ -32,23 +32,6 @@ RUN_S = 630.0
 ARRIVALS_S = 600.0
 
 
-def configuration(
-    model: str, gpu: str, tensor_parallel: int, catalogue: Catalogue
-) -> ReplicaConfig:
-    """The contract's view of a catalogue configuration. Raises CatalogueError."""
-    card = catalogue.gpu(gpu)
-    return ReplicaConfig(
-        gpu=gpu,
-        model=model,
-        tensor_parallel=tensor_parallel,
-        peak_flops_per_gpu=card.peak_flops,
-        hbm_bandwidth_per_gpu=card.hbm_bandwidth_bytes_s,
-        hbm_bytes_per_gpu=card.hbm_bytes,
-        gpu_nameplate_w=card.nameplate_w,
-        weight_bytes=catalogue.model(model).weight_bytes,
-    )
-
-
 def campaign(
     config: ReplicaConfig, catalogue: Catalogue, seed: int, repeats: int
 ) -> list[LedgerSeries]:

@@ -9,6 +9,7 @@ from dcsim.hardware.catalogue import Catalogue
 from dcsim.hardware.gpus import Gpu
 from dcsim.hardware.kv import kv_capacity_blocks
 from dcsim.hardware.models import ServedModel
+from dcsim.hardware.replicas import replica_config
 from dcsim.hardware.roofline import IterationModel
 from dcsim.hardware.servers import ServerType
 from dcsim.ledger import ReplicaConfig
@@ -70,20 +71,15 @@ class ResolvedGroup:
     @cached_property
     def config(self) -> ReplicaConfig:
         """What the power room must know of the group's replicas."""
-        spec, server, gpu = self.spec, self.server, self.gpu
+        spec, server = self.spec, self.server
         count = self.replicas_per_server
         beside_w = server.non_gpu_w + self.spare_gpus * self.gpu_idle_w
-        return ReplicaConfig(
-            gpu=gpu.name,
-            model=self.model.name,
-            tensor_parallel=spec.tensor_parallel,
+        return replica_config(
+            self.model,
+            self.gpu,
+            spec.tensor_parallel,
             pipeline_parallel=spec.pipeline_parallel,
             expert_parallel=spec.expert_parallel,
-            peak_flops_per_gpu=gpu.peak_flops,
-            hbm_bandwidth_per_gpu=gpu.hbm_bandwidth_bytes_s,
-            hbm_bytes_per_gpu=gpu.hbm_bytes,
-            gpu_nameplate_w=gpu.nameplate_w,
-            weight_bytes=self.model.weight_bytes,
             kv_tokens=self.kv_tokens,
             label_w=(server.nameplate_w - beside_w) / count if count else None,
         )

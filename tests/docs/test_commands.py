@@ -31,7 +31,7 @@ NOT_RUN = {
     r"^(make|pip|source|cd|git) ": "changes the machine; CI runs `make test`",
     r"^export ": "sets a variable of the reader's shell",
     r"^python -m benchmarks": "minutes; a benchmark",
-    r"^dcsim power (train|evaluate|validate) ": "needs measured runs: tests/power",
+    r"^dcsim power (train|evaluate|validate) ": "needs measured runs: tests/lab/learn",
     r"^dcsim measure import ": "needs measured logs: tests/lab/measure",
     r"^python feeder\.py": "needs the extra cosim: tests/docs/test_cosim.py",
     r"^dcsim data get ": "needs the network: tests/data has a server of its own",

@@ -7,7 +7,6 @@ import pytest
 from dcsim.errors import ScenarioError
 from dcsim.hardware import load_catalogue
 from dcsim.hardware.kv import kv_capacity_blocks, kv_capacity_tokens
-from dcsim.lab.bench import configuration
 from dcsim.ledger import ReplicaConfig
 from dcsim.plant import ResolvedGroup
 from dcsim.power.look_up import capacity_tokens
@@ -54,6 +53,6 @@ def test_checks_and_power_know_what_serving_plays(engine: str, tokens: int) -> N
 
 
 def test_power_takes_vllms_defaults_where_no_engine_is_known() -> None:
-    config: ReplicaConfig = configuration("llama-3-70b", "a100-sxm-80gb", 2, CATALOGUE)
+    config: ReplicaConfig = CATALOGUE.replica_config("llama-3-70b", "a100-sxm-80gb", 2)
     assert config.kv_tokens is None
     assert capacity_tokens(config, CATALOGUE) == 8816

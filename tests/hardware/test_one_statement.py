@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from dcsim.arrays import FloatArray
+from dcsim.errors import CatalogueError
 from dcsim.hardware import load_catalogue
 from dcsim.hardware.kv import kv_capacity_tokens
 from dcsim.hardware.roofline import IterationModel
-from dcsim.lab.bench import configuration, replay
+from dcsim.lab.bench import replay
 from dcsim.lab.learn.counters import ledger_columns, prompt_seconds
 from dcsim.lab.learn.imagined import imagine
 from dcsim.ledger import GpuState
@@ -38,7 +39,7 @@ def test_training_sees_the_times_that_are_played() -> None:
     for name, card, size in known:
         model, gpu = CATALOGUE.model(name), CATALOGUE.gpu(card)
         played = IterationModel(model, gpu, size, 512)
-        config = configuration(name, card, size, CATALOGUE)
+        config = CATALOGUE.replica_config(name, card, size)
         column = imagine(config, CATALOGUE, STEP_S, 400, 1).columns
         capacity = kv_capacity_tokens(model, gpu.hbm_bytes, size)
         decodes = (column["state"] == GpuState.DECODE) & (column["kv_fraction"] < 1.0)
@@ -65,7 +66,7 @@ def test_an_engines_counters_give_the_ledger_that_was_played(
     name: str, card: str, size: int
 ) -> None:
     """A played run, told as an engine's counters would tell it, and read as a measured log."""
-    config = configuration(name, card, size, CATALOGUE)
+    config = CATALOGUE.replica_config(name, card, size)
     prompt, output, count = 1500, 200, 60
     requests = [(1.0 + 0.8 * i, prompt, output) for i in range(count)]
     (series,) = replay(config, CATALOGUE, [requests], 70.0, Engine())
@@ -86,3 +87,15 @@ def test_an_engines_counters_give_the_ledger_that_was_played(
     read = ledger_columns(edges_s, counters, edges_s, config, model, gpu, blocks)
     for column, within in (("compute_util", 0.01), ("memory_util", 0.01), ("busy_fraction", 0.01)):
         assert read[column].sum() == pytest.approx(played[column].sum(), rel=within), column
+
+
+def test_a_replicas_constants_are_the_catalogues() -> None:
+    """By the data sheet 3.35 TB/s, 80 GB and 700 W, and 70.6 billion weights of two bytes."""
+    config = CATALOGUE.replica_config("llama-3-70b", "h100-sxm-80gb", 8)
+    assert config.key == "llama-3-70b/h100-sxm-80gb/tp8" and config.gpus == 8
+    assert config.peak_flops_per_gpu == CATALOGUE.gpu(config.gpu).peak_flops
+    assert config.hbm_bandwidth_per_gpu == pytest.approx(3.35e12)
+    assert (config.hbm_bytes_per_gpu, config.gpu_nameplate_w) == (80e9, 700.0)
+    assert config.weight_bytes == pytest.approx(2 * 70.6e9, rel=1e-3)
+    with pytest.raises(CatalogueError, match="no GPU 'h100-sxm-80g' in the catalogue"):
+        CATALOGUE.replica_config("llama-3-70b", "h100-sxm-80g", 8)

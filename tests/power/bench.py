@@ -7,14 +7,13 @@ from typing import Any
 import numpy as np
 
 from dcsim.hardware.catalogue import load_catalogue
-from dcsim.lab.bench import configuration
 from dcsim.ledger import GpuState, ReplicaConfig, WorkLedger
 from dcsim.power.features import FEATURES
 from dcsim.power.pack import Pack, States
 
 CATALOGUE = load_catalogue()
-LLAMA = configuration("llama-3-70b", "a100-sxm-80gb", 8, CATALOGUE)
-QWEN = configuration("qwen3-8b", "a100-sxm-80gb", 1, CATALOGUE)
+LLAMA = CATALOGUE.replica_config("llama-3-70b", "a100-sxm-80gb", 8)
+QWEN = CATALOGUE.replica_config("qwen3-8b", "a100-sxm-80gb", 1)
 
 
 def ledger(count: int, seed: int = 0, **columns: Any) -> WorkLedger:

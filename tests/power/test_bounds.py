@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dcsim.hardware.catalogue import load_catalogue
-from dcsim.lab.bench import configuration
 from dcsim.ledger import GpuState, ReplicaConfig
 from dcsim.power.gru import GruPower
 from dcsim.power.pack import Pack, load, shipped
@@ -146,7 +145,7 @@ def test_shipped_packs_at_rest_and_flat_out(name: str, key: str) -> None:
 def test_unseen_models_may_spike_as_high_as_measured_ones() -> None:
     """On the A100, above 105 % of its limit, since the measured Qwen3 runs did so; never above
     what they leave room for."""
-    config = configuration("gemma-3-12b", "a100-sxm-80gb", 1, CATALOGUE)
+    config = CATALOGUE.replica_config("gemma-3-12b", "a100-sxm-80gb", 1)
     pack = load(shipped()["gru-a100"])
     power = GruPower(pack, CATALOGUE, extrapolate=True)
     power.reset([config] * 4000, 0.25, SEED)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from dcsim.errors import PackError
-from dcsim.lab.bench import campaign, configuration
+from dcsim.lab.bench import campaign
 from dcsim.lab.learn.evaluate import generate
 from dcsim.lab.learn.states import published_key, read_published
 from dcsim.power.gru import GruPower
@@ -81,7 +81,7 @@ def test_finding_packs() -> None:
     with pytest.raises(PackError, match=r"no pack is called 'gru'.*gru-a100"):
         find_pack("gru", [LLAMA])
     with pytest.raises(PackError, match="no single pack"):
-        find_pack(None, [LLAMA, configuration("llama-3-8b", "h100-sxm-80gb", 1, CATALOGUE)])
+        find_pack(None, [LLAMA, CATALOGUE.replica_config("llama-3-8b", "h100-sxm-80gb", 1)])
 
 
 def test_shipped_packs_are_sound() -> None:
@@ -122,7 +122,7 @@ def test_campaign_reproduces_the_published_distribution(
     """End to end: fresh traffic at the campaign's rates, through serving and the shipped pack,
     gives back the published mixture's level and spread."""
     gpu = {"a100": "a100-sxm-80gb", "h100": "h100-sxm-80gb"}[short]
-    config = configuration(model, gpu, parallel, CATALOGUE)
+    config = CATALOGUE.replica_config(model, gpu, parallel)
     mixture, _ = read_published(
         data / "published" / "state_distributions" / f"{model}_{short.upper()}_tp{parallel}.json"
     )
@@ -149,7 +149,7 @@ def test_packs_know_every_published_configuration(data: Path) -> None:
 
 def test_what_nobody_measured_is_the_linear_model_corrected() -> None:
     """Within ratios of the table, above rest, and said to be extrapolated, with an error band."""
-    config = configuration("qwen3-32b", "h100-sxm-80gb", 4, CATALOGUE)
+    config = CATALOGUE.replica_config("qwen3-32b", "h100-sxm-80gb", 4)
     pack = find_pack(None, [config])
     with pytest.raises(PackError, match="has no states for qwen3-32b"):
         GruPower(pack, CATALOGUE).reset([config], 0.25, np.random.SeedSequence(1))
@@ -183,7 +183,7 @@ def test_models_never_seen_are_answered_by_their_like(
 ) -> None:
     """Experts of 16 bits draw as dense models do, narrower ones do not; where nobody measured a
     kind, the provenance says so."""
-    config = configuration(model, gpu, parallel, CATALOGUE)
+    config = CATALOGUE.replica_config(model, gpu, parallel)
     pack = find_pack(None, [config])
     power = GruPower(pack, CATALOGUE, extrapolate=True)
     told = power.provenance(config).source

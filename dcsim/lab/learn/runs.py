@@ -20,6 +20,7 @@ from dcsim.errors import RunFolderError
 from dcsim.hardware.catalogue import Catalogue
 from dcsim.hardware.gpus import Gpu
 from dcsim.hardware.models import ServedModel
+from dcsim.hardware.replicas import replica_config
 from dcsim.lab.learn.cleaning import (
     WIDTHS_S,
     find_shift,
@@ -137,16 +138,7 @@ def read_pieces(
         raise RunFolderError(
             f"{folder}: the catalogue has no timing of {gpu.name} at tp {manifest['tp']}"
         )
-    config = ReplicaConfig(
-        gpu=gpu.name,
-        model=model.name,
-        tensor_parallel=manifest["tp"],
-        peak_flops_per_gpu=gpu.peak_flops,
-        hbm_bandwidth_per_gpu=gpu.hbm_bandwidth_bytes_s,
-        hbm_bytes_per_gpu=gpu.hbm_bytes,
-        gpu_nameplate_w=gpu.nameplate_w,
-        weight_bytes=model.weight_bytes,
-    )
+    config = replica_config(model, gpu, manifest["tp"])
     logs = read_logs(folder, manifest, catalogue.gpus)
     at_s, watts = logs.power.at_s, logs.power.watts.sum(axis=1)
     gap_s = float(np.diff(at_s).max())

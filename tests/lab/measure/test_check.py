@@ -12,8 +12,8 @@ from typer.testing import CliRunner, Result
 
 from dcsim.cli import app
 from dcsim.lab.measure.check import verdict
+from tests.lab.learn.folder import write_run
 from tests.lab.measure.bench import written
-from tests.power.folder import write_run
 
 
 def dcsim(*arguments: object) -> Result:

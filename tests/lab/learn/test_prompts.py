@@ -20,8 +20,8 @@ from dcsim.lab.learn.prompts import Prompts, in_turn, place_prompts
 from dcsim.lab.learn.readers import FirstTokens
 from dcsim.lab.learn.runs import asked_on, play, read_run
 from dcsim.scenario.models import Engine
+from tests.lab.learn.folder import EPOCH_S, write_prompts, write_run
 from tests.power.bench import CATALOGUE, QWEN
-from tests.power.folder import EPOCH_S, write_prompts, write_run
 
 TOKENS_S = 10_000.0
 SCRAPE_S = 0.2543

@@ -9,8 +9,8 @@ import pytest
 
 from dcsim.errors import RunFolderError
 from dcsim.lab.learn.runs import read_run
+from tests.lab.learn.folder import BUSY_W, IDLE_W, write_run
 from tests.power.bench import CATALOGUE
-from tests.power.folder import BUSY_W, IDLE_W, write_run
 
 
 def test_logs_of_two_clocks_are_aligned(tmp_path: Path) -> None:

@@ -17,9 +17,9 @@ from dcsim.lab.learn.evaluate import generate, judge, shown
 from dcsim.lab.learn.states import Mixture, distance, published_key, split_key
 from dcsim.power.constant import board_limit
 from dcsim.power.linear_ledger import LinearLedger
+from tests.lab.learn.folder import BUSY_W, IDLE_W, write_run
+from tests.lab.learn.made_up import made_up_run
 from tests.power.bench import CATALOGUE, LLAMA, QWEN
-from tests.power.folder import BUSY_W, IDLE_W, write_run
-from tests.power.test_learn import made_up_run
 
 FIGURES = {
     *("energy_error_pct", "energy_bias_pct", "ks", "acf_r2", "acf_mae"),
@@ -135,7 +135,7 @@ def test_seeds_are_independent_replicas() -> None:
 
 
 def test_bigru_learns_a_run_like_its_own_and_sees_ahead() -> None:
-    model = BiGru([made_up_run(1), made_up_run(2)], epochs=60)
+    model = BiGru([made_up_run(1, 200), made_up_run(2, 200)], epochs=50)
     unseen = made_up_run(7)
     figures = judge(model.generate(unseen.series, 3), unseen.power_w)["250ms"]
     assert figures["energy_error_pct"] < 5
@@ -164,7 +164,7 @@ def test_published_names() -> None:
 def test_validate_finds_the_distribution_that_a_model_has(tmp_path: Path) -> None:
     """Mixtures made of the linear model's own watts are met; one 10 % higher is missed by that;
     what cannot be judged is told, the rest judged."""
-    work = campaign(QWEN, CATALOGUE, seed=3, repeats=2)
+    work = campaign(QWEN, CATALOGUE, seed=3, repeats=1)
     watts = np.concatenate([generate(LinearLedger(CATALOGUE), series, 1)[:, 0] for series in work])
     # A narrow state for every percent of the distribution.
     levels = np.quantile(watts, (np.arange(100) + 0.5) / 100)

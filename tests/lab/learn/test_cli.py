@@ -13,8 +13,8 @@ from dcsim.ledger import GpuState
 from dcsim.power import build
 from dcsim.power.pack import load
 from dcsim.scenario.models import Power
+from tests.lab.learn.folder import IDLE_W, write_run
 from tests.power.bench import CATALOGUE, QWEN, ledger
-from tests.power.folder import IDLE_W, write_run
 
 
 def dcsim_power(*arguments: object) -> Result:
