@@ -38,7 +38,6 @@ STILL_TWICE = {
     "Clock",
     "Cooling",
     "DualThreshold",
-    "Fleet",
     "Held",
     "Kind",
     "Lengths",

@@ -11,8 +11,8 @@ from dcsim.studies.failover import failover
 from dcsim.studies.fixes import Fix
 from dcsim.studies.growth import growth
 from dcsim.studies.oversubscription import oversubscription
-from dcsim.studies.policies import policies
-from dcsim.studies.refresh import Fleet, refresh
+from dcsim.studies.policies import PoliciesStudy
+from dcsim.studies.refresh import FleetVariant, RefreshStudy
 from dcsim.studies.runner import Runner
 from dcsim.studies.savings import Money, savings
 from dcsim.studies.sizing import SizingStudy
@@ -21,6 +21,8 @@ from dcsim.studies.study import Study, publish
 from dcsim.studies.sweep import SweepStudy
 from dcsim.studies.tariff import Tariff, read_tariff
 
+policies = publish("policies", PoliciesStudy)
+refresh = publish("refresh", RefreshStudy)
 sizing_study = publish("sizing", SizingStudy)
 sweep = publish("sweep", SweepStudy)
 
@@ -28,9 +30,11 @@ __all__ = [
     "Answer",
     "Card",
     "Fix",
-    "Fleet",
+    "FleetVariant",
     "Money",
     "Plot",
+    "PoliciesStudy",
+    "RefreshStudy",
     "Runner",
     "SizingStudy",
     "Study",

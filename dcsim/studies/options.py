@@ -121,7 +121,7 @@ def _extras(annotation: Any) -> Iterator[Any]:
 # --- types of fields -------------------------------------------------------------------------
 
 
-def _from_text(parse: Callable[[str], Any]) -> BeforeValidator:
+def from_text(parse: Callable[[str], Any]) -> BeforeValidator:
     """Texts are parsed; all else is left to the field's type."""
     return BeforeValidator(lambda value: parse(value) if isinstance(value, str) else value)
 
@@ -230,17 +230,17 @@ def _day(text: str) -> date:
         raise ValueError(f"'{text}' is no day such as 2026-12-01") from None
 
 
-Texts = Annotated[tuple[str, ...], _from_text(_split), Typed(metavar="NAME,NAME", once=True)]
+Texts = Annotated[tuple[str, ...], from_text(_split), Typed(metavar="NAME,NAME", once=True)]
 """Names, typed `a,b`."""
 Seeds = Annotated[
     int | tuple[int, ...], BeforeValidator(_seeds), Typed(metavar="NUMBER|LIST", once=True)
 ]
 """So many, counted on from the scenario's own, or these: typed `5`, or `1,2,9`."""
 Numbers = Annotated[
-    tuple[float, ...], _from_text(parse_numbers), Typed(metavar="LIST|RANGE", once=True)
+    tuple[float, ...], from_text(parse_numbers), Typed(metavar="LIST|RANGE", once=True)
 ]
 """Typed `1,1.5,2`, or as a range `1:2:0.1`."""
-Times = Annotated[tuple[Seconds, ...], _from_text(_split), Typed(metavar="TIME,TIME", once=True)]
+Times = Annotated[tuple[Seconds, ...], from_text(_split), Typed(metavar="TIME,TIME", once=True)]
 """Typed `1 s, 1 min`."""
 ValueLists = Annotated[
     dict[str, list[Any]],
@@ -253,12 +253,12 @@ Shares = Annotated[
 ]
 GrowthFactor = Annotated[
     float,
-    _from_text(_growth),
+    from_text(_growth),
     must(lambda factor: factor > 1.0, "give growth above 0: '5 %', or a factor above 1: 1.05"),
     Typed(metavar="PERCENT|FACTOR"),
 ]
 """Growth over a span of time as a factor, typed `5 %` or `1.05`."""
-Day = Annotated[date, _from_text(_day), Typed(metavar="YYYY-MM-DD")]
+Day = Annotated[date, from_text(_day), Typed(metavar="YYYY-MM-DD")]
 SloLoss = Annotated[
     float, must(lambda share: 0.0 <= share <= 1.0, "a share of requests, such as 0.01")
 ]

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
 
-from dcsim.errors import StudyError
 from dcsim.scenario.models import Scenario
-from dcsim.spec.units import SECOND
+from dcsim.spec.units import SECOND, Seconds
 from dcsim.studies.answer import Answer, Card, Plot, Table
 from dcsim.studies.ask import (
+    averaging_times_s,
     load_rows,
-    opened,
+    play_cases,
     power_evidence,
     promise,
     seeds_of,
@@ -24,7 +23,6 @@ from dcsim.studies.ask import (
 )
 from dcsim.studies.busy import told_busy, told_watts
 from dcsim.studies.candidates import fitting_window_s
-from dcsim.studies.jobs import job
 from dcsim.studies.limit_rows import (
     LIMIT_COLUMNS,
     LIMIT_SHOWN,
@@ -33,10 +31,12 @@ from dcsim.studies.limit_rows import (
     told_limits,
 )
 from dcsim.studies.limits import left_out
+from dcsim.studies.options import Seeds, must
 from dcsim.studies.outcome import Outcome
 from dcsim.studies.runner import Runner
 from dcsim.studies.statistics import mean_interval, share_interval, share_mean_interval
-from dcsim.studies.variants import OWN, with_policy
+from dcsim.studies.study import Study
+from dcsim.studies.variants import OWN, Policies, as_inputs, with_policy
 
 NAN = float("nan")
 POLICY_COLUMNS = {
@@ -105,120 +105,106 @@ SHOWN = (
 )
 
 
-def policies(
-    scenario: Scenario | str | Path,
-    blocks: Mapping[str, Sequence[Mapping[str, Any]] | None],
-    *,
-    seeds: int | Sequence[int] = 3,
-    window_s: float = 60.0,
-    runner: Runner | None = None,
-) -> Answer:
-    """Play the scenario under each control block, the same seeds for all.
+class PoliciesStudy(Study):
+    """What does each policy hold, and who pays for it?"""
 
-    `blocks` by name; an empty one is no policy, None the scenario's own. Differences to the first
-    are taken seed by seed, which takes the luck of the traffic out of them. Raises StudyError,
-    RunFailedError.
-    """
-    base = opened(scenario)
-    if not blocks:
-        raise StudyError("--policy: name one or more, such as --policy none --policy NAME=FILE")
-    if not window_s > 0:
-        raise StudyError("--window: more than 0, such as '1 min'")
-    used = seeds_of(base, seeds)
-    cases = {name: with_policy(base, name, block) for name, block in blocks.items()}
-    runner = Runner(workers=1) if runner is None else runner
-    windows_s = tuple(sorted({1.0, 60.0, 900.0, window_s}))
-    jobs = [job(case, seed, windows_s=windows_s) for case in cases.values() for seed in used]
-    outcomes = runner.play(jobs, "policies")
-    runs = {
-        name: outcomes[place * len(used) : (place + 1) * len(used)]
-        for place, name in enumerate(cases)
-    }
-    table = pd.DataFrame(
-        [_row(name, some, window_s) for name, some in runs.items()], columns=list(POLICY_COLUMNS)
-    )
-    nodes = pd.DataFrame(
-        [row for name, some in runs.items() for row in _nodes(name, some, window_s)],
-        columns=list(NODE_COLUMNS),
-    )
-    tenants = pd.DataFrame(
-        [row for name, some in runs.items() for row in _tenants(name, some)],
-        columns=list(TENANT_COLUMNS),
-    )
-    tables = {
-        "policies": Table(table, "each policy", POLICY_COLUMNS, SHOWN),
-        "nodes": Table(nodes, "each node with a rating", NODE_COLUMNS),
-    }
-    limits = pd.concat(
-        [limit_frame(some).assign(policy=name) for name, some in runs.items()], ignore_index=True
-    )
-    limits = limits.sort_values("of_limit", ascending=False, kind="stable", ignore_index=True)
-    columns = {"policy": "name of the control block", **LIMIT_COLUMNS}
-    tables["limits"] = Table(
-        limits[list(columns)],
-        "limits of all kinds",
-        columns,
-        ("policy", *LIMIT_SHOWN),
-        brief=max(5, int((limits["runs_over"] > 0).sum())),
-    )
-    if len(tenants):
-        tables["tenants"] = Table(tenants, "who pays", TENANT_COLUMNS, tuple(TENANT_COLUMNS))
-    evidence = power_evidence(outcomes)
-    return Answer(
-        study="policies",
-        headline=tuple(_told(row) for row in table.to_dict("records")),
-        reasons=(
-            *(
-                line
-                for name, some in runs.items()
-                for line in told_limits(some, "the file" if name == OWN else name)
+    policies: Annotated[
+        Policies,
+        must(bool, "name one or more, such as --policy none --policy NAME=FILE"),
+    ]
+    """none, scenario, NAME=FILE.yaml or NAME='[{policy: admission-throttle, nodes: row}]'. Repeat
+    it for each; differences are to the first, seed by seed."""
+    seeds: Seeds = 3
+    """Number of seeds, counting up from the file's, or a list of them (1,2,9)."""
+    window_s: Seconds = 60.0
+    """Averaging time of the loads compared with limits."""
+
+    def play(self, scenario: Scenario, runner: Runner) -> Answer:
+        """The same days under each control block."""
+        window_s = self.window_s
+        seeds = seeds_of(scenario, self.seeds)
+        cases = {name: with_policy(scenario, name, block) for name, block in self.policies.items()}
+        runs = play_cases(runner, cases, seeds, "policies", averaging_times_s(window_s))
+        outcomes = [run for same in runs.values() for run in same]
+        table = pd.DataFrame(
+            [_row(name, same, window_s) for name, same in runs.items()],
+            columns=list(POLICY_COLUMNS),
+        )
+        nodes = pd.DataFrame(
+            [row for name, same in runs.items() for row in _nodes(name, same, window_s)],
+            columns=list(NODE_COLUMNS),
+        )
+        tenants = pd.DataFrame(
+            [row for name, same in runs.items() for row in _tenants(name, same)],
+            columns=list(TENANT_COLUMNS),
+        )
+        tables = {
+            "policies": Table(table, "each policy", POLICY_COLUMNS, SHOWN),
+            "nodes": Table(nodes, "each node with a rating", NODE_COLUMNS),
+        }
+        limits = pd.concat(
+            [limit_frame(same).assign(policy=name) for name, same in runs.items()],
+            ignore_index=True,
+        )
+        limits = limits.sort_values("of_limit", ascending=False, kind="stable", ignore_index=True)
+        columns = {"policy": "name of the control block", **LIMIT_COLUMNS}
+        tables["limits"] = Table(
+            limits[list(columns)],
+            "limits of all kinds",
+            columns,
+            ("policy", *LIMIT_SHOWN),
+            brief=max(5, int((limits["runs_over"] > 0).sum())),
+        )
+        if len(tenants):
+            tables["tenants"] = Table(tenants, "who pays", TENANT_COLUMNS, tuple(TENANT_COLUMNS))
+        evidence = power_evidence(outcomes)
+        return Answer(
+            headline=tuple(_sentence(row) for row in table.to_dict("records")),
+            reasons=(
+                *(
+                    line
+                    for name, same in runs.items()
+                    for line in told_limits(same, "the file" if name == OWN else name)
+                ),
+                *_differences(runs),
+                f"SLO loss is the {promise(scenario)}.",
+                *told_busy(outcomes),
             ),
-            *_differences(runs),
-            f"SLO loss is the {promise(base)}.",
-            *told_busy(outcomes),
-        ),
-        uncertainty=(
-            f"All policies met the same {len(used)} seed{'s' if len(used) > 1 else ''}; a "
-            f"probability is per run of {SECOND.format(base.duration_s)}.",
-            *(
-                []
-                if len(used) > 1
-                else ["One seed says nothing of the spread: give --seeds 5 or more."]
+            uncertainty=(
+                f"All policies met the same {len(seeds)} seed{'s' if len(seeds) > 1 else ''}; a "
+                f"probability is per run of {SECOND.format(scenario.duration_s)}.",
+                *(
+                    []
+                    if len(seeds) > 1
+                    else ["One seed says nothing of the spread: give --seeds 5 or more."]
+                ),
+                *left_out(outcomes),
+                *told_evidence(evidence),
+                *told_watts(outcomes),
             ),
-            *left_out(outcomes),
-            *told_evidence(evidence),
-            *told_watts(outcomes),
-        ),
-        inputs={
-            "policies": {
-                name: "the scenario's own" if block is None else list(block)
-                for name, block in blocks.items()
+            inputs={"policies": as_inputs(self.policies), "seeds": seeds},
+            figures={
+                f"{row['policy']}_{key}": row[key]
+                for row in table.to_dict("records")
+                for key in ("site_peak_w", "trip_probability", "slo_loss", "capped_server_h")
             },
-            "seeds": list(used),
-            "window_s": window_s,
-        },
-        figures={
-            f"{row['policy']}_{key}": row[key]
-            for row in table.to_dict("records")
-            for key in ("site_peak_w", "trip_probability", "slo_loss", "capped_server_h")
-        },
-        cards=tuple(
-            Card(f"{row['policy']}_{key}", f"{row['policy']}: {words}")
-            for row in table.to_dict("records")
-            for key, words in (
-                ("site_peak_w", "peak of the site"),
-                ("trip_probability", "of the runs tripped a breaker"),
-                ("slo_loss", "of the requests not served as promised"),
-            )
-        ),
-        tables=tables,
-        plots=(
-            Plot("policies", "peak of the site", "policy", ["site_peak_w"], kind="bar"),
-            Plot("policies", "SLO loss", "policy", ["slo_loss"], kind="bar"),
-            Plot("policies", "time above a rating", "policy", ["over_limit_s"], kind="bar"),
-        ),
-        evidence=evidence,
-    )
+            cards=tuple(
+                Card(f"{row['policy']}_{key}", f"{row['policy']}: {words}")
+                for row in table.to_dict("records")
+                for key, words in (
+                    ("site_peak_w", "peak of the site"),
+                    ("trip_probability", "of the runs tripped a breaker"),
+                    ("slo_loss", "of the requests not served as promised"),
+                )
+            ),
+            tables=tables,
+            plots=(
+                Plot("policies", "peak of the site", "policy", ["site_peak_w"], kind="bar"),
+                Plot("policies", "SLO loss", "policy", ["slo_loss"], kind="bar"),
+                Plot("policies", "time above a rating", "policy", ["over_limit_s"], kind="bar"),
+            ),
+            evidence=evidence,
+        )
 
 
 def _row(name: str, runs: Sequence[Outcome], window_s: float) -> dict[str, Any]:
@@ -344,7 +330,7 @@ def _tenants(name: str, runs: Sequence[Outcome]) -> list[dict[str, Any]]:
     return rows
 
 
-def _told(row: Mapping[Any, Any]) -> str:
+def _sentence(row: Mapping[Any, Any]) -> str:
     over = row["over_limit_s"]
     return (
         f"{'the file' if row['policy'] == OWN else row['policy']}: site peak "

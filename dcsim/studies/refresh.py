@@ -6,19 +6,28 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
+from pydantic import Field
 
 from dcsim.errors import StudyError
 from dcsim.plant.topology import Topology
 from dcsim.scenario.dump import resolved
 from dcsim.scenario.models import Scenario
 from dcsim.spec.nearest import suggestion
+from dcsim.spec.units import Seconds
 from dcsim.studies.answer import Answer, Card, Plot, Table
-from dcsim.studies.ask import opened, power_evidence, promise, seeds_of, told_evidence, variant
+from dcsim.studies.ask import (
+    averaging_times_s,
+    play_cases,
+    power_evidence,
+    promise,
+    seeds_of,
+    told_evidence,
+    variant,
+)
 from dcsim.studies.busy import told_busy, told_far_from_busy, told_watts
 from dcsim.studies.doubt import (
     change_band,
@@ -28,12 +37,13 @@ from dcsim.studies.doubt import (
     told_doubt_of,
 )
 from dcsim.studies.fixes import parse_named, refuse_seed
-from dcsim.studies.jobs import job
 from dcsim.studies.limit_rows import told_limits
 from dcsim.studies.limits import left_out
+from dcsim.studies.options import Seeds, Shares, Typed, from_text, must
 from dcsim.studies.outcome import Outcome
 from dcsim.studies.runner import Runner
 from dcsim.studies.statistics import mean_interval
+from dcsim.studies.study import Study
 from dcsim.studies.sweep import figures
 
 AS_IS = "as it is"
@@ -96,7 +106,7 @@ SHOWN = (
 
 
 @dataclass(frozen=True)
-class Fleet:
+class FleetVariant:
     """A name and what is changed; `servers.GROUP` in a path is the part that is renewed."""
 
     name: str
@@ -106,144 +116,128 @@ class Fleet:
         refuse_seed(self.changes, "--change")
 
     @classmethod
-    def parse(cls, text: str) -> Fleet:
+    def parse(cls, text: str) -> FleetVariant:
         """From `h100 | servers.a100.server=dgx-h100 | ...`. Raises StudyError."""
         name, changes = parse_named(text, "--change")
         return cls(name, changes)
 
 
-def refresh(
-    scenario: Scenario | str | Path,
-    fleets: Sequence[Fleet],
-    *,
-    part: Mapping[str, float] | None = None,
-    seeds: int | Sequence[int] = 3,
-    window_s: float = 60.0,
-    runner: Runner | None = None,
-) -> Answer:
-    """Play the fleet as it is and each of `fleets`, the same traffic and seeds for all.
+class RefreshStudy(Study):
+    """Other GPUs, models or tensor parallelism in the fleet: load, latency, energy per token."""
 
-    `part`: by server group, the share of each of its rows in the facility that is renewed, which
-    then is a group of its own; without it all of the group. Raises StudyError, RunFailedError.
-    """
-    base = opened(scenario)
-    if not fleets:
-        raise StudyError(
-            "--change: say what is to be renewed, such as 'tp4 | servers.a100.tensor_parallel=4'"
+    fleets: Annotated[
+        tuple[Annotated[FleetVariant, from_text(FleetVariant.parse)], ...],
+        must(bool, "say what is to be renewed, such as 'tp4 | servers.a100.tensor_parallel=4'"),
+        Typed(flag="change", metavar="'NAME | PATH=VALUE'"),
+    ]
+    """A fleet to compare with the present one: 'h100 | servers.a100.server=dgx-h100 |
+    servers.a100.tensor_parallel=4'."""
+    part: Shares = Field(default={})
+    """Renew only this share of a server group, in every row of the facility: a100=0.5."""
+    seeds: Seeds = 3
+    """Number of seeds, counting up from the file's, or a list of them (1,2,9)."""
+    window_s: Seconds = 60.0
+    """Averaging time of the loads compared with limits."""
+
+    def play(self, scenario: Scenario, runner: Runner) -> Answer:
+        """The fleet as it is and each other one, with the same traffic and seeds."""
+        window_s = self.window_s
+        names = [AS_IS, *(fleet.name for fleet in self.fleets)]
+        if len(set(names)) < len(names):
+            raise StudyError("--change: two fleets have the same name")
+        seeds = seeds_of(scenario, self.seeds)
+        split, renamed = _split(scenario, self.part)
+        cases = {AS_IS: scenario}
+        for fleet in self.fleets:
+            changes = {_path(path, renamed): value for path, value in fleet.changes.items()}
+            cases[fleet.name] = variant(split, changes, f"--change {fleet.name}")
+        runs = play_cases(runner, cases, seeds, "refresh", averaging_times_s(window_s))
+        outcomes = [run for same in runs.values() for run in same]
+        by_fleet = {name: [_figures(run, window_s) for run in same] for name, same in runs.items()}
+        rows = [_row(name, cases[name], by_fleet[name], runs[name][0]) for name in cases]
+        frame = pd.DataFrame(rows, columns=list(COLUMNS))
+        changes_frame = pd.DataFrame(
+            [
+                row
+                for name in names[1:]
+                for row in _changes(
+                    name,
+                    by_fleet[AS_IS],
+                    by_fleet[name],
+                    change_deviation(
+                        outcomes[0].summary,
+                        runs[name][0].summary,
+                        (_configurations(scenario), _configurations(cases[name])),
+                    ),
+                )
+            ],
+            columns=list(CHANGE_COLUMNS),
         )
-    names = [AS_IS, *(fleet.name for fleet in fleets)]
-    if len(set(names)) < len(names):
-        raise StudyError("--change: two fleets have the same name")
-    if not window_s > 0:
-        raise StudyError("--window: more than 0, such as '1 min'")
-    used = seeds_of(base, seeds)
-    split, renamed = _split(base, part or {})
-    cases = {AS_IS: base}
-    for fleet in fleets:
-        changes = {_path(path, renamed): value for path, value in fleet.changes.items()}
-        cases[fleet.name] = variant(split, changes, f"--change {fleet.name}")
-    runner = Runner(workers=1) if runner is None else runner
-    windows_s = tuple(sorted({1.0, 60.0, 900.0, window_s}))
-    outcomes = runner.play(
-        [job(case, seed, windows_s=windows_s) for case in cases.values() for seed in used],
-        "refresh",
-    )
-    by_fleet = {
-        name: [_figures(run, window_s) for run in outcomes[i * len(used) : (i + 1) * len(used)]]
-        for i, name in enumerate(cases)
-    }
-    rows = [_row(name, cases[name], by_fleet[name], outcomes[i * len(used)])
-            for i, name in enumerate(cases)]  # fmt: skip
-    frame = pd.DataFrame(rows, columns=list(COLUMNS))
-    changes_frame = pd.DataFrame(
-        [
-            row
-            for i, name in enumerate(names[1:], 1)
-            for row in _changes(
-                name,
-                by_fleet[AS_IS],
-                by_fleet[name],
-                change_deviation(
-                    outcomes[0].summary,
-                    outcomes[i * len(used)].summary,
-                    (_configurations(base), _configurations(cases[name])),
-                ),
-            )
-        ],
-        columns=list(CHANGE_COLUMNS),
-    )
-    evidence = power_evidence(outcomes)
-    return Answer(
-        study="refresh",
-        headline=tuple(
-            line
-            for name in names[1:]
-            for line in (_headline(name, changes_frame), *_told_band(name, changes_frame))
-        ),
-        reasons=(
-            *(f"{row['fleet']}: {row['servers']}." for row in rows),
-            *(
+        evidence = power_evidence(outcomes)
+        return Answer(
+            headline=tuple(
                 line
-                for i, name in enumerate(cases)
-                for line in told_limits(outcomes[i * len(used) : (i + 1) * len(used)], name)
+                for name in names[1:]
+                for line in (_headline(name, changes_frame), *_told_band(name, changes_frame))
             ),
-            f"SLO loss is the {promise(base)}.",
-            *told_busy(outcomes),
-        ),
-        uncertainty=(
-            f"Differences are taken seed by seed over {len(used)} seeds; intervals are 95 % of "
-            "their mean (Student)."
-            if len(used) > 1
-            else "One seed: the spread of a difference is unknown; give --seeds 5.",
-            "The same requests come to every fleet: one that serves more could be asked for more.",
-            *(
-                f"{name}: {line}"
-                for i, name in enumerate(names)
-                for line in told_doubt_of(doubt_of(outcomes[i * len(used)].summary))
+            reasons=(
+                *(f"{row['fleet']}: {row['servers']}." for row in rows),
+                *(line for name in cases for line in told_limits(runs[name], name)),
+                f"SLO loss is the {promise(scenario)}.",
+                *told_busy(outcomes),
             ),
-            "What stands on the same thing in two fleets is off by the same share in both, which a "
-            "change does not feel, as it does not feel days; all else is off on its own. The luck "
-            "of seeds is not in these bands.",
-            *left_out(outcomes),
-            *told_evidence(evidence),
-            *told_watts(outcomes),
-            *told_far_from_busy(base, outcomes),
-        ),
-        inputs={
-            "fleets": [{"name": f.name, "changes": dict(f.changes)} for f in fleets],
-            "part": dict(part or {}),
-            "seeds": list(used),
-            "window_s": window_s,
-        },
-        figures={
-            f"{row['fleet']}_{row['figure']}_change_share": row["change_share"]
-            for row in changes_frame.to_dict("records")
-            if row["figure"] in ("site_mean_w", "wh_per_1000_tokens")
-        }
-        | {
-            f"{row['fleet']}_{row['figure']}_{end}": row[end]
-            for row in changes_frame.to_dict("records")
-            if row["figure"] in ("site_mean_w", "wh_per_1000_tokens")
-            for end in ("change_band_low", "change_band_high")
-        },
-        cards=tuple(
-            Card(f"{fleet.name}_{key}_change_share", f"{fleet.name}: {words}")
-            for fleet in fleets
-            for key, words in (
-                ("site_mean_w", "change of the mean load"),
-                ("wh_per_1000_tokens", "change of the energy a token"),
-            )
-        ),
-        tables={
-            "fleets": Table(frame, "before and after", COLUMNS, SHOWN),
-            "changes": Table(changes_frame, "what changes, and how sure", CHANGE_COLUMNS),
-        },
-        plots=(
-            Plot("fleets", "peak of the site", "fleet", ["site_peak_window_w"], kind="bar"),
-            Plot("fleets", "energy per 1,000 tokens", "fleet", ["wh_per_1000_tokens"], kind="bar"),
-        ),
-        evidence=evidence,
-    )
+            uncertainty=(
+                f"Differences are taken seed by seed over {len(seeds)} seeds; intervals are 95 % "
+                "of their mean (Student)."
+                if len(seeds) > 1
+                else "One seed: the spread of a difference is unknown; give --seeds 5.",
+                "The same requests come to every fleet: one that serves more could be asked for "
+                "more.",
+                *(
+                    f"{name}: {line}"
+                    for name in names
+                    for line in told_doubt_of(doubt_of(runs[name][0].summary))
+                ),
+                "What stands on the same thing in two fleets is off by the same share in both, "
+                "which a change does not feel, as it does not feel days; all else is off on its "
+                "own. The luck of seeds is not in these bands.",
+                *left_out(outcomes),
+                *told_evidence(evidence),
+                *told_watts(outcomes),
+                *told_far_from_busy(scenario, outcomes),
+            ),
+            inputs={"seeds": seeds},
+            figures={
+                f"{row['fleet']}_{row['figure']}_change_share": row["change_share"]
+                for row in changes_frame.to_dict("records")
+                if row["figure"] in ("site_mean_w", "wh_per_1000_tokens")
+            }
+            | {
+                f"{row['fleet']}_{row['figure']}_{end}": row[end]
+                for row in changes_frame.to_dict("records")
+                if row["figure"] in ("site_mean_w", "wh_per_1000_tokens")
+                for end in ("change_band_low", "change_band_high")
+            },
+            cards=tuple(
+                Card(f"{fleet.name}_{key}_change_share", f"{fleet.name}: {words}")
+                for fleet in self.fleets
+                for key, words in (
+                    ("site_mean_w", "change of the mean load"),
+                    ("wh_per_1000_tokens", "change of the energy a token"),
+                )
+            ),
+            tables={
+                "fleets": Table(frame, "before and after", COLUMNS, SHOWN),
+                "changes": Table(changes_frame, "what changes, and how sure", CHANGE_COLUMNS),
+            },
+            plots=(
+                Plot("fleets", "peak of the site", "fleet", ["site_peak_window_w"], kind="bar"),
+                Plot(
+                    "fleets", "energy per 1,000 tokens", "fleet", ["wh_per_1000_tokens"], kind="bar"
+                ),
+            ),
+            evidence=evidence,
+        )
 
 
 def _split(scenario: Scenario, part: Mapping[str, float]) -> tuple[Scenario, dict[str, str]]:

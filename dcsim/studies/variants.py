@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Annotated, Any, get_args
 
 import yaml
+from pydantic import BeforeValidator
 
 from dcsim.errors import StudyError
 from dcsim.registry import names
@@ -14,6 +15,7 @@ from dcsim.scenario.models import Power, Scenario
 from dcsim.spec.document import yaml_value
 from dcsim.spec.nearest import suggestion
 from dcsim.studies.ask import variant
+from dcsim.studies.options import Typed
 
 OWN = "scenario"
 """The power models, or the policies, that the file itself names."""
@@ -74,6 +76,26 @@ def parse_policies(texts: Sequence[str]) -> dict[str, list[dict[str, Any]] | Non
     if problems:
         raise StudyError(*problems)
     return found
+
+
+def _parsed(value: Any) -> Any:
+    return parse_policies(value) if isinstance(value, list | tuple) else value
+
+
+Policies = Annotated[
+    dict[str, list[dict[str, Any]] | None],
+    BeforeValidator(_parsed),
+    Typed(flag="policy", metavar="NAME=BLOCK"),
+]
+"""Control blocks by name; None is the scenario's own. Typed as `parse_policies` reads them."""
+
+
+def as_inputs(policies: Mapping[str, Sequence[Mapping[str, Any]] | None]) -> dict[str, Any]:
+    """Policies as the inputs of an answer show them."""
+    return {
+        name: "the scenario's own" if block is None else list(block)
+        for name, block in policies.items()
+    }
 
 
 def with_policy(

@@ -7,7 +7,16 @@ import math
 import pytest
 
 from dcsim.scenario.models import Scenario
-from dcsim.studies import Fleet, Runner, Tariff, policies, refresh, savings, sizing_study, sweep
+from dcsim.studies import (
+    FleetVariant,
+    Runner,
+    Tariff,
+    policies,
+    refresh,
+    savings,
+    sizing_study,
+    sweep,
+)
 from dcsim.studies.ask import variant
 from tests.studies.small import small
 
@@ -93,7 +102,7 @@ def test_sweep_has_columns_of_each_kind(runner: Runner) -> None:
 
 
 def test_refresh_and_savings_tell_them(runner: Runner) -> None:
-    eased = Fleet("eased", {"facility.row.continuous": "100 %"})
+    eased = FleetVariant("eased", {"facility.row.continuous": "100 %"})
     found = refresh(broken(), [eased], seeds=1, runner=runner)
     assert found.frame["over_continuous_s"].tolist() == [60.0, 0.0]
     assert any(line.startswith(f"as it is: {CONTINUOUS}") for line in found.reasons)

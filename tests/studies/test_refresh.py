@@ -11,20 +11,20 @@ from typer.testing import CliRunner
 
 from dcsim.cli import app
 from dcsim.hardware.catalogue import load_catalogue
-from dcsim.studies import Fleet, Runner, refresh
+from dcsim.studies import FleetVariant, Runner, refresh
 from dcsim.studies.ask import variant
 from tests.studies.small import TEXT, small
 
 
 def asked(**more: object) -> object:
-    return refresh(small(), [Fleet("tp4", {"servers.a100.tensor_parallel": 4})], seeds=2,
+    return refresh(small(), [FleetVariant("tp4", {"servers.a100.tensor_parallel": 4})], seeds=2,
                    runner=Runner(workers=1), **more)  # fmt: skip
 
 
 def test_constant_power_differs_by_what_is_printed_on_it() -> None:
     """4 servers of 8 x 400 W + 1 kW against half of them of 8 x 700 W + 2 kW, at board limits."""
     site = variant(small(), {"servers.0.power": {"model": "board-limit"}})
-    fleet = Fleet("h100", {"servers.a100.server": "dgx-h100"})
+    fleet = FleetVariant("h100", {"servers.a100.server": "dgx-h100"})
     answer = refresh(site, [fleet], part={"a100": 0.5}, seeds=2, runner=Runner(workers=1))
     means = answer.frame.set_index("fleet")["site_mean_w"]
     assert means["as it is"] == pytest.approx(4 * 4200)
@@ -49,7 +49,7 @@ def test_a_change_is_off_by_what_differs() -> None:
     assumed beside them were a share of all, and are a smaller one of the new: that much of their
     error does not cancel, and all of the new servers' own does not."""
     site = variant(small(), {"servers.0.power": {"model": "board-limit"}})
-    fleet = Fleet("h100", {"servers.a100.server": "dgx-h100"})
+    fleet = FleetVariant("h100", {"servers.a100.server": "dgx-h100"})
     answer = refresh(site, [fleet], part={"a100": 0.5}, seeds=1, runner=Runner(workers=1))
     rest_w = load_catalogue().servers["dgx-h100"].non_gpu_w
     before_w, after_w = 4 * 4200.0, 2 * 4200.0 + 2 * (5600.0 + rest_w)
@@ -76,7 +76,7 @@ def test_a_change_is_off_by_what_differs() -> None:
 def test_a_fleet_that_is_the_same_is_off_by_nothing() -> None:
     """The same watts in both: whatever they are off by, the change is not."""
     site = variant(small(), {"servers.0.power": {"model": "board-limit"}})
-    fleet = Fleet("same", {"servers.a100.engine.max_num_seqs": 128})
+    fleet = FleetVariant("same", {"servers.a100.engine.max_num_seqs": 128})
     answer = refresh(site, [fleet], seeds=1, runner=Runner(workers=1))
     row = answer.tables["changes"].frame.set_index("figure").loc["site_mean_w"]
     assert row["change_share"] == row["change_band_low"] == row["change_band_high"] == 0.0

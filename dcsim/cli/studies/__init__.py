@@ -8,11 +8,9 @@ from dcsim.cli.studies.command import StudyGroup
 from dcsim.cli.studies.failover import failover
 from dcsim.cli.studies.growth import growth
 from dcsim.cli.studies.oversubscription import oversubscription
-from dcsim.cli.studies.policies import policies
-from dcsim.cli.studies.refresh import refresh
 from dcsim.cli.studies.savings import savings
 
 app = typer.Typer(cls=StudyGroup, no_args_is_help=True, add_completion=False)
-COMMANDS = (failover, growth, oversubscription, policies, refresh, savings)
+COMMANDS = (failover, growth, oversubscription, savings)
 for command in COMMANDS:
     app.command(command.__name__)(command)
