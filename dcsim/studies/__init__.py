@@ -7,7 +7,7 @@ instead of a scenario.
 """
 
 from dcsim.studies.answer import Answer, Card, Plot, Table
-from dcsim.studies.failover import failover
+from dcsim.studies.failover import FailoverStudy
 from dcsim.studies.fixes import Fix
 from dcsim.studies.growth import growth
 from dcsim.studies.oversubscription import oversubscription
@@ -21,6 +21,7 @@ from dcsim.studies.study import Study, publish
 from dcsim.studies.sweep import SweepStudy
 from dcsim.studies.tariff import Tariff, read_tariff
 
+failover = publish("failover", FailoverStudy)
 policies = publish("policies", PoliciesStudy)
 refresh = publish("refresh", RefreshStudy)
 sizing_study = publish("sizing", SizingStudy)
@@ -29,6 +30,7 @@ sweep = publish("sweep", SweepStudy)
 __all__ = [
     "Answer",
     "Card",
+    "FailoverStudy",
     "Fix",
     "FleetVariant",
     "Money",

@@ -11,8 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
@@ -24,9 +23,9 @@ from dcsim.hardware.catalogue import load_catalogue
 from dcsim.plant.topology import Topology
 from dcsim.scenario.models import Scenario
 from dcsim.spec.nearest import suggestion
-from dcsim.spec.units import SECOND
+from dcsim.spec.units import SECOND, Seconds
 from dcsim.studies.answer import Answer, Card, Plot, Table
-from dcsim.studies.ask import opened, power_evidence, slo_loss, told_evidence, variant
+from dcsim.studies.ask import averaging_times_s, power_evidence, slo_loss, told_evidence, variant
 from dcsim.studies.busy import told_busy, told_watts
 from dcsim.studies.failover_limits import (
     LIMIT_COLUMNS,
@@ -39,8 +38,10 @@ from dcsim.studies.failover_limits import (
 )
 from dcsim.studies.failover_words import headline, reasons
 from dcsim.studies.jobs import Keep, job
+from dcsim.studies.options import Typed
 from dcsim.studies.outcome import Outcome, Series
 from dcsim.studies.runner import Runner
+from dcsim.studies.study import Study
 
 LOSABLE = ("utility", "feeder", "transformer", "switchgear", "ups", "pdu")
 """Kinds of nodes that may be lost where nothing is asked."""
@@ -108,132 +109,146 @@ class _Held:
         return (self.of_limit <= 1.0) & (self.dark == 0)
 
 
-def failover(
-    scenario: Scenario | str | Path,
-    nodes: Sequence[str] = (),
-    *,
-    window_s: float = 60.0,
-    seed: int | None = None,
-    played: bool = True,
-    runner: Runner | None = None,
-) -> Answer:
-    """Lose each of `nodes` (names, or kinds; none: LOSABLE), at every interval of `window_s`.
+class FailoverStudy(Study):
+    """At which instants would the site survive the loss of each feed, UPS and PDU?"""
 
-    `played`: also play each loss in full at its worst instant. Raises StudyError, RunFailedError.
-    """
-    base = opened(scenario)
-    if base.faults:
-        raise StudyError(
-            "the scenario has faults of its own: failover asks for a run in which all is in order "
-            "(leave them out with --set faults=[])"
+    nodes: Annotated[tuple[str, ...], Typed(flag="node", metavar="NODE")] = ()
+    """Node or kind of node that may be lost; every utility, transformer, switchgear, UPS and PDU if
+    left out."""
+    redistribute_only: bool = False
+    """Only redistribute loads; do not simulate each loss at its worst instant."""
+    window_s: Seconds = 60.0
+    """The instants: means over this long, a multiple of `record.server_step`."""
+    seed: int | None = None
+    """Use this seed instead of the file's."""
+
+    def play(self, scenario: Scenario, runner: Runner) -> Answer:
+        """One run with all in order, each loss laid over it, and played in full at its worst
+        instant."""
+        window_s = self.window_s
+        if scenario.faults:
+            raise StudyError(
+                "the scenario has faults of its own: failover asks for a run in which all is in "
+                "order (leave them out with --set faults=[])"
+            )
+        step_s = scenario.record.server_step_s
+        if window_s < step_s or abs(window_s / step_s - round(window_s / step_s)) > 1e-9:
+            raise StudyError(
+                f"--window: must be a whole multiple of record.server_step, {SECOND.format(step_s)}"
+            )
+        topology = Topology.build(scenario.facility)
+        lost = _losable(topology, self.nodes)
+        if not np.isfinite(topology.rating_w).any():
+            raise StudyError("no node of the facility has a rating: give one the key `rating`")
+        if scenario.duration_s < window_s:
+            raise StudyError(
+                f"the run lasts {SECOND.format(scenario.duration_s)}, a window "
+                f"{SECOND.format(window_s)}: play a longer run, or give a shorter --window"
+            )
+        seed = scenario.seed if self.seed is None else self.seed
+        windows_s = averaging_times_s(window_s)
+        (whole,) = runner.play(
+            [job(scenario, seed, keep=(Keep("server", window_s),), windows_s=windows_s)],
+            "all in order",
         )
-    step_s = base.record.server_step_s
-    if window_s < step_s or abs(window_s / step_s - round(window_s / step_s)) > 1e-9:
-        raise StudyError(
-            f"--window: must be a whole multiple of record.server_step, {SECOND.format(step_s)}"
+        series = runner.series(whole).series["server"]
+        catalogue = load_catalogue()
+        worst: dict[int | None, _Held] = {}
+        clock_s = None if scenario.start is None else float(scenario.start.time_of_day_s)
+        losses = {
+            node: Loss(topology, catalogue, scenario.cooling, node, clock_s)
+            for node in (None, *lost)
+        }
+        for node, loss in losses.items():
+            limits = LossLimits(scenario, topology, series.step_s, series.start_s)
+            worst[node] = _hold(topology, loss, series, limits)
+        usual_w = _usual_w(losses[None], series)
+        outcomes: dict[int | None, Outcome] = {}
+        if not self.redistribute_only:
+            outcomes = _play(scenario, seed, topology, worst, lost, window_s, runner)
+        rows = [
+            _row(
+                topology,
+                losses[node],
+                worst[node],
+                node,
+                window_s,
+                usual_w,
+                whole,
+                outcomes.get(node),
+            )
+            for node in lost
+        ]
+        frame = pd.DataFrame(rows, columns=list(COLUMNS)).sort_values(
+            ["survived", "dark_servers", "worst_of_limit"],
+            ascending=[True, False, False],
+            kind="stable",
+            ignore_index=True,
         )
-    topology = Topology.build(base.facility)
-    lost = _losable(topology, nodes)
-    if not np.isfinite(topology.rating_w).any():
-        raise StudyError("no node of the facility has a rating: give one the key `rating`")
-    if base.duration_s < window_s:
-        raise StudyError(
-            f"the run lasts {SECOND.format(base.duration_s)}, a window {SECOND.format(window_s)}: "
-            "play a longer run, or give a shorter --window"
+        times = _times(topology, {node: worst[node] for node in lost}, series.step_s)
+        others = limit_frame(
+            {None if at is None else topology.names[at]: one.limits for at, one in worst.items()}
         )
-    runner = Runner(workers=1) if runner is None else runner
-    used = base.seed if seed is None else seed
-    windows_s = tuple(sorted({1.0, 60.0, 900.0, window_s}))
-    (whole,) = runner.play(
-        [job(base, used, keep=(Keep("server", window_s),), windows_s=windows_s)], "all in order"
-    )
-    series = runner.series(whole).series["server"]
-    catalogue = load_catalogue()
-    worst: dict[int | None, _Held] = {}
-    clock_s = None if base.start is None else float(base.start.time_of_day_s)
-    losses = {
-        node: Loss(topology, catalogue, base.cooling, node, clock_s) for node in (None, *lost)
-    }
-    for node, loss in losses.items():
-        limits = LossLimits(base, topology, series.step_s, series.start_s)
-        worst[node] = _hold(topology, loss, series, limits)
-    usual_w = _usual_w(losses[None], series)
-    outcomes = _play(base, used, topology, worst, lost, window_s, runner) if played else {}
-    rows = [
-        _row(
-            topology, losses[node], worst[node], node, window_s, usual_w, whole, outcomes.get(node)
-        )
-        for node in lost
-    ]
-    frame = pd.DataFrame(rows, columns=list(COLUMNS)).sort_values(
-        ["survived", "dark_servers", "worst_of_limit"],
-        ascending=[True, False, False],
-        kind="stable",
-        ignore_index=True,
-    )
-    times = _times(topology, {node: worst[node] for node in lost}, series.step_s)
-    others = limit_frame(
-        {None if at is None else topology.names[at]: one.limits for at, one in worst.items()}
-    )
-    evidence = power_evidence([whole, *outcomes.values()])
-    return Answer(
-        study="failover",
-        headline=(*headline(frame, _over(worst[None], topology)), *told_lost(others)[:1]),
-        reasons=(
-            *reasons(frame),
-            *told_usual(others),
-            *told_lost(others)[1:],
-            *told_busy([whole]),
-        ),
-        uncertainty=(
-            f"One run of {SECOND.format(base.duration_s)}, seed {used}; loads are means over "
-            f"{SECOND.format(series.step_s)}: shorter peaks are not seen.",
-            "Loads redistributed: servers that keep power draw what they did. Batteries give "
-            "nothing: they bridge, they do not carry on.",
-            "Losses played in full hold what moves to the survivors, breakers and their memory."
-            if played
-            else "No loss was played in full: what moves to the survivors is not in these figures.",
-            *told_left_out(base, whole, others, series.step_s),
-            *told_evidence(evidence),
-            *told_watts([whole]),
-        ),
-        inputs={
-            "nodes": [topology.names[node] for node in lost],
-            "window_s": window_s,
-            "seed": used,
-            "played": played,
-        },
-        figures={
-            "losses": len(frame),
-            "survived_always": int((frame["survived"] == 1.0).sum()),
-            "worst_lost": frame.loc[0, "lost"],
-            "worst_survived": float(frame["survived"].to_numpy()[0]),
-            "worst_of_limit": float(frame["worst_of_limit"].max()),
-        },
-        cards=(
-            Card("losses", "losses played"),
-            Card("survived_always", "of these survived for as long as was played"),
-            Card("worst_lost", "the worst loss"),
-            Card("worst_survived", "of the time survived then"),
-            Card("worst_of_limit", "highest load by its limit, of what is left"),
-        ),
-        tables={
-            "losses": Table(frame, "what the rest of the site would carry", COLUMNS, SHOWN),
-            "limits": Table(
-                others[list(LIMIT_COLUMNS)],
-                "continuous allowances and demand limits",
-                LIMIT_COLUMNS,
-                LIMIT_SHOWN,
-                brief=max(5, int((others["of_limit"] > 1.0).sum())),
+        evidence = power_evidence([whole, *outcomes.values()])
+        return Answer(
+            headline=(*headline(frame, _over(worst[None], topology)), *told_lost(others)[:1]),
+            reasons=(
+                *reasons(frame),
+                *told_usual(others),
+                *told_lost(others)[1:],
+                *told_busy([whole]),
             ),
-            "times": Table(times, "every interval", TIME_COLUMNS),
-        },
-        plots=(
-            Plot("times", "load of the tightest node that is left", "time_s", ["of_limit"], "lost"),
-            Plot("losses", "share of the time survived", "lost", ["survived"], kind="bar"),
-        ),
-        evidence=evidence,
-    )
+            uncertainty=(
+                f"One run of {SECOND.format(scenario.duration_s)}, seed {seed}; loads are means "
+                f"over {SECOND.format(series.step_s)}: shorter peaks are not seen.",
+                "Loads redistributed: servers that keep power draw what they did. Batteries give "
+                "nothing: they bridge, they do not carry on.",
+                "No loss was played in full: what moves to the survivors is not in these figures."
+                if self.redistribute_only
+                else "Losses played in full hold what moves to the survivors, breakers and their "
+                "memory.",
+                *told_left_out(scenario, whole, others, series.step_s),
+                *told_evidence(evidence),
+                *told_watts([whole]),
+            ),
+            inputs={"nodes": [topology.names[node] for node in lost], "seed": seed},
+            figures={
+                "losses": len(frame),
+                "survived_always": int((frame["survived"] == 1.0).sum()),
+                "worst_lost": frame.loc[0, "lost"],
+                "worst_survived": float(frame["survived"].to_numpy()[0]),
+                "worst_of_limit": float(frame["worst_of_limit"].max()),
+            },
+            cards=(
+                Card("losses", "losses played"),
+                Card("survived_always", "of these survived for as long as was played"),
+                Card("worst_lost", "the worst loss"),
+                Card("worst_survived", "of the time survived then"),
+                Card("worst_of_limit", "highest load by its limit, of what is left"),
+            ),
+            tables={
+                "losses": Table(frame, "what the rest of the site would carry", COLUMNS, SHOWN),
+                "limits": Table(
+                    others[list(LIMIT_COLUMNS)],
+                    "continuous allowances and demand limits",
+                    LIMIT_COLUMNS,
+                    LIMIT_SHOWN,
+                    brief=max(5, int((others["of_limit"] > 1.0).sum())),
+                ),
+                "times": Table(times, "every interval", TIME_COLUMNS),
+            },
+            plots=(
+                Plot(
+                    "times",
+                    "load of the tightest node that is left",
+                    "time_s",
+                    ["of_limit"],
+                    "lost",
+                ),
+                Plot("losses", "share of the time survived", "lost", ["survived"], kind="bar"),
+            ),
+            evidence=evidence,
+        )
 
 
 def _losable(topology: Topology, asked: Sequence[str]) -> list[int]:

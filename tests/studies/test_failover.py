@@ -60,12 +60,12 @@ def test_played_in_full_the_survivor_trips() -> None:
     row = answer.frame.iloc[0]
     assert (row["played_trips"], row["played_dark_servers"]) == (1, 4)
     assert row["played_lost_requests"] > 0
-    told = failover(site, ["ups-a"], window_s=10.0, played=False, runner=runner())
+    told = failover(site, ["ups-a"], window_s=10.0, redistribute_only=True, runner=runner())
     assert told.frame["played_trips"].isna().all()
 
 
 def test_a_single_feed_leaves_servers_dark() -> None:
-    answer = failover(small(), ["row"], window_s=10.0, played=False, runner=runner())
+    answer = failover(small(), ["row"], window_s=10.0, redistribute_only=True, runner=runner())
     assert answer.frame.loc[0, "dark_servers"] == 4
     assert answer.frame.loc[0, "survived"] == 0.0
     assert "hang from nothing else" in answer.headline[-1]
@@ -100,7 +100,7 @@ def test_other_limits_under_a_loss_by_hand() -> None:
     demand = "demand: [{window: 30 s, limit: 16 kW}, {window: 15 min, limit: 16 kW}]"
     ramp = "ramp: {change: 5 kW, window: 10 s}"
     site = loads(feeds.replace("kind: site}", f"kind: site, {demand}, {ramp}}}"))
-    answer = failover(site, window_s=10.0, played=False, runner=runner())
+    answer = failover(site, window_s=10.0, redistribute_only=True, runner=runner())
     assert answer.frame["survived"].tolist() == [1.0, 1.0]
     table = answer.tables["limits"].frame
     of_loss = table[table["lost"] == "ups-a"]
@@ -118,5 +118,5 @@ def test_other_limits_under_a_loss_by_hand() -> None:
     assert "play at least 15 min" in doubts
     assert "Not judged here: 10 s ramp limits of site." in doubts
     kept = loads(TWO_FEEDS.replace("RATING", "20 kW, continuous: 90 %"))
-    answer = failover(kept, window_s=10.0, played=False, runner=runner())
+    answer = failover(kept, window_s=10.0, redistribute_only=True, runner=runner())
     assert not any("lost for good" in line for line in (*answer.headline, *answer.reasons))
