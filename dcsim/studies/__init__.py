@@ -9,12 +9,12 @@ instead of a scenario.
 from dcsim.studies.answer import Answer, Card, Plot, Table
 from dcsim.studies.failover import FailoverStudy
 from dcsim.studies.fixes import Fix
-from dcsim.studies.growth import growth
+from dcsim.studies.growth import GrowthStudy
 from dcsim.studies.oversubscription import oversubscription
 from dcsim.studies.policies import PoliciesStudy
 from dcsim.studies.refresh import FleetVariant, RefreshStudy
 from dcsim.studies.runner import Runner
-from dcsim.studies.savings import Money, savings
+from dcsim.studies.savings import SavingsStudy
 from dcsim.studies.sizing import SizingStudy
 from dcsim.studies.sizing_table import sizing
 from dcsim.studies.study import Study, publish
@@ -22,8 +22,10 @@ from dcsim.studies.sweep import SweepStudy
 from dcsim.studies.tariff import Tariff, read_tariff
 
 failover = publish("failover", FailoverStudy)
+growth = publish("growth", GrowthStudy)
 policies = publish("policies", PoliciesStudy)
 refresh = publish("refresh", RefreshStudy)
+savings = publish("savings", SavingsStudy)
 sizing_study = publish("sizing", SizingStudy)
 sweep = publish("sweep", SweepStudy)
 
@@ -33,11 +35,12 @@ __all__ = [
     "FailoverStudy",
     "Fix",
     "FleetVariant",
-    "Money",
+    "GrowthStudy",
     "Plot",
     "PoliciesStudy",
     "RefreshStudy",
     "Runner",
+    "SavingsStudy",
     "SizingStudy",
     "Study",
     "SweepStudy",

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from datetime import date
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Self
 
 import numpy as np
 import pandas as pd
+from pydantic import Field, model_validator
 
 from dcsim.errors import StudyError
 from dcsim.scenario.models import Scenario
-from dcsim.spec.units import SECOND
+from dcsim.spec.units import SECOND, Seconds
 from dcsim.studies.answer import Answer, Card, Plot, Table
 from dcsim.studies.ask import (
-    opened,
+    averaging_times_s,
+    play_cases,
     power_evidence,
     promise,
     seeds_of,
@@ -47,167 +47,256 @@ from dcsim.studies.growth_rows import (
     service_rows,
     window_played,
 )
-from dcsim.studies.jobs import Job, job
 from dcsim.studies.limits import left_out, limits_met
+from dcsim.studies.options import (
+    Day,
+    GrowthFactor,
+    Numbers,
+    Seeds,
+    SloLoss,
+    Typed,
+    from_text,
+    must,
+)
 from dcsim.studies.outcome import Outcome
 from dcsim.studies.runner import Runner
+from dcsim.studies.study import Study
 
-FACTORS = tuple(1.0 + 0.1 * step for step in range(11))
+OUT_OF_RANGE = "must be above 0 and at most 1000"
+UNLIMITED = (
+    "the facility has no limit that traffic could meet: give a node the key `rating`, or the site "
+    "a `demand` limit",
+)
+MONTHS = {"per_month": 1, "per_quarter": 3, "per_year": 12}
 
 
-def growth(
-    scenario: Scenario | str | Path,
-    factors: Sequence[float] = FACTORS,
-    *,
-    per_month: float | None = None,
-    start: date | None = None,
-    seeds: int | Sequence[int] = 3,
-    window_s: float = 60.0,
-    max_slo_loss: float = 0.01,
-    fixes: Sequence[Fix] = (),
-    runner: Runner | None = None,
-) -> Answer:
-    """Play the scenario at every traffic factor, and find where each limit of the site is met.
+class GrowthStudy(Study):
+    """When does more traffic meet a limit, which one first, and what would put it off?"""
 
-    Limits of all kinds count: ratings (where the highest mean over `window_s` reaches them),
-    continuous allowances, demand windows and ramps. Between two factors, the peak is taken to
-    run straight. `per_month` turns factors into months, `start` into dates.
-    Each of `fixes` is played from the factor of the first breach on.
-
-    Raises StudyError, RunFailedError.
-    """
-    base = opened(scenario)
-    grid = _grid(factors)
-    _check(grid, per_month, start, window_s)
-    pace = Pace(per_month, start)
-    used = seeds_of(base, seeds)
-    runner = Runner(workers=1) if runner is None else runner
-    windows_s = tuple(sorted({1.0, 60.0, 900.0, window_s}))
-
-    def jobs(of: Scenario, at: Sequence[float]) -> list[Job]:
-        return [
-            job(with_traffic(of, factor), seed, windows_s=windows_s)
-            for factor in at
-            for seed in used
-        ]
-
-    # Fixes are checked before hours are spent.
-    mended = {fix.name: variant(base, fix.changes, f"--fix {fix.name}") for fix in fixes}
-    if len(mended) < len(fixes):
-        raise StudyError("--fix: two fixes have the same name")
-    outcomes = _by_factor(runner.play(jobs(base, grid), "growth"), grid, len(used))
-    window_s = window_played(outcomes[grid[0]][0], window_s)
-    loads = load_rows_by_factor(outcomes, window_s, pace)
-    breaches = breach_rows(outcomes, window_s, pace)
-    played = [run for runs in outcomes.values() for run in runs]
-    unjudged = left_out(played)
-    if breaches.empty:
-        raise StudyError(*unjudged or _unlimited())
-    service = service_rows(outcomes, pace)
-    first = breaches.iloc[0]
-    table = None
-    if fixes and math.isfinite(first["factor"]):
-        table = _try_fixes(fixes, mended, grid, first, jobs, runner, window_s, pace, len(used))
-    evidence = power_evidence(played)
-    slo_at = service.loc[service["slo_loss"] > max_slo_loss, "factor"].min()
-    tables = {
-        "breaches": Table(
-            breaches,
-            "where each limit is met, the first on top",
-            BREACH_COLUMNS,
-            BREACH_SHOWN,
-            brief=int((breaches["reached"] > 0).sum()),
-            rest=not_met(breaches, grid),
+    factors: Annotated[
+        Numbers,
+        must(lambda factors: len(set(factors)) > 1, "give two or more, such as 1.0:2.0:0.1"),
+        must(lambda factors: min(factors) > 0 and max(factors) <= 1000, OUT_OF_RANGE),
+    ] = Field(default="1:2:0.1", validate_default=True)
+    """Traffic as multiples of the file's, two or more: 1:2:0.1 or 1,1.5,2."""
+    per_month: GrowthFactor | None = None
+    """Growth per month, compound: '5 %', or the factor 1.05. Factors become months."""
+    per_quarter: GrowthFactor | None = None
+    """Growth per quarter instead: '10 %', or 1.10."""
+    per_year: GrowthFactor | None = None
+    """Growth per year instead: '40 %', or 1.40."""
+    start: Day | None = None
+    """Date at which the traffic equals the file's. Months become dates."""
+    max_slo_loss: SloLoss = 0.01
+    """Share of requests that may miss their SLO."""
+    fixes: Annotated[
+        tuple[Annotated[Fix, from_text(Fix.parse)], ...],
+        must(
+            lambda fixes: len({fix.name for fix in fixes}) == len(fixes),
+            "two fixes have the same name",
         ),
-        "levels": Table(
-            level_rows(outcomes, window_s, pace),
-            "of each level the node nearest to its limit",
-            LEVEL_COLUMNS,
-        ),
-        "loads": Table(loads, "load of every node at every factor", LOAD_COLUMNS),
-        "service": Table(service, "what requests felt", SERVICE_COLUMNS, SERVICE_SHOWN),
-    }
-    if table is not None:
-        tables["fixes"] = Table(
-            table, "what would put it off, the cheapest on top", FIX_COLUMNS, FIX_SHOWN
+        Typed(flag="fix", metavar="'NAME | COST | PATH=VALUE'"),
+    ] = ()
+    """A measure that could be taken, and its cost in any one currency: 'bigger feeder | 40000 |
+    facility.row.rating=700 kW'. It is played from the factor of the first breach on."""
+    seeds: Seeds = 3
+    """Number of seeds, counting up from the file's, or a list of them (1,2,9)."""
+    window_s: Seconds = 60.0
+    """Averaging time of the loads compared with ratings; all other limits have their own."""
+
+    @model_validator(mode="after")
+    def _growth_is_given_once(self) -> Self:
+        given = [f"--{span.replace('_', '-')}" for span in MONTHS if getattr(self, span)]
+        if len(given) > 1:
+            raise StudyError(f"{' and '.join(given)}: choose one")
+        if self.start is not None and not given:
+            raise StudyError("--start: a date needs a pace: give --per-month 1.05 too")
+        return self
+
+    @property
+    def pace(self) -> Pace:
+        """From traffic to time, whichever span the growth is given for."""
+        for span, months in MONTHS.items():
+            factor = getattr(self, span)
+            if factor is not None:
+                return Pace(factor ** (1.0 / months), self.start)
+        return Pace(None, None)
+
+    def play(self, scenario: Scenario, runner: Runner) -> Answer:
+        """The scenario at every factor, limits of all kinds, and each fix. Between two factors the
+        peak is taken to run straight."""
+        grid = tuple(round(factor, 9) for factor in sorted(set(self.factors)))
+        pace = self.pace
+        seeds = seeds_of(scenario, self.seeds)
+        # Fixes are checked before hours are spent.
+        mended = {
+            fix.name: variant(scenario, fix.changes, f"--fix {fix.name}") for fix in self.fixes
+        }
+        outcomes = self._at(runner, scenario, grid, seeds, "growth")
+        window_s = window_played(outcomes[grid[0]][0], self.window_s)
+        breaches = breach_rows(outcomes, window_s, pace)
+        executed = [run for runs in outcomes.values() for run in runs]
+        unjudged = left_out(executed)
+        if breaches.empty:
+            raise StudyError(*unjudged or UNLIMITED)
+        service = service_rows(outcomes, pace)
+        first = breaches.iloc[0]
+        met = math.isfinite(first["factor"])
+        fixes = None
+        if self.fixes and met:
+            fixes = self._fixes(mended, grid, float(first["factor"]), seeds, window_s, runner)
+        evidence = power_evidence(executed)
+        slo_at = service.loc[service["slo_loss"] > self.max_slo_loss, "factor"].min()
+        tables = {
+            "breaches": Table(
+                breaches,
+                "where each limit is met, the first on top",
+                BREACH_COLUMNS,
+                BREACH_SHOWN,
+                brief=int((breaches["reached"] > 0).sum()),
+                rest=not_met(breaches, grid),
+            ),
+            "levels": Table(
+                level_rows(outcomes, window_s, pace),
+                "of each level the node nearest to its limit",
+                LEVEL_COLUMNS,
+            ),
+            "loads": Table(
+                load_rows_by_factor(outcomes, window_s, pace),
+                "load of every node at every factor",
+                LOAD_COLUMNS,
+            ),
+            "service": Table(service, "what requests felt", SERVICE_COLUMNS, SERVICE_SHOWN),
+        }
+        if fixes is not None:
+            tables["fixes"] = Table(
+                fixes, "what would put it off, the cheapest on top", FIX_COLUMNS, FIX_SHOWN
+            )
+        headline, reasons = sentences(first, slo_at, self.max_slo_loss, grid, breaches, fixes, pace)
+        at_first = outcomes[grid[0]]
+        return Answer(
+            headline=headline,
+            reasons=(
+                *reasons,
+                f"SLO loss is the {promise(scenario)}.",
+                *told_busy(at_first),
+            ),
+            uncertainty=(
+                f"Ratings are held to the highest mean over {SECOND.format(window_s)} in "
+                f"{SECOND.format(scenario.duration_s)}, other limits to their own; a longer run "
+                "has a higher peak.",
+                *unjudged,
+                f"Intervals are 95 % of the mean factor over {len(seeds)} seeds (Student): a "
+                "further run meets a limit earlier than each of them with a chance of 1 in "
+                f"{len(seeds) + 1}."
+                if len(seeds) > 1
+                else "One seed: the spread of a breach is unknown; give --seeds 5.",
+                *told_doubt_of(doubt_of(at_first[0].summary)),
+                *_told_early(breaches),
+                "Between two factors the peak is interpolated linearly.",
+                "Growth is taken to be the same for all streams and to keep its pace.",
+                *told_evidence(evidence),
+                *told_watts(at_first),
+                *told_far_from_busy(scenario, at_first),
+            ),
+            inputs={
+                "factors": grid,
+                "per_month": pace.per_month,
+                "seeds": seeds,
+                "window_s": window_s,
+            },
+            figures={
+                "first_breach_node": first["node"] if met else None,
+                "first_breach_limit": first["limit"] if met else None,
+                "first_breach_kind": first["limit_kind"] if met else None,
+                "first_breach_factor": first["factor"],
+                "first_breach_factor_low": first["factor_low"],
+                "first_breach_factor_high": first["factor_high"],
+                "first_breach_factor_in_doubt": breaches["factor_in_doubt"].min(),
+                "first_breach_month": first["month"],
+                "first_breach_date": first["date"],
+                "slo_breach_factor": slo_at,
+                "cheapest_fix": None
+                if fixes is None or not fixes["removes"].any()
+                else fixes.loc[fixes["removes"], "fix"].iloc[0],
+            },
+            cards=(
+                Card("first_breach_node", "limit met first"),
+                Card("first_breach_factor", "times the traffic of the file, when it is met"),
+                Card("first_breach_month", "months until then"),
+                Card("first_breach_date", "the day"),
+                Card("slo_breach_factor", "times the traffic, when the SLO is lost"),
+                Card("cheapest_fix", "cheapest fix listed that helps"),
+            ),
+            tables=tables,
+            plots=(
+                Plot(
+                    "levels",
+                    "highest load as a share of the limit: of each level the node nearest to its "
+                    "own",
+                    "factor",
+                    ["of_limit"],
+                    "line",
+                ),
+                *(
+                    [Plot("service", "SLO loss", "factor", ["slo_loss"])]
+                    if (service["slo_loss"] > 0).any()
+                    else []
+                ),
+            ),
+            evidence=evidence,
         )
-    headline, reasons = sentences(first, slo_at, max_slo_loss, grid, breaches, table, pace)
-    return Answer(
-        study="growth",
-        headline=headline,
-        reasons=(
-            *reasons,
-            f"SLO loss is the {promise(base)}.",
-            *told_busy(outcomes[grid[0]]),
-        ),
-        uncertainty=(
-            f"Ratings are held to the highest mean over {SECOND.format(window_s)} in "
-            f"{SECOND.format(base.duration_s)}, other limits to their own; a longer run has a "
-            "higher peak.",
-            *unjudged,
-            f"Intervals are 95 % of the mean factor over {len(used)} seeds (Student): a further "
-            f"run meets a limit earlier than each of them with a chance of 1 in {len(used) + 1}."
-            if len(used) > 1
-            else "One seed: the spread of a breach is unknown; give --seeds 5.",
-            *told_doubt_of(doubt_of(outcomes[grid[0]][0].summary)),
-            *_told_early(breaches),
-            "Between two factors the peak is interpolated linearly.",
-            *(["Growth is taken to be the same for all streams and to keep its pace."]),
-            *told_evidence(evidence),
-            *told_watts(outcomes[grid[0]]),
-            *told_far_from_busy(base, outcomes[grid[0]]),
-        ),
-        inputs={
-            "factors": list(grid),
-            "per_month": per_month,
-            "start": None if start is None else start.isoformat(),
-            "seeds": list(used),
-            "window_s": window_s,
-            "max_slo_loss": max_slo_loss,
-            "fixes": [
-                {"name": fix.name, "cost": fix.cost, "changes": dict(fix.changes)} for fix in fixes
-            ],
-        },
-        figures={
-            "first_breach_node": first["node"] if math.isfinite(first["factor"]) else None,
-            "first_breach_limit": first["limit"] if math.isfinite(first["factor"]) else None,
-            "first_breach_kind": first["limit_kind"] if math.isfinite(first["factor"]) else None,
-            "first_breach_factor": first["factor"],
-            "first_breach_factor_low": first["factor_low"],
-            "first_breach_factor_high": first["factor_high"],
-            "first_breach_factor_in_doubt": breaches["factor_in_doubt"].min(),
-            "first_breach_month": first["month"],
-            "first_breach_date": first["date"],
-            "slo_breach_factor": slo_at,
-            "cheapest_fix": None
-            if table is None or not table["removes"].any()
-            else table.loc[table["removes"], "fix"].iloc[0],
-        },
-        cards=(
-            Card("first_breach_node", "limit met first"),
-            Card("first_breach_factor", "times the traffic of the file, when it is met"),
-            Card("first_breach_month", "months until then"),
-            Card("first_breach_date", "the day"),
-            Card("slo_breach_factor", "times the traffic, when the SLO is lost"),
-            Card("cheapest_fix", "cheapest fix listed that helps"),
-        ),
-        tables=tables,
-        plots=(
-            Plot(
-                "levels",
-                "highest load as a share of the limit: of each level the node nearest to its own",
-                "factor",
-                ["of_limit"],
-                "line",
-            ),
-            *(
-                [Plot("service", "SLO loss", "factor", ["slo_loss"])]
-                if (service["slo_loss"] > 0).any()
-                else []
-            ),
-        ),
-        evidence=evidence,
-    )
+
+    def _at(
+        self,
+        runner: Runner,
+        scenario: Scenario,
+        factors: Sequence[float],
+        seeds: Sequence[int],
+        what: str,
+    ) -> dict[float, list[Outcome]]:
+        """Runs of a scenario at each factor."""
+        cases = {factor: with_traffic(scenario, factor) for factor in factors}
+        return play_cases(runner, cases, seeds, what, averaging_times_s(self.window_s))
+
+    def _fixes(
+        self,
+        mended: Mapping[str, Scenario],
+        grid: Sequence[float],
+        breach: float,
+        seeds: Sequence[int],
+        window_s: float,
+        runner: Runner,
+    ) -> pd.DataFrame:
+        """Each fix, from the last factor before the breach on."""
+        pace = self.pace
+        above = [factor for factor in grid if factor >= breach]
+        factors = [*[factor for factor in grid if factor < breach][-1:], *above]
+        rows = []
+        for fix in self.fixes:
+            outcomes = self._at(runner, mended[fix.name], factors, seeds, f"fix: {fix.name}")
+            at_breach = outcomes[above[0]]
+            first = breach_rows(outcomes, window_s, pace).iloc[0]
+            met = math.isfinite(first["factor"])
+            # At least so much later, where the fix carries to the last factor.
+            later = pace.months(first["factor"] if met else grid[-1]) - pace.months(breach)
+            rows.append(
+                {
+                    "fix": fix.name,
+                    "cost": fix.cost,
+                    "removes": not any(
+                        limits_met(run, rating_window_s=window_s) for run in at_breach
+                    ),
+                    "factor": first["factor"],
+                    "binding": f"{first['node']}, {first['limit']}" if met else None,
+                    "gained_months": later,
+                    "cost_per_month": fix.cost / later if later > 0 else NAN,
+                    "slo_loss": float(np.mean([slo_loss(run.summary) for run in at_breach])),
+                }
+            )
+        table = pd.DataFrame(rows, columns=list(FIX_COLUMNS))
+        order = table.assign(last=~table["removes"]).sort_values(["last", "cost"], kind="stable")
+        return table.loc[order.index].reset_index(drop=True)
 
 
 def _told_early(breaches: pd.DataFrame) -> tuple[str, ...]:
@@ -220,85 +309,3 @@ def _told_early(breaches: pd.DataFrame) -> tuple[str, ...]:
         f"With both, {early['node']}, {early['limit']}, is met at x{early['factor_in_doubt']:.2f} "
         "already with a chance of 5 %.",
     )
-
-
-def _unlimited() -> tuple[str]:
-    return (
-        "the facility has no limit that traffic could meet: give a node the key `rating`, or "
-        "the site a `demand` limit",
-    )
-
-
-def _grid(factors: Sequence[float]) -> tuple[float, ...]:
-    return tuple(round(float(factor), 9) for factor in sorted(set(factors)))
-
-
-def _check(
-    grid: Sequence[float], per_month: float | None, start: date | None, window_s: float
-) -> None:
-    problems = []
-    if len(grid) < 2:
-        problems.append("--factors: give two or more, such as 1.0:2.0:0.1")
-    if grid and not (grid[0] > 0 and grid[-1] <= 1000):
-        problems.append("--factors: must be above 0 and at most 1000")
-    if per_month is not None and not per_month > 1:
-        problems.append("--per-month: give the factor of growth, above 1: 1.05 for 5 % a month")
-    if start is not None and per_month is None:
-        problems.append("--start: a date needs a pace: give --per-month 1.05 too")
-    if not window_s > 0:
-        problems.append("--window: must be above 0")
-    if problems:
-        raise StudyError(*problems)
-
-
-def _by_factor(
-    outcomes: list[Outcome], grid: Sequence[float], seeds: int
-) -> dict[float, list[Outcome]]:
-    return {f: outcomes[i * seeds : (i + 1) * seeds] for i, f in enumerate(grid)}
-
-
-def _try_fixes(
-    fixes: Sequence[Fix],
-    mended: dict[str, Scenario],
-    grid: Sequence[float],
-    first: Any,
-    jobs: Any,
-    runner: Runner,
-    window_s: float,
-    pace: Pace,
-    seeds: int,
-) -> pd.DataFrame:
-    """Each fix, from the last factor that was well on."""
-    breach = float(first["factor"])
-    tried = [factor for factor in grid if factor >= breach]
-    tried = [*[factor for factor in grid if factor < breach][-1:], *tried]
-    at = next(factor for factor in tried if factor >= breach)
-    rows = []
-    for fix in fixes:
-        found = runner.play(jobs(mended[fix.name], tried), f"fix: {fix.name}")
-        outcomes = _by_factor(found, tried, seeds)
-        breaches = breach_rows(outcomes, window_s, pace)
-        removes = not any(limits_met(run, rating_window_s=window_s) for run in outcomes[at])
-        new = breaches.iloc[0]
-        later = NAN
-        if not math.isfinite(new["factor"]):
-            later = pace.months(tried[-1]) - pace.months(breach)  # at least
-        else:
-            later = pace.months(new["factor"]) - pace.months(breach)
-        rows.append(
-            {
-                "fix": fix.name,
-                "cost": fix.cost,
-                "removes": removes,
-                "factor": new["factor"],
-                "binding": f"{new['node']}, {new['limit']}"
-                if math.isfinite(new["factor"])
-                else None,
-                "gained_months": later,
-                "cost_per_month": fix.cost / later if later > 0 else NAN,
-                "slo_loss": float(np.mean([slo_loss(run.summary) for run in outcomes[at]])),
-            }
-        )
-    table = pd.DataFrame(rows, columns=list(FIX_COLUMNS))
-    order = table.assign(last=~table["removes"]).sort_values(["last", "cost"], kind="stable").index
-    return table.loc[order].reset_index(drop=True)

@@ -254,7 +254,7 @@ Shares = Annotated[
 GrowthFactor = Annotated[
     float,
     from_text(_growth),
-    must(lambda factor: factor > 1.0, "give growth above 0: '5 %', or a factor above 1: 1.05"),
+    must(lambda factor: factor > 1.0, "give growth above 0: '5 %', or as a factor above 1: 1.05"),
     Typed(metavar="PERCENT|FACTOR"),
 ]
 """Growth over a span of time as a factor, typed `5 %` or `1.05`."""

@@ -8,25 +8,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
+from pydantic import BeforeValidator
 
 from dcsim.errors import SeriesError, StudyError
 from dcsim.scenario.models import Scenario
 from dcsim.scenario.series import read_series
 from dcsim.scenario.start import Start
-from dcsim.spec.units import SECOND
+from dcsim.spec.units import SECOND, TimeOfDay, Watts
 from dcsim.studies.answer import Answer, Card, Plot, Table
-from dcsim.studies.ask import opened, power_evidence, seeds_of, told_evidence
+from dcsim.studies.ask import power_evidence, seeds_of, told_evidence
 from dcsim.studies.busy import told_busy, told_watts
 from dcsim.studies.doubt import doubt_of, mean_band, peak_band_w, told_doubt_of
 from dcsim.studies.jobs import Keep, job
 from dcsim.studies.limit_rows import told_limits
 from dcsim.studies.limits import left_out
+from dcsim.studies.options import Seeds, Typed, from_text, must
 from dcsim.studies.outcome import Outcome
 from dcsim.studies.runner import Runner
 from dcsim.studies.savings_labels import ABOUT_LABELS, labels_below
@@ -39,8 +41,9 @@ from dcsim.studies.savings_words import (
     told_trips,
     told_uncertainty,
 )
-from dcsim.studies.target import find_target
-from dcsim.studies.tariff import DAY_S, Bill, Tariff, bill
+from dcsim.studies.study import Study
+from dcsim.studies.target import Counted, Under, find_target
+from dcsim.studies.tariff import DAY_S, Bill, Tariff, as_tariff, bill
 
 NAN = float("nan")
 HOURS_A_YEAR = 8766.0
@@ -65,20 +68,6 @@ LINE_COLUMNS = {
 }
 
 
-@dataclass(frozen=True)
-class Money:
-    """What only the planner knows; None is unknown."""
-
-    capital_per_kw: float | None = None
-    """Price of a kW of interconnection, transformer and feeder."""
-    interest: float | None = None
-    """Cost of capital a year, such as 0.08."""
-    years: float | None = None
-    """By how many years building is put off."""
-    invest: float | None = None
-    """What oversubscribing takes: meters, controls, people; once."""
-
-
 ABOUT_MONEY = {
     "capital_per_kw": ("money per kW", "price of a kW of interconnection, transformer and feeder"),
     "interest": ("a year", "cost of capital"),
@@ -87,158 +76,176 @@ ABOUT_MONEY = {
 }
 
 
-def savings(
-    scenario: Scenario | str | Path,
-    *,
-    count: int | None = None,
-    under: str | None = None,
-    counted: str | None = None,
-    limit_w: float | None = None,
-    tariff: Tariff | None = None,
-    money: Money | None = None,
-    grid: float | str | Path | None = None,
-    start_s: float | None = None,
-    seeds: int | Sequence[int] = 1,
-    runner: Runner | None = None,
-) -> Answer:
-    """What the site costs to run, and what is saved by `count` racks under one limit.
+Money = Annotated[float, must(lambda value: value >= 0.0, "a number of 0 or more")]
 
-    `count`: such as oversubscription found; None: as in the scenario. `under`, `counted` and
-    `limit_w` as there. `grid`: g CO2e/kWh, or a CSV with columns time_s (from midnight) and
-    g_per_kwh; one of a day or less stands for every day. `start_s`: the time of the day when the
-    run starts, for prices and intensities by time; None: the scenario's `start`, else midnight.
-    Raises StudyError, RunFailedError.
-    """
-    base = opened(scenario)
-    tariff = tariff or Tariff()
-    money = money or Money()
-    target = find_target(base, under, counted, limit_w)
-    count = target.now if count is None else count
-    _check(base, count, target.each, tariff, money)
-    used = seeds_of(base, seeds)
-    series = None if grid is None else _grid(grid)
-    start_s, clock = _start(base, start_s)
-    sized = target.resized(target.limited(), count, "scaled")
-    runner = Runner(workers=1) if runner is None else runner
-    root = next(node for node in base.facility if not node.above)
-    kept = Keep(root.kind, tariff.meter_s)
-    outcomes = runner.play([job(sized, seed, (kept,)) for seed in used], "savings")
-    found = [runner.series(outcome).series[root.kind] for outcome in outcomes]
-    loads = [one.load_w[:, 0] for one in found]
-    if not len(loads[0]):
-        raise StudyError(
-            f"the warm-up leaves no meter reading of {SECOND.format(tariff.meter_s)}: play a "
-            "longer run, or give a shorter --set 'warm_up=30 s'"
-        )
-    # The clock at which the first reading begins.
-    measured_s = start_s + found[0].start_s
-    at_s = measured_s + (np.arange(len(loads[0])) + 0.5) * tariff.meter_s
-    intensity = None if series is None else _intensity(series, at_s)
-    bills = [bill(load, tariff.meter_s, tariff, measured_s, intensity) for load in loads]
-    inputs = _inputs(
-        target.limit_w,
-        target.unit_nameplate_w(),
-        labels_below(target, sized, count),
-        count,
-        target.kind,
-        tariff,
-        money,
-        bills,
-        outcomes,
-        len(target.watched),
-    )
-    known = {row["name"]: row["value"] for row in inputs}
-    doubt = doubt_of(outcomes[0].summary)
-    bands = {
-        "mean_kw": mean_band(known["mean_kw"], doubt),
-        "peak_kw": peak_band_w(known["peak_kw"], doubt),
-    }
-    lines = with_bands(work_out(known, tariff.currency), known, bands)
-    values = {row["name"]: row["value"] for row in lines}
-    evidence = power_evidence(outcomes)
-    readings = _readings(loads, tariff, start_s, found[0].start_s, intensity)
-    return Answer(
-        study="savings",
-        headline=(
-            *headline(values, count, target.kind, tariff.currency, len(target.watched)),
-            *told_bands(lines, bands["peak_kw"]),
-        ),
-        reasons=(
-            f"What is saved is against building for the labels of all servers: {count} "
-            f"{target.kind}s would take {values['nameplate_kw'] / len(target.watched):,.1f} kW at "
-            f"{target.under_name}, with the cooling and losses that it bears; its limit is "
-            f"{target.limit_w / 1e3:,.1f} kW.",
-            f"The site is metered as means over {SECOND.format(tariff.meter_s)}.",
-            *([clock] if len(tariff.energy) > 1 or (series and len(series[0]) > 1) else []),
-            *told_trips(outcomes),
-            *told_limits(outcomes),
-            *told_busy(outcomes),
-            *told_missing(lines),
-        ),
-        uncertainty=told_uncertainty(
-            [one.peak_kw for one in bills],
-            base.duration_s,
-            [
-                *told_doubt_of(doubt),
-                "Bands hold the level's error, and for meter readings a day's load too: over a "
-                "year days average out. The luck of seeds is not in them.",
-                *left_out(outcomes),
-                *told_evidence(evidence),
-                *told_watts(outcomes),
-            ],
-        ),
-        inputs={
-            "count": count,
-            "under": target.under_name,
-            "counted": target.counted_name,
-            "limit_w": target.limit_w,
-            "tariff": asdict(tariff),
-            "money": asdict(money),
-            "grid": None if grid is None else str(grid),
-            "start_s": start_s,
-            "seeds": list(used),
-        },
-        figures=values | band_figures(lines),
-        cards=tuple(
-            Card(name, f"{words}, {unit_of(lines, name)}")
-            for name, words in (
-                ("avoided_kw", "capacity that need not be built"),
-                ("capital_deferred", "capital deferred"),
-                ("payback_years", "until it has paid"),
-                ("bill_a_year", "bill of the site"),
-                ("energy_kwh_a_year", "energy of the site"),
-                ("carbon_t_a_year", "carbon of the site"),
+
+def _number_or_path(text: str) -> float | Path:
+    try:
+        return float(text)
+    except ValueError:
+        return Path(text)
+
+
+class SavingsStudy(Study):
+    """What is capacity that need not be built worth, and what do energy and peaks cost?"""
+
+    count: Annotated[int | None, Typed(flag="racks")] = None
+    """Number of racks, or of what is counted, under one limit, such as the oversubscription study
+    found. None: the file's."""
+    under: Under = None
+    """Node whose limit applies. None: the node that feeds the racks."""
+    counted: Counted = None
+    """Kind of node to count: a row of the facility table. None: racks."""
+    limit_w: Watts | None = None
+    """Use this limit instead of the node's rating, e.g. '600 kW'."""
+    tariff: Annotated[Tariff | None, BeforeValidator(as_tariff), Typed(metavar="FILE.yaml")] = None
+    """Prices; see docs/studies/savings.md."""
+    capital_per_kw: Money | None = None
+    """Price per kW of interconnection, transformer and feeder."""
+    interest: Money | None = None
+    """Annual cost of capital, e.g. 0.08."""
+    years: Money | None = None
+    """Years by which construction is deferred."""
+    invest: Money | None = None
+    """One-time cost of oversubscription, e.g. meters and controls."""
+    grid: Annotated[
+        float | Path | None, from_text(_number_or_path), Typed(metavar="G|FILE.csv")
+    ] = None
+    """g CO2e/kWh, or columns time_s (from midnight; a file of a day or less stands for every day)
+    and g_per_kwh."""
+    start_s: Annotated[TimeOfDay | None, Typed(flag="starts")] = None
+    """Time of the day at which the run starts, for prices and --grid by time. None: the scenario's
+    start, else 0 h."""
+    seeds: Seeds = 1
+    """Number of seeds, counting up from the file's, or a list of them (1,2,9)."""
+
+    def play(self, scenario: Scenario, runner: Runner) -> Answer:
+        """What the site costs to run, and what is saved by so many racks under one limit."""
+        tariff = self.tariff or Tariff()
+        target = find_target(scenario, self.under, self.counted, self.limit_w)
+        count = target.now if self.count is None else self.count
+        _check(scenario, count, target.each, tariff)
+        seeds = seeds_of(scenario, self.seeds)
+        series = None if self.grid is None else _grid(self.grid)
+        start_s, clock = _start(scenario, self.start_s)
+        sized = target.resized(target.limited(), count, "scaled")
+        root = next(node for node in scenario.facility if not node.above)
+        kept = Keep(root.kind, tariff.meter_s)
+        outcomes = runner.play([job(sized, seed, (kept,)) for seed in seeds], "savings")
+        recorded = [runner.series(outcome).series[root.kind] for outcome in outcomes]
+        loads = [series_of_root.load_w[:, 0] for series_of_root in recorded]
+        if not len(loads[0]):
+            raise StudyError(
+                f"the warm-up leaves no meter reading of {SECOND.format(tariff.meter_s)}: play a "
+                "longer run, or give a shorter --set 'warm_up=30 s'"
             )
-        ),
-        tables={
-            "lines": Table(
-                pd.DataFrame(lines, columns=list(LINE_COLUMNS)),
-                "what comes of it",
-                LINE_COLUMNS,
-                ("name", "value", "band_low", "band_high", "unit", "formula"),
-                known="value",
+        first_s = recorded[0].start_s
+        # The clock at which the first reading begins.
+        measured_s = start_s + first_s
+        at_s = measured_s + (np.arange(len(loads[0])) + 0.5) * tariff.meter_s
+        intensity = None if series is None else _intensity(series, at_s)
+        bills = [bill(load, tariff.meter_s, tariff, measured_s, intensity) for load in loads]
+        inputs = _inputs(
+            target.limit_w,
+            target.unit_nameplate_w(),
+            labels_below(target, sized, count),
+            count,
+            target.kind,
+            tariff,
+            {name: getattr(self, name) for name in ABOUT_MONEY},
+            bills,
+            outcomes,
+            len(target.watched),
+        )
+        known = {row["name"]: row["value"] for row in inputs}
+        doubt = doubt_of(outcomes[0].summary)
+        bands = {
+            "mean_kw": mean_band(known["mean_kw"], doubt),
+            "peak_kw": peak_band_w(known["peak_kw"], doubt),
+        }
+        lines = with_bands(work_out(known, tariff.currency), known, bands)
+        values = {row["name"]: row["value"] for row in lines}
+        evidence = power_evidence(outcomes)
+        readings = _readings(loads, tariff, start_s, first_s, intensity)
+        return Answer(
+            headline=(
+                *headline(values, count, target.kind, tariff.currency, len(target.watched)),
+                *told_bands(lines, bands["peak_kw"]),
             ),
-            "inputs": Table(
-                pd.DataFrame(inputs, columns=list(INPUT_COLUMNS)),
-                "what went in",
-                INPUT_COLUMNS,
-                ("name", "value", "unit", "origin"),
-                known="value",
+            reasons=(
+                f"What is saved is against building for the labels of all servers: {count} "
+                f"{target.kind}s would take {values['nameplate_kw'] / len(target.watched):,.1f} "
+                f"kW at {target.under_name}, with the cooling and losses that it bears; its limit "
+                f"is {target.limit_w / 1e3:,.1f} kW.",
+                f"The site is metered as means over {SECOND.format(tariff.meter_s)}.",
+                *([clock] if len(tariff.energy) > 1 or (series and len(series[0]) > 1) else []),
+                *told_trips(outcomes),
+                *told_limits(outcomes),
+                *told_busy(outcomes),
+                *told_missing(lines),
             ),
-            "readings": Table(
-                readings,
-                "meter readings of the first seed",
-                {
-                    "time_s": "start of the reading, s from the start of the run",
-                    "load_w": "mean load of the site, W",
-                    "price_per_kwh": "price at that time",
-                    "g_per_kwh": "grid intensity at that time",
-                },
+            uncertainty=told_uncertainty(
+                [paid.peak_kw for paid in bills],
+                scenario.duration_s,
+                [
+                    *told_doubt_of(doubt),
+                    "Bands hold the level's error, and for meter readings a day's load too: over a "
+                    "year days average out. The luck of seeds is not in them.",
+                    *left_out(outcomes),
+                    *told_evidence(evidence),
+                    *told_watts(outcomes),
+                ],
             ),
-        },
-        plots=(Plot("readings", "meter readings", "time_s", ["load_w"], kind="step"),),
-        evidence=evidence,
-    )
+            inputs={
+                "count": count,
+                "under": target.under_name,
+                "counted": target.counted_name,
+                "limit_w": target.limit_w,
+                "tariff": asdict(tariff),
+                "start_s": start_s,
+                "seeds": seeds,
+            },
+            figures=values | band_figures(lines),
+            cards=tuple(
+                Card(name, f"{words}, {unit_of(lines, name)}")
+                for name, words in (
+                    ("avoided_kw", "capacity that need not be built"),
+                    ("capital_deferred", "capital deferred"),
+                    ("payback_years", "until it has paid"),
+                    ("bill_a_year", "bill of the site"),
+                    ("energy_kwh_a_year", "energy of the site"),
+                    ("carbon_t_a_year", "carbon of the site"),
+                )
+            ),
+            tables={
+                "lines": Table(
+                    pd.DataFrame(lines, columns=list(LINE_COLUMNS)),
+                    "what comes of it",
+                    LINE_COLUMNS,
+                    ("name", "value", "band_low", "band_high", "unit", "formula"),
+                    known="value",
+                ),
+                "inputs": Table(
+                    pd.DataFrame(inputs, columns=list(INPUT_COLUMNS)),
+                    "what went in",
+                    INPUT_COLUMNS,
+                    ("name", "value", "unit", "origin"),
+                    known="value",
+                ),
+                "readings": Table(
+                    readings,
+                    "meter readings of the first seed",
+                    {
+                        "time_s": "start of the reading, s from the start of the run",
+                        "load_w": "mean load of the site, W",
+                        "price_per_kwh": "price at that time",
+                        "g_per_kwh": "grid intensity at that time",
+                    },
+                ),
+            },
+            plots=(Plot("readings", "meter readings", "time_s", ["load_w"], kind="step"),),
+            evidence=evidence,
+        )
 
 
 def _inputs(
@@ -248,7 +255,7 @@ def _inputs(
     count: int,
     kind: str,
     tariff: Tariff,
-    money: Money,
+    money: Mapping[str, float | None],
     bills: Sequence[Bill],
     outcomes: Sequence[Outcome],
     copies: int,
@@ -293,9 +300,8 @@ def _inputs(
             "mean intensity, weighted by when energy is drawn",
         ),
     ]
-    for field in fields(money):
-        unit, about = ABOUT_MONEY[field.name]
-        rows.append((field.name, getattr(money, field.name), unit, "given", about))
+    for name, (unit, about) in ABOUT_MONEY.items():
+        rows.append((name, money[name], unit, "given", about))
     return [
         {
             "name": name,
@@ -312,7 +318,7 @@ def _mean(values: Any) -> float:
     return float(np.mean(list(values)))
 
 
-def _grid(grid: float | str | Path) -> tuple[np.ndarray, np.ndarray]:
+def _grid(grid: float | Path) -> tuple[np.ndarray, np.ndarray]:
     """Times and g CO2e/kWh; between them straight lines, the ends held."""
     if isinstance(grid, int | float):
         if not grid >= 0:
@@ -346,7 +352,7 @@ def _intensity(series: tuple[np.ndarray, np.ndarray], clock_s: np.ndarray) -> np
     return np.interp(clock_s, *series)
 
 
-def _check(base: Scenario, count: int, each: int, tariff: Tariff, money: Money) -> None:
+def _check(base: Scenario, count: int, each: int, tariff: Tariff) -> None:
     problems = []
     if count < 1 or count % each:
         step = "" if each == 1 else f", a multiple of {each}"
@@ -360,10 +366,6 @@ def _check(base: Scenario, count: int, each: int, tariff: Tariff, money: Money) 
     steps = tariff.meter_s / base.power_step_s
     if abs(steps - round(steps)) > 1e-9:
         problems.append("tariff: meter: whole power steps, such as 15 min")
-    for field in fields(money):
-        value = getattr(money, field.name)
-        if value is not None and not (math.isfinite(value) and value >= 0):
-            problems.append(f"--{field.name.replace('_', '-')}: a number of 0 or more")
     if problems:
         raise StudyError(*problems)
 

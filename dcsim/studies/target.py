@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 from dcsim.errors import StudyError
 from dcsim.facility.labels import label_loads_w
 from dcsim.plant import Plant, Topology
 from dcsim.scenario.models import Scenario
 from dcsim.studies.ask import node_row, nodes_of, variant, with_traffic
+from dcsim.studies.options import Typed
+
+Under = Annotated[str | None, Typed(metavar="NODE")]
+"""Field of a study: the node whose limit applies."""
+Counted = Annotated[str | None, Typed(flag="count", metavar="NODE")]
+"""Field of a study: what is counted below it."""
 
 
 @dataclass(frozen=True)

@@ -71,6 +71,11 @@ def read_tariff(path: Path) -> Tariff:
     return parse_tariff(data, str(path))
 
 
+def as_tariff(value: Any) -> Any:
+    """A tariff of its file; all else as it is. Raises StudyError."""
+    return read_tariff(Path(value)) if isinstance(value, str | Path) else value
+
+
 def parse_tariff(data: Any, where: str = "tariff") -> Tariff:
     """From a mapping as in EXAMPLE. Raises StudyError with every problem."""
     if not isinstance(data, Mapping):

@@ -8,12 +8,10 @@ from datetime import date
 import numpy as np
 import pytest
 from rich.console import Console
-from typer import Exit
 
-from dcsim.cli.studies.growth import _pace
 from dcsim.errors import StudyError
 from dcsim.report.answer import render
-from dcsim.studies import Fix, Runner, growth
+from dcsim.studies import Fix, GrowthStudy, Runner, growth
 from dcsim.studies.ask import variant
 from dcsim.studies.growth_rows import Pace, crossing
 from tests.studies.small import small
@@ -160,7 +158,7 @@ def test_a_limit_that_no_run_could_judge_is_named(runner: Runner) -> None:
         ({"per_month": 0.9}, "above 1"),
         ({"start": date(2026, 1, 1)}, "--per-month"),
         ({"fixes": [Fix("x", 1, {"facility.roww.rating": "1 kW"})]}, "row"),
-        ({"fixes": [Fix("x", 1, TICK), Fix("x", 2, TICK)]}, "same name"),
+        ({"fixes": [Fix("x", 1, TICK), Fix("x", 2, TICK)]}, "--fix: two fixes have the same name"),
     ],
 )
 def test_what_is_meaningless_is_refused(runner: Runner, changes: dict, expected: str) -> None:
@@ -180,25 +178,24 @@ def test_what_is_meaningless_is_refused(runner: Runner, changes: dict, expected:
 )
 def test_growth_by_month_quarter_or_year(words: list[str], months: float) -> None:
     """x1.1 is reached after one such span, whichever way it was written."""
-    found = _pace({words[0][6:]: words[1]})
-    assert found is not None
-    assert Pace(found, None).months(1.1) == pytest.approx(months)
+    study = GrowthStudy.of(**{words[0][2:].replace("-", "_"): words[1]})
+    assert study.pace.months(1.1) == pytest.approx(months)
 
 
 @pytest.mark.parametrize(
-    ("asked", "told"),
+    ("given", "message"),
     [
         ({"month": "1.1", "year": "2"}, "--per-month and --per-year: choose one"),
         ({"quarter": "much"}, "--per-quarter: 'much' is neither growth such as '5 %' nor a factor"),
         ({"year": "0 %"}, "--per-year: give growth above 0"),
         ({"year": "0.9"}, "--per-year: give growth above 0"),
-        ({"year": "nan"}, "--per-year: give growth above 0"),
+        ({"year": "nan"}, "--per-year: expected a finite number"),
     ],
 )
-def test_growth_that_is_none(asked: dict, told: str, capsys: pytest.CaptureFixture) -> None:
-    with pytest.raises(Exit):
-        _pace(asked)
-    assert told in capsys.readouterr().err
+def test_growth_that_is_none(given: dict, message: str) -> None:
+    with pytest.raises(StudyError) as error:
+        GrowthStudy.of(**{f"per_{span}": text for span, text in given.items()})
+    assert error.value.problems[0].startswith(message)
 
 
 def test_limits_that_are_not_met_are_one_line(runner: Runner) -> None:

@@ -19,7 +19,7 @@ from dcsim.hardware.catalogue import load_catalogue
 from dcsim.report.answer import render
 from dcsim.scenario.load import loads
 from dcsim.scenario.models import Scenario
-from dcsim.studies import Money, Runner, Tariff, savings
+from dcsim.studies import Runner, Tariff, savings
 from dcsim.studies.ask import variant
 from dcsim.studies.savings_lines import LINES, work_out
 from dcsim.studies.tariff import EXAMPLE, bill, parse_tariff, read_tariff
@@ -28,7 +28,7 @@ from tests.studies.small import TEXT, small
 SITE_KW = 4 * 4.2 * 1.25
 """Two racks of two servers, eight GPUs of 400 W and 1 kW each, cooling of a quarter of it."""
 TARIFF = Tariff("EUR", ((0.0, 0.10),), demand=15.0, contracted=4.0, fixed=500.0, meter_s=15.0)
-MONEY = Money(capital_per_kw=3000.0, interest=0.08, years=5.0, invest=9000.0)
+MONEY = {"capital_per_kw": 3000.0, "interest": 0.08, "years": 5.0, "invest": 9000.0}
 
 
 @pytest.fixture(scope="module")
@@ -41,9 +41,7 @@ def constant() -> Scenario:
 
 
 def test_a_constant_site_by_hand(runner: Runner) -> None:
-    found = savings(
-        constant(), limit_w=20_000.0, tariff=TARIFF, money=MONEY, grid=400.0, runner=runner
-    )
+    found = savings(constant(), limit_w=20_000.0, tariff=TARIFF, **MONEY, grid=400.0, runner=runner)
     values = found.figures
     assert values["nameplate_kw"] == 26.0
     assert values["avoided_kw"] == pytest.approx(6.0)
@@ -68,9 +66,7 @@ def test_bands_hold_the_level_and_days(runner: Runner) -> None:
     """A site at board limits: 32 GPUs of 400 W extrapolated, off by 4.8 % in the median, and a
     fourth of the watts each of servers and cooling assumed. Means are off by the level, readings
     by days too; what no simulated watt is in has no band."""
-    found = savings(
-        constant(), limit_w=20_000.0, tariff=TARIFF, money=MONEY, grid=400.0, runner=runner
-    )
+    found = savings(constant(), limit_w=20_000.0, tariff=TARIFF, **MONEY, grid=400.0, runner=runner)
     gpus = 4 * 8 * 0.4 / SITE_KW
     deviation = math.hypot(gpus * 0.048 / 0.6745, (1 - gpus) * 0.1)
     mean, reading = 1.6449 * deviation, 1.6449 * math.hypot(deviation, 0.024)
@@ -152,7 +148,7 @@ facility:
 
 
 def test_nothing_is_saved_where_labels_fit(runner: Runner) -> None:
-    found = savings(constant(), limit_w=30_000.0, tariff=TARIFF, money=MONEY, runner=runner)
+    found = savings(constant(), limit_w=30_000.0, tariff=TARIFF, **MONEY, runner=runner)
     assert "nothing is saved" in found.headline[0]
     assert "payback" not in found.headline[0]
 
@@ -300,7 +296,7 @@ def test_the_example_is_a_tariff(tmp_path: Path) -> None:
         ({"under": "site"}, "give --limit"),
         ({"tariff": Tariff()}, "give --set 'duration=15 min'"),
         ({"tariff": Tariff(meter_s=1.5)}, "whole power steps"),
-        ({"money": Money(interest=-1.0)}, "--interest: a number of 0 or more"),
+        ({"interest": -1.0}, "--interest: a number of 0 or more"),
         ({"grid": "no.csv"}, "--grid"),
         ({"grid": -1.0}, "0 or more, such as 400"),
         ({"seeds": 0}, "give --seeds 5"),

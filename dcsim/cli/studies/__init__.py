@@ -5,11 +5,9 @@ from __future__ import annotations
 import typer
 
 from dcsim.cli.studies.command import StudyGroup
-from dcsim.cli.studies.growth import growth
 from dcsim.cli.studies.oversubscription import oversubscription
-from dcsim.cli.studies.savings import savings
 
 app = typer.Typer(cls=StudyGroup, no_args_is_help=True, add_completion=False)
-COMMANDS = (growth, oversubscription, savings)
+COMMANDS = (oversubscription,)
 for command in COMMANDS:
     app.command(command.__name__)(command)
