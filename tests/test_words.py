@@ -34,9 +34,7 @@ STILL_TWICE = {
     "Batch",
     "BatchLimit",
     "BatteryShave",
-    "Change",
     "Clock",
-    "Cooling",
     "DualThreshold",
     "Held",
     "Kind",
@@ -46,7 +44,6 @@ STILL_TWICE = {
     "Part",
     "PriorityShed",
     "RequestLog",
-    "Restart",
     "Row",
     "RowBudget",
     "Rule",
@@ -54,12 +51,9 @@ STILL_TWICE = {
     "Series",
     "Site",
     "StaticCap",
-    "Supply",
-    "Tally",
     "Target",
     "TwoThresholds",
     "Unit",
-    "Window",
 }
 """Class names that still stand more than once. Take a name out when you rename a class."""
 

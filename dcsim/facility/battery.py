@@ -44,11 +44,11 @@ class Batteries:
         return np.clip(self.stored_j / self.capacity_j, 0.0, 1.0)
 
     @property
-    def carries(self) -> BoolArray:
+    def rides_through(self) -> BoolArray:
         """Which would carry their nodes if the supply were lost now."""
         return self._rides & ~self.collapsed & (self.stored_j > 0.0)
 
-    def settle(
+    def step(
         self,
         at: slice,
         need_w: FloatArray,

@@ -68,7 +68,7 @@ class Bypass:
         self.overloaded[ended] = False
         return ended
 
-    def state(self, ok: BoolArray) -> BoolArray:
-        """Which stand on their bypass, where `ok` are in order."""
-        on: BoolArray = self._has & (self.overloaded | ~ok) & (self.broken == 0)
+    def state(self, healthy: BoolArray) -> BoolArray:
+        """Which stand on their bypass, where `healthy` are in order."""
+        on: BoolArray = self._has & (self.overloaded | ~healthy) & (self.broken == 0)
         return on

@@ -6,7 +6,7 @@ import numpy as np
 
 from dcsim.arrays import FloatArray
 from dcsim.facility.demand import CLEARED_BELOW, Crossing, crossings_of
-from dcsim.facility.tally import LimitSpec, Tally
+from dcsim.facility.tally import LimitSpec, LimitTally
 from dcsim.plant.topology import Topology
 from dcsim.scenario.models import FacilityNode, Limits
 
@@ -39,7 +39,7 @@ def allowance(spec: FacilityNode, limits: Limits) -> tuple[float, str]:
     return STANDARD, "NEC 210.20(A), 215.3: 80 % of a standard-rated breaker"
 
 
-class ContinuousWatch:
+class ContinuousMonitor:
     """Highest mean over three hours of every rated node, held to its continuous allowance.
 
     Means move on by the minute. Where less than three hours have been measured, `finish` judges
@@ -68,7 +68,7 @@ class ContinuousWatch:
         self._steps = 0
         self._on = np.zeros(len(nodes), dtype=bool)
         self._count_from_s = count_from_s
-        self.tally = Tally(len(nodes))
+        self.tally = LimitTally(len(nodes))
 
     def step(self, now_s: float, felt_w: FloatArray) -> list[Crossing]:
         """Take one step's loads as ratings feel them, shape (nodes,); what changed."""

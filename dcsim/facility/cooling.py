@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from dcsim.scenario.models import Cooling as Spec
+from dcsim.scenario.models import Cooling
 from dcsim.scenario.series import read_series
 
 
-class Cooling:
+class CoolingLaw:
     """(PUE(load) - 1) x factor(temperature) x IT watts.
 
     Both curves are straight lines between their points, their ends held. Raises SeriesError for
     a weather file that cannot be read.
     """
 
-    def __init__(self, spec: Spec, clock_s: float | None = None) -> None:
+    def __init__(self, spec: Cooling, clock_s: float | None = None) -> None:
         """`clock_s`: time of day at which the run starts. A weather file's times then count from
         that day's midnight, and one of no more than a day holds for each; else they count from the
         start of the run."""

@@ -6,10 +6,10 @@ import networkx as nx
 import numpy as np
 
 from dcsim.arrays import FloatArray
-from dcsim.facility.cooling import Cooling
+from dcsim.facility.cooling import CoolingLaw
 from dcsim.facility.supply import Supply
 from dcsim.plant.topology import Topology
-from dcsim.scenario.models import Cooling as Spec
+from dcsim.scenario.models import Cooling
 
 SOURCES = ("utility", "transformer")
 """Kinds of nodes that the plant hangs from where nothing is said: the lowest of these."""
@@ -24,11 +24,11 @@ class CoolingLoad:
     """
 
     def __init__(
-        self, topology: Topology, spec: Spec, supply: Supply, clock_s: float | None = None
+        self, topology: Topology, spec: Cooling, supply: Supply, clock_s: float | None = None
     ) -> None:
         """`clock_s`: time of day at which the run starts, for the weather. Raises KeyError for
         an unknown node, SeriesError for a weather file."""
-        self.cooling = Cooling(spec, clock_s)
+        self.cooling = CoolingLaw(spec, clock_s)
         self._topology = topology
         self._supply = supply
         named = spec.feeds

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from dcsim.arrays import BoolArray, FloatArray, IntArray
-from dcsim.facility.tally import LimitSpec, Tally
+from dcsim.facility.tally import LimitSpec, LimitTally
 from dcsim.plant.topology import Topology
 from dcsim.scenario.models import Demand
 from dcsim.scenario.series import read_series
@@ -34,7 +34,7 @@ class Crossing(NamedTuple):
     """How long the figure has been above this limit in all."""
 
 
-class Windows:
+class WindowMeans:
     """Base of the means of some nodes' loads over one window, held to their limits."""
 
     def __init__(
@@ -59,7 +59,7 @@ class Windows:
         self._all_steps = 0
         self.mean_w = np.full(len(nodes), np.nan)
         """Over the last whole window; NaN until there is one."""
-        self.tally = Tally(len(nodes))
+        self.tally = LimitTally(len(nodes))
 
     def partial_w(self, at: int) -> float | None:
         """The mean of what has been measured, where no window has been whole yet."""
@@ -85,7 +85,7 @@ class Windows:
         self._all_steps += 1
 
 
-class Window(Windows):
+class SlidingMeans(WindowMeans):
     """Sliding means, judged at every step once the window has filled."""
 
     def __init__(
@@ -137,7 +137,7 @@ class Window(Windows):
         ]
 
 
-class ClockWindow(Windows):
+class ClockMeans(WindowMeans):
     """Means over blocks that begin by the clock, each judged at its end.
 
     Blocks begin at whole multiples of the window from midnight; `clock_s` is the time of day at
@@ -221,7 +221,7 @@ class Ramps:
         self._ring = np.zeros((max(1, round(window_s / step_s)) + 1, len(nodes)))
         self._steps = 0
         self._on = np.zeros(len(nodes), dtype=bool)
-        self.tally = Tally(len(nodes))
+        self.tally = LimitTally(len(nodes))
 
     def step(self, now_s: float, node_w: FloatArray) -> list[Crossing]:
         """Take one step's loads; what changed."""
@@ -297,7 +297,7 @@ def build_windows(
     step_s: float,
     count_from_s: float = 0.0,
     clock_s: float | None = None,
-) -> list[Window | ClockWindow]:
+) -> list[SlidingMeans | ClockMeans]:
     """All demand limits of a site, those of one window together. Raises SeriesError.
 
     Figures before `count_from_s` are left out; `clock_s` is the time of day at which the run
@@ -309,15 +309,17 @@ def build_windows(
             limit, rule = _limit_of(demand, clock_s)
             same = grouped.setdefault((demand.window_s, demand.windows), [])
             same.append((node, limit, rule))
-    demand_windows: list[Window | ClockWindow] = []
+    demand_windows: list[SlidingMeans | ClockMeans] = []
     for (window_s, windows), members in grouped.items():
         nodes, limits, rules = zip(*members, strict=True)
         if windows == "clock":
             demand_windows.append(
-                ClockWindow(window_s, step_s, nodes, limits, rules, count_from_s, clock_s)
+                ClockMeans(window_s, step_s, nodes, limits, rules, count_from_s, clock_s)
             )
         else:
-            demand_windows.append(Window(window_s, step_s, nodes, limits, rules, count_from_s))
+            demand_windows.append(
+                SlidingMeans(window_s, step_s, nodes, limits, rules, count_from_s)
+            )
     return demand_windows
 
 

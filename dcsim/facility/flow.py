@@ -22,7 +22,7 @@ BYPASS_LOSSES = "ups-eco"
 
 
 @dataclass(slots=True)
-class Level:
+class FlowLevel:
     """Nodes whose children are all on lower levels, and the edges to these, by parent."""
 
     nodes: IntArray
@@ -83,7 +83,7 @@ class Flow:
         lossy = any(spec.losses is not None for spec in topology.specs)
         self.by_level = lossy or own_loads or bool(with_battery)
         """Whether more is to be done than to add."""
-        self._levels: list[Level] = []
+        self._levels: list[FlowLevel] = []
         begun = 0
         for nodes in heights:
             level = _level(topology, nodes, lines, begun)
@@ -163,7 +163,7 @@ class Flow:
                 places = nodes[level.battery_at]
                 # On its bypass a UPS does nothing: neither shaves nor charges.
                 works = on[places] & ~bypass[places]
-                net_w = self.batteries.settle(
+                net_w = self.batteries.step(
                     level.batteries, node_w[places], fed[places], works, step_s
                 )
                 self.battery_w[places] = net_w
@@ -216,7 +216,7 @@ def _by_height(topology: Topology) -> list[IntArray]:
 
 def _level(
     topology: Topology, nodes: IntArray, lines: Mapping[str, LossLine], batteries: int
-) -> Level:
+) -> FlowLevel:
     place = {node: i for i, node in enumerate(nodes.tolist())}
     child, slot = np.nonzero(np.isin(topology.feeds, nodes) & (topology.feeds >= 0))
     parent = topology.feeds[child, slot]
@@ -230,7 +230,7 @@ def _level(
             by_curve.setdefault(spec.losses, []).append(node)
         if spec.battery is not None:
             with_battery.append(node)
-    return Level(
+    return FlowLevel(
         nodes,
         child[order],
         slot[order],

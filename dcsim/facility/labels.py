@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from dcsim.arrays import FloatArray
-from dcsim.facility.cooling import Cooling
+from dcsim.facility.cooling import CoolingLaw
 from dcsim.facility.site import ElectricalSite
 from dcsim.plant import Plant, Topology
 
@@ -24,7 +24,7 @@ def label_loads_w(plant: Plant) -> FloatArray:
     bare = [row.model_copy(update={"battery": None}) for row in scenario.facility]
     now_s = 0.0
     if scenario.cooling.weather is not None:
-        cooling, it_w = Cooling(scenario.cooling), float(server_w.sum())
+        cooling, it_w = CoolingLaw(scenario.cooling), float(server_w.sum())
         hours_s = np.arange(0.0, scenario.duration_s + HOUR_S, HOUR_S).tolist()
         now_s = max(hours_s, key=lambda time_s: cooling.load_w(time_s, it_w))
     site = ElectricalSite(Topology.build(bare), plant.catalogue, 1.0, cooling=scenario.cooling)

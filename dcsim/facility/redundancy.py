@@ -26,7 +26,7 @@ CLEARED_AFTER_S = 60.0
 """A flag is taken back when the load has been this share of the limit or less for so long."""
 
 
-class Change(NamedTuple):
+class RedundancyChange(NamedTuple):
     """A survivor that could no longer carry what one loss would leave it, or can again."""
 
     survivor: int
@@ -112,7 +112,7 @@ class Redundancy:
         own_w: FloatArray,
         server_w: FloatArray,
         energised: BoolArray,
-    ) -> list[Change]:
+    ) -> list[RedundancyChange]:
         """What changes at the end of a step with these loads, (nodes,) and (servers,)."""
         assert self._moved is not None, "asked where nothing is shared"
         extra_w = self._moved @ node_w
@@ -174,10 +174,10 @@ class Redundancy:
         moved: FloatArray = own_draw_w.sum() * share - own_draw_w
         return moved * stays
 
-    def _change(self, number: int) -> Change:
+    def _change(self, number: int) -> RedundancyChange:
         rows = np.flatnonzero(self._number == number)
         row = rows[np.argmax(self.would_w[rows])]
-        return Change(
+        return RedundancyChange(
             int(self._survivor[row]),
             int(self._lost[row]),
             float(self.would_w[row]),

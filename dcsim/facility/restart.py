@@ -8,10 +8,10 @@ import numpy as np
 
 from dcsim.arrays import BoolArray, FloatArray
 from dcsim.facility.tolerance import ROUNDING_S
-from dcsim.scenario.models import Restart as Spec
+from dcsim.scenario.models import Restart
 
 
-class Restart:
+class RestartSequence:
     """Which servers have power, which have booted and which may serve. Arrays are (servers,).
 
     A server that loses power is off at once. One whose supply is back waits in a queue, in server
@@ -19,7 +19,7 @@ class Restart:
     `inrush_for_s`, has booted after `boot_s`, and may serve when it has loaded its weights too.
     """
 
-    def __init__(self, spec: Spec, servers: int, load_s: FloatArray | None = None) -> None:
+    def __init__(self, spec: Restart, servers: int, load_s: FloatArray | None = None) -> None:
         """`load_s`: how long each server takes from its boot to serving."""
         self._spec = spec
         self._load_s = np.zeros(servers) if load_s is None else load_s

@@ -11,25 +11,23 @@ import numpy as np
 from dcsim import seeds
 from dcsim.arrays import BoolArray, FloatArray
 from dcsim.facility.bypass import Bypass
-from dcsim.facility.continuous import ContinuousWatch
+from dcsim.facility.continuous import ContinuousMonitor
 from dcsim.facility.cooling_load import CoolingLoad, Pue
 from dcsim.facility.demand import Crossing, build_ramps, build_windows
 from dcsim.facility.events import FacilityEvent, duration, percent
 from dcsim.facility.faults import Due, Faults
 from dcsim.facility.flow import Flow
 from dcsim.facility.hold_up import HoldUp
+from dcsim.facility.limit_monitor import LimitMonitor
 from dcsim.facility.redundancy import Redundancy
-from dcsim.facility.restart import Restart
+from dcsim.facility.restart import RestartSequence
 from dcsim.facility.supply import Supply
 from dcsim.facility.tally import LIMIT_KINDS, LimitSpec
 from dcsim.facility.tolerance import ROUNDING_S
-from dcsim.facility.watch import LimitWatch
 from dcsim.hardware.catalogue import Catalogue, load_catalogue
 from dcsim.plant import Plant, Topology
 from dcsim.records import EventKind
-from dcsim.scenario.models import Cooling as CoolingSpec
-from dcsim.scenario.models import Fault, Limits, Scenario
-from dcsim.scenario.models import Restart as RestartSpec
+from dcsim.scenario.models import Cooling, Fault, Limits, Restart, Scenario
 
 
 class ElectricalSite:
@@ -47,8 +45,8 @@ class ElectricalSite:
         limits: Limits | None = None,
         *,
         faults: Sequence[Fault] = (),
-        restart: RestartSpec | None = None,
-        cooling: CoolingSpec | None = None,
+        restart: Restart | None = None,
+        cooling: Cooling | None = None,
         seed: np.random.SeedSequence | None = None,
         count_from_s: float = 0.0,
         clock_s: float | None = None,
@@ -65,16 +63,16 @@ class ElectricalSite:
         self._step_s = step_s
         self._count_from_s = count_from_s
         self.supply = Supply(topology, step_s)
-        self.cooling_load = CoolingLoad(topology, cooling or CoolingSpec(), self.supply, clock_s)
+        self.cooling_load = CoolingLoad(topology, cooling or Cooling(), self.supply, clock_s)
         self._pue = Pue()
         self.flow = Flow(topology, self.supply, catalogue.losses, own_loads=self.cooling_load.runs)
         self._stand_by()
         limits = limits or Limits()
-        self.watch = LimitWatch(topology, limits, catalogue.curves, self._draw, count_from_s)
+        self.watch = LimitMonitor(topology, limits, catalogue.curves, self._draw, count_from_s)
         self._bypass = Bypass(topology, catalogue.curves)
         self._demand = build_windows(topology, step_s, count_from_s, clock_s)
         self._ramps = build_ramps(topology, step_s, count_from_s)
-        self._continuous = ContinuousWatch(topology, limits, step_s, count_from_s)
+        self._continuous = ContinuousMonitor(topology, limits, step_s, count_from_s)
         allowed_w = np.full(len(topology.names), np.nan)
         allowed_w[self._continuous.nodes] = self._continuous.limit_w
         self.redundancy = Redundancy(
@@ -83,7 +81,7 @@ class ElectricalSite:
         self._faults = Faults(topology, faults, self._seed)
         self._failed = np.zeros(len(topology.names), dtype=np.int64)
         """Faults that hold each node."""
-        self._restart = Restart(restart or RestartSpec(), topology.server_count, load_s)
+        self._restart = RestartSequence(restart or Restart(), topology.server_count, load_s)
         self._hold_up = hold_up or HoldUp.usual(topology.server_count)
         self._drawn_w: FloatArray = np.zeros(topology.server_count)
         self._uncooled = False
@@ -361,7 +359,7 @@ class ElectricalSite:
         """Carry out one entry of the calendar; whether the supply changes by it."""
         node, name = due.node, self.topology.names[due.node]
         supply = self.supply
-        before = bool(supply.ok[node] and not supply.open[node])
+        before = bool(supply.healthy[node] and not supply.open[node])
         if due.action == "fail":
             self._failed[node] += 1
             self._bypass.broken[node] += due.with_bypass
@@ -373,21 +371,21 @@ class ElectricalSite:
         elif due.action == "restore":
             self._failed[node] = self._bypass.broken[node] = 0
             self._bypass.release(node)
-        mended = not supply.ok[node] and self._failed[node] == 0
-        supply.ok[node] = self._failed[node] == 0
+        mended = not supply.healthy[node] and self._failed[node] == 0
+        supply.healthy[node] = self._failed[node] == 0
         if mended:
             events.append(self._event(now_s, "repaired", node, "repair complete"))
         if due.action in ("reclose", "restore") and self.watch.is_open(name):
             self.watch.reset(name, cold=False)
             supply.open[node] = False
             events.append(self._event(now_s, "reclosed", node, "breaker closed again"))
-        return bool(supply.ok[node] and not supply.open[node]) != before
+        return bool(supply.healthy[node] and not supply.open[node]) != before
 
     def _bypasses(self, step_s: float) -> bool:
         """UPS that go over to their bypass, or back; whether any does."""
         for node in self._bypass.calm(step_s, self.felt_w, self.supply.fed):
             self.watch.reset(self.topology.names[node], cold=False)
-        state = self._bypass.state(self.supply.ok)
+        state = self._bypass.state(self.supply.healthy)
         if np.array_equal(state, self.supply.bypass):
             return False
         self.supply.bypass[:] = state
@@ -396,9 +394,9 @@ class ElectricalSite:
     def _storage(self, now_s: float, events: list[FacilityEvent]) -> bool:
         """Batteries that can carry, or no longer; whether the supply changes by it."""
         nodes = self.flow.battery_nodes
-        carries = self.flow.batteries.carries
-        changed = carries != self.supply.carries[nodes]
-        self.supply.carries[nodes] = carries
+        carries = self.flow.batteries.rides_through
+        changed = carries != self.supply.rides_through[nodes]
+        self.supply.rides_through[nodes] = carries
         for i in np.flatnonzero(changed & ~carries & ~self.supply.fed[nodes]).tolist():
             events.append(
                 self._event(now_s, "depleted", int(nodes[i]), "battery can carry no more")
@@ -407,7 +405,7 @@ class ElectricalSite:
 
     def _stand_by(self) -> None:
         """Batteries are ready from the start."""
-        self.supply.carries[self.flow.battery_nodes] = self.flow.batteries.carries
+        self.supply.rides_through[self.flow.battery_nodes] = self.flow.batteries.rides_through
 
     def _rewire(self, now_s: float, events: list[FacilityEvent]) -> None:
         """Recompute which nodes are energised and emit the resulting events."""
@@ -418,13 +416,13 @@ class ElectricalSite:
         self._transfer_s = supply.next_s(now_s)
         self.flow.rewire()
         self.cooling_load.rewire()
-        for node in supply.moved:
+        for node in supply.transferred:
             feed = topology.names[topology.feeds[node, supply.slot[node]]]
             events.append(self._event(now_s, "transfer", node, f"now fed from {feed}"))
         now = supply.energised
         self._around = supply.bypass & now
         for node in np.flatnonzero(self._around & ~around).tolist():
-            why = "overloaded" if supply.ok[node] else "failed"
+            why = "overloaded" if supply.healthy[node] else "failed"
             message = f"{why}: its static bypass feeds the load, unprotected"
             events.append(self._event(now_s, "bypass", node, message))
         for node in np.flatnonzero(around & ~supply.bypass & now).tolist():

@@ -22,27 +22,27 @@ class Supply:
 
     A node has power while it is in order itself, and one of its feeds has power or its battery
     carries it. A UPS on its static bypass has power while one of its feeds has. Arrays are in node
-    order; `ok`, `open`, `bypass` and `carries` are set from outside.
+    order; `healthy`, `open`, `bypass` and `rides_through` are set from outside.
     """
 
     def __init__(self, topology: Topology, step_s: float = 0.25) -> None:
         """`step_s`: a switch that takes less is done within the step; what hangs below is then
         without voltage for its `gap_s`, not for the step."""
         count = len(topology.names)
-        self.ok = np.ones(count, dtype=bool)
+        self.healthy = np.ones(count, dtype=bool)
         """In order: not failed."""
         self.open = np.zeros(count, dtype=bool)
         """Its breaker is open."""
         self.bypass = np.zeros(count, dtype=bool)
         """Its load is fed around it, in order or not; its battery does not carry it."""
-        self.carries = np.zeros(count, dtype=bool)
+        self.rides_through = np.zeros(count, dtype=bool)
         """Its battery would carry it."""
         self.energised = np.ones(count, dtype=bool)
         self.fed = np.ones(count, dtype=bool)
         """Gets power from above, through a feed or, for the site, from the grid."""
         self.weight = np.zeros(topology.feeds.shape)
         """Share of its load that each feed of a node carries."""
-        self.moved: list[int] = []
+        self.transferred: list[int] = []
         """Nodes that went over to another feed at the last update."""
         self._feeds = topology.feeds
         kinds = [spec.transfer for spec in topology.specs]
@@ -86,10 +86,10 @@ class Supply:
         """Work the state out, from the top down."""
         alive, fed, weight = self.energised, self.fed, self.weight
         was_fed = fed.copy()
-        self.moved = []
+        self.transferred = []
         self._cut_s[:] = 0.0
-        passes = (self.ok & ~self.open) | self.bypass
-        carries = self._bridges = self.carries & passes & ~self.bypass
+        passes = (self.healthy & ~self.open) | self.bypass
+        carries = self._bridges = self.rides_through & passes & ~self.bypass
         root = self._levels[0]
         fed[root] = True
         alive[root] = passes[root]
@@ -115,11 +115,11 @@ class Supply:
     def without(self, node: int) -> tuple[FloatArray, BoolArray]:
         """Weights and energised nodes if `node` were lost with all else in order, transfers done.
         For a supply that is asked nothing else."""
-        self.ok[:] = True
+        self.healthy[:] = True
         self.slot[:] = 0
         self._dead_until_s[:] = -np.inf
         self.update(0.0)
-        self.ok[node] = False
+        self.healthy[node] = False
         self.update(0.0)
         if np.isfinite(after_s := self.next_s(0.0)):
             self.update(after_s + 1.0)
@@ -159,7 +159,7 @@ class Supply:
             slow = gap_s > self._step_s - ROUNDING_S
             self._dead_until_s[late[slow]] = now_s + gap_s[slow]
             self._cut_s[late[~slow]] = gap_s[~slow]
-            self.moved += nodes[moved].tolist()
+            self.transferred += nodes[moved].tolist()
             self.slot[nodes] = new
         return np.where(self._shares[nodes], first, new)
 

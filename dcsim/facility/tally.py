@@ -27,7 +27,7 @@ class LimitSpec:
     """Of a demand limit: windows that slide, or blocks by the clock."""
 
 
-class Tally:
+class LimitTally:
     """Of `n` limits that are judged together. Arrays have shape (n,).
 
     The highest figure is the one that was the highest as a share of its limit, which may change

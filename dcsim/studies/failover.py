@@ -18,7 +18,7 @@ import pandas as pd
 
 from dcsim.arrays import BoolArray, FloatArray, IntArray
 from dcsim.errors import StudyError
-from dcsim.facility.loss import Loss
+from dcsim.facility.contingency import ContingencyFlow
 from dcsim.hardware.catalogue import load_catalogue
 from dcsim.plant.topology import Topology
 from dcsim.scenario.models import Scenario
@@ -156,7 +156,7 @@ class FailoverStudy(Study):
         worst: dict[int | None, _Held] = {}
         clock_s = None if scenario.start is None else float(scenario.start.time_of_day_s)
         losses = {
-            node: Loss(topology, catalogue, scenario.cooling, node, clock_s)
+            node: ContingencyFlow(topology, catalogue, scenario.cooling, node, clock_s)
             for node in (None, *lost)
         }
         for node, loss in losses.items():
@@ -279,7 +279,7 @@ def _losable(topology: Topology, asked: Sequence[str]) -> list[int]:
     return found
 
 
-def _hold(topology: Topology, loss: Loss, series: Series, limits: LossLimits) -> _Held:
+def _hold(topology: Topology, loss: ContingencyFlow, series: Series, limits: LossLimits) -> _Held:
     """Column order of the series is server order."""
     rated = np.flatnonzero(np.isfinite(topology.rating_w))
     limit_w = topology.rating_w[rated]
@@ -295,7 +295,7 @@ def _hold(topology: Topology, loss: Loss, series: Series, limits: LossLimits) ->
         at = int(np.argmax(share))
         node[i], load_w[i], of_limit[i] = rated[at], felt_w[at], share[at]
     rows = limits.rows(series.start_s + count * series.step_s)
-    return _Held(node, load_w, of_limit, int(loss.dark.sum()), rows, series.start_s)
+    return _Held(node, load_w, of_limit, int(loss.de_energised.sum()), rows, series.start_s)
 
 
 def _play(
@@ -329,7 +329,7 @@ def _play(
 
 def _row(
     topology: Topology,
-    loss: Loss,
+    loss: ContingencyFlow,
     held: _Held,
     node: int,
     window_s: float,
@@ -372,7 +372,7 @@ def _row(
     }
 
 
-def _usual_w(loss: Loss, series: Series) -> FloatArray:
+def _usual_w(loss: ContingencyFlow, series: Series) -> FloatArray:
     """The RMS of each node's load with all in order, (nodes,)."""
     square = np.zeros(0)
     for i, server_w in enumerate(series.load_w.astype(np.float64)):
@@ -382,7 +382,7 @@ def _usual_w(loss: Loss, series: Series) -> FloatArray:
 
 
 def _first_trip(
-    topology: Topology, loss: Loss, held: _Held, at: int, usual_w: FloatArray
+    topology: Topology, loss: ContingencyFlow, held: _Held, at: int, usual_w: FloatArray
 ) -> tuple[str | None, float]:
     node = int(held.node[at])
     after_s = loss.trip_after_s(node, float(held.load_w[at]), float(usual_w[node]))

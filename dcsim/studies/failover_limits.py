@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from dcsim.arrays import FloatArray
-from dcsim.facility.continuous import ContinuousWatch
+from dcsim.facility.continuous import ContinuousMonitor
 from dcsim.facility.demand import build_windows
 from dcsim.facility.events import percent
 from dcsim.facility.limit_words import kind_label, label
@@ -42,7 +42,7 @@ class LossLimits:
         clock_s = None if base.start is None else float(base.start.time_of_day_s)
         self._names = topology.names
         self._windows = build_windows(topology, step_s, start_s, clock_s)
-        self._steady = ContinuousWatch(topology, base.limits, step_s, start_s)
+        self._steady = ContinuousMonitor(topology, base.limits, step_s, start_s)
 
     def step(self, now_s: float, node_w: FloatArray, felt_w: FloatArray) -> None:
         """Take the loads of one interval, in watts and as ratings feel them, shape (nodes,)."""

@@ -10,11 +10,10 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from dcsim.facility.cooling import Cooling
+from dcsim.facility.cooling import CoolingLaw
 from dcsim.facility.losses import LossLine
 from dcsim.hardware.catalogue import load_catalogue
-from dcsim.scenario.models import Cooling as CoolingSpec
-from dcsim.scenario.models import FacilityNode
+from dcsim.scenario.models import Cooling, FacilityNode
 from tests.facility.diagrams import Play, alive, diagrams, node, site_of, two_lines
 
 CURVES = load_catalogue().losses
@@ -151,7 +150,7 @@ def test_pue_by_load_and_weather(tmp_path: Path) -> None:
         "by_temperature": [[10, 0.5], [30, 1.5]],
         "weather": str(weather),
     }
-    cooling = Cooling(CoolingSpec.model_validate(keys))
+    cooling = CoolingLaw(Cooling.model_validate(keys))
     assert cooling.pue(0.0, 6000.0) == pytest.approx(1 + 0.2 * 0.5)
     assert cooling.pue(100.0, 4000.0) == pytest.approx(1 + 0.4 * 1.0)
     assert cooling.pue(50.0, 4000.0) == pytest.approx(1 + 0.4 * 0.75)  # 15 C
@@ -169,15 +168,13 @@ def test_weather_by_the_clock(tmp_path: Path) -> None:
         "by_temperature": [[10, 0.5], [30, 1.5]],
         "weather": str(weather),
     }
-    spec = CoolingSpec.model_validate(keys)
-    assert Cooling(spec, 50400.0).pue(0.0, 1.0) == pytest.approx(1.3)
-    assert Cooling(spec, 36000.0).pue(14400.0, 1.0) == pytest.approx(1.3)
-    assert Cooling(spec, 50400.0).pue(86400.0, 1.0) == pytest.approx(1.3)
-    assert Cooling(spec).pue(0.0, 1.0) == pytest.approx(1.1)
+    spec = Cooling.model_validate(keys)
+    assert CoolingLaw(spec, 50400.0).pue(0.0, 1.0) == pytest.approx(1.3)
+    assert CoolingLaw(spec, 36000.0).pue(14400.0, 1.0) == pytest.approx(1.3)
+    assert CoolingLaw(spec, 50400.0).pue(86400.0, 1.0) == pytest.approx(1.3)
+    assert CoolingLaw(spec).pue(0.0, 1.0) == pytest.approx(1.1)
     weather.write_text("time_s,temperature_c\n0,10\n100000,10\n100001,30\n")
-    assert Cooling(CoolingSpec.model_validate(keys), 50400.0).pue(60000.0, 1.0) == pytest.approx(
-        1.3
-    )
+    assert CoolingLaw(Cooling.model_validate(keys), 50400.0).pue(60000.0, 1.0) == pytest.approx(1.3)
 
 
 def test_a_dead_site_cools_nothing() -> None:

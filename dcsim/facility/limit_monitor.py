@@ -12,8 +12,8 @@ from dcsim.arrays import FloatArray
 from dcsim.facility.breakers import Breakers
 from dcsim.facility.curves import curve_of, is_table
 from dcsim.facility.events import FacilityEvent, duration, percent
-from dcsim.facility.levels import CLEAR_AFTER_S, Change, Levels
-from dcsim.facility.tally import LimitSpec, Tally
+from dcsim.facility.tally import LimitSpec, LimitTally
+from dcsim.facility.thresholds import CLEAR_AFTER_S, ThresholdChange, ThresholdDetector
 from dcsim.facility.tolerance import ROUNDING_S
 from dcsim.hardware.curves import Curve
 from dcsim.plant.topology import Topology
@@ -24,7 +24,7 @@ LOOK_AGAIN_S = 1.0
 """Trips that are near are looked for at once when an overload begins, and then so often."""
 
 
-class LimitWatch:
+class LimitMonitor:
     """Watches every node that has a rating.
 
     - `warning`: above `warning_fraction` x rating for `warning_after_s` without a break.
@@ -55,9 +55,9 @@ class LimitWatch:
         self._rated = np.flatnonzero(np.isfinite(topology.rating_w))
         self._rating_w = topology.rating_w[self._rated]
         rows = len(self._rated)
-        self._levels = Levels(limits, rows)
+        self._thresholds = ThresholdDetector(limits, rows)
         self._share = np.zeros(rows)
-        self.tally = Tally(rows, count_from_s)
+        self.tally = LimitTally(rows, count_from_s)
         """What the rated nodes have seen, in node order."""
         self.trips: Counter[str] = Counter()
         """Trips by node."""
@@ -106,7 +106,7 @@ class LimitWatch:
         if len(self._rated):
             rated_w = node_w[self._rated]
             share = np.divide(rated_w, self._rating_w, out=self._share)
-            for change in self._levels.step(share, step_s):
+            for change in self._thresholds.step(share, step_s):
                 events.append(self._flag(time_s, change, node_w))
             self.tally.note(time_s, step_s, rated_w, self._rating_w, share)
         if len(self._guarded):
@@ -190,7 +190,7 @@ class LimitWatch:
             events.append(self._at_breaker(time_s, kind, row, float(load_w[row]), message))
         return events
 
-    def _flag(self, time_s: float, change: Change, node_w: FloatArray) -> FacilityEvent:
+    def _flag(self, time_s: float, change: ThresholdChange, node_w: FloatArray) -> FacilityEvent:
         index = int(self._rated[change.row])
         load_w, limit_w = float(node_w[index]), float(self._rating_w[change.row])
         if change.raised:

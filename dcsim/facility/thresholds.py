@@ -17,7 +17,7 @@ CLEAR_AFTER_S. A row's load trembles by some 2 % from one quarter second to the 
 alone, a row whose mean stood at its rating was flagged nearly 300 times an hour."""
 
 
-class Change(NamedTuple):
+class ThresholdChange(NamedTuple):
     """A flag raised or taken back; `row` counts the rated nodes."""
 
     level: Literal["warning", "overload"]
@@ -29,7 +29,7 @@ class Change(NamedTuple):
     """Time since then."""
 
 
-class Levels:
+class ThresholdDetector:
     """The warning and the overload threshold over `rows` nodes. Arrays are (2 levels, rows)."""
 
     def __init__(self, limits: Limits, rows: int) -> None:
@@ -48,7 +48,7 @@ class Levels:
         self._any_on = False
         self._any_over = False
 
-    def step(self, share: FloatArray, step_s: float) -> list[Change]:
+    def step(self, share: FloatArray, step_s: float) -> list[ThresholdChange]:
         """What changes at the end of a step with loads at `share` of their ratings, (rows,)."""
         # Most steps of most sites end here.
         if not (self._any_on or self._any_over) and share.max() <= self._lowest:
@@ -78,7 +78,7 @@ class Levels:
         self._calm_s[changed] = 0.0
         self._any_on = bool(self._on.any())
         changes = [
-            Change(
+            ThresholdChange(
                 self._names[level],
                 row,
                 bool(self._on[level, row]),

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from dcsim.arrays import FloatArray
 from dcsim.facility.events import FacilityEvent
-from dcsim.facility.levels import CLEAR_AFTER_S, HYSTERESIS
-from dcsim.facility.watch import LimitWatch
+from dcsim.facility.limit_monitor import LimitMonitor
+from dcsim.facility.thresholds import CLEAR_AFTER_S, HYSTERESIS
 from dcsim.hardware.catalogue import load_catalogue
 from dcsim.hardware.curves import Curve
 from dcsim.plant.topology import Topology
@@ -28,9 +28,9 @@ def node(name: str, kind: str, parent: str | None = None, **keys: object) -> Fac
     return FacilityNode.model_validate({"name": name, "kind": kind, "parent": parent, **keys})
 
 
-def watch_of(topology: Topology, **limits: object) -> LimitWatch:
+def watch_of(topology: Topology, **limits: object) -> LimitMonitor:
     limits = {"predict_within": "0 s", **limits}  # predictions have a test of their own
-    return LimitWatch(topology, Limits.model_validate(limits), {"quick": CURVE})
+    return LimitMonitor(topology, Limits.model_validate(limits), {"quick": CURVE})
 
 
 def rack(**keys: object) -> Topology:
@@ -45,7 +45,7 @@ def rack(**keys: object) -> Topology:
 
 
 def play(
-    topology: Topology, watch: LimitWatch, loads_w: Iterable[float], start_s: float = 0.0
+    topology: Topology, watch: LimitMonitor, loads_w: Iterable[float], start_s: float = 0.0
 ) -> list[FacilityEvent]:
     events = []
     for step, load_w in enumerate(loads_w, 1):
@@ -230,7 +230,7 @@ def test_flags_follow_the_rules(
         {"warning_after": f"{warning_after_s} s", "overload_after": f"{overload_after_s} s"}
     )
     topology = rack()
-    watch = LimitWatch(topology, limits, {})
+    watch = LimitMonitor(topology, limits, {})
     shares = np.array([share for share, count in series for _ in range(count)])
     found = [
         (
@@ -252,7 +252,7 @@ def calls_of_a_step(rows: int, server_w: float) -> int:
             node("server", "server", "rack", count=4, rating="6.5 kW", group="g"),
         ]
     )
-    watch = LimitWatch(topology, Limits(), load_catalogue().curves)
+    watch = LimitMonitor(topology, Limits(), load_catalogue().curves)
     load_w = np.full(topology.server_count, server_w)
     for step in range(2400):
         watch.step(step * STEP_S, STEP_S, topology.sum_loads(load_w))

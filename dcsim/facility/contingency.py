@@ -12,10 +12,10 @@ from dcsim.facility.flow import Flow
 from dcsim.facility.supply import Supply
 from dcsim.hardware.catalogue import Catalogue
 from dcsim.plant.topology import Topology
-from dcsim.scenario.models import Cooling as CoolingSpec
+from dcsim.scenario.models import Cooling
 
 
-class Loss:
+class ContingencyFlow:
     """The site without one node, transfers done. Batteries give nothing: they bridge the loss of a
     feed for minutes, and what is asked here is whether the site can go on without it."""
 
@@ -23,7 +23,7 @@ class Loss:
         self,
         topology: Topology,
         catalogue: Catalogue,
-        cooling: CoolingSpec,
+        cooling: Cooling,
         lost: int | None,
         clock_s: float | None = None,
     ) -> None:
@@ -33,7 +33,7 @@ class Loss:
         self._catalogue = catalogue
         supply = Supply(topology)
         if lost is not None:
-            supply.ok[lost] = False
+            supply.healthy[lost] = False
         supply.update(0.0)
         if np.isfinite(after_s := supply.next_s(0.0)):
             supply.update(after_s + 1.0)
@@ -41,13 +41,13 @@ class Loss:
         self._cooling_load = CoolingLoad(topology, cooling, supply, clock_s)
         self._flow = Flow(topology, supply, catalogue.losses, own_loads=self._cooling_load.runs)
         self._flow.batteries.shave_above_w[:] = np.inf
-        self.dark = ~supply.energised[topology.server_nodes]
+        self.de_energised = ~supply.energised[topology.server_nodes]
         """Servers that have no power then, (servers,)."""
 
     def loads_w(self, now_s: float, server_w: FloatArray) -> FloatArray:
         """Loads of all nodes as their ratings feel them, (nodes,), if the servers that still have
         power draw what they do; reused by the next call."""
-        drawn_w = np.where(self.dark, 0.0, server_w)
+        drawn_w = np.where(self.de_energised, 0.0, server_w)
         if self._cooling_load.runs:
             self._cooling_load.load(now_s, drawn_w, self._flow.own_w)
         return self._flow.felt_w(self._flow.step(drawn_w, 1.0))
