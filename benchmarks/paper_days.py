@@ -104,7 +104,9 @@ def racks(mean_rate: float, hours: list[float], seed: int, pack: Path | None) ->
     ]
     if pack is not None:
         overrides.append(f"servers.a100.power.pack={pack}")
-    found = oversubscription(load(SCENARIO, overrides), rule="paper", limit_w=600e3)
+    found = oversubscription(
+        load(SCENARIO, overrides), rule="paper", limit_w=600e3, models=["scenario"]
+    )
     return int(found.tables["answer"].frame["count"].iloc[0])
 
 

@@ -7,22 +7,23 @@ instead of a scenario.
 """
 
 from dcsim.studies.answer import Answer, Card, Plot, Table
-from dcsim.studies.failover import FailoverStudy
+from dcsim.studies.failover.study import FailoverStudy
 from dcsim.studies.fixes import Fix
-from dcsim.studies.growth import GrowthStudy
-from dcsim.studies.oversubscription import oversubscription
+from dcsim.studies.growth.study import GrowthStudy
+from dcsim.studies.oversubscription.study import OversubscriptionStudy
 from dcsim.studies.policies import PoliciesStudy
 from dcsim.studies.refresh import FleetVariant, RefreshStudy
 from dcsim.studies.runner import Runner
-from dcsim.studies.savings import SavingsStudy
+from dcsim.studies.savings.study import SavingsStudy
+from dcsim.studies.savings.tariff import Tariff, read_tariff
 from dcsim.studies.sizing import SizingStudy
 from dcsim.studies.sizing_table import sizing
 from dcsim.studies.study import Study, publish
 from dcsim.studies.sweep import SweepStudy
-from dcsim.studies.tariff import Tariff, read_tariff
 
 failover = publish("failover", FailoverStudy)
 growth = publish("growth", GrowthStudy)
+oversubscription = publish("oversubscription", OversubscriptionStudy)
 policies = publish("policies", PoliciesStudy)
 refresh = publish("refresh", RefreshStudy)
 savings = publish("savings", SavingsStudy)
@@ -36,6 +37,7 @@ __all__ = [
     "Fix",
     "FleetVariant",
     "GrowthStudy",
+    "OversubscriptionStudy",
     "Plot",
     "PoliciesStudy",
     "RefreshStudy",

@@ -22,7 +22,6 @@ from dcsim.studies.ask import (
     told_evidence,
 )
 from dcsim.studies.busy import told_busy, told_watts
-from dcsim.studies.candidates import fitting_window_s
 from dcsim.studies.limit_rows import (
     LIMIT_COLUMNS,
     LIMIT_SHOWN,
@@ -33,6 +32,7 @@ from dcsim.studies.limit_rows import (
 from dcsim.studies.limits import left_out
 from dcsim.studies.options import Seeds, must
 from dcsim.studies.outcome import Outcome
+from dcsim.studies.oversubscription.candidates import fitting_window_s
 from dcsim.studies.runner import Runner
 from dcsim.studies.statistics import mean_interval, share_interval, share_mean_interval
 from dcsim.studies.study import Study

@@ -19,7 +19,7 @@ from dcsim.engine import simulate
 from dcsim.records import EventKind
 from dcsim.report.page import run_page, study_page
 from dcsim.scenario.load import load
-from dcsim.studies.savings_lines import work_out
+from dcsim.studies.savings.lines import work_out
 from tests.report.made_study import made_study
 from tests.report.test_page import EVIL, evil_page
 

@@ -13,7 +13,7 @@ from dcsim.errors import StudyError
 from dcsim.report.answer import render
 from dcsim.studies import Fix, GrowthStudy, Runner, growth
 from dcsim.studies.ask import variant
-from dcsim.studies.growth_rows import Pace, crossing
+from dcsim.studies.growth.rows import Pace, crossing
 from tests.studies.small import small
 
 TICK = {"power_step": "1 s"}

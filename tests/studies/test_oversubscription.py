@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import pytest
 
+from dcsim import studies
 from dcsim.errors import StudyError
 from dcsim.scenario.load import loads
 from dcsim.scenario.models import Scenario
-from dcsim.studies import Runner, oversubscription
+from dcsim.studies import Runner
 from dcsim.studies.ask import variant
 from dcsim.studies.target import find_target
 from dcsim.studies.variants import parse_policies
@@ -24,6 +26,8 @@ THROTTLE: dict[str, Sequence[dict[str, Any]] | None] = {
     "none": [],
     "throttle": [{"policy": "admission-throttle", "nodes": "row"}],
 }
+
+oversubscription = partial(studies.oversubscription, models=["scenario"])
 
 
 @pytest.fixture(scope="module")
@@ -160,8 +164,8 @@ def test_the_answer_depends_on_no_worker_and_no_rest(tmp_path: Any) -> None:
         ({"models": []}, "name one"),
         ({"draws": 0}, "the paper's are 200"),
         ({"quantile": 1.0}, "between 0 and 1"),
-        ({"limit_w": -1.0}, "more than 0 W"),
-        ({"window_s": 0.0}, "such as '15 min'"),
+        ({"limit_w": -1.0}, "--limit: '-1.0' must be above 0"),
+        ({"window_s": 0.0}, "--window: '0.0' must be above 0"),
         ({"max_slo_loss": 2.0}, "such as 0.01"),
         ({"policies": {"x": [{"policy": "no-such"}]}}, "--policy x"),
     ],

@@ -21,8 +21,8 @@ from dcsim.scenario.load import loads
 from dcsim.scenario.models import Scenario
 from dcsim.studies import Runner, Tariff, savings
 from dcsim.studies.ask import variant
-from dcsim.studies.savings_lines import LINES, work_out
-from dcsim.studies.tariff import EXAMPLE, bill, parse_tariff, read_tariff
+from dcsim.studies.savings.lines import LINES, work_out
+from dcsim.studies.savings.tariff import EXAMPLE, bill, parse_tariff, read_tariff
 from tests.studies.small import TEXT, small
 
 SITE_KW = 4 * 4.2 * 1.25

@@ -10,8 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from dcsim.studies.candidates import most_that_passes, waves
-from dcsim.studies.screen import floor_units, orders, screen, subset_peaks_w, window_means
+from dcsim.studies.oversubscription.candidates import most_that_passes, waves
+from dcsim.studies.oversubscription.screen import (
+    floor_units,
+    orders,
+    screen,
+    subset_peaks_w,
+    window_means,
+)
 
 
 @given(

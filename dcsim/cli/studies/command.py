@@ -65,13 +65,12 @@ class StudyGroup(TyperGroup):
     def list_commands(self, ctx: Any) -> list[str]:
         """Those of dcsim first."""
         import_module("dcsim.studies")  # registers them
-        return list(dict.fromkeys([*super().list_commands(ctx), *registry.names("studies")]))
+        return registry.names("studies")
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """A study that cannot be used says so when it is called."""
-        known = super().get_command(ctx, cmd_name)
-        if known is not None or cmd_name not in self.list_commands(ctx):
-            return known
+        if cmd_name not in self.list_commands(ctx):
+            return None
         app = typer.Typer(add_completion=False)
         try:
             component = registry.find("studies", cmd_name)

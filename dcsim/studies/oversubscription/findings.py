@@ -12,11 +12,11 @@ import pandas as pd
 from dcsim.scenario.models import Scenario
 from dcsim.studies.answer import Card, Plot, Table
 from dcsim.studies.ask import load_rows
-from dcsim.studies.candidates import Candidate
 from dcsim.studies.doubt import Doubt
 from dcsim.studies.limits import continuous_w
 from dcsim.studies.outcome import Outcome
-from dcsim.studies.screen import Screen
+from dcsim.studies.oversubscription.candidates import Candidate
+from dcsim.studies.oversubscription.screen import Screen
 from dcsim.studies.target import Target
 from dcsim.studies.variants import NAMEPLATE, OWN
 

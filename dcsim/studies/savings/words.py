@@ -54,7 +54,7 @@ def told_bands(lines: Sequence[Mapping[str, Any]], peak_kw: tuple[float, float])
     Parameters
     ----------
     lines
-        Rows with `band_low` and `band_high`, as `savings_lines.with_bands` makes them.
+        Rows with `band_low` and `band_high`, as `lines.with_bands` makes them.
     peak_kw
         Below and above what the highest meter reading is with 95 % each, kW.
     """

@@ -27,7 +27,7 @@ from dcsim.spec.units import SECOND, Seconds
 from dcsim.studies.answer import Answer, Card, Plot, Table
 from dcsim.studies.ask import averaging_times_s, power_evidence, slo_loss, told_evidence, variant
 from dcsim.studies.busy import told_busy, told_watts
-from dcsim.studies.failover_limits import (
+from dcsim.studies.failover.limits import (
     LIMIT_COLUMNS,
     LIMIT_SHOWN,
     LossLimits,
@@ -36,7 +36,7 @@ from dcsim.studies.failover_limits import (
     told_lost,
     told_usual,
 )
-from dcsim.studies.failover_words import headline, reasons
+from dcsim.studies.failover.words import headline, reasons
 from dcsim.studies.jobs import Keep, job
 from dcsim.studies.options import Typed
 from dcsim.studies.outcome import Outcome, Series

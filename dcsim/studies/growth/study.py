@@ -28,7 +28,7 @@ from dcsim.studies.ask import (
 from dcsim.studies.busy import told_busy, told_far_from_busy, told_watts
 from dcsim.studies.doubt import doubt_of, told_doubt_of
 from dcsim.studies.fixes import Fix
-from dcsim.studies.growth_rows import (
+from dcsim.studies.growth.rows import (
     BREACH_COLUMNS,
     BREACH_SHOWN,
     FIX_COLUMNS,

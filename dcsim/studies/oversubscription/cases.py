@@ -4,20 +4,29 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from dcsim.errors import StudyError
 from dcsim.scenario.models import Scenario
-from dcsim.studies.candidates import Bounds, Candidate, holds_in_doubt, most_that_passes, try_count
 from dcsim.studies.doubt import Doubt, doubt_of
 from dcsim.studies.jobs import Keep, job
 from dcsim.studies.outcome import Outcome
-from dcsim.studies.oversubscription_rows import Case, Findings
+from dcsim.studies.oversubscription.candidates import (
+    Bounds,
+    Candidate,
+    holds_in_doubt,
+    most_that_passes,
+    try_count,
+)
+from dcsim.studies.oversubscription.findings import Case, Findings
+from dcsim.studies.oversubscription.screen import Screen, floor_units, screen, window_means
 from dcsim.studies.runner import Runner
-from dcsim.studies.screen import floor_units, screen, window_means
 from dcsim.studies.target import Target
+
+if TYPE_CHECKING:
+    from dcsim.studies.oversubscription.study import OversubscriptionStudy
 
 NAN = float("nan")
 STEP_S = 1.0
@@ -29,51 +38,49 @@ anything would fit without end."""
 
 
 def by_paper(
-    found: Findings,
+    findings: Findings,
     case: Case,
     seeds: Sequence[int],
-    given: tuple[float | None, float | None],
-    draws: int,
-    quantile: float,
+    study: OversubscriptionStudy,
     runner: Runner,
 ) -> None:
     """The largest count by random subsets of what was recorded, and between which it lies by the
-    level's error. `given` as in `by_breaker`."""
-    target = found.target
+    level's error."""
+    target = findings.target
     outcomes, pools, overhead, site_overhead = _recorded(target, case.scenario, seeds, runner)
-    found.outcomes.extend(outcomes)
+    findings.outcomes.extend(outcomes)
     trips = sum(outcome.summary["events"]["trip"] for outcome in outcomes)
     if trips:
-        found.reasons.append(
+        findings.reasons.append(
             f"{case.model}, {case.policy}: {trips} breakers tripped in the recording, and what is "
             "dark draws nothing: the count is too high. Raise the ratings, or use --rule breaker."
         )
-    first = screen(
-        pools, target.limit_w, draws=draws, quantile=quantile, seed=seeds[0], overhead=overhead
-    )
+
+    def screened(limit_w: float, overhead: float) -> Screen:
+        return screen(
+            pools,
+            limit_w,
+            draws=study.draws,
+            quantile=study.quantile,
+            seed=seeds[0],
+            overhead=overhead,
+        )
+
+    first = screened(target.limit_w, overhead)
     count = first.fits()
     low, high = first.fits_between()
-    found.screened(case, first)
-    at_site = screen(
-        pools, target.limit_w, draws=draws, quantile=quantile, seed=seeds[0], overhead=site_overhead
-    )
-    doubt = doubt_of(outcomes[0].summary, *given)
-    found.doubts.append(doubt)
-    lower = screen(
-        pools,
-        target.limit_w / (1.0 - doubt.level),
-        draws=draws,
-        quantile=quantile,
-        seed=seeds[0],
-        overhead=overhead,
-    )
+    findings.screened(case, first)
+    at_site = screened(target.limit_w, site_overhead)
+    doubt = doubt_of(outcomes[0].summary, study.level_error, study.day_spread)
+    findings.doubts.append(doubt)
+    lower = screened(target.limit_w / (1.0 - doubt.level), overhead)
     low_w, high_w = first.interval_w(count) if count else (NAN, NAN)
     if count == first.longest:
-        found.reasons.append(
+        findings.reasons.append(
             f"{case.model}, {case.policy}: {count} is all that was tried, twice what was recorded: "
             "more may fit. Record a larger site."
         )
-    found.answer(
+    findings.answer(
         case.model,
         case.policy,
         count,
@@ -91,24 +98,21 @@ def by_paper(
 
 
 def by_breaker(
-    found: Findings,
+    findings: Findings,
     case: Case,
     seeds: Sequence[int],
     bounds: Bounds,
-    given: tuple[float | None, float | None],
-    traffic: str,
-    draws: int,
+    study: OversubscriptionStudy,
     runner: Runner,
 ) -> None:
-    """The largest count by full simulation: with seeds alone, and with what else is uncertain.
-    `given`: the level's error and the days' spread where they are asked for."""
-    target = found.target
+    """The largest count by full simulation: with seeds alone, and with what else is uncertain."""
+    target = findings.target
     # A site by nameplate trips nothing, so that what is recorded there is whole.
-    safe = max(target.each, found.by_nameplate)
-    recorded = target.resized(case.scenario, safe, traffic)
+    safe = max(target.each, findings.by_nameplate)
+    recorded = target.resized(case.scenario, safe, study.traffic)
     outcomes, pools, overhead, _ = _recorded(target, recorded, seeds[:SCREEN_SEEDS], runner)
-    found.outcomes.extend(outcomes)
-    found.safe(case, safe, outcomes, bounds.window_s)
+    findings.outcomes.extend(outcomes)
+    findings.safe(case, safe, outcomes, bounds.window_s)
     # By label alone, where all else that hangs there leaves no room by nameplate.
     most = MOST_TIMES * max(safe, floor_units(target.limit_w, target.unit_nameplate_w()))
     most -= most % target.each
@@ -119,19 +123,21 @@ def by_breaker(
         means,
         target.limit_w,
         longest=most,
-        draws=min(draws, 50),
+        draws=min(study.draws, 50),
         quantile=0.5,
         seed=seeds[0],
         overhead=overhead,
     )
-    found.screened(case, first)
+    findings.screened(case, first)
     guess = first.fits()
     tried: dict[int, Candidate] = {}
 
     def at(count: int) -> Candidate:
         if count not in tried:
-            tried[count] = try_count(target, case.scenario, count, seeds, bounds, traffic, runner)
-            found.candidate(case, tried[count])
+            tried[count] = try_count(
+                target, case.scenario, count, seeds, bounds, study.traffic, runner
+            )
+            findings.candidate(case, tried[count])
         return tried[count]
 
     def passes(count: int) -> bool:
@@ -147,22 +153,22 @@ def by_breaker(
     more = min((one for one in failing if one.count > count), key=lambda c: c.count, default=None)
     best = tried.get(count)
     if more is None:
-        found.reasons.append(
+        findings.reasons.append(
             f"{case.model}, {case.policy}: more than {most} {target.kind}s, {MOST_TIMES} times "
             "what their labels allow, were not tried. A policy that slows servers holds any "
             "number of them unless the scenario promises a speed: give its tenants an `slo`."
         )
     else:
-        found.reasons.append(
+        findings.reasons.append(
             f"{case.model}, {case.policy}: {more.count} do not fit: {more.why}; nearest to its "
             f"limit is {more.binding}."
         )
     if best is not None and bounds.max_trip is None:
-        found.reasons.append(
+        findings.reasons.append(
             f"{case.model}, {case.policy}: trips of {best.count} are bounded by {best.risk.told}."
         )
-    doubt = doubt_of(outcomes[0].summary, *given)
-    found.doubts.append(doubt)
+    doubt = doubt_of(outcomes[0].summary, study.level_error, study.day_spread)
+    findings.doubts.append(doubt)
     more_told: dict[str, Any] = {"count_all": 0, "level_error": doubt.level}
     if best is not None:
         low, high = best.failing
@@ -179,7 +185,7 @@ def by_breaker(
             "slo_loss_at_most": best.slo_loss_at_most,
             "runs": best.runs,
         }
-    found.answer(
+    findings.answer(
         case.model,
         case.policy,
         count,

@@ -3,34 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from dcsim.scenario.models import Scenario
 from dcsim.spec.units import SECOND
 from dcsim.studies.ask import promise
-from dcsim.studies.candidates import Bounds
 from dcsim.studies.doubt import Doubt, told_doubt_of, told_level_of
+from dcsim.studies.oversubscription.candidates import Bounds
 from dcsim.studies.statistics import share_mean_at_most
 
-Rule = Literal["breaker", "paper"]
+if TYPE_CHECKING:
+    from dcsim.studies.oversubscription.study import OversubscriptionStudy
 
 
-def told_rule(
-    rule: Rule, bounds: Bounds, draws: int, quantile: float, base: Scenario, traffic: str
-) -> tuple[str, ...]:
+def told_rule(study: OversubscriptionStudy, bounds: Bounds, scenario: Scenario) -> tuple[str, ...]:
     """What a candidate is held to, in sentences."""
-    if rule == "paper":
+    if study.rule == "paper":
         return (
-            f"Rule `paper`: of {draws} random subsets of the recorded units, the "
-            f"{100 * quantile:.0f} % quantile of the peak, the highest 1 s mean, is at most "
+            f"Rule `paper`: of {study.draws} random subsets of the recorded units, the "
+            f"{100 * study.quantile:.0f} % quantile of the peak, the highest 1 s mean, is at most "
             "the limit.",
             "More racks bring no traffic of their own here, each keeps what it was recorded with.",
         )
     keeps = (
         "Each server keeps its share of the traffic, which grows with the servers."
-        if traffic == "scaled"
+        if study.traffic == "scaled"
         else "The traffic stays as it is, spread over more servers."
     )
     allowed = "its continuous allowance" if bounds.allowed_w else "its limit"
@@ -49,26 +48,24 @@ def told_rule(
         f"{bounds.window_s:g} s is above what a node may carry ({allowed}); {risk}. The SLO loss "
         f"is at most {bounds.max_slo_loss:g}.",
         f"Peak means the highest mean over {bounds.window_s:g} s throughout.",
-        f"SLO loss is the {promise(base)}.",
+        f"SLO loss is the {promise(scenario)}.",
         keeps,
     )
 
 
 def told_doubt(
-    rule: Rule,
+    study: OversubscriptionStudy,
     seeds: Sequence[int],
-    base: Scenario,
+    scenario: Scenario,
     bounds: Bounds,
-    draws: int,
-    quantile: float,
     doubts: Sequence[Doubt] = (),
 ) -> tuple[str, ...]:
     """What the answer stands on, and what is not in it, in sentences."""
-    length = SECOND.format(base.duration_s)
-    if rule == "paper":
+    length = SECOND.format(scenario.duration_s)
+    if study.rule == "paper":
         return (
-            f"Intervals are of the {100 * quantile:.0f} % quantile over {draws} draws, whatever "
-            "its distribution; draws share the same recording.",
+            f"Intervals are of the {100 * study.quantile:.0f} % quantile over {study.draws} "
+            "draws, whatever its distribution; draws share the same recording.",
             f"{len(seeds)} recording{'s' if len(seeds) > 1 else ''} of {length}: another day "
             "is not in it, nor what breakers and queues would do.",
             *dict.fromkeys(told_level_of(doubt) for doubt in doubts),
@@ -85,7 +82,7 @@ def told_doubt(
         "were not played.",
         *(
             [f"Runs last {length}: what the continuous rating would see later is not in them."]
-            if base.duration_s < 3600.0
+            if scenario.duration_s < 3600.0
             else []
         ),
     )

@@ -31,9 +31,10 @@ from dcsim.studies.limits import left_out
 from dcsim.studies.options import Seeds, Typed, from_text, must
 from dcsim.studies.outcome import Outcome
 from dcsim.studies.runner import Runner
-from dcsim.studies.savings_labels import ABOUT_LABELS, labels_below
-from dcsim.studies.savings_lines import in_currency, with_bands, work_out
-from dcsim.studies.savings_words import (
+from dcsim.studies.savings.labels import ABOUT_LABELS, labels_below
+from dcsim.studies.savings.lines import in_currency, with_bands, work_out
+from dcsim.studies.savings.tariff import DAY_S, Bill, Tariff, as_tariff, bill
+from dcsim.studies.savings.words import (
     band_figures,
     headline,
     told_bands,
@@ -43,7 +44,6 @@ from dcsim.studies.savings_words import (
 )
 from dcsim.studies.study import Study
 from dcsim.studies.target import Counted, Under, find_target
-from dcsim.studies.tariff import DAY_S, Bill, Tariff, as_tariff, bill
 
 NAN = float("nan")
 HOURS_A_YEAR = 8766.0

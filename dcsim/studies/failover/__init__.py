@@ -1,0 +1,1 @@
+"""Failover: would the site survive the loss of each feed, UPS and PDU?"""

@@ -1,0 +1,1 @@
+"""Growth: when more traffic meets a limit, and what would put it off."""

@@ -1,0 +1,1 @@
+"""Savings: what capacity that need not be built is worth, and what the site costs to run."""
