@@ -10,6 +10,7 @@ from dcsim.errors import MissingExtraError
 EXTRAS = {
     "aiohttp": "measure",
     "distributed": "cluster",
+    "gymnasium": "cosim",
     "matplotlib": "plots",
     "opendssdirect": "cosim",
     "pandapower": "export",
@@ -17,6 +18,7 @@ EXTRAS = {
     "pynvml": "measure",
     "sklearn": "train",
     "torch": "train",
+    "vessim": "cosim",
 }
 """By the name that is imported."""
 PACKAGES = {

@@ -10,6 +10,7 @@ carried out at its own time.
 from __future__ import annotations
 
 import math
+import shutil
 import tempfile
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -138,7 +139,7 @@ class Simulation:
         """Flags since the last frame."""
         self._watcher = Watcher()
         self._out = None if out is None else Path(out)
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._removal: weakref.finalize[..., Simulation] | None = None
         self._has_begun = False
         self._recording: Recording  # from `_begin` on
         self._summary: dict[str, Any] | None = None
@@ -285,8 +286,9 @@ class Simulation:
         if self._results is None:
             summary = self.finish()
             self._results = Results.open(self._recording.path, summary=summary)
-            if self._folder is not None:
-                weakref.finalize(self._results, self._folder.cleanup)
+            if self._removal is not None and (pending := self._removal.detach()):
+                _, remove, args, options = pending  # the file lives as long as the results
+                weakref.finalize(self._results, remove, *args, **(options or {}))
         return self._results
 
     # --- the power step ----------------------------------------------------------------------
@@ -327,8 +329,9 @@ class Simulation:
         if self._has_begun:
             return
         if self._out is None:
-            self._folder = tempfile.TemporaryDirectory(prefix="dcsim-")
-            self._out = Path(self._folder.name) / f"{self.scenario.name}.h5"
+            folder = tempfile.mkdtemp(prefix="dcsim-")
+            self._removal = weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+            self._out = Path(folder) / f"{self.scenario.name}.h5"
         recording = self._recording = Recording(self, self._out)
         self._has_begun = True
         with self._whole_or_absent():

@@ -33,7 +33,7 @@ NOT_RUN = {
     r"^python -m benchmarks": "minutes; a benchmark",
     r"^dcsim power (train|evaluate|validate) ": "needs measured runs: tests/lab/learn",
     r"^dcsim measure import ": "needs measured logs: tests/lab/measure",
-    r"^python feeder\.py": "needs the extra cosim: tests/docs/test_cosim.py",
+    r"^python (feeder|microgrid|clocks)\.py": "needs the extra cosim: tests/docs/test_cosim.py",
     r"^dcsim data get ": "needs the network: tests/data has a server of its own",
     r"\.\.\.(?: |$)": "a pattern, not a command",
     r"out/growth": "reads the folder of a study: tests/studies",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
+import tempfile
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -483,6 +485,29 @@ def test_nothing_is_left_of_a_run_that_breaks_and_it_cannot_go_on(
         with pytest.raises(SimulationError, match=message):
             attempt()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_temporary_file_lives_as_long_as_results_or_simulation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And is removed without a ResourceWarning, whether or not the results were opened."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ResourceWarning)
+        for opened in (True, False):
+            simulation = Simulation(
+                Plant.build(load(SCENARIOS / "quickstart.yaml", ["duration=1 s"]))
+            )
+            simulation.run()
+            results = simulation.results if opened else None
+            del simulation
+            gc.collect()
+            assert len(list(tmp_path.iterdir())) == opened
+            if results is not None:
+                assert len(results.load_w("site")) == 4
+            del results
+            gc.collect()
+            assert list(tmp_path.iterdir()) == []
 
 
 def test_a_pack_that_does_not_know_a_configuration_is_heard_of() -> None:
