@@ -26,6 +26,7 @@ format: $(VENV)/.linted
 reference: $(VENV)/.installed
 	$(BIN)/python -m dcsim.scenario.reference docs/scenario-format.md
 	$(BIN)/dcsim schema -o docs/scenario.schema.json
+	$(BIN)/python -m dcsim.studies.reference docs/studies/*.md
 	$(BIN)/dcsim schema --summary -o docs/summary.schema.json
 
 docs: $(VENV)/.documented

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -24,8 +25,13 @@ def schema(
     summary: Annotated[
         bool, typer.Option("--summary", help="The schema of what `dcsim run --json` prints.")
     ] = False,
+    study: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="The schema of the inputs of a study's answer."),
+    ] = None,
 ) -> None:
-    """Print the JSON Schema of scenario files, for editors; with --summary that of a run's figures.
+    """Print the JSON Schema of scenario files, for editors; with --summary that of a run's figures,
+    with --study that of a study's inputs.
 
     With the first line `# yaml-language-server: $schema=FILE.json` in a scenario file, editors
     that know the YAML language server complete keys and show what they mean.
@@ -33,7 +39,10 @@ def schema(
     from dcsim.results.schema import summary_schema_text
     from dcsim.scenario.json_schema import schema_text
 
-    text = summary_schema_text() if summary else schema_text()
+    if study is not None:
+        text = _inputs_schema(study)
+    else:
+        text = summary_schema_text() if summary else schema_text()
     if out is None:
         typer.echo(text, nl=False)
         return
@@ -42,3 +51,15 @@ def schema(
     except OSError as error:
         refuse(f"--out: {out} cannot be written: {error.strerror}")
     typer.echo(f"wrote {out}")
+
+
+def _inputs_schema(name: str) -> str:
+    import dcsim.studies  # registers them
+    from dcsim import registry
+    from dcsim.spec.nearest import suggestion
+
+    component = registry.find("studies", name)
+    if component is None:
+        refuse(f"--study: there is no '{name}' ({suggestion(name, registry.names('studies'))})")
+    assert issubclass(component.spec, dcsim.studies.Study)
+    return json.dumps(component.spec.inputs_schema(), indent=2) + "\n"

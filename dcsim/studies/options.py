@@ -97,8 +97,15 @@ def _option(study: type[BaseModel], field: str, info: FieldInfo, key: Any) -> St
 
 
 def _default(info: FieldInfo) -> str:
-    unit = None if isinstance(info.default, str) else unit_of(info)
-    return str(info.default) if unit is None else quantity(unit, info.default)
+    unit = unit_of(info)
+
+    def written(value: Any) -> str:
+        if not isinstance(value, float):
+            return str(value)
+        return f"{value:g}" if unit is None else quantity(unit, value)
+
+    several = isinstance(info.default, tuple)
+    return ", ".join(map(written, info.default)) if several else written(info.default)
 
 
 def _typed(info: FieldInfo) -> Typed:

@@ -112,8 +112,9 @@ class PoliciesStudy(Study):
         Policies,
         must(bool, "name one or more, such as --policy none --policy NAME=FILE"),
     ]
-    """none, scenario, NAME=FILE.yaml or NAME='[{policy: admission-throttle, nodes: row}]'. Repeat
-    it for each; differences are to the first, seed by seed."""
+    """A policy to compare: none, scenario (the file's), NAME=FILE.yaml with a control block or
+    NAME='[{policy: admission-throttle, nodes: row}]'. Differences are to the first, seed by
+    seed."""
     seeds: Seeds = 3
     """Number of seeds, counting up from the file's, or a list of them (1,2,9)."""
     window_s: Seconds = 60.0

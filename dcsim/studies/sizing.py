@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
-from pydantic import Field
 
 from dcsim.errors import StudyError
 from dcsim.scenario.models import Scenario
@@ -98,12 +97,14 @@ SHOWN = (
 class SizingStudy(Study):
     """What size of interconnection, feeder or rack: peak, mean, ramps, coincidence by level."""
 
-    models: Texts = Field(default="scenario", validate_default=True)
+    models: Texts = (OWN,)
     """Power models to compare: scenario (the file's own), nameplate, board-limit, mean, lut,
     ledger, gru. The same requests meet the same servers under each: only watts differ, unless
     breakers or policies act on them."""
-    windows_s: Annotated[Times, must(bool, "averaging times are above 0, such as 15 min")] = Field(
-        default="1 s, 1 min, 15 min", validate_default=True
+    windows_s: Annotated[Times, must(bool, "averaging times are above 0, such as 15 min")] = (
+        1.0,
+        60.0,
+        900.0,
     )
     """Averaging times to report in addition to the power step."""
     node: Annotated[str | None, Typed(metavar="NODE")] = None

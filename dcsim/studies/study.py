@@ -130,11 +130,7 @@ def publish(name: str, study: type[Study]) -> Callable[..., Answer]:
     parameters.append(inspect.Parameter("runner", inspect.Parameter.KEYWORD_ONLY, default=None))
     ask.__name__ = ask.__qualname__ = name
     ask.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    lines = [about(study), "", "Parameters", "----------", "scenario", "    Or its file."]
-    for option in options_of(study):
-        lines += [option.field, f"    {option.text}"]
-    lines += ["runner", "    Plays the runs; None: one at a time in this process."]
-    ask.__doc__ = "\n".join([*lines, "", "Raises", "------", "StudyError, RunFailedError"])
+    ask.__doc__ = f"{about(study)}\n\nArguments are the fields of `{study.__name__}`, and `runner`."
     return ask
 
 

@@ -19,6 +19,7 @@ from dcsim.cli.exits import FAILED, STOPPED, refuse
 from dcsim.cli.faults import insisting
 from dcsim.cli.open import Overrides, ScenarioPath, open_scenario
 from dcsim.errors import PluginError, RunFailedError, StudyError
+from dcsim.scenario.describe import about
 from dcsim.scenario.models import Scenario
 
 if TYPE_CHECKING:
@@ -68,26 +69,34 @@ class StudyGroup(TyperGroup):
         return registry.names("studies")
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """A study that cannot be used says so when it is called."""
-        if cmd_name not in self.list_commands(ctx):
-            return None
-        app = typer.Typer(add_completion=False)
+        """A command without its options, for the list of all: making those takes time."""
+        made = super().get_command(ctx, cmd_name)
+        if made is not None or cmd_name not in self.list_commands(ctx):
+            return made
         try:
             component = registry.find("studies", cmd_name)
             assert component is not None
-            app.command(cmd_name)(study_command(component))
+            text = about(component.spec)
         except PluginError as error:
-            anything = {"ignore_unknown_options": True, "allow_extra_args": True}
             text = f"Cannot be used. {error}"
-            app.command(cmd_name, context_settings=anything, help=text)(_refuser(error))
-        return get_command(app)
+        return _command(cmd_name, lambda: None, help=text)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command that is called, with its options; a study that cannot be used says so."""
+        names = self.list_commands(ctx)
+        if args and args[0] in names:
+            component = registry.find("studies", args[0])
+            assert component is not None
+            self.commands[args[0]] = _command(args[0], study_command(component))
+        else:  # so that the nearest name is suggested
+            self.commands.update({name: self.get_command(ctx, name) for name in names})
+        return super().resolve_command(ctx, args)
 
 
-def _refuser(error: PluginError) -> Callable[[], None]:
-    def broken() -> None:
-        raise error
-
-    return broken
+def _command(name: str, function: Callable[..., None], **settings: Any) -> Any:
+    app = typer.Typer(add_completion=False)
+    app.command(name, **settings)(function)
+    return get_command(app)
 
 
 def study_command(component: registry.Component) -> Callable[..., None]:
@@ -95,7 +104,6 @@ def study_command(component: registry.Component) -> Callable[..., None]:
 
     Raises PluginError for a class that is no study, and for a field whose option all studies have.
     """
-    from dcsim.scenario.describe import about
     from dcsim.studies.options import options_of
     from dcsim.studies.study import Study
 

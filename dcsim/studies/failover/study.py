@@ -112,9 +112,9 @@ class _Held:
 class FailoverStudy(Study):
     """At which instants would the site survive the loss of each feed, UPS and PDU?"""
 
-    nodes: Annotated[tuple[str, ...], Typed(flag="node", metavar="NODE")] = ()
-    """Node or kind of node that may be lost; every utility, transformer, switchgear, UPS and PDU if
-    left out."""
+    nodes: Annotated[tuple[str, ...] | None, Typed(flag="node", metavar="NODE")] = None
+    """Node or kind of node that may be lost. None: every utility, feeder, transformer, switchgear,
+    UPS and PDU."""
     redistribute_only: bool = False
     """Only redistribute loads; do not simulate each loss at its worst instant."""
     window_s: Seconds = 60.0
@@ -137,7 +137,7 @@ class FailoverStudy(Study):
                 f"--window: must be a whole multiple of record.server_step, {SECOND.format(step_s)}"
             )
         topology = Topology.build(scenario.facility)
-        lost = _losable(topology, self.nodes)
+        lost = _losable(topology, self.nodes or ())
         if not np.isfinite(topology.rating_w).any():
             raise StudyError("no node of the facility has a rating: give one the key `rating`")
         if scenario.duration_s < window_s:

@@ -69,16 +69,18 @@ class OversubscriptionStudy(Study):
     rule: Literal["breaker", "paper"] = "breaker"
     """breaker: simulated, no trip and the continuous rating kept. paper: 95th percentile over 200
     random subsets of the highest second."""
-    models: Texts = Field(default="nameplate,scenario", validate_default=True)
+    models: Texts = (NAMEPLATE, OWN)
     """Power models to compare: scenario (the file's own), nameplate (the makers' labels, no run
     needed), board-limit (every GPU at its limit, always), mean, lut, ledger, gru."""
     policies: Policies = Field(default={})
     """Policies to compare: none, scenario, NAME=FILE.yaml with a control block or NAME='[{policy:
     admission-throttle, nodes: row}]'."""
     seeds: Seeds | None = None
-    """How many, or which: 1,2,9. None: 20, or as many as show --max-trip."""
+    """How many runs a candidate gets at most, or which: 1,2,9. None: 20, or as many as show
+    --max-trip."""
     fill: Literal["continuous", "rating"] = "continuous"
-    """Up to what nodes may carry for good (80 % of many breakers), or rated."""
+    """Up to what each node may carry for good (80 % of a standard-rated breaker), or up to the
+    ratings."""
     max_trips_per_year: MaxTrips = 0.1
     """Most trips allowed in a year's busy hours, at 95 % confidence: a breaker of a row should not
     open in the life of the servers below it."""
@@ -97,7 +99,8 @@ class OversubscriptionStudy(Study):
     """Averaging time of the load compared with the continuous rating; of a shorter run all that it
     measures."""
     traffic: Literal["scaled", "fixed"] = "scaled"
-    """Whether traffic grows with the servers or the site's total stays."""
+    """scaled: each server keeps its share, so that more racks bring more requests. fixed: the
+    site's traffic is spread over more."""
     draws: Annotated[int, must(lambda draws: draws > 0, "one or more; the paper's are 200")] = 200
     """Number of random subsets in the screening."""
     quantile: Annotated[

@@ -99,7 +99,7 @@ class SavingsStudy(Study):
     limit_w: Watts | None = None
     """Use this limit instead of the node's rating, e.g. '600 kW'."""
     tariff: Annotated[Tariff | None, BeforeValidator(as_tariff), Typed(metavar="FILE.yaml")] = None
-    """Prices; see docs/studies/savings.md."""
+    """Prices, with the keys that docs/studies/savings.md lists."""
     capital_per_kw: Money | None = None
     """Price per kW of interconnection, transformer and feeder."""
     interest: Money | None = None
