@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from dcsim.facility.inputs import SiteInputs
 from dcsim.facility.site import ElectricalSite
 from dcsim.hardware.catalogue import load_catalogue
 from dcsim.plant.topology import Topology
@@ -99,7 +100,7 @@ def time_us(rows: list[dict[str, Any]], cooling: Cooling, server_w: float, steps
     """Median time of a step at about `server_w` a server."""
     topology = Topology.build([FacilityNode.model_validate(row) for row in rows])
     assert topology.server_count == 2400, topology.server_count
-    site = ElectricalSite(topology, load_catalogue(), STEP_S, cooling=cooling)
+    site = ElectricalSite(SiteInputs(topology, load_catalogue(), STEP_S, cooling=cooling))
     loads_w = np.random.default_rng(0).normal(server_w, 50.0, (16, topology.server_count))
     took = []
     for step in range(1, steps + 1):

@@ -14,8 +14,9 @@ from dcsim.cli.faults import said
 from dcsim.cli.open import Duration, Overrides, ScenarioPath, Seed, open_file
 from dcsim.cli.outline import Outline, outline
 from dcsim.facility.limit_words import label
-from dcsim.facility.site import stated_limits
+from dcsim.facility.limits import stated_limits
 from dcsim.files import atomic_write
+from dcsim.plant import Plant
 from dcsim.report.text import plural_kind
 from dcsim.scenario.dump import dump, resolved
 from dcsim.scenario.models import FacilityNode, Scenario
@@ -46,10 +47,11 @@ def show(
         _draw(checked, site, svg)
         return
     if as_json:
+        limits = stated_limits(Plant.build(checked))
         content = {
             "scenario": resolved(checked),
             "facility": list(_rows(site)),
-            "limits": [{key: row[key] for key in LIMIT_KEYS} for row in stated_limits(checked)],
+            "limits": [{key: row[key] for key in LIMIT_KEYS} for row in limits],
         }
         typer.echo(json.dumps(content, indent=2, ensure_ascii=False))
         return
@@ -65,7 +67,7 @@ def _print_limits(checked: Scenario) -> None:
     from rich.text import Text
 
     alike: dict[tuple[str, str, str], list[str]] = {}
-    for row in stated_limits(checked):
+    for row in stated_limits(Plant.build(checked)):
         alike.setdefault((label(row), row["rule"], row["node_kind"]), []).append(row["node"])
     table = Table(box=None, pad_edge=False, title="limits", title_justify="left")
     for column in ("limit", "of", "by"):

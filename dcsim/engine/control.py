@@ -14,7 +14,7 @@ from dcsim.clock import AFTER, Clock
 from dcsim.control.policy import Command, Policy, Site, Telemetry
 from dcsim.control.registry import build, labels
 from dcsim.engine.actuators import Actuators
-from dcsim.facility.events import FacilityEvent
+from dcsim.facility.events import FacilityEvent, event_at
 from dcsim.facility.site import ElectricalSite
 from dcsim.plant import Plant
 from dcsim.power.servers import ServerPower
@@ -138,14 +138,5 @@ class Control:
         index = self._topology.index[node]
         load_w, limit_w = float(self._node_w[index]), float(self._topology.rating_w[index])
         self._events.append(
-            FacilityEvent(
-                time_s=self._now_s,
-                kind=kind,
-                node=node,
-                node_kind=self._topology.kinds[index],
-                load_w=load_w,
-                limit_w=limit_w,
-                margin_w=limit_w - load_w,
-                message=message,
-            )
+            event_at(self._topology, self._now_s, kind, index, load_w, limit_w, message)
         )

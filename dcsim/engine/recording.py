@@ -111,8 +111,8 @@ class Recording:
             evidence=evidence,
             breakdown=self._breakdowns.describe(self._evidence.energy_wh(evidence, step_s)),
         )
-        site.annotate(summary["nodes"])
-        summary["limits"] = site.limit_rows()
+        site.limits.annotate(summary["nodes"])
+        summary["limits"] = site.limits.rows()
         summary["start"] = None if scenario.start is None else str(scenario.start)
         complete(summary["limits"], scenario.start, simulation.warm_up)
         summary["site"] = site.figures()

@@ -29,6 +29,7 @@ from dcsim.engine.watcher import Watcher
 from dcsim.errors import ConfigurationError, SimulationError
 from dcsim.facility.events import FacilityEvent
 from dcsim.facility.headroom import Headroom
+from dcsim.facility.inputs import SiteInputs
 from dcsim.facility.site import ElectricalSite
 from dcsim.plant import Plant
 from dcsim.power.model import PowerModel
@@ -120,7 +121,9 @@ class Simulation:
         budgets = start_budgets(plant, self.server_power.resting)
         self.autoscalers = Autoscalers(plant, self.fleet, self.clock, budgets)
         # Facility: the watts of servers become loads of nodes, and trips.
-        self.site = ElectricalSite.of_plant(plant, branch(seed, "facility"), self.warm_up.cut_s)
+        self.site = ElectricalSite(
+            SiteInputs.of_plant(plant, branch(seed, "facility"), self.warm_up.cut_s)
+        )
         self.supply = ServerSupply(
             plant, self.site, self.fleet, self.server_power, self.autoscalers
         )

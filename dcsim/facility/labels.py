@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from dcsim.arrays import FloatArray
+from dcsim.facility.contingency import ContingencyFlow
 from dcsim.facility.cooling import CoolingLaw
-from dcsim.facility.site import ElectricalSite
 from dcsim.plant import Plant, Topology
 
 HOUR_S = 3600.0
@@ -27,6 +27,6 @@ def label_loads_w(plant: Plant) -> FloatArray:
         cooling, it_w = CoolingLaw(scenario.cooling), float(server_w.sum())
         hours_s = np.arange(0.0, scenario.duration_s + HOUR_S, HOUR_S).tolist()
         now_s = max(hours_s, key=lambda time_s: cooling.load_w(time_s, it_w))
-    site = ElectricalSite(Topology.build(bare), plant.catalogue, 1.0, cooling=scenario.cooling)
-    node_w, _ = site.step(now_s, 1.0, server_w)
-    return node_w.copy()
+    flow = ContingencyFlow(Topology.build(bare), plant.catalogue, scenario.cooling, lost=None)
+    flow.loads_w(now_s, server_w)
+    return flow.node_w.copy()

@@ -11,7 +11,7 @@ import numpy as np
 from dcsim.arrays import FloatArray
 from dcsim.facility.breakers import Breakers
 from dcsim.facility.curves import curve_of, is_table
-from dcsim.facility.events import FacilityEvent, duration, percent
+from dcsim.facility.events import FacilityEvent, duration, event_at, percent
 from dcsim.facility.tally import LimitSpec, LimitTally
 from dcsim.facility.thresholds import CLEAR_AFTER_S, ThresholdChange, ThresholdDetector
 from dcsim.facility.tolerance import ROUNDING_S
@@ -35,7 +35,6 @@ class LimitMonitor:
     - `cleared`: a warning, an overload or a prediction has ended.
 
     Each is raised once, until it is cleared; a tripped breaker stays open until `reset`.
-    `counts` tells how many of each have been raised.
     """
 
     def __init__(
@@ -49,7 +48,7 @@ class LimitMonitor:
         """`draw` gives the place in its tolerance band of the breaker of a named node, for those
         with `band: drawn`. Highest loads and times above a rating are counted from `count_from_s`
         on; flags and trips always."""
-        self.counts: Counter[EventKind] = Counter()
+        self._topology = topology
         self._names = topology.names
         self._kinds = topology.kinds
         self._rated = np.flatnonzero(np.isfinite(topology.rating_w))
@@ -120,8 +119,6 @@ class LimitMonitor:
                     self._since_s = 0.0
             else:
                 self._since_s = LOOK_AGAIN_S  # at once when it begins
-        for event in events:
-            self.counts[event.kind] += 1
         return events
 
     def _edges(
@@ -144,12 +141,6 @@ class LimitMonitor:
         over_s = np.zeros(len(self._names))
         over_s[self._rated] = self.tally.over_s
         return over_s
-
-    def trip_in_s(self, node_w: FloatArray) -> dict[str, float]:
-        """Seconds until each breaker would trip, at the earliest edge of its band, if loads, shape
-        (nodes,), stayed as they are, by node; infinite where never."""
-        found_s = self.breakers.trip_in_s(node_w[self._guarded])
-        return dict(zip(self._breaker_of, found_s.tolist(), strict=True))
 
     def earliest(self, node: str) -> tuple[Curve, Breaker, float] | None:
         """Of a node's breaker the curve at the earliest edge of its band, its spec, and its rating
@@ -201,16 +192,8 @@ class LimitMonitor:
                 f"{change.level} ended: above the {what} for {duration(change.above_s)} of "
                 f"{duration(change.since_s)}"
             )
-        return FacilityEvent(
-            time_s=time_s,
-            kind=change.level if change.raised else "cleared",
-            node=self._names[index],
-            node_kind=self._kinds[index],
-            load_w=load_w,
-            limit_w=limit_w,
-            margin_w=limit_w - load_w,
-            message=message,
-        )
+        kind: EventKind = change.level if change.raised else "cleared"
+        return event_at(self._topology, time_s, kind, index, load_w, limit_w, message)
 
     def _trip(self, time_s: float, row: int, load_w: float) -> FacilityEvent:
         limit_w = float(self.breakers.rating_w[row])
@@ -227,15 +210,5 @@ class LimitMonitor:
     def _at_breaker(
         self, time_s: float, kind: EventKind, row: int, load_w: float, message: str
     ) -> FacilityEvent:
-        index = int(self._guarded[row])
-        limit_w = float(self.breakers.rating_w[row])
-        return FacilityEvent(
-            time_s=time_s,
-            kind=kind,
-            node=self._names[index],
-            node_kind=self._kinds[index],
-            load_w=load_w,
-            limit_w=limit_w,
-            margin_w=limit_w - load_w,
-            message=message,
-        )
+        index, limit_w = int(self._guarded[row]), float(self.breakers.rating_w[row])
+        return event_at(self._topology, time_s, kind, index, load_w, limit_w, message)

@@ -19,11 +19,10 @@ import numpy as np
 from dcsim.arrays import AnyFloatArray, FloatArray
 from dcsim.facility.breakers import Breakers
 from dcsim.facility.curves import ambient_factor
-from dcsim.facility.site import ElectricalSite
-from dcsim.hardware.catalogue import load_catalogue
+from dcsim.facility.inputs import SiteInputs
+from dcsim.facility.limits import SiteLimits
 from dcsim.hardware.curves import Curve
-from dcsim.plant.topology import Topology
-from dcsim.scenario.models import Scenario
+from dcsim.plant import Plant
 
 RATINGS = 48
 """Breakers of rising rating that are played together."""
@@ -149,27 +148,25 @@ class Element:
         return ratios
 
 
-def elements_of(site: ElectricalSite, names: Iterable[str], window_s: float) -> dict[str, Element]:
-    """What opens each of some nodes, of those that have a breaker or a rating."""
-    elements = {}
+def elements(limits: SiteLimits, names: Iterable[str], window_s: float) -> dict[str, Element]:
+    """What opens each of some nodes, of those that have a breaker or a rating.
+
+    `window_s`: over which a mean above the rating is taken for a trip where there is no breaker.
+    """
+    topology = limits.topology
+    opens = {}
     for name in names:
-        guard = site.watch.earliest(name)
-        rating_w = float(site.topology.rating_w[site.topology.find(name)])
+        guard = limits.monitor.earliest(name)
+        rating_w = float(topology.rating_w[topology.find(name)])
         if guard is not None:
-            curve, breaker, own_w = guard
-            elements[name] = Element(
-                own_w * ambient_factor(curve, breaker.ambient_c), curve, window_s
-            )
+            curve, breaker, breaker_w = guard
+            breaker_w *= ambient_factor(curve, breaker.ambient_c)
+            opens[name] = Element(breaker_w, curve, window_s)
         elif math.isfinite(rating_w):
-            elements[name] = Element(rating_w, None, window_s)
-    return elements
+            opens[name] = Element(rating_w, None, window_s)
+    return opens
 
 
-def elements(scenario: Scenario, names: Iterable[str], window_s: float) -> dict[str, Element]:
-    """The same before anything is played. Raises SeriesError."""
-    topology = Topology.build(scenario.facility)
-    clock_s = None if scenario.start is None else float(scenario.start.time_of_day_s)
-    site = ElectricalSite(
-        topology, load_catalogue(), scenario.power_step_s, scenario.limits, clock_s=clock_s
-    )
-    return elements_of(site, names, window_s)
+def stated_elements(plant: Plant, names: Iterable[str], window_s: float) -> dict[str, Element]:
+    """`elements` of a plant, before anything is played. Raises SeriesError."""
+    return elements(SiteLimits(SiteInputs.of_plant(plant)), names, window_s)

@@ -12,8 +12,8 @@ import numpy as np
 from dcsim.arrays import Float32Array, FloatArray
 from dcsim.engine.frame import Frame
 from dcsim.engine.watcher import Watcher
-from dcsim.facility.site import ElectricalSite
-from dcsim.facility.trip_ratio import elements_of
+from dcsim.facility.limits import SiteLimits
+from dcsim.facility.trip_ratio import elements
 from dcsim.plant import Plant
 
 PIECES = 32
@@ -55,13 +55,11 @@ class Heating:
 class FeltLoads(Watcher):
     """Looks on while a run goes and keeps what the ratings of some nodes feel."""
 
-    def __init__(
-        self, site: ElectricalSite, names: Sequence[str], steps: int, step_s: float
-    ) -> None:
+    def __init__(self, limits: SiteLimits, names: Sequence[str], steps: int, step_s: float) -> None:
         """`steps`: how many the run has."""
-        self._site = site
+        self._limits = limits
         self.names = list(names)
-        self._nodes = [site.topology.find(name) for name in names]
+        self._nodes = [limits.topology.find(name) for name in names]
         self._joined = 1
         while steps // self._joined * len(names) > MOST_HELD:
             self._joined *= 2
@@ -99,7 +97,7 @@ class FeltLoads(Watcher):
         rating is taken for a trip where there is no breaker. `ceiling_w`: loads at the labels."""
         rows = max(0, self._step - self._first) // self._joined
         found = {}
-        for name, element in elements_of(self._site, self.names, window_s).items():
+        for name, element in elements(self._limits, self.names, window_s).items():
             place = self.names.index(name)
             load_w = self._held[:rows, place]
             if not rows:

@@ -21,13 +21,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from dcsim.facility.limit_words import kind_label, label, unjudged
-from dcsim.facility.site import stated_limits
+from dcsim.facility.limits import stated_limits
 from dcsim.facility.tally import LIMIT_KINDS
+from dcsim.plant import Plant
 from dcsim.scenario.models import Scenario
 from dcsim.studies.ask import load_rows
 from dcsim.studies.outcome import Outcome
-
-__all__ = ["LimitFigure", "continuous_w", "left_out", "limits_met", "limits_of", "stated_limits"]
 
 Key = tuple[str, str, float | None, str | None, int]
 """Node, kind, window, way of windows, and a number among several alike: the same limit in every
@@ -164,7 +163,7 @@ def continuous_w(scenario: Scenario) -> dict[str, float]:
     """What each rated node may carry for three hours or more, W, by the node's name."""
     return {
         row["node"]: row["limit_w"]
-        for row in stated_limits(scenario)
+        for row in stated_limits(Plant.build(scenario))
         if row["kind"] == "continuous"
     }
 

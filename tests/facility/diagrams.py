@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from dcsim.arrays import FloatArray
 from dcsim.facility.events import FacilityEvent
+from dcsim.facility.inputs import SiteInputs
 from dcsim.facility.phases import Phases
 from dcsim.facility.site import ElectricalSite
 from dcsim.hardware.catalogue import Catalogue, load_catalogue
@@ -45,13 +46,15 @@ def site_of(
     step_s: float = STEP_S,
 ) -> ElectricalSite:
     return ElectricalSite(
-        Topology.build(rows),
-        catalogue(),
-        step_s,
-        Limits.model_validate(limits or {}),
-        faults=[Fault.model_validate(fault) for fault in faults or []],
-        restart=Restart.model_validate({**AT_ONCE, **(restart or {})}),
-        cooling=Cooling.model_validate(cooling or {}),
+        SiteInputs(
+            Topology.build(rows),
+            catalogue(),
+            step_s,
+            Limits.model_validate(limits or {}),
+            faults=[Fault.model_validate(fault) for fault in faults or []],
+            restart=Restart.model_validate({**AT_ONCE, **(restart or {})}),
+            cooling=Cooling.model_validate(cooling or {}),
+        )
     )
 
 

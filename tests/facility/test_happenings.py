@@ -173,7 +173,7 @@ def test_sums_do_not_drift() -> None:
     for i, load in enumerate(loads, 1):
         play.step(np.array([load]))
         if i >= 20:
-            (window,) = play.site._demand
+            (window,) = play.site.limits.demand
             assert window.mean_w[0] == pytest.approx(loads[i - 20 : i].mean(), rel=1e-12)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from dcsim.facility.hold_up import HoldUp
+from dcsim.facility.inputs import SiteInputs
 from dcsim.facility.site import ElectricalSite
 from dcsim.plant.topology import Topology
 from dcsim.scenario.models import FacilityNode, Fault, Restart
@@ -29,7 +30,7 @@ def on_a_switch(transfer: str, **switch: Any) -> list[FacilityNode]:
 def played(rows: list[FacilityNode], fault: dict[str, Any], held_s: list[float]) -> Play:
     """Two servers whose supplies hold so long, and come back at once."""
     hold = np.array(held_s)
-    site = ElectricalSite(
+    inputs = SiteInputs(
         Topology.build(rows),
         catalogue(),
         0.25,
@@ -37,7 +38,7 @@ def played(rows: list[FacilityNode], fault: dict[str, Any], held_s: list[float])
         restart=Restart.model_validate({"boot": "2 s", "inrush": 1.0}),
         hold_up=HoldUp(hold, hold, np.ones(2)),
     )
-    return Play(site)
+    return Play(ElectricalSite(inputs))
 
 
 @pytest.mark.parametrize(
@@ -126,13 +127,14 @@ def test_hold_up_by_load() -> None:
 
 def test_inrush_counts_for_as_long_as_it_lasts() -> None:
     """Four times for 50 ms of a step of 250 ms: 1.6 times in its mean."""
-    site = ElectricalSite(
+    inputs = SiteInputs(
         Topology.build(on_a_switch("share")),
         catalogue(),
         0.25,
         faults=[Fault.model_validate({"at": "1 s", "fail": "site", "repair_after": "1 s"})],
         restart=Restart(),
     )
+    site = ElectricalSite(inputs)
     play = Play(site)
     assert play.until(2.25, np.full(2, 100.0))["site"] == pytest.approx(320.0)
     assert play.step(np.full(2, 100.0))["site"] == pytest.approx(200.0)

@@ -78,7 +78,6 @@ def test_warning_after_its_delay_once_and_cleared() -> None:
     assert warning.margin_w == 150.0
     assert "85.0 %" in warning.message
     assert "warning" in events[1].message
-    assert watch.counts == {"warning": 2, "cleared": 1}
 
 
 def test_a_break_starts_the_delay_anew() -> None:
@@ -112,8 +111,8 @@ def test_a_load_that_trembles_at_its_limit_is_flagged_once() -> None:
     topology = rack()
     trembling = np.random.default_rng(0).normal(1000, 25, 4 * 3600)
     watch = watch_of(topology)
-    play(topology, watch, trembling)
-    assert watch.counts == {"overload": 1, "warning": 1}
+    events = play(topology, watch, trembling)
+    assert sorted(event.kind for event in events) == ["overload", "warning"]
 
 
 def test_the_end_of_a_flag_tells_how_long_the_load_was_above() -> None:
@@ -136,8 +135,8 @@ def test_clearing_needs_calm_below_the_gap_without_a_break() -> None:
         (seconds(60, calm_w), 1),
     ):
         watch = watch_of(topology, warning_fraction=1.0)
-        play(topology, watch, [1100.0, *tail])
-        assert watch.counts["cleared"] == cleared
+        events = play(topology, watch, [1100.0, *tail])
+        assert [event.kind for event in events].count("cleared") == cleared
 
 
 def test_the_second_clearing_takes_as_long_as_the_first() -> None:
@@ -167,7 +166,7 @@ def test_a_breaker_trips_once_and_again_after_reset() -> None:
     watch.reset("rack")
     again = play(topology, watch, seconds(29, 2000), start_s=30.0)
     assert [event for event in brief(again) if event[1] == "trip"] == [(40.0, "trip", "rack")]
-    assert watch.counts["trip"] == 2
+    assert watch.trips["rack"] == 2
     with pytest.raises(KeyError):
         watch.reset("site")
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from dcsim.facility.inputs import SiteInputs
 from dcsim.facility.site import ElectricalSite
 from dcsim.plant.topology import Topology
 from dcsim.scenario.models import FacilityNode, Limits
@@ -27,14 +28,13 @@ def site_with(*keys: dict[str, Any], **site: Any) -> list[FacilityNode]:
 
 def built(rows: list[FacilityNode], step_s: float = 1.0, **options: Any) -> Play:
     limits = Limits.model_validate(options.pop("limits", {}))
-    return Play(
-        ElectricalSite(Topology.build(rows), catalogue(), step_s, limits, **options), step_s
-    )
+    inputs = SiteInputs(Topology.build(rows), catalogue(), step_s, limits, **options)
+    return Play(ElectricalSite(inputs), step_s)
 
 
 def row_of(play: Play, kind: str, name: str = "site", at: int = 0) -> dict[str, Any]:
     """The `at`-th limit of a kind at a node."""
-    found = [r for r in play.site.limit_rows() if (r["kind"], r["node"]) == (kind, name)]
+    found = [r for r in play.site.limits.rows() if (r["kind"], r["node"]) == (kind, name)]
     return found[at]
 
 
@@ -92,7 +92,7 @@ def test_a_spike_across_two_blocks_breaks_the_sliding_window_alone() -> None:
     play = built(rows, clock_s=0.0)
     for until_s, load_w in ((1350, 0.6), (2250, 1.2), (3600, 0.6)):
         play.until(until_s, np.array([load_w * MW]))
-    by = {r["windows"]: r for r in play.site.limit_rows() if r["kind"] == "demand"}
+    by = {r["windows"]: r for r in play.site.limits.rows() if r["kind"] == "demand"}
     assert by["sliding"]["highest_w"] == pytest.approx(1.2 * MW)
     assert by["clock"]["highest_w"] == pytest.approx(0.9 * MW)
     assert (by["clock"]["over_s"], by["clock"]["crossings"]) == (0.0, 0)
@@ -127,7 +127,7 @@ def test_a_contract_that_changes_is_judged_by_the_limit_in_force(tmp_path: Path)
     play = built(site_with(demand, {**demand, "windows": "clock"}), clock_s=0.0)
     play.until(40, np.array([90.0]))
     play.until(200, np.array([75.0]))
-    by = {r["windows"]: r for r in play.site.limit_rows() if r["kind"] == "demand"}
+    by = {r["windows"]: r for r in play.site.limits.rows() if r["kind"] == "demand"}
     for row in by.values():
         assert row["share"] == pytest.approx(1.5)
         assert (row["limit_w"], row["highest_w"]) == (50.0, pytest.approx(75.0))
@@ -211,7 +211,7 @@ def test_what_is_before_the_count_begins_is_left_out() -> None:
     for until_s, load_w in ((5, 500e3), (10, 9e6), (120, 500e3)):
         play.until(until_s, np.array([load_w]))
     play.site.finish(120.0)
-    for row in play.site.limit_rows():
+    for row in play.site.limits.rows():
         assert row["over_s"] == 0.0
         assert row["crossings"] == 0
         assert row["highest_w"] == pytest.approx(0.0 if row["kind"] == "ramp" else 500e3)
@@ -300,7 +300,7 @@ def test_servers_have_an_allowance_only_where_it_is_written() -> None:
         ]
         play = built(rows)
         play.until(5.0, np.array([5e3]))
-        found = [r["node"] for r in play.site.limit_rows() if r["kind"] == "continuous"]
+        found = [r["node"] for r in play.site.limits.rows() if r["kind"] == "continuous"]
         assert found == expected
 
 
@@ -308,4 +308,4 @@ def test_a_site_without_limits_has_none() -> None:
     play = Play(site_of([node("site", "site"), node("server", "server", "site", group="g")]))
     play.until(5.0, np.array([1.0]))
     assert play.site.finish(5.0) == []
-    assert play.site.limit_rows() == []
+    assert play.site.limits.rows() == []

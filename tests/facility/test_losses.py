@@ -94,7 +94,7 @@ def test_energy_balances_at_every_node_and_over_the_run(
     for _ in range(60):
         if rng.random() < 0.1:
             node_name = names[rng.integers(len(names))]
-            site._faults.plan(play.now_s, "fail", topology.index[node_name])
+            site.switching.faults.plan(play.now_s, "fail", topology.index[node_name])
         if rng.random() < 0.05:
             site.restore(names[rng.integers(len(names))], play.now_s)
         server_w = rng.uniform(0, 6000, topology.server_count) * site.powered

@@ -10,9 +10,10 @@ import pytest
 from dcsim.arrays import FloatArray
 from dcsim.facility.breakers import Breakers
 from dcsim.facility.curves import electronic_curve, in_band
-from dcsim.facility.trip_ratio import Element, elements
+from dcsim.facility.trip_ratio import Element, stated_elements
 from dcsim.hardware.catalogue import load_catalogue
 from dcsim.hardware.curves import Curve
+from dcsim.plant import Plant
 from dcsim.scenario.models import Electronic
 from tests.studies.small import small
 
@@ -88,6 +89,6 @@ def test_what_a_breaker_holds_from_a_warm_start() -> None:
 
 
 def test_what_opens_the_nodes_of_a_site() -> None:
-    found = elements(small(), ["site", "row"], 60.0)
+    found = stated_elements(Plant.build(small()), ["site", "row"], 60.0)
     assert set(found) == {"row"}  # the site has neither breaker nor rating
     assert (found["row"].curve, found["row"].rating_w, found["row"].window_s) == (None, 26e3, 60.0)

@@ -20,10 +20,12 @@ from dcsim.facility.curves import (
     time_constant_s,
     trip_time_s,
 )
+from dcsim.facility.inputs import SiteInputs
 from dcsim.hardware.catalogue import load_catalogue
 from dcsim.hardware.curves import Curve
+from dcsim.plant import Topology
 from dcsim.scenario.models import Breaker, Electronic, FacilityNode
-from tests.facility.diagrams import QUICK, Play, node, site_of
+from tests.facility.diagrams import QUICK, STEP_S, Play, catalogue, node, site_of
 
 CURVES = load_catalogue().curves
 BANDED = sorted(name for name, curve in CURVES.items() if curve.earliest is not None)
@@ -99,7 +101,7 @@ def test_cycling_below_the_pick_up_in_the_mean_never_trips() -> None:
 )
 def test_never_below_the_continuous_rating(name: str, band: str, shares: list[float]) -> None:
     keys: dict[str, Any] = {"electronic": {}} if name == "electronic" else {"curve": name}
-    breakers = Breakers([curve_of(Breaker(**keys, band=band), CURVES)], [1000.0])  # type: ignore[arg-type]
+    breakers = Breakers([curve_of(Breaker(**keys, band=band), CURVES)], [1000.0])
     for share in shares:
         for step_s in (0.25, 3600.0, 86400.0):
             assert not len(breakers.step(load(share), step_s))
@@ -183,9 +185,10 @@ def test_drawn_breakers_differ_and_are_the_seeds() -> None:
             ),
             node("server", "server", "rack", group="g"),
         ]
-        site = site_of(rows)
-        site._seed = np.random.SeedSequence(seed)
-        return [site._draw(f"rack-{i}") for i in range(1, 9)]
+        inputs = SiteInputs(
+            Topology.build(rows), catalogue(), STEP_S, seed=np.random.SeedSequence(seed)
+        )
+        return [inputs.band_place(f"rack-{i}") for i in range(1, 9)]
 
     assert held(1) == held(1)
     assert held(1) != held(2)
@@ -206,7 +209,8 @@ def test_a_trip_is_predicted_and_the_forecast_holds() -> None:
     play = Play(site_of(rack(curve="quick")))
     play.until(4.0, load(2.0))
     assert play.brief("predicted") == [(0.25, "predicted", "rack")]
-    assert play.site.trip_in_s() == {"rack": pytest.approx(6.0)}
+    (event,) = [event for event in play.events if event.kind == "predicted"]
+    assert event.message == "trip in 10 s at this load"
     play.until(60.0, load(2.0))
     assert play.brief("trip") == [(10.0, "trip", "rack")]
 
@@ -217,7 +221,6 @@ def test_a_prediction_ends_when_the_load_has_fallen() -> None:
     play.until(100.0, load(0.7))
     cleared = [e for e in play.events if e.kind == "cleared" and "trip" in e.message]
     assert [e.time_s for e in cleared] == pytest.approx([4.0 + 60.0], abs=1.0)
-    assert play.site.trip_in_s() == {"rack": math.inf}
 
 
 def test_far_trips_are_not_predicted() -> None:
@@ -271,13 +274,12 @@ def test_what_the_limits_have_seen() -> None:
     play = Play(site_of(rack(curve="quick")))
     play.until(30.0, load(2.0))
     rows: list[dict[str, Any]] = [{} for _ in play.site.topology.names]
-    play.site.annotate(rows)
+    play.site.limits.annotate(rows)
     assert rows[1] == {
         "trips": 1, "time_over_limit_s": 10.0, "min_margin_w": -1000.0, "binding": "rack",
     }  # fmt: skip
     assert rows[0]["binding"] is None
     assert rows[2]["binding"] == "rack"
-    assert play.site.binding(0) == ("rack", 1000.0)
 
 
 def test_a_curve_that_rises_is_refused() -> None:

@@ -352,7 +352,7 @@ def test_modes_of_supply(rows: list[FacilityNode], seed: int) -> None:
     over_s = np.zeros(len(ups))
     for _ in range(80):
         if rng.random() < 0.1:
-            site._faults.plan(play.now_s, "fail", int(rng.integers(len(topology.names))))
+            site.switching.faults.plan(play.now_s, "fail", int(rng.integers(len(topology.names))))
         if rng.random() < 0.1:
             site.restore(topology.names[rng.integers(len(topology.names))], play.now_s)
             over_s[:] = 0.0

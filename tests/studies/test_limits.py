@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from dcsim.facility.limit_words import label, unjudged
+from dcsim.facility.limits import stated_limits
+from dcsim.plant import Plant
 from dcsim.scenario.load import loads
-from dcsim.studies.limits import continuous_w, left_out, limits_met, limits_of, stated_limits
+from dcsim.studies.limits import continuous_w, left_out, limits_met, limits_of
 from dcsim.studies.outcome import Outcome
 from tests.scenario.sample import of_facility
 
@@ -108,7 +110,7 @@ def test_limits_are_known_before_a_run() -> None:
 """)
     scenario = loads(text)
     assert continuous_w(scenario) == {"ups": 500e3, "ups/row": 480e3}
-    rows = stated_limits(scenario)
+    rows = stated_limits(Plant.build(scenario))
     assert [f"{row['node']}, {label(row)}" for row in rows] == [
         "ups, rating 500 kW",
         "ups/row, rating 600 kW",

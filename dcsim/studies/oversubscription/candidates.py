@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from dcsim.errors import StudyError
-from dcsim.facility.trip_ratio import Element, elements
+from dcsim.facility.trip_ratio import Element, stated_elements
+from dcsim.plant import Plant
 from dcsim.scenario.models import Scenario
 from dcsim.studies.ask import load_rows, slo_loss
 from dcsim.studies.doubt import Doubt, scaled
@@ -122,7 +123,7 @@ def try_count(
     scenario = target.resized(base, count, traffic)
     windows_s = tuple(sorted({1.0, bounds.window_s}))
     heated = tuple(target.watched_and_above)
-    opens = elements(scenario, heated, bounds.window_s)
+    opens = stated_elements(Plant.build(scenario), heated, bounds.window_s)
     outcomes: list[Outcome] = []
     failed: list[bool] = []
     sound: bool | None = None
