@@ -9,10 +9,8 @@ from dcsim.facility.breakers import Breakers
 from dcsim.facility.cooling_load import CoolingLoad
 from dcsim.facility.curves import curve_of
 from dcsim.facility.flow import Flow
+from dcsim.facility.inputs import SiteInputs
 from dcsim.facility.supply import Supply
-from dcsim.hardware.catalogue import Catalogue
-from dcsim.plant.topology import Topology
-from dcsim.scenario.models import Cooling
 
 
 class ContingencyFlow:
@@ -21,16 +19,12 @@ class ContingencyFlow:
 
     def __init__(
         self,
-        topology: Topology,
-        catalogue: Catalogue,
-        cooling: Cooling,
+        inputs: SiteInputs,
         lost: int | None,
-        clock_s: float | None = None,
     ) -> None:
-        """`lost`: index of the node; None: the site as it is. `clock_s`: time of day at which
-        the run starts."""
-        self._topology = topology
-        self._catalogue = catalogue
+        """`lost`: index of the node; None: the site as it is."""
+        topology = self._topology = inputs.topology
+        self._catalogue = inputs.catalogue
         supply = Supply(topology)
         if lost is not None:
             supply.healthy[lost] = False
@@ -38,8 +32,10 @@ class ContingencyFlow:
         if np.isfinite(after_s := supply.next_s(0.0)):
             supply.update(after_s + 1.0)
         self._supply = supply
-        self._cooling_load = CoolingLoad(topology, cooling, supply, clock_s)
-        self._flow = Flow(topology, supply, catalogue.losses, own_loads=self._cooling_load.runs)
+        self._cooling_load = CoolingLoad(topology, inputs.cooling, supply, inputs.clock_s)
+        self._flow = Flow(
+            topology, supply, inputs.catalogue.losses, own_loads=self._cooling_load.runs
+        )
         self._flow.batteries.shave_above_w[:] = np.inf
         self.de_energised = ~supply.energised[topology.server_nodes]
         """Servers that have no power then, (servers,)."""

@@ -7,6 +7,7 @@ import numpy as np
 from dcsim.arrays import FloatArray
 from dcsim.facility.contingency import ContingencyFlow
 from dcsim.facility.cooling import CoolingLaw
+from dcsim.facility.inputs import SiteInputs
 from dcsim.plant import Plant, Topology
 
 HOUR_S = 3600.0
@@ -27,6 +28,7 @@ def label_loads_w(plant: Plant) -> FloatArray:
         cooling, it_w = CoolingLaw(scenario.cooling), float(server_w.sum())
         hours_s = np.arange(0.0, scenario.duration_s + HOUR_S, HOUR_S).tolist()
         now_s = max(hours_s, key=lambda time_s: cooling.load_w(time_s, it_w))
-    flow = ContingencyFlow(Topology.build(bare), plant.catalogue, scenario.cooling, lost=None)
+    inputs = SiteInputs(Topology.build(bare), plant.catalogue, 1.0, cooling=scenario.cooling)
+    flow = ContingencyFlow(inputs, lost=None)
     flow.loads_w(now_s, server_w)
     return flow.node_w.copy()

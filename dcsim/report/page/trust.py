@@ -12,7 +12,7 @@ import yaml
 from pydantic import ValidationError
 
 from dcsim.evidence import EVIDENCE
-from dcsim.hardware.catalogue import load_catalogue
+from dcsim.hardware.catalogue import Catalogue, load_catalogue
 from dcsim.hardware.timing import timing_of
 from dcsim.results import Results
 from dcsim.results.goodput import TenantSlo
@@ -81,7 +81,8 @@ class Trust:
             watts = evidence["text"]
         times: list[EvidenceRow] = []
         if scenario is not None:
-            times, rest = _serving_rows(scenario), _chassis_rows(scenario)
+            catalogue = load_catalogue()
+            times, rest = _serving_rows(scenario, catalogue), _chassis_rows(scenario, catalogue)
             rows += [*times, *rest]
         slos = () if scenario is None else tuple(
             TenantSlo(tenant.name, (tenant.slo or Slo()).ttft_s or math.inf,
@@ -141,8 +142,7 @@ def _power_rows(models: Any) -> list[Mapping[str, Any]]:
     return [row for model in every for row in model.get("provenance", ())]
 
 
-def _serving_rows(scenario: Scenario) -> list[EvidenceRow]:
-    catalogue = load_catalogue()
+def _serving_rows(scenario: Scenario, catalogue: Catalogue) -> list[EvidenceRow]:
     rows = {}
     for group in scenario.servers:
         kind, model = catalogue.servers.get(group.server), catalogue.models.get(group.model)
@@ -154,8 +154,7 @@ def _serving_rows(scenario: Scenario) -> list[EvidenceRow]:
     return list(rows.values())
 
 
-def _chassis_rows(scenario: Scenario) -> list[EvidenceRow]:
-    catalogue = load_catalogue()
+def _chassis_rows(scenario: Scenario, catalogue: Catalogue) -> list[EvidenceRow]:
     rows = {}
     for group in scenario.servers:
         kind = catalogue.servers.get(group.server)

@@ -24,7 +24,6 @@ import numpy as np
 from dcsim.arrays import FloatArray
 from dcsim.errors import ExportError
 from dcsim.extras import optional
-from dcsim.hardware.catalogue import load_catalogue
 from dcsim.results.export.cables import IMPEDANCE, cable, line, transformer
 from dcsim.results.export.needs import whole_file, whole_steps
 from dcsim.results.export.tables import loads_w
@@ -170,8 +169,8 @@ class NodeShares:
                 elif share > 0:
                     children[column[feed]].append((column[wire.name], share))
             rating_w = wire.spec.rating_w or wire.spec.apparent_rating_va
-            if wire.kind == "transformer" and wire.spec.losses and rating_w:
-                share_of, lost = line(load_catalogue().losses[wire.spec.losses])
+            if wire.kind == "transformer" and wire.losses and rating_w:
+                share_of, lost = line(wire.losses)
                 curves[column[wire.name]] = (share_of, lost, rating_w)
         tan = [[math.tan(math.acos(factor)) for factor in served] or [0.0] for served in factors]
         return cls(
@@ -314,12 +313,11 @@ def _connect(
     name = f"{up.name} > {place.name}"
     if wire.kind == "transformer" or up_kv != kv:
         rated_va = wire.spec.apparent_rating_va or rating_w or SPARE * peak_w.get(wire.name, 0.0)
-        curve = load_catalogue().losses.get(wire.spec.losses or "")
         index = pandapower.create_transformer_from_parameters(
             net,
             up.bus,
             place.bus,
-            **transformer(max(rated_va, 1e3), up_kv, kv, curve),
+            **transformer(max(rated_va, 1e3), up_kv, kv, wire.losses),
             name=name,
             max_loading_percent=100.0,
         )

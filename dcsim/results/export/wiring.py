@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import yaml
 
 from dcsim.errors import ExportError
+from dcsim.hardware.catalogue import load_catalogue
+from dcsim.hardware.curves import LossCurve
 from dcsim.results.results import Results
 from dcsim.scenario.expand import Row, expand
 from dcsim.scenario.models import FacilityNode, Scenario
@@ -22,6 +24,8 @@ class Wire:
     """Nodes that feed it, the preferred first; none for the site."""
     spec: FacilityNode
     """Its row of the facility table."""
+    losses: LossCurve | None = None
+    """The catalogue's curve that its row names."""
 
     @property
     def shares(self) -> tuple[float, ...]:
@@ -42,8 +46,9 @@ def wiring(results: Results) -> list[Wire]:
     except (ValueError, yaml.YAMLError) as error:
         first = str(error).splitlines()[0]
         raise ExportError(f"{results.path}: its scenario cannot be read ({first})") from None
-    table = scenario.facility
+    table, curves = scenario.facility, load_catalogue().losses
+    losses = [curves.get(row.losses or "") for row in table]
     return [
-        Wire(copy.name, table[copy.row].kind, copy.above, table[copy.row])
+        Wire(copy.name, table[copy.row].kind, copy.above, table[copy.row], losses[copy.row])
         for copy in expand([Row(node.name, node.count, node.above) for node in table])
     ]

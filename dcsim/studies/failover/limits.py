@@ -11,8 +11,8 @@ from dcsim.arrays import FloatArray
 from dcsim.facility.continuous import ContinuousMonitor
 from dcsim.facility.demand import build_windows
 from dcsim.facility.events import percent
+from dcsim.facility.inputs import SiteInputs
 from dcsim.facility.limit_words import kind_label, label
-from dcsim.plant.topology import Topology
 from dcsim.scenario.models import Scenario
 from dcsim.spec.units import SECOND, WATT
 from dcsim.studies.limits import left_out, limits_of
@@ -38,11 +38,11 @@ LIMIT_SHOWN = ("lost", "node", "limit", "highest_w", "of_limit", "usual_of_limit
 class LossLimits:
     """The limits of a site besides its ratings, under redistributed loads, interval by interval."""
 
-    def __init__(self, base: Scenario, topology: Topology, step_s: float, start_s: float) -> None:
-        clock_s = None if base.start is None else float(base.start.time_of_day_s)
+    def __init__(self, inputs: SiteInputs, step_s: float, start_s: float) -> None:
+        topology = inputs.topology
         self._names = topology.names
-        self._windows = build_windows(topology, step_s, start_s, clock_s)
-        self._steady = ContinuousMonitor(topology, base.limits, step_s, start_s)
+        self._windows = build_windows(topology, step_s, start_s, inputs.clock_s)
+        self._steady = ContinuousMonitor(topology, inputs.limits, step_s, start_s)
 
     def step(self, now_s: float, node_w: FloatArray, felt_w: FloatArray) -> None:
         """Take the loads of one interval, in watts and as ratings feel them, shape (nodes,)."""

@@ -19,7 +19,8 @@ import pandas as pd
 from dcsim.arrays import BoolArray, FloatArray, IntArray
 from dcsim.errors import StudyError
 from dcsim.facility.contingency import ContingencyFlow
-from dcsim.hardware.catalogue import load_catalogue
+from dcsim.facility.inputs import SiteInputs
+from dcsim.plant import Plant
 from dcsim.plant.topology import Topology
 from dcsim.scenario.models import Scenario
 from dcsim.spec.nearest import suggestion
@@ -136,7 +137,8 @@ class FailoverStudy(Study):
             raise StudyError(
                 f"--window: must be a whole multiple of record.server_step, {SECOND.format(step_s)}"
             )
-        topology = Topology.build(scenario.facility)
+        plant = Plant.build(scenario)
+        topology = plant.topology
         lost = _losable(topology, self.nodes or ())
         if not np.isfinite(topology.rating_w).any():
             raise StudyError("no node of the facility has a rating: give one the key `rating`")
@@ -152,15 +154,11 @@ class FailoverStudy(Study):
             "all in order",
         )
         series = runner.series(whole).series["server"]
-        catalogue = load_catalogue()
         worst: dict[int | None, _Held] = {}
-        clock_s = None if scenario.start is None else float(scenario.start.time_of_day_s)
-        losses = {
-            node: ContingencyFlow(topology, catalogue, scenario.cooling, node, clock_s)
-            for node in (None, *lost)
-        }
+        inputs = SiteInputs.of_plant(plant)
+        losses = {node: ContingencyFlow(inputs, node) for node in (None, *lost)}
         for node, loss in losses.items():
-            limits = LossLimits(scenario, topology, series.step_s, series.start_s)
+            limits = LossLimits(inputs, series.step_s, series.start_s)
             worst[node] = _hold(topology, loss, series, limits)
         usual_w = _usual_w(losses[None], series)
         outcomes: dict[int | None, Outcome] = {}
