@@ -1,12 +1,16 @@
-"""What mkdocs does on its way: pages that came after the navigation was written are added to it.
+"""What mkdocs does besides: it adds pages to the navigation, and makes pages of notebooks.
 
-A page under docs/studies/ goes under "Studies", any other that stands nowhere under "Reference".
+A page under docs/studies/ goes under "Studies", any other that is not in the navigation under
+"Reference". A notebook becomes a page of the same name, which also offers it for download.
 """
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
+
+from mkdocs.structure.files import File
 
 SCRIPTS = ("hooks.py",)
 
@@ -32,6 +36,33 @@ def on_config(config: Any) -> Any:
         )  # fmt: skip
         config["nav"].insert(place, {"Studies": studies})
     return config
+
+
+def on_files(files: Any, config: Any) -> Any:
+    """Make a page of each notebook."""
+    docs = Path(config["docs_dir"])
+    for notebook in sorted(docs.glob("notebooks/*.ipynb")):
+        place = notebook.relative_to(docs).with_suffix(".md").as_posix()
+        files.append(File.generated(config, place, content=_page(notebook)))
+    return files
+
+
+def _page(notebook: Path) -> str:
+    """A notebook as Markdown: its text, and its code without outputs."""
+    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    blocks = []
+    for cell in cells:
+        text = "".join(cell["source"])
+        if cell["cell_type"] == "code":
+            magic, _, content = text.partition("\n")
+            name = magic.removeprefix("%%writefile ")
+            language = Path(name).suffix.removeprefix(".") if name != magic else ""
+            text = f"`{name}`:\n\n```{language}\n{content}\n```" if language else (
+                f"```python\n{text}\n```"
+            )  # fmt: skip
+        blocks.append(text)
+    blocks.insert(1, f"[Download this page as a notebook]({notebook.name}).")
+    return "\n\n".join(blocks) + "\n"
 
 
 def _named(nav: Any) -> list[str]:

@@ -140,7 +140,7 @@ class Results:
         Returns
         -------
         matplotlib.figure.Figure
-            To be changed, shown or saved.
+            To be changed, shown or saved; a notebook shows it after `%matplotlib inline`.
 
         Raises
         ------
