@@ -27,12 +27,12 @@ from dcsim.arrays import FloatArray
 from dcsim.lab.measure.answers import RawAnswer, events
 from dcsim.lab.measure.campaign import Campaign
 from dcsim.lab.measure.client import Player
-from dcsim.lab.measure.clock import Clock, ClockWatch
+from dcsim.lab.measure.clock import ClockWatch, MeasuringClock
 from dcsim.lab.measure.endpoint import Asker
 from dcsim.lab.measure.engine import find_engine
 from dcsim.lab.measure.folder import AnswerBook
 from dcsim.lab.measure.plan import make_plan
-from dcsim.lab.measure.sampler import Sampler
+from dcsim.lab.measure.sampler import MeterSampler
 from dcsim.lab.measure.scrape import Page
 from dcsim.lab.measure.steady import steady
 
@@ -153,7 +153,7 @@ def measure(streams: int, rate: float, seconds: float, port: int) -> dict[str, f
         }
     )
     (part,) = make_plan(campaign)
-    clock = Clock()
+    clock = MeasuringClock()
     watch = ClockWatch(clock)
     asker = Asker(campaign)
     rng = np.random.default_rng(1)
@@ -169,8 +169,10 @@ def measure(streams: int, rate: float, seconds: float, port: int) -> dict[str, f
             book.keep(raw)
 
         player = Player(asker, part, bodies, keep, clock)
-        scraper = Sampler("metrics", 0.25, engine.read, lambda at_s, row: None, watch)
-        beat = Sampler("clock", 0.1, clock.monotonic, lambda at_s, row: None, watch, watches=True)
+        scraper = MeterSampler("metrics", 0.25, engine.read, lambda at_s, row: None, watch)
+        beat = MeterSampler(
+            "clock", 0.1, clock.monotonic, lambda at_s, row: None, watch, watches=True
+        )
         before_s = time.process_time()
         for thread in (book, scraper, beat):
             thread.start()
@@ -197,7 +199,7 @@ def measure(streams: int, rate: float, seconds: float, port: int) -> dict[str, f
         "delay_p50_ms": float(np.percentile(late_ms, 50)),
         "delay_p99_ms": float(np.percentile(late_ms, 99)),
         "client_cpu_share": busy_s / (asked_s + part.before_s),
-        "loop_late_p99_ms": player.pulse.told()["late_p99_ms"],
+        "loop_late_p99_ms": player.pulse.to_dict()["late_p99_ms"],
     }
 
 

@@ -25,8 +25,8 @@ from dcsim.errors import TraceError
 from dcsim.scenario.models import ClientsArrivals, ServegenArrivals
 from dcsim.workload.arrivals import ArrivalContext
 from dcsim.workload.clients import (
-    WINDOW_S,
-    Kind,
+    FIT_WINDOW_S,
+    ClientFit,
     Population,
     client_files,
     measured,
@@ -67,7 +67,7 @@ def curve(total: FloatArray) -> FloatArray:
 
 
 def kind(rates: FloatArray, shapes: FloatArray, weibull: BoolArray, all_together: FloatArray,
-         whole: float) -> Kind:  # fmt: skip
+         whole: float) -> ClientFit:  # fmt: skip
     """One client's line, from its windows."""
     active = rates > 0
     runs = max(int(active[0]) + int((np.diff(active.astype(int)) == 1).sum()), 1)
@@ -92,7 +92,7 @@ def kind(rates: FloatArray, shapes: FloatArray, weibull: BoolArray, all_together
     weights = np.cumsum(rates[of][order]) / rates[of].sum()
     logs = np.log(shapes[of][order])
     low, middle, high = np.interp([0.16, 0.5, 0.84], weights, logs)
-    return Kind(
+    return ClientFit(
         share=_short(rates.sum() / whole),
         active=_short(active.mean()),
         run=_short(active.sum() / runs),
@@ -117,8 +117,9 @@ def dispersion(times_s: FloatArray, span_s: float, length_s: float) -> float:
 
 def departure(times_s: FloatArray, expected_per_s: FloatArray, length_s: float) -> float:
     """Mean distance of the rates in windows from the curve, as a share of the mean rate."""
-    counts = np.bincount((times_s / WINDOW_S).astype(int), minlength=int(length_s / WINDOW_S))
-    return float(np.abs(counts / WINDOW_S - expected_per_s).mean() / expected_per_s.mean())
+    windows = int(length_s / FIT_WINDOW_S)
+    counts = np.bincount((times_s / FIT_WINDOW_S).astype(int), minlength=windows)
+    return float(np.abs(counts / FIT_WINDOW_S - expected_per_s).mean() / expected_per_s.mean())
 
 
 def make(name: str, folder: Path, title: str) -> None:
@@ -149,7 +150,7 @@ def make(name: str, folder: Path, title: str) -> None:
         ),
         quality={},
     )
-    length_s = windows * WINDOW_S
+    length_s = windows * FIT_WINDOW_S
     scale = PLAYED_PER_S / total.mean()
     as_measured = ServegenArrivals(kind="servegen", folder=folder, rate_scale=scale)
     made = ClientsArrivals.model_validate({"kind": "clients", "name": name})

@@ -166,3 +166,17 @@ def atomic_write(path: Path, content: str | bytes) -> None:
     """
     with atomic_path(path) as part:
         part.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def cache_folder() -> Path:
+    """Return dcsim's folder in the user's cache: under XDG_CACHE_HOME, else ~/.cache.
+
+    Raises
+    ------
+    RuntimeError
+        Where the user has no home folder.
+    """
+    named = os.environ.get("XDG_CACHE_HOME", "")
+    # The XDG base directory specification has relative paths ignored.
+    base = Path(named) if os.path.isabs(named) else Path.home() / ".cache"
+    return base / "dcsim"

@@ -42,6 +42,7 @@ NEUTRAL = {
     "dcsim.evidence",
     "dcsim.extras",
     "dcsim.files",
+    "dcsim.interrupts",
     "dcsim.ledger",
     "dcsim.records",
     "dcsim.registry",

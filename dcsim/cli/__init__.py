@@ -28,8 +28,8 @@ for _name in COMMANDS:
     app.command(_name)(stand_in(_name))
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
+def _print_version(requested: bool) -> None:
+    if requested:
         plain = "in plain Python, at half the speed (install again with a C compiler)"
         typer.echo(f"dcsim {__version__}, event loop {'compiled' if is_compiled() else plain}")
         raise typer.Exit
@@ -49,6 +49,6 @@ def _top(
 
 def main() -> None:
     """Entry point of the `dcsim` command."""
-    from dcsim.cli.faults import guarded
+    from dcsim.cli.guard import run_guarded
 
-    guarded(app)
+    run_guarded(app)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 
 
-class Kind(StrEnum):
+class CatalogueTable(StrEnum):
     """Tables of the catalogue."""
 
     gpus = "gpus"
@@ -40,7 +40,8 @@ def _catalogue() -> None:
 @app.command("list")
 def list_names(
     kind: Annotated[
-        Kind | None, typer.Argument(help="Table to show; by default the names in all tables.")
+        CatalogueTable | None,
+        typer.Argument(help="Table to show; by default the names in all tables."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
@@ -54,20 +55,20 @@ def list_names(
         catalogue = load_catalogue()
     except ScenarioError as error:
         refuse(*error.problems)
-    rows = {name: _rows(name, catalogue) for name in (Kind if kind is None else (kind,))}
+    rows = {name: _rows(name, catalogue) for name in (CatalogueTable if kind is None else (kind,))}
     if as_json:
-        typer.echo(json.dumps({str(name): found for name, found in rows.items()}, indent=2))
+        typer.echo(json.dumps({str(name): entries for name, entries in rows.items()}, indent=2))
         return
-    for name, found in rows.items():
+    for name, entries in rows.items():
         if kind is None:
-            typer.echo(f"{name}: {', '.join(row['name'] for row in found)}")
+            typer.echo(f"{name}: {', '.join(row['name'] for row in entries)}")
         else:
-            _table(found)
+            _table(entries)
     if kind is None:
         typer.echo("`dcsim catalogue list servers` (or another of these) tells their figures.")
 
 
-def _rows(kind: Kind, catalogue: Catalogue) -> list[dict[str, Any]]:
+def _rows(kind: CatalogueTable, catalogue: Catalogue) -> list[dict[str, Any]]:
     """A table's entries: name, key figures, and what each is."""
     return [
         {"name": entry.name, **FIGURES[kind](entry, catalogue), "what": entry.title}
@@ -117,11 +118,11 @@ def _loss(curve: LossCurve, catalogue: Catalogue) -> dict[str, Any]:
 
 
 FIGURES: Mapping[str, Callable[[Any, Catalogue], dict[str, Any]]] = {
-    Kind.gpus: _gpu,
-    Kind.models: _model,
-    Kind.servers: _server,
-    Kind.curves: _curve,
-    Kind.losses: _loss,
+    CatalogueTable.gpus: _gpu,
+    CatalogueTable.models: _model,
+    CatalogueTable.servers: _server,
+    CatalogueTable.curves: _curve,
+    CatalogueTable.losses: _loss,
 }
 HEADS = {
     "board_limit_w": "board limit",

@@ -84,8 +84,8 @@ def get(
             _how_to_use(folder)
             return
         expected = sha256 or trace.pinned_sha256 or (None if again else before)
-        with _bar(trace.name) as told:
-            got = fetch(url or trace.url, path, sha256=expected, progress=told)
+        with _bar(trace.name) as report:
+            got = fetch(url or trace.url, path, sha256=expected, progress=report)
         row = {"sha256": got.sha256, "size": str(got.size), "url": url or trace.url}
         record(folder, trace.file, row)
     except OfflineError as error:
@@ -111,10 +111,10 @@ def get(
     _how_to_use(folder)
 
 
-def _already(path: Path, found: str, expected: str | None) -> None:
+def _already(path: Path, actual: str, expected: str | None) -> None:
     typer.echo(f"{path} already exists; use --again to download it again")
-    typer.echo(f"sha256 {found}")
-    if expected is not None and found != expected.lower():
+    typer.echo(f"sha256 {actual}")
+    if expected is not None and actual != expected.lower():
         refuse(f"the SHA-256 should be {expected.lower()}; use --again to download it again")
 
 

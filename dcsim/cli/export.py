@@ -9,11 +9,11 @@ from typing import Annotated
 import typer
 
 from dcsim.cli.exits import FAILED, refuse
-from dcsim.cli.faults import said
+from dcsim.cli.guard import os_error_text
 from dcsim.errors import ExportError, MissingExtraError, ResultsError
 
 
-class Target(StrEnum):
+class ExportFormat(StrEnum):
     """What results can become."""
 
     parquet = "parquet"
@@ -23,10 +23,10 @@ class Target(StrEnum):
 
 
 ENDINGS = {
-    Target.parquet: "-parquet",
-    Target.csv: "-csv",
-    Target.pandapower: "-pandapower.json",
-    Target.opendss_loadshape: "-opendss",
+    ExportFormat.parquet: "-parquet",
+    ExportFormat.csv: "-csv",
+    ExportFormat.pandapower: "-pandapower.json",
+    ExportFormat.opendss_loadshape: "-opendss",
 }
 """What is put behind the name of the results where no --out is given."""
 
@@ -35,7 +35,7 @@ def export(
     result: Annotated[
         Path, typer.Argument(metavar="RESULT.h5", help="Results file written by `dcsim run`.")
     ],
-    to: Annotated[Target, typer.Option(help="Format to export.")],
+    to: Annotated[ExportFormat, typer.Option(help="Format to export.")],
     out: Annotated[
         Path | None,
         typer.Option(
@@ -73,12 +73,12 @@ def export(
     every_s = None if every is None else _quantity("every", every, "second", "1 min")
     try:
         with Results.open(result) as results:
-            if to in (Target.parquet, Target.csv):
+            if to in (ExportFormat.parquet, ExportFormat.csv):
                 from dcsim.results.export.tables import export_tables
 
-                form = "parquet" if to == Target.parquet else "csv"
+                form = "parquet" if to == ExportFormat.parquet else "csv"
                 made = export_tables(results, place, form, every_s, force)  # type: ignore[arg-type]
-            elif to == Target.opendss_loadshape:
+            elif to == ExportFormat.opendss_loadshape:
                 from dcsim.results.export.loadshape import export_loadshapes
 
                 made = export_loadshapes(results, place, level, every_s, force)
@@ -95,11 +95,11 @@ def export(
     except (ExportError, MissingExtraError, ResultsError) as error:
         refuse(str(error))
     except FileNotFoundError as error:
-        refuse(said(error) if error.strerror else str(error))
+        refuse(os_error_text(error) if error.strerror else str(error))
     except PermissionError as error:
-        refuse(said(error))
+        refuse(os_error_text(error))
     except OSError as error:
-        typer.echo(f"the export failed: {said(error)}", err=True)
+        typer.echo(f"the export failed: {os_error_text(error)}", err=True)
         raise typer.Exit(FAILED) from None
     for path in made:
         typer.echo(f"wrote {path}")

@@ -24,33 +24,33 @@ def parse(texts: Sequence[str] | None, scenario: Scenario) -> tuple[str, ...]:
     is not known, and for what the scenario does not have, such as an SLO that nobody was promised:
     it could not fail."""
     nodes = scenario.facility
-    asked = [part.strip() for text in texts or () for part in text.split(",")]
-    unknown = [part for part in asked if part not in FAILURES]
+    kinds = [part.strip() for text in texts or () for part in text.split(",")]
+    unknown = [part for part in kinds if part not in FAILURES]
     if unknown:
         known = ", ".join(FAILURES)
         raise typer.BadParameter(f"'{unknown[0]}' is not known; there is {known}")
-    if "slo" in asked and not any(_promised(tenant.slo) for tenant in scenario.tenants):
+    if "slo" in kinds and not any(_promised(tenant.slo) for tenant in scenario.tenants):
         raise typer.BadParameter(
             "slo: no tenant of the scenario has an SLO "
             "(give one: tenants: [{name: all, slo: {ttft: 1 s}}])"
         )
-    if "redundancy" in asked and not any(node.feeds for node in nodes):
+    if "redundancy" in kinds and not any(node.feeds for node in nodes):
         raise typer.BadParameter("redundancy: no node of the scenario has several `feeds`")
-    for kind in asked:
+    for kind in kinds:
         if kind in KINDS and not any(_has(node, limit) for limit in KINDS[kind] for node in nodes):
             keys = " or ".join(dict.fromkeys(f"`{KEYS[limit]}`" for limit in KINDS[kind]))
             raise typer.BadParameter(f"{kind}: no node of the scenario has {keys}")
-    return tuple(dict.fromkeys(asked))
+    return tuple(dict.fromkeys(kinds))
 
 
 def _has(node: FacilityNode, limit: str) -> bool:
     return bool(getattr(node, FIELDS[limit]))
 
 
-def failures(summary: Mapping[str, Any], asked: Iterable[str]) -> list[str]:
+def failures(summary: Mapping[str, Any], kinds: Iterable[str]) -> list[str]:
     """Sentences, one for each thing asked that has happened."""
-    found = ((kind, FAILURES[kind](summary)) for kind in asked)
-    return [f"{kind}: {told}" for kind, told in found if told]
+    results = ((kind, FAILURES[kind](summary)) for kind in kinds)
+    return [f"{kind}: {sentence}" for kind, sentence in results if sentence]
 
 
 def _trips(summary: Mapping[str, Any]) -> str:
@@ -59,7 +59,7 @@ def _trips(summary: Mapping[str, Any]) -> str:
     if not count:
         return ""
     names = [name if times == 1 else f"{name} ({times} times)" for name, times in tripped]
-    return f"{count:,} trip{'s' * (count > 1)}: {_some(names)}"
+    return f"{count:,} trip{'s' * (count > 1)}: {_shorten(names)}"
 
 
 def _of_kinds(kinds: Sequence[str], summary: Mapping[str, Any]) -> str:
@@ -75,7 +75,7 @@ def _of_kinds(kinds: Sequence[str], summary: Mapping[str, Any]) -> str:
         for row in over
     ]
     what = "1 limit was" if len(over) == 1 else f"{len(over):,} limits were"
-    return f"{what} not kept: {_some(names, '; ')}"
+    return f"{what} not kept: {_shorten(names, '; ')}"
 
 
 def _redundancy(summary: Mapping[str, Any]) -> str:
@@ -87,30 +87,30 @@ def _redundancy(summary: Mapping[str, Any]) -> str:
         for row in lost(summary["redundancy"])
     ]
     many = f"{len(names):,} survivor{'s' * (len(names) != 1)} could not have carried the load"
-    return f"{many}: {_some(names, '; ')}" if names else ""
+    return f"{many}: {_shorten(names, '; ')}" if names else ""
 
 
-def unknown(summary: Mapping[str, Any], asked: Iterable[str]) -> list[str]:
-    """Sentences on what was asked about and could not be judged: a limit is kept only where it is
-    known to be."""
-    asked = tuple(asked)
-    kinds = {kind for name in asked for kind in KINDS.get(name, ())}
-    told = [
+def unknown(summary: Mapping[str, Any], names: Iterable[str]) -> list[str]:
+    """Sentences on what `--fail-on` names and could not be judged: a limit is kept only where it
+    is known to be."""
+    names = tuple(names)
+    kinds = {kind for name in names for kind in KINDS.get(name, ())}
+    sentences = [
         unjudged(row) for row in summary["limits"] if row["kind"] in kinds and row["share"] is None
     ]
-    if "slo" in asked:
-        told += [
+    if "slo" in names:
+        sentences += [
             f"slo: no request of {tenant['name']} has ended; play longer"
             for tenant in summary["tenants"]
             if tenant["slo_target"] is not None and tenant["slo_attainment"] is None
         ]
-    if "redundancy" in asked:
-        told += [
+    if "redundancy" in names:
+        sentences += [
             f"redundancy: what {row['survivor']} would carry with {row['node']} lost is unknown"
             for row in summary["redundancy"]
             if row["would_carry_w"] is None
         ]
-    return told
+    return sentences
 
 
 def _missed(summary: Mapping[str, Any]) -> str:
@@ -129,7 +129,7 @@ def _promised(slo: Any) -> bool:
     return slo is not None and (slo.ttft_s is not None or slo.tpot_s is not None)
 
 
-def _some(names: Sequence[str], between: str = ", ") -> str:
+def _shorten(names: Sequence[str], between: str = ", ") -> str:
     more = len(names) - NAMED
     return between.join(names[:NAMED]) + (f" and {more:,} more" if more > 0 else "")
 

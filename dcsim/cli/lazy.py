@@ -45,11 +45,11 @@ def resolve(name: str) -> Any:
     """The command of a name in the table, imported now."""
     home, help_line = COMMANDS[name]
     module, _, attribute = home.partition(":")
-    found = getattr(import_module(module), attribute)
-    app = found
-    if not isinstance(found, typer.Typer):
+    command_or_app = getattr(import_module(module), attribute)
+    app = command_or_app
+    if not isinstance(command_or_app, typer.Typer):
         app = typer.Typer(add_completion=False)
-        app.command(name)(found)
+        app.command(name)(command_or_app)
     command = get_command(app)
     command.name = name
     command.help = command.help or help_line

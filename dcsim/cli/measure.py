@@ -32,7 +32,7 @@ def plan(campaign: CampaignPath, as_json: Json = False) -> None:
     spec = _open(campaign)
     parts = make_plan(spec)
     if as_json:
-        rows = [{**part.told(), "expected_s": part.duration_s} for part in parts]
+        rows = [{**part.to_dict(), "expected_s": part.duration_s} for part in parts]
         typer.echo(json.dumps({"campaign": spec.name, "parts": rows}, indent=1))
         return
     width = max(len("all"), *(len(part.name) for part in parts))
@@ -71,7 +71,7 @@ def run(
     """
     spec = _open(campaign)
     optional("aiohttp", "dcsim measure run")
-    from dcsim.lab.measure.collect import collect, told
+    from dcsim.lab.measure.collect import collect
 
     def say(text: str) -> None:
         if not quiet:
@@ -84,7 +84,7 @@ def run(
     except OSError as error:
         refuse(f"--out: {error}")
     if as_json:
-        typer.echo(json.dumps(told(outcome), indent=1))
+        typer.echo(json.dumps(outcome.to_dict(), indent=1))
     else:
         typer.echo(
             f"{len(outcome.good)} good, {len(outcome.bad)} not good, {len(outcome.left)} not "
@@ -110,15 +110,15 @@ def check(
     missing = [folder for folder in folders if not folder.is_dir()]
     if missing:
         refuse(*(f"{folder}: no such folder" for folder in missing))
-    from dcsim.lab.measure.check import verdict
+    from dcsim.lab.measure.check import check_folder
 
-    found = [verdict(folder) for folder in folders]
+    verdicts = [check_folder(folder) for folder in folders]
     if as_json:
-        typer.echo(json.dumps([one.told() for one in found], indent=1))
+        typer.echo(json.dumps([verdict.to_dict() for verdict in verdicts], indent=1))
     else:
-        for one in found:
-            _tell(one)
-    if not all(one.good for one in found):
+        for verdict in verdicts:
+            _print_verdict(verdict)
+    if not all(verdict.good for verdict in verdicts):
         raise typer.Exit(FAILED)
 
 
@@ -172,11 +172,11 @@ def import_(
 
     Exit status 0 when the folder is good, 1 when it is not, 2 when a log cannot be read.
     """
-    from dcsim.lab.measure.bring import Wanted, bring
-    from dcsim.lab.measure.check import verdict
+    from dcsim.lab.measure.check import check_folder
+    from dcsim.lab.measure.import_logs import ImportRequest, import_logs
 
     try:
-        wanted = Wanted(
+        request = ImportRequest(
             hardware=hardware,
             model=model,
             tensor_parallel=tp,
@@ -188,18 +188,18 @@ def import_(
             local_utc_offset_s=None if utc_offset is None else _zone_s(utc_offset),
             search_s=_seconds("--search", search),
         )
-        brought = bring(wanted, out)
+        report = import_logs(request, out)
     except (MeasureError, OSError) as error:
         refuse(f"import: {error}")
-    found = verdict(out)
+    verdict = check_folder(out)
     if as_json:
-        document = {**found.told(), "notes": brought.notes, "alignment": brought.alignment}
+        document = {**verdict.to_dict(), "notes": report.notes, "alignment": report.alignment}
         typer.echo(json.dumps(document, indent=1))
     else:
-        for note in brought.notes:
+        for note in report.notes:
             typer.echo(f"  {note}")
-        _tell(found)
-    if not found.good:
+        _print_verdict(verdict)
+    if not verdict.good:
         raise typer.Exit(FAILED)
 
 
@@ -221,12 +221,13 @@ def _seconds(option: str, text: str) -> float:
         refuse(f"import: {option}: {error.message()}")
 
 
-def _tell(found: Verdict) -> None:
-    typer.echo(f"{found.folder}: {'good' if found.good else 'not good'}{_figures(found.figures)}")
-    for fault in found.faults:
-        typer.echo(f"  fault: {fault}")
-    for doubt in found.doubts:
-        typer.echo(f"  doubt: {doubt}")
+def _print_verdict(verdict: Verdict) -> None:
+    good = "good" if verdict.good else "not good"
+    typer.echo(f"{verdict.folder}: {good}{_figures(verdict.figures)}")
+    for error in verdict.errors:
+        typer.echo(f"  error: {error}")
+    for warning in verdict.warnings:
+        typer.echo(f"  warning: {warning}")
 
 
 def _open(path: Path) -> Campaign:
@@ -253,5 +254,5 @@ def _figures(figures: dict[str, float]) -> str:
         "mean_w": "{:.1f} W",
         "longest_power_gap_s": "longest gap {:.2f} s",
     }
-    told = [form.format(figures[name]) for name, form in forms.items() if name in figures]
-    return ": " + ", ".join(told) if told else ""
+    texts = [form.format(figures[name]) for name, form in forms.items() if name in figures]
+    return ": " + ", ".join(texts) if texts else ""

@@ -34,8 +34,8 @@ def curves(
     except CatalogueError as error:
         refuse(str(error))
     if as_json:
-        found = [curve.model_dump(mode="json") for curve in known.values()]
-        typer.echo(json.dumps(found, indent=2))
+        documents = [curve.model_dump(mode="json") for curve in known.values()]
+        typer.echo(json.dumps(documents, indent=2))
         return
     for curve in known.values():
         typer.echo(f"{curve.name}: {curve.title}")
@@ -102,25 +102,25 @@ def trip(
         # Line 1 is the head.
         line = int(load.value.argmin()) + 2
         refuse(f"{profile}, line {line}: a load below 0 W")
-    found = profile_trips(
+    trips = profile_trips(
         load.time_s, load.value, (early, late), rating_w, preload=preload, ambient_c=ambient
     )
     if out is not None:
-        _draw(found, load, (early, late), rating_w, ambient, out)
+        _draw(trips, load, (early, late), rating_w, ambient, out)
     if as_json:
-        told = {
+        answer = {
             "profile": str(profile),
             "curve": curve,
             "rating_w": rating_w,
             "preload": preload,
             "ambient_c": ambient,
-            "earliest_s": _rounded(found.earliest_s),
-            "latest_s": _rounded(found.latest_s),
+            "earliest_s": _rounded(trips.earliest_s),
+            "latest_s": _rounded(trips.latest_s),
         }
-        typer.echo(json.dumps(told, indent=2))
+        typer.echo(json.dumps(answer, indent=2))
         return
     typer.echo(f"{curve} of {rating_w / 1e3:g} kW, {_state(preload)}, at {ambient:g} °C")
-    _tell(found)
+    _print_trips(trips)
     if out is not None:
         typer.echo(f"Picture: {out}")
 
@@ -171,22 +171,22 @@ def run(
     if preload is None:  # as in the run
         first = watts[: max(1, round(SETTLING_S / step_s))] / rating_w
         preload = min(float(np.sqrt((first**2).mean())), 1.0)
-    found = profile_trips(
+    trips = profile_trips(
         load.time_s, load.value, (early, late), rating_w,
         preload=preload, ambient_c=spec.breaker.ambient_c,
     )  # fmt: skip
-    _draw(found, load, (early, late), rating_w, spec.breaker.ambient_c, out)
+    _draw(trips, load, (early, late), rating_w, spec.breaker.ambient_c, out)
     typer.echo(f"{name}: breaker of {rating_w / 1e3:g} kW, {_state(preload)}")
-    _tell(found)
+    _print_trips(trips)
     if spec.rated_at_output:
         typer.echo("  by what it drew, its losses included; in the run it was judged by its output")
     typer.echo(f"Picture: {out}")
 
 
-def _tell(found: ProfileTrips) -> None:
+def _print_trips(trips: ProfileTrips) -> None:
     for name, at_s, never in (
-        ("earliest", found.earliest_s, "never: none of its kind trips under this load"),
-        ("latest", found.latest_s, "never: one of its kind may hold this load"),
+        ("earliest", trips.earliest_s, "never: none of its kind trips under this load"),
+        ("latest", trips.latest_s, "never: one of its kind may hold this load"),
     ):
         typer.echo(f"  {name} trip: {never if at_s is None else f'{at_s:,.2f} s ({_clock(at_s)})'}")
 
@@ -226,16 +226,16 @@ def _watts(text: str, phases: int) -> float:
     from dcsim.scenario.models.amperes import rating_w
 
     try:
-        found = rating_w(text, phases)
+        value_w = rating_w(text, phases)
     except PydanticCustomError as error:
         refuse(f"--rating: {error.message()}")
-    if not 0.0 < found < math.inf:
+    if not 0.0 < value_w < math.inf:
         refuse(f"--rating: '{text}' must be above 0")
-    return found
+    return value_w
 
 
 def _draw(
-    found: ProfileTrips,
+    trips: ProfileTrips,
     load: Series,
     curves: tuple[Curve, Curve],
     rating_w: float,
@@ -243,10 +243,10 @@ def _draw(
     out: Path,
 ) -> None:
     optional("matplotlib", "a picture")
-    from dcsim.cli.faults import said
+    from dcsim.cli.guard import os_error_text
     from dcsim.report.trip_plot import draw_trip
 
     try:
-        draw_trip(found, load.time_s, load.value, curves, rating_w, ambient_c, out)
+        draw_trip(trips, load.time_s, load.value, curves, rating_w, ambient_c, out)
     except (PlotError, OSError) as error:
-        refuse(said(error) if isinstance(error, OSError) else str(error))
+        refuse(os_error_text(error) if isinstance(error, OSError) else str(error))

@@ -10,7 +10,7 @@ import typer
 
 from dcsim.cli.exits import FAILED, FAILED_ON, STOPPED, refuse
 from dcsim.cli.fail_on import failures, parse, unknown
-from dcsim.cli.faults import insisting, interrupts_to, said
+from dcsim.cli.guard import interrupts_to, os_error_text
 from dcsim.cli.open import Duration, Overrides, ScenarioPath, Seed, open_scenario
 from dcsim.errors import ConfigurationError
 
@@ -58,7 +58,7 @@ def run(
     130 when it was stopped.
     """
     checked = open_scenario(scenario, set_, seed, duration)
-    asked = parse(fail_on, checked)
+    fail_kinds = parse(fail_on, checked)
     if out is not None and not out.parent.is_dir():
         refuse(f"--out: there is no folder {out.parent}")
     if out is not None and out.exists() and not out.is_file():
@@ -79,7 +79,6 @@ def run(
 
     try:
         with (
-            insisting(),
             (
                 WatchView(checked.name, duration_s, console, quiet, checked.start)
                 if watch
@@ -92,7 +91,7 @@ def run(
     except ConfigurationError as error:
         refuse(f"{scenario}: power: {error}")
     except OSError as error:
-        typer.echo(f"the run failed: {said(error)}", err=True)
+        typer.echo(f"the run failed: {os_error_text(error)}", err=True)
         raise typer.Exit(FAILED) from None
     except KeyboardInterrupt:
         typer.echo("stopped; no results were kept", err=True)
@@ -108,11 +107,11 @@ def run(
         render(summary, console, list(view.first_flags.values()))
         if out is not None:
             console.print(f"Results: {out}", highlight=False, markup=False)
-    failed = failures(summary, asked)
-    for told in failed:
-        typer.echo(f"failed on {told}", err=True)
-    unjudged = unknown(summary, asked)
-    for told in unjudged:
-        typer.echo(f"not judged: {told}", err=True)
+    failed = failures(summary, fail_kinds)
+    for sentence in failed:
+        typer.echo(f"failed on {sentence}", err=True)
+    unjudged = unknown(summary, fail_kinds)
+    for sentence in unjudged:
+        typer.echo(f"not judged: {sentence}", err=True)
     if failed or unjudged:
         raise typer.Exit(FAILED_ON)

@@ -46,26 +46,26 @@ def capacity(
     from dcsim.studies.capacity_rows import capacity_rows
 
     try:
-        found = capacity_rows(checked, shares, played=not estimate)
+        rows = capacity_rows(checked, shares, played=not estimate)
     except TraceError as error:
         refuse(str(error))
     if as_json:
-        typer.echo(json.dumps(found, indent=2, ensure_ascii=False, allow_nan=False))
+        typer.echo(json.dumps(rows, indent=2, ensure_ascii=False, allow_nan=False))
         return
-    _print(found)
+    _print(rows)
 
 
 def _shares(text: str) -> tuple[float, ...]:
     try:
-        found = tuple(float(part) for part in text.split(",") if part.strip())
+        shares = tuple(float(part) for part in text.split(",") if part.strip())
     except ValueError:
-        found = ()
-    if not found or min(found) <= 0.0 or max(found) > 2.0:
+        shares = ()
+    if not shares or min(shares) <= 0.0 or max(shares) > 2.0:
         refuse("--at: shares above 0 and up to 2, such as 0.25,0.5,1")
-    return found
+    return shares
 
 
-def _print(found: dict[str, Any]) -> None:
+def _print(rows: dict[str, Any]) -> None:
     from rich.console import Console
 
     from dcsim.report.load_lines import capacity_lines, capacity_tables
@@ -73,7 +73,7 @@ def _print(found: dict[str, Any]) -> None:
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=140)
-    for table in capacity_tables(found):
+    for table in capacity_tables(rows):
         console.print(table)
-    for line in capacity_lines(found):
+    for line in capacity_lines(rows):
         console.print(line, markup=False)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dcsim.data.traces import Trace
 from dcsim.errors import DataFolderError
-from dcsim.files import atomic_write
+from dcsim.files import atomic_write, cache_folder
 
 RECORD = "fetched.json"
 """Beside the traces: what was fetched, from where, and its SHA-256."""
@@ -20,11 +20,8 @@ def data_folder() -> Path:
     named = os.environ.get("DCSIM_DATA", "")
     if named:
         return Path(named).expanduser().absolute()
-    cache = os.environ.get("XDG_CACHE_HOME", "")
-    if os.path.isabs(cache):  # the standard has relative ones ignored
-        return Path(cache) / "dcsim"
     try:
-        return Path.home() / ".cache" / "dcsim"
+        return cache_folder()
     except RuntimeError:
         raise DataFolderError("there is no home folder: set DCSIM_DATA to one for data") from None
 

@@ -31,6 +31,7 @@ from dcsim.facility.events import FacilityEvent
 from dcsim.facility.headroom import Headroom
 from dcsim.facility.inputs import SiteInputs
 from dcsim.facility.site import ElectricalSite
+from dcsim.interrupts import raise_if_interrupted
 from dcsim.plant import Plant
 from dcsim.power.model import PowerModel
 from dcsim.power.passed import with_power_models
@@ -245,6 +246,7 @@ class Simulation:
         self._begin()
         with self._whole_or_absent():
             for frame in self:
+                raise_if_interrupted()
                 if self._watcher.update(frame):
                     break
         return self.finish()

@@ -21,7 +21,7 @@ from dcsim.plant import Plant, ResolvedGroup
 from dcsim.scenario.models import Autoscale
 from dcsim.serving.fleet import Fleet
 from dcsim.serving.replica import Replica
-from dcsim.serving.span import Clock
+from dcsim.serving.span import AlarmClock
 
 
 class Phase(IntEnum):
@@ -37,11 +37,11 @@ class Phase(IntEnum):
     """Its power was cut; it is not counted on again."""
 
 
-ON = (Phase.BOOTING, Phase.LOADING, Phase.WARM)
+STARTED = (Phase.BOOTING, Phase.LOADING, Phase.WARM)
 """What counts as a replica, between the least and the most there may be."""
 
 
-class Unit:
+class ScaledReplica:
     """One replica under an autoscaler."""
 
     def __init__(self, replica: Replica, server: int, alarm: Any) -> None:
@@ -62,15 +62,15 @@ class Autoscaler:
         plant: Plant,
         group: ResolvedGroup,
         fleet: Fleet,
-        clock: Clock,
+        clock: AlarmClock,
         may_start: Callable[[int], bool] | None = None,
     ) -> None:
         """`may_start` is asked, by replica, before one is started. Raises ValueError where the
         group has fewer replicas than `min`, `start` or `max` say."""
         members: list[int] = plant.replicas_of(group.name).tolist()
-        asked = max(spec.min_replicas, spec.start or 0, spec.max_replicas or 0)
-        if asked > len(members):
-            raise ValueError(f"there are {len(members)} replicas in this group, not {asked}")
+        needed = max(spec.min_replicas, spec.start or 0, spec.max_replicas or 0)
+        if needed > len(members):
+            raise ValueError(f"there are {len(members)} replicas in this group, not {needed}")
         self.spec = spec
         self.most = spec.max_replicas or len(members)
         self.started = 0
@@ -83,11 +83,11 @@ class Autoscaler:
         self._clock = clock
         self._load_s = _load_s(spec, group)
         self._may_start = may_start
-        self._units: dict[int, Unit] = {}
-        self._on_server: dict[int, list[Unit]] = {}
+        self._units: dict[int, ScaledReplica] = {}
+        self._on_server: dict[int, list[ScaledReplica]] = {}
         for index in members:
             server = int(plant.replicas.server[index])
-            unit = self._units[index] = Unit(
+            unit = self._units[index] = ScaledReplica(
                 fleet.replicas[index], server, clock.alarm(self._due(index))
             )
             self._on_server.setdefault(server, []).append(unit)
@@ -125,8 +125,8 @@ class Autoscaler:
         for time_s, replica, phase in self.history:
             on_s += on * (time_s - since_s)
             since_s = time_s
-            on += (phase in ON) - before.get(replica, False)
-            before[replica] = phase in ON
+            on += (phase in STARTED) - before.get(replica, False)
+            before[replica] = phase in STARTED
             most = max(most, on)
         on_s += on * (end_s - since_s)
         return {
@@ -172,14 +172,14 @@ class Autoscaler:
 
     def _decide(self, now: float) -> None:
         self._decisions += 1
-        wanted = self._wanted()
+        target_count = self._target_count()
         enough = self._enough
-        self._note(now, wanted)
+        self._note(now, target_count)
         while enough[0][0] < now - self.spec.scale_down_after_s:
             enough.popleft()
-        on = self.count(*ON)
-        if wanted > on:
-            self._start_more(wanted - on, now)
+        on = self.count(*STARTED)
+        if target_count > on:
+            self._start_more(target_count - on, now)
         else:
             # The most that was needed within the window; never a reason to start one.
             for _ in range(on - max(self.spec.min_replicas, enough[0][1])):
@@ -187,24 +187,24 @@ class Autoscaler:
         # Whole multiples of the interval: adding intervals up would drift.
         self._clock.set_alarm(self._tick, (self._decisions + 1) * self.spec.interval_s)
 
-    def _note(self, now: float, wanted: int) -> None:
+    def _note(self, now: float, target_count: int) -> None:
         """Remember how many were enough; smaller numbers before it no longer matter."""
-        while self._enough and self._enough[-1][1] <= wanted:
+        while self._enough and self._enough[-1][1] <= target_count:
             self._enough.pop()
-        self._enough.append((now, wanted))
+        self._enough.append((now, target_count))
 
     def _woken(self, now: float) -> bool:
         """A request comes that no replica takes. Where the group is off, one is started at once;
         whether one is on its way."""
         if self.count(Phase.WARM):
             return False
-        if not self.count(*ON):
+        if not self.count(*STARTED):
             self._start_more(1, now)
-            if self.count(*ON):
+            if self.count(*STARTED):
                 self._note(now, 1)
-        return self.count(*ON) > 0
+        return self.count(*STARTED) > 0
 
-    def _wanted(self) -> int:
+    def _target_count(self) -> int:
         """Replicas for `target` each, between the least and the most."""
         if self.spec.metric == "queue":
             total = sum(len(unit.replica.waiting) for unit in self._units.values())
@@ -212,8 +212,8 @@ class Autoscaler:
             total = sum(unit.replica.outstanding for unit in self._units.values())
         if self._held is not None:
             total += len(self._held)
-        wanted = math.ceil(total / self.spec.target)
-        return min(max(wanted, self.spec.min_replicas), self.most)
+        target_count = math.ceil(total / self.spec.target)
+        return min(max(target_count, self.spec.min_replicas), self.most)
 
     def _start_more(self, number: int, now: float) -> None:
         """Draining replicas first, since they are warm; then those whose server is on."""
@@ -259,8 +259,8 @@ class Autoscaler:
         self._fleet.drain(unit.replica.index, True, now)
         self.emptied(unit.replica.index, now)
 
-    def _neighbours(self, unit: Unit) -> int:
-        return sum(other.phase in ON for other in self._on_server[unit.server])
+    def _neighbours(self, unit: ScaledReplica) -> int:
+        return sum(other.phase in STARTED for other in self._on_server[unit.server])
 
     # --- the way of one replica --------------------------------------------------------------
 
@@ -277,7 +277,7 @@ class Autoscaler:
 
         return due
 
-    def _advance(self, unit: Unit, until_s: float, now: float) -> None:
+    def _advance(self, unit: ScaledReplica, until_s: float, now: float) -> None:
         """Stay in this phase until `until_s`; phases that are over are left at once."""
         if until_s > now:
             self._wait(unit, until_s)
@@ -289,11 +289,11 @@ class Autoscaler:
             self._enter(unit, Phase.WARM, now)
             self._fleet.wake(unit.replica.index, now)
 
-    def _wait(self, unit: Unit, until_s: float) -> None:
+    def _wait(self, unit: ScaledReplica, until_s: float) -> None:
         unit.due_s = until_s
         self._clock.set_alarm(unit.alarm, until_s)
 
-    def _switch_off(self, unit: Unit, now: float) -> None:
+    def _switch_off(self, unit: ScaledReplica, now: float) -> None:
         self._enter(unit, Phase.OFF, now)
         self._fleet.switch_off(unit.replica.index, now)
         self._rest(unit.server)
@@ -303,7 +303,7 @@ class Autoscaler:
         if all(unit.phase in (Phase.OFF, Phase.LOST) for unit in self._on_server[server]):
             self._booted_s.pop(server, None)
 
-    def _enter(self, unit: Unit, phase: Phase, now: float) -> None:
+    def _enter(self, unit: ScaledReplica, phase: Phase, now: float) -> None:
         unit.phase = phase
         unit.due_s = math.inf
         self.history.append((now, unit.replica.index, phase))

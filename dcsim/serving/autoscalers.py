@@ -12,7 +12,7 @@ from dcsim.arrays import BoolArray
 from dcsim.plant import Plant
 from dcsim.serving.autoscale import Autoscaler
 from dcsim.serving.fleet import Fleet
-from dcsim.serving.span import Clock
+from dcsim.serving.span import AlarmClock
 
 
 class Budget(Protocol):
@@ -26,7 +26,7 @@ class Autoscalers:
     """Builds them, and puts the replicas off that the run begins without."""
 
     def __init__(
-        self, plant: Plant, fleet: Fleet, clock: Clock, budgets: Mapping[str, Budget]
+        self, plant: Plant, fleet: Fleet, clock: AlarmClock, budgets: Mapping[str, Budget]
     ) -> None:
         """`budgets` by server group, where there is one. Raises ValueError for a group with too
         few replicas."""

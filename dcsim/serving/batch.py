@@ -104,8 +104,8 @@ class Batch:
         if self.cache is not None:
             used += self.cache.used
         for _, _, request in self.decoding:
-            own = request.to_compute - request.shared - request.decode_from
-            used -= -(own + reach) // block
+            start = request.to_compute - request.shared - request.decode_from
+            used -= -(start + reach) // block
         for request in self._prefilling():
             used -= -(request.to_compute - request.shared + 1) // block
         return used
@@ -132,15 +132,15 @@ class Batch:
         waiting = self.waiting
         while admit and waiting and budget > 0 and self.running < self._max_seqs:
             request = waiting[0]
-            found = 0
+            cached = 0
             unused = 0
             taken: list[int] | None = None
             take = request.to_compute - request.computed
             if self.cache is not None and request.prefix is not None and take:
                 self._trim(0)
-                found, taken, unused = self.cache.find(request.prefix.segments, request.to_compute)
-                take -= found
-            need = request.to_compute + 1 - found + unused * self._block
+                cached, taken, unused = self.cache.find(request.prefix.segments, request.to_compute)
+                take -= cached
+            need = request.to_compute + 1 - cached + unused * self._block
             reach = self.held_tokens + need + (self.running + 1) * self._slack
             if reach > self._kv_cells and not self._has_blocks(need):
                 break
@@ -152,7 +152,7 @@ class Batch:
             self.running += 1
             self.held_tokens += need
             if taken is not None:
-                self._reuse(request, found, taken)
+                self._reuse(request, cached, taken)
             self.admitted += 1
             request.sequence = self.admitted
             if take:

@@ -28,18 +28,18 @@ from dcsim.hardware.roofline import IterationModel
 from dcsim.scenario.models import Engine
 
 Binds = Literal["ttft", "tpot", "max_num_seqs", "kv", "prefill"]
-STEPS = 24
+BISECTIONS = 24
 """Halvings of the interval in which a rate, or a number of iterations, is looked for."""
-GRID = 40
+GRID_BATCHES = 40
 """Batch sizes that are tried before."""
-ENOUGH = 400
+MAX_LENGTHS = 400
 """Answer lengths, evenly by rank, that stand for a sample of them."""
 QUANTILES = np.array([NormalDist().inv_cdf((i + 0.5) / 20.0) for i in range(20)])
 """Of the standard normal, at equal steps of probability."""
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class LatencyTarget:
     """The SLO that a capacity is to keep.
 
     The default is ours, where no tenant was promised anything: 95 % of the requests within 2 s to
@@ -98,7 +98,7 @@ class Estimator:
         kv_tokens: int,
         prompts: IntArray,
         outputs: IntArray,
-        target: Target,
+        target: LatencyTarget,
         peers: int = 1,
         role: str = "both",
         cached_share: float = 0.0,
@@ -106,7 +106,7 @@ class Estimator:
         self._timing = timing
         self._target = target
         self._seqs = engine.max_num_seqs
-        self._grid = np.geomspace(0.05, engine.max_num_seqs, GRID).tolist()
+        self._grid = np.geomspace(0.05, engine.max_num_seqs, GRID_BATCHES).tolist()
         self._budget = float(engine.max_num_batched_tokens)
         self._limit = float(engine.long_prefill_token_threshold or engine.max_num_batched_tokens)
         self._kv_tokens = float(kv_tokens)
@@ -123,7 +123,7 @@ class Estimator:
         after = np.maximum(output - 1.0, 0.0)
         self._after = float(after.mean()) if self._decodes else 0.0
         lasting = np.sort(after[after > 0.0])
-        self._lasting = lasting[:: max(1, len(lasting) // ENOUGH)]
+        self._lasting = lasting[:: max(1, len(lasting) // MAX_LENGTHS)]
         # A sequence's context while it decodes, weighted by how long it does.
         total = float(after.sum())
         weighted = float((after * (prompt + 0.5 * output)).sum())
@@ -135,7 +135,7 @@ class Estimator:
         low, high = 0.0, 1.0
         while self.at(high).broken is None and high < 1e7:
             low, high = high, 2.0 * high
-        for _ in range(STEPS):
+        for _ in range(BISECTIONS):
             middle = 0.5 * (low + high)
             if self.at(middle).broken is None:
                 low = middle
@@ -147,10 +147,10 @@ class Estimator:
 
     def at(self, rate: float) -> Steady:
         """The steady state at a rate, requests/s."""
-        found = self._settled(rate)
-        if found is None:
+        settled = self._settled(rate)
+        if settled is None:
             return self._full(rate, float(self._seqs))
-        batch = found
+        batch = settled
         decode_s = self._decode_s(batch)
         mixed_s, mixed_per_s, load = self._mixed(rate, batch)
         if load >= 1.0:
@@ -183,7 +183,7 @@ class Estimator:
             low = batch
         if high < 0.0:
             return None
-        for _ in range(STEPS):
+        for _ in range(BISECTIONS):
             middle = 0.5 * (low + high)
             if self._batch(rate, middle) > middle:
                 low = middle
@@ -220,13 +220,13 @@ class Estimator:
     def _chunk_s(self, batch: float, prompts: float, tokens: float, before: float) -> float:
         """Seconds of an iteration with so many prompt tokens of `prompts` prompts, each of which
         has computed `before` tokens already."""
-        each = tokens / max(prompts, 1e-9)
+        prompt_chunk = tokens / max(prompts, 1e-9)
         return self._timing.mixed_s(
             batch,
             batch * self._context,
             tokens,
-            tokens * (before + 0.5 * each),
-            prompts * (before + 1.5 * each),
+            tokens * (before + 0.5 * prompt_chunk),
+            prompts * (before + 1.5 * prompt_chunk),
             max(1.0, prompts),
         )
 

@@ -15,13 +15,13 @@ from dcsim.plant import Plant
 from dcsim.records import Status
 from dcsim.seeds import child
 from dcsim.serving.handover import Handover
-from dcsim.serving.held import NO_REPLICA, Held
+from dcsim.serving.holding import NO_REPLICA, HoldingQueue
 from dcsim.serving.log import RequestLog
 from dcsim.serving.replica import Replica
 from dcsim.serving.request import Request
 from dcsim.serving.retries import Retries
 from dcsim.serving.routers import Pool, Router, build_router
-from dcsim.serving.span import Clock
+from dcsim.serving.span import AlarmClock
 from dcsim.serving.work import WorkTable
 from dcsim.workload.stream import Prefix, RequestStream
 
@@ -36,7 +36,7 @@ class Fleet:
     def __init__(
         self,
         plant: Plant,
-        clock: Clock,
+        clock: AlarmClock,
         log: RequestLog,
         seed: np.random.SeedSequence,
         routers: Mapping[str, Callable[[Pool], Router]] | None = None,
@@ -97,7 +97,7 @@ class Fleet:
         self._router_of_stream = [router_of[stream.model, False] for stream in scenario.workload]
         self._router_of_replica = [router_of[pool_key] for pool_key in pool_of]
         self.retries = Retries(clock, [stream.retry for stream in scenario.workload], self._send)
-        self._held: dict[Router, Held] = {}
+        self._held: dict[Router, HoldingQueue] = {}
         self._handover = Handover(clock, groups, self._deliver)
         self._decoding = [pools.get((stream.model, True), []) for stream in scenario.workload]
         self._decoder_of_stream = [
@@ -175,11 +175,11 @@ class Fleet:
         else:
             self.log.add(request, replica.index, now, Status.REJECTED, request.generated, 0.0)
 
-    def hold_for(self, index: int, wake: Callable[[float], bool], timeout_s: float) -> Held:
+    def hold_for(self, index: int, wake: Callable[[float], bool], timeout_s: float) -> HoldingQueue:
         """Hold requests for a replica's pool while none of it is on; see Held."""
         router = self._router_of_replica[index]
         if router not in self._held:
-            self._held[router] = Held(self._clock, router, self.log)
+            self._held[router] = HoldingQueue(self._clock, router, self.log)
         held = self._held[router]
         held.wakers.append(wake)
         held.timeout_s = min(held.timeout_s, timeout_s)

@@ -11,7 +11,15 @@ import math
 import struct
 
 from dcsim.hardware.roofline import IterationModel
-from dcsim.serving.slowed import REST, FixedClock, Governor, Holding, Rates, Rules, room
+from dcsim.serving.slowed import (
+    REST,
+    FixedClock,
+    GovernedIterations,
+    Governor,
+    Holding,
+    Rates,
+    room,
+)
 from dcsim.serving.span import Spans
 from dcsim.serving.work import BUSY_OFFSET, LEAD_OFFSET
 
@@ -36,7 +44,7 @@ class Governed(Spans):
                 return
             self._rules = None
         else:
-            self._rules = Rules(self._full, governor)
+            self._rules = GovernedIterations(self._full, governor)
             if self._holding is None:
                 self._holding = Holding(self._work.held_rows(), self.index)
                 self._holding.begin(self._work_done())

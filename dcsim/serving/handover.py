@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dcsim.plant import ResolvedGroup
 from dcsim.serving.replica import Replica
 from dcsim.serving.request import Request
-from dcsim.serving.span import Clock
+from dcsim.serving.span import AlarmClock
 
 Deliver = Callable[[Request, Replica, float], None]
 """What to do with a request whose KV has arrived: request, where it came from, now."""
@@ -24,7 +24,7 @@ class Handover:
 
     def __init__(
         self,
-        clock: Clock,
+        clock: AlarmClock,
         groups: Sequence[ResolvedGroup],
         deliver: Deliver,
     ) -> None:

@@ -49,20 +49,20 @@ class PrefixCache:
         block = self._block
         most = (prompt_tokens - 1) // block
         blocks = offset = unused = 0
-        found: list[int] = []
+        cached_ids: list[int] = []
         for id_, tokens in segments:
             entry = self._entries.get(id_)
             if entry is None or blocks >= most:
                 break
             whole = (offset + tokens) // block - offset // block
-            found.append(id_)
+            cached_ids.append(id_)
             if entry.users == 0:
                 unused += entry.blocks
             blocks += entry.blocks if entry.blocks < whole else whole
             if entry.blocks < whole:
                 break
             offset += tokens
-        return (blocks if blocks < most else most) * block, found, unused
+        return (blocks if blocks < most else most) * block, cached_ids, unused
 
     def take(self, ids: list[int]) -> None:
         """Refer to entries, which then stay."""

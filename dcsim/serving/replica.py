@@ -20,7 +20,7 @@ from dcsim.records import Status
 from dcsim.scenario.models import Engine
 from dcsim.serving.governed import Governed
 from dcsim.serving.request import Request
-from dcsim.serving.span import IDLE, OFF, Clock
+from dcsim.serving.span import IDLE, OFF, AlarmClock
 from dcsim.serving.work import WorkTable
 
 _INF = math.inf
@@ -54,7 +54,7 @@ class Replica(Governed):
     def __init__(
         self,
         index: int,
-        clock: Clock,
+        clock: AlarmClock,
         timing: IterationModel,
         engine: Engine,
         capacity_blocks: int,
@@ -116,7 +116,7 @@ class Replica(Governed):
 
         Work done until now stays in the totals, the interrupted iteration in proportion.
         """
-        self._settle(now)
+        self._account_partial_span(now)
         running, waiting = self.present()
         self.decoding.clear()
         self.waiting.clear()

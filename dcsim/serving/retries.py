@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from dcsim.scenario.models import Retry
 from dcsim.serving.request import Request
-from dcsim.serving.span import Clock
+from dcsim.serving.span import AlarmClock
 
 Send = Callable[[Request, float], None]
 
@@ -20,7 +20,7 @@ Send = Callable[[Request, float], None]
 class Retries:
     """Requests that wait to be sent again."""
 
-    def __init__(self, clock: Clock, rules: Sequence[Retry | None], send: Send) -> None:
+    def __init__(self, clock: AlarmClock, rules: Sequence[Retry | None], send: Send) -> None:
         """`rules` by stream; None where nobody tries again."""
         self._clock = clock
         self._rules = rules

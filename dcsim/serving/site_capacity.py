@@ -16,7 +16,7 @@ from dcsim.arrays import IntArray
 from dcsim.plant import Plant, ResolvedGroup
 from dcsim.scenario.models import Scenario
 from dcsim.seeds import branch
-from dcsim.serving.capacity import Estimator, Target
+from dcsim.serving.capacity import Estimator, LatencyTarget
 from dcsim.workload import requests
 from dcsim.workload.stream import RequestBlock
 
@@ -69,7 +69,7 @@ def _blocks(scenario: Scenario, most: int = 64) -> Iterator[RequestBlock]:
         yield block
 
 
-def target_of(scenario: Scenario, model: str) -> Target:
+def target_of(scenario: Scenario, model: str) -> LatencyTarget:
     """The strictest limits that a tenant of the model was promised, or the default."""
     names = set[str]()
     for stream in scenario.workload:
@@ -78,8 +78,8 @@ def target_of(scenario: Scenario, model: str) -> Target:
     slos = [t.slo for t in scenario.tenants if t.name in names and t.slo is not None]
     promised = [slo for slo in slos if slo.ttft_s is not None or slo.tpot_s is not None]
     if not promised:
-        return Target()
-    return Target(
+        return LatencyTarget()
+    return LatencyTarget(
         min((slo.ttft_s for slo in promised if slo.ttft_s is not None), default=math.inf),
         min((slo.tpot_s for slo in promised if slo.tpot_s is not None), default=math.inf),
         min(max(slo.attainment for slo in promised), MOST_SHARE),

@@ -88,7 +88,7 @@ REST = Rates()
 """Nothing runs, or it runs at full clock."""
 
 
-class Rule(Rates):
+class GovernedIteration(Rates):
     """What a governor makes of one kind of iteration."""
 
     __slots__ = ("duty", "taken_s", "timing")
@@ -102,7 +102,7 @@ class Rule(Rates):
         """Of the time that the iteration takes, the share in which it goes on."""
 
 
-class Rules:
+class GovernedIterations:
     """A replica's governor, asked about iterations at full clock; answers for decodes are kept."""
 
     __slots__ = ("_decodes", "_full", "_slower", "governor")
@@ -111,13 +111,13 @@ class Rules:
         self._full = full
         self._slower = full.at_clock(_SLOWER)
         self.governor = governor
-        self._decodes: dict[int, Rule] = {}
+        self._decodes: dict[int, GovernedIteration] = {}
 
     def forget(self) -> None:
         """The governor has changed its mind."""
         self._decodes.clear()
 
-    def decode(self, batch: int, context: int) -> Rule:
+    def decode(self, batch: int, context: int) -> GovernedIteration:
         """For an iteration that only decodes: the same for all contexts between two `EDGES`."""
         place = bisect_right(EDGES, context) - 1
         key = batch * len(EDGES) + place
@@ -127,12 +127,12 @@ class Rules:
             full = self._full
             flops, moved = full.work(batch, low, 0, 0.0, 0.0, 0)
             full_s = full.decode_s[batch] + full.context_s * (low + batch)
-            told = self.governor.hold(full_s, flops, moved, 0, batch)
-            held = full.at_clock(told[0])
+            answer = self.governor.hold(full_s, flops, moved, 0, batch)
+            held = full.at_clock(answer[0])
             held_s = held.decode_s[batch] + held.context_s * (low + batch)
-            slower = held if told[0] < _SLOW else self._slower
+            slower = held if answer[0] < _SLOW else self._slower
             slower_s = slower.decode_s[batch] + slower.context_s * (low + batch)
-            rule = _make_rule(held, told, full_s, held_s, slower_s)
+            rule = _governed_iteration(held, answer, full_s, held_s, slower_s)
             self._decodes[key] = rule
         return rule
 
@@ -146,19 +146,19 @@ class Rules:
         finishing: int,
         flops: float,
         moved: float,
-    ) -> Rule:
+    ) -> GovernedIteration:
         """For an iteration with prompt chunks (see `IterationModel.mixed_s`), whose FLOPs and
         bytes are given (`WorkCosts.whole_work`)."""
         full = self._full
         full_s = full.mixed_s(batch, context, tokens, pairs, reads, finishing)
-        told = self.governor.hold(full_s, flops, moved, tokens, batch)
-        held = full.at_clock(told[0])
+        answer = self.governor.hold(full_s, flops, moved, tokens, batch)
+        held = full.at_clock(answer[0])
         held_s = slower_s = full_s
         if held is not full:
             held_s = held.mixed_s(batch, context, tokens, pairs, reads, finishing)
-        if told[0] >= _SLOW:
+        if answer[0] >= _SLOW:
             slower_s = self._slower.mixed_s(batch, context, tokens, pairs, reads, finishing)
-        return _make_rule(held, told, full_s, held_s, slower_s)
+        return _governed_iteration(held, answer, full_s, held_s, slower_s)
 
 
 def room(batch: int, context: int) -> int:
@@ -167,17 +167,17 @@ def room(batch: int, context: int) -> int:
     return -((context - high) // batch)
 
 
-def _make_rule(
+def _governed_iteration(
     timing: IterationModel,
-    told: tuple[float, float, float, float, bool],
+    answer: tuple[float, float, float, float, bool],
     full_s: float,
     held_s: float,
     slower_s: float,
-) -> Rule:
+) -> GovernedIteration:
     """The rule of an iteration that takes `full_s` at full clock, `held_s` at the clock told and
     `slower_s` at the clock `_SLOWER`, which counts from the clock `_SLOW` on only."""
-    clock, duty, full_w, held_w, bound = told
-    rule = Rule(timing, duty, held_s / duty)
+    clock, duty, full_w, held_w, bound = answer
+    rule = GovernedIteration(timing, duty, held_s / duty)
     rule.extra = held_s / duty / full_s - 1.0
     rule.full_w = full_w
     if clock < _SLOW:

@@ -15,7 +15,7 @@ from dcsim.hardware.roofline import IterationModel
 from dcsim.ledger import GpuState
 from dcsim.scenario.models import Engine
 from dcsim.serving.batch import Batch
-from dcsim.serving.slowed import REST, Holding, Rules, room
+from dcsim.serving.slowed import REST, GovernedIterations, Holding, room
 from dcsim.serving.work import (
     EXPERTS,
     EXPERTS_OFFSET,
@@ -41,7 +41,7 @@ _pack_experts = EXPERTS.pack_into
 _pack_phase = PHASE.pack_into
 
 
-class Clock(Protocol):
+class AlarmClock(Protocol):
     """What a replica needs of the engine's clock."""
 
     def alarm(self, action: Callable[[float], None]) -> Any:
@@ -99,7 +99,7 @@ class Spans(Batch):
     def __init__(
         self,
         index: int,
-        clock: Clock,
+        clock: AlarmClock,
         timing: IterationModel,
         engine: Engine,
         capacity_blocks: int,
@@ -112,7 +112,7 @@ class Spans(Batch):
         """Iterations cut off by a loss of power, in parts."""
         self._full = timing
         """Times at full clock."""
-        self._rules: Rules | None = None
+        self._rules: GovernedIterations | None = None
         """By which iterations are slowed; None at full clock."""
         self._holding: Holding | None = None
         """Made when the replica is governed for the first time."""
@@ -362,7 +362,7 @@ class Spans(Batch):
             self._total_experts,
         ]
 
-    def _settle(self, now: float) -> None:
+    def _account_partial_span(self, now: float) -> None:
         """Book what the interrupted span has done so far, fractions of an iteration included."""
         if self._span_a == _INF:
             return
@@ -380,14 +380,14 @@ class Spans(Batch):
             self._total_bytes += self._span_bytes * x
         self._write_prefill()
 
-    def _write_experts(self, each: float) -> None:
+    def _write_experts(self, share: float) -> None:
         """The span that begins reads this share of the expert weights in each iteration."""
-        self._experts_each = each
+        self._experts_each = share
         _pack_experts(
             self._buffer,
             self._row + EXPERTS_OFFSET,
             self._total_experts,
-            each,
+            share,
             self._experts_before,
         )
 

@@ -153,8 +153,8 @@ class WorkTable:
         out[0] = prefill[0]
         out[4:6] += prefill[1:]
         if self._expert_bytes is not None:
-            total, each, before = self._all_columns[21:24]
-            out[5] += self._expert_bytes * (total + x * np.where(early, before, each))
+            total, shares, before = self._all_columns[21:24]
+            out[5] += self._expert_bytes * (total + x * np.where(early, before, shares))
         return out
 
     def step(self, time_s: float) -> WorkLedger:
@@ -260,8 +260,8 @@ class WorkTable:
         out[4] = prefill[2] + self._iteration_bytes * out[2] + self._decode_bytes * decode
         out[4] += self._context_bytes * read
         if self._expert_bytes is not None:
-            each = np.where(early, columns[23], columns[22])
-            out[4] += self._expert_bytes * (held[8] + scaled * each)
+            shares = np.where(early, columns[23], columns[22])
+            out[4] += self._expert_bytes * (held[8] + scaled * shares)
         rates = np.where(early, held[19:24], held[14:19])
         out[5:] = held[9:14] + tau * rates
         return out

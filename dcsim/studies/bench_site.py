@@ -18,7 +18,7 @@ from dcsim.power.servers import ServerPower
 from dcsim.records import RECORD, Status
 from dcsim.scenario.models import FacilityNode
 from dcsim.seeds import branch
-from dcsim.serving.capacity import Target
+from dcsim.serving.capacity import LatencyTarget
 from dcsim.serving.fleet import Fleet
 from dcsim.serving.log import RequestLog
 from dcsim.serving.site_capacity import Lengths, target_of
@@ -144,7 +144,7 @@ class SiteBench:
         return {name: float(sum_w[plant.servers_of(name)].mean()) / steps for name in self.replicas}
 
 
-def _latencies(judged: RecordArray, target: Target) -> tuple[float, float]:
+def _latencies(judged: RecordArray, target: LatencyTarget) -> tuple[float, float]:
     """Time to first token that the target's share keep, and time a token as it asks for; infinite
     where requests were not served."""
     if not len(judged):

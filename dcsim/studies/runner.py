@@ -19,6 +19,7 @@ from typing import Any, Protocol
 
 from dcsim.errors import RunFailedError
 from dcsim.extras import optional
+from dcsim.interrupts import raise_if_interrupted
 from dcsim.studies.jobs import Job, code_hash
 from dcsim.studies.outcome import Outcome, play
 from dcsim.studies.pool import KILLED, LocalPool
@@ -122,6 +123,7 @@ class Runner:
             for outcome in self._outcomes(missing):
                 self.store.write(outcome)
                 self.executed += 1
+                raise_if_interrupted()
                 if self._progress is not None:
                     self._progress.advance()
         finally:

@@ -21,8 +21,8 @@ from dcsim.scenario.models import (
     WeibullArrivals,
 )
 from dcsim.workload.rates import (
+    DrawnLevels,
     Factor,
-    Levels,
     Lines,
     Profile,
     Smooth,
@@ -155,7 +155,7 @@ def _day(spec: DiurnalArrivals) -> Iterator[Factor]:
         yield steps(day_s, spec.weekdays, start_s)
 
 
-def _states(spec: MmppArrivals, rng: np.random.Generator) -> Levels:
+def _states(spec: MmppArrivals, rng: np.random.Generator) -> DrawnLevels:
     """The chain's rate in req/s, begun as if it had run for ever."""
     rates = np.array([state.rate_per_s for state in spec.states])
     dwells_s = np.array([state.mean_dwell_s for state in spec.states])
@@ -175,4 +175,4 @@ def _states(spec: MmppArrivals, rng: np.random.Generator) -> Levels:
             end_s = float(ends_s[-1])
             yield ends_s, rates[visited[:-1]]
 
-    return Levels(float(dwells_s.min()), drawn())
+    return DrawnLevels(float(dwells_s.min()), drawn())

@@ -20,7 +20,7 @@ from dcsim.workload.clients import FILES, client_files, measured
 from dcsim.workload.formats import FORMATS
 from dcsim.workload.replay import options
 from dcsim.workload.tokens import lengths_only
-from dcsim.workload.traces import AS_IT_IS, Options, Tally, rows
+from dcsim.workload.traces import DEFAULT_OPTIONS, Options, RowCounts, rows
 
 PROBLEMS_PER_FILE = 20
 """Of a trace that is wrong all over, so many rows are named."""
@@ -74,10 +74,10 @@ def _files(spec: Stream) -> Iterator[tuple[object, Callable[[Survey], None]]]:
 
 
 def _trace(
-    file: Path, form: str, result: Survey, reading: Options = AS_IT_IS, skip: bool = False
+    file: Path, form: str, result: Survey, reading: Options = DEFAULT_OPTIONS, skip: bool = False
 ) -> None:
     skipped = dropped = 0
-    tally = Tally()
+    tally = RowCounts()
 
     def errors() -> Iterator[TraceError]:
         nonlocal skipped, dropped

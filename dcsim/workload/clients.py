@@ -36,7 +36,7 @@ GATHER_REQUESTS = BLOCK_REQUESTS // 4
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class ClientWindow:
     """A stretch of a client's time, in seconds since the start of the run."""
 
     start_s: float
@@ -45,7 +45,7 @@ class Window:
     gaps: Gaps
 
 
-Client = Iterator[Window]
+Client = Iterator[ClientWindow]
 
 
 def superposed(
@@ -185,7 +185,7 @@ def servegen(spec: ServegenArrivals, context: ArrivalContext) -> Iterator[FloatA
                     begin_s = max(lap_s + start_s, 0.0)
                     end_s = lap_s + start_s + width_s
                     scaled_per_s = rate_per_s * spec.rate_scale * context.scale
-                    yield Window(begin_s, end_s, scaled_per_s, gaps)
+                    yield ClientWindow(begin_s, end_s, scaled_per_s, gaps)
             lap_s += length_s
             if not spec.loop:
                 return
@@ -200,11 +200,11 @@ def servegen(spec: ServegenArrivals, context: ArrivalContext) -> Iterator[FloatA
 
 # --- made up ---------------------------------------------------------------------------------
 
-WINDOW_S = 600.0
+FIT_WINDOW_S = 600.0
 WINDOWS_AT_ONCE = 64
 
 
-class Kind(Spec):
+class ClientFit(Spec):
     """What one measured client was like."""
 
     share: float = Field(gt=0)
@@ -238,7 +238,7 @@ class Population(Spec):
     """Mean of all together, as measured."""
     hours: Annotated[tuple[float, ...], Field(min_length=24)]
     """Factors of the rate by hour from the start of the recording, mean 1."""
-    clients: tuple[Kind, ...] = Field(min_length=1)
+    clients: tuple[ClientFit, ...] = Field(min_length=1)
     quality: dict[str, float]
     """How it compares with its data; see docs/workload.md."""
 
@@ -296,7 +296,7 @@ def of_population(
 
 
 def _windows(
-    kind: Kind,
+    kind: ClientFit,
     rate_per_s: float,
     hours: FloatArray,
     start_at_s: float,
@@ -322,12 +322,14 @@ def _windows(
             rng.standard_normal(WINDOWS_AT_ONCE),
             strict=True,
         ):
-            start_s = number * WINDOW_S
-            hour = int((start_s + 0.5 * WINDOW_S + start_at_s) // 3600.0) % len(curve)
+            start_s = number * FIT_WINDOW_S
+            hour = int((start_s + 0.5 * FIT_WINDOW_S + start_at_s) // 3600.0) % len(curve)
             rate = curve[hour] * np.exp(kind.sigma * departure - 0.5 * kind.sigma**2)
             shape = min(max(kind.shape * np.exp(kind.shape_sigma * shaped), low), high)
             gaps = Gamma(shape) if kind.family == "Gamma" else Weibull(shape)
-            yield Window(start_s, start_s + WINDOW_S, float(rate) if active else 0.0, gaps)
+            yield ClientWindow(
+                start_s, start_s + FIT_WINDOW_S, float(rate) if active else 0.0, gaps
+            )
             number += 1
             active = bool(chance >= ends) if active else bool(chance < begins)
             departure = kind.memory * departure + (1.0 - kind.memory**2) ** 0.5 * float(moved)

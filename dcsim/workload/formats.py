@@ -31,8 +31,8 @@ from dcsim.workload.traces import (
     Format,
     FormatError,
     Options,
-    Row,
     RowError,
+    TraceRow,
     csv_lines,
     json_lines,
     moment,
@@ -42,7 +42,7 @@ from dcsim.workload.traces import (
 
 BLOCK_TOKENS = {"mooncake": 512, "bailian": 16}
 """Tokens of a block, by format; the READMEs of those traces."""
-MOST_BLOCK_ID = 2**64 - 1
+MAX_BLOCK_ID = 2**64 - 1
 """Hashes of 64 bits, as engines make them."""
 PLAIN_BLOCK_IDS = 2**31
 """Ids from here on are numbered anew as they come: prefixes have room for 32 bits
@@ -58,9 +58,9 @@ class Azure:
     def __init__(self, options: Options) -> None:
         self._moments = Moments(assume_utc=True)
 
-    def row(self, values: Sequence[Any]) -> Row:
+    def row(self, values: Sequence[Any]) -> TraceRow:
         stamp, prompt, output = values
-        return Row(
+        return TraceRow(
             moment(self._moments, self.columns[0], stamp),
             tokens(self.columns[1], prompt),
             tokens(self.columns[2], output),
@@ -77,7 +77,7 @@ class BurstGpt:
         self._model = options.only_model
         self._moments = Moments(options.time_unit)
 
-    def row(self, values: Sequence[Any]) -> Row | None:
+    def row(self, values: Sequence[Any]) -> TraceRow | None:
         time, model, prompt, output = values
         time_s = moment(self._moments, self.columns[0], time)
         generated = tokens(self.columns[3], output, least=0)
@@ -85,7 +85,7 @@ class BurstGpt:
             return None
         if generated == 0 and not self._keep:
             return None
-        return Row(time_s, tokens(self.columns[2], prompt), max(generated, 1))
+        return TraceRow(time_s, tokens(self.columns[2], prompt), max(generated, 1))
 
 
 class Mooncake:
@@ -103,7 +103,7 @@ class Mooncake:
         self._lengths_only = not options.timed
         self._renamed: dict[int, int] = {}
 
-    def row(self, values: Sequence[Any]) -> Row:
+    def row(self, values: Sequence[Any]) -> TraceRow:
         time, prompt, output, ids, *chat = values
         if self._refuse and any(value is not None for value in chat):
             raise FormatError(
@@ -114,7 +114,7 @@ class Mooncake:
         time_s = moment(self._moments, self.columns[0], time)
         length = tokens(self.columns[1], prompt)
         blocks = () if ids is None or self._lengths_only else self._blocks(ids, length)
-        return Row(time_s, length, tokens(self.columns[2], output), blocks)
+        return TraceRow(time_s, length, tokens(self.columns[2], output), blocks)
 
     def _blocks(self, ids: Any, length: int) -> tuple[int, ...]:
         most = -(-length // self._block)
@@ -128,8 +128,8 @@ class Mooncake:
         blocks = []
         for block_id in ids:
             number = whole(block_id)
-            if number is None or number > MOST_BLOCK_ID or isinstance(block_id, str):
-                expected = f"ids that are whole numbers from 0 to {MOST_BLOCK_ID:,}"
+            if number is None or number > MAX_BLOCK_ID or isinstance(block_id, str):
+                expected = f"ids that are whole numbers from 0 to {MAX_BLOCK_ID:,}"
                 raise RowError("hash_ids", block_id, expected)
             if number >= PLAIN_BLOCK_IDS:
                 number = self._renamed.setdefault(number, PLAIN_BLOCK_IDS + len(self._renamed))
@@ -137,30 +137,30 @@ class Mooncake:
         return tuple(blocks)
 
 
-class Plain:
+class PlainRows:
     """Times and tokens, as `columns` call them."""
 
     def __init__(self, columns: tuple[str, ...], options: Options) -> None:
         self._columns = columns
         self._moments = Moments(options.time_unit)
 
-    def row(self, values: Sequence[Any]) -> Row:
+    def row(self, values: Sequence[Any]) -> TraceRow:
         time, prompt, output = self._columns
-        return Row(
+        return TraceRow(
             moment(self._moments, time, values[0]),
             tokens(prompt, values[1]),
             tokens(output, values[2]),
         )
 
 
-class Lengths:
+class LengthRows:
     """No times: every row is at 0."""
 
     columns = ("prompt", "output")
 
-    def row(self, values: Sequence[Any]) -> Row:
+    def row(self, values: Sequence[Any]) -> TraceRow:
         prompt, output = map(tokens, self.columns, values)
-        return Row(0.0, prompt, output)
+        return TraceRow(0.0, prompt, output)
 
 
 RESULT_ROWS = 65_536
@@ -211,9 +211,11 @@ FORMATS = {
         lambda options: Mooncake(options, "bailian"),
         Mooncake.optional,
     ),
-    "vllm": Format(VLLM, csv_lines, lambda options: Plain(VLLM, options)),
-    "dcsim": Format(RESULTS, result_lines, lambda options: Plain(RESULTS, options), timed=False),
-    "lengths": Format(Lengths.columns, csv_lines, lambda options: Lengths(), timed=False),
+    "vllm": Format(VLLM, csv_lines, lambda options: PlainRows(VLLM, options)),
+    "dcsim": Format(
+        RESULTS, result_lines, lambda options: PlainRows(RESULTS, options), timed=False
+    ),
+    "lengths": Format(LengthRows.columns, csv_lines, lambda options: LengthRows(), timed=False),
     **own_logs.FORMATS,
 }
 """By the name in a scenario."""

@@ -18,7 +18,7 @@ from dcsim.workload.sessions import conversations, mean_turns
 from dcsim.workload.shared import begins_alike
 from dcsim.workload.stream import RequestBlock, RequestStream, merge
 from dcsim.workload.tokens import sampler
-from dcsim.workload.traces import Tally
+from dcsim.workload.traces import RowCounts
 
 
 class Requests:
@@ -29,7 +29,7 @@ class Requests:
     """
 
     def __init__(self, scenario: Scenario, seed: np.random.SeedSequence) -> None:
-        self.tally = {spec.name: Tally() for spec in scenario.workload}
+        self.tally = {spec.name: RowCounts() for spec in scenario.workload}
         """By stream, as far as its trace has been read; a trace that is looped counts once."""
         streams = []
         for index, spec in enumerate(map(partial(by_the_clock, scenario), scenario.workload)):
@@ -119,7 +119,7 @@ def open_stream(
     index: int,
     horizon_s: float,
     seed: np.random.SeedSequence,
-    tally: Tally | None = None,
+    tally: RowCounts | None = None,
     owners: Owners | None = None,
 ) -> RequestStream:
     """One stream's requests in [0, horizon_s). Nothing is read or drawn before it is asked for.

@@ -16,11 +16,11 @@ from dcsim.files import open_text
 from dcsim.request_columns import KNOWN, ROLES, Role, recognised, unit_in
 from dcsim.stamps import Moments
 from dcsim.workload.traces import (
-    LISTED,
-    OBJECTS,
+    JSON_LINES,
+    JSON_LIST,
     Format,
     Options,
-    Row,
+    TraceRow,
     csv_lines,
     delimiter,
     json_lines,
@@ -44,7 +44,7 @@ class OwnLog:
         self._keep = options.failed == "keep"
         self._model = options.only_model
 
-    def row(self, values: Sequence[Any]) -> Row | None:
+    def row(self, values: Sequence[Any]) -> TraceRow | None:
         time, prompt, output, *model = values
         if self._model is not None and str(model[0]).strip() != self._model:
             return None
@@ -54,7 +54,7 @@ class OwnLog:
         if generated == 0 and not self._keep:
             return None
         time_s = moment(self._moments, self._columns.get("time", ""), time)
-        return Row(time_s, tokens(self._columns["prompt"], prompt), max(generated, 1))
+        return TraceRow(time_s, tokens(self._columns["prompt"], prompt), max(generated, 1))
 
 
 def _fitted(
@@ -108,8 +108,8 @@ def _jsonl(file: Path, options: Options) -> Format | TraceError:
     except (ValueError, RecursionError):
         keys = None
     if not isinstance(keys, dict):
-        expected = LISTED if first.lstrip().startswith("[") else OBJECTS
-        if expected == OBJECTS and "," in first and "{" not in first:
+        expected = JSON_LIST if first.lstrip().startswith("[") else JSON_LINES
+        if expected == JSON_LINES and "," in first and "{" not in first:
             expected += ", found a table: set `format: csv`"
         return TraceError(file, 1, "", "", expected, whole=True)
     return _fitted(file, options, list(keys), json_lines, "key")

@@ -18,9 +18,9 @@ from dcsim.arrays import FloatArray, IntArray
 from dcsim.scenario.models import Growth, Ramp, Spike
 
 CORNERS_AT_ONCE = 2048
-FOR_EVER_S = 1e12
+UNBOUNDED_S = 1e12
 """Thirty thousand years: the last straight piece of a rate that changes no more."""
-LEAST_PER_S = 1.0 / FOR_EVER_S
+MIN_RATE_PER_S = 1.0 / UNBOUNDED_S
 """Less than one request in that time is none."""
 WAVE_CORNERS = 1440
 GROWTH_CORNERS = 1000
@@ -138,7 +138,7 @@ def wave(amplitude: float, period_s: float, peak_s: float) -> Smooth:
     )
 
 
-class Levels:
+class DrawnLevels:
     """Levels that are drawn as time goes on, such as the states of a chain. Time may only go on:
     what lies before the last `corners_s` is forgotten."""
 
@@ -239,7 +239,7 @@ class Profile:
     def chunk_s(self) -> float:
         """So much time has at most some thousands of corners."""
         grain_s = min((factor.grain_s for factor in self.factors), default=math.inf)
-        return min(CORNERS_AT_ONCE * grain_s, FOR_EVER_S)
+        return min(CORNERS_AT_ONCE * grain_s, UNBOUNDED_S)
 
     def cells(self, low_s: float, high_s: float) -> Cells:
         """The rate in [low_s, high_s) cut at its corners."""
@@ -255,8 +255,8 @@ class Profile:
             left *= starting
             right *= ending
         # A ramp to 0 must not round to less, nor to what is too little to divide by.
-        left[left < LEAST_PER_S] = 0.0
-        right[right < LEAST_PER_S] = 0.0
+        left[left < MIN_RATE_PER_S] = 0.0
+        right[right < MIN_RATE_PER_S] = 0.0
         width_s = end_s - start_s
         count = np.cumsum(0.5 * (left + right) * width_s)
         return Cells(start_s, left, (right - left) / width_s, count)

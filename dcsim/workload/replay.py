@@ -15,10 +15,10 @@ from dcsim.scenario.models import ReplayArrivals, TraceColumns
 from dcsim.workload.arrivals import changes
 from dcsim.workload.formats import BLOCK_TOKENS, FORMATS
 from dcsim.workload.rates import Profile, rescaled
-from dcsim.workload.settle import settle
+from dcsim.workload.reorder import reorder
 from dcsim.workload.shared import recorded
 from dcsim.workload.stream import BLOCK_REQUESTS, RequestBlock, RequestStream
-from dcsim.workload.traces import Options, Row, Tally, read
+from dcsim.workload.traces import Options, RowCounts, TraceRow, read
 
 JITTER_S = 0.5
 """Repeats of a request are spread over this half-width, so that scaled traffic keeps its rhythm
@@ -31,12 +31,12 @@ COPIES = 1 << 10
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class TraceBatch:
     """Consecutive rows of a trace, and where they stand: `time_s` since the start of the replay
     at the trace's own pace; `lap` counts how often the trace began again."""
 
     time_s: FloatArray
-    rows: list[Row]
+    rows: list[TraceRow]
     lap: IntArray
 
 
@@ -45,19 +45,19 @@ def replay(
     stream: int,
     horizon_s: float,
     seed: np.random.SeedSequence,
-    tally: Tally | None = None,
+    tally: RowCounts | None = None,
 ) -> RequestStream:
     """The trace's requests before `horizon_s`, read as they are needed; the moment `spec.from_s`
     is 0 s. What is left out is counted in `tally`.
 
     Raises TraceError at the first row that cannot be read, unless such rows are to be skipped.
     """
-    rows = _laps(spec, Tally() if tally is None else tally)
+    rows = _laps(spec, RowCounts() if tally is None else tally)
     batches = _sampled(_batches(rows), spec.sample, seeds.generator(seed, seeds.SAMPLE))
     if spec.scaling == "compress":
         return _compressed(spec, stream, horizon_s, batches)
     rng = seeds.generator(seed, seeds.ARRIVALS)
-    return settle(_repeated(spec, stream, batches, rng), horizon_s)
+    return reorder(_repeated(spec, stream, batches, rng), horizon_s)
 
 
 def options(spec: ReplayArrivals) -> Options:
@@ -78,13 +78,13 @@ def named(columns: TraceColumns | None) -> tuple[tuple[str, str], ...]:
     return tuple((role, name) for role, name in given.items() if name is not None)
 
 
-def _laps(spec: ReplayArrivals, tally: Tally) -> Iterator[tuple[float, Row, int]]:
+def _laps(spec: ReplayArrivals, tally: RowCounts) -> Iterator[tuple[float, TraceRow, int]]:
     """(time since the start of the replay, row, lap) of the wanted part of the trace."""
     lap, started_s = 0, 0.0
     while True:
         first_s = last_s = None
         played = 0
-        counted = tally if lap == 0 else Tally()
+        counted = tally if lap == 0 else RowCounts()
         for row in read(
             spec.file,
             FORMATS[spec.format],
@@ -113,25 +113,25 @@ def _laps(spec: ReplayArrivals, tally: Tally) -> Iterator[tuple[float, Row, int]
         lap += 1
 
 
-def _batches(rows: Iterator[tuple[float, Row, int]]) -> Iterator[Batch]:
+def _batches(rows: Iterator[tuple[float, TraceRow, int]]) -> Iterator[TraceBatch]:
     while batch := list(islice(rows, BLOCK_REQUESTS)):
         times_s, requests, laps = zip(*batch, strict=True)
-        yield Batch(np.array(times_s), list(requests), np.array(laps, dtype=np.int64))
+        yield TraceBatch(np.array(times_s), list(requests), np.array(laps, dtype=np.int64))
 
 
 def _sampled(
-    batches: Iterator[Batch], fraction: float, rng: np.random.Generator
-) -> Iterator[Batch]:
+    batches: Iterator[TraceBatch], fraction: float, rng: np.random.Generator
+) -> Iterator[TraceBatch]:
     for batch in batches:
         if fraction == 1.0:
             yield batch
             continue
         kept = np.flatnonzero(rng.random(len(batch.rows)) < fraction)
         rows = [batch.rows[at] for at in kept]
-        yield Batch(batch.time_s[kept], rows, batch.lap[kept])
+        yield TraceBatch(batch.time_s[kept], rows, batch.lap[kept])
 
 
-def _block(spec: ReplayArrivals, batch: Batch, stream: int) -> RequestBlock:
+def _block(spec: ReplayArrivals, batch: TraceBatch, stream: int) -> RequestBlock:
     rows = batch.rows
     prefix = None
     if any(row.blocks for row in rows):
@@ -158,11 +158,11 @@ def _block_tokens(spec: ReplayArrivals) -> int:
 
 
 def _compressed(
-    spec: ReplayArrivals, stream: int, horizon_s: float, batches: Iterator[Batch]
+    spec: ReplayArrivals, stream: int, horizon_s: float, batches: Iterator[TraceBatch]
 ) -> RequestStream:
     """The trace's time is what a process of rate 1 would count, so that a rate of `rate_scale`
     divides it, and changes of the rate stretch it further."""
-    read_ahead: list[Batch] = []
+    read_ahead: list[TraceBatch] = []
 
     def counts() -> Iterator[FloatArray]:
         for batch in batches:
@@ -172,7 +172,7 @@ def _compressed(
     for times_s in rescaled(counts(), Profile(spec.rate_scale, changes(spec)), horizon_s):
         batch = read_ahead.pop()
         if len(times_s):
-            part = Batch(times_s, batch.rows[: len(times_s)], batch.lap[: len(times_s)])
+            part = TraceBatch(times_s, batch.rows[: len(times_s)], batch.lap[: len(times_s)])
             yield _block(spec, part, stream)
 
 
@@ -180,7 +180,7 @@ def _compressed(
 
 
 def _repeated(
-    spec: ReplayArrivals, stream: int, batches: Iterator[Batch], rng: np.random.Generator
+    spec: ReplayArrivals, stream: int, batches: Iterator[TraceBatch], rng: np.random.Generator
 ) -> Iterator[tuple[RequestBlock, float]]:
     """Each request appears `rate_scale` times: its whole part always, its fraction by chance. The
     first appearance keeps its instant, further ones are moved by up to JITTER_S. Changes of the
@@ -196,7 +196,7 @@ def _repeated(
         ends = np.append(np.flatnonzero(np.diff(np.cumsum(scale) // MOST_REPEATS)) + 1, len(scale))
         for start, end in pairwise([0, *ends.tolist()]):
             rows = slice(start, end)
-            part = Batch(batch.time_s[rows], batch.rows[rows], batch.lap[rows])
+            part = TraceBatch(batch.time_s[rows], batch.rows[rows], batch.lap[rows])
             block = _block(spec, part, stream)
             # Later rows may still bring repeats from just before this block's end.
             moved = spec.rate_scale > 1.0 or bool(factors)
@@ -209,7 +209,7 @@ def _repeated(
 def _scaled(
     spec: ReplayArrivals,
     block: RequestBlock,
-    batch: Batch,
+    batch: TraceBatch,
     stream: int,
     scale: FloatArray,
     rng: np.random.Generator,

@@ -22,7 +22,7 @@ from dcsim.scenario.models import (
     GeometricTurns,
     Sessions,
 )
-from dcsim.workload.settle import settle
+from dcsim.workload.reorder import reorder
 from dcsim.workload.shared import SYSTEM_PROMPT, first_id
 from dcsim.workload.stream import BLOCK_REQUESTS, Prefix, RequestBlock, RequestStream, Segments
 from dcsim.workload.tokens import Sampler
@@ -74,7 +74,7 @@ def conversations(
                     block = replace(block, tenant=owners(count)[talk])
                 yield block, float(times_s[-1])
 
-    return settle(made(), horizon_s)
+    return reorder(made(), horizon_s)
 
 
 def mean_turns(spec: Sessions) -> float:

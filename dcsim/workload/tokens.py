@@ -27,9 +27,9 @@ from dcsim.scenario.models import (
 from dcsim.workload.formats import FORMATS
 from dcsim.workload.traces import Options, read
 
-MOST_DRAWN = 1e7
+MAX_DRAWN_TOKENS = 1e7
 """Tokens; a log-normal without a maximum ends here."""
-MOST_POWER = 700.0
+MAX_EXPONENT = 700.0
 """Of e, up and down: beyond are no numbers."""
 
 Lengths = tuple[IntArray, IntArray]
@@ -153,9 +153,9 @@ def _drawn(median: float, sigma: float, normal: FloatArray) -> FloatArray:
     """Lengths of standard normal draws, at most MOST_DRAWN: far beyond any model's context, and far
     from where whole numbers end. Draws are cut before they become powers that no number holds."""
     if sigma > 0.0:
-        most = min(math.log(MOST_DRAWN / median) + 1.0, MOST_POWER)
-        normal = np.clip(normal, -MOST_POWER / sigma, most / sigma)
-    return np.minimum(median * np.exp(sigma * normal), MOST_DRAWN)
+        most = min(math.log(MAX_DRAWN_TOKENS / median) + 1.0, MAX_EXPONENT)
+        normal = np.clip(normal, -MAX_EXPONENT / sigma, most / sigma)
+    return np.minimum(median * np.exp(sigma * normal), MAX_DRAWN_TOKENS)
 
 
 def _empirical(spec: EmpiricalTokens) -> Sampler:

@@ -17,7 +17,7 @@ from dcsim.files import open_text
 from dcsim.request_columns import recognised
 from dcsim.stamps import Moments, TimeUnit
 
-MOST_TOKENS = 10_000_000
+MAX_TOKENS = 10_000_000
 """More in one request is taken for damage: no served model has such a context."""
 
 SORT_WITHIN_S = 600.0
@@ -28,7 +28,7 @@ _DECIMAL_COMMA = re.compile(r"([-+]?\d+),(\d+)", re.ASCII)
 _WHOLE = re.compile(r"(\d{1,18})(?:\.0+)?", re.ASCII)
 
 
-class Row(NamedTuple):
+class TraceRow(NamedTuple):
     """One request of a trace."""
 
     time_s: float
@@ -64,13 +64,13 @@ class Options(NamedTuple):
     """False: only lengths are wanted, and the time is not read."""
 
 
-AS_IT_IS = Options()
+DEFAULT_OPTIONS = Options()
 
 
 class Parser(Protocol):
     """Makes requests of the values in a format's columns, row by row."""
 
-    def row(self, values: Sequence[Any]) -> Row | None:
+    def row(self, values: Sequence[Any]) -> TraceRow | None:
         """None: a row that is right and is not wanted. Raises RowError."""
         ...
 
@@ -100,7 +100,7 @@ class Format:
 
 
 @dataclass(slots=True)
-class Tally:
+class RowCounts:
     """What became of a trace's rows that are not played."""
 
     skipped: int = 0
@@ -116,20 +116,20 @@ class Tally:
 def read(
     file: Path,
     form: Format,
-    options: Options = AS_IT_IS,
+    options: Options = DEFAULT_OPTIONS,
     *,
-    tally: Tally | None = None,
+    tally: RowCounts | None = None,
     skip: bool = False,
-) -> Iterator[Row]:
+) -> Iterator[TraceRow]:
     """The rows, lazily, in order of time, the first at 0 s. What is left out is counted in `tally`.
 
     Raises TraceError at the first row that is wrong (a missing column, a value that is no number
     in range, a time that goes too far back, text that is of another format) unless they are to be
     skipped, and for a file without requests; OSError when it cannot be opened.
     """
-    tally = Tally() if tally is None else tally
+    tally = RowCounts() if tally is None else tally
     for row in rows(file, form, options, tally):
-        if isinstance(row, Row):
+        if isinstance(row, TraceRow):
             yield row
         elif row is None:
             tally.dropped += 1
@@ -139,26 +139,26 @@ def read(
             raise row
 
 
-def faults(file: Path, form: Format, options: Options = AS_IT_IS) -> Iterator[TraceError]:
+def faults(file: Path, form: Format, options: Options = DEFAULT_OPTIONS) -> Iterator[TraceError]:
     """Everything that is wrong, read through to the end. Raises OSError."""
     return (row for row in rows(file, form, options) if isinstance(row, TraceError))
 
 
 def rows(
-    file: Path, form: Format, options: Options, tally: Tally | None = None
-) -> Iterator[Row | TraceError | None]:
+    file: Path, form: Format, options: Options, tally: RowCounts | None = None
+) -> Iterator[TraceRow | TraceError | None]:
     """Requests in order of time, errors, and None for rows that are not wanted, these two as the
     file has them; at the end an error where there was no request. Rows out of order are counted
     in `tally`."""
     try:
-        yield from _rows(file, form, options, Tally() if tally is None else tally)
+        yield from _rows(file, form, options, RowCounts() if tally is None else tally)
     except UnreadableError as error:
         yield TraceError(file, 0, "", "", f"text; {error.strerror}", whole=True)
 
 
 def _rows(
-    file: Path, form: Format, options: Options, tally: Tally
-) -> Iterator[Row | TraceError | None]:
+    file: Path, form: Format, options: Options, tally: RowCounts
+) -> Iterator[TraceRow | TraceError | None]:
     fitted = form.resolve(file, options)
     if isinstance(fitted, TraceError):
         yield fitted
@@ -199,15 +199,15 @@ class _Order:
     """Puts rows in order of time, the first at 0 s: each waits until no later one may come before
     it, that is for `within_s` of the trace."""
 
-    def __init__(self, timed: bool, within_s: float, tally: Tally) -> None:
+    def __init__(self, timed: bool, within_s: float, tally: RowCounts) -> None:
         self._within_s = within_s if timed else 0.0
         self._tally = tally
-        self._waiting: list[tuple[float, int, Row]] = []
+        self._waiting: list[tuple[float, int, TraceRow]] = []
         self._latest_s = -float("inf")
         self._start_s: float | None = None
         self.seen = 0
 
-    def after(self, row: Row, column: str, value: object) -> Iterator[Row]:
+    def after(self, row: TraceRow, column: str, value: object) -> Iterator[TraceRow]:
         """Take one in; the rows whose turn it is then. Raises RowError for one that comes too
         late."""
         back_s = self._latest_s - row.time_s
@@ -225,17 +225,17 @@ class _Order:
         self.seen += 1
         yield from self._until(self._latest_s - self._within_s)
 
-    def rest(self) -> Iterator[Row]:
+    def rest(self) -> Iterator[TraceRow]:
         """Those that wait still."""
         yield from self._until(self._latest_s)
 
-    def _until(self, time_s: float) -> Iterator[Row]:
+    def _until(self, time_s: float) -> Iterator[TraceRow]:
         waiting = self._waiting
         while waiting and waiting[0][0] <= time_s:
             at_s, _, row = heapq.heappop(waiting)
             if self._start_s is None:
                 self._start_s = at_s
-            yield Row(at_s - self._start_s, row.prompt_tokens, row.output_tokens, row.blocks)
+            yield TraceRow(at_s - self._start_s, row.prompt_tokens, row.output_tokens, row.blocks)
 
 
 def _with_remedy(error: TraceError, names: list[str]) -> TraceError:
@@ -322,8 +322,8 @@ def _split(file: Path, reader: Iterator[list[str]]) -> Iterator[list[str] | Trac
             yield TraceError(file, line, "", "", f"comma-separated text ({error})")
 
 
-OBJECTS = "a JSON object on each line"
-LISTED = f"{OBJECTS}, found one JSON list: jq -c '.[]' writes its objects line by line"
+JSON_LINES = "a JSON object on each line"
+JSON_LIST = f"{JSON_LINES}, found one JSON list: jq -c '.[]' writes its objects line by line"
 
 
 def json_lines(
@@ -339,7 +339,9 @@ def json_lines(
             keys = _object(line)
             if keys is None:
                 listed = not any_yet and re.match(r"\s*\[\s*(\{|$)", line) is not None
-                wrong = TraceError(file, number, "", "", LISTED if listed else OBJECTS, listed)
+                wrong = TraceError(
+                    file, number, "", "", JSON_LIST if listed else JSON_LINES, listed
+                )
                 if not any_yet and not listed and not line.lstrip().startswith("{"):
                     wrong.whole = True
                     wrong.names = [name.strip() for name in line.split(delimiter(line))]
@@ -386,8 +388,8 @@ def whole(value: Any) -> int | None:
 def tokens(column: str, value: Any, least: int = 1) -> int:
     """A number of tokens. Raises RowError."""
     count = whole(value)
-    if count is None or not least <= count <= MOST_TOKENS:
-        raise RowError(column, value, f"a whole number of tokens from {least} to {MOST_TOKENS:,}")
+    if count is None or not least <= count <= MAX_TOKENS:
+        raise RowError(column, value, f"a whole number of tokens from {least} to {MAX_TOKENS:,}")
     return count
 
 

@@ -23,7 +23,7 @@ from dcsim.plant import Plant
 from dcsim.results import Results
 from dcsim.scenario.load import loads
 from dcsim.scenario.models import Scenario
-from dcsim.serving.autoscale import ON, Autoscaler, Phase
+from dcsim.serving.autoscale import STARTED, Autoscaler, Phase
 from tests.engine.test_simulation import check
 from tests.scenario.sample import GOOD, only
 
@@ -111,7 +111,7 @@ def counts(scaler: Autoscaler) -> list[tuple[float, int, int]]:
     rows = []
     for time_s, replica, phase in scaler.history:
         phases[replica] = phase
-        on = sum(p in ON for p in phases.values())
+        on = sum(p in STARTED for p in phases.values())
         rows.append((time_s, on, sum(p == Phase.WARM for p in phases.values())))
     return rows
 

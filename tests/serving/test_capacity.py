@@ -8,18 +8,18 @@ import pytest
 from dcsim.hardware.catalogue import load_catalogue
 from dcsim.hardware.roofline import IterationModel
 from dcsim.scenario.models import Engine
-from dcsim.serving.capacity import Capacity, Estimator, Target
+from dcsim.serving.capacity import Capacity, Estimator, LatencyTarget
 
 CATALOGUE = load_catalogue()
 TIMING = IterationModel(
     CATALOGUE.models["llama-3-70b"], CATALOGUE.gpus["a100-sxm-80gb"], 8, max_batch=256
 )
 MANY = 10_000_000
-EASY = Target(60.0, 60.0, 0.95)
+EASY = LatencyTarget(60.0, 60.0, 0.95)
 
 
 def capacity(
-    prompt: int, output: int, target: Target = EASY, kv_tokens: int = MANY, **engine: int
+    prompt: int, output: int, target: LatencyTarget = EASY, kv_tokens: int = MANY, **engine: int
 ) -> Capacity:
     """Of requests that are all alike."""
     sample = np.full(100, prompt), np.full(100, output)
@@ -32,7 +32,7 @@ def test_answers_without_prompts_are_bound_by_the_time_of_a_token() -> None:
     """Prompts of one token cost next to nothing: the batch is the one whose decode iteration takes
     the limit, and by Little's law the rate is batch / (tokens x limit)."""
     tpot_s = 0.03
-    found = capacity(1, 1001, Target(60.0, tpot_s))
+    found = capacity(1, 1001, LatencyTarget(60.0, tpot_s))
     batch = np.arange(257)
     # Each sequence has, in the mean, half of its answer behind it.
     iteration_s = np.array(TIMING.decode_s) + TIMING.context_s * batch * (501.5 + 1)
@@ -68,15 +68,15 @@ def test_a_small_cache_is_full_first() -> None:
 
 
 def test_a_stricter_promise_leaves_less() -> None:
-    loose = capacity(1000, 200, Target(2.0, 0.1, 0.95, promised=True))
-    strict = capacity(1000, 200, Target(2.0, 0.05, 0.95, promised=True))
+    loose = capacity(1000, 200, LatencyTarget(2.0, 0.1, 0.95, promised=True))
+    strict = capacity(1000, 200, LatencyTarget(2.0, 0.05, 0.95, promised=True))
     assert 0.0 < strict.requests_per_s < loose.requests_per_s
 
 
 def test_cached_prompts_leave_more() -> None:
     prompts, outputs = np.full(100, 4000), np.full(100, 100)
     rates = [
-        Estimator(TIMING, Engine(), MANY, prompts, outputs, Target(), 8, cached_share=share)
+        Estimator(TIMING, Engine(), MANY, prompts, outputs, LatencyTarget(), 8, cached_share=share)
         .capacity()
         .requests_per_s
         for share in (0.0, 0.75)

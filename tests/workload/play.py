@@ -11,7 +11,7 @@ from dcsim.arrays import FloatArray
 from dcsim.scenario.models import Stream
 from dcsim.workload import RequestBlock, open_stream
 from dcsim.workload.stream import join
-from dcsim.workload.traces import Tally
+from dcsim.workload.traces import RowCounts
 
 FIXED = {"kind": "fixed", "prompt": 100, "output": 20}
 
@@ -28,7 +28,7 @@ def play(
     horizon_s: float,
     seed: int = 0,
     index: int = 0,
-    tally: Tally | None = None,
+    tally: RowCounts | None = None,
     **keys: Any,
 ) -> RequestBlock:
     """All of its requests as one block, after checking the contract: blocks are not empty, in

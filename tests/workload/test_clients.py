@@ -17,8 +17,8 @@ from dcsim.scenario.models import ClientsArrivals, ServegenArrivals
 from dcsim.workload import open_stream, survey
 from dcsim.workload.arrivals import ArrivalContext
 from dcsim.workload.clients import (
-    WINDOW_S,
-    Kind,
+    FIT_WINDOW_S,
+    ClientFit,
     Population,
     _windows,
     client_files,
@@ -141,7 +141,7 @@ def test_servegen_rates_are_reproduced_within_their_sampling_error(data: Path) -
     files = client_files(folder)
     assert len(files) == 73
     rows = [[row for row in measured(file) if not isinstance(row, TraceError)] for file in files]
-    expected = np.array([[row[1] * WINDOW_S for row in client] for client in rows])
+    expected = np.array([[row[1] * FIT_WINDOW_S for row in client] for client in rows])
     assert expected.shape == (73, 144)
     # What the counts vary by, from the gaps alone: played once more with luck of their own.
     rng = np.random.default_rng(8)
@@ -149,14 +149,14 @@ def test_servegen_rates_are_reproduced_within_their_sampling_error(data: Path) -
     for client in rows:
         for number, (_, rate, gaps) in enumerate(client):
             if rate > 0:
-                end = rate * WINDOW_S
+                end = rate * FIT_WINDOW_S
                 counts = [sum(map(len, until(end, gaps, rng))) for _ in range(4)]
                 variance[number] += np.mean((np.array(counts) - end) ** 2)
     spec = ServegenArrivals(kind="servegen", folder=folder)
     arrival_s = np.concatenate(
         list(servegen(spec, ArrivalContext(86_400.0, np.random.SeedSequence(1))))
     )
-    counts = np.bincount((arrival_s / WINDOW_S).astype(int), minlength=144)
+    counts = np.bincount((arrival_s / FIT_WINDOW_S).astype(int), minlength=144)
     off = (counts - expected.sum(axis=0)) / np.sqrt(variance)
     assert abs(off.mean()) < 4 / np.sqrt(144)
     assert 0.7 < np.sqrt((off**2).mean()) < 1.4
@@ -176,13 +176,13 @@ def test_servegen_m_small_by_hour(data: Path) -> None:
         rates.append([row[1] for row in rows if not isinstance(row, TraceError)])
     total = np.array(rates).sum(axis=0)
     assert total.shape == (2016,)
-    length_s = 2016 * WINDOW_S
+    length_s = 2016 * FIT_WINDOW_S
     spec = ServegenArrivals(kind="servegen", folder=folder, rate_scale=0.01)
     arrival_s = np.concatenate(
         list(servegen(spec, ArrivalContext(length_s, np.random.SeedSequence(1))))
     )
     hourly = np.bincount((arrival_s / 3600).astype(int), minlength=336)
-    expected = total.reshape(-1, 6).sum(axis=1) * WINDOW_S * 0.01
+    expected = total.reshape(-1, 6).sum(axis=1) * FIT_WINDOW_S * 0.01
     assert hourly.sum() == pytest.approx(expected.sum(), rel=0.005)
     busy = expected > 1000
     assert busy.sum() > 300
@@ -231,7 +231,7 @@ def made(**keys: Any) -> Population:
     }  # fmt: skip
     return Population(
         name="made", title="made up", source="this test", licence="none", rate_per_s=1.0,
-        hours=tuple([0.5] * 12 + [1.5] * 12), clients=(Kind.model_validate(kind),), quality={},
+        hours=tuple([0.5] * 12 + [1.5] * 12), clients=(ClientFit.model_validate(kind),), quality={},
     )  # fmt: skip
 
 
@@ -241,7 +241,9 @@ def counts_of(population: Population, days: int, **keys: Any) -> np.ndarray:
     horizon_s = days * 86_400.0
     times = of_population(population, spec, 1.0, horizon_s, np.random.SeedSequence(2))
     arrival_s = np.concatenate(list(times))
-    return np.bincount((arrival_s / WINDOW_S).astype(int), minlength=int(horizon_s / WINDOW_S))
+    return np.bincount(
+        (arrival_s / FIT_WINDOW_S).astype(int), minlength=int(horizon_s / FIT_WINDOW_S)
+    )
 
 
 def test_clients_follow_the_curve_as_far_as_they_do() -> None:

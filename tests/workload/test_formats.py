@@ -19,7 +19,7 @@ from dcsim.seeds import branch
 from dcsim.workload import requests
 from dcsim.workload.formats import FORMATS, RESULT_ROWS
 from dcsim.workload.stream import join
-from dcsim.workload.traces import Options, Row, Tally, faults, json_lines, read
+from dcsim.workload.traces import Options, RowCounts, TraceRow, faults, json_lines, read
 from tests.scenario.sample import edited
 
 BURST = "Timestamp,Model,Request tokens,Response tokens,Total tokens,Log Type"
@@ -65,18 +65,21 @@ def test_azure_2024_has_offsets_and_microseconds(tmp_path: Path) -> None:
 def test_burstgpt_drops_failures_and_counts_them(tmp_path: Path) -> None:
     file = write(tmp_path, BURST, *BURST_ROWS)
     form = FORMATS["burstgpt"]
-    tally = Tally()
-    assert list(read(file, form, tally=tally)) == [Row(0.0, 472, 18), Row(40.0, 1087, 230)]
+    tally = RowCounts()
+    assert list(read(file, form, tally=tally)) == [
+        TraceRow(0.0, 472, 18),
+        TraceRow(40.0, 1087, 230),
+    ]
     assert (tally.dropped, tally.skipped) == (1, 0)
     kept = list(read(file, form, Options(failed="keep")))
-    assert kept[2] == Row(113.5, 417, 1)
+    assert kept[2] == TraceRow(113.5, 417, 1)
 
 
 def test_burstgpt_by_model(tmp_path: Path) -> None:
     file = write(tmp_path, BURST, *BURST_ROWS)
-    tally = Tally()
+    tally = RowCounts()
     only = Options(only_model="GPT-4")
-    assert list(read(file, FORMATS["burstgpt"], only, tally=tally)) == [Row(0.0, 1087, 230)]
+    assert list(read(file, FORMATS["burstgpt"], only, tally=tally)) == [TraceRow(0.0, 1087, 230)]
     assert tally.dropped == 2
     with pytest.raises(TraceError, match="at least one request"):
         list(read(file, FORMATS["burstgpt"], Options(only_model="GPT-5")))
@@ -85,20 +88,20 @@ def test_burstgpt_by_model(tmp_path: Path) -> None:
 def test_mooncake(tmp_path: Path) -> None:
     file = write(tmp_path, *MOON_ROWS)
     assert list(read(file, FORMATS["mooncake"])) == [
-        Row(0.0, 1100, 50, (0, 1, 2)),
-        Row(0.027, 1024, 7, (0, 3)),
-        Row(3.0, 10, 1, ()),
+        TraceRow(0.0, 1100, 50, (0, 1, 2)),
+        TraceRow(0.027, 1024, 7, (0, 3)),
+        TraceRow(3.0, 10, 1, ()),
     ]
 
 
 def test_vllm(tmp_path: Path) -> None:
     file = write(tmp_path, VLLM, "221,161,0.03,1784576502.5", "316,10,0.06,1784576503.75")
-    assert list(read(file, FORMATS["vllm"])) == [Row(0.0, 221, 161), Row(1.25, 316, 10)]
+    assert list(read(file, FORMATS["vllm"])) == [TraceRow(0.0, 221, 161), TraceRow(1.25, 316, 10)]
 
 
 def test_lengths_have_no_times(tmp_path: Path) -> None:
     file = write(tmp_path, "output,prompt", "5,6", "7,8")
-    assert list(read(file, FORMATS["lengths"])) == [Row(0.0, 6, 5), Row(0.0, 8, 7)]
+    assert list(read(file, FORMATS["lengths"])) == [TraceRow(0.0, 6, 5), TraceRow(0.0, 8, 7)]
 
 
 def results(folder: Path, arrival_s: np.ndarray, prompt: np.ndarray, output: np.ndarray) -> Path:
@@ -196,7 +199,7 @@ def test_a_bad_row_is_named_skipped_and_counted(
     with pytest.raises(TraceError) as caught:
         list(read(file, FORMATS[form]))
     assert str(caught.value) == str(found[0])
-    tally = Tally()
+    tally = RowCounts()
     rows = list(read(file, FORMATS[form], tally=tally, skip=True))
     header = 0 if form == "mooncake" else 1
     assert (len(rows), tally.skipped) == (len(good) - header, 1)

@@ -15,7 +15,7 @@ import pytest
 
 from dcsim.errors import TraceError
 from dcsim.workload.formats import FORMATS
-from dcsim.workload.traces import Options, Row, Tally, faults, read
+from dcsim.workload.traces import Options, RowCounts, TraceRow, faults, read
 from tests.workload.play import play
 
 GATEWAY = "request_id,timestamp,user,model,region,prompt_tokens,completion_tokens,latency_ms,status"
@@ -33,7 +33,7 @@ def write(folder: Path, *lines: str, name: str = "log.csv") -> Path:
     return file
 
 
-def rows(file: Path, form: str, **options: Any) -> list[Row]:
+def rows(file: Path, form: str, **options: Any) -> list[TraceRow]:
     return list(read(file, FORMATS[form], Options(**options)))
 
 
@@ -47,7 +47,7 @@ def message(file: Path, form: str, **options: Any) -> str:
 
 
 def test_a_gateways_log_is_read_by_its_usual_names(tmp_path: Path) -> None:
-    tally = Tally()
+    tally = RowCounts()
     found = list(read(write(tmp_path, GATEWAY, *GATEWAY_ROWS), FORMATS["csv"], tally=tally))
     assert [row.prompt_tokens for row in found] == [900, 50, 1]
     assert [row.time_s for row in found] == pytest.approx([0, 1.5, 4.0])
@@ -61,7 +61,10 @@ def test_a_gateways_log_is_read_by_its_usual_names(tmp_path: Path) -> None:
 def test_columns_are_named_where_no_name_is_known(tmp_path: Path) -> None:
     file = write(tmp_path, "wann;ein;aus", "1500;20;3", "2500;30;4.0")
     named = (("time", "wann"), ("prompt", "ein"), ("output", "aus"))
-    assert rows(file, "csv", columns=named, time_unit="ms") == [Row(0, 20, 3), Row(1, 30, 4)]
+    assert rows(file, "csv", columns=named, time_unit="ms") == [
+        TraceRow(0, 20, 3),
+        TraceRow(1, 30, 4),
+    ]
     assert "for time and prompt and output, found wann, ein, aus" in message(file, "csv")
     assert "prompt: rein" in message(file, "csv", columns=(*named[:1], ("prompt", "rein")))
 
@@ -114,13 +117,16 @@ def test_json_lines_and_parquet(tmp_path: Path) -> None:
 
     told = [{"ts": 0.5, "isl": 10, "osl": 2}, {"ts": 1.5, "isl": 20, "osl": 3}]
     file = write(tmp_path, *map(json.dumps, told), name="log.jsonl")
-    assert rows(file, "jsonl") == [Row(0, 10, 2), Row(1, 20, 3)]
+    assert rows(file, "jsonl") == [TraceRow(0, 10, 2), TraceRow(1, 20, 3)]
     table = {"when": [datetime(2026, 7, 20, 12, 0, s, 500_000) for s in (1, 4)],
              "prompt_tokens": [10, 20], "completion_tokens": [2, None]}  # fmt: skip
     parquet = tmp_path / "log.parquet"
     pyarrow.parquet.write_table(pyarrow.table(table), parquet)
     named = (("time", "when"),)
-    assert rows(parquet, "parquet", columns=named, failed="keep") == [Row(0, 10, 2), Row(3, 20, 1)]
+    assert rows(parquet, "parquet", columns=named, failed="keep") == [
+        TraceRow(0, 10, 2),
+        TraceRow(3, 20, 1),
+    ]
     assert "format: parquet" in message(parquet, "csv")
     assert "a Parquet file" in message(file, "parquet")
 
@@ -220,9 +226,9 @@ def test_mooncakes_hashes_are_optional(tmp_path: Path) -> None:
         '{"timestamp": 2500, "input_length": 310, "output_length": 21, "hash_ids": [4]}',
     )
     assert rows(file, "mooncake") == [
-        Row(0.0, 655, 52),
-        Row(0.7, 1200, 40),
-        Row(2.5, 310, 21, (4,)),
+        TraceRow(0.0, 655, 52),
+        TraceRow(0.7, 1200, 40),
+        TraceRow(2.5, 310, 21, (4,)),
     ]
 
 
@@ -264,12 +270,12 @@ def test_lengths_without_times_are_lengths_and_no_arrivals(tmp_path: Path) -> No
     assert "it has no times" in told
     assert "kind: empirical, file: t.jsonl, format: mooncake" in told
     for form in ("mooncake", "jsonl"):
-        assert rows(file, form, timed=False) == [Row(0, 61, 370), Row(0, 54, 231)]
+        assert rows(file, form, timed=False) == [TraceRow(0, 61, 370), TraceRow(0, 54, 231)]
     assert "take its lengths alone" in message(file, "jsonl")
 
 
 def test_a_log_in_order_of_completion(tmp_path: Path) -> None:
-    tally = Tally()
+    tally = RowCounts()
     file = write(
         tmp_path, "start,input_tokens,output_tokens", "3.0,1,1", "0.5,2,1", "9.0,3,1", "8.0,4,1"
     )

@@ -13,7 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from dcsim.workload.rates import Levels, Lines, Profile, lines, rescaled, steps
+from dcsim.workload.rates import DrawnLevels, Lines, Profile, lines, rescaled, steps
 from tests.workload.play import times_s
 
 POISSON = {"kind": "poisson", "rate": "5 req/s"}
@@ -181,7 +181,7 @@ def test_levels_forget_what_is_past() -> None:
         for block in itertools.count():
             yield 100.0 * block + np.arange(1, 101), np.arange(100) % 7 + 1.0
 
-    levels = Levels(1.0, drawn())
+    levels = DrawnLevels(1.0, drawn())
     for number in range(50):
         low_s = 1000.0 * number
         cells = Profile(1.0, (levels,)).cells(low_s, low_s + 1000.0)

@@ -22,7 +22,7 @@ from dcsim.workload import check
 from dcsim.workload.formats import FORMATS
 from dcsim.workload.replay import JITTER_S, replay
 from dcsim.workload.stream import BLOCK_REQUESTS, RequestBlock, join
-from dcsim.workload.traces import Options, Row, Tally, faults, read
+from dcsim.workload.traces import Options, RowCounts, TraceRow, faults, read
 from tests.scenario.sample import edited
 
 AZURE = FORMATS["azure-2023"]
@@ -217,7 +217,7 @@ def test_a_bad_row_is_named(
 
 def test_rows_out_of_order_are_sorted_within_the_tolerance_and_counted(tmp_path: Path) -> None:
     stamps = [f"2023-11-16 18:15:{second},1,1" for second in (48, 50, 46, 49, 50, 51)]
-    tally = Tally()
+    tally = RowCounts()
     rows = list(read(write(tmp_path, *stamps), AZURE, tally=tally))
     assert [row.time_s for row in rows] == pytest.approx([0, 2, 3, 4, 4, 5])
     assert (tally.out_of_order, tally.back_s, tally.skipped) == (2, 4.0, 0)
@@ -228,7 +228,7 @@ def test_what_lies_further_back_is_judged_by_the_latest_above(tmp_path: Path) ->
     strict = Options(sort_within_s=1.0)
     file = write(tmp_path, *stamps)
     assert [fault.line for fault in faults(file, AZURE, strict)] == [4]
-    tally = Tally()
+    tally = RowCounts()
     rows = list(read(file, AZURE, strict, tally=tally, skip=True))
     assert [row.time_s for row in rows] == [0, 3, 4, 4, 5]
     assert (tally.out_of_order, tally.skipped) == (1, 1)
@@ -290,7 +290,7 @@ def test_other_columns_byte_order_mark_and_windows_lines_are_no_damage(tmp_path:
         b"a,44,374,2023-11-16T23:59:59.5\r\n"
         b"b,5,6,2023-11-17T00:00:00.25\r\n"
     )
-    assert list(read(file, AZURE)) == [Row(0.0, 374, 44), Row(0.75, 6, 5)]
+    assert list(read(file, AZURE)) == [TraceRow(0.0, 374, 44), TraceRow(0.75, 6, 5)]
 
 
 # --- check -----------------------------------------------------------------------------------

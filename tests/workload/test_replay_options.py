@@ -20,7 +20,7 @@ from dcsim.workload import replay as replaying
 from dcsim.workload import requests, survey
 from dcsim.workload.replay import JITTER_S
 from dcsim.workload.stream import Prefix
-from dcsim.workload.traces import Tally
+from dcsim.workload.traces import RowCounts
 from tests.scenario.sample import GOOD, edited
 from tests.workload.play import dispersion, play
 
@@ -316,6 +316,6 @@ def test_a_tally_counts_as_far_as_the_trace_is_read(tmp_path: Path) -> None:
     file = write(tmp_path, np.arange(10))
     with file.open("a") as text:
         text.write("x,1,1\n20,1,1\n")
-    tally = Tally()
+    tally = RowCounts()
     assert len(play(trace(file, on_error="skip"), 1e6, tally=tally)) == 11
     assert tally.skipped == 1

@@ -16,7 +16,6 @@ from typer.main import get_command
 
 from dcsim import registry
 from dcsim.cli.exits import FAILED, STOPPED, refuse
-from dcsim.cli.faults import insisting
 from dcsim.cli.open import Overrides, ScenarioPath, open_scenario
 from dcsim.errors import PluginError, RunFailedError, StudyError
 from dcsim.scenario.describe import about
@@ -180,8 +179,7 @@ def _play(
             runner = stack.enter_context(
                 Runner(kept, workers=workers, scheduler=scheduler, progress=progress)
             )
-            with insisting():
-                answer = asking.answer(name, scenario, runner)
+            answer = asking.answer(name, scenario, runner)
         except StudyError as error:
             _end(folder, "failed", str(error))
             refuse(*error.problems)

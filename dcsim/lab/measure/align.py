@@ -13,12 +13,12 @@ from dcsim.lab.learn.cleaning import Shift, find_shift
 from dcsim.lab.learn.counters import computed_total
 
 STEP_S = 0.25
-LEAST_S = 0.3
+SMALLEST_SHIFT_S = 0.3
 """Clocks that agree better are left alone (training's limit, too)."""
-MANY = 257.0
+FULL_BATCH = 257.0
 
 
-def work_of(
+def work_signal(
     engine_at_s: FloatArray, columns: dict[str, FloatArray]
 ) -> tuple[FloatArray, FloatArray]:
     """Ends of steps of 0.25 s, and what watts may follow: more when anything runs, slowly more with
@@ -27,11 +27,11 @@ def work_of(
     running = np.interp(edges_s[1:] - 0.5 * STEP_S, engine_at_s, columns["running"])
     prompts = np.diff(np.interp(edges_s, engine_at_s, computed_total(columns)))
     most = float(prompts.max()) or 1.0
-    busy = np.minimum(running, 1.0) + np.log1p(running) / math.log(MANY)
+    busy = np.minimum(running, 1.0) + np.log1p(running) / math.log(FULL_BATCH)
     return edges_s[1:], busy + 0.5 * prompts / most
 
 
-def running_of(
+def running_signal(
     start_s: FloatArray, end_s: FloatArray, pad_s: float
 ) -> tuple[FloatArray, FloatArray]:
     """Ends of steps of 0.25 s, and how many requests are under way in their middle, by the
@@ -42,7 +42,7 @@ def running_of(
     return at_s + 0.5 * STEP_S, (begun - gone).astype(np.float64)
 
 
-def lag(
+def find_lag(
     at_s: FloatArray,
     values: FloatArray,
     work_at_s: FloatArray,
@@ -59,11 +59,11 @@ def lag(
     return find_shift(at_s, values, work_at_s, work, most_s, (trailing_s,))
 
 
-def told(shift: Shift | None, needed: bool) -> dict[str, Any]:
+def alignment_entry(shift: Shift | None, needed: bool) -> dict[str, Any]:
     """For the manifest's `clock.alignment`. `needed`: the log had no clock worth the name."""
     if shift is None:
         return {"sure": False, "needed": needed, "moved_s": 0.0, "why": "nothing to match"}
-    move = (shift.sure and abs(shift.shift_s) > LEAST_S) or needed
+    move = (shift.sure and abs(shift.shift_s) > SMALLEST_SHIFT_S) or needed
     exact = None if math.isnan(shift.plus_minus_s) else shift.plus_minus_s
     return {
         "shift_s": shift.shift_s,

@@ -31,7 +31,7 @@ class RawAnswer:
     end_s: float = 0.0
     http: int = 0
     """0: there was no answer."""
-    trouble: str = ""
+    error: str = ""
     """Why it ended before its time; empty where it did not."""
 
     @property
@@ -40,7 +40,7 @@ class RawAnswer:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ParsedAnswer:
     """What an answer said."""
 
     ask: Ask
@@ -48,7 +48,7 @@ class Answer:
     sent_s: float
     end_s: float
     http: int
-    trouble: str
+    error: str
     """Empty: answered in full."""
     prompt_tokens: int
     output_tokens: int
@@ -60,7 +60,7 @@ class Answer:
 
     @property
     def ok(self) -> bool:
-        return not self.trouble
+        return not self.error
 
     @property
     def first_s(self) -> float:
@@ -68,45 +68,45 @@ class Answer:
         return float(self.text_s[0]) if len(self.text_s) else self.end_s
 
 
-def understood(raw: RawAnswer) -> Answer:
-    """Takes an answer apart. Never raises: what cannot be understood is its trouble."""
+def parse_answer(raw: RawAnswer) -> ParsedAnswer:
+    """Takes an answer apart. Never raises: what cannot be understood is its error."""
     text_s: list[float] = []
     usage: dict[str, Any] = {}
     ended = False
-    trouble = raw.trouble
+    error = raw.error
     for at_s, event in events(raw.pieces) if raw.http == 200 else ():
         if event == b"[DONE]":
             ended = True
             continue
         try:
-            said = json.loads(event)
-            if "error" in said:
-                trouble = trouble or f"the engine: {_message(said['error'])}"
+            event_data = json.loads(event)
+            if "error" in event_data:
+                error = error or f"the engine: {_message(event_data['error'])}"
                 continue
-            given = said.get("usage")
-            usage = given if isinstance(given, dict) else usage
-            for choice in said.get("choices") or ():
+            reported = event_data.get("usage")
+            usage = reported if isinstance(reported, dict) else usage
+            for choice in event_data.get("choices") or ():
                 if _text(choice):
                     text_s.append(at_s)
                 ended = ended or choice.get("finish_reason") is not None
         except (ValueError, TypeError, AttributeError, KeyError):
-            trouble = trouble or f"not the protocol: {event[:80]!r}"
-    if raw.http != 200 and not trouble:
+            error = error or f"not the protocol: {event[:80]!r}"
+    if raw.http != 200 and not error:
         body = b"".join(raw.data)
-        trouble = f"HTTP {raw.http}: {refusal(body)}" if raw.http else "no answer"
-    if not trouble and not ended:
-        trouble = "the stream ended before the answer did"
+        error = f"HTTP {raw.http}: {refusal(body)}" if raw.http else "no answer"
+    if not error and not ended:
+        error = "the stream ended before the answer did"
     prompt, output = usage.get("prompt_tokens"), usage.get("completion_tokens")
     counted = isinstance(prompt, int) and isinstance(output, int)
-    if not trouble and not (output if counted else text_s):
-        trouble = "an answer without a token"
-    return Answer(
+    if not error and not (output if counted else text_s):
+        error = "an answer without a token"
+    return ParsedAnswer(
         ask=raw.ask,
         planned_s=raw.planned_s,
         sent_s=raw.sent_s,
         end_s=raw.end_s,
         http=raw.http,
-        trouble=trouble,
+        error=error,
         prompt_tokens=int(prompt or 0) if counted else raw.ask.prompt_tokens,
         output_tokens=int(output or 0) if counted else len(text_s),
         counted=counted,
@@ -117,14 +117,14 @@ def understood(raw: RawAnswer) -> Answer:
 def events(pieces: list[tuple[float, bytes]]) -> list[tuple[float, bytes]]:
     """Payloads of a stream of server-sent events, each with the instant at which its line was
     complete (WHATWG HTML, section 9.2; these engines put each event on one line)."""
-    found = []
-    rest = b""
+    payloads = []
+    tail = b""
     for at_s, data in pieces:
-        *lines, rest = (rest + data).split(b"\n")
-        found += [(at_s, line[5:].strip()) for line in lines if line.startswith(b"data:")]
-    if rest.startswith(b"data:"):
-        found.append((pieces[-1][0], rest[5:].strip()))
-    return found
+        *lines, tail = (tail + data).split(b"\n")
+        payloads += [(at_s, line[5:].strip()) for line in lines if line.startswith(b"data:")]
+    if tail.startswith(b"data:"):
+        payloads.append((pieces[-1][0], tail[5:].strip()))
+    return payloads
 
 
 def _text(choice: dict[str, Any]) -> str:
@@ -138,17 +138,17 @@ def _text(choice: dict[str, Any]) -> str:
 
 
 def _message(error: Any) -> str:
-    found = error.get("message") if isinstance(error, dict) else error
-    return " ".join(str(found).split())[:200]
+    text = error.get("message") if isinstance(error, dict) else error
+    return " ".join(str(text).split())[:200]
 
 
 def refusal(body: bytes) -> str:
     """What a refusal says, in whichever of the usual forms."""
     try:
-        said = json.loads(body)
+        document = json.loads(body)
         for key in ("error", "message", "detail"):
-            if isinstance(said, dict) and said.get(key):
-                return _message(said[key])
+            if isinstance(document, dict) and document.get(key):
+                return _message(document[key])
     except ValueError:
         pass
     return " ".join(body.decode(errors="replace").split())[:200] or "no reason given"

@@ -119,7 +119,7 @@ class Expect(Spec):
     """Prompt tokens a second."""
 
 
-class Part(Spec):
+class BasePart(Spec):
     """Base of all parts."""
 
     name: Name
@@ -131,14 +131,14 @@ class Part(Spec):
     """Each with another seed and a run folder of its own."""
 
 
-class IdlePart(Part):
+class IdlePart(BasePart):
     """Nothing is asked."""
 
     kind: Literal["idle"]
     duration_s: Seconds = Field(alias="duration")
 
 
-class RatesPart(Part):
+class RatesPart(BasePart):
     """Open arrivals: every rate with every burstiness and every kind of length."""
 
     kind: Literal["rates"]
@@ -152,7 +152,7 @@ class RatesPart(Part):
     """During which requests arrive."""
 
 
-class StaircasePart(Part):
+class StaircasePart(BasePart):
     """Batches held: at each stair, so many streams each ask again as soon as they are answered."""
 
     kind: Literal["staircase"]
@@ -164,7 +164,7 @@ class StaircasePart(Part):
     """Idle between stairs."""
 
 
-class StepsPart(Part):
+class StepsPart(BasePart):
     """Edges for the meter's response: a batch all at once, again and again."""
 
     kind: Literal["steps"]
@@ -222,18 +222,18 @@ def _files(document: Document) -> None:
 
 
 def _lengths(document: Document) -> list[tuple[Steps, dict[str, Any]]]:
-    found: list[tuple[Steps, dict[str, Any]]] = []
+    specs: list[tuple[Steps, dict[str, Any]]] = []
     for path, part in raw.items(document, "parts"):
         tokens = part.get("tokens")
         listed = tokens if isinstance(tokens, list) else [tokens]
-        for index, one in enumerate(listed):
+        for index, spec in enumerate(listed):
             at = (*path, "tokens", index) if isinstance(tokens, list) else (*path, "tokens")
-            if isinstance(one, dict):
-                found.append((at, one))
-                inner = one.get("parts")
+            if isinstance(spec, dict):
+                specs.append((at, spec))
+                inner = spec.get("parts")
                 for number, kind in enumerate(inner if isinstance(inner, list) else []):
-                    found.append(((*at, "parts", number, "tokens"), raw.block(kind, "tokens")))
-    return found
+                    specs.append(((*at, "parts", number, "tokens"), raw.block(kind, "tokens")))
+    return specs
 
 
 def _check(document: Document) -> None:

@@ -17,201 +17,206 @@ from dcsim.lab.learn.logs import RunLogs, read_logs, read_manifest
 from dcsim.lab.learn.readers import EngineLog
 from dcsim.lab.learn.runs import MAX_GAP_STEPS, read_run
 
-LONGEST_GAP_S = MAX_GAP_STEPS * POWER_STEP_S
+MAX_GAP_S = MAX_GAP_STEPS * POWER_STEP_S
 """Of either log; training refuses longer ones."""
-LEAST_COVERAGE = 0.95
+MIN_COVERAGE = 0.95
 """Of the samples that the period promises."""
-SLOWEST_S = 0.1
+SLOWEST_PERIOD_S = 0.1
 """Of power samples: 10 Hz."""
-MOST_FAILED = 0.01
+MAX_FAILED_SHARE = 0.01
 """Share of requests; more, and the load was not the planned one."""
-MOST_FOREIGN = 0.01
+MAX_FOREIGN_SHARE = 0.01
 """Share of the engine's tokens that no request of ours explains."""
-MOST_DRIFT_S = 0.05
+MAX_DRIFT_S = 0.05
 """By which the wall clock may move against the monotonic one within a part."""
-LATE_MS = 5.0
+MAX_LATE_MS = 5.0
 """Of the client's loop at the 99th percentile: more distorts the gaps between tokens."""
-LATE_SEND_S = 0.05
-WRONG = (RunFolderError, OSError, ValueError, TypeError, KeyError, IndexError)
+MAX_LATE_SEND_S = 0.05
+READ_ERRORS = (RunFolderError, OSError, ValueError, TypeError, KeyError, IndexError)
 """What a file with anything in it may raise."""
-ENERGY_SHARE = 0.05
+MAX_ENERGY_DIFFERENCE = 0.05
 """By which the GPU's own energy counter may differ from the sampled watts."""
 
 
 @dataclass
 class Verdict:
-    """What was found. Faults make a folder not good; doubts are for whoever uses it."""
+    """What a check reports. Errors make a folder not good; warnings are for the reader to weigh."""
 
     folder: Path
-    faults: list[str] = field(default_factory=list)
-    doubts: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
     figures: dict[str, float] = field(default_factory=dict)
 
     @property
     def good(self) -> bool:
-        return not self.faults
+        return not self.errors
 
-    def told(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """For --json."""
         return {
             "folder": str(self.folder),
             "good": self.good,
-            "faults": self.faults,
-            "doubts": self.doubts,
+            "errors": self.errors,
+            "warnings": self.warnings,
             "figures": self.figures,
         }
 
 
-def verdict(folder: Path) -> Verdict:
-    """Judge one run folder, measured here or brought. Never raises for what is in it."""
-    found = Verdict(folder)
+def check_folder(folder: Path) -> Verdict:
+    """Judge one run folder, measured here or imported. Never raises for what is in it."""
+    verdict = Verdict(folder)
     catalogue = load_catalogue()
     try:
         manifest = read_manifest(folder)
-    except WRONG as error:
-        found.faults.append(_own(folder, error))
-        return found
+    except READ_ERRORS as error:
+        verdict.errors.append(_reason(folder, error))
+        return verdict
     status = manifest.get("status", "complete")
     if status != "complete":
         why = manifest.get("stopped")
-        found.faults.append(f"it was not finished: {status}" + (f" ({why})" if why else ""))
+        verdict.errors.append(f"it was not finished: {status}" + (f" ({why})" if why else ""))
     logs: RunLogs | None = None
     try:
         logs = read_logs(folder, manifest, catalogue.gpus)
-        found.doubts += logs.remarks
-        _power(found, manifest, logs.power.at_s, logs.power.watts.sum(axis=1))
-        _telemetry(found, folder)
+        verdict.warnings += logs.remarks
+        _power(verdict, manifest, logs.power.at_s, logs.power.watts.sum(axis=1))
+        _telemetry(verdict, folder)
         if logs.engine is None:
-            found.doubts.append("no log of the engine: training simulates the requests' work")
+            verdict.warnings.append("no log of the engine: training simulates the requests' work")
         else:
-            _engine(found, manifest, logs.engine)
-        _requests(found, folder, manifest, logs)
-    except WRONG as error:
-        found.faults.append(_own(folder, error))
+            _engine(verdict, manifest, logs.engine)
+        _requests(verdict, folder, manifest, logs)
+    except READ_ERRORS as error:
+        verdict.errors.append(_reason(folder, error))
     try:
-        _clocks(found, manifest)
-        _client(found, manifest)
-    except WRONG as error:
-        found.faults.append(f"manifest.json: {_own(folder, error)}")
-    if found.good and logs is not None and logs.engine is not None:
-        _train(found, folder, catalogue)
-    return found
+        _clocks(verdict, manifest)
+        _client(verdict, manifest)
+    except READ_ERRORS as error:
+        verdict.errors.append(f"manifest.json: {_reason(folder, error)}")
+    if verdict.good and logs is not None and logs.engine is not None:
+        _train(verdict, folder, catalogue)
+    return verdict
 
 
-def _own(folder: Path, error: Exception) -> str:
+def _reason(folder: Path, error: Exception) -> str:
     """A reader's words without the folder's name, which the caller gives."""
     if isinstance(error, KeyError):
         return f"there is no {error} where it should be"
     return str(error).removeprefix(f"{folder}: ")
 
 
-def _power(found: Verdict, manifest: dict[str, Any], at_s: FloatArray, watts: FloatArray) -> None:
+def _power(verdict: Verdict, manifest: dict[str, Any], at_s: FloatArray, watts: FloatArray) -> None:
     gaps_s = np.diff(at_s)
     if (gaps_s < 0).any():
-        found.faults.append("power.csv goes back in time")
+        verdict.errors.append("power.csv goes back in time")
         return
     step_s, longest_s = float(np.median(gaps_s)), float(gaps_s.max())
     span_s = float(at_s[-1] - at_s[0])
-    found.figures |= {
+    verdict.figures |= {
         "seconds": span_s,
         "power_samples": float(len(at_s)),
         "power_period_s": step_s,
         "longest_power_gap_s": longest_s,
         "mean_w": float(np.trapezoid(watts, at_s) / span_s) if span_s else float(watts[0]),
     }
-    if longest_s > LONGEST_GAP_S:
+    if longest_s > MAX_GAP_S:
         at = float(at_s[int(np.argmax(gaps_s))] - at_s[0])
-        found.faults.append(f"power.csv has no sample for {longest_s:.2f} s, {at:.1f} s on")
-    if step_s > 1.2 * SLOWEST_S:
-        found.doubts.append(f"power was sampled every {step_s * 1e3:.0f} ms, slower than 10 Hz")
-    _coverage(found, manifest, "power", len(at_s), span_s)
+        verdict.errors.append(f"power.csv has no sample for {longest_s:.2f} s, {at:.1f} s on")
+    if step_s > 1.2 * SLOWEST_PERIOD_S:
+        verdict.warnings.append(f"power was sampled every {step_s * 1e3:.0f} ms, slower than 10 Hz")
+    _coverage(verdict, manifest, "power", len(at_s), span_s)
     if (watts <= 0).any():
-        found.faults.append(f"power.csv: {int((watts <= 0).sum())} samples are not above 0 W")
+        verdict.errors.append(f"power.csv: {int((watts <= 0).sum())} samples are not above 0 W")
 
 
-def _engine(found: Verdict, manifest: dict[str, Any], engine: EngineLog) -> None:
+def _engine(verdict: Verdict, manifest: dict[str, Any], engine: EngineLog) -> None:
     at_s, columns, restarts = engine.at_s, engine.columns, engine.restarts
     gaps_s = np.diff(at_s)
     longest_s = float(gaps_s.max())
-    found.figures |= {"engine_samples": float(len(at_s)), "longest_engine_gap_s": longest_s}
-    if longest_s > LONGEST_GAP_S:
+    verdict.figures |= {"engine_samples": float(len(at_s)), "longest_engine_gap_s": longest_s}
+    if longest_s > MAX_GAP_S:
         at = float(at_s[int(np.argmax(gaps_s))] - at_s[0])
-        found.faults.append(f"engine.csv has no sample for {longest_s:.2f} s, {at:.1f} s on")
-    _coverage(found, manifest, "engine", len(at_s), float(at_s[-1] - at_s[0]))
-    told = _block(manifest, "engine").get("restarts") or []
-    times_s = sorted({*restarts, *(float(one) for one in told)})
+        verdict.errors.append(f"engine.csv has no sample for {longest_s:.2f} s, {at:.1f} s on")
+    _coverage(verdict, manifest, "engine", len(at_s), float(at_s[-1] - at_s[0]))
+    reported = _block(manifest, "engine").get("restarts") or []
+    times_s = sorted({*restarts, *(float(restart_s) for restart_s in reported)})
     if times_s:
-        when = ", ".join(f"{one - float(at_s[0]):.1f} s" for one in times_s[:3])
-        found.faults.append(
+        when = ", ".join(f"{restart_s - float(at_s[0]):.1f} s" for restart_s in times_s[:3])
+        verdict.errors.append(
             f"engine.csv: counters fall {len(times_s)} time{'s' * (len(times_s) > 1)} ({when} on):"
             " the engine was started anew"
         )
     fell = _block(manifest, "engine").get("counters_fell")
     if isinstance(fell, int) and fell > 0 and not times_s:
-        found.faults.append("engine.csv: its counters fell meanwhile: the engine was started anew")
+        verdict.errors.append(
+            "engine.csv: its counters fell meanwhile: the engine was started anew"
+        )
     if "iterations" not in columns:
-        found.doubts.append("nobody counted iterations: generated tokens over running stand in")
+        verdict.warnings.append("nobody counted iterations: generated tokens over running stand in")
     seen = _block(manifest, "engine").get("columns_seen_by_client") or []
     if seen:
-        found.doubts.append(f"the engine does not count {', '.join(seen)}: the client's view")
+        verdict.warnings.append(f"the engine does not count {', '.join(seen)}: the client's view")
     if manifest.get("measure_format") and _block(manifest, "engine").get("kv_tokens") is None:
-        found.doubts.append("the KV cache's size is not known: lengths of contexts are a guess")
+        verdict.warnings.append("the KV cache's size is not known: lengths of contexts are a guess")
 
 
 def _coverage(
-    found: Verdict, manifest: dict[str, Any], meter: str, have: int, span_s: float
+    verdict: Verdict, manifest: dict[str, Any], meter: str, samples: int, span_s: float
 ) -> None:
-    told = _block(_block(manifest, "instrumentation"), meter)
-    period_s = told.get("period_s") or told.get("median_cadence_s")
+    instrument = _block(_block(manifest, "instrumentation"), meter)
+    period_s = instrument.get("period_s") or instrument.get("median_cadence_s")
     if not isinstance(period_s, int | float) or period_s <= 0 or span_s <= 0:
         return
-    share = (have - 1) / (span_s / period_s)
-    found.figures[f"{meter}_coverage"] = share
-    if share < LEAST_COVERAGE:
-        found.faults.append(
+    share = (samples - 1) / (span_s / period_s)
+    verdict.figures[f"{meter}_coverage"] = share
+    if share < MIN_COVERAGE:
+        verdict.errors.append(
             f"{meter}.csv has {100 * share:.0f} % of the samples that a period of "
             f"{period_s * 1e3:g} ms promises"
         )
-    if told.get("failed"):
-        last = told.get("last_error", "no reason noted")
-        found.doubts.append(f"{meter}: {told['failed']} samples failed ({last})")
+    if instrument.get("failed"):
+        last = instrument.get("last_error", "no reason noted")
+        verdict.warnings.append(f"{meter}: {instrument['failed']} samples failed ({last})")
 
 
-def _requests(found: Verdict, folder: Path, manifest: dict[str, Any], logs: RunLogs) -> None:
+def _requests(verdict: Verdict, folder: Path, manifest: dict[str, Any], logs: RunLogs) -> None:
     planned = _block(manifest, "probe").get("requests")
     if logs.requests is None and planned != 0:
         if manifest.get("measure_format"):
-            found.faults.append("no requests.csv")
+            verdict.errors.append("no requests.csv")
         else:
-            found.doubts.append("no requests.csv: nothing can be replayed")
+            verdict.warnings.append("no requests.csv: nothing can be replayed")
         return
     rows = _rows(folder / "requests.csv")
-    asked = logs.requests or []
-    prompt, output = sum(one[1] for one in asked), sum(one[2] for one in asked)
-    found.figures |= {"requests": len(asked), "prompt_tokens": prompt, "output_tokens": output}
+    requests = logs.requests or []
+    prompt, output = (
+        sum(request[1] for request in requests),
+        sum(request[2] for request in requests),
+    )
+    verdict.figures |= {"requests": len(requests), "prompt_tokens": prompt, "output_tokens": output}
     failed = _rows(folder / "failures.csv")
     if isinstance(planned, int):
-        lost = planned - len(asked)
+        lost = planned - len(requests)
         if lost and planned:
             words = _reasons(failed)
             text = f"{lost} of {planned} requests were not answered in full{words}"
-            (found.faults if lost > MOST_FAILED * planned else found.doubts).append(text)
+            (verdict.errors if lost > MAX_FAILED_SHARE * planned else verdict.warnings).append(text)
     if rows and "planned_start" in rows[0]:
         cut = sum(row["planned_output"] != row["output_tokens"] for row in rows)
         if cut:
-            found.doubts.append(f"{cut} answers have another length than planned")
+            verdict.warnings.append(f"{cut} answers have another length than planned")
         late_s = [float(row["start"]) - float(row["planned_start"]) for row in rows]
-        if late_s and float(np.quantile(late_s, 0.99)) > LATE_SEND_S:
-            found.doubts.append(
+        if late_s and float(np.quantile(late_s, 0.99)) > MAX_LATE_SEND_S:
+            verdict.warnings.append(
                 f"requests were sent late: {np.quantile(late_s, 0.99) * 1e3:.0f} ms at the "
                 "99th percentile"
             )
     if logs.engine is not None:
-        _agreement(found, manifest, logs.engine.columns, prompt, output, bool(failed))
+        _agreement(verdict, manifest, logs.engine.columns, prompt, output, bool(failed))
 
 
 def _agreement(
-    found: Verdict,
+    verdict: Verdict,
     manifest: dict[str, Any],
     engine: dict[str, FloatArray],
     prompt: int,
@@ -226,13 +231,13 @@ def _agreement(
         if counted is not None and column not in counted:
             continue
         theirs = float(engine[column][-1] - engine[column][0])
-        off = theirs - ours
-        if abs(off) < 0.5:
+        difference = theirs - ours
+        if abs(difference) < 0.5:
             continue
         text = f"the engine's {column} grew by {theirs:,.0f}, the requests explain {ours:,}"
-        grave = abs(off) > MOST_FOREIGN * max(ours, 100) and not failures
+        serious = abs(difference) > MAX_FOREIGN_SHARE * max(ours, 100) and not failures
         measured = bool(manifest.get("measure_format"))
-        (found.faults if grave and measured else found.doubts).append(text)
+        (verdict.errors if serious and measured else verdict.warnings).append(text)
 
 
 def _reasons(failed: list[dict[str, str]]) -> str:
@@ -246,89 +251,92 @@ def _reasons(failed: list[dict[str, str]]) -> str:
     return f" ({kinds[most]} x {most})"
 
 
-def _telemetry(found: Verdict, folder: Path) -> None:
+def _telemetry(verdict: Verdict, folder: Path) -> None:
     """Limits that moved, and the GPUs' own energy counters."""
     path = folder / "telemetry.csv"
     if not path.is_file():
         return
     rows = _rows(path)
     for gpu in sorted({row["gpu"] for row in rows}):
-        own = [row for row in rows if row["gpu"] == gpu]
-        limits = {row["limit_w"] for row in own if row["limit_w"]}
+        readings = [row for row in rows if row["gpu"] == gpu]
+        limits = {row["limit_w"] for row in readings if row["limit_w"]}
         if len(limits) > 1:
-            found.faults.append(
+            verdict.errors.append(
                 f"GPU {gpu}: its power limit was changed meanwhile: {', '.join(sorted(limits))} W"
             )
-        _energy(found, gpu, own)
+        _energy(verdict, gpu, readings)
 
 
-def _energy(found: Verdict, gpu: str, rows: list[dict[str, str]]) -> None:
-    told = [
+def _energy(verdict: Verdict, gpu: str, rows: list[dict[str, str]]) -> None:
+    samples = [
         (float(row["epoch"]), float(row["power_w"]), float(row["energy_j"]))
         for row in rows
         if row["energy_j"]
     ]
-    if len(told) < 3:
+    if len(samples) < 3:
         return
-    at_s, watts, energy_j = np.array(told).T
+    at_s, watts, energy_j = np.array(samples).T
     sampled_j = float(np.trapezoid(watts, at_s))
     counted_j = float(energy_j[-1] - energy_j[0])
     if sampled_j <= 0 or counted_j <= 0:
         return
-    off = sampled_j / counted_j - 1.0
-    found.figures[f"gpu{gpu}_energy_off"] = off
-    if abs(off) > ENERGY_SHARE:
-        found.doubts.append(
-            f"GPU {gpu}: sampled watts make {100 * off:+.1f} % of what its own energy counter says"
+    difference = sampled_j / counted_j - 1.0
+    verdict.figures[f"gpu{gpu}_energy_off"] = difference
+    if abs(difference) > MAX_ENERGY_DIFFERENCE:
+        verdict.warnings.append(
+            f"GPU {gpu}: sampled watts and the GPU's energy counter differ by "
+            f"{100 * difference:+.1f} %"
         )
 
 
-def _clocks(found: Verdict, manifest: dict[str, Any]) -> None:
+def _clocks(verdict: Verdict, manifest: dict[str, Any]) -> None:
     clock = _block(manifest, "clock")
     for step in clock.get("steps") or []:
-        found.faults.append(f"the wall clock was set by {step['step_s']:+.3f} s meanwhile")
+        verdict.errors.append(f"the wall clock was set by {step['step_s']:+.3f} s meanwhile")
     drift_s = clock.get("drift_s")
-    if isinstance(drift_s, float) and abs(drift_s) > MOST_DRIFT_S and not clock.get("steps"):
-        found.faults.append(f"the wall clock moved by {drift_s:+.3f} s meanwhile")
-    sure = clock.get("alignment")
-    for name, one in (sure or {}).items():
-        if isinstance(one, dict) and not one.get("sure", True):
-            if one.get("needed"):
-                found.faults.append(f"the clock of {name} is a guess: nothing shows it surely")
+    if isinstance(drift_s, float) and abs(drift_s) > MAX_DRIFT_S and not clock.get("steps"):
+        verdict.errors.append(f"the wall clock moved by {drift_s:+.3f} s meanwhile")
+    alignments = clock.get("alignment")
+    for name, entry in (alignments or {}).items():
+        if isinstance(entry, dict) and not entry.get("sure", True):
+            if entry.get("needed"):
+                verdict.errors.append(f"the clock of {name} is a guess: nothing shows it surely")
             else:
-                found.doubts.append(f"the clock of {name} could not be confirmed by the logs")
+                verdict.warnings.append(f"the clock of {name} could not be confirmed by the logs")
 
 
-def _client(found: Verdict, manifest: dict[str, Any]) -> None:
+def _client(verdict: Verdict, manifest: dict[str, Any]) -> None:
     late_ms = _block(manifest, "client").get("late_p99_ms")
     if isinstance(late_ms, int | float):
-        found.figures["client_late_p99_ms"] = float(late_ms)
-        if late_ms > LATE_MS:
-            found.doubts.append(
+        verdict.figures["client_late_p99_ms"] = float(late_ms)
+        if late_ms > MAX_LATE_MS:
+            verdict.warnings.append(
                 f"the client was late by {late_ms:.1f} ms at the 99th percentile: gaps between "
                 "tokens are distorted"
             )
 
 
-def _train(found: Verdict, folder: Path, catalogue: Catalogue) -> None:
+def _train(verdict: Verdict, folder: Path, catalogue: Catalogue) -> None:
     """The word of the reader that training uses."""
     try:
         run = read_run(folder, catalogue)
     except RunFolderError as error:
-        told = _own(folder, error)
-        if "the catalogue has no" in told:
-            found.doubts.append(f"training will refuse it: {told}")
+        reason = _reason(folder, error)
+        if "the catalogue has no" in reason:
+            verdict.warnings.append(f"training will refuse it: {reason}")
         else:
-            found.faults.append(told)
+            verdict.errors.append(reason)
         return
-    found.doubts += [
-        text for text in run.remarks if text not in found.doubts and not text.startswith("clocks:")
+    verdict.warnings += [
+        text
+        for text in run.remarks
+        if text not in verdict.warnings and not text.startswith("clocks:")
     ]
 
 
 def _block(data: Any, key: str) -> dict[str, Any]:
-    found = data.get(key) if isinstance(data, dict) else None
-    return found if isinstance(found, dict) else {}
+    block = data.get(key) if isinstance(data, dict) else None
+    return block if isinstance(block, dict) else {}
 
 
 def _rows(path: Path) -> list[dict[str, str]]:

@@ -13,13 +13,13 @@ import numpy as np
 
 from dcsim.errors import DcsimError
 from dcsim.lab.measure.answers import RawAnswer
-from dcsim.lab.measure.clock import Clock
+from dcsim.lab.measure.clock import MeasuringClock
 from dcsim.lab.measure.endpoint import Asker, stream
 from dcsim.lab.measure.plan import Ask, PlannedPart
 
-MOST_FAILURES = 20
+MAX_FAILURES_IN_A_ROW = 20
 """In a row: the endpoint is taken for dead."""
-BEAT_S = 0.02
+PULSE_PERIOD_S = 0.02
 """How often the loop's lateness is looked at."""
 
 
@@ -36,11 +36,11 @@ class Pulse:
     async def beat(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            due_s = loop.time() + BEAT_S
-            await asyncio.sleep(BEAT_S)
+            due_s = loop.time() + PULSE_PERIOD_S
+            await asyncio.sleep(PULSE_PERIOD_S)
             self.late_ms.append(1e3 * (loop.time() - due_s))
 
-    def told(self) -> dict[str, float]:
+    def to_dict(self) -> dict[str, float]:
         """Percentiles; nothing where there was no beat."""
         if not self.late_ms:
             return {}
@@ -57,7 +57,7 @@ class Player:
         part: PlannedPart,
         bodies: Sequence[bytes],
         keep: Callable[[RawAnswer], None],
-        clock: Clock,
+        clock: MeasuringClock,
     ) -> None:
         self._asker, self._part, self._bodies = asker, part, bodies
         self._keep, self._clock = keep, clock
@@ -84,7 +84,7 @@ class Player:
         if self._why:  # lost before the first request
             self._halt.set_result(self._why)
         beat = asyncio.create_task(self.pulse.beat())
-        whole = asyncio.create_task(self._whole())
+        whole = asyncio.create_task(self._play_part())
         try:
             both: set[asyncio.Future[Any]] = {whole, self._halt}
             await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
@@ -96,7 +96,7 @@ class Player:
             whole.cancel()
             await asyncio.gather(whole, beat, return_exceptions=True)
 
-    async def _whole(self) -> None:
+    async def _play_part(self) -> None:
         part, clock = self._part, self._clock
         async with self._asker.session(clock) as session, asyncio.TaskGroup() as group:
             begin_s = clock.monotonic() + part.before_s
@@ -107,15 +107,15 @@ class Player:
                 if ask.at_s is None:
                     break
                 await self._until(begin_s + ask.at_s)
-                tasks.append(group.create_task(self._one(session, ask, begin_s + ask.at_s)))
+                tasks.append(group.create_task(self._send(session, ask, begin_s + ask.at_s)))
             else:
                 await self._until(begin_s + part.window_s)
             await asyncio.gather(*tasks)
-            await self._stairs(session)
+            await self._play_stairs(session)
             self.edges["answered"] = clock.monotonic()
             await self._until(clock.monotonic() + part.after_s)
 
-    async def _stairs(self, session: aiohttp.ClientSession) -> None:
+    async def _play_stairs(self, session: aiohttp.ClientSession) -> None:
         turns = [ask for ask in self._part.asks if ask.at_s is None]
         for stair, asks in groupby(turns, key=lambda ask: ask.stair):
             if stair:
@@ -129,20 +129,28 @@ class Player:
 
     async def _in_turn(self, session: aiohttp.ClientSession, asks: list[Ask]) -> None:
         for ask in asks:
-            await self._one(session, ask, None)
+            await self._send(session, ask, None)
 
-    async def _one(self, session: aiohttp.ClientSession, ask: Ask, planned_s: float | None) -> None:
+    async def _send(
+        self, session: aiohttp.ClientSession, ask: Ask, planned_s: float | None
+    ) -> None:
         now_s = self._clock.monotonic()
         raw = RawAnswer(ask, now_s if planned_s is None else planned_s, now_s)
         try:
             await stream(session, self._asker.url, self._bodies[ask.number], raw, self._clock)
         finally:
             self._keep(raw)
-        failed = bool(raw.trouble) or raw.http != 200
+        failed = bool(raw.error) or raw.http != 200
         self._in_a_row = self._in_a_row + 1 if failed else 0
-        if self._in_a_row >= MOST_FAILURES and self._halt is not None and not self._halt.done():
-            why = raw.trouble or f"HTTP {raw.http}"
-            self._halt.set_result(f"{MOST_FAILURES} requests in a row failed, the last: {why}")
+        if (
+            self._in_a_row >= MAX_FAILURES_IN_A_ROW
+            and self._halt is not None
+            and not self._halt.done()
+        ):
+            why = raw.error or f"HTTP {raw.http}"
+            self._halt.set_result(
+                f"{MAX_FAILURES_IN_A_ROW} requests in a row failed, the last: {why}"
+            )
 
     async def _until(self, at_s: float) -> None:
         left_s = at_s - self._clock.monotonic()

@@ -14,13 +14,13 @@ NTP slews at 0.5 ms a second at most (RFC 5905's 500 ppm)."""
 TRIES = 3
 
 
-class Clock:
+class MeasuringClock:
     """Seconds of the two clocks. Tests put one in its place that runs faster or is set."""
 
     def monotonic(self) -> float:
         return time.monotonic()
 
-    def wall(self) -> float:
+    def unix(self) -> float:
         """Unix seconds."""
         return time.time()
 
@@ -29,14 +29,14 @@ class Clock:
         return seconds
 
 
-def offset_s(clock: Clock) -> float:
+def offset_s(clock: MeasuringClock) -> float:
     """Wall less monotonic time; of some readings the one that took least."""
     readings = []
     for _ in range(TRIES):
         before = clock.monotonic()
-        wall = clock.wall()
+        unix_s = clock.unix()
         after = clock.monotonic()
-        readings.append((after - before, wall - 0.5 * (before + after)))
+        readings.append((after - before, unix_s - 0.5 * (before + after)))
     return min(readings)[1]
 
 
@@ -44,7 +44,7 @@ def offset_s(clock: Clock) -> float:
 class ClockWatch:
     """One part's offset, and what the wall clock did meanwhile."""
 
-    clock: Clock
+    clock: MeasuringClock
     anchor_s: float = 0.0
     steps: list[dict[str, float]] = field(default_factory=list)
     _last_s: float = 0.0
@@ -64,7 +64,7 @@ class ClockWatch:
             self.steps.append({"epoch": self.epoch(self.clock.monotonic()), "step_s": moved_s})
         self._last_s = now_s
 
-    def told(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """For the manifest's `clock`."""
         return {
             "monotonic_offset_s": self.anchor_s,

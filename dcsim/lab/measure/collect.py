@@ -11,26 +11,26 @@ from typing import Any
 
 from dcsim.errors import MeasureError
 from dcsim.lab.measure.campaign import Campaign
-from dcsim.lab.measure.check import verdict
-from dcsim.lab.measure.clock import Clock
+from dcsim.lab.measure.campaign_dir import archive, open_campaign_dir, part_is_done
+from dcsim.lab.measure.check import check_folder
+from dcsim.lab.measure.clock import MeasuringClock
 from dcsim.lab.measure.endpoint import Asker, probe
 from dcsim.lab.measure.engine import EnginePage, find_engine
 from dcsim.lab.measure.errors import SampleError
 from dcsim.lab.measure.meters import dcgm_reader, server_reader
 from dcsim.lab.measure.nvml import Nvml
 from dcsim.lab.measure.plan import PlannedPart, make_plan
-from dcsim.lab.measure.record import Site, measure_part
+from dcsim.lab.measure.record import Instruments, measure_part
 from dcsim.lab.measure.scrape import Page
-from dcsim.lab.measure.shelf import open_shelf, part_is_done, set_aside
 
-QUIET_S = 30.0
+MAX_QUIET_WAIT_S = 30.0
 """How long an engine may take to finish what is not ours."""
 
 Say = Callable[[str], None]
 
 
 @dataclass
-class Outcome:
+class CampaignOutcome:
     """What became of a campaign's parts, by name."""
 
     good: list[str] = field(default_factory=list)
@@ -42,10 +42,19 @@ class Outcome:
     """Why the campaign ended before its end."""
     interrupted: bool = False
 
+    def to_dict(self) -> dict[str, Any]:
+        """For --json."""
+        return {
+            "good": self.good,
+            "not_good": self.bad,
+            "left": self.left,
+            "stopped": self.stopped or None,
+        }
+
 
 def collect(
-    campaign: Campaign, out: Path, say: Say = lambda _: None, clock: Clock | None = None
-) -> Outcome:
+    campaign: Campaign, out: Path, say: Say = lambda _: None, clock: MeasuringClock | None = None
+) -> CampaignOutcome:
     """Measure all parts that are not good yet into folders under `out`.
 
     Raises MeasureError, with nothing measured, where the campaign cannot start, and OSError where
@@ -53,8 +62,8 @@ def collect(
     meter that is lost.
     """
     parts = make_plan(campaign)
-    open_shelf(out, campaign)
-    outcome = Outcome()
+    open_campaign_dir(out, campaign)
+    outcome = CampaignOutcome()
     waiting = []
     for part in parts:
         done, why = part_is_done(out / part.name, part)
@@ -69,13 +78,13 @@ def collect(
         say(f"{len(outcome.good)} of {len(parts)} parts are good already")
     if not waiting:
         return outcome
-    clock = clock or Clock()
+    clock = clock or MeasuringClock()
     site = _open(campaign, clock, say)
     try:
         for part in waiting:
             say(_line(part, len(outcome.good) + len(outcome.bad) + 1, len(parts)))
-            set_aside(out / part.name)
-            if not _one(campaign, part, out / part.name, site, outcome, say):
+            archive(out / part.name)
+            if not _measure(campaign, part, out / part.name, site, outcome, say):
                 break
     except KeyboardInterrupt:
         outcome.interrupted = True
@@ -85,35 +94,40 @@ def collect(
     return outcome
 
 
-def _one(
-    campaign: Campaign, part: PlannedPart, folder: Path, site: Site, outcome: Outcome, say: Say
+def _measure(
+    campaign: Campaign,
+    part: PlannedPart,
+    folder: Path,
+    site: Instruments,
+    outcome: CampaignOutcome,
+    say: Say,
 ) -> bool:
     """Measure one part and judge it; whether to go on."""
     stopped = measure_part(campaign, part, folder, site)
     outcome.left.remove(part.name)
-    found = verdict(folder)
-    for doubt in found.doubts:
-        say(f"  doubt: {doubt}")
-    if found.good:
+    verdict = check_folder(folder)
+    for warning in verdict.warnings:
+        say(f"  warning: {warning}")
+    if verdict.good:
         outcome.good.append(part.name)
         say("  good")
     else:
-        outcome.bad[part.name] = found.faults
-        for fault in found.faults:
-            say(f"  not good: {fault}")
+        outcome.bad[part.name] = verdict.errors
+        for error in verdict.errors:
+            say(f"  not good: {error}")
     if stopped:
         outcome.stopped = stopped
     return not stopped
 
 
-def _line(part: PlannedPart, number: int, of: int) -> str:
+def _line(part: PlannedPart, number: int, count: int) -> str:
     return (
-        f"{number}/{of} {part.name}: about {part.duration_s:.0f} s, {len(part.asks):,} requests, "
-        f"{part.output_tokens:,} tokens"
+        f"{number}/{count} {part.name}: about {part.duration_s:.0f} s, "
+        f"{len(part.asks):,} requests, {part.output_tokens:,} tokens"
     )
 
 
-def _open(campaign: Campaign, clock: Clock, say: Say) -> Site:
+def _open(campaign: Campaign, clock: MeasuringClock, say: Say) -> Instruments:
     """Everything that is needed, found before anything is measured."""
     asker = Asker(campaign)
     indices = campaign.meter.gpu.indices or tuple(range(campaign.tensor_parallel))
@@ -127,7 +141,7 @@ def _open(campaign: Campaign, clock: Clock, say: Say) -> Site:
             say(f"engine: {engine.engine}, counting {', '.join(engine.columns)}")
         idle_kv = _quiet(engine)
         spec = campaign.meter
-        return Site(
+        return Instruments(
             clock=clock,
             asker=asker,
             dialect=dialect,
@@ -148,31 +162,31 @@ def _engine(campaign: Campaign) -> EnginePage | None:
     page = Page(spec.url or f"{campaign.endpoint}/metrics")
     hint = "give meter.engine.url, or `required: false` to go by what the client sees"
     try:
-        found = find_engine(page)
+        engine = find_engine(page)
     except SampleError as error:
         if spec.required:
             raise MeasureError(f"no metrics of the engine: {error}; {hint}") from None
         return None
-    if found is None and spec.required:
+    if engine is None and spec.required:
         raise MeasureError(f"{page.url}: no engine that is known counts there; {hint}")
-    return found
+    return engine
 
 
 def _kv_tokens(campaign: Campaign, engine: EnginePage | None) -> int | None:
-    told = campaign.meter.engine.kv_tokens or (engine.kv_tokens if engine else None)
-    if told is None and (engine is None or "kv" not in engine.columns):
+    kv_tokens = campaign.meter.engine.kv_tokens or (engine.kv_tokens if engine else None)
+    if kv_tokens is None and (engine is None or "kv" not in engine.columns):
         raise MeasureError(
             "nobody tells how full the KV cache is: give meter.engine.kv_tokens, the tokens that "
             "it holds (engines print it when they start)"
         )
-    return told
+    return kv_tokens
 
 
 def _quiet(engine: EnginePage | None) -> float:
     """KV use at rest. Raises MeasureError where the engine works for somebody else."""
     if engine is None or "running" not in engine.columns:
         return 0.0
-    until_s = time.monotonic() + QUIET_S
+    until_s = time.monotonic() + MAX_QUIET_WAIT_S
     while True:
         try:
             reading = engine.read()
@@ -186,13 +200,3 @@ def _quiet(engine: EnginePage | None) -> float:
                 f"{engine.page.url}: the engine works on {busy:g} requests that are not ours"
             )
         time.sleep(0.2)
-
-
-def told(outcome: Outcome) -> dict[str, Any]:
-    """For --json."""
-    return {
-        "good": outcome.good,
-        "not_good": outcome.bad,
-        "left": outcome.left,
-        "stopped": outcome.stopped or None,
-    }

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from dcsim.arrays import FloatArray
-from dcsim.lab.measure.answers import Answer
+from dcsim.lab.measure.answers import ParsedAnswer
 from dcsim.lab.measure.engine import BLOCK_TOKENS, COLUMNS, COUNTERS
 
 WHOLE = ("running", "waiting", *COUNTERS)
@@ -38,7 +38,7 @@ def engine_table(
 
 
 def seen_by_client(
-    at_s: FloatArray, answers: Sequence[Answer], kv_tokens: int | None
+    at_s: FloatArray, answers: Sequence[ParsedAnswer], kv_tokens: int | None
 ) -> dict[str, FloatArray]:
     """The same columns from the streams alone: a request waits until its first token, then runs
     until its end and holds its prompt and what it has been given. `kv` only where the cache's size

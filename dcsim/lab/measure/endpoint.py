@@ -11,9 +11,9 @@ import aiohttp
 import numpy as np
 
 from dcsim.errors import MeasureError
-from dcsim.lab.measure.answers import RawAnswer, understood
+from dcsim.lab.measure.answers import RawAnswer, parse_answer
 from dcsim.lab.measure.campaign import Campaign
-from dcsim.lab.measure.clock import Clock
+from dcsim.lab.measure.clock import MeasuringClock
 from dcsim.lab.measure.plan import Ask
 
 # fmt: off
@@ -68,7 +68,7 @@ class Asker:
                 raise MeasureError(f"client.api_key_env: the variable {name} is not set")
             self.headers["Authorization"] = f"Bearer {os.environ[name]}"
 
-    def session(self, clock: Clock) -> aiohttp.ClientSession:
+    def session(self, clock: MeasuringClock) -> aiohttp.ClientSession:
         """For any number of streams; to be opened within a running loop."""
         return aiohttp.ClientSession(
             headers=self.headers,
@@ -88,7 +88,7 @@ class Asker:
             prompt = rng.integers(client.lowest_id, client.highest_id, count).tolist()
         else:
             prompt = " ".join(WORDS[i] for i in rng.integers(0, len(WORDS), count).tolist())
-        said: dict[str, Any] = {
+        content: dict[str, Any] = {
             "model": self._model,
             "max_tokens": ask.output_tokens,
             "temperature": 0.0,
@@ -96,15 +96,15 @@ class Asker:
             **options,
         }
         if "min_tokens" in options:
-            said["min_tokens"] = ask.output_tokens
+            content["min_tokens"] = ask.output_tokens
         if client.api == "chat":
-            said["messages"] = [{"role": "user", "content": prompt}]
+            content["messages"] = [{"role": "user", "content": prompt}]
         else:
-            said["prompt"] = prompt
-        return json.dumps(said).encode()
+            content["prompt"] = prompt
+        return json.dumps(content).encode()
 
 
-async def probe(asker: Asker, campaign: Campaign, clock: Clock) -> Dialect:
+async def probe(asker: Asker, campaign: Campaign, clock: MeasuringClock) -> Dialect:
     """Find out whether the endpoint answers, serves the model and streams, and which options it
     takes. Raises MeasureError, saying what is wrong."""
     async with asker.session(clock) as session:
@@ -115,10 +115,10 @@ async def probe(asker: Asker, campaign: Campaign, clock: Clock) -> Dialect:
             raw = RawAnswer(ask, 0.0, clock.monotonic())
             body = asker.body(ask, options, np.random.default_rng(campaign.seed))
             await stream(session, asker.url, body, raw, clock)
-            answer = understood(raw)
+            answer = parse_answer(raw)
             if answer.ok:
                 return Dialect(options, facts | await _version(session, campaign.endpoint))
-            refused = answer.trouble
+            refused = answer.error
             if raw.http not in (400, 422):
                 break
     raise MeasureError(f"{asker.url}: a first request failed: {refused}")
@@ -150,17 +150,17 @@ async def _version(session: aiohttp.ClientSession, endpoint: str) -> dict[str, A
     """The engine's version, where it has the page that vLLM has."""
     try:
         async with session.get(f"{endpoint}/version") as answer:
-            said = json.loads(await answer.text())
-            return {"version": str(said["version"])} if answer.status == 200 else {}
+            document = json.loads(await answer.text())
+            return {"version": str(document["version"])} if answer.status == 200 else {}
     except (aiohttp.ClientError, TimeoutError, OSError, ValueError, TypeError, KeyError):
         return {}
 
 
 async def stream(
-    session: aiohttp.ClientSession, url: str, body: bytes, raw: RawAnswer, clock: Clock
+    session: aiohttp.ClientSession, url: str, body: bytes, raw: RawAnswer, clock: MeasuringClock
 ) -> None:
     """Put one request and keep each piece of the answer with its instant. What goes wrong on the
-    way is the answer's trouble; only being cancelled is raised, after noting it."""
+    way is the answer's error; only being cancelled is raised, after noting it."""
     stamp, keep, now = raw.at_s.append, raw.data.append, clock.monotonic
     raw.sent_s = now()
     try:
@@ -171,11 +171,11 @@ async def stream(
                 stamp(now())
                 keep(data)
     except TimeoutError:
-        raw.trouble = "timed out"
+        raw.error = "timed out"
     except (aiohttp.ClientError, OSError, ValueError) as error:
-        raw.trouble = f"the connection broke: {plain(error)}"
+        raw.error = f"the connection broke: {plain(error)}"
     except BaseException:
-        raw.trouble = "cut off by the client"
+        raw.error = "cut off by the client"
         raise
     finally:
         raw.end_s = now()

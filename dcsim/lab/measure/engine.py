@@ -67,11 +67,11 @@ class EnginePage:
     kv_tokens: int | None
     """Tokens that the KV cache holds, where the page tells."""
 
-    started_anew: int = 0
+    restarts: int = 0
     """Counters that fell so far: their process had begun again from 0."""
 
     def __post_init__(self) -> None:
-        self._wanted = pattern(self.columns.values())
+        self._pattern = pattern(self.columns.values())
         self._counted: dict[str, dict[Labels, tuple[float, float]]] = {}
         """By column and label set: what was lost to restarts, and the last value."""
 
@@ -79,27 +79,31 @@ class EnginePage:
         """Columns as the page has them now, summed over its label sets (the replicas that it
         speaks for), KV use as their mean. Counters go on where one of them began anew, and keep
         what a replica counted that is not there now. Raises SampleError."""
-        found = samples(self.page.fetch(), self._wanted)
+        page_samples = samples(self.page.fetch(), self._pattern)
         reading = {}
         for column, name in self.columns.items():
-            own = [(labels, value) for told, labels, value in found if told == name]
-            if not own:
+            samples_here = [
+                (labels, value)
+                for sample_name, labels, value in page_samples
+                if sample_name == name
+            ]
+            if not samples_here:
                 raise SampleError(f"{self.page.url}: {name} is no longer there")
             if column in COUNTERS:
-                reading[column] = self._total(column, own)
+                reading[column] = self._total(column, samples_here)
             else:
-                total = sum(value for _, value in own)
-                reading[column] = total / (len(own) if column == "kv" else 1)
+                total = sum(value for _, value in samples_here)
+                reading[column] = total / (len(samples_here) if column == "kv" else 1)
         return reading
 
-    def _total(self, column: str, own: Sequence[tuple[Mapping[str, str], float]]) -> float:
+    def _total(self, column: str, values: Sequence[tuple[Mapping[str, str], float]]) -> float:
         known = self._counted.setdefault(column, {})
-        for labels, value in own:
+        for labels, value in values:
             key = tuple(sorted(labels.items()))
             lost, last = known.get(key, (0.0, 0.0))
             if value < last:
                 lost += last
-                self.started_anew += 1
+                self.restarts += 1
             known[key] = (lost, value)
         return sum(lost + last for lost, last in known.values())
 
@@ -110,8 +114,8 @@ def find_engine(page: Page) -> EnginePage | None:
     Raises SampleError where there is no page.
     """
     every = [name for table in NAMES.values() for names in table.values() for name in names]
-    found = samples(page.fetch(), pattern([*every, _CACHE_INFO, _SGLANG_TOKENS]))
-    here = {name for name, _, _ in found}
+    page_samples = samples(page.fetch(), pattern([*every, _CACHE_INFO, _SGLANG_TOKENS]))
+    here = {name for name, _, _ in page_samples}
     for engine, table in NAMES.items():
         columns = {
             column: next(name for name in names if name in here)
@@ -119,12 +123,12 @@ def find_engine(page: Page) -> EnginePage | None:
             if here.intersection(names)
         }
         if columns:
-            return EnginePage(page, engine, columns, _kv_tokens(found))
+            return EnginePage(page, engine, columns, _kv_tokens(page_samples))
     return None
 
 
-def _kv_tokens(found: Sequence[Sample]) -> int | None:
-    for name, labels, value in found:
+def _kv_tokens(page_samples: Sequence[Sample]) -> int | None:
+    for name, labels, value in page_samples:
         if name == _SGLANG_TOKENS:
             return int(value)
         if name == _CACHE_INFO:
@@ -135,7 +139,7 @@ def _kv_tokens(found: Sequence[Sample]) -> int | None:
     return None
 
 
-def null_block(idle_kv: float, kv_tokens: int | None) -> float:
+def null_block_share(idle_kv: float, kv_tokens: int | None) -> float:
     """What to add to KV use so that an idle engine holds one block of 16 tokens, as vLLM 0.10
     counts and the reader of engine.csv expects; 0 where it does already, or where the cache's size
     is not known."""

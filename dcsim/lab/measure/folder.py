@@ -16,7 +16,7 @@ import numpy as np
 
 from dcsim.files import atomic_write
 from dcsim.lab.measure import nvml
-from dcsim.lab.measure.answers import Answer, RawAnswer, understood
+from dcsim.lab.measure.answers import ParsedAnswer, RawAnswer, parse_answer
 from dcsim.lab.measure.clock import ClockWatch
 from dcsim.lab.measure.sampler import CsvFile
 from dcsim.lab.measure.scrape import Sample
@@ -72,11 +72,11 @@ class GpuFiles:
         self._rest.close()
 
 
-def dcgm_rows(epoch_s: float, found: Iterable[Sample]) -> list[str]:
+def dcgm_rows(epoch_s: float, samples: Iterable[Sample]) -> list[str]:
     """Rows of dcgm.csv: a field of a GPU each."""
     return [
         f"{epoch_s:.4f},{labels.get('gpu', '')},{name},{value:.12g}"
-        for name, labels, value in found
+        for name, labels, value in samples
     ]
 
 
@@ -86,7 +86,7 @@ class AnswerBook(threading.Thread):
 
     def __init__(self, folder: Path, watch: ClockWatch) -> None:
         super().__init__(name="answers", daemon=True)
-        self.answers: list[Answer] = []
+        self.answers: list[ParsedAnswer] = []
         self._folder, self._watch = folder, watch
         self._waiting: queue.SimpleQueue[RawAnswer | None] = queue.SimpleQueue()
         self._file = CsvFile(folder / "requests.csv", REQUESTS)
@@ -97,7 +97,7 @@ class AnswerBook(threading.Thread):
 
     def run(self) -> None:
         while (raw := self._waiting.get()) is not None:
-            answer = understood(raw)
+            answer = parse_answer(raw)
             self.answers.append(answer)
             if answer.ok:
                 self._file.row(self._row(answer))
@@ -119,7 +119,7 @@ class AnswerBook(threading.Thread):
         write_lines(self._folder / "failures.csv", [FAILURES, *map(self._failure, bad)])
         self._streams(self._folder / "streams.h5")
 
-    def _row(self, answer: Answer) -> str:
+    def _row(self, answer: ParsedAnswer) -> str:
         epoch, ask = self._watch.epoch, answer.ask
         return (
             f"{epoch(answer.sent_s):.6f},{answer.prompt_tokens},{answer.output_tokens},"
@@ -127,12 +127,12 @@ class AnswerBook(threading.Thread):
             f"{epoch(answer.planned_s):.6f},{ask.prompt_tokens},{ask.output_tokens}"
         )
 
-    def _failure(self, answer: Answer) -> str:
+    def _failure(self, answer: ParsedAnswer) -> str:
         epoch, ask = self._watch.epoch, answer.ask
-        trouble = answer.trouble.replace('"', "'")
+        error = answer.error.replace('"', "'")
         return (
             f"{epoch(answer.sent_s):.6f},{epoch(answer.end_s):.6f},{ask.number},{answer.http},"
-            f'{ask.prompt_tokens},{ask.output_tokens},{len(answer.text_s)},"{trouble}"'
+            f'{ask.prompt_tokens},{ask.output_tokens},{len(answer.text_s)},"{error}"'
         )
 
     def _streams(self, path: Path) -> None:

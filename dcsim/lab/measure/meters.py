@@ -25,10 +25,10 @@ def dcgm_reader(url: str) -> Callable[[], list[Sample]]:
     page = Page(url)
 
     def read() -> list[Sample]:
-        found = [one for one in samples(page.fetch(), DCGM) if not is_blank(one[2])]
-        if not found:
+        fields = [sample for sample in samples(page.fetch(), DCGM) if not is_blank(sample[2])]
+        if not fields:
             raise SampleError(f"{url}: no field of DCGM")
-        return found
+        return fields
 
     try:
         read()
@@ -61,11 +61,11 @@ def _ipmi() -> Callable[[], float]:
             raise SampleError("there is no program ipmitool") from None
         except (OSError, subprocess.TimeoutExpired) as error:
             raise SampleError(f"ipmitool: {error}") from None
-        found = _WATTS.search(done.stdout)
-        if done.returncode or found is None:
-            said = (done.stderr or done.stdout).strip().splitlines()
-            raise SampleError(f"ipmitool: {said[0] if said else 'no power reading'}")
-        return float(found[1])
+        match = _WATTS.search(done.stdout)
+        if done.returncode or match is None:
+            output = (done.stderr or done.stdout).strip().splitlines()
+            raise SampleError(f"ipmitool: {output[0] if output else 'no power reading'}")
+        return float(match[1])
 
     return read
 

@@ -47,8 +47,8 @@ class GpuFacts:
     @property
     def hardware(self) -> str:
         """The short name of the catalogue: `NVIDIA A100-SXM4-80GB` is an `A100`."""
-        found = re.search(r"\b([A-Z]{1,2}\d{1,3}[A-Z]?)\b", self.name)
-        return found[1] if found else self.name
+        match = re.search(r"\b([A-Z]{1,2}\d{1,3}[A-Z]?)\b", self.name)
+        return match[1] if match else self.name
 
 
 class Nvml:
@@ -137,38 +137,40 @@ class Nvml:
                 raise nvml.NVMLError(value.nvmlReturn)
             return {"instant_w": value.value.uiVal / 1e3}
 
-        def one(name: str, call: Callable[..., float], *more: Any, scale: float = 1.0) -> Any:
+        def field_reader(
+            name: str, call: Callable[..., float], *more: Any, scale: float = 1.0
+        ) -> Any:
             return name, lambda: {name: call(handle, *more) * scale}
 
         return [
             ("instant_w", instant),
-            one("energy_j", nvml.nvmlDeviceGetTotalEnergyConsumption, scale=1e-3),
-            one("sm_mhz", nvml.nvmlDeviceGetClockInfo, nvml.NVML_CLOCK_SM),
-            one("memory_mhz", nvml.nvmlDeviceGetClockInfo, nvml.NVML_CLOCK_MEM),
+            field_reader("energy_j", nvml.nvmlDeviceGetTotalEnergyConsumption, scale=1e-3),
+            field_reader("sm_mhz", nvml.nvmlDeviceGetClockInfo, nvml.NVML_CLOCK_SM),
+            field_reader("memory_mhz", nvml.nvmlDeviceGetClockInfo, nvml.NVML_CLOCK_MEM),
             ("use", use),
-            one("temperature_c", nvml.nvmlDeviceGetTemperature, nvml.NVML_TEMPERATURE_GPU),
-            one("limit_w", nvml.nvmlDeviceGetEnforcedPowerLimit, scale=1e-3),
-            one("throttle", nvml.nvmlDeviceGetCurrentClocksThrottleReasons),
+            field_reader("temperature_c", nvml.nvmlDeviceGetTemperature, nvml.NVML_TEMPERATURE_GPU),
+            field_reader("limit_w", nvml.nvmlDeviceGetEnforcedPowerLimit, scale=1e-3),
+            field_reader("throttle", nvml.nvmlDeviceGetCurrentClocksThrottleReasons),
         ]
 
     def _facts(self, index: int, handle: Any) -> GpuFacts:
         nvml = self._nvml
 
-        def told(call: Callable[[Any], Any]) -> Any:
+        def ask_gpu(call: Callable[[Any], Any]) -> Any:
             try:
                 return call(handle)
             except nvml.NVMLError:
                 return None
 
         limit, default = (
-            told(nvml.nvmlDeviceGetEnforcedPowerLimit),
-            told(nvml.nvmlDeviceGetPowerManagementDefaultLimit),
+            ask_gpu(nvml.nvmlDeviceGetEnforcedPowerLimit),
+            ask_gpu(nvml.nvmlDeviceGetPowerManagementDefaultLimit),
         )
-        memory = told(nvml.nvmlDeviceGetMemoryInfo)
+        memory = ask_gpu(nvml.nvmlDeviceGetMemoryInfo)
         return GpuFacts(
             index=index,
-            name=str(told(nvml.nvmlDeviceGetName) or "unknown"),
-            uuid=str(told(nvml.nvmlDeviceGetUUID) or "unknown"),
+            name=str(ask_gpu(nvml.nvmlDeviceGetName) or "unknown"),
+            uuid=str(ask_gpu(nvml.nvmlDeviceGetUUID) or "unknown"),
             limit_w=None if limit is None else limit / 1e3,
             default_limit_w=None if default is None else default / 1e3,
             memory_bytes=None if memory is None else int(memory.total),

@@ -79,7 +79,7 @@ class PlannedPart:
         """The random stream `which` of this part."""
         return seeds.generator(np.random.SeedSequence(seed), *self.seed_key, which)
 
-    def told(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """For the manifest: what was planned, and a digest of every request."""
         rows = [
             (a.number, a.prompt_tokens, a.output_tokens, a.at_s, a.stair, a.stream)
@@ -100,9 +100,9 @@ class PlannedPart:
         }
 
 
-Drawn = tuple[list[Ask], float, float, float]
+DrawnPart = tuple[list[Ask], float, float, float]
 """Requests, least time without the idle ends, rest between stairs, expected time: seconds."""
-Draw = Callable[[np.random.SeedSequence, Expect], Drawn]
+Draw = Callable[[np.random.SeedSequence, Expect], DrawnPart]
 
 
 def make_plan(campaign: Campaign) -> list[PlannedPart]:
@@ -157,23 +157,23 @@ def _rates(
     duration_s: float,
     seed: np.random.SeedSequence,
     expect: Expect,
-) -> Drawn:
+) -> DrawnPart:
     process = GammaArrivals.model_validate(
         {"kind": "gamma", "rate": f"{rate_per_s!r} req/s", "burstiness": burstiness}
     )
-    found = arrivals(process, ArrivalContext(duration_s, seeds.child(seed, EDGES)))
-    times = np.concatenate([np.empty(0), *found])
+    blocks = arrivals(process, ArrivalContext(duration_s, seeds.child(seed, EDGES)))
+    times = np.concatenate([np.empty(0), *blocks])
     prompt, output = _lengths(tokens, len(times), seed)
     asks = [Ask(n, prompt[n], output[n], at_s) for n, at_s in enumerate(times.tolist())]
     ends_s = [_answered_s(ask, expect) + (ask.at_s or 0.0) for ask in asks]
     return asks, duration_s, 0.0, max([duration_s, *ends_s])
 
 
-def _idle(spec: IdlePart, seed: np.random.SeedSequence, expect: Expect) -> Drawn:
+def _idle(spec: IdlePart, seed: np.random.SeedSequence, expect: Expect) -> DrawnPart:
     return [], spec.duration_s, 0.0, spec.duration_s
 
 
-def _stairs(spec: StaircasePart, seed: np.random.SeedSequence, expect: Expect) -> Drawn:
+def _stairs(spec: StaircasePart, seed: np.random.SeedSequence, expect: Expect) -> DrawnPart:
     prompt, output = _lengths(spec.tokens, spec.rounds * sum(spec.batches), seed)
     asks: list[Ask] = []
     busy_s = spec.rest_s * (len(spec.batches) - 1)
@@ -188,7 +188,7 @@ def _stairs(spec: StaircasePart, seed: np.random.SeedSequence, expect: Expect) -
     return asks, 0.0, spec.rest_s, busy_s
 
 
-def _steps(spec: StepsPart, seed: np.random.SeedSequence, expect: Expect) -> Drawn:
+def _steps(spec: StepsPart, seed: np.random.SeedSequence, expect: Expect) -> DrawnPart:
     prompt, output = _lengths(spec.tokens, spec.count * spec.batch, seed)
     asks = [
         Ask(number, prompt[number], output[number], spec.period_s * (number // spec.batch))

@@ -17,10 +17,10 @@ import numpy as np
 
 from dcsim.lab.measure.campaign import Campaign
 from dcsim.lab.measure.client import PartStoppedError, Player
-from dcsim.lab.measure.clock import Clock, ClockWatch
+from dcsim.lab.measure.clock import ClockWatch, MeasuringClock
 from dcsim.lab.measure.counts import engine_lines, engine_table, seen_by_client
 from dcsim.lab.measure.endpoint import Asker, Dialect
-from dcsim.lab.measure.engine import COLUMNS, EnginePage, null_block
+from dcsim.lab.measure.engine import COLUMNS, EnginePage, null_block_share
 from dcsim.lab.measure.folder import (
     AnswerBook,
     GpuFiles,
@@ -32,7 +32,7 @@ from dcsim.lab.measure.folder import (
 )
 from dcsim.lab.measure.nvml import GpuFacts, Nvml
 from dcsim.lab.measure.plan import PROMPTS, PlannedPart
-from dcsim.lab.measure.sampler import CsvFile, Sampler
+from dcsim.lab.measure.sampler import CsvFile, MeterSampler
 from dcsim.lab.measure.scrape import Sample
 from dcsim.lab.measure.steady import steady
 
@@ -41,10 +41,10 @@ PACKAGES = ("dcsim", "aiohttp", "nvidia-ml-py", "numpy")
 
 
 @dataclass
-class Site:
+class Instruments:
     """What a campaign measures with, open."""
 
-    clock: Clock
+    clock: MeasuringClock
     asker: Asker
     dialect: Dialect
     gpus: Nvml
@@ -60,7 +60,7 @@ class Site:
             self.engine.page.close()
 
 
-def measure_part(campaign: Campaign, part: PlannedPart, folder: Path, site: Site) -> str:
+def measure_part(campaign: Campaign, part: PlannedPart, folder: Path, site: Instruments) -> str:
     """Measure one part into a new folder; returns why it stopped, or nothing where it did not.
 
     Raises KeyboardInterrupt after closing the folder, marked as interrupted.
@@ -68,7 +68,7 @@ def measure_part(campaign: Campaign, part: PlannedPart, folder: Path, site: Site
     folder.mkdir()
     rng = part.generator(campaign.seed, PROMPTS)
     bodies = [site.asker.body(ask, site.dialect.options, rng) for ask in part.asks]
-    run = _Run(campaign, part, folder, site, bodies)
+    run = _PartRecording(campaign, part, folder, site, bodies)
     run.write("running", "")
     status, why = "complete", ""
     try:
@@ -90,7 +90,7 @@ def measure_part(campaign: Campaign, part: PlannedPart, folder: Path, site: Site
     return why
 
 
-class _Run:
+class _PartRecording:
     """The meters, files and notes of one part."""
 
     def __init__(
@@ -98,7 +98,7 @@ class _Run:
         campaign: Campaign,
         part: PlannedPart,
         folder: Path,
-        site: Site,
+        site: Instruments,
         bodies: list[bytes],
     ) -> None:
         self._campaign, self._part, self._folder, self._site = campaign, part, folder, site
@@ -107,7 +107,7 @@ class _Run:
         self.book = AnswerBook(folder, self.watch)
         self.player = Player(site.asker, part, bodies, self.book.keep, site.clock)
         self._start_s = self.watch.epoch(site.clock.monotonic())
-        self._anew_before = 0 if site.engine is None else site.engine.started_anew
+        self._anew_before = 0 if site.engine is None else site.engine.restarts
         self._engine_rows: list[tuple[float, dict[str, float]]] = []
         self._facts = site.gpus.facts
         self._gpu_files = GpuFiles(folder, len(self._facts), self.offset_s)
@@ -126,11 +126,11 @@ class _Run:
         self.book.finish()
         self._write_engine()
 
-    def _make_samplers(self) -> dict[str, Sampler[Any]]:
+    def _make_samplers(self) -> dict[str, MeterSampler[Any]]:
         spec, site, folder = self._campaign.meter, self._site, self._folder
         files = self._gpu_files
-        made: dict[str, Sampler[Any]] = {
-            "power": Sampler(
+        made: dict[str, MeterSampler[Any]] = {
+            "power": MeterSampler(
                 "NVML",
                 spec.gpu.period_s,
                 site.gpus.read,
@@ -143,7 +143,7 @@ class _Run:
             )
         }
         if site.engine is not None:
-            made["engine"] = Sampler(
+            made["engine"] = MeterSampler(
                 "engine metrics",
                 spec.engine.period_s,
                 site.engine.read,
@@ -154,11 +154,11 @@ class _Run:
         if site.dcgm is not None and spec.dcgm is not None:
             dcgm = CsvFile(folder / "dcgm.csv", "epoch,gpu,field,value")
 
-            def dcgm_sink(at_s: float, found: list[Sample]) -> None:
-                for row in dcgm_rows(at_s, found):
+            def dcgm_sink(at_s: float, samples: list[Sample]) -> None:
+                for row in dcgm_rows(at_s, samples):
                     dcgm.row(row)
 
-            made["dcgm"] = Sampler(
+            made["dcgm"] = MeterSampler(
                 "DCGM",
                 spec.dcgm.period_s,
                 site.dcgm,
@@ -169,16 +169,16 @@ class _Run:
                 close=dcgm.close,
             )
         if site.server is not None and spec.server is not None:
-            wall = CsvFile(folder / "server_power.csv", "epoch,ac_w")
-            made["server"] = Sampler(
+            ac_meter = CsvFile(folder / "server_power.csv", "epoch,ac_w")
+            made["server"] = MeterSampler(
                 "server power",
                 spec.server.period_s,
                 site.server,
-                lambda at_s, watts: wall.row(f"{at_s:.4f},{watts:.12g}"),
+                lambda at_s, watts: ac_meter.row(f"{at_s:.4f},{watts:.12g}"),
                 self.watch,
                 patience_s=float("inf"),
-                flush=wall.flush,
-                close=wall.close,
+                flush=ac_meter.flush,
+                close=ac_meter.close,
             )
         return made
 
@@ -197,7 +197,7 @@ class _Run:
             }
         at_s = epoch_s - self.watch.anchor_s
         seen = seen_by_client(at_s, self.book.answers, site.kv_tokens)
-        block = null_block(site.idle_kv, site.kv_tokens) if "kv" in counted else 0.0
+        block = null_block_share(site.idle_kv, site.kv_tokens) if "kv" in counted else 0.0
         table = engine_table(at_s, counted, seen, block)
         self._seen_columns = [name for name in table if name not in counted]
         write_lines(self._folder / "engine.csv", engine_lines(epoch_s, table))
@@ -229,7 +229,7 @@ class _Run:
                     "power_timestamp_basis": "local_wall_time",
                     "engine_timestamp_basis": "unix_epoch",
                     "request_timestamp_basis": "unix_epoch",
-                    **self.watch.told(),
+                    **self.watch.to_dict(),
                 },
                 "server": server,
                 "devices": [_gpu(facts) for facts in self._facts],
@@ -239,23 +239,21 @@ class _Run:
                     "columns_seen_by_client": self._seen_columns,
                     "columns_missing": [c for c in COLUMNS if not self._has(c)],
                     "kv_tokens": site.kv_tokens,
-                    "counters_fell": 0
-                    if engine is None
-                    else engine.started_anew - self._anew_before,
-                    "null_block_added": null_block(site.idle_kv, site.kv_tokens) > 0,
+                    "counters_fell": 0 if engine is None else engine.restarts - self._anew_before,
+                    "null_block_added": null_block_share(site.idle_kv, site.kv_tokens) > 0,
                 },
                 "client": {
                     "endpoint": campaign.endpoint,
                     "api": campaign.client.api,
                     "prompts": campaign.client.prompts,
                     "options": sorted(site.dialect.options),
-                    **self.player.pulse.told(),
+                    **self.player.pulse.to_dict(),
                 },
-                "instrumentation": {name: s.told() for name, s in self.samplers.items()},
+                "instrumentation": {name: s.to_dict() for name, s in self.samplers.items()},
                 "probe": {
                     "campaign": campaign.name,
                     "seed": campaign.seed,
-                    **part.told(),
+                    **part.to_dict(),
                     **edges,
                 },
                 "summary": {
@@ -285,17 +283,17 @@ def _gpu(facts: GpuFacts) -> dict[str, Any]:
     }
 
 
-def _versions(site: Site) -> dict[str, str | None]:
-    found: dict[str, str | None] = {"python": platform.python_version()}
+def _versions(site: Instruments) -> dict[str, str | None]:
+    versions: dict[str, str | None] = {"python": platform.python_version()}
     for name in PACKAGES:
         try:
-            found[name] = version(name)
+            versions[name] = version(name)
         except PackageNotFoundError:
-            found[name] = None
-    found["gpu_driver"] = site.gpus.driver
-    found["engine"] = site.dialect.facts.get("version")
-    found["system"] = f"{platform.system()} {platform.release()}"
-    return found
+            versions[name] = None
+    versions["gpu_driver"] = site.gpus.driver
+    versions["engine"] = site.dialect.facts.get("version")
+    versions["system"] = f"{platform.system()} {platform.release()}"
+    return versions
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any, Generic, TypeVar
 
-from dcsim.lab.measure.clock import Clock, ClockWatch
+from dcsim.lab.measure.clock import ClockWatch, MeasuringClock
 from dcsim.lab.measure.errors import MeterLostError, SampleError
 
 Reading = TypeVar("Reading")
@@ -32,7 +32,7 @@ class CsvFile:
         self._file.close()
 
 
-class Sampler(threading.Thread, Generic[Reading]):
+class MeterSampler(threading.Thread, Generic[Reading]):
     """Calls `read` every `period_s` and gives what it read to `sink` with the unix time of its
     middle. A tick that is late is taken late; ticks that passed meanwhile are missed.
 
@@ -68,7 +68,7 @@ class Sampler(threading.Thread, Generic[Reading]):
         self._halt = threading.Event()
 
     def run(self) -> None:
-        clock: Clock = self._clock
+        clock: MeasuringClock = self._clock
         due_s = flushed_s = good_s = clock.monotonic()
         while not self._halt.is_set():
             try:
@@ -109,7 +109,7 @@ class Sampler(threading.Thread, Generic[Reading]):
             self.join()
         self._close()
 
-    def told(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """For the manifest's `instrumentation`."""
         return {
             "period_s": self.period_s,

@@ -65,15 +65,15 @@ def pattern(names: Iterable[str]) -> re.Pattern[bytes]:
     return re.compile(_LINE % either, re.MULTILINE)
 
 
-def samples(page: bytes, wanted: re.Pattern[bytes]) -> list[Sample]:
+def samples(page: bytes, names: re.Pattern[bytes]) -> list[Sample]:
     """The wanted samples of a page in the text format of Prometheus; values that are no finite
     number are left out."""
-    found = []
-    for name, labels, text in wanted.findall(page):
+    values = []
+    for name, labels, text in names.findall(page):
         try:
             value = float(text)
         except ValueError:
             continue
         if math.isfinite(value):
-            found.append((name.decode(), dict(_LABEL.findall(labels.decode())), value))
-    return found
+            values.append((name.decode(), dict(_LABEL.findall(labels.decode())), value))
+    return values

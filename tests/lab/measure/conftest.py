@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from dcsim.lab.measure.clock import Clock
+from dcsim.lab.measure.clock import MeasuringClock
 from tests.lab.measure.gpus import Gpus, build, compiler
 
 pytest.importorskip("aiohttp", reason="measuring needs dcsim[measure]")
 pytest.importorskip("pynvml", reason="measuring needs dcsim[measure]")
 
 
-class FastClock(Clock):
+class FastClock(MeasuringClock):
     """Time that passes `rate` times as fast, with a wall clock that can be set."""
 
     def __init__(self, rate: float) -> None:
@@ -28,7 +28,7 @@ class FastClock(Clock):
     def monotonic(self) -> float:
         return self.rate * time.monotonic()
 
-    def wall(self) -> float:
+    def unix(self) -> float:
         return self._wall_s + self.monotonic() - self._start_s + self.set_by_s
 
     def real_s(self, seconds: float) -> float:

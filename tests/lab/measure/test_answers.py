@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dcsim.lab.measure.answers import Answer, RawAnswer, events, understood
+from dcsim.lab.measure.answers import ParsedAnswer, RawAnswer, events, parse_answer
 from dcsim.lab.measure.counts import engine_table, seen_by_client
 from dcsim.lab.measure.plan import Ask
 
@@ -36,7 +36,7 @@ USAGE = {"choices": [], "usage": {"prompt_tokens": 9, "completion_tokens": 3}}
 
 
 def test_an_answer_in_full() -> None:
-    answer = understood(raw(sse(token()), sse(token()), sse(token("length"), USAGE, b"[DONE]")))
+    answer = parse_answer(raw(sse(token()), sse(token()), sse(token("length"), USAGE, b"[DONE]")))
     assert answer.ok and answer.counted
     assert (answer.prompt_tokens, answer.output_tokens) == (9, 3)
     assert answer.text_s.tolist() == [1.0, 2.0, 3.0] and answer.first_s == 1.0
@@ -46,7 +46,7 @@ def test_a_chat_whose_first_piece_says_nothing() -> None:
     role = {"choices": [{"delta": {"role": "assistant", "content": ""}}]}
     said = {"choices": [{"delta": {"content": "x"}, "finish_reason": None}]}
     thought = {"choices": [{"delta": {"reasoning_content": "hm"}, "finish_reason": "stop"}]}
-    answer = understood(raw(sse(role), sse(said), sse(thought)))
+    answer = parse_answer(raw(sse(role), sse(said), sse(thought)))
     assert answer.text_s.tolist() == [2.0, 3.0]
     assert (answer.prompt_tokens, answer.output_tokens, answer.counted) == (7, 2, False)
 
@@ -68,8 +68,8 @@ def test_a_chat_whose_first_piece_says_nothing() -> None:
     ],
 )
 def test_what_is_no_full_answer_says_why(given: RawAnswer, why: str) -> None:
-    answer = understood(given)
-    assert not answer.ok and answer.trouble.startswith(why)
+    answer = parse_answer(given)
+    assert not answer.ok and answer.error.startswith(why)
 
 
 @given(
@@ -95,11 +95,13 @@ def test_events_do_not_hang_on_how_the_bytes_were_cut(
 # --- the client's view of the engine -------------------------------------------------------------
 
 
-def made(sent: float, first: float, gap: float, prompt: int, output: int, ok: bool) -> Answer:
+def made(sent: float, first: float, gap: float, prompt: int, output: int, ok: bool) -> ParsedAnswer:
     text = first + gap * np.arange(output)
     ask = Ask(0, prompt, output)
     end = float(text[-1]) + 0.01 if output else first
-    return Answer(ask, sent, sent, end, 200, "" if ok else "broke", prompt, output, True, text)
+    return ParsedAnswer(
+        ask, sent, sent, end, 200, "" if ok else "broke", prompt, output, True, text
+    )
 
 
 times = st.floats(0, 20).map(lambda x: round(x, 3))
@@ -120,7 +122,9 @@ answers = st.lists(
 
 
 @given(answers, st.lists(times, min_size=1, max_size=6))
-def test_the_clients_view_is_what_one_counts_by_hand(found: list[Answer], at: list[float]) -> None:
+def test_the_clients_view_is_what_one_counts_by_hand(
+    found: list[ParsedAnswer], at: list[float]
+) -> None:
     at_s = np.array(sorted(at))
     table = seen_by_client(at_s, found, 100_000)
     for i, now in enumerate(at_s.tolist()):

@@ -12,9 +12,9 @@ import pytest
 
 from dcsim.errors import MeasureError
 from dcsim.lab.measure import foreign
-from dcsim.lab.measure.benchmarks import benchmark
+from dcsim.lab.measure.benchmarks import read_benchmark
 from dcsim.lab.measure.engine import EnginePage
-from tests.lab.measure.test_bring import (
+from tests.lab.measure.test_import import (
     LABELS,
     LENGTH_S,
     START_S,
@@ -42,11 +42,11 @@ def failed_first(path: Path, start_s: float) -> Path:
 
 
 def test_a_failed_request_does_not_tell_the_clock(tmp_path: Path) -> None:
-    bench = benchmark(failed_first(tmp_path / "b.json", START_S))
+    bench = read_benchmark(failed_first(tmp_path / "b.json", START_S))
     assert bench.unix
     assert bench.failed == 2
     assert bench.start_s[0] == pytest.approx(START_S + TRUTH.start_s[0], abs=1e-3)
-    bench = benchmark(failed_first(tmp_path / "b.json", 4242.0))
+    bench = read_benchmark(failed_first(tmp_path / "b.json", 4242.0))
     assert not bench.unix
     assert np.diff(bench.start_s) == pytest.approx(np.diff(TRUTH.start_s), abs=1e-6)
 
@@ -74,7 +74,7 @@ def test_other_files_are_refused_with_the_cause(tmp_path: Path, lines: list[Any]
     path = tmp_path / "b.json"
     path.write_text("\n".join(map(json.dumps, lines)) + "\n")
     with pytest.raises(MeasureError, match=why):
-        benchmark(path)
+        read_benchmark(path)
 
 
 def guidellm(at: int, start_s: float, status: str = "completed") -> dict[str, Any]:
@@ -145,7 +145,7 @@ def written(path: Path, tool: str) -> Path:
 
 @pytest.mark.parametrize("tool", ["guidellm", "aiperf"])
 def test_requests_of_other_tools_are_read(tmp_path: Path, tool: str) -> None:
-    bench = benchmark(written(tmp_path / "b.json", tool))
+    bench = read_benchmark(written(tmp_path / "b.json", tool))
     assert bench.unix
     assert bench.failed == 2
     assert bench.start_s == pytest.approx(START_S + TRUTH.start_s, abs=1e-3)
@@ -160,7 +160,7 @@ def test_an_answer_that_was_not_streamed_has_no_first_token(tmp_path: Path) -> N
     record = aiperf(0, START_S)
     del record["metrics"]["time_to_first_token"]
     path.write_text(json.dumps(record))
-    assert np.isnan(benchmark(path).ttft_s).all()
+    assert np.isnan(read_benchmark(path).ttft_s).all()
 
 
 def test_a_sample_of_requests_is_refused(tmp_path: Path) -> None:
@@ -169,7 +169,7 @@ def test_a_sample_of_requests_is_refused(tmp_path: Path) -> None:
     said["benchmarks"][1]["metrics"]["request_totals"]["successful"] = 1000
     path.write_text(json.dumps(said))
     with pytest.raises(MeasureError, match=r"holds 15 of 1,000 requests .* without --sample-req"):
-        benchmark(path)
+        read_benchmark(path)
 
 
 @pytest.mark.parametrize("tool", ["guidellm", "aiperf"])
@@ -244,7 +244,7 @@ def test_an_engine_of_two_that_was_started_anew_is_a_fault_and_mended(tmp_path: 
         tmp_path / "run", "--engine", engine, "--power", nvidia_smi(tmp_path / "smi.csv", 0.0)
     )
     assert done.exit_code == 1
-    assert "fault: engine.csv: counters fall 1 time (5.0 s on)" in done.stdout
+    assert "error: engine.csv: counters fall 1 time (5.0 s on)" in done.stdout
     last = rows(tmp_path / "run" / "engine.csv")[-1]
     assert float(last["prompt_total"]) == 2 * TRUTH.prompt.sum()
     assert float(last["generation_total"]) == 2 * TRUTH.output.sum()
@@ -309,4 +309,4 @@ def test_a_page_of_two_engines_goes_on_where_one_begins_anew_or_is_silent() -> N
     # The second fell from 150 to 20 while the first rose by more: in a sum nobody would see it.
     assert [one["prompt_total"] for one in told] == [1000, 1100, 1270, 1320, 1420]
     assert [one["running"] for one in told] == [2, 2, 2, 1, 2]
-    assert page.started_anew == 1
+    assert page.restarts == 1

@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from dcsim.cli import app
-from dcsim.lab.measure.check import verdict
+from dcsim.lab.measure.check import check_folder
 from tests.lab.learn.folder import write_run
 from tests.lab.measure.bench import written
 
@@ -41,12 +41,12 @@ def change(folder: Path, edit: Callable[[dict[str, Any]], object]) -> None:
 
 
 def test_a_good_folder(folder: Path) -> None:
-    found = verdict(folder)
-    assert found.good, found.faults
+    found = check_folder(folder)
+    assert found.good, found.errors
     assert found.figures["seconds"] == pytest.approx(119.75)
     assert found.figures["requests"] == 6
     assert found.figures["mean_w"] == pytest.approx(190, abs=2)
-    assert any("slower than 10 Hz" in doubt for doubt in found.doubts)
+    assert any("slower than 10 Hz" in doubt for doubt in found.warnings)
 
 
 def drop_power(folder: Path, first: int, last: int) -> None:
@@ -121,9 +121,9 @@ TELEMETRY = "epoch,gpu,power_w,energy_j,limit_w\n1,0,100,0,400\n2,0,100,120,{}\n
 )
 def test_one_fault(folder: Path, harm: Callable[[Path], object], fault: str) -> None:
     harm(folder)
-    found = verdict(folder)
+    found = check_folder(folder)
     assert not found.good
-    assert any(fault in told for told in found.faults), found.faults
+    assert any(fault in told for told in found.errors), found.errors
 
 
 @pytest.mark.parametrize(
@@ -145,16 +145,16 @@ def test_one_fault(folder: Path, harm: Callable[[Path], object], fault: str) -> 
         ),
         (
             lambda f: (f / "telemetry.csv").write_text(TELEMETRY.format(400)),
-            "sampled watts make -16.7 % of what its own energy counter says",
+            "sampled watts and the GPU's energy counter differ by -16.7 %",
         ),
         (lambda f: rewrite(f, "requests.csv", ",1592,", ",1000,"), "generation_total grew by"),
     ],
 )
 def test_one_doubt(folder: Path, harm: Callable[[Path], object], doubt: str) -> None:
     harm(folder)
-    found = verdict(folder)
-    assert found.good, found.faults
-    assert any(doubt in told for told in found.doubts), found.doubts
+    found = check_folder(folder)
+    assert found.good, found.errors
+    assert any(doubt in told for told in found.warnings), found.warnings
 
 
 def test_tokens_that_nobody_asked_for_make_a_measured_folder_not_good(folder: Path) -> None:
@@ -165,14 +165,14 @@ def test_tokens_that_nobody_asked_for_make_a_measured_folder_not_good(folder: Pa
         ),
     )
     rewrite(folder, "requests.csv", ",1592,", ",1000,")
-    (fault,) = verdict(folder).faults
+    (fault,) = check_folder(folder).errors
     assert fault == "the engine's generation_total grew by 9,577, the requests explain 9,000"
 
 
 def test_the_reference_runs_are_good(data: Path) -> None:
     for path in sorted((data / "measured" / "vllm_runs").iterdir()):
-        found = verdict(path)
-        assert found.good, (path, found.faults)
+        found = check_folder(path)
+        assert found.good, (path, found.errors)
 
 
 def test_check_says_good_or_not_and_why(folder: Path, tmp_path: Path) -> None:
@@ -183,7 +183,7 @@ def test_check_says_good_or_not_and_why(folder: Path, tmp_path: Path) -> None:
     bad.mkdir()
     done = dcsim("check", folder, bad)
     assert done.exit_code == 1
-    assert f"{bad}: not good\n  fault: no manifest.json\n" in done.stdout
+    assert f"{bad}: not good\n  error: no manifest.json\n" in done.stdout
     told = json.loads(dcsim("check", folder, bad, "--json").stdout)
     assert [one["good"] for one in told] == [True, False]
     done = dcsim("check", folder, tmp_path / "none", tmp_path / "nothing")

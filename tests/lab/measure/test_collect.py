@@ -18,7 +18,7 @@ import pytest
 
 from dcsim.errors import MeasureError
 from dcsim.lab.measure import collect as collecting
-from dcsim.lab.measure.check import verdict
+from dcsim.lab.measure.check import check_folder
 from dcsim.lab.measure.collect import collect
 from tests.lab.measure.bench import SHORT, campaign
 from tests.lab.measure.conftest import FastClock
@@ -75,9 +75,9 @@ def measuring(out: Path) -> int:
     return sum(path.stat().st_size > 400 for path in out.glob("0*/power.csv"))
 
 
-def faults(folder: Path) -> str:
+def error_text(folder: Path) -> str:
     """All that is wrong but for how short a test is."""
-    return "; ".join(f for f in verdict(folder).faults if "share less than a minute" not in f)
+    return "; ".join(f for f in check_folder(folder).errors if "share less than a minute" not in f)
 
 
 def test_what_a_part_leaves(engine: Engine, tmp_path: Path) -> None:
@@ -145,16 +145,16 @@ def test_going_on_keeps_what_is_good(
 ) -> None:
     out = tmp_path / "out"
     judged: set[Path] = set()
-    real = collecting.verdict
+    real = collecting.check_folder
 
     def short_is_fine(folder: Path) -> Any:
         found = real(folder)
-        found.faults = [f for f in found.faults if "share less than a minute" not in f]
+        found.errors = [f for f in found.errors if "share less than a minute" not in f]
         judged.add(folder)
         return found
 
-    monkeypatch.setattr("dcsim.lab.measure.collect.verdict", short_is_fine)
-    monkeypatch.setattr("dcsim.lab.measure.shelf.verdict", short_is_fine)
+    monkeypatch.setattr("dcsim.lab.measure.collect.check_folder", short_is_fine)
+    monkeypatch.setattr("dcsim.lab.measure.campaign_dir.check_folder", short_is_fine)
     with engine:
         spec = campaign(tmp_path, engine.url, PARTS)
         watcher = once(lambda: measuring(out) == 2, lambda: os.kill(os.getpid(), signal.SIGINT))
@@ -165,7 +165,7 @@ def test_going_on_keeps_what_is_good(
         stopped = first.left[0]
         told = manifest(out / stopped)
         assert told["status"] == "interrupted"
-        assert "interrupted" in faults(out / stopped)
+        assert "interrupted" in error_text(out / stopped)
         assert (out / stopped / "power.csv").stat().st_size > 20  # kept
         asked = engine.asked
         kept = {p: p.stat().st_mtime_ns for name in first.good for p in (out / name).iterdir()}
@@ -211,7 +211,7 @@ def test_requests_that_fail_are_kept_as_failed(engine: Engine, tmp_path: Path) -
         assert failed[number]["trouble"].startswith(why)
     planned = manifest(folder)["probe"]["requests"]
     assert len(rows(folder / "requests.csv")) == planned - 6
-    assert f"6 of {planned} requests were not answered in full (1 x " in faults(folder)
+    assert f"6 of {planned} requests were not answered in full (1 x " in error_text(folder)
 
 
 def test_short_answers_are_told(engine: Engine, tmp_path: Path) -> None:
@@ -224,9 +224,9 @@ def test_short_answers_are_told(engine: Engine, tmp_path: Path) -> None:
     assert any("takes no ignore_eos" in line for line in said)
     assert not {"ignore_eos", "min_tokens"} & set(engine.bodies[-1])
     count = len(rows(folder / "requests.csv"))
-    assert f"{count} answers have another length than planned" in verdict(folder).doubts
+    assert f"{count} answers have another length than planned" in check_folder(folder).warnings
     assert manifest(folder)["summary"]["output_tokens"] == 18 * count
-    assert faults(folder) == ""  # tokens still agree with the engine's
+    assert error_text(folder) == ""  # tokens still agree with the engine's
 
 
 def test_a_dead_endpoint_ends_the_part(engine: Engine, tmp_path: Path) -> None:
@@ -247,7 +247,7 @@ def test_a_gpu_that_vanishes_ends_the_part(engine: Engine, gpus: Gpus, tmp_path:
     folder = tmp_path / "out" / PART
     assert "GPU is lost" in outcome.stopped
     assert "GPU is lost" in manifest(folder)["stopped"]
-    assert "it was not finished: stopped" in faults(folder)
+    assert "it was not finished: stopped" in error_text(folder)
     assert any(r["trouble"] == "cut off by the client" for r in rows(folder / "failures.csv")) or (
         manifest(folder)["summary"]["answered"] < manifest(folder)["probe"]["requests"]
     )
@@ -261,7 +261,7 @@ def test_a_clock_that_is_set_makes_the_part_not_good(engine: Engine, tmp_path: P
         collect(campaign(tmp_path, engine.url), out, clock=clock)
         watcher.join()
     folder = tmp_path / "out" / PART
-    assert "the wall clock was set by -3.000 s meanwhile" in faults(folder)
+    assert "the wall clock was set by -3.000 s meanwhile" in error_text(folder)
     starts = [float(row["start"]) for row in rows(folder / "requests.csv")]
     assert starts == sorted(starts)  # our own stamps do not jump
 
@@ -273,7 +273,7 @@ def test_somebody_elses_work_is_noticed(engine: Engine, tmp_path: Path) -> None:
         watcher = once(lambda: measuring(out) == 1, meddle)
         collect(campaign(tmp_path, engine.url), out, clock=FastClock(RATE))
         watcher.join()
-    assert "the engine's generation_total grew by" in faults(tmp_path / "out" / PART)
+    assert "the engine's generation_total grew by" in error_text(tmp_path / "out" / PART)
 
 
 def test_without_metrics_the_clients_view_stands_in(engine: Engine, tmp_path: Path) -> None:
@@ -286,9 +286,9 @@ def test_without_metrics_the_clients_view_stands_in(engine: Engine, tmp_path: Pa
     last = rows(folder / "engine.csv")[-1]
     assert float(last["generation_total"]) == generated
     assert "iterations" not in last
-    doubts = " ".join(verdict(folder).doubts)
+    doubts = " ".join(check_folder(folder).warnings)
     assert "the engine does not count running, waiting, kv" in doubts
-    assert "nobody counted iterations" in doubts and faults(folder) == ""
+    assert "nobody counted iterations" in doubts and error_text(folder) == ""
 
 
 def test_chat_takes_words(engine: Engine, tmp_path: Path) -> None:
@@ -300,7 +300,7 @@ def test_chat_takes_words(engine: Engine, tmp_path: Path) -> None:
         )
         collect(spec, tmp_path / "out", clock=FastClock(RATE))
     assert len(engine.bodies[-1]["messages"][0]["content"].split()) == 50
-    assert faults(tmp_path / "out" / PART) == ""
+    assert error_text(tmp_path / "out" / PART) == ""
 
 
 def test_refusals_come_before_anything_is_measured(
@@ -328,7 +328,7 @@ def test_refusals_come_before_anything_is_measured(
         more = key + "meter: {engine: {required: false}}\n"
         refused("give meter.engine.kv_tokens", more=more)
         engine.metrics = True
-        monkeypatch.setattr("dcsim.lab.measure.collect.QUIET_S", 0.0)
+        monkeypatch.setattr("dcsim.lab.measure.collect.MAX_QUIET_WAIT_S", 0.0)
         engine.foreign = 2
         refused("works on 2 requests that are not ours", more=key)
         spec = campaign(tmp_path, engine.url, more=key).model_copy(update={"model": "other"})

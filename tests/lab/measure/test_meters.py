@@ -13,12 +13,12 @@ import pytest
 
 from dcsim.errors import MeasureError
 from dcsim.lab.measure.campaign import IpmiMeter, RedfishMeter
-from dcsim.lab.measure.clock import Clock, ClockWatch
-from dcsim.lab.measure.engine import find_engine, null_block
+from dcsim.lab.measure.clock import ClockWatch, MeasuringClock
+from dcsim.lab.measure.engine import find_engine, null_block_share
 from dcsim.lab.measure.errors import MeterLostError, SampleError
 from dcsim.lab.measure.meters import dcgm_reader, server_reader
 from dcsim.lab.measure.nvml import GpuFacts, Nvml
-from dcsim.lab.measure.sampler import Sampler
+from dcsim.lab.measure.sampler import MeterSampler
 from dcsim.lab.measure.scrape import Page, pattern, samples
 from tests.lab.measure.gpus import Gpus
 
@@ -86,7 +86,7 @@ def test_hardware_is_named_as_in_the_catalogue(name: str, short: str) -> None:
 # --- the thread ----------------------------------------------------------------------------------
 
 
-class Steps(Clock):
+class Steps(MeasuringClock):
     """A clock that goes on only when somebody waits or reads."""
 
     def __init__(self, read_s: float) -> None:
@@ -95,7 +95,7 @@ class Steps(Clock):
     def monotonic(self) -> float:
         return self.now_s
 
-    def wall(self) -> float:
+    def unix(self) -> float:
         return 1e9 + self.now_s + self.set_s
 
     def real_s(self, seconds: float) -> float:
@@ -115,7 +115,7 @@ def test_a_slow_meter_misses_ticks_and_keeps_the_beat() -> None:
         return 0
 
     ends: list[str] = []
-    sampler = Sampler(
+    sampler = MeterSampler(
         "slow", 0.1, read, lambda at_s, _: taken.append(at_s - 1e9), watch, lost=ends.append
     )
     sampler.run()
@@ -131,9 +131,9 @@ def test_a_wall_clock_that_is_set_is_noticed_and_stamps_stay() -> None:
         clock.set_s = moved
         clock.now_s += 1.0
         watch.look()
-    assert [round(step["step_s"], 3) for step in watch.told()["steps"]] == [2.5, -0.1]
+    assert [round(step["step_s"], 3) for step in watch.to_dict()["steps"]] == [2.5, -0.1]
     assert watch.epoch(clock.now_s) == pytest.approx(1e9 + clock.now_s)
-    assert watch.told()["drift_s"] == pytest.approx(2.4)
+    assert watch.to_dict()["drift_s"] == pytest.approx(2.4)
 
 
 def test_a_meter_may_fail_for_a_while_but_not_for_long() -> None:
@@ -143,7 +143,7 @@ def test_a_meter_may_fail_for_a_while_but_not_for_long() -> None:
         raise SampleError("not now")
 
     ends: list[str] = []
-    sampler = Sampler(
+    sampler = MeterSampler(
         "m", 1.0, read, lambda *_: None, ClockWatch(clock), lost=ends.append, patience_s=5.0
     )
     sampler.run()
@@ -249,9 +249,9 @@ def test_samples_of_a_page_are_those_wanted() -> None:
 
 
 def test_an_idle_engine_holds_one_block_of_16_tokens() -> None:
-    assert null_block(0.0, 32_000) == 16 / 32_000
-    assert null_block(16 / 32_000, 32_000) == 0.0  # it counts one already
-    assert null_block(0.0, None) == 0.0
+    assert null_block_share(0.0, 32_000) == 16 / 32_000
+    assert null_block_share(16 / 32_000, 32_000) == 0.0  # it counts one already
+    assert null_block_share(0.0, None) == 0.0
 
 
 def test_dcgm(pages: tuple[str, dict[str, tuple[int, str]]]) -> None:

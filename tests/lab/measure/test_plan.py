@@ -80,7 +80,7 @@ def test_a_plan_is_the_same_again_and_parts_do_not_hang_on_each_other(tmp_path: 
 def test_the_digest_is_of_every_request(tmp_path: Path) -> None:
     part = make_plan(campaign(tmp_path, URL, PARTS))[1]
     changed = replace(part, asks=(replace(part.asks[0], output_tokens=7), *part.asks[1:]))
-    assert part.told()["digest"] != changed.told()["digest"]
+    assert part.to_dict()["digest"] != changed.to_dict()["digest"]
 
 
 def test_everything_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:

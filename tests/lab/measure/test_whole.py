@@ -56,7 +56,7 @@ def dcsim(*arguments: object) -> Result:
 def test_from_a_plan_to_a_simulated_site(
     gpus: Gpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dcsim.lab.measure.collect.Clock", lambda: FastClock(RATE))
+    monkeypatch.setattr("dcsim.lab.measure.collect.MeasuringClock", lambda: FastClock(RATE))
     gpus.state.rate = RATE
     out, pack = tmp_path / "out", tmp_path / "mine.h5"
     with Engine(rate=RATE, power=gpus.draw) as engine:

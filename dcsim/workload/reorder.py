@@ -10,7 +10,7 @@ import numpy as np
 from dcsim.workload.stream import BLOCK_REQUESTS, RequestBlock, RequestStream, join
 
 
-def settle(made: Iterator[tuple[RequestBlock, float]], horizon_s: float) -> RequestStream:
+def reorder(made: Iterator[tuple[RequestBlock, float]], horizon_s: float) -> RequestStream:
     """Requests before `horizon_s`, in order of arrival, in blocks of up to BLOCK_REQUESTS.
 
     `made` gives blocks in any order with an edge that rises: nothing that comes later arrives

@@ -18,8 +18,8 @@ from dcsim.hardware.catalogue import load_catalogue
 from dcsim.lab.learn.readers import EngineLog
 from dcsim.lab.learn.runs import read_run
 from dcsim.lab.measure import foreign
-from dcsim.lab.measure.benchmarks import benchmark
-from dcsim.lab.measure.bring import engine_columns
+from dcsim.lab.measure.benchmarks import read_benchmark
+from dcsim.lab.measure.import_logs import engine_columns
 
 START_S = datetime(2026, 7, 20, 19, 40, 0, tzinfo=UTC).timestamp()
 OFFSET_S = -25200.0
@@ -189,7 +189,7 @@ def test_a_log_that_tells_nothing_is_not_believed(tmp_path: Path) -> None:
     told = json.loads(done.stdout)
     assert not told["alignment"]["power"]["sure"]
     assert told["alignment"]["power"]["moved_s"] == 0.0
-    assert any("power could not be confirmed" in doubt for doubt in told["doubts"])
+    assert any("power could not be confirmed" in doubt for doubt in told["warnings"])
 
 
 def test_requests_that_only_a_guess_could_place_are_not_good(tmp_path: Path) -> None:
@@ -203,7 +203,7 @@ def test_requests_that_only_a_guess_could_place_are_not_good(tmp_path: Path) -> 
         *("--requests", vllm_bench(tmp_path / "bench.json")),
     )
     assert done.exit_code == 1
-    assert "fault: the clock of requests is a guess: nothing shows it surely" in done.stdout
+    assert "error: the clock of requests is a guess: nothing shows it surely" in done.stdout
 
 
 def test_gpus_of_a_range_query_are_put_side_by_side(tmp_path: Path) -> None:
@@ -250,27 +250,27 @@ def test_a_benchmark_without_times_or_details_says_so(tmp_path: Path) -> None:
         ({"errors": ["boom"] * 30}, "no request that was answered"),
     ):
         with pytest.raises(MeasureError, match=why):
-            benchmark(vllm_bench(path, **changes))
+            read_benchmark(vllm_bench(path, **changes))
     path.write_text('{"request_throughput": 2.0}')
     with pytest.raises(MeasureError, match="run it with --save-result --save-detailed"):
-        benchmark(path)
-    bench = benchmark(vllm_bench(path, errors=["boom", *[""] * 29]))
+        read_benchmark(path)
+    bench = read_benchmark(vllm_bench(path, errors=["boom", *[""] * 29]))
     assert (bench.failed, len(bench.start_s)) == (1, 29)
     # A first token that was never seen is null.
-    bench = benchmark(vllm_bench(path, ttfts=[None, *[TOKEN_S] * 29]))
+    bench = read_benchmark(vllm_bench(path, ttfts=[None, *[TOKEN_S] * 29]))
     assert (bench.failed, len(bench.start_s)) == (1, 29)
     with pytest.raises(MeasureError, match="no request that was answered"):
-        benchmark(vllm_bench(path, ttfts=[None] * 30))
+        read_benchmark(vllm_bench(path, ttfts=[None] * 30))
 
 
 def test_wall_meters_errors_are_left_out_and_damage_is_named(tmp_path: Path) -> None:
     path = spl(tmp_path / "spl.txt", 0.0)
     lines = path.read_text().splitlines()
     path.write_text("\n".join([*lines, lines[-1].replace("Watts,", "Watts,-")]))
-    assert len(foreign.spl(path)[0]) == len(lines)
+    assert len(foreign.read_spl(path)[0]) == len(lines)
     path.write_text("\n".join([*lines, "Time,now,Watts,many"]))
     with pytest.raises(MeasureError, match=rf"spl.txt:{len(lines) + 1}: expected Time,07-17"):
-        foreign.spl(path)
+        foreign.read_spl(path)
 
 
 def test_refusals_name_the_file_and_write_nothing(tmp_path: Path) -> None:
@@ -286,9 +286,9 @@ def test_refusals_name_the_file_and_write_nothing(tmp_path: Path) -> None:
     some.write_text(prometheus_engine(tmp_path)[0].read_text())
     good = [part for path in prometheus_engine(tmp_path) for part in ("--engine", path)]
     for arguments, why in (
-        ((), "nothing to bring: give --power or --server-power"),
+        ((), "nothing to import: give --power or --server-power"),
         (("--power", tmp_path / "none.csv", *good), f"{tmp_path / 'none.csv'}: no such file"),
-        (("--power", wall, *good), f"{wall}: this is a wall meter's log, not GPU watts: bring it"),
+        (("--power", wall, *good), f"{wall}: this is a wall meter's log, not GPU watts: import it"),
         (("--power", engine, *good), f"{engine}: this is a log of engine"),
         (("--power", some, *good), f"{some}: none of DCGM_FI_DEV_POWER_USAGE_INSTANT"),
         (("--power", smi), "nothing tells what the GPUs did: give --engine or --requests"),

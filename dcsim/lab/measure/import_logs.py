@@ -20,9 +20,9 @@ from dcsim.hardware.catalogue import load_catalogue
 from dcsim.lab.learn.logs import RunLogs, read_logs
 from dcsim.lab.learn.readers import EngineLog, engine_log, kind_of
 from dcsim.lab.measure import align, foreign
-from dcsim.lab.measure.benchmarks import Bench, benchmark
+from dcsim.lab.measure.benchmarks import BenchmarkRequests, read_benchmark
 from dcsim.lab.measure.counts import engine_lines
-from dcsim.lab.measure.engine import BLOCK_TOKENS, COLUMNS, COUNTERS, null_block
+from dcsim.lab.measure.engine import BLOCK_TOKENS, COLUMNS, COUNTERS, null_block_share
 from dcsim.lab.measure.folder import stamp, write_lines, write_manifest
 from dcsim.power.meter import TRAILING_S
 
@@ -31,8 +31,8 @@ SEARCH_S = 20.0
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What is to be brought, and what the logs do not say."""
+class ImportRequest:
+    """What to import, and what the logs do not say."""
 
     hardware: str
     model: str
@@ -50,7 +50,7 @@ class Wanted:
 
 
 @dataclass
-class Brought:
+class ImportReport:
     """What became of the clocks."""
 
     notes: list[str] = field(default_factory=list)
@@ -59,7 +59,7 @@ class Brought:
     """When the engine was started anew, on its own clock."""
 
 
-def bring(wanted: Wanted, out: Path) -> Brought:
+def import_logs(request: ImportRequest, out: Path) -> ImportReport:
     """Write the run folder `out` from logs.
 
     The engine's clock is the one that counts, without its log the client's; watts are moved onto
@@ -68,81 +68,83 @@ def bring(wanted: Wanted, out: Path) -> Brought:
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise MeasureError(f"{out} is not empty")
-    if not wanted.power and wanted.server_power is None:
-        raise MeasureError("nothing to bring: give --power or --server-power")
-    if wanted.power and not wanted.engine and wanted.requests is None:
+    if not request.power and request.server_power is None:
+        raise MeasureError("nothing to import: give --power or --server-power")
+    if request.power and not request.engine and request.requests is None:
         raise MeasureError("nothing tells what the GPUs did: give --engine or --requests")
-    brought = Brought()
+    report = ImportReport()
     try:
-        return _bring(wanted, out, brought)
+        return _import_logs(request, out, report)
     except UnreadableError as error:
         raise MeasureError(f"{error.filename}: {error.strerror}") from None
 
 
-def _bring(wanted: Wanted, out: Path, brought: Brought) -> Brought:
+def _import_logs(request: ImportRequest, out: Path, report: ImportReport) -> ImportReport:
     bench = None
-    if wanted.requests is not None and foreign.is_json(_there(wanted.requests)):
-        bench = benchmark(wanted.requests)
+    if request.requests is not None and foreign.is_json(_existing(request.requests)):
+        bench = read_benchmark(request.requests)
     with tempfile.TemporaryDirectory() as staging:
         place = Path(staging)
-        offset_s = _stage(wanted, place, bench, brought)
-        logs = _read(wanted, place, offset_s) if wanted.power else None
+        offset_s = _stage(request, place, bench, report)
+        logs = _read(request, place, offset_s) if request.power else None
     server = None
-    if wanted.server_power is not None:
-        server = foreign.spl(_there(wanted.server_power))
+    if request.server_power is not None:
+        server = foreign.read_spl(_existing(request.server_power))
     out.mkdir(parents=True, exist_ok=True)
-    manifest = _manifest(wanted)
-    clock = {"local_utc_offset_s": offset_s or 0.0, "alignment": brought.alignment}
+    manifest = _manifest(request)
+    clock = {"local_utc_offset_s": offset_s or 0.0, "alignment": report.alignment}
     manifest["clock"] = clock
     if logs is not None and logs.engine is not None:
-        brought.restarts += logs.engine.restarts
-    if brought.restarts:
-        manifest["engine"] = {"restarts": sorted(brought.restarts)}
+        report.restarts += logs.engine.restarts
+    if report.restarts:
+        manifest["engine"] = {"restarts": sorted(report.restarts)}
     gpu_at_s = gpu_w = None
     if logs is not None:
-        brought.notes += [one for one in logs.remarks if one not in brought.notes]
-        gpu_at_s, gpu_w = _write_logs(wanted, logs, bench, out, clock, brought)
+        report.notes += [text for text in logs.remarks if text not in report.notes]
+        gpu_at_s, gpu_w = _write_logs(request, logs, bench, out, clock, report)
     if server is not None:
-        _write_server(wanted, server, gpu_at_s, gpu_w, offset_s, out, brought)
+        _write_server(request, server, gpu_at_s, gpu_w, offset_s, out, report)
     if bench is not None and bench.failed:
-        brought.notes.append(f"{bench.failed} requests of the benchmark failed and are left out")
+        report.notes.append(f"{bench.failed} requests of the benchmark failed and are left out")
     write_manifest(out, manifest)
-    return brought
+    return report
 
 
 # --- reading -------------------------------------------------------------------------------------
 
 
-def _there(path: Path) -> Path:
+def _existing(path: Path) -> Path:
     if not path.is_file():
         raise MeasureError(f"{path}: no such file")
     return path
 
 
-def unpacked(path: Path, copy: Path) -> None:
+def unpack(path: Path, copy: Path) -> None:
     """The file's bytes as text has them. Raises MeasureError for what is no text."""
     with open_bytes(path) as source, copy.open("wb") as target:
         shutil.copyfileobj(source, target)
 
 
-def _stage(wanted: Wanted, place: Path, bench: Bench | None, brought: Brought) -> float | None:
+def _stage(
+    request: ImportRequest, place: Path, bench: BenchmarkRequests | None, report: ImportReport
+) -> float | None:
     """All logs under the names and in the layouts that the reader of run folders knows. Returns
     the offset of local times, where it is given or follows from the benchmark's date."""
-    offset_s = wanted.local_utc_offset_s
-    if wanted.engine and foreign.is_json(_there(wanted.engine[0])):
-        series = [one for path in wanted.engine for one in foreign.range_query(_there(path))]
-        at_s, columns, restarts, notes = foreign.engine_of(series, wanted.engine)
-        brought.restarts += restarts
-        brought.notes += notes
+    offset_s = request.local_utc_offset_s
+    if request.engine and foreign.is_json(_existing(request.engine[0])):
+        series = [item for path in request.engine for item in foreign.range_query(_existing(path))]
+        at_s, columns, restarts, notes = foreign.engine_of(series, request.engine)
+        report.restarts += restarts
+        report.notes += notes
         write_lines(place / "engine.csv", engine_lines(at_s, columns))
-    elif wanted.engine:
-        unpacked(_only(wanted.engine, "engine"), place / "engine.csv")
-    if wanted.power and foreign.is_json(_there(wanted.power[0])):
-        series = [one for path in wanted.power for one in foreign.range_query(_there(path))]
-        at_s, gpus, watts, notes = foreign.power_of(series, wanted.power[0])
-        brought.notes += notes
-        if wanted.gpus:
-            gpus, watts = _chosen(wanted.gpus, gpus, watts, wanted.power[0])
+    elif request.engine:
+        unpack(_only(request.engine, "engine"), place / "engine.csv")
+    if request.power and foreign.is_json(_existing(request.power[0])):
+        series = [item for path in request.power for item in foreign.range_query(_existing(path))]
+        at_s, gpus, watts, notes = foreign.power_of(series, request.power[0])
+        report.notes += notes
+        if request.gpus:
+            gpus, watts = _choose_gpus(request.gpus, gpus, watts, request.power[0])
         lines = ["epoch," + ",".join(f"gpu{i}" for i in range(len(gpus)))]
         for at, row in zip(at_s.tolist(), watts.tolist(), strict=True):
             lines.append(
@@ -150,32 +152,32 @@ def _stage(wanted: Wanted, place: Path, bench: Bench | None, brought: Brought) -
                 + ",".join(("" if np.isnan(value) else f"{value:.15g}") for value in row)
             )
         write_lines(place / "power.csv", lines)
-    elif wanted.power:
-        path = _only(wanted.power, "power")
+    elif request.power:
+        path = _only(request.power, "power")
         with open_bytes(path) as file:
             start = file.read(5)
         if start == b"Time,":
             raise MeasureError(
-                f"{path}: this is a wall meter's log, not GPU watts: bring it as --server-power"
+                f"{path}: this is a wall meter's log, not GPU watts: import it with --server-power"
             )
-        unpacked(path, place / "power.csv")
+        unpack(path, place / "power.csv")
     if bench is not None:
         if not bench.unix and offset_s is None:
             offset_s = _zone(bench, place)
         moved_s = 0.0 if bench.unix else -(offset_s or 0.0)
         write_lines(place / "requests.csv", _bench_lines(bench, moved_s))
-    elif wanted.requests is not None:
-        unpacked(_there(wanted.requests), place / "requests.csv")
+    elif request.requests is not None:
+        unpack(_existing(request.requests), place / "requests.csv")
     return offset_s
 
 
 def _only(paths: Sequence[Path], kind: str) -> Path:
     if len(paths) > 1:
         raise MeasureError(f"--{kind}: several files are for answers of Prometheus' only")
-    return _there(paths[0])
+    return _existing(paths[0])
 
 
-def _chosen(
+def _choose_gpus(
     names: Sequence[str], gpus: list[str], watts: FloatArray, path: Path
 ) -> tuple[list[str], FloatArray]:
     absent = [name for name in names if name not in gpus]
@@ -184,7 +186,7 @@ def _chosen(
     return list(names), watts[:, [gpus.index(name) for name in names]]
 
 
-def _zone(bench: Bench, place: Path) -> float | None:
+def _zone(bench: BenchmarkRequests, place: Path) -> float | None:
     """The zone of the benchmark's date, where the engine's log, in unix time, shows it."""
     if not (place / "engine.csv").is_file():
         return None
@@ -196,7 +198,7 @@ def _zone(bench: Bench, place: Path) -> float | None:
     return ZONE_S * round((middle_s - 0.5 * float(engine.at_s[0] + engine.at_s[-1])) / ZONE_S)
 
 
-def _bench_lines(bench: Bench, moved_s: float) -> list[str]:
+def _bench_lines(bench: BenchmarkRequests, moved_s: float) -> list[str]:
     rows = zip(
         (bench.start_s + moved_s).tolist(),
         bench.input_tokens.tolist(),
@@ -212,15 +214,15 @@ def _bench_lines(bench: Bench, moved_s: float) -> list[str]:
     return ["start,input_tokens,output_tokens,ttft,end", *lines]
 
 
-def _read(wanted: Wanted, place: Path, offset_s: float | None) -> RunLogs:
+def _read(request: ImportRequest, place: Path, offset_s: float | None) -> RunLogs:
     clock = {} if offset_s is None else {"local_utc_offset_s": offset_s}
-    manifest: dict[str, Any] = {"tp": wanted.tensor_parallel, "clock": clock}
-    manifest["hardware"] = wanted.hardware
-    json_power = wanted.power and foreign.is_json(wanted.power[0])
-    if wanted.gpus and not json_power:
-        manifest["gpus"] = list(wanted.gpus)
-    names = {"power.csv": wanted.power, "engine.csv": wanted.engine}
-    names["requests.csv"] = () if wanted.requests is None else (wanted.requests,)
+    manifest: dict[str, Any] = {"tp": request.tensor_parallel, "clock": clock}
+    manifest["hardware"] = request.hardware
+    json_power = request.power and foreign.is_json(request.power[0])
+    if request.gpus and not json_power:
+        manifest["gpus"] = list(request.gpus)
+    names = {"power.csv": request.power, "engine.csv": request.engine}
+    names["requests.csv"] = () if request.requests is None else (request.requests,)
     try:
         for name, kind in (("power.csv", "power"), ("engine.csv", "engine")):
             if (place / name).is_file() and kind_of(place / name) not in (kind, None):
@@ -237,35 +239,35 @@ def _read(wanted: Wanted, place: Path, offset_s: float | None) -> RunLogs:
 
 
 def _write_logs(
-    wanted: Wanted,
+    request: ImportRequest,
     logs: RunLogs,
-    bench: Bench | None,
+    bench: BenchmarkRequests | None,
     out: Path,
     clock: dict[str, Any],
-    brought: Brought,
+    report: ImportReport,
 ) -> tuple[FloatArray, FloatArray]:
     """power.csv, engine.csv, requests.csv; returns the watts of all GPUs on the work's clock."""
     moved_s = 0.0
     if logs.engine is not None:
-        work_s, work = align.work_of(logs.engine.at_s, logs.engine.columns)
+        work_s, work = align.work_signal(logs.engine.at_s, logs.engine.columns)
         if logs.requests is not None:
-            moved_s = _place_requests(wanted, logs, bench, brought)
+            moved_s = _align_requests(request, logs, bench, report)
     elif bench is not None:
-        start_s = np.array([one[0] for one in logs.requests or ()])
+        start_s = np.array([row[0] for row in logs.requests or ()])
         ends_s = start_s + (bench.end_s - bench.start_s)
-        work_s, work = align.running_of(start_s, ends_s, wanted.search_s)
+        work_s, work = align.running_signal(start_s, ends_s, request.search_s)
     else:
         work_s, work = np.empty(0), np.empty(0)
     at_s, watts = logs.power.at_s, logs.power.watts
     total_w = watts.sum(axis=1)
-    mean_s = 0.0 if logs.power.field == "instant" else _trailing_s(wanted.hardware)
+    mean_s = 0.0 if logs.power.field == "instant" else _trailing_s(request.hardware)
     shift = None
     if len(work_s):
-        shift = align.lag(at_s, total_w, work_s, work, wanted.search_s, mean_s)
-    entry = align.told(shift, needed=False)
+        shift = align.find_lag(at_s, total_w, work_s, work, request.search_s, mean_s)
+    entry = align.alignment_entry(shift, needed=False)
     if len(work_s):
-        brought.alignment["power"] = entry
-        brought.notes.append(_note("power", entry))
+        report.alignment["power"] = entry
+        report.notes.append(_note("power", entry))
     at_s = at_s + entry["moved_s"]
     offset_s = clock["local_utc_offset_s"]
     clock["power_first_timestamp"] = stamp(float(at_s[0]), offset_s, "%Y/%m/%d %H:%M:%S")
@@ -288,32 +290,34 @@ def _trailing_s(hardware: str) -> float:
 
 def engine_columns(engine: EngineLog) -> dict[str, FloatArray]:
     """As `record` writes them: counters from 0, an idle engine with one block."""
-    found = {name: engine.columns[name] for name in COLUMNS if name in engine.columns}
+    columns = {name: engine.columns[name] for name in COLUMNS if name in engine.columns}
     for name in COUNTERS:
-        if name in found:
-            found[name] = found[name] - found[name][0]
-    if "kv" in found and engine.kv_blocks is not None:
-        idle_kv = float(found["kv"].min())
-        found["kv"] = found["kv"] + null_block(idle_kv, BLOCK_TOKENS * engine.kv_blocks)
-    return found
+        if name in columns:
+            columns[name] = columns[name] - columns[name][0]
+    if "kv" in columns and engine.kv_blocks is not None:
+        idle_kv = float(columns["kv"].min())
+        columns["kv"] = columns["kv"] + null_block_share(idle_kv, BLOCK_TOKENS * engine.kv_blocks)
+    return columns
 
 
-def _place_requests(wanted: Wanted, logs: RunLogs, bench: Bench | None, brought: Brought) -> float:
+def _align_requests(
+    request: ImportRequest, logs: RunLogs, bench: BenchmarkRequests | None, report: ImportReport
+) -> float:
     """What to add to the client's times to have them on the engine's clock."""
     assert logs.engine is not None and logs.requests is not None
     if bench is None:
         return 0.0  # no ends are known: nothing to match, and the client's clock is a clock
-    start_s = np.array([one[0] for one in logs.requests])
+    start_s = np.array([row[0] for row in logs.requests])
     ends_s = start_s + (bench.end_s - bench.start_s)
-    seen_s, seen = align.running_of(start_s, ends_s, wanted.search_s)
-    shift = align.lag(
-        logs.engine.at_s, logs.engine.columns["running"], seen_s, seen, wanted.search_s
+    seen_s, seen = align.running_signal(start_s, ends_s, request.search_s)
+    shift = align.find_lag(
+        logs.engine.at_s, logs.engine.columns["running"], seen_s, seen, request.search_s
     )
-    entry = align.told(shift, needed=not bench.unix)
+    entry = align.alignment_entry(shift, needed=not bench.unix)
     # The engine's log is not moved: the requests go the other way.
     entry["moved_s"] = -entry["moved_s"]
-    brought.alignment["requests"] = entry
-    brought.notes.append(_note("requests", entry))
+    report.alignment["requests"] = entry
+    report.notes.append(_note("requests", entry))
     return float(entry["moved_s"])
 
 
@@ -323,26 +327,29 @@ def _note(what: str, entry: dict[str, Any]) -> str:
 
 
 def _write_requests(
-    asked: list[tuple[float, int, int]], bench: Bench | None, moved_s: float, out: Path
+    requests: list[tuple[float, int, int]],
+    bench: BenchmarkRequests | None,
+    moved_s: float,
+    out: Path,
 ) -> None:
     if bench is None:
-        lines = [f"{at + moved_s:.6f},{prompt},{output}" for at, prompt, output in asked]
+        lines = [f"{at + moved_s:.6f},{prompt},{output}" for at, prompt, output in requests]
         write_lines(out / "requests.csv", ["start,input_tokens,output_tokens", *lines])
         return
-    start_s = np.array([one[0] for one in asked])
+    start_s = np.array([row[0] for row in requests])
     write_lines(
         out / "requests.csv", _bench_lines(bench, float(start_s[0] - bench.start_s[0]) + moved_s)
     )
 
 
 def _write_server(
-    wanted: Wanted,
+    request: ImportRequest,
     server: tuple[FloatArray, FloatArray],
     gpu_at_s: FloatArray | None,
     gpu_w: FloatArray | None,
     offset_s: float | None,
     out: Path,
-    brought: Brought,
+    report: ImportReport,
 ) -> None:
     """server_power.csv, on the clock of the GPUs' watts."""
     at_s, watts = server
@@ -352,10 +359,10 @@ def _write_server(
             behind_s = ZONE_S * round(float(np.mean(at_s) - np.mean(gpu_at_s)) / ZONE_S)
         at_s = at_s - behind_s
         ends_s = gpu_at_s + 0.5 * float(np.median(np.diff(gpu_at_s)))
-        shift = align.lag(at_s, watts, ends_s, gpu_w, wanted.search_s)
-        entry = align.told(shift, needed=False)
-        brought.alignment["server_power"] = entry
-        brought.notes.append(_note("server power", entry))
+        shift = align.find_lag(at_s, watts, ends_s, gpu_w, request.search_s)
+        entry = align.alignment_entry(shift, needed=False)
+        report.alignment["server_power"] = entry
+        report.notes.append(_note("server power", entry))
         at_s = at_s + entry["moved_s"]
     else:
         at_s = at_s - (offset_s or 0.0)
@@ -363,14 +370,14 @@ def _write_server(
     write_lines(out / "server_power.csv", ["epoch,ac_w", *(f"{a:.4f},{w:.6g}" for a, w in rows)])
 
 
-def _manifest(wanted: Wanted) -> dict[str, Any]:
-    files = [*wanted.power, *wanted.engine]
-    files += [one for one in (wanted.requests, wanted.server_power) if one is not None]
+def _manifest(request: ImportRequest) -> dict[str, Any]:
+    files = [*request.power, *request.engine]
+    files += [path for path in (request.requests, request.server_power) if path is not None]
     return {
         "status": "complete",
-        "hardware": wanted.hardware,
-        "model": wanted.model,
-        "tp": wanted.tensor_parallel,
+        "hardware": request.hardware,
+        "model": request.model,
+        "tp": request.tensor_parallel,
         "brought_from": [
             {"file": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
             for path in files

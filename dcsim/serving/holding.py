@@ -13,15 +13,15 @@ from dcsim.records import Status
 from dcsim.serving.log import RequestLog
 from dcsim.serving.request import Request
 from dcsim.serving.routers.base import Router
-from dcsim.serving.span import Clock
+from dcsim.serving.span import AlarmClock
 
 NO_REPLICA = -1
 
 
-class Held:
+class HoldingQueue:
     """Those of one router's replicas, in order of arrival."""
 
-    def __init__(self, clock: Clock, router: Router, log: RequestLog) -> None:
+    def __init__(self, clock: AlarmClock, router: Router, log: RequestLog) -> None:
         self.wakers: list[Callable[[float], bool]] = []
         """Each starts a replica where none is on, and says whether one is on its way."""
         self.timeout_s = math.inf

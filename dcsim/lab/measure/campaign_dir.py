@@ -9,26 +9,26 @@ from pathlib import Path
 from dcsim.errors import MeasureError
 from dcsim.files import atomic_write
 from dcsim.lab.measure.campaign import Campaign
-from dcsim.lab.measure.check import verdict
+from dcsim.lab.measure.check import check_folder
 from dcsim.lab.measure.folder import MANIFEST
 from dcsim.lab.measure.plan import PlannedPart, digest
 
 CAMPAIGN = "campaign.json"
 
 
-def open_shelf(out: Path, campaign: Campaign) -> None:
+def open_campaign_dir(out: Path, campaign: Campaign) -> None:
     """Make the campaign's folder, or find that it is this campaign's.
 
     Raises MeasureError for a folder with anything else in it, OSError where it cannot be made.
     """
     note = out / CAMPAIGN
-    ours = digest(campaign)
+    expected = digest(campaign)
     if note.is_file():
         try:
-            found = json.loads(note.read_text(encoding="utf-8"))["digest"]
+            recorded = json.loads(note.read_text(encoding="utf-8"))["digest"]
         except (ValueError, TypeError, KeyError):
             raise MeasureError(f"{note}: not the note of a campaign") from None
-        if found != ours:
+        if recorded != expected:
             raise MeasureError(
                 f"{out} holds another campaign, or this one before its file was changed: "
                 "give another folder"
@@ -38,7 +38,7 @@ def open_shelf(out: Path, campaign: Campaign) -> None:
         raise MeasureError(f"{out} is not empty and does not contain a campaign")
     out.mkdir(parents=True, exist_ok=True)
     content = {
-        "digest": ours,
+        "digest": expected,
         "dcsim": version("dcsim"),
         "campaign": campaign.model_dump(mode="json", by_alias=True),
     }
@@ -51,16 +51,16 @@ def part_is_done(folder: Path, part: PlannedPart) -> tuple[bool, str]:
         return False, ""
     if not (folder / MANIFEST).is_file():
         return False, "it was cut off at its start"
-    found = verdict(folder)
-    if not found.good:
-        return False, found.faults[0]
-    told = json.loads((folder / MANIFEST).read_text(encoding="utf-8")).get("probe", {})
-    if told.get("digest") != part.told()["digest"]:
+    verdict = check_folder(folder)
+    if not verdict.good:
+        return False, verdict.errors[0]
+    probe = json.loads((folder / MANIFEST).read_text(encoding="utf-8")).get("probe", {})
+    if probe.get("digest") != part.to_dict()["digest"]:
         return False, "its requests are not those of the plan"
     return True, ""
 
 
-def set_aside(folder: Path) -> None:
+def archive(folder: Path) -> None:
     """Make way for a part that is measured again; nothing measured is deleted."""
     if not folder.exists():
         return
