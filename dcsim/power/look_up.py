@@ -55,7 +55,7 @@ class LookUpPower:
     def step(self, ledger: WorkLedger) -> FloatArray:
         watts = np.zeros(len(ledger))
         context = ledger.kv_fraction * self._capacity_tokens
-        chunk = ledger.prefill_tokens / np.maximum(ledger.iterations, 1.0)
+        chunk = ledger.prefill_tokens / np.maximum(ledger.iterations, 1e-9)
         prompts = ledger.prefill_tokens / np.maximum(
             ledger.prefill_tokens + ledger.decode_tokens, 1e-9
         )

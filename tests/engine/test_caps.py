@@ -291,6 +291,21 @@ def test_work_and_watts_belong_together_where_watts_are_drawn_at_random(
     assert held.peak_w <= 1000.0 + 8 * share * 400.0 * (1 + 1e-6)
 
 
+@pytest.mark.parametrize(("prompt", "output", "cap_w"), [(900, 200, 170), (2300, 40, 230)])
+def test_a_cap_costs_the_same_time_by_the_look_up_table(
+    prompt: int, output: int, cap_w: float
+) -> None:
+    """Its shares go by the tokens of an iteration, whatever part of it a power step holds."""
+    load: dict[str, Any] = {"power": "{model: lut}", "every_s": 0.8, "duration": 15}
+    cap = {"gpu_power": f"{cap_w} W"}
+    played = [play(prompt, output, step=step, cap=cap, **load) for step in ("10 ms", "250 ms")]
+    fine, coarse = played
+    assert coarse.ttft_s == pytest.approx(fine.ttft_s, rel=0.01)
+    assert coarse.tpot_s == pytest.approx(fine.tpot_s, rel=0.01)
+    assert coarse.above_j == pytest.approx(fine.above_j, rel=0.03)
+    assert fine.ttft_s > 1.1 * play(prompt, output, **load).ttft_s
+
+
 def test_time_per_token_grows_below_some_clock() -> None:
     """At 423 MHz no A100 decodes at full speed; at 1.1 GHz one does (POLCA)."""
     found = {clock: play(500, 60, cap={"clock": clock}).tpot_s for clock in (1.0, 0.78, 0.3)}

@@ -181,6 +181,14 @@ def test_look_up_by_hand() -> None:
     model.reset([LLAMA], 0.25, SEED)
     assert model.step(work)[0] == pytest.approx(3200 * (idle + 0.5 * (working - idle)))
     assert model.provenance(LLAMA).evidence == "extrapolated"
+    # A step that holds a tenth of such an iteration draws what the whole one does.
+    part = replace(
+        work,
+        iterations=0.1 * one,
+        prefill_tokens=102.4 * one,
+        decode_tokens=307.2 * one,
+    )
+    assert model.step(part)[0] == pytest.approx(model.step(work)[0])
     # A full cache of 8 x 72 GB less the weights is beyond the last row, which then holds.
     full = ledger(1, busy_fraction=one, prefill_tokens=0 * one, kv_fraction=one)
     assert model.step(full)[0] == pytest.approx(3200 * table.average[-1])
