@@ -302,7 +302,7 @@ def test_a_cap_costs_the_same_time_by_the_look_up_table(
     fine, coarse = played
     assert coarse.ttft_s == pytest.approx(fine.ttft_s, rel=0.01)
     assert coarse.tpot_s == pytest.approx(fine.tpot_s, rel=0.01)
-    assert coarse.above_j == pytest.approx(fine.above_j, rel=0.03)
+    assert coarse.energy_j == pytest.approx(fine.energy_j, rel=0.03)
     assert fine.ttft_s > 1.1 * play(prompt, output, **load).ttft_s
 
 
