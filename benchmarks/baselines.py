@@ -19,8 +19,8 @@ import yaml
 from benchmarks.data import need_data
 from dcsim.hardware.catalogue import Catalogue, load_catalogue
 from dcsim.lab.learn.measured import by_configuration
+from dcsim.lab.learn.published import published_key
 from dcsim.lab.learn.runs import read_run
-from dcsim.lab.learn.states import published_key
 
 TABLES = Path(__file__).parents[1] / "dcsim" / "power" / "tables"
 HEADER = "# Made by `python -m benchmarks.baselines`; do not edit.\n"

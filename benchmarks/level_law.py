@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dcsim.arrays import FloatArray
-from dcsim.lab.learn.runs import LedgerSeries
+from dcsim.lab.ledger_series import LedgerSeries
 
 
 @dataclass(frozen=True)

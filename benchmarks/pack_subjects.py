@@ -13,20 +13,19 @@ from benchmarks.steady_levels import Level, example_of, laws, own_law
 from dcsim.hardware.catalogue import Catalogue
 from dcsim.lab.bench import campaign
 from dcsim.lab.learn.measured import measured_subjects
-from dcsim.lab.learn.runs import LedgerSeries, MeasuredRun, read_run
+from dcsim.lab.learn.published import published_key, read_published
+from dcsim.lab.learn.runs import MeasuredRun, read_run
 from dcsim.lab.learn.states import (
     STATES,
     Mixture,
     fit_mixture,
-    published_key,
-    read_published,
-    split_key,
 )
-from dcsim.lab.learn.targets import Levels, at_rest, carry_over
-from dcsim.lab.learn.train import MIXTURE_SEED, Example, Subject
+from dcsim.lab.learn.subjects import Example, Subject
+from dcsim.lab.learn.transfer import PowerQuantiles, is_idle, rank_transfer
 from dcsim.lab.learn.true_power import true_watts
-from dcsim.ledger import ReplicaConfig
-from dcsim.power.meter import TRAILING_S
+from dcsim.lab.ledger_series import LedgerSeries
+from dcsim.lab.sensor import TRAILING_S
+from dcsim.ledger import ReplicaConfig, split_key
 
 REPEATS = 2
 MEASURED_SHARE = 4.0
@@ -55,7 +54,7 @@ LEVELS_SOURCE = (
 ALSO_SOURCE = "; beyond them levels of {count} steady loads (ML.ENERGY)"
 
 
-def levels_of_mixture(mixture: Mixture) -> Levels:
+def quantiles_of_mixture(mixture: Mixture) -> PowerQuantiles:
     """The two parts of a mixture. A wide state's tails are cut at two sigma beyond the outermost
     means: nothing was measured below idle."""
     idle = mixture.mean_w < IDLE_STATES_BELOW * mixture.mean_w[0]
@@ -72,12 +71,12 @@ def levels_of_mixture(mixture: Mixture) -> Levels:
             mixture.std_w[chosen],
         )
         tables.append(np.clip(part.quantile(share), low, high))
-    return Levels(*tables)
+    return PowerQuantiles(*tables)
 
 
 def idle_share(work: Sequence[LedgerSeries]) -> float:
     """Share of the time in which the meter shows nothing but rest."""
-    return float(np.concatenate([at_rest(series) for series in work]).mean())
+    return float(np.concatenate([is_idle(series) for series in work]).mean())
 
 
 def published_subjects(gpu: str, catalogue: Catalogue, data: Path) -> list[Subject]:
@@ -94,22 +93,22 @@ def published_subjects(gpu: str, catalogue: Catalogue, data: Path) -> list[Subje
         work = campaign(
             catalogue.replica_config(model, gpu, parallel), catalogue, parallel, REPEATS
         )
-        levels = levels_of_mixture(mixture)
-        watts = carry_over(work, work, levels, catalogue, np.random.default_rng(parallel))
+        levels = quantiles_of_mixture(mixture)
+        watts = rank_transfer(work, work, levels, catalogue, np.random.default_rng(parallel))
         idle = float(mixture.weight[mixture.mean_w < IDLE_STATES_BELOW * mixture.mean_w[0]].sum())
         figures = {"idle_share_published": idle, "idle_share_simulated": idle_share(work)}
         source = PUBLISHED_SOURCE.format(name=file.stem, points=samples)
         if gpu in TRAILING_S:
             # The mixture is of what the meter showed; the states are of what made it show that.
             watts = true_watts(work, watts)
-            mixture = fit_mixture(np.concatenate(watts)[::5], seed=MIXTURE_SEED)
+            mixture = fit_mixture(np.concatenate(watts)[::5])
             source += "; states refitted to the true watts behind the meter's one-second mean"
         subjects.append(
             Subject(
                 key=key,
                 mixture=mixture,
                 sequences=[Example(s, w, timed=False) for s, w in zip(work, watts, strict=True)],
-                levels=None if gpu in TRAILING_S else levels,
+                quantiles=None if gpu in TRAILING_S else levels,
                 evidence="fitted",
                 source=source,
                 noise_correlation=NOISE if phi is None or gpu in TRAILING_S else phi,
@@ -164,7 +163,7 @@ def level_subjects(
         subjects.append(
             Subject(
                 key=key,
-                mixture=fit_mixture(watts[::5], MIXTURE_SEED, STATES + 4),
+                mixture=fit_mixture(watts[::5], STATES + 4),
                 sequences=examples,
                 evidence="extrapolated",
                 source=LEVELS_SOURCE.format(
@@ -176,7 +175,7 @@ def level_subjects(
                 ),
                 noise_correlation=NOISE,
                 prior=law,
-                also=measured,
+                measured_out_of_range=measured,
                 share=LEVEL_SHARE,
                 campaign="steady levels",
             )
@@ -211,7 +210,7 @@ def with_levels(
         above = [one for one in own if one.power_w > top_w]
         source = subject.source + (ALSO_SOURCE.format(count=len(above)) if above else "")
         also = [example_of(one, index) for index, one in enumerate(above)]
-        found.append(replace(subject, prior=law, also=also, source=source))
+        found.append(replace(subject, prior=law, measured_out_of_range=also, source=source))
     return found
 
 

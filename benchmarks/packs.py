@@ -5,14 +5,14 @@ One pack a GPU, with up to four kinds of tables.
 - Qwen3, measured: watts and engine log of the runs in `measured/vllm_runs`; states are fitted to
   those watts, the network learns from the engine's own log.
 - Every configuration of `published/state_distributions`: states are the published mixture of
-  measured watts; the sequence is constructed (see dcsim.lab.learn.targets) on work simulated at
+  measured watts; the sequence is constructed (see dcsim.lab.learn.transfer) on work simulated at
   the campaign's rates.
 - H100 and B200: every configuration of ML.ENERGY's leaderboard that has no such table; its levels
   under steady load are measured, all else is constructed (see benchmarks.level_law).
 - `any`: what all of them have in common, for configurations that nobody measured (see
   dcsim.lab.learn.pooled), with the errors that it made on configurations left out.
 
-All also learn from work beyond what was measured (see dcsim.lab.learn.imagined), on the H100 and
+All also learn from work beyond what was measured (see dcsim.lab.learn.synthetic), on the H100 and
 the B200 with the measured levels of steady loads. The pack of the H200 is that of the H100: the
 same chip and board limit, and nobody published watts of an H200's GPUs.
 """
@@ -38,15 +38,16 @@ from benchmarks.pack_subjects import (
 )
 from benchmarks.steady_levels import Level, steady_levels
 from dcsim.hardware.catalogue import Catalogue, load_catalogue
-from dcsim.lab.bench import campaign
-from dcsim.lab.learn.evaluate import evaluate, generate, shown_by
+from dcsim.lab.learn.evaluate import evaluate, generate
 from dcsim.lab.learn.measured import by_configuration
 from dcsim.lab.learn.pooled import pooled
+from dcsim.lab.learn.published import fit_to_campaign, read_published
 from dcsim.lab.learn.runs import MeasuredRun
-from dcsim.lab.learn.states import distance, read_published, split_key
-from dcsim.lab.learn.train import Recipe, Subject, train
+from dcsim.lab.learn.subjects import Subject
+from dcsim.lab.learn.train import Recipe, train
+from dcsim.ledger import split_key
 from dcsim.power.gru import GruPower
-from dcsim.power.pack import ANY, Kind, Pack, any_key, kind_of, save
+from dcsim.power.pack import ANY, ModelKind, Pack, any_key, model_kind, save
 
 PACKS = Path(__file__).parents[1] / "dcsim" / "power" / "packs"
 GPUS = {"a100": "a100-sxm-80gb", "h100": "h100-sxm-80gb", "b200": "b200-sxm-180gb"}
@@ -107,7 +108,7 @@ def make(
             general.append(pooled(evidence.gpu, like, catalogue, recipe, kind))
     notes = (
         "made by `python -m benchmarks.packs`; true watts, before any meter; a quarter of the "
-        "training windows are work beyond the campaigns (dcsim.lab.learn.imagined)"
+        "training windows are work beyond the campaigns (dcsim.lab.learn.synthetic)"
     )
     # What answers for the unseen is fitted to a network that is done: trained along with it, the
     # few measured minutes that it leans on would be learned by heart.
@@ -154,8 +155,8 @@ def _on_runs(pack: Pack, runs: Sequence[MeasuredRun], catalogue: Catalogue) -> t
     return float(np.median(bias)), float(np.median(ks))
 
 
-def _kind(key: str, catalogue: Catalogue) -> Kind:
-    return kind_of(catalogue.models[split_key(key)[0]])
+def _kind(key: str, catalogue: Catalogue) -> ModelKind:
+    return model_kind(catalogue.models[split_key(key)[0]])
 
 
 def _on_campaign(pack: Pack, key: str, catalogue: Catalogue, data: Path) -> tuple[float, float]:
@@ -164,10 +165,9 @@ def _on_campaign(pack: Pack, key: str, catalogue: Catalogue, data: Path) -> tupl
     file = f"{model}_{label}_tp{parallel}.json"
     mixture, _ = read_published(data / "published" / "state_distributions" / file)
     config = catalogue.replica_config(model, gpu, parallel)
-    work = campaign(config, catalogue, JUDGING_SEED, 1)
     power = GruPower(pack, catalogue, extrapolate=True)
-    watts = np.concatenate([shown_by(power, series, 1)[:, 0] for series in work])
-    return 100.0 * (float(watts.mean()) / mixture.mean() - 1.0), distance(watts, mixture)
+    fit = fit_to_campaign(power, config, mixture, catalogue, JUDGING_SEED, 1)
+    return fit.mean_bias_pct, fit.ks
 
 
 def level_bias_pct(pack: Pack, level: Level, catalogue: Catalogue) -> float:

@@ -32,14 +32,15 @@ from benchmarks.pack_subjects import measured_runs
 from benchmarks.packs import GPUS, Evidence, gather, make, recipe_of
 from benchmarks.power_floor import itself
 from dcsim.arrays import FloatArray
-from dcsim.cli.power_judge import simulated
 from dcsim.hardware.catalogue import Catalogue, load_catalogue
 from dcsim.lab.learn.bigru import BiGru
-from dcsim.lab.learn.evaluate import judge, shown_by
-from dcsim.lab.learn.holdout import TRAINED_SHARE, part
+from dcsim.lab.learn.evaluate import generate_readings, judge
+from dcsim.lab.learn.holdout import TRAINED_SHARE, section
 from dcsim.lab.learn.metrics import acf
-from dcsim.lab.learn.runs import LedgerSeries, MeasuredRun
+from dcsim.lab.learn.runs import MeasuredRun
+from dcsim.lab.learn.simulated import simulated_work
 from dcsim.lab.learn.train import Recipe
+from dcsim.lab.ledger_series import LedgerSeries
 from dcsim.power.baseline_tables import MeanRow
 from dcsim.power.constant import board_limit
 from dcsim.power.gru import GruPower
@@ -87,7 +88,7 @@ def cases(data: Path, catalogue: Catalogue, gpu: str) -> Iterator[Case]:
             continue
         yield Case(run, folder, "model never seen", rest)
         cut = int(TRAINED_SHARE * len(run.series))
-        later, first = part(run, cut, len(run.series)), part(run, 0, cut)
+        later, first = section(run, cut, len(run.series)), section(run, 0, cut)
         yield Case(later, folder, "later part left out", [*rest, first], cut)
 
 
@@ -107,7 +108,7 @@ def models(
     config = case.run.series.config
 
     def live(model: PowerModel) -> Generate:
-        return lambda series, seeds: shown_by(model, series, seeds)
+        return lambda series, seeds: generate_readings(model, series, seeds)
 
     own = [run for run in case.taught if run.series.config == config]
     yield "gru", live(left_out(case, known, catalogue, recipe))
@@ -148,7 +149,8 @@ def judge_runs(
             continue
         known = gather(gpu, catalogue, data)
         for case in found:
-            whole = simulated(_whole(case, data, catalogue), case.folder)
+            run = _whole(case, data, catalogue)
+            whole = simulated_work(run.series, run.edges_s, case.folder, catalogue)
             series = {
                 "engine": case.run.series,
                 "requests": _tail(whole, case.start, len(case.run.power_w)),

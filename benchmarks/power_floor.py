@@ -12,7 +12,7 @@ import numpy as np
 
 from dcsim.arrays import FloatArray
 from dcsim.hardware.catalogue import Catalogue
-from dcsim.lab.learn.runs import MeasuredRun, ledger_watts
+from dcsim.lab.learn.runs import MeasuredRun
 
 LIKE = 5
 """Moments on either side, in the order of the linear ledger model's watts, to draw from."""
@@ -23,7 +23,7 @@ def itself(run: MeasuredRun, catalogue: Catalogue, seeds: int, seed: int = 42) -
     rng = np.random.default_rng(seed)
     steps = len(run.power_w)
     # Equal work is ordered by chance.
-    order = np.lexsort((rng.random(steps), ledger_watts(run.series, catalogue)))
+    order = np.lexsort((rng.random(steps), run.series.linear_watts(catalogue)))
     rank = np.empty(steps, dtype=np.int64)
     rank[order] = np.arange(steps)
     drawn = rank[:, None] + rng.integers(-LIKE, LIKE + 1, (steps, seeds))

@@ -17,7 +17,7 @@ from benchmarks.data import need_data
 from benchmarks.packs import GPUS, gather, recipe_of
 from benchmarks.power_fidelity import FIGURES, PAGE, SEEDS, cases, head, left_out, put
 from dcsim.hardware.catalogue import load_catalogue
-from dcsim.lab.learn.evaluate import judge, shown_by
+from dcsim.lab.learn.evaluate import generate_readings, judge
 from dcsim.lab.learn.train import Recipe
 
 
@@ -38,7 +38,7 @@ def main() -> None:
             for seed in range(1, options.trainings + 1):
                 recipe = replace(recipe_of(options.updates), seed=seed)
                 model = left_out(case, known, catalogue, recipe)
-                watts = shown_by(model, case.run.series, SEEDS)
+                watts = generate_readings(model, case.run.series, SEEDS)
                 for at, figures in judge(watts, case.run.power_w).items():
                     found[f"{case.run.name}, {case.how}", at].append(figures)
                     print(case.run.name, at, seed, figures, flush=True)  # kept when cut short

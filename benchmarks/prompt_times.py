@@ -21,7 +21,7 @@ from dcsim.hardware.catalogue import Catalogue, load_catalogue
 from dcsim.lab.learn.cleaning import unexplained
 from dcsim.lab.learn.logs import read_logs, read_manifest
 from dcsim.lab.learn.runs import MeasuredRun, logged_prompts, read_run
-from dcsim.power.meter import TRAILING_S
+from dcsim.lab.sensor import TRAILING_S
 
 WIDTHS_S = (0.02, 0.05, 0.1, 0.15, 0.2, 0.25)
 BEFORE_S = (-0.05, -0.025, 0.0, 0.025, 0.05, 0.075, 0.1, 0.125)
@@ -41,9 +41,8 @@ def best_window(folder: Path, run: MeasuredRun, catalogue: Catalogue) -> tuple[f
     """NRMSE that the best window leaves, its width and its end before the sample in s."""
     logs = read_logs(folder, read_manifest(folder), catalogue.gpus)
     config, column = run.series.config, run.series.columns
-    gpu, model = catalogue.gpus[config.gpu], catalogue.models[config.model]
     assert logs.engine is not None and logs.first_tokens is not None
-    prompts, told = logged_prompts(logs.engine, logs.first_tokens, config, model, gpu)
+    prompts, told = logged_prompts(logs.engine, logs.first_tokens, config, catalogue)
     assert prompts is not None, told
     busy = column["running"] >= 1
     others = [busy, np.minimum(column["running"], 64.0) * busy]

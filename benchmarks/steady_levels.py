@@ -30,9 +30,9 @@ from benchmarks.timing_rows import (
 )
 from dcsim.hardware.catalogue import Catalogue
 from dcsim.hardware.kv import BLOCK_TOKENS, kv_capacity_blocks
-from dcsim.lab.learn.counters import POWER_STEP_S, ledger_columns
-from dcsim.lab.learn.runs import LedgerSeries
-from dcsim.lab.learn.train import Example
+from dcsim.lab.learn.counters import ledger_columns
+from dcsim.lab.learn.subjects import Example
+from dcsim.lab.ledger_series import POWER_STEP_S, LedgerSeries
 
 STEPS = 160
 """Of each row: 40 s of the same load."""
@@ -87,9 +87,7 @@ def steady_levels(data: Path, catalogue: Catalogue, gpu: str) -> list[Level]:
                 "generation_total": tokens_s * at_s,
                 "iterations": tokens_s / batch * at_s,
             }
-            columns = ledger_columns(
-                at_s, counters, at_s, config, catalogue.models[model], card, held
-            )
+            columns = ledger_columns(at_s, counters, at_s, config, catalogue, held)
             found.append(
                 Level(
                     LedgerSeries(config, POWER_STEP_S, columns),

@@ -75,6 +75,12 @@ class ReplicaConfig:
         return f"{self.model}/{self.gpu}/tp{self.tensor_parallel}{stages}{experts}"
 
 
+def split_key(key: str) -> tuple[str, str, int]:
+    """Model, GPU and tensor parallel size of a `ReplicaConfig.key` without `ppN` and `epN`."""
+    model, gpu, parallel = key.split("/")
+    return model, gpu, int(parallel.removeprefix("tp"))
+
+
 @dataclass(slots=True)
 class WorkLedger:
     """Work of `n` replicas in one power step. All arrays have shape (n,), float64 but `state`.

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dcsim.cli.power_judge import evaluate, refuse, validate
+from dcsim.cli.exits import refuse
+from dcsim.cli.power_evaluate import evaluate
 from dcsim.cli.power_train import train
+from dcsim.cli.power_validate import validate
 from dcsim.errors import PackError
 
 if TYPE_CHECKING:
@@ -36,16 +38,16 @@ def list_packs() -> None:
 @app.command("show")
 def show(pack: PackName) -> None:
     """Print a pack's states, sources and fit figures."""
-    found = _load(pack)
+    loaded = _load(pack)
     typer.echo(
-        f"{found.name}: GRU of {found.hidden} units, steps of {found.step_s * 1e3:g} ms, "
-        f"{len(found.configs)} configurations"
+        f"{loaded.name}: GRU of {loaded.hidden} units, steps of {loaded.step_s * 1e3:g} ms, "
+        f"{len(loaded.configs)} configurations"
     )
-    if found.notes:
-        typer.echo(found.notes)
-    for key, states in found.configs.items():
+    if loaded.notes:
+        typer.echo(loaded.notes)
+    for key, states in loaded.configs.items():
         typer.echo(f"\n{key} ({states.evidence})\n  {states.source}")
-        unit, how = ("W", ".0f") if key in found.known else ("of the linear model's W", ".2f")
+        unit, how = ("W", ".0f") if key in loaded.known else ("of the linear model's W", ".2f")
         for name, values in (("states", states.mean_w), ("spread", states.std_w)):
             typer.echo(f"  {name}, {unit}: " + ", ".join(format(value, how) for value in values))
         typer.echo(

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dcsim.cli.power_judge import header, line, refuse
+from dcsim.cli.exits import refuse
+from dcsim.cli.power_options import header, line
 from dcsim.errors import PackError, RunFolderError
 from dcsim.extras import optional
 
 if TYPE_CHECKING:
     from dcsim.hardware.catalogue import Catalogue
-    from dcsim.lab.learn.holdout import HeldOut
+    from dcsim.lab.learn.holdout import HoldoutResult
     from dcsim.lab.learn.runs import MeasuredRun
     from dcsim.lab.learn.train import Recipe
     from dcsim.power.pack import Pack
@@ -61,39 +62,39 @@ def train(
         refuse(f"--from-pack: {error}")
     catalogue = load_catalogue()
     runs = _usable(folders, catalogue)
-    pack, losses, found = _fit(out.stem, runs, catalogue, Recipe(updates=updates, seed=seed), start)
+    recipe = Recipe(updates=updates, seed=seed)
+    pack, losses, results = _fit(out.stem, runs, catalogue, recipe, start)
     save(pack, out)
-    typer.echo(f"wrote {out}: {', '.join(sorted({one.key for one in found}))}")
-    _picture(out.with_suffix(".png"), losses, found)
-    width = max(len(one.run) for one in found)
+    typer.echo(f"wrote {out}: {', '.join(sorted({result.key for result in results}))}")
+    _picture(out.with_suffix(".png"), losses, results)
+    width = max(len(result.run) for result in results)
     header(width)
-    for one in found:
-        line(one.run, width, "gru 250ms", one.figures["250ms"], one.how)
-        line(one.run, width, "gru 1s", one.figures["1s"], one.how)
+    for result in results:
+        for step in ("250ms", "1s"):
+            line(result.run, width, f"gru {step}", result.figures[step], result.split)
 
 
 def _usable(folders: list[Path], catalogue: Catalogue) -> list[MeasuredRun]:
-    """Cleaned runs, what was found about each told; where any cannot support a fit, every problem
-    is told and nothing is done."""
-    from dcsim.lab.bench import simulate
+    """Cleaned runs, with what was decided about each on stderr; where any cannot support a fit,
+    every problem is reported and nothing is done."""
+    from dcsim.lab.learn.eligibility import coverage_gaps, missing_requirements
     from dcsim.lab.learn.runs import read_pieces
-    from dcsim.lab.learn.suited import gaps_in_evidence, lacks
 
     runs: list[MeasuredRun] = []
     problems = []
     for folder in folders:
         try:
-            some = read_pieces(folder, catalogue, simulate)
+            pieces = read_pieces(folder, catalogue)
         except RunFolderError as error:
             problems.append(str(error))
             continue
-        for run in some:
-            problems += [f"{folder}: {text}" for text in lacks(run, catalogue)]
-        runs += some
-        for text in some[0].remarks:
+        for run in pieces:
+            problems += [f"{folder}: {text}" for text in missing_requirements(run, catalogue)]
+        runs += pieces
+        for text in pieces[0].remarks:
             typer.echo(f"{folder.name}: {text}", err=True)
-        for run in some:
-            for text in gaps_in_evidence(run):
+        for run in pieces:
+            for text in coverage_gaps(run):
                 typer.echo(f"{run.name}: {text}", err=True)
     if problems:
         refuse(*problems)
@@ -106,45 +107,45 @@ def _fit(
     catalogue: Catalogue,
     recipe: Recipe,
     start: Pack | None,
-) -> tuple[Pack, list[float], list[HeldOut]]:
+) -> tuple[Pack, list[float], list[HoldoutResult]]:
     """The pack, its losses by update, and figures of each run held out."""
     from rich.console import Console
     from rich.progress import Progress
 
-    from dcsim.lab.learn.holdout import held_out, with_figures
+    from dcsim.lab.learn.holdout import leave_one_out, with_figures
     from dcsim.lab.learn.measured import measured_subjects
     from dcsim.lab.learn.refine import refine
     from dcsim.lab.learn.train import train as fit
 
     losses: list[float] = []
-    found = []
+    results = []
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("training", total=recipe.updates)
-        judging = bar.add_task("held-out figures", total=len(runs))
+        holdouts = bar.add_task("held-out figures", total=len(runs))
 
-        def told(update: int, loss: float) -> None:
+        def progress(update: int, loss: float) -> None:
             losses.append(loss)
             bar.update(task, completed=update, description=f"training, loss {loss:.3f}")
 
         try:
             if start is None:
                 notes = "made by `dcsim power train` of " + ", ".join(run.name for run in runs)
-                pack = fit(name, measured_subjects(runs), catalogue, recipe, told, notes)
+                pack = fit(name, measured_subjects(runs), catalogue, recipe, progress, notes)
             else:
-                pack = refine(start, name, runs, catalogue, recipe, told)
-            for one in held_out(runs, catalogue, recipe, start):
-                found.append(one)
-                bar.advance(judging)
+                pack = refine(start, name, runs, catalogue, recipe, progress)
+            for result in leave_one_out(runs, catalogue, recipe, start):
+                results.append(result)
+                bar.advance(holdouts)
         except ValueError as error:
             refuse(str(error))
-    return with_figures(pack, found), losses, found
+    return with_figures(pack, results), losses, results
 
 
-def _picture(path: Path, losses: list[float], found: list[HeldOut]) -> None:
+def _picture(path: Path, losses: list[float], results: list[HoldoutResult]) -> None:
     from dcsim.lab.learn.curves import save_curves
 
     try:
-        save_curves(path, losses, {one.run: one.losses for one in found})
+        save_curves(path, losses, {result.run: result.losses for result in results})
     except ImportError:
         typer.echo(f"no {path.name}: matplotlib (the extra `plots`) draws it", err=True)
     else:

@@ -14,10 +14,10 @@ import numpy as np
 
 from dcsim.arrays import FloatArray
 from dcsim.clock import Clock
-from dcsim.hardware.catalogue import Catalogue, load_catalogue
+from dcsim.hardware.catalogue import Catalogue
 from dcsim.hardware.kv import kv_capacity_blocks
 from dcsim.hardware.roofline import IterationModel
-from dcsim.lab.learn.runs import Asked, LedgerSeries
+from dcsim.lab.ledger_series import POWER_STEP_S, LedgerSeries, TimedRequest
 from dcsim.ledger import ReplicaConfig
 from dcsim.scenario.models import Engine
 from dcsim.serving.replica import Replica
@@ -26,7 +26,6 @@ from dcsim.serving.work import WorkTable
 from dcsim.workload.tokens import fitted, load_fits
 
 RATES_PER_S = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0)
-STEP_S = 0.25
 RUN_S = 630.0
 """Published runs hold 2450 to 2630 samples of 0.25 s."""
 ARRIVALS_S = 600.0
@@ -44,20 +43,19 @@ def campaign(
             count = int(ARRIVALS_S * rate)
             arrival_s = np.cumsum(rng.exponential(1 / rate, count))
             prompt, output = draw(count, rng)
-            runs.append(
-                list(zip(arrival_s.tolist(), prompt.tolist(), output.tolist(), strict=True))
-            )
+            columns = (arrival_s.tolist(), prompt.tolist(), output.tolist())
+            runs.append([TimedRequest(*row) for row in zip(*columns, strict=True)])
     return replay(config, catalogue, runs, RUN_S, Engine())
 
 
 def replay(
     config: ReplicaConfig,
     catalogue: Catalogue,
-    runs: Sequence[Sequence[Asked]],
+    runs: Sequence[Sequence[TimedRequest]],
     duration_s: float,
     engine: Engine,
 ) -> list[LedgerSeries]:
-    """Ledgers of given runs, one replica each, from second 0 in steps of STEP_S."""
+    """Ledgers of given runs, one replica each, from second 0 in steps of POWER_STEP_S."""
     gpu, model = catalogue.gpu(config.gpu), catalogue.model(config.model)
     clock = Clock()
     timing = IterationModel(model, gpu, config.tensor_parallel, engine.max_num_seqs)
@@ -73,25 +71,18 @@ def replay(
             request = Request(id_, 0, arrival_s, prompt, output)
             clock.set_alarm(clock.alarm(partial(_submit, replica, request)), arrival_s)
     rows: dict[str, list[FloatArray]] = {}
-    for step in range(1, round(duration_s / STEP_S) + 1):
-        clock.play(step * STEP_S)
-        ledger = work.step(step * STEP_S)
+    for step in range(1, round(duration_s / POWER_STEP_S) + 1):
+        clock.play(step * POWER_STEP_S)
+        ledger = work.step(step * POWER_STEP_S)
         for name, values in ledger.columns().items():
             rows.setdefault(name, []).append(values.astype(np.float64))
     table = {name: np.array(values) for name, values in rows.items()}
     return [
-        LedgerSeries(config, STEP_S, {name: values[:, i].copy() for name, values in table.items()})
+        LedgerSeries(
+            config, POWER_STEP_S, {name: values[:, i].copy() for name, values in table.items()}
+        )
         for i in range(count)
     ]
-
-
-def simulate(
-    config: ReplicaConfig, asked: Sequence[Asked], duration_s: float, engine: Engine
-) -> LedgerSeries:
-    """The ledger of one run, by the shipped catalogue: what training needs of a simulator where no
-    engine was logged (`dcsim.lab.learn.runs.Simulate`)."""
-    (series,) = replay(config, load_catalogue(), [asked], duration_s, engine)
-    return series
 
 
 def _submit(replica: Replica, request: Request, now: float) -> None:

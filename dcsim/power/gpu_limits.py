@@ -51,7 +51,7 @@ class _InForce:
 
 
 @dataclass(frozen=True, slots=True)
-class _Part:
+class _StepPart:
     """A power step, or the part of it in which the same limits were in force."""
 
     share: float
@@ -123,7 +123,7 @@ class GpuLimits:
         self._changing = np.zeros(count, dtype=bool)
         """Limits of these replicas change inside the power step that has begun."""
         self._in_force = self._limits()
-        self._parts: list[_Part] = []
+        self._parts: list[_StepPart] = []
         """Of the power step, those that have ended."""
 
     def attach(
@@ -339,11 +339,11 @@ class GpuLimits:
         # A whole step is 1 to the bit, however its length was rounded.
         whole = not self._parts and abs(held.seconds - self._step_s) < 1e-9
         share = 1.0 if whole else held.seconds / self._step_s
-        self._parts.append(_Part(share, held, self._in_force))
+        self._parts.append(_StepPart(share, held, self._in_force))
 
     def _of_part(
         self,
-        part: _Part,
+        part: _StepPart,
         full_w: FloatArray,
         model_ratio: FloatArray,
         known: BoolArray,
@@ -371,7 +371,7 @@ class GpuLimits:
         return drawn_w, delay
 
     def _slowed(
-        self, part: _Part, full_w: FloatArray, model_ratio: FloatArray, known: BoolArray
+        self, part: _StepPart, full_w: FloatArray, model_ratio: FloatArray, known: BoolArray
     ) -> tuple[FloatArray, FloatArray]:
         """Watts of replicas that were held down, and by what share of the part they should be put
         off.
@@ -429,7 +429,7 @@ class GpuLimits:
             part_w = rest_w * squeeze[server] + room[server] * (wanted_w - rest_w)
         return np.where(over[server], part_w, np.inf)
 
-    def _book(self, part: _Part, supplied: FloatArray) -> None:
+    def _book(self, part: _StepPart, supplied: FloatArray) -> None:
         """Count a part of the step towards `capped_s`."""
         slow = (part.limits.frequency_ratio < 1.0) | (part.held.bound_w > 0.0)
         held_down = np.bincount(self._server, slow, self._servers) > 0

@@ -27,9 +27,9 @@ from dcsim.power.cell import Cell
 from dcsim.power.features import FeatureMaker
 from dcsim.power.linear_ledger import LinearLedger
 from dcsim.power.model import Provenance
-from dcsim.power.pack import ALSO, Kind, Pack, States, any_key, kind_of
+from dcsim.power.pack import FALLBACK_KINDS, ModelKind, Pack, States, any_key, model_kind
 
-TOLD: dict[Kind, str] = {
+KIND_NAMES: dict[ModelKind, str] = {
     "dense": "a dense model",
     "experts": "a model with experts of 16 bits",
     "narrow-experts": "a model with experts of fewer than 16 bits",
@@ -222,9 +222,9 @@ class GruPower:
         if self._relative(config) and low is not None and high is not None:
             band = f"; on configurations left out the mean was off by {low:+.0f} to {high:+.0f} %"
         if self._relative(config):
-            kind = kind_of(self._catalogue.models[config.model])
+            kind = model_kind(self._catalogue.models[config.model])
             if self._general(config) != any_key(config.gpu, kind):
-                band += f"; none of them is like {config.model}, {TOLD[kind]}"
+                band += f"; none of them is like {config.model}, {KIND_NAMES[kind]}"
         unseen_pct = table.figures.get("unseen_mean_error_pct_median")
         error = None if unseen_pct is None else unseen_pct / 100.0
         return Provenance(table.evidence, table.source + band, error)
@@ -293,8 +293,8 @@ class GruPower:
 
     def _general(self, config: ReplicaConfig) -> str | None:
         """The table that answers for a configuration that has none."""
-        kind = kind_of(self._catalogue.models[config.model])
-        keys = [any_key(config.gpu, one) for one in (kind, *ALSO[kind])]
+        kind = model_kind(self._catalogue.models[config.model])
+        keys = [any_key(config.gpu, one) for one in (kind, *FALLBACK_KINDS[kind])]
         return next((key for key in keys if key in self._pack.configs), None)
 
     def _relative(self, config: ReplicaConfig) -> bool:

@@ -28,13 +28,13 @@ FORMAT_VERSION = 2
 """2: slow noise. Packs of format 1 are read, and have none."""
 
 
-Kind = Literal["dense", "experts", "narrow-experts"]
-ANY: dict[Kind, str] = {
+ModelKind = Literal["dense", "experts", "narrow-experts"]
+ANY: dict[ModelKind, str] = {
     "dense": "any",
     "experts": "any-moe",
     "narrow-experts": "any-narrow-moe",
 }
-ALSO: dict[Kind, tuple[Kind, ...]] = {
+FALLBACK_KINDS: dict[ModelKind, tuple[ModelKind, ...]] = {
     "dense": (),
     "experts": ("dense",),
     "narrow-experts": ("experts", "dense"),
@@ -45,13 +45,13 @@ linear model's (median, H100; B200 1.19) where experts have 4 or 8 bits, 0.94 (0
 have 16, and 1.00 (1.03) for dense models."""
 
 
-def any_key(gpu: str, kind: Kind = "dense") -> str:
+def any_key(gpu: str, kind: ModelKind = "dense") -> str:
     """The table for configurations of a kind that a pack never saw; its states are ratios to the
     watts of the linear ledger model at the same moment."""
     return f"{ANY[kind]}/{gpu}/tp1"
 
 
-def kind_of(model: ServedModel) -> Kind:
+def model_kind(model: ServedModel) -> ModelKind:
     """Which configurations are like a model's in what the linear ledger model misses of them."""
     if model.n_experts == 1:
         return "dense"

@@ -21,7 +21,7 @@ class PassedPower(PowerSpec):
     _is_taken: bool = PrivateAttr(default=False)
 
     @classmethod
-    def of(cls, model: PowerModel) -> PassedPower:
+    def wrap(cls, model: PowerModel) -> PassedPower:
         """Keep an object, and a copy of it as it is now."""
         spec = cls(model=model.name)
         spec._object, spec._untouched = model, deepcopy(model)
@@ -46,7 +46,7 @@ def with_power_models(scenario: Scenario, models: Mapping[str, PowerModel]) -> S
         if name not in names:
             message = f"power_models: there is no server group '{name}'"
             raise ConfigurationError(f"{message} ({suggestion(name, names)})")
-    passed = {id(model): PassedPower.of(model) for model in models.values()}
+    passed = {id(model): PassedPower.wrap(model) for model in models.values()}
     groups = tuple(
         group.model_copy(update={"power": passed[id(models[group.name])]})
         if group.name in models

@@ -13,7 +13,7 @@ from dcsim.hardware.kv import kv_capacity_tokens
 from dcsim.hardware.roofline import IterationModel
 from dcsim.lab.bench import replay
 from dcsim.lab.learn.counters import ledger_columns, prompt_seconds
-from dcsim.lab.learn.imagined import imagine
+from dcsim.lab.learn.synthetic import synthetic_work
 from dcsim.ledger import GpuState
 from dcsim.scenario.models import Engine
 
@@ -40,7 +40,7 @@ def test_training_sees_the_times_that_are_played() -> None:
         model, gpu = CATALOGUE.model(name), CATALOGUE.gpu(card)
         played = IterationModel(model, gpu, size, 512)
         config = CATALOGUE.replica_config(name, card, size)
-        column = imagine(config, CATALOGUE, STEP_S, 400, 1).columns
+        column = synthetic_work(config, CATALOGUE, STEP_S, 400, 1).columns
         capacity = kv_capacity_tokens(model, gpu.hbm_bytes, size)
         decodes = (column["state"] == GpuState.DECODE) & (column["kv_fraction"] < 1.0)
         assert decodes.any()
@@ -51,7 +51,7 @@ def test_training_sees_the_times_that_are_played() -> None:
             assert took_s == pytest.approx(expected_s, rel=1e-9), (name, card, size, batch)
         tokens = np.array([100.0, 5000.0])
         alone_s = [played.mixed_s(0, 0, n, n * n / 2, 1.5 * n, 1) for n in tokens.tolist()]
-        assert prompt_seconds(tokens, model, gpu, config) == pytest.approx(alone_s, rel=1e-12)
+        assert prompt_seconds(tokens, config, CATALOGUE) == pytest.approx(alone_s, rel=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_an_engines_counters_give_the_ledger_that_was_played(
     counters = {key: np.concatenate([[0.0], values]) for key, values in counters.items()}
     model, gpu = CATALOGUE.model(name), CATALOGUE.gpu(card)
     blocks = kv_capacity_tokens(model, gpu.hbm_bytes, size) // 16
-    read = ledger_columns(edges_s, counters, edges_s, config, model, gpu, blocks)
+    read = ledger_columns(edges_s, counters, edges_s, config, CATALOGUE, blocks)
     for column, within in (("compute_util", 0.01), ("memory_util", 0.01), ("busy_fraction", 0.01)):
         assert read[column].sum() == pytest.approx(played[column].sum(), rel=within), column
 

@@ -11,7 +11,7 @@ import pytest
 from dcsim.errors import PackError
 from dcsim.lab.bench import campaign
 from dcsim.lab.learn.evaluate import generate
-from dcsim.lab.learn.states import published_key, read_published
+from dcsim.lab.learn.published import published_key, read_published
 from dcsim.power.gru import GruPower
 from dcsim.power.linear_ledger import LinearLedger
 from dcsim.power.pack import any_key, find_pack, load, save, shipped

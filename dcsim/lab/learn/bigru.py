@@ -23,7 +23,6 @@ HIDDEN = 64
 EPOCHS = 200
 """Published: up to 1000, stopped early on runs set aside; these few runs can spare none."""
 LEARNING_RATE = 1e-3
-MIXTURE_SEED = 42
 
 
 class BiGru:
@@ -34,7 +33,7 @@ class BiGru:
         if len(keys) != 1:
             raise ValueError(f"bigru learns from runs of one configuration, not {sorted(keys)}")
         power_w = np.concatenate([run.power_w for run in runs])
-        self._mixture = fit_mixture(power_w, seed=MIXTURE_SEED)
+        self._mixture = fit_mixture(power_w)
         raw = [_features(run.series) for run in runs]
         every = np.concatenate(raw)
         self._mean, self._std = every.mean(axis=0), every.std(axis=0) + 1e-6
@@ -49,7 +48,7 @@ class BiGru:
                 torch.from_numpy(self._mixture.posterior(run.power_w).argmax(axis=1))
                 for run in runs
             ]
-            inputs = [self._scaled(one) for one in raw]
+            inputs = [self._scaled(features) for features in raw]
             for _ in range(epochs):
                 for x, label in zip(inputs, labels, strict=True):
                     optimiser.zero_grad()
@@ -77,8 +76,8 @@ class BiGru:
 
     def _logits(self, x: torch.Tensor) -> torch.Tensor:
         hidden, _ = self._gru(x[None])
-        found: torch.Tensor = self._head(hidden[0])
-        return found
+        logits: torch.Tensor = self._head(hidden[0])
+        return logits
 
 
 def _features(series: LedgerSeries) -> FloatArray:

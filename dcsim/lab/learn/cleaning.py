@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dcsim.arrays import AnyArray, BoolArray, FloatArray
+from dcsim.lab.sensor import trailing_mean
 
 FINE_S = 0.05
 """Grid on which shifts are tried."""
@@ -83,10 +84,11 @@ def find_shift(
     step_s = float(np.median(np.diff(work_at_s)))
     drawn = np.interp(wide_s, work_at_s - 0.5 * step_s, work_w)
     matches = {
-        width_s: _correlations(shown, _trailing(drawn, width_s), reach) for width_s in widths_s
+        width_s: _correlations(shown, trailing_mean(drawn, round(width_s / FINE_S)), reach)
+        for width_s in widths_s
     }
     left = {width_s: 1.0 - float(match.max()) ** 2 for width_s, match in matches.items()}
-    width_s = min(left, key=lambda one: left[one])
+    width_s = min(left, key=left.__getitem__)
     if 0.0 in left and left[width_s] > WIDER_SHARE * left[0.0]:
         width_s = 0.0
     match = matches[width_s]
@@ -94,7 +96,7 @@ def find_shift(
     at = int(match.argmax())
     near = round(NEAR_S / FINE_S)
     away = np.concatenate([match[: max(0, at - near)], match[at + near + 1 :]])
-    lead = _trailing(drawn, width_s)
+    lead = trailing_mean(drawn, round(width_s / FINE_S))
     return Shift(
         shift_s=float(FINE_S * (reach - at)) + 0.0,
         plus_minus_s=_spread(shown, lead, reach, at),
@@ -117,41 +119,31 @@ def _correlations(shown: FloatArray, drawn: FloatArray, reach: int) -> FloatArra
     mean = (total[count:] - total[:-count]) / count
     variance = np.maximum((square[count:] - square[:-count]) / count - mean**2, 0.0)
     spread = np.sqrt(variance) * shown.std() * count
-    found = np.where(spread > 1e-9, top / np.maximum(spread, 1e-9), 0.0)
-    return np.clip(found[: 2 * reach + 1], -1.0, 1.0)
+    correlation = np.where(spread > 1e-9, top / np.maximum(spread, 1e-9), 0.0)
+    return np.clip(correlation[: 2 * reach + 1], -1.0, 1.0)
 
 
 def _spread(shown: FloatArray, drawn: FloatArray, reach: int, at: int) -> float:
     """Standard error of the shift, from those of blocks, looked for near the whole one's."""
     block, near = round(BLOCK_S / FINE_S), round(NEAR_S / FINE_S)
     low, high = max(0, at - near), min(2 * reach, at + near)
-    found = []
+    shifts_s = []
     for start in range(0, len(shown) - block + 1, block):
         part = shown[start : start + block]
         work = drawn[start + low : start + high + block]
         match = _correlations(part, work, (high - low) // 2)
         if match.max() >= LEAST_CORRELATION:
-            found.append(FINE_S * float(match.argmax()))
-    return float(np.std(found, ddof=1) / np.sqrt(len(found))) if len(found) >= 2 else float("nan")
-
-
-def _trailing(series: FloatArray, width_s: float) -> FloatArray:
-    """The mean of the last `width_s`, the window growing at the start."""
-    width = round(width_s / FINE_S)
-    if width <= 1:
-        return series
-    total = np.cumsum(np.insert(series, 0, 0.0))
-    at = np.arange(1, len(series) + 1)
-    first = np.maximum(at - width, 0)
-    found: FloatArray = (total[at] - total[first]) / (at - first)
-    return found
+            shifts_s.append(FINE_S * float(match.argmax()))
+    if len(shifts_s) < 2:
+        return float("nan")
+    return float(np.std(shifts_s, ddof=1) / np.sqrt(len(shifts_s)))
 
 
 def unexplained(shown: FloatArray, factors: Sequence[AnyArray], width: int) -> float:
     """Variance of `shown` that `factors` do not explain (least squares), each as its mean over the
     last `width` steps; all of shape (steps,)."""
     window = np.full(max(width, 1), 1.0 / max(width, 1))
-    columns = [np.convolve(one.astype(np.float64), window)[: len(shown)] for one in factors]
+    columns = [np.convolve(f.astype(np.float64), window)[: len(shown)] for f in factors]
     matrix = np.stack([np.ones_like(shown), *columns], axis=1)
     weights = np.linalg.lstsq(matrix, shown, rcond=None)[0]
     return float(np.var(shown - matrix @ weights))
@@ -160,8 +152,8 @@ def unexplained(shown: FloatArray, factors: Sequence[AnyArray], width: int) -> f
 def pieces(at_s: FloatArray, longest_gap_s: float, shortest_s: float) -> list[slice]:
     """Stretches without a longer gap that last long enough, as slices."""
     edges = np.concatenate([[0], np.flatnonzero(np.diff(at_s) > longest_gap_s) + 1, [len(at_s)]])
-    found = [slice(int(a), int(b)) for a, b in itertools.pairwise(edges)]
-    return [one for one in found if at_s[one][-1] - at_s[one][0] >= shortest_s]
+    slices = [slice(int(a), int(b)) for a, b in itertools.pairwise(edges)]
+    return [piece for piece in slices if np.ptp(at_s[piece]) >= shortest_s]
 
 
 WARM_SHARE = 1.3
@@ -218,14 +210,14 @@ def steps_between(at_s: FloatArray, start_s: float, stop_s: float, step_s: float
     if off.max() > ALIKE_SHARE:
         return even
     kept = [float(inside[0])]
-    for one in inside[1:].tolist():
-        if one - kept[-1] > LEAST_INTERVAL * step_s:
-            kept.append(one)
+    for sample_s in inside[1:].tolist():
+        if sample_s - kept[-1] > LEAST_INTERVAL * step_s:
+            kept.append(sample_s)
     before = np.arange(kept[0], start_s - 1e-9, -step_s)[:0:-1]
     parts = [
         np.linspace(a, b, max(1, round((b - a) / step_s)), endpoint=False)
         for a, b in itertools.pairwise(kept)
     ]
-    found = np.concatenate([before, *parts, kept[-1:]])
-    mean_s = (found[-1] - found[0]) / max(len(found) - 1, 1)
-    return found if abs(mean_s / step_s - 1.0) <= MEAN_SHARE else even
+    edges_s = np.concatenate([before, *parts, kept[-1:]])
+    mean_s = (edges_s[-1] - edges_s[0]) / max(len(edges_s) - 1, 1)
+    return edges_s if abs(mean_s / step_s - 1.0) <= MEAN_SHARE else even

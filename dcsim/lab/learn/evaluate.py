@@ -8,9 +8,9 @@ import numpy as np
 
 from dcsim.arrays import FloatArray
 from dcsim.lab.learn.metrics import block_means, compare, nrmse
-from dcsim.lab.learn.runs import LedgerSeries, MeasuredRun
-from dcsim.ledger import WorkLedger
-from dcsim.power.meter import as_read
+from dcsim.lab.learn.runs import MeasuredRun
+from dcsim.lab.ledger_series import LedgerSeries
+from dcsim.lab.sensor import apply_sensor
 from dcsim.power.model import PowerModel
 
 SEED = 42
@@ -23,20 +23,29 @@ STEPS = {"250ms": 1, "1s": 4}
 def generate(model: PowerModel, series: LedgerSeries, seeds: int, seed: int = SEED) -> FloatArray:
     """The model's watts over a series, stepped live as in a run, shape (steps, seeds).
 
-    The seeds are so many replicas that do the same work: each has luck of its own.
+    The seeds are so many replicas that do the same work, each with random draws of its own.
     """
     model.reset([series.config] * seeds, series.step_s, np.random.SeedSequence(seed))
     watts = np.empty((len(series), seeds))
     for step in range(len(series)):
-        watts[step] = model.step(_copies(series.at(step), seeds))
+        watts[step] = model.step(series.at(step, seeds))
     return watts
 
 
-def shown(watts: FloatArray, series: LedgerSeries, trailing_s: float | None = None) -> FloatArray:
-    """True watts, shape (steps, seeds), as the GPU's meter would show them; `trailing_s` where its
+def readings(
+    watts: FloatArray, series: LedgerSeries, trailing_s: float | None = None
+) -> FloatArray:
+    """True watts, shape (steps, seeds), as the GPU's sensor would show them; `trailing_s` where its
     averaging time is not the known one."""
     gpu, step_s = series.config.gpu, series.step_s
-    return np.stack([as_read(column, gpu, step_s, trailing_s) for column in watts.T], axis=1)
+    return np.stack([apply_sensor(column, gpu, step_s, trailing_s) for column in watts.T], axis=1)
+
+
+def generate_readings(
+    model: PowerModel, series: LedgerSeries, seeds: int, trailing_s: float | None = None
+) -> FloatArray:
+    """What the GPU's sensor would show of the model's watts, shape (steps, seeds)."""
+    return readings(generate(model, series, seeds), series, trailing_s)
 
 
 def judge(generated_w: FloatArray, measured_w: FloatArray) -> dict[str, dict[str, float]]:
@@ -45,16 +54,17 @@ def judge(generated_w: FloatArray, measured_w: FloatArray) -> dict[str, dict[str
 
     `generated_w` has shape (steps, seeds), `measured_w` (steps,).
     """
-    found = {}
+    figures = {}
     for label, width in STEPS.items():
-        wanted = block_means(measured_w, width)
-        given = block_means(generated_w, width)
-        rows = [compare(column, wanted) for column in given.T]
-        found[label] = {name: float(np.median([row[name] for row in rows])) for name in rows[0]}
-        found[label]["nrmse_mean"] = nrmse(given.mean(axis=1), wanted)
-        found[label]["measured_mean_w"] = float(wanted.mean())
-        found[label]["simulated_mean_w"] = float(np.median(given.mean(axis=0)))
-    return found
+        measured, generated = block_means(measured_w, width), block_means(generated_w, width)
+        rows = [compare(column, measured) for column in generated.T]
+        figures[label] = {
+            **{name: float(np.median([row[name] for row in rows])) for name in rows[0]},
+            "nrmse_mean": nrmse(generated.mean(axis=1), measured),
+            "measured_mean_w": float(measured.mean()),
+            "simulated_mean_w": float(np.median(generated.mean(axis=0))),
+        }
+    return figures
 
 
 def evaluate(
@@ -62,16 +72,4 @@ def evaluate(
 ) -> Mapping[str, Mapping[str, float]]:
     """`judge` of a model on a run: on the work of its engine's log, or on other `work`."""
     series = run.series if work is None else work
-    return judge(shown_by(model, series, seeds, run.trailing_s), run.power_w)
-
-
-def shown_by(
-    model: PowerModel, series: LedgerSeries, seeds: int, trailing_s: float | None = None
-) -> FloatArray:
-    """What the meter would show of the model's watts, shape (steps, seeds)."""
-    return shown(generate(model, series, seeds), series, trailing_s)
-
-
-def _copies(ledger: WorkLedger, count: int) -> WorkLedger:
-    columns = {name: np.repeat(values, count) for name, values in ledger.columns().items()}
-    return WorkLedger(step_s=ledger.step_s, **columns)
+    return judge(generate_readings(model, series, seeds, run.trailing_s), run.power_w)

@@ -23,24 +23,25 @@ from dcsim.lab.learn.readers import (
     EngineLog,
     FirstTokens,
     PowerLog,
+    detect_format,
     engine_log,
-    kind_of,
     power_log,
     request_log,
     text_of,
 )
-from dcsim.lab.learn.readers.found import Kind
+from dcsim.lab.learn.readers.detect import LogKind
+from dcsim.lab.ledger_series import TimedRequest
 from dcsim.scenario.models import Engine
 from dcsim.stamps import Clock
 
 REQUIRED = ("hardware", "model", "tp")
-NAMES: dict[Kind, str] = {
+NAMES: dict[LogKind, str] = {
     "power": "power.csv",
     "engine": "engine.csv",
     "requests": "requests.csv",
 }
 """Files go by these names, or by any: then what they hold tells."""
-ALSO: dict[Kind, str] = {
+ALTERNATIVES: dict[LogKind, str] = {
     "power": "nvidia-smi's or DCGM's log of watts",
     "engine": "vLLM's log of metrics",
     "requests": "table with start, input_tokens and output_tokens",
@@ -55,7 +56,7 @@ class RunLogs:
 
     power: PowerLog
     engine: EngineLog | None
-    requests: list[tuple[float, int, int]] | None
+    requests: list[TimedRequest] | None
     """Unix seconds, prompt and output tokens, in order of time."""
     first_tokens: FirstTokens | None
     """Of those requests, where the client timed them."""
@@ -100,7 +101,7 @@ def engine_settings(folder: Path) -> Engine:
         raise RunFolderError(f"{folder}: manifest.json: server: {error}") from error
 
 
-def find_file(folder: Path, manifest: dict[str, Any], kind: Kind) -> Path | None:
+def find_file(folder: Path, manifest: dict[str, Any], kind: LogKind) -> Path | None:
     """The file of that kind: named in the manifest's `files`, of the usual name, or the only one
     whose content is of it. Raises RunFolderError where several are."""
     named = manifest.get("files", {}).get(kind)
@@ -114,7 +115,7 @@ def find_file(folder: Path, manifest: dict[str, Any], kind: Kind) -> Path | None
     others = [
         file
         for file in sorted(folder.iterdir())
-        if file.is_file() and file.name not in usual and kind_of(file) == kind
+        if file.is_file() and file.name not in usual and detect_format(file) == kind
     ]
     if len(others) > 1:
         raise RunFolderError(
@@ -131,15 +132,15 @@ def read_logs(folder: Path, manifest: dict[str, Any], gpus: Mapping[str, Gpu]) -
     files = {kind: find_file(folder, manifest, kind) for kind in NAMES}
     power_file, engine_file, requests_file = (files[kind] for kind in NAMES)
     if power_file is None:
-        raise RunFolderError(f"{folder}: no power.csv, nor another {ALSO['power']}")
+        raise RunFolderError(f"{folder}: no power.csv, nor another {ALTERNATIVES['power']}")
     if engine_file is None and requests_file is None:
         raise RunFolderError(
-            f"{folder}: no engine.csv, nor another {ALSO['engine']}; and no requests.csv, from "
-            "which the simulator could tell the work"
+            f"{folder}: no engine.csv, nor another {ALTERNATIVES['engine']}; and no requests.csv, "
+            "from which the simulator could tell the work"
         )
     clock = manifest.get("clock", {})
     try:
-        asked = None if requests_file is None else request_log(requests_file)
+        sent = None if requests_file is None else request_log(requests_file)
         engine = None if engine_file is None else engine_log(engine_file)
         power = power_log(power_file, _number(clock, "power_interval_s"))
         power = _chosen(power, manifest, folder, remarks)
@@ -147,14 +148,14 @@ def read_logs(folder: Path, manifest: dict[str, Any], gpus: Mapping[str, Gpu]) -
         power, doubtful = plausible(power, gpu_named(str(manifest.get("hardware", "")), gpus))
         remarks += doubtful
     except LogError as error:
-        known = str(error) if str(power_file) in str(error) else f"{power_file}: {error}"
-        raise RunFolderError(str(error) if "/" in str(error) else known) from error
+        placed = str(error) if str(power_file) in str(error) else f"{power_file}: {error}"
+        raise RunFolderError(str(error) if "/" in str(error) else placed) from error
     requests = first_tokens = None
-    if asked is not None:
-        if asked.failed:
-            remarks.append(f"{asked.failed} requests without an answer left out")
-        requests = asked.requests or None
-        first_tokens = asked.first_tokens if len(asked.first_tokens.tokens) else None
+    if sent is not None:
+        if sent.failed:
+            remarks.append(f"{sent.failed} requests without an answer left out")
+        requests = sent.requests or None
+        first_tokens = sent.first_tokens if len(sent.first_tokens.tokens) else None
     if engine is None and requests is None:
         raise RunFolderError(f"{requests_file}: every request failed, and there is no engine.csv")
     if engine is not None and not (engine.columns["kv"] > 0).any():
@@ -173,20 +174,20 @@ def read_logs(folder: Path, manifest: dict[str, Any], gpus: Mapping[str, Gpu]) -
     remarks += power.remarks
     around = _around(engine, requests)
     at_s = _unix(power.at_s, power.clock, clock, around, folder, remarks)
-    told = ~np.isnan(power.watts).any(axis=1)
-    if told.sum() < 2:
+    known = ~np.isnan(power.watts).any(axis=1)
+    if known.sum() < 2:
         raise RunFolderError(f"{power_file}: fewer than two samples of power")
     if silent.any():
         remarks.append(f"{int(silent.sum())} samples without watts left out")
     if len(power.at_s) != len(np.unique(at_s)):
         fresh = np.diff(at_s, prepend=-np.inf) > 0
         remarks.append(f"{int((~fresh).sum())} samples with a time already told left out")
-        told &= fresh
-    power = PowerLog(at_s[told], power.gpus, power.watts[told], "unix", power.layout, power.field)
+        known &= fresh
+    power = PowerLog(at_s[known], power.gpus, power.watts[known], "unix", power.layout, power.field)
     return RunLogs(power, engine, requests, first_tokens, tuple(remarks))
 
 
-def read_requests(folder: Path) -> list[tuple[float, int, int]]:
+def read_requests(folder: Path) -> list[TimedRequest]:
     """Unix seconds, prompt and output tokens of each request, in order of time."""
     file = find_file(folder, read_manifest(folder), "requests")
     if file is None:
@@ -214,7 +215,7 @@ def _chosen(
             raise RunFolderError(
                 f"{folder}: manifest.json names {len(named)} GPUs, but tp is {count}"
             )
-        return power.of([str(name) for name in named])
+        return power.select([str(name) for name in named])
     if len(power.gpus) < count:
         raise RunFolderError(
             f"{folder}: watts of {len(power.gpus)} GPUs ({', '.join(power.gpus)}), but tp is "
@@ -225,15 +226,15 @@ def _chosen(
             f"of {len(power.gpus)} GPUs the first {count} taken "
             f"({', '.join(power.gpus[:count])}); others: `gpus` in manifest.json"
         )
-    return power.of(power.gpus[:count])
+    return power.select(power.gpus[:count])
 
 
-def _around(engine: EngineLog | None, requests: list[tuple[float, int, int]] | None) -> float:
+def _around(engine: EngineLog | None, requests: list[TimedRequest] | None) -> float:
     """The middle of the run, in unix seconds."""
     if engine is not None:
         return 0.5 * float(engine.at_s[0] + engine.at_s[-1])
     assert requests is not None
-    return 0.5 * (requests[0][0] + requests[-1][0])
+    return 0.5 * (requests[0].at_s + requests[-1].at_s)
 
 
 def _unix(

@@ -8,16 +8,16 @@ import numpy as np
 
 from dcsim.lab.learn.runs import MeasuredRun
 from dcsim.lab.learn.states import fit_states
-from dcsim.lab.learn.train import MIXTURE_SEED, Example, Subject
+from dcsim.lab.learn.subjects import Example, Subject
 from dcsim.lab.learn.true_power import true_watts
 
 
 def by_configuration(runs: Sequence[MeasuredRun]) -> dict[str, list[MeasuredRun]]:
     """Runs by `ReplicaConfig.key`."""
-    found: dict[str, list[MeasuredRun]] = {}
+    groups: dict[str, list[MeasuredRun]] = {}
     for run in runs:
-        found.setdefault(run.series.config.key, []).append(run)
-    return found
+        groups.setdefault(run.series.config.key, []).append(run)
+    return groups
 
 
 def measured_subjects(runs: Sequence[MeasuredRun]) -> list[Subject]:
@@ -35,8 +35,8 @@ def measured_subjects(runs: Sequence[MeasuredRun]) -> list[Subject]:
         subjects.append(
             Subject(
                 key=key,
-                mixture=fit_states(power_w, MIXTURE_SEED),
-                sequences=[Example(one, w) for one, w in zip(series, watts, strict=True)],
+                mixture=fit_states(power_w),
+                sequences=[Example(s, w) for s, w in zip(series, watts, strict=True)],
                 evidence="fitted",
                 source=f"states and dynamics: measured runs {names}",
                 figures={"samples": float(len(power_w))},

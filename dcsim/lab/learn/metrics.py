@@ -39,15 +39,14 @@ def compare(generated_w: FloatArray, measured_w: FloatArray) -> dict[str, float]
         "nrmse": nrmse(generated_w, measured_w),
     }
     if len(measured_w) > ACF_LAGS:
-        found, wanted = acf(generated_w), acf(measured_w)
-        spread = float(((wanted - wanted.mean()) ** 2).sum())
+        generated, measured = acf(generated_w), acf(measured_w)
+        spread = float(((measured - measured.mean()) ** 2).sum())
         if spread:
-            figures["acf_r2"] = 1.0 - float(((found - wanted) ** 2).sum()) / spread
-        figures["acf_mae"] = float(np.abs(found - wanted).mean())
+            figures["acf_r2"] = 1.0 - float(((generated - measured) ** 2).sum()) / spread
+        figures["acf_mae"] = float(np.abs(generated - measured).mean())
     for percent in (95, 99):
-        wanted_w = float(np.percentile(measured_w, percent))
-        found_w = float(np.percentile(generated_w, percent))
-        figures[f"p{percent}_error_pct"] = 100.0 * abs(found_w / wanted_w - 1.0)
+        ratio = float(np.percentile(generated_w, percent) / np.percentile(measured_w, percent))
+        figures[f"p{percent}_error_pct"] = 100.0 * abs(ratio - 1.0)
     return figures
 
 

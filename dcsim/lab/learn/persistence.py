@@ -1,4 +1,4 @@
-"""How long luck lasts: the autocorrelation that a generator must add to what the network knows.
+"""Temporal correlation of the residuals: what a generator must add to what the network knows.
 
 Measured power differs from what the work says for a moment (an instant's meter, a kernel's
 phase) and for seconds (what the features do not tell: contexts, routes, temperature). So the
@@ -31,10 +31,9 @@ class Persistence:
 
     def at(self, lag: IntArray) -> FloatArray:
         """Correlation at these lags, in steps."""
-        found: FloatArray = (
-            1.0 - self.slow_share
-        ) * self.quick**lag + self.slow_share * self.slow**lag
-        return found
+        quick, slow = self.quick**lag, self.slow**lag
+        correlation: FloatArray = (1.0 - self.slow_share) * quick + self.slow_share * slow
+        return correlation
 
 
 def fit_persistence(
@@ -42,7 +41,7 @@ def fit_persistence(
 ) -> Persistence:
     """From normal scores over time, one array a run; about zero, since a generator's are. Least
     squares over lags 1 to LAGS, each weighed by the share of the variance left to explain; a run's
-    steps weigh as told, or all alike."""
+    steps weigh as `weights` say, or all alike."""
     products, squares = np.zeros(LAGS), 0.0
     for score, weight in zip(scores, weights or [1.0] * len(scores), strict=True):
         squares += weight * float(score @ score)
@@ -50,13 +49,13 @@ def fit_persistence(
             products[lag - 1] += weight * float(score[lag:] @ score[:-lag])
     if squares == 0.0:
         return Persistence(0.0, 0.0, 0.0)
-    wanted = products / squares
+    measured = products / squares
     lags = np.arange(1, LAGS + 1)
-    best, error = Persistence(0.0, 0.0, 0.0), float((wanted**2).sum())
+    best, error = Persistence(0.0, 0.0, 0.0), float((measured**2).sum())
     for quick, slow in itertools.product(QUICK, SLOW):
         base, more = quick**lags, slow**lags - quick**lags
-        share = float(np.clip(more @ (wanted - base) / max(float(more @ more), 1e-12), 0.0, 0.95))
-        left = float(((wanted - base - share * more) ** 2).sum())
+        share = float(np.clip(more @ (measured - base) / max(float(more @ more), 1e-12), 0.0, 0.95))
+        left = float(((measured - base - share * more) ** 2).sum())
         if left < error:
             best, error = Persistence(quick, slow if share else 0.0, share), left
     return best

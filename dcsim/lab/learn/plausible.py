@@ -32,10 +32,10 @@ def is_blank(value: float) -> bool:
 def gpu_named(hardware: str, gpus: Mapping[str, Gpu]) -> Gpu | None:
     """The catalogue's GPU for a name such as `H100` or `NVIDIA A100-SXM4-80GB`; None where it has
     none."""
-    wanted = hardware.lower()
-    words = wanted.replace("-", " ").split()
+    name = hardware.lower()
+    words = name.replace("-", " ").split()
     for gpu in gpus.values():
-        if wanted and (gpu.name.startswith(wanted) or gpu.name.split("-")[0] in words):
+        if name and (gpu.name.startswith(name) or gpu.name.split("-")[0] in words):
             return gpu
     return None
 
@@ -57,12 +57,12 @@ def plausible(power: PowerLog, board: Gpu | None) -> tuple[PowerLog, list[str]]:
     if negative.any():
         remarks.append(f"{int(negative.sum())} samples below 0 W left out")
     watts_w[blank | negative] = np.nan
-    told = watts_w[np.isfinite(watts_w)]
-    if board is None or not len(told):
+    known_w = watts_w[np.isfinite(watts_w)]
+    if board is None or not len(known_w):
         return replace(power, watts=watts_w), remarks
     most_w = MOST_SHARE * board.nameplate_w
     board_words = f"{board.name}, whose limit is {board.nameplate_w:.0f} W"
-    middle_w = float(np.median(told))
+    middle_w = float(np.median(known_w))
     if middle_w > most_w:
         in_unit = [
             name
@@ -71,8 +71,8 @@ def plausible(power: PowerLog, board: Gpu | None) -> tuple[PowerLog, list[str]]:
         ]
         why = f"{in_unit[0]}?" if in_unit else "the sum of several GPUs, or a server's?"
         raise LogError(f"a median of {middle_w:,.0f} W is no {board_words}: {why}")
-    if float(told.max()) < LEAST_SHARE * board.ledger_power.idle_w:
-        raise LogError(f"at most {float(told.max()):.3g} W is no {board_words}: kilowatts?")
+    if float(known_w.max()) < LEAST_SHARE * board.ledger_power.idle_w:
+        raise LogError(f"at most {float(known_w.max()):.3g} W is no {board_words}: kilowatts?")
     over = watts_w > most_w
     if over.any():
         remarks.append(

@@ -19,8 +19,8 @@ from dcsim.lab.learn.readers import FirstTokens
 
 LATE_S = np.arange(-0.60, 0.601, 0.01)
 """Tried: a token reaches its client, or a scrape is answered, within some tenths of a second. A
-best at either end is none: then the clocks of client and engine differ by who knows what."""
-UNTOLD_SHARE = 0.02
+best at either end is none: then the clocks of client and engine differ by an unknown time."""
+UNEXPLAINED_SHARE = 0.02
 """Of the counter's tokens that no request explains, and which are still a rounding; also one
 ordinary prompt, for the log's end may cut one."""
 LEFT_SHARE = 0.5
@@ -55,24 +55,26 @@ def place_prompts(
     its first token, those of a batch one after another. None where the requests are not those that
     the engine counted, or the clocks differ; the text says what was found.
     """
-    found_s = _late(at_s, counted, first)
-    if found_s is None:
+    late_s = _late(at_s, counted, first)
+    if late_s is None:
         return None, (
             "prompts lie as the engine counted them: first tokens are of other requests or on "
             "another clock"
         )
     # On the engine's clock, which is that of its GPUs' meter.
-    first = FirstTokens(first.sent_s + found_s, first.first_s + found_s, first.tokens)
+    first = FirstTokens(first.sent_s + late_s, first.first_s + late_s, first.tokens)
     begin_s, end_s = max(float(first.sent_s.min()), float(at_s[0])), float(at_s[-1])
     seen = np.searchsorted(at_s, begin_s, side="right")
     base = float(counted[max(0, int(seen) - 1)])
     inside = (first.first_s > begin_s) & (first.first_s <= end_s)
     tokens = first.tokens[inside]
-    told, asked = float(counted[-1]) - base, float(tokens.sum())
-    if not len(tokens) or abs(told - asked) > max(UNTOLD_SHARE * told, float(np.median(tokens))):
+    total, sent = float(counted[-1]) - base, float(tokens.sum())
+    if not len(tokens) or abs(total - sent) > max(
+        UNEXPLAINED_SHARE * total, float(np.median(tokens))
+    ):
         return None, (
-            f"prompts lie as the engine counted them: it counted {told:,.0f} tokens, the requests "
-            f"with a first token have {asked:,.0f}"
+            f"prompts lie as the engine counted them: it counted {total:,.0f} tokens, the requests "
+            f"with a first token have {sent:,.0f}"
         )
     # From the beginning, for seconds since 1970 leave too few digits.
     starts_s, ends_s = in_turn(
@@ -92,7 +94,7 @@ def place_prompts(
     )
     return prompts, (
         f"prompts placed by {len(tokens)} first tokens; the engine counts them "
-        f"{found_s:+.2f} s after clients see them"
+        f"{late_s:+.2f} s after clients see them"
     )
 
 
@@ -108,11 +110,10 @@ def in_turn(
     took_s = np.maximum(took_s, LEAST_S)
     starts_s, ends_s = np.empty_like(first_s), np.empty_like(first_s)
     free_s = np.inf
-    for one in range(len(first_s) - 1, -1, -1):
-        ends_s[one] = min(first_s[one], max(free_s, sent_s[one] + took_s[one]))
-        starts_s[one] = max(sent_s[one], ends_s[one] - took_s[one])
-        starts_s[one] = min(starts_s[one], ends_s[one] - LEAST_S)
-        free_s = min(free_s, starts_s[one])
+    for i in range(len(first_s) - 1, -1, -1):
+        ends_s[i] = min(first_s[i], max(free_s, sent_s[i] + took_s[i]))
+        starts_s[i] = min(max(sent_s[i], ends_s[i] - took_s[i]), ends_s[i] - LEAST_S)
+        free_s = min(free_s, starts_s[i])
     return starts_s, ends_s
 
 

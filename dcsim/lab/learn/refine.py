@@ -1,10 +1,10 @@
 """A pack refined with new runs: what it knew is kept, what they show is learned.
 
-The shared network stays as it is, so every other configuration's answer stays the same to the bit.
-The configuration of the runs gets a new table. It learns from the runs, and beyond what they show
-from a teacher: the pack's own table of it, or for a configuration that the pack has none of, the
-table that stands for all on its GPU. Where the runs show the teacher to be off, what it says
-beyond them is moved in the same way.
+The shared network stays as it is, so every other configuration's watts stay the same to the bit.
+The configuration of the runs gets a new table. It learns from the runs, and out of their range from
+a teacher: the pack's own table of it, or for a configuration that the pack has none of, the table
+that stands for all on its GPU. Where the runs show the teacher to be off, what it says out of their
+range is moved in the same way.
 """
 
 from __future__ import annotations
@@ -17,16 +17,17 @@ import numpy as np
 from dcsim.arrays import FloatArray
 from dcsim.hardware.catalogue import Catalogue
 from dcsim.lab.learn.evaluate import generate
-from dcsim.lab.learn.imagined import imagine
 from dcsim.lab.learn.measured import measured_subjects
 from dcsim.lab.learn.runs import MeasuredRun
 from dcsim.lab.learn.states import STATES, fit_mixture
-from dcsim.lab.learn.train import MIXTURE_SEED, Example, Judged, Recipe, Subject, train
+from dcsim.lab.learn.subjects import Example, Subject
+from dcsim.lab.learn.synthetic import synthetic_work
+from dcsim.lab.learn.train import Holdout, Recipe, train
 from dcsim.power.gru import GruPower
 from dcsim.power.pack import Pack, any_key
 
 MORE_STATES = 6
-"""Beside the usual number, for levels that only the teacher knows."""
+"""Beside the usual number, for watts that only the teacher knows."""
 QUANTILES = 101
 END = 5
 """Quantiles at each end whose mean ratio holds beyond it."""
@@ -41,7 +42,7 @@ def refine(
     catalogue: Catalogue,
     recipe: Recipe | None = None,
     progress: Callable[[int, float], None] | None = None,
-    judged: Sequence[Judged] = (),
+    holdouts: Sequence[Holdout] = (),
 ) -> Pack:
     """The pack with tables of the runs' configurations. Deterministic; errors as `train`."""
     recipe = recipe or Recipe()
@@ -49,48 +50,47 @@ def refine(
         _taught(pack, subject, catalogue, recipe, row)
         for row, subject in enumerate(measured_subjects(runs))
     ]
-    told = ", ".join(run.name for run in runs)
-    notes = f"{pack.notes}; {pack.name} refined by `dcsim power train --from-pack` with {told}"
-    return train(name, subjects, catalogue, recipe, progress, notes, pack, judged)
+    names = ", ".join(run.name for run in runs)
+    notes = f"{pack.notes}; {pack.name} refined by `dcsim power train --from-pack` with {names}"
+    return train(name, subjects, catalogue, recipe, progress, notes, pack, holdouts)
 
 
 def _taught(
     pack: Pack, subject: Subject, catalogue: Catalogue, recipe: Recipe, row: int
 ) -> Subject:
-    """The subject with a teacher's watts for made-up work, where the pack has a teacher."""
+    """The subject with a teacher's watts for synthetic work, where the pack has a teacher."""
     first = subject.sequences[0].series
     config = first.config
-    own = config.key in pack.configs
-    if not own and any_key(config.gpu) not in pack.configs:
+    known = config.key in pack.configs
+    if not known and any_key(config.gpu) not in pack.configs:
         return subject
-    steps = max(recipe.imagined_steps, recipe.window_steps)
-    work = imagine(config, catalogue, first.step_s, steps, recipe.seed + 1000 * row)
-    teacher = GruPower(pack, catalogue, extrapolate=True)
-    power_w = np.concatenate([one.power_w for one in subject.sequences])
-    said_w = np.concatenate(
-        [generate(teacher, one.series, 1, recipe.seed)[:, 0] for one in subject.sequences]
+    work = synthetic_work(
+        config, catalogue, first.step_s, recipe.out_of_range_steps, recipe.out_of_range_seed(row)
     )
-    watts = _in_keeping(generate(teacher, work, 1, recipe.seed)[:, 0], said_w, power_w)
+    teacher = GruPower(pack, catalogue, extrapolate=True)
+    power_w = np.concatenate([example.power_w for example in subject.sequences])
+    taught_w = np.concatenate(
+        [generate(teacher, e.series, 1, recipe.seed)[:, 0] for e in subject.sequences]
+    )
+    watts = _corrected(generate(teacher, work, 1, recipe.seed)[:, 0], taught_w, power_w)
     rng = np.random.default_rng(recipe.seed)
-    some = rng.choice(watts, int(TEACHER_SHARE * len(power_w)))
-    before = f"its table before ({pack.configs[config.key].source})" if own else "the table `any`"
+    sample = rng.choice(watts, int(TEACHER_SHARE * len(power_w)))
+    before = f"its table before ({pack.configs[config.key].source})" if known else "the table `any`"
     return replace(
         subject,
-        mixture=fit_mixture(np.concatenate([power_w, some]), MIXTURE_SEED, STATES + MORE_STATES),
-        beyond=[Example(work, watts)],
+        mixture=fit_mixture(np.concatenate([power_w, sample]), STATES + MORE_STATES),
+        out_of_range=[Example(work, watts)],
         source=f"{subject.source}; beyond them, as {pack.name} had it by {before}",
     )
 
 
-def _in_keeping(watts: FloatArray, said_w: FloatArray, measured_w: FloatArray) -> FloatArray:
-    """The teacher's `watts`, moved as what it said of the runs' work must be moved to be what was
-    measured: rank for rank within their range, by the ratio of the ends beyond it."""
+def _corrected(watts: FloatArray, taught_w: FloatArray, measured_w: FloatArray) -> FloatArray:
+    """The teacher's `watts`, moved as `taught_w`, what it said of the runs' work, must be moved to
+    become `measured_w`: rank for rank within their range, by the ratio of the ends beyond it."""
     share = np.linspace(0.0, 1.0, QUANTILES)
-    said, measured = np.quantile(said_w, share), np.quantile(measured_w, share)
-    ends = [
-        float(np.mean(each)) for each in (said[:END], measured[:END], said[-END:], measured[-END:])
-    ]
-    moved = np.interp(watts, said, measured)
-    moved = np.where(watts < said[0], watts * ends[1] / ends[0], moved)
-    found: FloatArray = np.where(watts > said[-1], watts * ends[3] / ends[2], moved)
-    return found
+    taught, measured = np.quantile(taught_w, share), np.quantile(measured_w, share)
+    below_w = watts * measured[:END].mean() / taught[:END].mean()
+    above_w = watts * measured[-END:].mean() / taught[-END:].mean()
+    moved = np.where(watts < taught[0], below_w, np.interp(watts, taught, measured))
+    corrected: FloatArray = np.where(watts > taught[-1], above_w, moved)
+    return corrected

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import scipy  # not scipy.stats, which is loaded where it is first used
@@ -13,6 +11,7 @@ from scipy.special import logsumexp, ndtr
 from dcsim.arrays import FloatArray
 from dcsim.extras import optional
 
+MIXTURE_SEED = 42
 STATES = 10
 """As many as the published configurations have (K = 10 throughout)."""
 
@@ -29,8 +28,8 @@ class Mixture:
         """Probability of each state given the watts: (n,) in, (n, K) out."""
         z = (power_w[:, None] - self.mean_w) / self.std_w
         log = np.log(self.weight) - np.log(self.std_w) - 0.5 * z * z
-        found: FloatArray = np.exp(log - logsumexp(log, axis=1, keepdims=True))
-        return found
+        shares: FloatArray = np.exp(log - logsumexp(log, axis=1, keepdims=True))
+        return shares
 
     def cdf(self, power_w: FloatArray, weight: FloatArray | None = None) -> FloatArray:
         """Share of the mixture below the watts; `weight`, shape (n, K), in place of its own."""
@@ -52,7 +51,7 @@ class Mixture:
         return np.interp(probability, self.cdf(grid), grid)
 
 
-def fit_mixture(power_w: FloatArray, seed: int, states: int = STATES) -> Mixture:
+def fit_mixture(power_w: FloatArray, states: int = STATES, seed: int = MIXTURE_SEED) -> Mixture:
     """Fit by expectation maximisation (scikit-learn). Fewer states where samples, or different
     whole watts among them, are few: each should stand for at least 20 samples."""
     mixtures = optional("sklearn.mixture", "fitting power states")
@@ -73,21 +72,21 @@ def fit_mixture(power_w: FloatArray, seed: int, states: int = STATES) -> Mixture
 
 WIDE = 0.1
 """Of the range of the watts. A state wider than that is no state: expectation maximisation has made
-it of a handful of lonely samples (a step in which work began, a slip of the meter) and, between
+it of a handful of single samples (a step in which work began, a slip of the meter) and, between
 them, of all states. On the measured 14B run four samples between rest and work made one of 97 W,
 whose draws, a twentieth of all, were false dips and spikes."""
 MOST_STATES = 14
 """Twelve were enough for the 14B run; more would follow single samples."""
 
 
-def fit_states(power_w: FloatArray, seed: int) -> Mixture:
+def fit_states(power_w: FloatArray) -> Mixture:
     """As `fit_mixture`, with up to MOST_STATES states, two more at a time, while one is WIDE."""
     limit_w = WIDE * float(np.ptp(power_w))
     for states in range(STATES, MOST_STATES + 1, 2):
-        found = fit_mixture(power_w, seed, states)
-        if found.std_w.max() <= limit_w:
+        mixture = fit_mixture(power_w, states)
+        if mixture.std_w.max() <= limit_w:
             break
-    return found
+    return mixture
 
 
 HEADROOM_STATES = 4
@@ -96,72 +95,18 @@ HEADROOM_WEIGHT = 0.05
 """Of the states above those of a mixture, together: they are for work beyond it."""
 
 
-def with_headroom(mixture: Mixture, power_w: FloatArray, seed: int) -> Mixture:
+def with_headroom(mixture: Mixture, power_w: FloatArray) -> Mixture:
     """The mixture, and states for those of the watts that lie above all of its own."""
     top_w = float((mixture.mean_w + HEADROOM_SIGMA * mixture.std_w).max())
     above = power_w[power_w > top_w]
     if len(above) < 40:
         return mixture
-    more = fit_mixture(above, seed, HEADROOM_STATES)
+    more = fit_mixture(above, HEADROOM_STATES)
     return Mixture(
         np.concatenate([(1 - HEADROOM_WEIGHT) * mixture.weight, HEADROOM_WEIGHT * more.weight]),
         np.concatenate([mixture.mean_w, more.mean_w]),
         np.concatenate([mixture.std_w, more.std_w]),
     )
-
-
-PUBLISHED_GPUS = {"A100": "a100-sxm-80gb", "H100": "h100-sxm-80gb"}
-
-
-def published_key(name: str) -> str:
-    """`ReplicaConfig.key` of a published file's name, such as `llama-3-8b_A100_tp1`.
-
-    Raises ValueError for a name of another form.
-    """
-    try:
-        model, gpu, parallel = name.rsplit("_", maxsplit=2)
-        return f"{model}/{PUBLISHED_GPUS[gpu]}/tp{int(parallel.removeprefix('tp'))}"
-    except (ValueError, KeyError) as error:
-        raise ValueError(f"{name}: expected MODEL_GPU_tpN, GPU one of A100, H100") from error
-
-
-def split_key(key: str) -> tuple[str, str, int]:
-    """Model, GPU and tensor parallel size of a `ReplicaConfig.key`."""
-    model, gpu, parallel = key.split("/")
-    return model, gpu, int(parallel.removeprefix("tp"))
-
-
-def _said(error: Exception) -> str:
-    return f"{error} is missing" if isinstance(error, KeyError) else str(error)
-
-
-def read_published(file: Path) -> tuple[Mixture, float | None]:
-    """A published configuration's mixture, and its weighted within-state lag-one correlation
-    where that was published too (in the folder `ar1` beside the file's own).
-
-    Raises ValueError, naming the file, where there is no usable mixture in it.
-    """
-    try:
-        table = json.loads(file.read_text(encoding="utf-8"))
-        weight, mean_w, variance = (
-            np.array(table[name], dtype=np.float64) for name in ("weight", "mean_w", "variance_w2")
-        )
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ValueError(
-            f"{file}: expected JSON with lists weight, mean_w and variance_w2 ({_said(error)})"
-        ) from error
-    if not len(weight) or not len(weight) == len(mean_w) == len(variance):
-        raise ValueError(f"{file}: weight, mean_w and variance_w2 must be as long as each other")
-    everything = np.concatenate([weight, mean_w, variance])
-    if not np.isfinite(everything).all() or (everything < 0).any() or weight.sum() <= 0:
-        raise ValueError(f"{file}: weight, mean_w and variance_w2 must be finite and positive")
-    order = np.argsort(mean_w)
-    mixture = Mixture(weight[order] / weight.sum(), mean_w[order], np.sqrt(variance[order]))
-    beside = file.parent.parent / "ar1" / file.name
-    if not beside.is_file():
-        return mixture, None
-    phi = np.array(json.loads(beside.read_text(encoding="utf-8"))["phi"])[order]
-    return mixture, float((mixture.weight * phi).sum())
 
 
 def distance(power_w: FloatArray, mixture: Mixture) -> float:

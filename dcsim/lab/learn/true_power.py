@@ -1,6 +1,6 @@
 """What GPUs drew, from what their meter showed and what they did.
 
-An H100's meter shows the mean of the last second (`dcsim.power.meter`). A network that learns the
+An H100's meter shows the mean of the last second (`dcsim.lab.sensor`). A network that learns the
 shown watts learns the meter; one that learns the true watts can feed a facility, and its watts can
 be shown as the meter would. The true watts are found per configuration in two steps: a linear fit
 of the shown watts to the work as the meter sees it (on the measured Qwen3-8B H100 run it leaves
@@ -15,8 +15,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from dcsim.arrays import FloatArray
-from dcsim.lab.learn.runs import LedgerSeries
-from dcsim.power.meter import TRAILING_S, as_read, unread
+from dcsim.lab.ledger_series import LedgerSeries
+from dcsim.lab.sensor import TRAILING_S, apply_sensor, invert_sensor
 
 RIDGE = 1e-3
 """Of the fit, so that columns that never vary do no harm."""
@@ -32,13 +32,13 @@ def true_watts(
     averaging times where they are not the GPU's known one."""
     config, step_s = work[0].config, work[0].step_s
     known = TRAILING_S.get(config.gpu, 0.0)
-    widths = [known if one is None else one for one in trailing_s or [None] * len(work)]
+    widths = [known if width is None else width for width in trailing_s or [None] * len(work)]
     if not any(widths):
         return list(shown_w)
     columns = [_columns(series) for series in work]
     seen = np.concatenate(
         [
-            np.stack([as_read(column, config.gpu, step_s, width) for column in matrix.T], axis=1)
+            np.stack([apply_sensor(c, config.gpu, step_s, width) for c in matrix.T], axis=1)
             for matrix, width in zip(columns, widths, strict=True)
         ]
     )
@@ -48,13 +48,12 @@ def true_watts(
     normal = scaled.T @ scaled + RIDGE * len(watts) * np.eye(scaled.shape[1])
     weight = np.linalg.solve(normal, scaled.T @ (watts - level))
     least = float(np.quantile(watts, 0.001))
-    return [
-        np.maximum(
-            unread(shown, level + (matrix - centre) @ weight, config.gpu, step_s, trailing_s=width),
-            least,
-        )
-        for matrix, shown, width in zip(columns, shown_w, widths, strict=True)
-    ]
+    true_w = []
+    for matrix, shown, width in zip(columns, shown_w, widths, strict=True):
+        prior_w = level + (matrix - centre) @ weight
+        found_w = invert_sensor(shown, prior_w, config.gpu, step_s, trailing_s=width)
+        true_w.append(np.maximum(found_w, least))
+    return true_w
 
 
 def _columns(series: LedgerSeries) -> FloatArray:

@@ -12,13 +12,10 @@ import numpy as np
 from dcsim.arrays import FloatArray
 from dcsim.errors import RunFolderError
 from dcsim.hardware.catalogue import Catalogue, load_catalogue
-from dcsim.lab.learn.counters import POWER_STEP_S
 from dcsim.lab.learn.logs import RunLogs, read_logs, read_manifest
 from dcsim.lab.learn.readers import EngineLog
-from dcsim.lab.learn.runs import MAX_GAP_STEPS, read_run
+from dcsim.lab.learn.runs import MAX_GAP_S, read_run
 
-MAX_GAP_S = MAX_GAP_STEPS * POWER_STEP_S
-"""Of either log; training refuses longer ones."""
 MIN_COVERAGE = 0.95
 """Of the samples that the period promises."""
 SLOWEST_PERIOD_S = 0.1

@@ -18,13 +18,13 @@ from dcsim.errors import LogError, MeasureError, RunFolderError, UnreadableError
 from dcsim.files import open_bytes
 from dcsim.hardware.catalogue import load_catalogue
 from dcsim.lab.learn.logs import RunLogs, read_logs
-from dcsim.lab.learn.readers import EngineLog, engine_log, kind_of
+from dcsim.lab.learn.readers import EngineLog, detect_format, engine_log
 from dcsim.lab.measure import align, foreign
 from dcsim.lab.measure.benchmarks import BenchmarkRequests, read_benchmark
 from dcsim.lab.measure.counts import engine_lines
 from dcsim.lab.measure.engine import BLOCK_TOKENS, COLUMNS, COUNTERS, null_block_share
 from dcsim.lab.measure.folder import stamp, write_lines, write_manifest
-from dcsim.power.meter import TRAILING_S
+from dcsim.lab.sensor import TRAILING_S
 
 ZONE_S = 900.0
 SEARCH_S = 20.0
@@ -225,8 +225,10 @@ def _read(request: ImportRequest, place: Path, offset_s: float | None) -> RunLog
     names["requests.csv"] = () if request.requests is None else (request.requests,)
     try:
         for name, kind in (("power.csv", "power"), ("engine.csv", "engine")):
-            if (place / name).is_file() and kind_of(place / name) not in (kind, None):
-                raise MeasureError(f"{names[name][0]}: this is a log of {kind_of(place / name)}")
+            if (place / name).is_file() and detect_format(place / name) not in (kind, None):
+                raise MeasureError(
+                    f"{names[name][0]}: this is a log of {detect_format(place / name)}"
+                )
         return read_logs(place, manifest, load_catalogue().gpus)
     except RunFolderError as error:
         text = str(error).replace(f"{place}: ", "").replace(f"{place}/", "")
@@ -327,7 +329,7 @@ def _note(what: str, entry: dict[str, Any]) -> str:
 
 
 def _write_requests(
-    requests: list[tuple[float, int, int]],
+    requests: Sequence[tuple[float, int, int]],
     bench: BenchmarkRequests | None,
     moved_s: float,
     out: Path,

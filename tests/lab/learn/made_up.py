@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from dcsim.lab.learn.runs import LedgerSeries, MeasuredRun
+from dcsim.lab.learn.runs import MeasuredRun
 from dcsim.lab.learn.train import Recipe
+from dcsim.lab.ledger_series import LedgerSeries
 from dcsim.ledger import GpuState
 from tests.power.bench import QWEN
 

@@ -13,8 +13,10 @@ from typer.testing import CliRunner
 from dcsim.cli.power import app
 from dcsim.lab.bench import campaign
 from dcsim.lab.learn.bigru import BiGru
-from dcsim.lab.learn.evaluate import generate, judge, shown
-from dcsim.lab.learn.states import Mixture, distance, published_key, split_key
+from dcsim.lab.learn.evaluate import generate, judge, readings
+from dcsim.lab.learn.published import published_key
+from dcsim.lab.learn.states import Mixture, distance
+from dcsim.ledger import split_key
 from dcsim.power.constant import board_limit
 from dcsim.power.linear_ledger import LinearLedger
 from tests.lab.learn.folder import BUSY_W, IDLE_W, write_run
@@ -131,7 +133,7 @@ def test_seeds_are_independent_replicas() -> None:
     watts = generate(LinearLedger(CATALOGUE), run.series, 3)
     assert watts.shape == (80, 3)
     assert np.array_equal(watts[:, 0], watts[:, 2])  # no luck in it
-    assert np.array_equal(shown(watts, run.series), watts)  # an A100 shows what it draws
+    assert np.array_equal(readings(watts, run.series), watts)  # an A100 shows what it draws
 
 
 def test_bigru_learns_a_run_like_its_own_and_sees_ahead() -> None:

@@ -11,23 +11,24 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.pack_subjects import levels_of_mixture
+from benchmarks.pack_subjects import quantiles_of_mixture
 from dcsim.errors import RunFolderError
 from dcsim.hardware.timing import timing_of
 from dcsim.lab.learn.evaluate import evaluate
-from dcsim.lab.learn.imagined import imagine
 from dcsim.lab.learn.isolated import isolated
 from dcsim.lab.learn.measured import measured_subjects
 from dcsim.lab.learn.metrics import acf, compare
 from dcsim.lab.learn.pooled import pooled
-from dcsim.lab.learn.runs import LedgerSeries, read_run
+from dcsim.lab.learn.runs import read_run
 from dcsim.lab.learn.states import Mixture, fit_mixture, fit_states
-from dcsim.lab.learn.targets import carry_over
+from dcsim.lab.learn.synthetic import synthetic_work
 from dcsim.lab.learn.train import persistence_of, train
+from dcsim.lab.learn.transfer import rank_transfer
 from dcsim.lab.learn.true_power import true_watts
+from dcsim.lab.ledger_series import LedgerSeries
+from dcsim.lab.sensor import apply_sensor
 from dcsim.ledger import GpuState
 from dcsim.power.gru import GruPower
-from dcsim.power.meter import as_read
 from dcsim.power.pack import any_key, save
 from tests.lab.learn.made_up import QUICK, made_up_run
 from tests.power.bench import CATALOGUE, QWEN
@@ -116,13 +117,13 @@ def test_lonely_samples_make_no_state_of_all_watts() -> None:
     )
     between = np.array([110.0, 290.0])
     share = {}
-    for name, fitted in (("ten", fit_mixture(watts, 42)), ("more", fit_states(watts, 42))):
+    for name, fitted in (("ten", fit_mixture(watts)), ("more", fit_states(watts))):
         assert fitted.mean() == pytest.approx(watts.mean(), rel=0.005)
         share[name] = float(np.diff(fitted.cdf(between))[0])
     assert share["ten"] > 0.005  # what this is about
     assert share["more"] < 0.002
-    assert 10 < len(fit_states(watts, 42).mean_w) <= 14
-    assert len(fit_states(watts[watts > 200], 42).mean_w) == 10
+    assert 10 < len(fit_states(watts).mean_w) <= 14
+    assert len(fit_states(watts[watts > 200]).mean_w) == 10
 
 
 def test_carried_over_watts_have_the_levels_and_the_order() -> None:
@@ -133,12 +134,12 @@ def test_carried_over_watts_have_the_levels_and_the_order() -> None:
         np.array([70.0, 85.0, 250.0, 350.0]),
         np.array([1.0, 1.0, 10.0, 10.0]),
     )
-    levels = levels_of_mixture(mixture)
+    levels = quantiles_of_mixture(mixture)
     steps = 6000
     busy = np.tile(np.repeat([1.0, 0.0], [80, 40]), steps // 120)
     util = np.random.default_rng(3).uniform(0.1, 0.7, steps) * busy
     work = series_of(busy_fraction=busy, memory_util=util)
-    (watts,) = carry_over([work], [work], levels, CATALOGUE, np.random.default_rng(4))
+    (watts,) = rank_transfer([work], [work], levels, CATALOGUE, np.random.default_rng(4))
     idle = busy == 0
     assert watts[idle].mean() == pytest.approx(77.5, abs=0.5)
     assert watts[~idle].mean() == pytest.approx((0.4 * 250 + 0.3 * 350) / 0.7, rel=0.01)
@@ -152,7 +153,7 @@ def test_carried_over_watts_have_the_levels_and_the_order() -> None:
     since = np.tile(np.arange(1, 41), steps // 120)
     assert watts[idle][since <= 15].min() > watts[idle][since > 25].max()
     heavy = series_of(busy_fraction=np.ones(400), memory_util=np.ones(400))
-    (top,) = carry_over([heavy], [work], levels, CATALOGUE, np.random.default_rng(5))
+    (top,) = rank_transfer([heavy], [work], levels, CATALOGUE, np.random.default_rng(5))
     assert top.min() > 340
     assert top.max() == 400.0  # the board limit
 
@@ -160,7 +161,7 @@ def test_carried_over_watts_have_the_levels_and_the_order() -> None:
 def test_work_beyond_what_was_seen_draws_as_the_prior_says() -> None:
     """The highest level seen, times what the prior says of the work over its 99 % quantile seen."""
     mixture = Mixture(np.array([0.5, 0.5]), np.array([70.0, 300.0]), np.array([1.0, 0.01]))
-    levels = levels_of_mixture(mixture)
+    levels = quantiles_of_mixture(mixture)
     util = np.linspace(0.1, 0.7, 1001)
     seen = series_of(busy_fraction=np.ones(1001), memory_util=util)
     heavy = series_of(busy_fraction=np.ones(9), memory_util=np.full(9, 0.8))
@@ -168,7 +169,7 @@ def test_work_beyond_what_was_seen_draws_as_the_prior_says() -> None:
     def prior(series: LedgerSeries) -> np.ndarray:
         return 100.0 + 100.0 * series.columns["memory_util"]
 
-    (watts,) = carry_over([heavy], [seen], levels, CATALOGUE, np.random.default_rng(5), prior)
+    (watts,) = rank_transfer([heavy], [seen], levels, CATALOGUE, np.random.default_rng(5), prior)
     expected = 300.0 * 180.0 / prior(seen)[990]
     assert watts == pytest.approx(np.full(9, expected), rel=1e-3)
 
@@ -177,7 +178,7 @@ def test_imagined_work_covers_what_an_engine_can_do() -> None:
     """Queues, a full cache, prefill and decode flat out; utilisations within the roofline's
     efficiency for these models on this GPU."""
     timing = timing_of(CATALOGUE.models["qwen3-8b"], CATALOGUE.gpus["a100-sxm-80gb"])
-    made = imagine(QWEN, CATALOGUE, 0.25, 4000, seed=1)
+    made = synthetic_work(QWEN, CATALOGUE, 0.25, 4000, seed=1)
     column = made.columns
     assert len(made) == 4000
     assert (column["waiting"] > 500).mean() > 0.03
@@ -188,15 +189,15 @@ def test_imagined_work_covers_what_an_engine_can_do() -> None:
     resting = column["state"] == GpuState.IDLE
     for name in ("running", "waiting", "prefill_tokens", "decode_tokens", "memory_util"):
         assert (column[name][resting] == 0).all()
-    again = imagine(QWEN, CATALOGUE, 0.25, 4000, seed=1)
+    again = synthetic_work(QWEN, CATALOGUE, 0.25, 4000, seed=1)
     assert all(np.array_equal(column[name], again.columns[name]) for name in column)
 
 
 def test_meter_is_a_trailing_mean() -> None:
     watts = np.array([0.0, 0, 0, 0, 100, 100, 100, 100, 100])
-    read = as_read(watts, "h100-sxm-80gb", 0.25)
+    read = apply_sensor(watts, "h100-sxm-80gb", 0.25)
     assert read == pytest.approx([0, 0, 0, 0, 25, 50, 75, 100, 100])
-    assert np.array_equal(as_read(watts, "a100-sxm-80gb", 0.25), watts)
+    assert np.array_equal(apply_sensor(watts, "a100-sxm-80gb", 0.25), watts)
 
 
 def test_training_learns_and_repeats_itself(tmp_path: Path) -> None:
@@ -237,6 +238,8 @@ def test_reading_runs_names_what_is_missing(tmp_path: Path, data: Path) -> None:
         folder = tmp_path / name
         shutil.copytree(source, folder, copy_function=shutil.copyfile)
         (folder / name).unlink()
+        if name == "engine.csv":  # the requests would do in its place
+            (folder / "requests.csv").unlink()
         with pytest.raises(RunFolderError, match=f"no {name}"):
             read_run(folder, CATALOGUE)
     folder = tmp_path / "other-gpu"
@@ -260,10 +263,10 @@ def test_true_watts_behind_the_meter() -> None:
         made.append(replace(run.series, config=config, columns=columns))
     truth = [120 + 300 * series.columns["busy_fraction"] for series in made]
     noise = [watts + rng.normal(0, 2, 2000) for watts in truth]
-    read = [as_read(watts, config.gpu, 0.25) for watts in noise]
+    read = [apply_sensor(watts, config.gpu, 0.25) for watts in noise]
     found = true_watts(made, read)
     for watts, wanted, told in zip(found, noise, read, strict=True):
-        assert np.abs(as_read(watts, config.gpu, 0.25) - told).mean() < 0.5
+        assert np.abs(apply_sensor(watts, config.gpu, 0.25) - told).mean() < 0.5
         assert np.sqrt(((watts - wanted) ** 2).mean()) < 4
         assert np.sqrt(((told - wanted) ** 2).mean()) > 15  # what ignoring the meter would cost
     a100 = [replace(series, config=QWEN) for series in made]
@@ -278,7 +281,7 @@ def test_pooled_campaigns_weigh_alike() -> None:
     (other,) = measured_subjects([long])
     subjects = [replace(one, campaign="a"), *[replace(other, campaign="b")] * 3]
     found = pooled(QWEN.gpu, subjects, CATALOGUE, QUICK)
-    for examples in (found.sequences, found.beyond or ()):
+    for examples in (found.sequences, found.out_of_range or ()):
         weights = [example.weight * len(example.series) for example in examples]
         assert weights == pytest.approx([1 / 2, 1 / 6, 1 / 6, 1 / 6])
 
@@ -292,7 +295,7 @@ def test_luck_of_the_unseen_lasts_as_measured_in_time() -> None:
     known = measured_subjects([made_up_run(1)])[0]
     (run,) = known.sequences
     made = replace(run, timed=False)
-    unseen = replace(known, sequences=[run, made, made, made], blur=1.0)
+    unseen = replace(known, sequences=[run, made, made, made], weight_jitter=1.0)
     found = persistence_of(unseen, [*quick, *slow])
     assert found.at(np.arange(1, 5)) == pytest.approx(np.zeros(4), abs=0.05)
     # Its own table keeps the offset: it knows no other machine. Constructed alone, they must do.

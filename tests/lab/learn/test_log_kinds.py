@@ -13,7 +13,7 @@ from dcsim.errors import LogError
 from dcsim.hardware import load_catalogue
 from dcsim.lab.learn.counters import computed_total
 from dcsim.lab.learn.plausible import gpu_named, plausible
-from dcsim.lab.learn.readers import PowerLog, engine_log, kind_of, power_log, request_log
+from dcsim.lab.learn.readers import PowerLog, detect_format, engine_log, power_log, request_log
 from dcsim.lab.learn.readers.series import Track, going_on, gpu_table
 from dcsim.lab.learn.readers.text import number, watts
 
@@ -299,10 +299,10 @@ def test_logs_are_read_packed(tmp_path: Path) -> None:
     plain = smi(tmp_path, "timestamp, index, power.draw [W]", *rows)
     packed = tmp_path / "smi.csv.gz"
     packed.write_bytes(gzip.compress(plain.read_bytes()))
-    assert kind_of(packed) == "power"
+    assert detect_format(packed) == "power"
     assert power_log(packed).watts.tolist() == power_log(plain).watts.tolist()
     packed.write_bytes(gzip.compress(scrapes(tmp_path).read_bytes()))
-    assert kind_of(packed) == "engine"
+    assert detect_format(packed) == "engine"
     assert grown(packed) == 20 * (COUNT - 1)
     packed.write_bytes(gzip.compress(plain.read_bytes())[:60])
     with pytest.raises(LogError, match="damaged or cut short"):
@@ -315,7 +315,7 @@ def test_requests_under_the_names_that_a_replay_knows(tmp_path: Path) -> None:
         "timestamp,prompt_tokens,completion_tokens,ttft_ms,status\n"
         "2026-07-20T19:40:01Z,10,5,250,200\n2026-07-20T21:40:03+02:00,20,6,300,200\n"
     )
-    assert kind_of(file) == "requests"
+    assert detect_format(file) == "requests"
     log = request_log(file)
     assert log.requests == [(START_S + 1, 10, 5), (START_S + 3, 20, 6)]
     assert log.first_tokens.first_s.tolist() == pytest.approx([START_S + 1.25, START_S + 3.3])
@@ -330,7 +330,7 @@ def test_a_table_as_spreadsheets_save_it(tmp_path: Path, mark: str, decimal: str
         for i, watt in enumerate(watts_w)
     ]
     file = smi(tmp_path, f"timestamp{mark}index{mark}power.draw [W]", *rows)
-    assert kind_of(file) == "power"
+    assert detect_format(file) == "power"
     found = power_log(file)
     assert found.watts[:, 0] == pytest.approx(watts_w)
     assert np.diff(found.at_s) == pytest.approx(np.full(COUNT - 1, 0.5))
@@ -345,5 +345,5 @@ def test_a_word_for_no_value_with_its_unit() -> None:
 def test_requests_as_a_spreadsheet_saves_them(tmp_path: Path) -> None:
     file = tmp_path / "requests.csv"
     file.write_text("start;input_tokens;output_tokens\n1784576400,5;10;2\n1784576402,75;20;3\n")
-    assert kind_of(file) == "requests"
+    assert detect_format(file) == "requests"
     assert request_log(file).requests == [(1784576400.5, 10, 2), (1784576402.75, 20, 3)]

@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 
 from dcsim.arrays import FloatArray
 from dcsim.errors import RunFolderError
-from dcsim.lab.bench import simulate
 from dcsim.lab.learn.cleaning import steps_between
 from dcsim.lab.learn.logs import read_requests
 from dcsim.lab.learn.prompts import Prompts, in_turn, place_prompts
 from dcsim.lab.learn.readers import FirstTokens
-from dcsim.lab.learn.runs import asked_on, play, read_run
+from dcsim.lab.learn.runs import read_run
+from dcsim.lab.learn.simulated import on_even_steps, play
+from dcsim.lab.ledger_series import TimedRequest
 from dcsim.scenario.models import Engine
 from tests.lab.learn.folder import EPOCH_S, write_prompts, write_run
 from tests.power.bench import CATALOGUE, QWEN
@@ -216,8 +217,8 @@ def test_other_samplings_get_even_steps(every_s: float) -> None:
 def test_requests_keep_their_place_among_steps() -> None:
     """A request in the middle of the third step is so in a simulation of even steps."""
     edges_s = EPOCH_S + np.array([0.0, 0.25, 0.5, 0.9, 1.15])
-    asked = [(EPOCH_S - 1.0, 1, 1), (EPOCH_S + 0.7, 2, 3), (EPOCH_S + 2.15, 4, 5)]
-    found = asked_on(edges_s, asked)
+    sent = [(EPOCH_S - 1.0, 1, 1), (EPOCH_S + 0.7, 2, 3), (EPOCH_S + 2.15, 4, 5)]
+    found = on_even_steps(edges_s, [TimedRequest(*row) for row in sent])
     assert [one[0] for one in found] == pytest.approx([0.0, 0.625, 2.0], abs=1e-6)
     assert [one[1:] for one in found] == [(1, 1), (2, 3), (4, 5)]
 
@@ -306,9 +307,10 @@ def test_a_log_that_begins_amid_work_is_simulated_from_the_first_request() -> No
     """The later part of a simulation is that of the whole: what was asked before it still runs."""
     rng = np.random.default_rng(4)
     edges_s = EPOCH_S + 0.25 * np.arange(400)
-    asked = [(EPOCH_S + at, 400, 200) for at in np.sort(rng.uniform(1.0, 95.0, 60)).tolist()]
-    whole = play(simulate, QWEN, edges_s, asked, Engine())
-    later = play(simulate, QWEN, edges_s[150:], asked, Engine())
+    at_s = np.sort(rng.uniform(1.0, 95.0, 60)).tolist()
+    sent = [TimedRequest(EPOCH_S + at, 400, 200) for at in at_s]
+    whole = play(QWEN, CATALOGUE, edges_s, sent, Engine())
+    later = play(QWEN, CATALOGUE, edges_s[150:], sent, Engine())
     assert len(later) == 249 and later.columns["running"][0] > 0
     # Seconds since 1970 have few digits left: a request may lie in the next step's iteration.
     for name in ("running", "prefill_tokens", "decode_tokens", "kv_fraction"):

@@ -14,14 +14,15 @@ from typer.testing import CliRunner
 
 from dcsim.cli.power import app
 from dcsim.errors import RunFolderError
-from dcsim.lab.bench import simulate
+from dcsim.lab.bench import replay
 from dcsim.lab.learn.cleaning import find_shift, pieces, warm_up_until
+from dcsim.lab.learn.eligibility import missing_requirements
 from dcsim.lab.learn.evaluate import generate
 from dcsim.lab.learn.measured import measured_subjects
 from dcsim.lab.learn.refine import refine
-from dcsim.lab.learn.runs import LedgerSeries, MeasuredRun, read_pieces, read_run
-from dcsim.lab.learn.suited import lacks
+from dcsim.lab.learn.runs import MeasuredRun, read_pieces, read_run
 from dcsim.lab.learn.train import train
+from dcsim.lab.ledger_series import LedgerSeries, TimedRequest
 from dcsim.ledger import ReplicaConfig
 from dcsim.power.gru import GruPower
 from dcsim.power.pack import load
@@ -86,7 +87,7 @@ def test_the_first_gpus_are_taken_and_that_is_said(tmp_path: Path) -> None:
     write_run(tmp_path / "run")
     run = read_run(raw(tmp_path / "run"), CATALOGUE)
     assert any("of 2 GPUs the first 1 taken (0)" in text for text in run.remarks)
-    assert any("hardly changes" in text for text in lacks(run, CATALOGUE))
+    assert any("hardly changes" in text for text in missing_requirements(run, CATALOGUE))
     with pytest.raises(RunFolderError, match="no GPU 7; the log has 0, 1"):
         manifest = {**json.loads((tmp_path / "run/manifest.json").read_text()), "gpus": [7]}
         (tmp_path / "run/manifest.json").write_text(json.dumps(manifest))
@@ -153,8 +154,8 @@ def only_requests(folder: Path) -> Path:
     at_s = np.sort(np.concatenate([rng.uniform(a, a + 8, 12) for a in (5, 40, 70, 120)]))
     rows = [f"{start_s + at:.3f},400,150" for at in at_s]
     (folder / "requests.csv").write_text("start,input_tokens,output_tokens\n" + "\n".join(rows))
-    asked = [(float(at), 400, 150) for at in at_s]
-    work = simulate(QWEN, asked, 150.0, Engine())
+    sent = [TimedRequest(float(at), 400, 150) for at in at_s]
+    (work,) = replay(QWEN, CATALOGUE, [sent], 150.0, Engine())
     watts = IDLE_W + (BUSY_W - IDLE_W) * work.columns["busy_fraction"]
     lines = (folder / "power.csv").read_text().split()
     told = [f"{row.split(',')[0]},{w:.1f}" for row, w in zip(lines[1:], watts, strict=False)]
@@ -164,20 +165,18 @@ def only_requests(folder: Path) -> Path:
 
 def test_work_is_simulated_where_no_engine_was_logged(tmp_path: Path) -> None:
     folder = only_requests(tmp_path / "run")
-    with pytest.raises(RunFolderError, match=r"no engine\.csv, and nothing here simulates"):
-        read_run(folder, CATALOGUE)
-    run = read_run(folder, CATALOGUE, simulate)
+    run = read_run(folder, CATALOGUE)
     assert run.simulated
     assert any("simulated from the requests" in text for text in run.remarks)
     column = run.series.columns
     assert column["decode_tokens"].sum() + 48 == pytest.approx(48 * 150, rel=0.02)
     assert np.corrcoef(column["busy_fraction"], run.power_w)[0, 1] > 0.97
-    assert lacks(run, CATALOGUE) == []
+    assert missing_requirements(run, CATALOGUE) == []
     (subject,) = measured_subjects([run])
     assert "work simulated from the requests" in subject.source
     (folder / "requests.csv").unlink()
     with pytest.raises(RunFolderError, match=r"no engine\.csv.*and no requests\.csv"):
-        read_run(folder, CATALOGUE, simulate)
+        read_run(folder, CATALOGUE)
 
 
 @pytest.mark.parametrize(
@@ -209,8 +208,8 @@ def test_what_cannot_support_a_fit_is_refused(change, told: str) -> None:  # typ
         series=replace(run.series, columns=columns),
         power_w=80 + 220 * columns["busy_fraction"],
     )
-    assert lacks(run, CATALOGUE) == []
-    assert told in "; ".join(lacks(change(run), CATALOGUE))
+    assert missing_requirements(run, CATALOGUE) == []
+    assert told in "; ".join(missing_requirements(change(run), CATALOGUE))
 
 
 def shifted(run: MeasuredRun, by_w: float, config: ReplicaConfig = QWEN) -> MeasuredRun:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dcsim.errors import LogError
-from dcsim.lab.learn.readers import engine_log, kind_of, power_log
+from dcsim.lab.learn.readers import detect_format, engine_log, power_log
 from dcsim.stamps import stamp
 
 START_S = 1784576424.937
@@ -95,7 +95,7 @@ POWER = {
 def test_one_truth_in_every_layout_of_power(layout: str, tmp_path: Path) -> None:
     file = tmp_path / "some.log"
     file.write_text(POWER[layout] + "\n")
-    assert kind_of(file) == "power"
+    assert detect_format(file) == "power"
     log = power_log(file)
     assert log.gpus == ("0", "1")
     assert log.watts == pytest.approx(WATTS, abs=0.01)
@@ -105,10 +105,10 @@ def test_one_truth_in_every_layout_of_power(layout: str, tmp_path: Path) -> None
     else:
         assert log.at_s[0] == pytest.approx(START_S, abs=1e-3)  # the log's zone is UTC here
     assert log.clock == ("day" if layout == "run folder" else log.clock)
-    only = log.of(["1"])
+    only = log.select(["1"])
     assert only.watts[:, 0] == pytest.approx(WATTS[:, 1], abs=0.01)
     with pytest.raises(LogError, match="no GPU 7; the log has 0, 1"):
-        log.of(["7"])
+        log.select(["7"])
 
 
 def test_momentary_watts_are_preferred(tmp_path: Path) -> None:
@@ -222,7 +222,7 @@ ENGINE = {
 def test_one_truth_in_every_layout_of_an_engine(layout: str, tmp_path: Path) -> None:
     file = tmp_path / "metrics.log"
     file.write_text(ENGINE[layout])
-    assert kind_of(file) == "engine"
+    assert detect_format(file) == "engine"
     log = engine_log(file)
     assert log.clock == "unix"
     assert log.at_s == pytest.approx(START_S + STEP_S * np.arange(COUNT), abs=1e-3)
@@ -311,9 +311,9 @@ def test_metrics_that_are_missing_are_named(tmp_path: Path) -> None:
     file.write_text("\n".join(line for line in lines if not line.startswith("# 17")))
     with pytest.raises(LogError, match="no time before this sample"):
         engine_log(file)
-    assert kind_of(tmp_path / "metrics.prom") == "engine"
+    assert detect_format(tmp_path / "metrics.prom") == "engine"
     (tmp_path / "notes.txt").write_text("a walk in the park\n")
-    assert kind_of(tmp_path / "notes.txt") is None
+    assert detect_format(tmp_path / "notes.txt") is None
 
 
 @given(st.datetimes(min_value=datetime(2001, 9, 10), max_value=datetime(2200, 1, 1)))

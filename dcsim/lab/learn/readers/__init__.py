@@ -1,7 +1,8 @@
 """Logs as they come: what meters and engines wrote, told apart by their content.
 
-`power_log` and `engine_log` read any layout below; `kind_of` says what a file is, without reading
-all of it. They say what stands in the file and clean nothing: `dcsim.lab.learn.cleaning` does.
+`power_log` and `engine_log` read any layout below; `detect_format` says what a file is, without
+reading all of it. They say what stands in the file and clean nothing:
+`dcsim.lab.learn.cleaning` does.
 
 | module | layouts |
 | --- | --- |
@@ -9,24 +10,24 @@ all of it. They say what stands in the file and clean nothing: `dcsim.lab.learn.
 | `dmon` | text tables of `dcgmi dmon` and `nvidia-smi dmon` |
 | `dcgm` | DCGM exporter: scrapes, or a table exported from Prometheus |
 | `vllm` | vLLM's metrics: scrapes with times, CSV, JSON lines; engine.csv of a run folder |
-| `wall` | power.csv of a run folder: local time of day, a column each GPU |
+| `generic_csv` | power.csv of a run folder: local time of day, a column each GPU |
 | `requests` | requests.csv of a run folder: what clients asked, read by `request_log` |
 """
 
 from __future__ import annotations
 
-from dcsim.lab.learn.readers.found import engine_log, kind_of, power_log
-from dcsim.lab.learn.readers.logs import EngineLog, FirstTokens, PowerLog, RequestLog
+from dcsim.lab.learn.readers.detect import detect_format, engine_log, power_log
+from dcsim.lab.learn.readers.logs import ClientRequests, EngineLog, FirstTokens, PowerLog
 from dcsim.lab.learn.readers.requests import read as request_log
 from dcsim.lab.learn.readers.text import text_of
 
 __all__ = [
+    "ClientRequests",
     "EngineLog",
     "FirstTokens",
     "PowerLog",
-    "RequestLog",
+    "detect_format",
     "engine_log",
-    "kind_of",
     "power_log",
     "request_log",
     "text_of",

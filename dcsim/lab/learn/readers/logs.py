@@ -11,6 +11,7 @@ import numpy as np
 
 from dcsim.arrays import FloatArray, IndexArray
 from dcsim.errors import LogError
+from dcsim.lab.ledger_series import TimedRequest
 from dcsim.stamps import Clock
 
 Field = Literal["default", "instant", "average"]
@@ -36,7 +37,7 @@ class PowerLog:
     remarks: tuple[str, ...] = ()
     """What had to be decided while reading."""
 
-    def of(self, chosen: Sequence[str]) -> PowerLog:
+    def select(self, chosen: Sequence[str]) -> PowerLog:
         """The log of some of its GPUs. Raises LogError for a name that it lacks."""
         absent = [name for name in chosen if name not in self.gpus]
         if absent:
@@ -56,10 +57,10 @@ class FirstTokens:
 
 
 @dataclass(frozen=True)
-class RequestLog:
+class ClientRequests:
     """What clients asked of an engine and were answered."""
 
-    requests: list[tuple[float, int, int]]
+    requests: list[TimedRequest]
     """Unix seconds, prompt and output tokens, in order of time."""
     first_tokens: FirstTokens
     """Of those requests that the client timed."""

@@ -39,14 +39,14 @@ _LABEL = re.compile(r'(\w+)\s*=\s*"((?:[^"\\]|\\.)*)"')
 
 
 @dataclass(frozen=True)
-class Series:
+class MetricKey:
     """Name and labels of one series; hashable."""
 
     name: str
     labels: tuple[tuple[str, str], ...] = ()
 
     @classmethod
-    def of(cls, text: str) -> Series:
+    def parse(cls, text: str) -> MetricKey:
         """From `name{label="value"}`."""
         name, _, labels = text.strip().partition("{")
         return cls(name.strip(), tuple(sorted(_LABEL.findall(labels.replace('""', '"')))))
@@ -57,7 +57,7 @@ class Series:
         return next((told[name] for name in names if name in told), None)
 
 
-Row = tuple[float, dict[Series, float]]
+Row = tuple[float, dict[MetricKey, float]]
 LABELS = (*UUIDS, *HOSTS, *INDICES, "engine", "model_name", "model", "job", "pod", "container")
 """Columns of a table that name a series; other columns do where they hold words."""
 
@@ -73,7 +73,7 @@ def in_order(rows: list[Row], path: Path, clock: Clock) -> list[Row]:
 def tracks(rows: list[Row], names: Collection[str], silent: bool = False) -> dict[str, list[Track]]:
     """The series of these metrics over time, by metric; of the last part of a name after a
     colon. `silent`: with the samples that have no value."""
-    found: dict[Series, tuple[list[float], list[float]]] = {}
+    found: dict[MetricKey, tuple[list[float], list[float]]] = {}
     for at_s, values in rows:
         for series, value in values.items():
             if series.name.rpartition(":")[2] in names and (silent or math.isfinite(value)):
@@ -135,7 +135,7 @@ def _scrapes(lines: list[str], times: Times, wanted: tuple[str, ...], path: Path
                 f"{path}:{at}: no time before this sample; write one before each scrape, such as "
                 "`# 1784576425.02`"
             )
-        rows[-1][1][Series.of(found["name"] + (found["labels"] or ""))] = value
+        rows[-1][1][MetricKey.parse(found["name"] + (found["labels"] or ""))] = value
     return rows
 
 
@@ -168,7 +168,9 @@ def _table(path: Path, times: Times, wanted: tuple[str, ...]) -> list[Row]:
     if when is None:
         raise LogError(f"{path}: no column of times ({', '.join(TIME_COLUMNS)})")
     series = {
-        at: Series.of(name) for at, name in enumerate(header) if any(w in name for w in wanted)
+        at: MetricKey.parse(name)
+        for at, name in enumerate(header)
+        if any(w in name for w in wanted)
     }
     body = list(filled(path, rows))
     plain = [
@@ -187,7 +189,7 @@ def _table(path: Path, times: Times, wanted: tuple[str, ...]) -> list[Row]:
             if value is None:
                 raise LogError(f"{path}:{line}: expected a number, not {row[at]!r}")
             if not math.isnan(value):
-                values[Series(one.name, one.labels or labels)] = value
+                values[MetricKey(one.name, one.labels or labels)] = value
         at_s = times.read(row[when], line)
         if found and found[-1][0] == at_s:
             found[-1][1].update(values)  # a row each GPU
@@ -217,7 +219,7 @@ def _json(lines: list[str], times: Times, wanted: tuple[str, ...], path: Path) -
         if when is None:
             raise LogError(f"{path}:{at}: no time ({', '.join(TIME_COLUMNS)})")
         values = {
-            Series.of(key): float(value)
+            MetricKey.parse(key): float(value)
             for key, value in flat.items()
             if isinstance(value, (int, float)) and any(name in key for name in wanted)
         }

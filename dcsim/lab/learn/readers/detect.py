@@ -8,17 +8,17 @@ from typing import Literal
 
 from dcsim.errors import LogError, UnreadableError
 from dcsim.files import open_text
-from dcsim.lab.learn.readers import dcgm, dmon, nvidia_smi, vllm, wall
+from dcsim.lab.learn.readers import dcgm, dmon, generic_csv, nvidia_smi, vllm
 from dcsim.lab.learn.readers.logs import EngineLog, PowerLog
 from dcsim.lab.learn.readers.text import with_commas
 from dcsim.request_columns import ROLES, recognised
 
-Kind = Literal["power", "engine", "requests"]
+LogKind = Literal["power", "engine", "requests"]
 HEAD_LINES = 400
 """A scrape of vLLM's page is some hundred lines long before it comes to its own metrics."""
 
 
-def kind_of(path: Path) -> Kind | None:
+def detect_format(path: Path) -> LogKind | None:
     """What a file is, by its content; None for anything else."""
     try:
         head = _head(path)
@@ -30,7 +30,7 @@ def kind_of(path: Path) -> Kind | None:
         return "engine"
     if set(ROLES[1:]) <= set(recognised(head[0].split(","))):
         return "requests"
-    powers = (nvidia_smi.is_nvidia_smi, dmon.is_dmon, dcgm.is_dcgm, wall.is_wall)
+    powers = (nvidia_smi.is_nvidia_smi, dmon.is_dmon, dcgm.is_dcgm, generic_csv.is_generic_csv)
     return "power" if any(fits(head) for fits in powers) else None
 
 
@@ -44,8 +44,8 @@ def power_log(path: Path, interval_s: float | None = None) -> PowerLog:
         return dcgm.read(path)
     if dmon.is_dmon(head):
         return dmon.read(path, interval_s)
-    if wall.is_wall(head):
-        return wall.read(path)
+    if generic_csv.is_generic_csv(head):
+        return generic_csv.read(path)
     if nvidia_smi.is_nvidia_smi(head):
         return nvidia_smi.read(path)
     raise LogError(

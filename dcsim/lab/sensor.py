@@ -1,4 +1,5 @@
-"""What a meter makes of true power, to compare a model with logs. Never part of the facility.
+"""What a GPU's sensor shows of true power, to compare a model with logs. Never part of the
+facility.
 
 nvidia-smi on an H100 shows the mean of the last second, on an A100 nearly the present value
 (arXiv:2312.02741; docs/reference/method.md, What nvidia-smi shows).
@@ -16,24 +17,28 @@ TRAILING_S = {"h100-sxm-80gb": 1.0}
 """Averaging time by GPU; none for others."""
 
 
-def as_read(
-    power_w: FloatArray, gpu: str, step_s: float, trailing_s: float | None = None
-) -> FloatArray:
-    """The series as nvidia-smi would show it, shape kept; the window grows at the start.
-
-    `trailing_s` is the meter's averaging time where it is not the one that the GPU is known for.
-    """
-    width = _width(gpu, step_s, trailing_s)
+def trailing_mean(values: FloatArray, width: int) -> FloatArray:
+    """The mean of the last `width` values, shape kept; the window grows at the start."""
     if width <= 1:
-        return power_w
-    total = np.cumsum(np.concatenate([[0.0], power_w]))
-    at = np.arange(1, len(power_w) + 1)
+        return values
+    total = np.cumsum(np.concatenate([[0.0], values]))
+    at = np.arange(1, len(values) + 1)
     first = np.maximum(at - width, 0)
     means: FloatArray = (total[at] - total[first]) / (at - first)
     return means
 
 
-def unread(
+def apply_sensor(
+    power_w: FloatArray, gpu: str, step_s: float, trailing_s: float | None = None
+) -> FloatArray:
+    """The series as nvidia-smi would show it, shape kept.
+
+    `trailing_s` is the sensor's averaging time where it is not the one that the GPU is known for.
+    """
+    return trailing_mean(power_w, _width(gpu, step_s, trailing_s))
+
+
+def invert_sensor(
     shown_w: FloatArray,
     prior_w: FloatArray,
     gpu: str,
@@ -41,11 +46,11 @@ def unread(
     doubt: float = 0.05,
     trailing_s: float | None = None,
 ) -> FloatArray:
-    """True watts that the meter would have shown as `shown_w`, shape kept.
+    """True watts that the sensor would have shown as `shown_w`, shape kept.
 
     A mean hides what happened within it; of all series that explain it, the one near `prior_w`
     (what the work says) is taken: least squares on the shown watts, plus `doubt` times those on
-    the prior, `doubt` being the variance of the meter's error over that of the prior's.
+    the prior, `doubt` being the variance of the sensor's error over that of the prior's.
     """
     width = _width(gpu, step_s, trailing_s)
     if width <= 1:
@@ -61,10 +66,10 @@ def unread(
     )
     normal = (mean.T @ mean + doubt * identity(count)).tocsc()
     rest = spsolve(normal, mean.T @ (shown_w - mean @ prior_w))
-    found: FloatArray = prior_w + rest
-    return found
+    true_w: FloatArray = prior_w + rest
+    return true_w
 
 
 def _width(gpu: str, step_s: float, trailing_s: float | None) -> int:
-    """Steps that the meter averages over."""
+    """Steps that the sensor averages over."""
     return round((TRAILING_S.get(gpu, 0.0) if trailing_s is None else trailing_s) / step_s)

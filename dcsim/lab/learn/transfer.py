@@ -1,7 +1,7 @@
 """Watts for work that no meter saw, in keeping with watts that one did.
 
-Two uses: simulated work of the campaign that a published mixture was measured on, and made-up
-work beyond any campaign (`imagined`). Both get power in two steps. The order comes from the work:
+Two uses: simulated work of the campaign that a published mixture was measured on, and synthetic
+work beyond any campaign (`synthetic`). Both get power in two steps. The order comes from the work:
 while a replica works, the linear ledger model says which moments draw more than others; while it
 idles, the moments soon after work do. The level comes from what was measured: rank for rank, idle
 moments get the watts of the idle states and working moments those of the others. So a working
@@ -15,14 +15,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
 from dcsim.arrays import BoolArray, FloatArray
 from dcsim.hardware.catalogue import Catalogue
-from dcsim.lab.learn.runs import LedgerSeries, ledger_watts
-from dcsim.power.meter import as_read
+from dcsim.lab.ledger_series import LedgerSeries
+from dcsim.lab.sensor import apply_sensor
 
 MISS_SHARE = {"h100-sxm-80gb": 0.02}
 OTHER_MISS_SHARE = 0.05
@@ -39,18 +38,18 @@ Prior = Callable[[LedgerSeries], FloatArray]
 
 
 @dataclass(frozen=True)
-class Levels:
+class PowerQuantiles:
     """Measured watts, rising, of idle and of working moments: quantile tables of any length."""
 
     idle_w: FloatArray
     working_w: FloatArray
 
     @classmethod
-    def of_runs(cls, runs: Sequence[LedgerSeries], power_w: Sequence[FloatArray]) -> Levels:
+    def of_runs(cls, runs: Sequence[LedgerSeries], power_w: Sequence[FloatArray]) -> PowerQuantiles:
         """What was measured while idle and while working. Runs that were never idle lend their
         least watts for it, and the reverse."""
         watts = np.concatenate(power_w)
-        idle = np.concatenate([at_rest(run) for run in runs])
+        idle = np.concatenate([is_idle(run) for run in runs])
         none = watts[:0]
         rest, work = np.sort(watts[idle]), np.sort(watts[~idle])
         return cls(
@@ -59,36 +58,34 @@ class Levels:
         )
 
 
-def carry_over(
+def rank_transfer(
     work: Sequence[LedgerSeries],
     seen: Sequence[LedgerSeries],
-    levels: Levels,
+    quantiles: PowerQuantiles,
     catalogue: Catalogue,
     rng: np.random.Generator,
     prior: Prior | None = None,
 ) -> list[FloatArray]:
     """Watts of each series of `work`, ranked among the moments of `seen` (which may be `work`
-    itself) and given the levels of that rank.
+    itself) and given the watts of that rank.
 
     Working moments that should draw more than all but TOP_SHARE of those seen, by the `prior` (the
     linear ledger model unless another is given), get the top level times the ratio of what the
     prior says of them and of the top; at most the board limit, or the highest level where that was
     higher.
     """
-    if seen is work:
-        keys = known = _keys(work, catalogue, rng)
-    else:
-        keys, known = _keys(work, catalogue, rng), _keys(seen, catalogue, rng)
-    idle = [at_rest(series) for series in work]
-    seen_idle = np.concatenate([at_rest(series) for series in seen])
+    keys = _keys(work, catalogue, rng)
+    known = keys if seen is work else _keys(seen, catalogue, rng)
+    idle = [is_idle(series) for series in work]
+    seen_idle = np.concatenate([is_idle(series) for series in seen])
     pooled = np.concatenate(known)
-    found = [np.empty(len(series)) for series in work]
+    power_w = [np.empty(len(series)) for series in work]
     for table, chosen, among in (
-        (levels.idle_w, idle, np.sort(pooled[seen_idle])),
-        (levels.working_w, [~mask for mask in idle], np.sort(pooled[~seen_idle])),
+        (quantiles.idle_w, idle, np.sort(pooled[seen_idle])),
+        (quantiles.working_w, [~mask for mask in idle], np.sort(pooled[~seen_idle])),
     ):
         share = (np.arange(len(table)) + 0.5) / len(table)
-        for watts, key, mask in zip(found, keys, chosen, strict=True):
+        for watts, key, mask in zip(power_w, keys, chosen, strict=True):
             # Nothing alike was seen: the middle of the table, for want of an order.
             rank = (
                 (np.searchsorted(among, key[mask], side="right") - 0.5) / len(among)
@@ -96,26 +93,17 @@ def carry_over(
                 else np.full(int(mask.sum()), 0.5)
             )
             watts[mask] = np.interp(rank, share, table)
-    if seen is not work and not seen_idle.all():
-        _raise(found, work, seen, levels, prior or partial(ledger_watts, catalogue=catalogue))
-    return found
-
-
-def _raise(
-    found: list[FloatArray],
-    work: Sequence[LedgerSeries],
-    seen: Sequence[LedgerSeries],
-    levels: Levels,
-    prior: Prior,
-) -> None:
-    """Lift, in place, the watts of working moments beyond those seen."""
-    config = work[0].config
-    known = np.concatenate([prior(series)[~at_rest(series)] for series in seen])
-    top = float(np.quantile(known, 1.0 - TOP_SHARE))
-    most_w = max(config.gpus * config.gpu_nameplate_w, float(levels.working_w[-1]))
-    for watts, series in zip(found, work, strict=True):
-        ratio = np.where(at_rest(series), 1.0, np.maximum(prior(series) / top, 1.0))
-        np.minimum(watts * ratio, most_w, out=watts)
+    if seen is work or seen_idle.all():
+        return power_w
+    prior = prior or (lambda series: series.linear_watts(catalogue))
+    most_w = max(work[0].config.gpus * work[0].config.gpu_nameplate_w, quantiles.working_w[-1])
+    top_w = np.quantile(
+        np.concatenate([prior(series)[~is_idle(series)] for series in seen]), 1.0 - TOP_SHARE
+    )
+    return [
+        np.minimum(watts * np.where(resting, 1.0, np.maximum(prior(series) / top_w, 1.0)), most_w)
+        for watts, series, resting in zip(power_w, work, idle, strict=True)
+    ]
 
 
 def _keys(
@@ -127,27 +115,27 @@ def _keys(
     for series in work:
         config = series.config
         nameplate_w = config.tensor_parallel * config.gpu_nameplate_w
-        working = ~at_rest(series)
+        working = ~is_idle(series)
         at = np.arange(len(series))
         last = np.maximum.accumulate(np.where(working, at, -len(series) - RECENT_S / series.step_s))
         since_s = np.minimum((at - last) * series.step_s, RECENT_S)
         miss = MISS_SHARE.get(config.gpu, OTHER_MISS_SHARE) * _correlated(len(series), rng)
-        true = ledger_watts(series, catalogue) / nameplate_w + miss
-        key = as_read(true, config.gpu, series.step_s)
-        # Equal times since work are ordered by chance.
+        true = series.linear_watts(catalogue) / nameplate_w + miss
+        key = apply_sensor(true, config.gpu, series.step_s)
+        # Equal times since work are ordered at random.
         keys.append(np.where(working, key, -since_s - 1e-3 * rng.random(len(series))))
     return keys
 
 
-def at_rest(series: LedgerSeries) -> BoolArray:
+def is_idle(series: LedgerSeries) -> BoolArray:
     """Moments at which the meter shows nothing but rest."""
     busy = series.columns["busy_fraction"]
-    return as_read(busy, series.config.gpu, series.step_s) < 1e-9
+    return apply_sensor(busy, series.config.gpu, series.step_s) < 1e-9
 
 
 def _correlated(count: int, rng: np.random.Generator) -> FloatArray:
     from scipy.signal import lfilter
 
     fresh = np.sqrt(1 - MISS_CORRELATION**2) * rng.standard_normal(count)
-    found: FloatArray = lfilter([1.0], [1.0, -MISS_CORRELATION], fresh)
-    return found
+    correlated: FloatArray = lfilter([1.0], [1.0, -MISS_CORRELATION], fresh)
+    return correlated

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from dcsim.hardware.catalogue import Catalogue
-from dcsim.lab.learn.runs import MeasuredRun, ledger_watts
+from dcsim.lab.learn.runs import MeasuredRun
 
 MOST_SAMPLED_S = 0.55
 """A pack steps every 250 ms; slower samples hide what happens in a step."""
@@ -21,11 +21,11 @@ VARIES = 0.05
 """Work varies where rest, or working, takes more than this share of the time."""
 
 
-def lacks(run: MeasuredRun, catalogue: Catalogue) -> list[str]:
+def missing_requirements(run: MeasuredRun, catalogue: Catalogue) -> list[str]:
     """What is missing or wrong, each with what would help; empty where a fit is supported."""
-    found = []
+    problems = []
     if run.sampled_s > MOST_SAMPLED_S:
-        found.append(
+        problems.append(
             f"power is sampled every {run.sampled_s:.2f} s; needed is every 0.5 s or quicker "
             "(nvidia-smi -lms 250, dcgmi dmon -d 250)"
         )
@@ -33,42 +33,42 @@ def lacks(run: MeasuredRun, catalogue: Catalogue) -> list[str]:
     limit_w = config.gpus * config.gpu_nameplate_w
     highest_w = float(np.percentile(run.power_w, 99))
     if highest_w > OVER_LIMIT * limit_w or highest_w < LEAST_SHARE * limit_w:
-        found.append(
+        problems.append(
             f"power reaches {highest_w:.0f} W, but {config.gpus} GPUs {config.gpu} have a limit of "
             f"{limit_w:.0f} W: other GPUs in the log (`gpus` in manifest.json), or another unit?"
         )
-        return found
+        return problems
     busy = run.series.columns["busy_fraction"]
     working_s = float(busy.sum()) * run.series.step_s
     if working_s < LEAST_WORKING_S:
-        found.append(
+        problems.append(
             f"the engine worked for {working_s:.0f} s in all; needed are {LEAST_WORKING_S:.0f} s"
         )
-        return found
+        return problems
     if float(np.std(run.power_w)) < 1e-3 * limit_w:
-        found.append("power hardly changes though the engine worked: the meter is stuck")
-        return found
+        problems.append("power hardly changes though the engine worked: the meter is stuck")
+        return problems
     share = float((busy > 0).mean())
     if VARIES < share < 1.0 - VARIES:
-        prior = ledger_watts(run.series, catalogue)
+        prior = run.series.linear_watts(catalogue)
         followed = float(np.corrcoef(prior, run.power_w)[0, 1])
         followed = followed**2 if followed > 0 else 0.0
         if followed < LEAST_FOLLOWED:
-            found.append(
+            problems.append(
                 f"power does not follow the work (of its variance "
                 f"{100 * followed:.0f} % is explained, needed are {100 * LEAST_FOLLOWED:.0f} %): "
                 "another GPU's log, or clocks that differ by "
                 "more than 20 s?"
             )
-    return found
+    return problems
 
 
-def gaps_in_evidence(run: MeasuredRun) -> list[str]:
+def coverage_gaps(run: MeasuredRun) -> list[str]:
     """What a pack made of the run cannot claim, though a fit is supported."""
-    found = []
+    gaps = []
     busy = run.series.columns["busy_fraction"]
     if float((busy == 0).mean()) * len(busy) * run.series.step_s < 5.0:
-        found.append("never idle for long: idle power is taken from the least watts")
+        gaps.append("never idle for long: idle power is taken from the least watts")
     if not run.series.columns["waiting"].any():
-        found.append("nothing ever waited: loads beyond the run are not measured")
-    return found
+        gaps.append("nothing ever waited: loads beyond the run are not measured")
+    return gaps

@@ -13,7 +13,7 @@ from dcsim.lab.learn.readers.text import Times, cells_of, filled, time_column, w
 LAYOUT = "power.csv"
 
 
-def is_wall(head: list[str]) -> bool:
+def is_generic_csv(head: list[str]) -> bool:
     """Whether the first lines of a file look like it."""
     cells = [cell.strip().lower() for cell in head[0].split(",")] if head else []
     timed = time_column(cells) is not None

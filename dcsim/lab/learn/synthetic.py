@@ -2,10 +2,10 @@
 
 Measured campaigns seldom queue requests, fill the KV cache or prefill for minutes; a simulated
 site under stress does. A network that has never seen such work may answer anything, idle power
-included. So a share of its training is work made up here: stretches of steady load, drawn over
+included. So a share of its training is synthetic: stretches of steady load, drawn over
 all that an engine can do, their iteration times and work as the simulator
 has them (`dcsim.hardware.roofline`). Their watts are carried over from those that were measured
-(`targets`); beyond those, a prior says how much more, up to the board limit.
+(`transfer`); beyond those, a prior says how much more, up to the board limit.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from dcsim.arrays import FloatArray
 from dcsim.hardware.catalogue import Catalogue
 from dcsim.hardware.kv import kv_capacity_tokens
 from dcsim.lab.learn.counters import MAX_CHUNK_TOKENS, iteration_model
-from dcsim.lab.learn.runs import LedgerSeries
+from dcsim.lab.ledger_series import LedgerSeries
 from dcsim.ledger import GpuState, ReplicaConfig
 
 MAX_BATCH = 512
-"""Largest batch imagined; vLLM's default is 256."""
+"""Largest batch; vLLM's default is 256."""
 MAX_CONTEXT_TOKENS = 8000.0
 MAX_WAITING = 2000
 STRETCH_STEPS = (4, 80)
 """Shortest and longest stretch of steady load, 1 to 20 s."""
 
 
-def imagine(
+def synthetic_work(
     config: ReplicaConfig, catalogue: Catalogue, step_s: float, steps: int, seed: int
 ) -> LedgerSeries:
-    """`steps` steps of made-up work: idle (a sixth), decode alone, prefill alone, both mixed."""
+    """`steps` steps of synthetic work: idle (a sixth), decode alone, prefill alone, both mixed."""
     rng = np.random.default_rng(seed)
     lengths: list[int] = []
     while sum(lengths) < steps:
@@ -79,7 +79,7 @@ def _iteration(
     """Seconds, FLOPs and bytes of iterations with `batch` decodes and `chunk` tokens of prompts,
     all of them sequences of `context` tokens: a chunk is a part of one prompt, or several prompts;
     its tokens lie anywhere in their prompts."""
-    timing = iteration_model(catalogue.models[config.model], catalogue.gpus[config.gpu], config)
+    timing = iteration_model(config, catalogue)
     pairs = 0.5 * chunk * context
     reads = chunk + np.where(chunk > 0, 0.5 * np.maximum(chunk, context), 0.0)
     shapes = np.column_stack([batch, batch * context, chunk, pairs, reads, chunk / context])
