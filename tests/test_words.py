@@ -13,12 +13,11 @@ PACKAGE = PROJECT / "dcsim"
 GLOSSARY = PROJECT / "docs" / "glossary.md"
 
 STILL_TO_RENAME = {
-    "cli": 28,
+    "cli": 13,
     "cli/studies": 1,
     "engine": 3,
-    "lab": 1,
-    "lab/learn": 133,
-    "power": 20,
+    "lab/learn": 49,
+    "power": 16,
     "report": 13,
     "scenario": 57,
     "studies": 176,
@@ -32,7 +31,6 @@ STILL_TWICE = {
     "BatteryShave",
     "DualThreshold",
     "PriorityShed",
-    "RequestLog",
     "RowBudget",
     "Series",
     "StaticCap",
