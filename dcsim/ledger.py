@@ -91,10 +91,13 @@ class WorkLedger:
 
     step_s: float
     running: FloatArray
+    """Requests in the batch, at the end of the step."""
     waiting: FloatArray
+    """Requests in the queue, at the end of the step."""
     prefill_tokens: FloatArray
     decode_tokens: FloatArray
     iterations: FloatArray
+    """Number of batch iterations; partial ones count by their share."""
     busy_fraction: FloatArray
     """Share of the step during which an iteration ran, 0 to 1."""
     kv_fraction: FloatArray
@@ -121,7 +124,13 @@ class WorkLedger:
         return len(self.running)
 
     def columns(self) -> dict[str, Any]:
-        """All columns that are known, by name; all but `step_s`."""
+        """Collect the columns that are known.
+
+        Returns
+        -------
+        dict of numpy.ndarray
+            By name, each of shape (n,); without `step_s`, which is no column.
+        """
         named = ((field.name, getattr(self, field.name)) for field in fields(self))
         return {name: values for name, values in named if name != "step_s" and values is not None}
 

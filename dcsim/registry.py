@@ -80,6 +80,13 @@ def register(
         the kind (`KEYS`) must be a `Literal` that holds the name.
     factory
         Called with a spec and what the kind gives beside it.
+    package
+        Distribution and version that it comes from, for messages and run keys.
+
+    Returns
+    -------
+    Component
+        As it is registered.
 
     Raises
     ------

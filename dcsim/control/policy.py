@@ -45,7 +45,18 @@ class Site:
 
     @classmethod
     def from_plant(cls, plant: Plant) -> Site:
-        """The part of a plant that a policy may know."""
+        """Take from a plant what a policy may know.
+
+        Parameters
+        ----------
+        plant
+            The resolved site.
+
+        Returns
+        -------
+        Site
+            In node and server order.
+        """
         nodes, servers = plant.nodes, plant.servers
         battery_w = zip(nodes.name, nodes.battery_w.tolist(), strict=True)
         return cls(
@@ -115,7 +126,7 @@ class Command:
 
     @property
     def unlimited(self) -> float:
-        """The value where nothing is requested."""
+        """The value where nothing is requested, in the unit of the setting."""
         return float(_number(self.lifted_setting))
 
     @property
@@ -129,7 +140,20 @@ class Command:
         return ""
 
     def lifted(self, after_s: float, reason: str) -> Self:
-        """The command that lifts this limit."""
+        """Make the command that lifts this limit.
+
+        Parameters
+        ----------
+        after_s
+            From the new command until it is in force.
+        reason
+            Why, for the event.
+
+        Returns
+        -------
+        Command
+            Of the same kind, for the same servers, policy slot and node.
+        """
         changes = {self.setting: self.lifted_setting}
         return replace(self, after_s=after_s, reason=reason, **changes)
 
@@ -174,6 +198,7 @@ class LimitClock(ServerCommand):
     slows = True
 
     clock: float
+    """Share of the full clock, 0 to 1."""
     brake: bool = False
     """An emergency, which has an event of its own."""
 
@@ -275,14 +300,42 @@ class Shave(Command):
 
 
 class Policy(Protocol):
-    """Asked every `period_s`, never if that is infinite, and shown telemetry `delay_s` old."""
+    """Decides every `period_s`, never if that is infinite, on telemetry that is `delay_s` old."""
 
     period_s: float
     delay_s: float
 
     def start(self, site: Site) -> list[Command] | None:
-        """Called once before the run; what it returns is obeyed from the first instant on. Raises
-        ValueError for a site it cannot work with."""
+        """Prepare for a run; called once, before it.
+
+        Parameters
+        ----------
+        site
+            What the policy may know of the site.
+
+        Returns
+        -------
+        list of Command or None
+            In force from the first instant on.
+
+        Raises
+        ------
+        ValueError
+            If the policy cannot work on this site.
+        """
 
     def decide(self, now_s: float, telemetry: Telemetry) -> list[Command]:
-        """Commands, each obeyed once its `after_s` has passed."""
+        """Decide on what the telemetry shows.
+
+        Parameters
+        ----------
+        now_s
+            Simulated time.
+        telemetry
+            Loads as they were `delay_s` ago.
+
+        Returns
+        -------
+        list of Command
+            Each is in force once its `after_s` has passed.
+        """

@@ -38,27 +38,26 @@ class Frame:
         views = {name: _read_only(column) for name, column in columns.items()}
         return WorkLedger(step_s=self._work.step_s, **views)
 
-    @classmethod
-    def over(
-        cls,
-        now_s: float,
-        ledger: WorkLedger,
-        server_w: FloatArray,
-        node_w: FloatArray,
-        felt_w: FloatArray,
-        arrived: int,
-        events: Sequence[FacilityEvent],
-    ) -> Frame:
-        """A frame over the engine's own arrays, which it keeps from being written to."""
-        return cls(
-            now_s,
-            _read_only(server_w),
-            _read_only(node_w),
-            _read_only(felt_w),
-            arrived,
-            tuple(events),
-            ledger,
-        )
+
+def read_only_frame(
+    now_s: float,
+    ledger: WorkLedger,
+    server_w: FloatArray,
+    node_w: FloatArray,
+    felt_w: FloatArray,
+    arrived: int,
+    events: Sequence[FacilityEvent],
+) -> Frame:
+    """A frame over the engine's own arrays, which it keeps from being written to."""
+    return Frame(
+        now_s,
+        _read_only(server_w),
+        _read_only(node_w),
+        _read_only(felt_w),
+        arrived,
+        tuple(events),
+        ledger,
+    )
 
 
 def _read_only(values: Any) -> Any:

@@ -72,6 +72,11 @@ def loads(text: str, overrides: Sequence[str] = (), *, folder: str | Path = ".")
     folder
         Where relative paths in it start.
 
+    Returns
+    -------
+    Scenario
+        As from `load`.
+
     Raises
     ------
     ScenarioError
@@ -110,7 +115,7 @@ def validate(
     scenario
         A scenario file, or a scenario made or changed in Python.
     overrides, seed, duration
-        As for `load`; for files only.
+        As for `load` (a number is in seconds); for files only.
 
     Returns
     -------

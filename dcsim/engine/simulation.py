@@ -22,7 +22,7 @@ from dcsim.clock import AFTER, Clock
 from dcsim.control.policy import Command, Policy
 from dcsim.engine.check import telling_problems
 from dcsim.engine.control import Control
-from dcsim.engine.frame import Frame
+from dcsim.engine.frame import Frame, read_only_frame
 from dcsim.engine.recording import Recording
 from dcsim.engine.supply import ServerSupply
 from dcsim.engine.watcher import Watcher
@@ -203,6 +203,11 @@ class Simulation:
         power step on, or after their own delay, and the tightest of all commands holds. Events
         and the summary name their source `user`.
 
+        Parameters
+        ----------
+        *commands
+            Such as `dcsim.control.policy.LimitClock`, for servers by their indices.
+
         Raises
         ------
         SimulationError
@@ -320,7 +325,7 @@ class Simulation:
         if self._shows_headroom:
             self.fleet.observe(now_s, self._headroom.step(node_w))
         # What leaves the loop.
-        self._frame = Frame.over(
+        self._frame = read_only_frame(
             now_s, ledger, server_w, node_w, self.site.felt_w, self.fleet.arrived, self._events
         )
         # Whole multiples of the step: adding steps up would drift.

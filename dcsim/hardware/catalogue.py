@@ -31,24 +31,105 @@ class Catalogue(Spec):
     losses: dict[str, LossCurve]
 
     def gpu(self, name: str) -> Gpu:
-        """Raises CatalogueError for an unknown name, as the other three do."""
+        """Look up a GPU.
+
+        Parameters
+        ----------
+        name
+            Its key in the catalogue, such as "h100-sxm-80gb".
+
+        Returns
+        -------
+        Gpu
+            Its published figures, with sources.
+
+        Raises
+        ------
+        CatalogueError
+            If the catalogue does not have the name; the message suggests the nearest.
+        """
         return _entry("GPU", name, self.gpus)
 
     def model(self, name: str) -> ServedModel:
-        """A served model by name."""
+        """Look up a served model.
+
+        Parameters
+        ----------
+        name
+            Its key in the catalogue, such as "llama-3-70b".
+
+        Returns
+        -------
+        ServedModel
+            Its shape and weights.
+
+        Raises
+        ------
+        CatalogueError
+            If the catalogue does not have the name.
+        """
         return _entry("model", name, self.models)
 
     def server(self, name: str) -> ServerType:
-        """A server type by name."""
+        """Look up a server type.
+
+        Parameters
+        ----------
+        name
+            Its key in the catalogue, such as "dgx-a100-80gb".
+
+        Returns
+        -------
+        ServerType
+            Its GPUs, label and constant watts.
+
+        Raises
+        ------
+        CatalogueError
+            If the catalogue does not have the name.
+        """
         return _entry("server", name, self.servers)
 
     def replica_config(self, model: str, gpu: str, tensor_parallel: int) -> ReplicaConfig:
-        """The constants of a replica of a model on so many GPUs, all by name: what a power model
-        is reset with."""
+        """Work out the constants of a replica, with which a power model is reset.
+
+        Parameters
+        ----------
+        model, gpu
+            Keys in the catalogue.
+        tensor_parallel
+            Number of GPUs of the replica.
+
+        Returns
+        -------
+        ReplicaConfig
+            Constants in SI units.
+
+        Raises
+        ------
+        CatalogueError
+            If the catalogue does not have a name.
+        """
         return replica_config(self.model(model), self.gpu(gpu), tensor_parallel)
 
     def curve(self, name: str) -> Curve:
-        """A time-current curve by name."""
+        """Look up the time-current curve of a breaker.
+
+        Parameters
+        ----------
+        name
+            Its key in the catalogue, such as "ul-489-1000a".
+
+        Returns
+        -------
+        Curve
+            Times to trip by multiple of the rating.
+
+        Raises
+        ------
+        CatalogueError
+            If the catalogue does not have the name.
+        """
         return _entry("curve", name, self.curves)
 
 
@@ -76,11 +157,23 @@ TIMING_FITS = "timing_fits.yaml"
 
 
 def load_catalogue(*, timing_fits: bool = True) -> Catalogue:
-    """The shipped catalogue and what DCSIM_CATALOGUE adds to it, read once. Each entry's key is
-    its name.
+    """Read the shipped catalogue, and what DCSIM_CATALOGUE adds to it. It is read once.
 
-    Without `timing_fits`, GPUs have the published timing only: what a new fit starts from. Raises
-    ScenarioError for a catalogue of one's own that is wrong.
+    Parameters
+    ----------
+    timing_fits
+        Whether GPUs have the timing that was fitted to measurements; without it they have the
+        published one only, from which a new fit starts.
+
+    Returns
+    -------
+    Catalogue
+        Its entries by name.
+
+    Raises
+    ------
+    ScenarioError
+        If an entry that the user added is wrong; with all problems.
     """
     return _load(timing_fits, own_folder())
 

@@ -91,32 +91,104 @@ class Plant:
         return cls(scenario, catalogue, topology, groups, nodes, servers, replicas)
 
     def group(self, name: str) -> ResolvedGroup:
-        """The group of this name. Raises KeyError where no server is of it."""
+        """Look up a server group.
+
+        Parameters
+        ----------
+        name
+            The group's name in the scenario.
+
+        Returns
+        -------
+        ResolvedGroup
+            The group with its entries of the catalogue.
+
+        Raises
+        ------
+        KeyError
+            If the site has no server of this group.
+        """
         for group in self.groups:
             if group.name == name:
                 return group
         raise KeyError(name)
 
     def servers_of(self, name: str) -> IntArray:
-        """Indices of a group's servers; none where no server is of it."""
+        """Look up the servers of a group.
+
+        Parameters
+        ----------
+        name
+            The group's name in the scenario.
+
+        Returns
+        -------
+        numpy.ndarray
+            Indices into the servers; empty where the site has none of the group.
+        """
         return self._members(self.servers.group, name)
 
     def replicas_of(self, name: str) -> IntArray:
-        """Indices of a group's replicas; none where no server is of it."""
+        """Look up the replicas of a group.
+
+        Parameters
+        ----------
+        name
+            The group's name in the scenario.
+
+        Returns
+        -------
+        numpy.ndarray
+            Indices into the replicas; empty where the site has none of the group.
+        """
         return self._members(self.replicas.group, name)
 
     def servers_under(self, node: str) -> IntArray:
-        """Indices of the servers below a node, by any of their feeds. Raises KeyError."""
+        """Look up the servers below a node, by any of their feeds.
+
+        Parameters
+        ----------
+        node
+            The node's name.
+
+        Returns
+        -------
+        numpy.ndarray
+            Indices into the servers, as commands take them.
+
+        Raises
+        ------
+        KeyError
+            If the site has no such node.
+        """
         return self.topology.servers_under(node)
 
     def replicas_on(self, server: int) -> range:
-        """Indices of a server's replicas."""
+        """Look up the replicas of a server.
+
+        Parameters
+        ----------
+        server
+            Index of the server.
+
+        Returns
+        -------
+        range
+            Indices into the replicas.
+        """
         first, last = np.searchsorted(self.replicas.server, (server, server + 1))
         return range(int(first), int(last))
 
     def headroom_feeds(self) -> tuple[IntArray, IntArray]:
-        """Nodes whose headroom counts for some replica (-1 where none does), and the place among
-        them of each replica's, shape (replicas,)."""
+        """Look up the nodes whose headroom a router may see.
+
+        Returns
+        -------
+        nodes : numpy.ndarray
+            Indices of the nodes whose headroom counts for a replica; -1 stands for none.
+        place : numpy.ndarray
+            Index into `nodes` of each replica's, shape (replicas,).
+        """
         rated_node = self.servers.rated_node[self.replicas.server]
         nodes, place = np.unique(rated_node, return_inverse=True)
         return nodes, place.astype(np.int64)

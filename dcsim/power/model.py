@@ -28,23 +28,57 @@ class Provenance:
 
 @runtime_checkable
 class PowerModel(Protocol):
-    """Causal and batched: one call a step serves every replica that shares the model.
+    """Watts of GPUs, causal and batched: one call a step serves every replica that shares the
+    model.
 
-    `watts` are those of a replica's own GPUs (tensor parallel of them); the rest of the server
-    is the chassis model's business.
+    The watts are those of a replica's GPUs; the rest of the server is the chassis model's.
     """
 
     name: str
+    """What summaries call it."""
     pack: str | None
+    """File name of its fitted parameters; None where it has none."""
 
     def reset(
         self, configs: Sequence[ReplicaConfig], step_s: float, seed: np.random.SeedSequence
     ) -> None:
-        """Forget the past and prepare for `len(configs)` replicas stepping every `step_s`."""
+        """Forget the past and prepare for a run.
+
+        Parameters
+        ----------
+        configs
+            One a replica, in the order of the ledger's rows.
+        step_s
+            Length of a power step.
+        seed
+            Where all that the model draws comes from.
+        """
 
     def step(self, ledger: WorkLedger) -> FloatArray:
-        """GPU watts of each replica over the step just ended, shape (n,). The array may be
-        reused by the next call."""
+        """Turn the work of a power step into watts.
+
+        Parameters
+        ----------
+        ledger
+            Work of the step that has just ended, a row a replica.
+
+        Returns
+        -------
+        numpy.ndarray
+            Mean watts of each replica's GPUs over the step, shape (n,). The next call may reuse
+            the array.
+        """
 
     def provenance(self, config: ReplicaConfig) -> Provenance:
-        """Evidence behind the watts of one configuration."""
+        """Say what stands behind the watts of a configuration.
+
+        Parameters
+        ----------
+        config
+            Any of those that the model was reset with.
+
+        Returns
+        -------
+        Provenance
+            Kind of evidence, source and error.
+        """

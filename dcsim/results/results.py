@@ -39,6 +39,17 @@ class Results:
     """
 
     def __init__(self, file: h5py.File, path: Path, summary: Mapping[str, Any]) -> None:
+        """Take over an open file; `Results.open` is the way in.
+
+        Parameters
+        ----------
+        file
+            Open for reading, of dcsim's format.
+        path
+            Where it is.
+        summary
+            Of the run.
+        """
         self._file = file
         self.path = path
         self.summary = cast("Summary", dict(summary))
@@ -51,11 +62,28 @@ class Results:
 
     @classmethod
     def open(cls, path: str | Path, summary: Mapping[str, Any] | None = None) -> Results:
-        """Open a results file. `summary`, if given, stands in for the file's own: that of a run
-        just ended also has its `wall_s`.
+        """Open a results file.
 
-        Raises ResultsError for a damaged, incomplete or foreign file, FileNotFoundError for none,
-        PermissionError for one that may not be read.
+        Parameters
+        ----------
+        path
+            The HDF5 file.
+        summary
+            In place of the file's: that of a run that has just ended also has its `wall_s`.
+
+        Returns
+        -------
+        Results
+            Series and tables are read from the file when they are asked for.
+
+        Raises
+        ------
+        ResultsError
+            If the file is damaged, incomplete or not one of dcsim's.
+        FileNotFoundError
+            If there is no such file.
+        PermissionError
+            If it may not be read.
         """
         import h5py
 
@@ -160,9 +188,15 @@ class Results:
         return outline.html(self)
 
     def nodes(self) -> pd.DataFrame:
-        """The power tree: one row a node (index: name), with kind, parent, rating_w, nameplate_w
-        (labels of the servers below, without cooling and losses) and nameplate_load_w (what the
-        node would carry if they drew their labels, with cooling and losses)."""
+        """Read the power tree.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row a node. Index: its name. Columns: kind, parent, rating_w, nameplate_w (labels of
+            the servers below, without cooling and losses), nameplate_load_w (what the node would
+            carry if they drew their labels, with cooling and losses).
+        """
         import pandas as pd
 
         with self._reading():
@@ -183,7 +217,13 @@ class Results:
             )
 
     def feeds(self) -> dict[str, tuple[str, ...]]:
-        """The nodes that feed each node, the preferred first; none for the site."""
+        """Read which nodes feed which.
+
+        Returns
+        -------
+        dict
+            By node, the names of those that feed it, the preferred first; none for the site.
+        """
         with self._reading():
             table = self._file["nodes"]
             names = table["name"].asstr()[:].tolist()
@@ -268,8 +308,14 @@ class Results:
         return pd.DataFrame(data, index=pd.Index(time_s, name="time_s"), columns=names)
 
     def requests(self) -> pd.DataFrame:
-        """One row a request, in order of leaving; no rows where the scenario did not keep them.
-        `tpot_s` is known of completed requests of two tokens or more."""
+        """Read the requests.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row a request, in order of leaving, times in seconds; no rows where the scenario
+            did not keep them. `tpot_s` is NaN but for completed requests of two tokens or more.
+        """
         import pandas as pd
 
         with self._reading():
@@ -288,8 +334,21 @@ class Results:
     def request_blocks(
         self, columns: Sequence[str], rows: int = 1 << 19
     ) -> Iterator[dict[str, AnyArray]]:
-        """Some columns of the requests, `rows` at a time, in order of leaving: a day of a site has
-        millions. Nothing where the scenario did not keep them."""
+        """Read columns of the requests block by block: a day of a site has millions.
+
+        Parameters
+        ----------
+        columns
+            Names of columns of the file, such as "ttft_s".
+        rows
+            Most rows of a block.
+
+        Yields
+        ------
+        dict of numpy.ndarray
+            By column, in order of leaving, times in seconds; no block where the scenario did not
+            keep the requests.
+        """
         with self._reading():
             table = self._file.get("requests")
             count = 0 if table is None else len(table["id"])
@@ -304,8 +363,14 @@ class Results:
             yield block
 
     def events(self) -> pd.DataFrame:
-        """One row a flag: time_s, kind, node, node_kind, load_w, limit_w, margin_w (negative
-        when over), message; where the scenario has a `start`, clock_time after time_s."""
+        """Read the events: what limits, breakers, faults and policies flagged.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row an event: time_s, kind, node, node_kind, load_w, limit_w, margin_w (negative
+            above the limit), message; where the scenario has a `start`, clock_time after time_s.
+        """
         import pandas as pd
 
         with self._reading():

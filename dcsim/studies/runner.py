@@ -47,11 +47,6 @@ class Progress(Protocol):
 class Runner:
     """Plays jobs and keeps their outcomes.
 
-    - `folder`: where outcomes are kept; None: a temporary folder that goes with the runner.
-    - `workers`: processes on this machine; None: one a core. With one worker, or one run to
-      play, everything happens in this process.
-    - `scheduler`: address of a Dask scheduler, such as "tcp://head:8786", instead.
-
     A context manager: leaving it ends the workers. `executed` and `cached` count runs.
     """
 
@@ -63,6 +58,27 @@ class Runner:
         scheduler: str | None = None,
         progress: Progress | None = None,
     ) -> None:
+        """Prepare a runner.
+
+        Parameters
+        ----------
+        folder
+            Where outcomes are kept; None: a temporary folder that goes with the runner.
+        workers
+            Processes on this machine; None: one a core. With one worker, or one run to play,
+            everything happens in this process.
+        scheduler
+            Address of a Dask scheduler, such as "tcp://head:8786", in place of processes here.
+        progress
+            Follows the runs.
+
+        Raises
+        ------
+        ValueError
+            If there are fewer workers than one.
+        MissingExtraError
+            If a scheduler is named and Dask is not installed.
+        """
         if workers is not None and workers < 1:
             raise ValueError("workers: one or more")
         if scheduler is not None:
@@ -107,12 +123,26 @@ class Runner:
         return max(1, sum(self._connect().nthreads().values()))
 
     def play(self, jobs: Sequence[Job], what: str = "runs") -> list[Outcome]:
-        """The outcomes of jobs, in their order; those that are there are not played again.
+        """Play jobs; one whose outcome is kept already is not played again.
 
-        Series stay on disk until `Outcome.series` of `series(outcome)` is asked for.
+        Parameters
+        ----------
+        jobs
+            Two of the same content are one run.
+        what
+            What they are, for the progress.
 
-        Raises RunFailedError for a run that cannot be played, KeyboardInterrupt when stopped; what
-        had been played by then is kept.
+        Returns
+        -------
+        list of Outcome
+            In the order of the jobs. Their series stay on disk; `series` reads them.
+
+        Raises
+        ------
+        RunFailedError
+            If a run cannot be played; what had been played by then is kept.
+        KeyboardInterrupt
+            If the user stops it; the same holds.
         """
         wanted = {job.key: job for job in jobs}
         missing = [job for key, job in wanted.items() if not self.store.whole(key)]
@@ -132,7 +162,18 @@ class Runner:
         return [self.store.read(job.key, series=False) for job in jobs]
 
     def series(self, outcome: Outcome) -> Outcome:
-        """The same outcome with its series."""
+        """Read the series of an outcome.
+
+        Parameters
+        ----------
+        outcome
+            As `play` returned it.
+
+        Returns
+        -------
+        Outcome
+            The same, with its series.
+        """
         return self.store.read(outcome.key)
 
     def _outcomes(self, jobs: Sequence[Job]) -> Iterator[Outcome]:

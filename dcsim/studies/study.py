@@ -61,7 +61,17 @@ class Study(Spec, ABC):
 
     @classmethod
     def of(cls, **values: Any) -> Self:
-        """A study from values, or from texts as a user types them.
+        """Make a study from values, or from texts as a user types them.
+
+        Parameters
+        ----------
+        **values
+            By field; numbers in SI units, or text with units.
+
+        Returns
+        -------
+        Study
+            Of this class, checked.
 
         Raises
         ------
@@ -74,16 +84,39 @@ class Study(Spec, ABC):
             raise StudyError(*_problems(cls, error, values)) from None
 
     def answer(self, name: str, scenario: Scenario, runner: Runner) -> Answer:
-        """The answer of the study under its registered name, with all its inputs. Raises as
-        `play`."""
+        """Play the study, and add its name and all its inputs to the answer.
+
+        Parameters
+        ----------
+        name
+            Under which the study is registered.
+        scenario, runner
+            As for `play`.
+
+        Returns
+        -------
+        Answer
+            Complete, as files and pages show it.
+
+        Raises
+        ------
+        StudyError, RunFailedError
+            As `play`.
+        """
         answer = self.play(scenario, runner)
         inputs = plain({**self.model_dump(), **answer.inputs})
         return replace(answer, study=name, inputs=inputs)
 
     @classmethod
     def inputs_schema(cls) -> dict[str, Any]:
-        """JSON Schema of the inputs of an answer: every field, in SI units. What a study resolves
-        (seeds, nodes, limits) stands there as it was used."""
+        """Describe the inputs of an answer.
+
+        Returns
+        -------
+        dict
+            JSON Schema: every field, in SI units. What a study resolves (seeds, nodes, limits) is
+            there as it was used.
+        """
         schema = cls.model_json_schema(mode="serialization", schema_generator=_InSi)
         for option in options_of(cls):
             described = schema["properties"][option.field]
@@ -105,12 +138,26 @@ class _InSi(GenerateJsonSchema):
 
 
 def publish(name: str, study: type[Study]) -> Callable[..., Answer]:
-    """Register a study as `dcsim study NAME`, and make its Python function:
-    `sweep(scenario, over, seeds=5, runner=None)`.
+    """Register a study as `dcsim study NAME`, and make its Python function.
 
-    The function's arguments are the study's fields, the first ones by place too; `runner` plays
-    the runs, one at a time in this process where it is left out. It raises StudyError with every
-    problem, ScenarioError and RunFailedError.
+    Parameters
+    ----------
+    name
+        What the command line calls it.
+    study
+        Its fields become options of the command and arguments of the function.
+
+    Returns
+    -------
+    callable
+        Such as `sweep(scenario, over, seeds=5, runner=None)`: takes the study's fields, the first
+        ones by place too; `runner` plays the runs, one at a time in this process where it is left
+        out. It raises StudyError with every problem, ScenarioError and RunFailedError.
+
+    Raises
+    ------
+    PluginError
+        If another study has the name.
     """
     register("studies", name, study, study)
     fields = list(study.model_fields)

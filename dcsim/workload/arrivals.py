@@ -74,6 +74,11 @@ class ArrivalContext:
             Gaps of mean 1, such as those of `dcsim.workload.renewal`.
         *factors
             What else multiplies the rate over time.
+
+        Returns
+        -------
+        iterator of numpy.ndarray
+            Arrival times in seconds, in order, before `horizon_s`.
         """
         counts = unit(gaps, seeds.generator(self.seed, seeds.ARRIVALS))
         profile = Profile(self.scale * rate_per_s, (*factors, *changes(spec)))

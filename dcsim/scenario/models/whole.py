@@ -85,6 +85,11 @@ class Scenario(Spec):
         keys
             Keys at the top, by field name or key of the file: `duration_s=600.0`.
 
+        Returns
+        -------
+        Scenario
+            The changed copy.
+
         Raises
         ------
         ScenarioError

@@ -33,8 +33,19 @@ class Pool:
         seed: np.random.SeedSequence,
         feeds: Sequence[int] | None = None,
     ) -> None:
-        """`feeds` numbers the feed of each replica, from 0 without gaps (None: all hang from
-        one)."""
+        """Prepare a pool.
+
+        Parameters
+        ----------
+        replicas
+            In the order of their slots.
+        delay_s
+            Age of what the router sees.
+        seed
+            Where the router's random stream comes from.
+        feeds
+            Number of each replica's feed, from 0 without gaps; None: all hang from one.
+        """
         self.replicas: list[Replica] = list(replicas)
         self.delay_s = delay_s
         """Age of what the router sees of the replicas and of the power."""
@@ -42,7 +53,13 @@ class Pool:
         self._seed = seed
 
     def random(self) -> Random:
-        """The random stream of this pool's router."""
+        """Open the random stream of this pool's router.
+
+        Returns
+        -------
+        random.Random
+            Always the same for the same scenario and seed.
+        """
         return scalar_generator(self._seed)
 
 
@@ -64,6 +81,13 @@ class Router(ABC):
     """
 
     def __init__(self, pool: Pool) -> None:
+        """Prepare a router.
+
+        Parameters
+        ----------
+        pool
+            The replicas among which it chooses.
+        """
         self.replicas: list[Replica] = pool.replicas
         self.failovers = 0
         """Refusals met so far."""
@@ -77,8 +101,20 @@ class Router(ABC):
             self.update(slot, _state(replica))
 
     def pick(self, request: Request, now: float) -> Replica | None:
-        """The replica to try, up and admitting; None when the router knows of none. The caller
-        submits at once."""
+        """Pick a replica that is up and admitting; the caller submits at once.
+
+        Parameters
+        ----------
+        request
+            What is to be served.
+        now
+            Simulated time in seconds.
+
+        Returns
+        -------
+        Replica or None
+            None where the router believes that none is open.
+        """
         if self.delay_s > 0.0:
             self._catch_up(now)
         while True:
@@ -93,7 +129,15 @@ class Router(ABC):
             self.update(slot, CLOSED)
 
     def changed(self, replica: Replica, now: float) -> None:
-        """`outstanding`, `up` or `admitting` of the replica changed."""
+        """Hear that `outstanding`, `up` or `admitting` of a replica changed.
+
+        Parameters
+        ----------
+        replica
+            As it is now.
+        now
+            Simulated time in seconds; `update` hears of it `delay_s` later.
+        """
         slot = self._slots[replica.index]
         state = _state(replica)
         if self.delay_s > 0.0:
@@ -111,22 +155,62 @@ class Router(ABC):
 
     @abstractmethod
     def update(self, slot: int, state: int) -> None:
-        """News of a replica: how many requests it has running and waiting, or CLOSED or DOWN."""
+        """Take note of a replica's state.
+
+        Parameters
+        ----------
+        slot
+            Its place in the pool.
+        state
+            Number of its requests, running and waiting; or CLOSED or DOWN.
+        """
 
     @abstractmethod
     def choose(self, request: Request) -> int:
-        """The best slot among those believed open, or NOBODY."""
+        """Choose among the replicas that are believed open.
+
+        Parameters
+        ----------
+        request
+            What is to be served.
+
+        Returns
+        -------
+        int
+            Slot of the best, or NOBODY where none is believed open.
+        """
 
     def sent(self, slot: int, request: Request) -> None:  # noqa: B027 - most need not know
-        """The choice was right: the request goes there."""
+        """Take note that a request goes where `choose` said.
+
+        Parameters
+        ----------
+        slot
+            Place of the replica in the pool.
+        request
+            What it serves.
+        """
 
     def needs_headroom(self) -> bool:
-        """Whether the router is to be shown the headroom of the feeds."""
+        """Say whether `observe` is to be called.
+
+        Returns
+        -------
+        bool
+            True for a router that chooses by the headroom of feeds.
+        """
         return False
 
     def observe(self, now: float, headroom_w: list[float]) -> None:  # noqa: B027
-        """Headroom of each feed over the power step just ended, by the numbers of `Pool.feeds`;
-        called where `needs_headroom` says so."""
+        """See the headroom of the feeds; called once a power step if `needs_headroom`.
+
+        Parameters
+        ----------
+        now
+            End of the power step, in simulated seconds.
+        headroom_w
+            Of each feed, by the numbers of `Pool.feeds`.
+        """
 
 
 def _state(replica: Replica) -> int:
