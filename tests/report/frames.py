@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from dcsim.engine import Frame
+from dcsim.engine.frame import Frame, read_only_frame
 from dcsim.ledger import GpuState, WorkLedger
 from dcsim.plant import Plant
 from dcsim.scenario.load import loads
@@ -64,4 +64,4 @@ def frame(
     )
     node_w = np.array([load_w.get(name, 0.0) for name in site.nodes.name])
     server_w = np.zeros(len(site.servers))
-    return Frame.over(now_s, work, server_w, node_w, node_w, arrived, ())
+    return read_only_frame(now_s, work, server_w, node_w, node_w, arrived, ())
