@@ -14,13 +14,11 @@ GLOSSARY = PROJECT / "docs" / "glossary.md"
 
 STILL_TO_RENAME = {
     "cli": 13,
-    "cli/studies": 1,
     "engine": 3,
     "lab/learn": 49,
     "power": 16,
     "report": 13,
     "scenario": 57,
-    "studies": 176,
 }
 """Names a room may still have among the ruled-out words. Lower a figure when you rename; a room
 that is not listed has none."""
@@ -32,7 +30,6 @@ STILL_TWICE = {
     "DualThreshold",
     "PriorityShed",
     "RowBudget",
-    "Series",
     "StaticCap",
     "TwoThresholds",
 }

@@ -18,7 +18,7 @@ from dcsim.scenario.overrides import SYNTAX
 from dcsim.spec.document import yaml_value
 from dcsim.spec.nearest import suggestion
 from dcsim.studies.jobs import job
-from dcsim.studies.outcome import Outcome
+from dcsim.studies.outcome import RunOutcome
 from dcsim.studies.runner import Runner
 
 Case = TypeVar("Case", bound=Hashable)
@@ -39,9 +39,9 @@ def variant(scenario: Scenario, changes: Changes, option: str = "--set") -> Scen
         changed = change(scenario, changes, option=option)
     except ScenarioError as error:
         raise StudyError(*map(str, error.problems)) from error
-    told = check_rooms(changed)
-    if told:
-        raise StudyError(*(f"{option}: {path}: {what}" for path, what in told))
+    problems = check_rooms(changed)
+    if problems:
+        raise StudyError(*(f"{option}: {path}: {what}" for path, what in problems))
     return changed
 
 
@@ -68,7 +68,7 @@ def with_traffic(scenario: Scenario, factor: float) -> Scenario:
     """The same scenario with all its traffic multiplied, whatever kind of arrivals it is.
 
     It is done as a spike that lasts the whole run, which multiplies with what the file says of
-    the rate. The luck of each stream stays: more traffic is the same days, denser.
+    the rate. Each stream keeps its random numbers: more traffic is the same days, denser.
     """
     if factor == 1.0:
         return scenario
@@ -87,12 +87,12 @@ def seeds_of(scenario: Scenario, seeds: int | Sequence[int]) -> tuple[int, ...]:
         if seeds < 1:
             raise StudyError("--seeds: a study needs one seed or more: give --seeds 5")
         return tuple(range(scenario.seed, scenario.seed + seeds))
-    found = tuple(seeds)
-    if not found:
+    numbers = tuple(seeds)
+    if not numbers:
         raise StudyError("--seeds: a study needs one seed or more: give --seeds 5")
-    if len(set(found)) < len(found):
+    if len(set(numbers)) < len(numbers):
         raise StudyError("--seeds: a seed is named twice; each gives the same run again")
-    return found
+    return numbers
 
 
 def averaging_times_s(*more_s: float) -> tuple[float, ...]:
@@ -106,7 +106,7 @@ def play_cases(
     seeds: Sequence[int],
     what: str,
     windows_s: tuple[float, ...] = averaging_times_s(),
-) -> dict[Case, list[Outcome]]:
+) -> dict[Case, list[RunOutcome]]:
     """The outcomes of each case, the same seeds for all; `what` names the batch to whoever looks
     on. Raises RunFailedError."""
     jobs = [job(case, seed, windows_s=windows_s) for case in cases.values() for seed in seeds]
@@ -130,16 +130,16 @@ def nodes_of(scenario: Scenario, row: int, *, and_above: bool = False) -> list[s
     """Names of the copies of a row of the table, with all that feeds them if asked, top down."""
     topology = Topology.build(scenario.facility)
     name = scenario.facility[row].name
-    found = {i for i, spec in enumerate(topology.specs) if spec.name == name}
-    todo = list(found) if and_above else []
+    reached = {i for i, spec in enumerate(topology.specs) if spec.name == name}
+    todo = list(reached) if and_above else []
     while todo:
-        ups = {int(up) for up in topology.feeds[todo.pop()] if up >= 0} - found
-        found |= ups
+        ups = {int(up) for up in topology.feeds[todo.pop()] if up >= 0} - reached
+        reached |= ups
         todo += ups
-    return [topology.names[i] for i in sorted(found)]
+    return [topology.names[i] for i in sorted(reached)]
 
 
-def load_rows(outcome: Outcome, window_s: float | None = None) -> dict[str, dict[str, Any]]:
+def load_rows(outcome: RunOutcome, window_s: float | None = None) -> dict[str, dict[str, Any]]:
     """Load figures by node at one averaging time; None: the longest there is."""
     if window_s is None:
         window_s = max(row["resolution_s"] for row in outcome.loads)
@@ -176,20 +176,20 @@ def promise(scenario: Scenario) -> str:
     )
 
 
-def power_evidence(outcomes: Sequence[Outcome]) -> tuple[dict[str, Any], ...]:
+def power_evidence(outcomes: Sequence[RunOutcome]) -> tuple[dict[str, Any], ...]:
     """Power models that the outcomes rest on, each once, with the shares of the first such site's
     watts by what they stand on (`watts`, in words)."""
-    found: dict[str, dict[str, Any]] = {}
+    distinct: dict[str, dict[str, Any]] = {}
     for outcome in outcomes:
         models = outcome.summary["power_model"]
         for model in models if isinstance(models, list) else [models]:
             name = f"{model['name']}:{model['pack']}:{model['provenance']}"
             text = (outcome.summary.get("evidence") or {}).get("text")
-            found.setdefault(name, model | ({"watts": text} if text else {}))
-    return tuple(found.values())
+            distinct.setdefault(name, model | ({"watts": text} if text else {}))
+    return tuple(distinct.values())
 
 
-def told_evidence(evidence: Sequence[Mapping[str, Any]]) -> list[str]:
+def evidence_sentences(evidence: Sequence[Mapping[str, Any]]) -> list[str]:
     """The same in sentences."""
     lines = []
     for model in evidence:

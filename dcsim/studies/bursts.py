@@ -100,9 +100,9 @@ def independent(values: FloatArray, *, highest: bool) -> tuple[FloatArray, int]:
     independent by their seeds. Returns them and how many were joined to one."""
     count = 1
     while count < values.shape[1]:
-        found = joined(values, count, highest=highest)
-        related, pairs = correlation(found)
+        blocks = joined(values, count, highest=highest)
+        related, pairs = correlation(blocks)
         if pairs and abs(related) <= DEVIATIONS / math.sqrt(pairs):
-            return found, count
+            return blocks, count
         count *= 2
     return joined(values, values.shape[1], highest=highest), values.shape[1]

@@ -9,7 +9,7 @@ from dcsim.results.shares import busy_text
 from dcsim.scenario.models import Scenario
 from dcsim.serving.site_capacity import lengths, pooled
 from dcsim.studies.bench_site import SiteBench
-from dcsim.studies.outcome import Outcome
+from dcsim.studies.outcome import RunOutcome
 
 FAR = 0.25
 """Below this share of what it can serve a fleet is far from busy. Ours: power grows fastest there,
@@ -19,20 +19,20 @@ BUSY_SHARE = 0.7
 PLAYED_S = 120.0
 
 
-def told_busy(outcomes: Sequence[Outcome]) -> tuple[str, ...]:
+def busy_sentences(outcomes: Sequence[RunOutcome]) -> tuple[str, ...]:
     """The load behind the watts, in a sentence, of the first of some alike runs."""
     rows = outcomes[0].summary.get("serving") if outcomes else None
     return (f"Load: {busy_text(rows[-1])}.",) if rows else ()
 
 
-def far_from_busy(outcomes: Sequence[Outcome]) -> bool:
+def far_from_busy(outcomes: Sequence[RunOutcome]) -> bool:
     """Whether some server group's load is far below what it can serve."""
     rows = outcomes[0].summary.get("serving", ()) if outcomes else ()
     shares = [row["share_of_capacity"] for row in rows if row["group"] is not None]
     return any(share is not None and share < FAR for share in shares)
 
 
-def told_far_from_busy(scenario: Scenario, outcomes: Sequence[Outcome]) -> tuple[str, ...]:
+def far_from_busy_sentences(scenario: Scenario, outcomes: Sequence[RunOutcome]) -> tuple[str, ...]:
     """For answers whose fleet is far from busy: what a server of it draws, and a busy one; nothing
     for others.
 
@@ -54,7 +54,7 @@ def told_far_from_busy(scenario: Scenario, outcomes: Sequence[Outcome]) -> tuple
 
 
 def busy_servers(
-    scenario: Scenario, outcomes: Sequence[Outcome], share: float = BUSY_SHARE
+    scenario: Scenario, outcomes: Sequence[RunOutcome], share: float = BUSY_SHARE
 ) -> list[tuple[str, float, float]]:
     """Of each group far from busy its name, the mean watts of a server as it was played, and at a
     share of what it can serve. Groups that nobody asks anything are left out."""
@@ -62,7 +62,7 @@ def busy_servers(
     rows = {row["group"]: row for row in summary["serving"] if row["group"] is not None}
     drawn = {row["group"]: row["mean_w"] for row in summary["evidence"]["groups"]}
     plant = Plant.build(scenario)
-    found = []
+    servers = []
     for model, sample in lengths(scenario).items():
         groups = [group for group in plant.groups if group.model.name == model]
         per_s = {g.name: rows[g.name]["capacity_per_s_replica"] for g in groups if g.name in rows}
@@ -76,11 +76,11 @@ def busy_servers(
         server_w = bench.play(rate, played_s=PLAYED_S, watts=True).server_w
         for name in far:
             if drawn.get(name):
-                found.append((name, drawn[name] / rows[name]["servers"], server_w[name]))
-    return found
+                servers.append((name, drawn[name] / rows[name]["servers"], server_w[name]))
+    return servers
 
 
-def told_watts(outcomes: Sequence[Outcome]) -> tuple[str, ...]:
+def watts_sentences(outcomes: Sequence[RunOutcome]) -> tuple[str, ...]:
     """The share of the watts that is measured, fitted, extrapolated, assumed, in a sentence."""
     evidence = outcomes[0].summary.get("evidence") if outcomes else None
     return (f"Of the watts {evidence['text']}.",) if evidence else ()

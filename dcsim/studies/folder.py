@@ -114,8 +114,8 @@ class StudyFolder:
 
 def _is_study(folder: Path) -> bool:
     try:
-        found = json.loads((folder / NAME).read_text(encoding="utf-8"))
-        return isinstance(found, dict) and found.get("format") == FORMAT
+        content = json.loads((folder / NAME).read_text(encoding="utf-8"))
+        return isinstance(content, dict) and content.get("format") == FORMAT
     except (OSError, ValueError):
         # Killed before its first word: it has made nothing but the folder of runs.
         left = (path.name for path in folder.iterdir() if not path.match(f".{NAME}.*.part"))

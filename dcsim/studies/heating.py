@@ -96,7 +96,7 @@ class FeltLoads(Watcher):
         """By node, of those that something may open. `window_s`: over which a mean above the
         rating is taken for a trip where there is no breaker. `ceiling_w`: loads at the labels."""
         rows = max(0, self._step - self._first) // self._joined
-        found = {}
+        heating = {}
         for name, element in elements(self._limits, self.names, window_s).items():
             place = self.names.index(name)
             load_w = self._held[:rows, place]
@@ -108,7 +108,7 @@ class FeltLoads(Watcher):
             whole = max(1, rows // width)
             width = min(width, rows)
             heat = (share[rows - whole * width :] ** 2).reshape(whole, width).mean(axis=1)
-            found[name] = Heating(
+            heating[name] = Heating(
                 ratios=tuple(element.ratios(load_w, self.step_s, min(PIECES, rows)).tolist()),
                 loads=tuple(np.sqrt(heat).tolist()),
                 step_s=width * self.step_s,
@@ -118,4 +118,4 @@ class FeltLoads(Watcher):
                 else max(label_w * float(self.felt[place]) / element.rating_w, float(share.max())),
                 felt=float(self.felt[place]),
             )
-        return found
+        return heating

@@ -14,7 +14,7 @@ from dcsim.facility.tally import LIMIT_KINDS
 from dcsim.spec.units import WATT
 from dcsim.studies.answer import Table
 from dcsim.studies.limits import Key, LimitFigure, limits_of
-from dcsim.studies.outcome import Outcome
+from dcsim.studies.outcome import RunOutcome
 
 NAN = float("nan")
 LIMIT_COLUMNS = {
@@ -41,24 +41,24 @@ OVER_COLUMNS = {
     "worst_limit_share": "the highest figure over that limit",
 }
 """Columns of one run that `over_figures` fills."""
-TOLD = 4
+MOST_SENTENCES = 4
 """Further kinds of limits that were not kept are counted."""
 
 
-def limit_table(outcomes: Sequence[Outcome], title: str = "limits of all kinds") -> Table:
+def limit_table(outcomes: Sequence[RunOutcome], title: str = "limits of all kinds") -> Table:
     """A row a limit over runs of one site (seeds), the worst on top, those not judged last."""
     frame = limit_frame(outcomes)
     over = int((frame["runs_over"] > 0).sum())
     return Table(frame, title, LIMIT_COLUMNS, LIMIT_SHOWN, brief=max(over, 5))
 
 
-def limit_frame(outcomes: Sequence[Outcome]) -> pd.DataFrame:
+def limit_frame(outcomes: Sequence[RunOutcome]) -> pd.DataFrame:
     """The rows of `limit_table`."""
     rows = []
     for figures in _by_limit(outcomes).values():
         first = figures[0]
-        known = [one for one in figures if one.share is not None]
-        shares = [one.share for one in known if one.share is not None]
+        known = [figure for figure in figures if figure.share is not None]
+        shares = [figure.share for figure in known if figure.share is not None]
         rows.append(
             {
                 "node": first.node,
@@ -66,10 +66,10 @@ def limit_frame(outcomes: Sequence[Outcome]) -> pd.DataFrame:
                 "limit_kind": first.kind,
                 "rule": first.rule,
                 "limit_w": first.limit_w,
-                "highest_w": _mean([one.highest_w for one in known]),
+                "highest_w": _mean([figure.highest_w for figure in known]),
                 "of_limit": _mean(shares),
                 "highest_of_limit": max(shares, default=NAN),
-                "over_s": _mean([one.over_s for one in known]),
+                "over_s": _mean([figure.over_s for figure in known]),
                 "runs": len(known),
                 "runs_over": sum(share > 1.0 for share in shares),
             }
@@ -78,24 +78,26 @@ def limit_frame(outcomes: Sequence[Outcome]) -> pd.DataFrame:
     return frame.sort_values("of_limit", ascending=False, kind="stable", ignore_index=True)
 
 
-def over_figures(outcome: Outcome) -> dict[str, Any]:
+def over_figures(outcome: RunOutcome) -> dict[str, Any]:
     """One run's OVER_COLUMNS; NaN and None where a site has no limit of a kind, or it could not be
     judged."""
     figures = limits_of(outcome)
-    found: dict[str, Any] = {}
+    over: dict[str, Any] = {}
     for kind in LIMIT_KINDS:
-        times = [one.over_s for one in figures if one.kind == kind and one.over_s is not None]
-        found[f"over_{kind}_s"] = max(times, default=NAN)
-    judged = [one for one in figures if one.share is not None]
-    worst = max(judged, key=lambda one: one.share or 0.0, default=None)
-    return found | {
+        times = [
+            figure.over_s for figure in figures if figure.kind == kind and figure.over_s is not None
+        ]
+        over[f"over_{kind}_s"] = max(times, default=NAN)
+    judged = [figure for figure in figures if figure.share is not None]
+    worst = max(judged, key=lambda figure: figure.share or 0.0, default=None)
+    return over | {
         "worst_limit": None if worst is None else worst.node,
         "worst_limit_what": None if worst is None else worst.label,
         "worst_limit_share": NAN if worst is None or worst.share is None else worst.share,
     }
 
 
-def told_limits(outcomes: Sequence[Outcome], whose: str = "") -> list[str]:
+def limit_sentences(outcomes: Sequence[RunOutcome], whose: str = "") -> list[str]:
     """Sentences on limits that were not kept, one for each kind and window, the worst node first:
     `Limit not kept: site, 15 min demand 1.573 MW of 1 MW (157.3 %), above for 12 min a run, in 3 of
     3 runs.`
@@ -104,44 +106,44 @@ def told_limits(outcomes: Sequence[Outcome], whose: str = "") -> list[str]:
     """
     worst: dict[str, list[list[LimitFigure]]] = {}
     for figures in _by_limit(outcomes).values():
-        known = [one for one in figures if one.share is not None]
-        if any((one.share or 0.0) > 1.0 for one in known):
+        known = [figure for figure in figures if figure.share is not None]
+        if any((figure.share or 0.0) > 1.0 for figure in known):
             worst.setdefault(figures[0].kind_label, []).append(known)
-    told = []
+    sentences = []
     groups = sorted(worst.items(), key=lambda item: -max(map(_highest, item[1])))
-    for kind_label, limits in groups[:TOLD]:
+    for kind_label, limits in groups[:MOST_SENTENCES]:
         figures = max(limits, key=_highest)
-        top = max(figures, key=lambda one: one.share or 0.0)
-        over = sum((one.share or 0.0) > 1.0 for one in figures)
+        top = max(figures, key=lambda figure: figure.share or 0.0)
+        over = sum((figure.share or 0.0) > 1.0 for figure in figures)
         runs = f", in {over} of {len(figures)} runs" if len(figures) > 1 else ""
         others = len(limits) - 1
         mean = ""
         if top.kind == "continuous" and top.measured_s < CONTINUOUS_S:
             mean = f", mean of {duration(top.measured_s)}, less than 3 h"
         more = f"; {others:,} more limit{'s' * (others > 1)} of this kind" if others else ""
-        told.append(
+        sentences.append(
             f"{whose + ': ' if whose else ''}Limit not kept: {top.node}, {kind_label} "
             f"{_watts(top.highest_w)} of {_watts(top.limit_w)} "
             f"({percent(top.share or 0.0)}{mean}), "
-            f"above for {duration(_mean([one.over_s for one in figures]))}"
+            f"above for {duration(_mean([figure.over_s for figure in figures]))}"
             f"{' a run' if len(figures) > 1 else ''}{runs}{more}."
         )
-    rest = len(groups) - TOLD
+    rest = len(groups) - MOST_SENTENCES
     if rest > 0:
-        told.append(f"{rest} more kinds of limits were not kept: see the table of limits.")
-    return told
+        sentences.append(f"{rest} more kinds of limits were not kept: see the table of limits.")
+    return sentences
 
 
-def _by_limit(outcomes: Sequence[Outcome]) -> Mapping[Key, list[LimitFigure]]:
-    found: dict[Key, list[LimitFigure]] = {}
+def _by_limit(outcomes: Sequence[RunOutcome]) -> Mapping[Key, list[LimitFigure]]:
+    by_limit: dict[Key, list[LimitFigure]] = {}
     for outcome in outcomes:
-        for one in limits_of(outcome):
-            found.setdefault(one.key, []).append(one)
-    return found
+        for figure in limits_of(outcome):
+            by_limit.setdefault(figure.key, []).append(figure)
+    return by_limit
 
 
 def _highest(figures: Sequence[LimitFigure]) -> float:
-    return max((one.share or 0.0) for one in figures)
+    return max((figure.share or 0.0) for figure in figures)
 
 
 def _mean(values: Sequence[float | None]) -> float:

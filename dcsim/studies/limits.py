@@ -26,7 +26,7 @@ from dcsim.facility.tally import LIMIT_KINDS
 from dcsim.plant import Plant
 from dcsim.scenario.models import Scenario
 from dcsim.studies.ask import load_rows
-from dcsim.studies.outcome import Outcome
+from dcsim.studies.outcome import RunOutcome
 
 Key = tuple[str, str, float | None, str | None, int]
 """Node, kind, window, way of windows, and a number among several alike: the same limit in every
@@ -66,7 +66,7 @@ class LimitFigure:
 
 
 def limits_of(
-    outcome: Outcome,
+    outcome: RunOutcome,
     *,
     kinds: Sequence[str] = LIMIT_KINDS,
     rating_window_s: float | None = None,
@@ -80,13 +80,13 @@ def limits_of(
     """
     loads = None if rating_window_s is None else load_rows(outcome, rating_window_s)
     peaks_w = {node["name"]: node["peak_w"] for node in outcome.summary["nodes"]}
-    wanted = None if under is None else set(under)
+    nodes = None if under is None else set(under)
     seen: dict[tuple[Any, ...], int] = {}
-    found = []
+    figures = []
     for row in outcome.summary["limits"]:
         short = (row["node"], row["kind"], row["window_s"], row["windows"])
         number = seen[short] = seen.get(short, -1) + 1
-        if row["kind"] not in kinds or (wanted is not None and row["node"] not in wanted):
+        if row["kind"] not in kinds or (nodes is not None and row["node"] not in nodes):
             continue
         highest_w, at_s = row["highest_w"], row["highest_at_s"]
         if loads is not None and row["kind"] == "rating" and row["node"] in loads:
@@ -98,7 +98,7 @@ def limits_of(
             share = None if highest_w is None else highest_w / row["limit_w"]
         else:
             share = row["share"]
-        found.append(
+        figures.append(
             LimitFigure(
                 key=(*short, number),
                 node=row["node"],
@@ -116,47 +116,51 @@ def limits_of(
                 unjudged=unjudged(row) if share is None else "",
             )
         )
-    return found
+    return figures
 
 
 def limits_met(
-    outcome: Outcome,
+    outcome: RunOutcome,
     *,
     kinds: Sequence[str] = LIMIT_KINDS,
     rating_window_s: float | None = None,
     under: Iterable[str] | None = None,
 ) -> list[LimitFigure]:
     """Those of `limits_of` that the run reached, the worst first."""
-    found = limits_of(outcome, kinds=kinds, rating_window_s=rating_window_s, under=under)
-    return sorted((one for one in found if one.met), key=lambda one: -(one.share or 0.0))
+    figures = limits_of(outcome, kinds=kinds, rating_window_s=rating_window_s, under=under)
+    return sorted(
+        (figure for figure in figures if figure.met), key=lambda figure: -(figure.share or 0.0)
+    )
 
 
 def left_out(
-    outcomes: Iterable[Outcome], kinds: Sequence[str] = LIMIT_KINDS, under: Iterable[str] = ()
+    outcomes: Iterable[RunOutcome], kinds: Sequence[str] = LIMIT_KINDS, under: Iterable[str] = ()
 ) -> list[str]:
     """What a study that judges `kinds` says nothing of, in sentences: limits of other kinds, and
     those whose windows no run filled. `under`: the nodes it looks at; none: all."""
-    wanted = set(under)
+    nodes = set(under)
     others: dict[str, list[str]] = {}
     unfilled: dict[Key, str] = {}
     judged: set[Key] = set()
     for outcome in outcomes:
-        for one in limits_of(outcome):
-            if wanted and one.node not in wanted:
+        for figure in limits_of(outcome):
+            if nodes and figure.node not in nodes:
                 continue
-            if one.kind not in kinds:
-                names = others.setdefault(one.kind_label, [])
-                if one.node not in names:
-                    names.append(one.node)
-            elif one.met is None:
-                unfilled.setdefault(one.key, one.unjudged)
+            if figure.kind not in kinds:
+                names = others.setdefault(figure.kind_label, [])
+                if figure.node not in names:
+                    names.append(figure.node)
+            elif figure.met is None:
+                unfilled.setdefault(figure.key, figure.unjudged)
             else:
-                judged.add(one.key)
-    told = [f"Not judged here: {what} limits of {_some(names)}." for what, names in others.items()]
+                judged.add(figure.key)
+    sentences = [
+        f"Not judged here: {what} limits of {_names(names)}." for what, names in others.items()
+    ]
     for key, why in unfilled.items():
         if key not in judged:
-            told.append(f"Not judged: {why}.")
-    return told
+            sentences.append(f"Not judged: {why}.")
+    return sentences
 
 
 def continuous_w(scenario: Scenario) -> dict[str, float]:
@@ -168,6 +172,6 @@ def continuous_w(scenario: Scenario) -> dict[str, float]:
     }
 
 
-def _some(names: Sequence[str]) -> str:
+def _names(names: Sequence[str]) -> str:
     shown = ", ".join(names[:3])
     return shown + (f" and {len(names) - 3:,} more" if len(names) > 3 else "")

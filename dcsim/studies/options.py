@@ -110,12 +110,12 @@ def _default(info: FieldInfo) -> str:
 
 def _typed(info: FieldInfo) -> Typed:
     """All that stands in the annotations of a field, the outermost first."""
-    every = [*info.metadata, *_extras(info.annotation)]
-    found = [extra for extra in every if isinstance(extra, Typed)][::-1]
+    extras = [*info.metadata, *_extras(info.annotation)]
+    hints = [extra for extra in extras if isinstance(extra, Typed)][::-1]
     return Typed(
-        next((typed.flag for typed in found if typed.flag), ""),
-        next((typed.metavar for typed in found if typed.metavar), ""),
-        any(typed.once for typed in found),
+        next((hint.flag for hint in hints if hint.flag), ""),
+        next((hint.metavar for hint in hints if hint.metavar), ""),
+        any(hint.once for hint in hints),
     )
 
 

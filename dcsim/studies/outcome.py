@@ -25,7 +25,7 @@ MOST_FLAGS = 1000
 
 
 @dataclass(frozen=True)
-class Series:
+class LoadSeries:
     """Loads in W of all nodes of one kind, shape (intervals, nodes): whole intervals counted from
     the run's start, less the warm-up. Of an interval in which that ends, the mean is of the rest,
     if that is half of it or more; else it is left out."""
@@ -38,7 +38,7 @@ class Series:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RunOutcome:
     """A run's figures.
 
     `summary` is that of `dcsim run --json` less its wall time; `loads` the rows of `sizing`
@@ -52,7 +52,7 @@ class Outcome:
     loads: list[dict[str, Any]]
     flags: list[dict[str, Any]]
     wall_s: float
-    series: dict[str, Series] = field(default_factory=dict)
+    series: dict[str, LoadSeries] = field(default_factory=dict)
     heating: dict[str, Heating] = field(default_factory=dict)
 
 
@@ -60,7 +60,7 @@ class CodeMismatchError(DcsimError, RuntimeError):
     """A worker that would play with other code than the study's."""
 
 
-def play(job: Job, code: str | None = None) -> Outcome:
+def play(job: Job, code: str | None = None) -> RunOutcome:
     """Play a job. `code` is the caller's `code_hash()`: a worker with another raises
     CodeMismatchError.
 
@@ -84,7 +84,7 @@ def play(job: Job, code: str | None = None) -> Outcome:
         with Results.open(path, summary=summary) as results:
             loads = _loads(results, job.windows_s)
             labels_w = {row["node"]: row["nameplate_load_w"] for row in loads}
-            return Outcome(
+            return RunOutcome(
                 key=job.key,
                 seed=scenario.seed,
                 summary=dict(results.summary),
@@ -111,7 +111,7 @@ def _flags(results: Results) -> list[dict[str, Any]]:
     return rows
 
 
-def _series(results: Results, kind: str, step_s: float) -> Series:
+def _series(results: Results, kind: str, step_s: float) -> LoadSeries:
     recorded_s = results.server_step_s if kind == "server" else results.step_s
     if step_s < recorded_s * (1 - 1e-9):
         raise ValueError(f"{kind} loads are recorded every {recorded_s:g} s, not {step_s:g} s")
@@ -124,11 +124,11 @@ def _series(results: Results, kind: str, step_s: float) -> Series:
     first = math.floor(results.warm_up_s / step_s + 0.5 + 1e-9)
     means_w = whole_means(series_w, step_s, recorded_s, results.duration_s, first * step_s)
     if means_w is None:
-        return Series(names, step_s, np.zeros((0, len(names)), np.float32), first * step_s)
+        return LoadSeries(names, step_s, np.zeros((0, len(names)), np.float32), first * step_s)
     if first * step_s < results.warm_up_s - 1e-9:
         measured = slice(
             math.ceil(results.warm_up_s / recorded_s - 1e-9),
             round((first + 1) * step_s / recorded_s),
         )
         means_w[0] = series_w[measured].mean(axis=0, dtype=np.float64)
-    return Series(names, step_s, means_w.astype(np.float32), first * step_s)
+    return LoadSeries(names, step_s, means_w.astype(np.float32), first * step_s)

@@ -13,30 +13,30 @@ from dcsim.spec.units import SECOND, Seconds
 from dcsim.studies.answer import Answer, Card, Plot, Table
 from dcsim.studies.ask import (
     averaging_times_s,
+    evidence_sentences,
     load_rows,
     play_cases,
     power_evidence,
     promise,
     seeds_of,
     slo_loss,
-    told_evidence,
 )
-from dcsim.studies.busy import told_busy, told_watts
+from dcsim.studies.busy import busy_sentences, watts_sentences
 from dcsim.studies.limit_rows import (
     LIMIT_COLUMNS,
     LIMIT_SHOWN,
     limit_frame,
+    limit_sentences,
     over_figures,
-    told_limits,
 )
 from dcsim.studies.limits import left_out
 from dcsim.studies.options import Seeds, must
-from dcsim.studies.outcome import Outcome
+from dcsim.studies.outcome import RunOutcome
 from dcsim.studies.oversubscription.candidates import fitting_window_s
 from dcsim.studies.runner import Runner
 from dcsim.studies.statistics import mean_interval, share_interval, share_mean_interval
 from dcsim.studies.study import Study
-from dcsim.studies.variants import OWN, Policies, as_inputs, with_policy
+from dcsim.studies.variants import SCENARIO_CHOICE, Policies, as_inputs, with_policy
 
 NAN = float("nan")
 POLICY_COLUMNS = {
@@ -165,11 +165,13 @@ class PoliciesStudy(Study):
                 *(
                     line
                     for name, same in runs.items()
-                    for line in told_limits(same, "the file" if name == OWN else name)
+                    for line in limit_sentences(
+                        same, "the file" if name == SCENARIO_CHOICE else name
+                    )
                 ),
                 *_differences(runs),
                 f"SLO loss is the {promise(scenario)}.",
-                *told_busy(outcomes),
+                *busy_sentences(outcomes),
             ),
             uncertainty=(
                 f"All policies met the same {len(seeds)} seed{'s' if len(seeds) > 1 else ''}; a "
@@ -180,8 +182,8 @@ class PoliciesStudy(Study):
                     else ["One seed says nothing of the spread: give --seeds 5 or more."]
                 ),
                 *left_out(outcomes),
-                *told_evidence(evidence),
-                *told_watts(outcomes),
+                *evidence_sentences(evidence),
+                *watts_sentences(outcomes),
             ),
             inputs={"policies": as_inputs(self.policies), "seeds": seeds},
             figures={
@@ -208,7 +210,7 @@ class PoliciesStudy(Study):
         )
 
 
-def _row(name: str, runs: Sequence[Outcome], window_s: float) -> dict[str, Any]:
+def _row(name: str, runs: Sequence[RunOutcome], window_s: float) -> dict[str, Any]:
     summaries = [run.summary for run in runs]
     sites = [summary["nodes"][0] for summary in summaries]
     peaks_w = [_number(site["peak_w"]) for site in sites]
@@ -238,11 +240,13 @@ def _row(name: str, runs: Sequence[Outcome], window_s: float) -> dict[str, Any]:
         "trips": np.mean([summary["events"]["trip"] for summary in summaries]),
         "trip_probability": tripped / len(runs),
         **dict(zip(("trip_low", "trip_high"), share_interval(tripped, len(runs)), strict=True)),
-        "capped_server_h": np.mean([_number(one.get("capped_server_h")) for one in control]),
+        "capped_server_h": np.mean(
+            [_number(controlled.get("capped_server_h")) for controlled in control]
+        ),
         "limited_s": np.mean(
             [
-                sum(_number(policy.get("limited_s")) for policy in one.get("policies", ()))
-                for one in control
+                sum(_number(policy.get("limited_s")) for policy in controlled.get("policies", ()))
+                for controlled in control
             ]
         ),
         **{
@@ -288,7 +292,7 @@ def _worst_over(summaries: Sequence[Mapping[str, Any]]) -> tuple[str | None, flo
     return worst, longest_s
 
 
-def _nodes(name: str, runs: Sequence[Outcome], window_s: float) -> list[dict[str, Any]]:
+def _nodes(name: str, runs: Sequence[RunOutcome], window_s: float) -> list[dict[str, Any]]:
     """Nodes above the servers that have a rating."""
     used_s = fitting_window_s(runs[0], window_s)
     loads = [load_rows(run, used_s) for run in runs]
@@ -310,7 +314,7 @@ def _nodes(name: str, runs: Sequence[Outcome], window_s: float) -> list[dict[str
     return rows
 
 
-def _tenants(name: str, runs: Sequence[Outcome]) -> list[dict[str, Any]]:
+def _tenants(name: str, runs: Sequence[RunOutcome]) -> list[dict[str, Any]]:
     rows = []
     for place, tenant in enumerate(runs[0].summary["tenants"]):
         same = [run.summary["tenants"][place] for run in runs]
@@ -334,7 +338,7 @@ def _tenants(name: str, runs: Sequence[Outcome]) -> list[dict[str, Any]]:
 def _sentence(row: Mapping[Any, Any]) -> str:
     over = row["over_limit_s"]
     return (
-        f"{'the file' if row['policy'] == OWN else row['policy']}: site peak "
+        f"{'the file' if row['policy'] == SCENARIO_CHOICE else row['policy']}: site peak "
         f"{row['site_peak_w'] / 1e3:,.1f} kW, "
         + ("no node has a rating" if np.isnan(over) else f"{over:,.1f} s above a rating")
         + f", {100 * row['trip_probability']:.0f} % of runs tripped "
@@ -343,10 +347,10 @@ def _sentence(row: Mapping[Any, Any]) -> str:
     )
 
 
-def _differences(runs: Mapping[str, Sequence[Outcome]]) -> list[str]:
+def _differences(runs: Mapping[str, Sequence[RunOutcome]]) -> list[str]:
     """Of each policy to the first, seed by seed."""
     first, *others = runs
-    told = []
+    sentences = []
     for name in others:
         pairs = list(zip(runs[name], runs[first], strict=True))
         watts = [
@@ -356,12 +360,12 @@ def _differences(runs: Mapping[str, Sequence[Outcome]]) -> list[str]:
         ]
         losses = [100.0 * (slo_loss(a.summary) - slo_loss(b.summary)) for a, b in pairs]
         low, high = mean_interval(watts)
-        told.append(
+        sentences.append(
             f"{name} against {first}, the same seeds: peak {np.mean(watts):+,.1f} kW"
             + ("" if np.isnan(low) else f" (95 %: {low:+,.1f} to {high:+,.1f})")
             + f", SLO loss {np.mean(losses):+.2f} points."
         )
-    return told
+    return sentences
 
 
 def _number(value: float | None) -> float:

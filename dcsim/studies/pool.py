@@ -15,7 +15,7 @@ from multiprocessing.connection import Connection
 
 from dcsim.errors import RunFailedError
 from dcsim.studies.jobs import Job
-from dcsim.studies.outcome import Outcome, play
+from dcsim.studies.outcome import RunOutcome, play
 
 RETRIES = 3
 """Times that a run is begun again after its worker was killed."""
@@ -34,7 +34,7 @@ class LocalPool:
         self._executor: ProcessPoolExecutor | None = None
         self._lifeline: Connection | None = None
 
-    def outcomes(self, jobs: Sequence[Job]) -> Iterator[tuple[Job, Outcome | Exception]]:
+    def outcomes(self, jobs: Sequence[Job]) -> Iterator[tuple[Job, RunOutcome | Exception]]:
         """Each job with its outcome, or with what it raised, in the order in which they end.
 
         Those that were being played when a worker was killed are played again at the end, one at a
@@ -67,8 +67,8 @@ class LocalPool:
         if given_up:
             raise RunFailedError(f"{given_up[0].label}: {KILLED}")
 
-    def _batch(self, jobs: Sequence[Job]) -> Iterator[tuple[Job, Outcome | Exception]]:
-        futures: dict[Future[Outcome], Job] = {}
+    def _batch(self, jobs: Sequence[Job]) -> Iterator[tuple[Job, RunOutcome | Exception]]:
+        futures: dict[Future[RunOutcome], Job] = {}
         try:
             futures.update(self._submit(jobs))
             for future in as_completed(futures):
@@ -89,7 +89,7 @@ class LocalPool:
         if executor is not None:
             executor.shutdown(wait=True, cancel_futures=True)
 
-    def _submit(self, jobs: Sequence[Job]) -> dict[Future[Outcome], Job]:
+    def _submit(self, jobs: Sequence[Job]) -> dict[Future[RunOutcome], Job]:
         with _workers_without_ctrl_c():
             if self._executor is None:
                 context = multiprocessing.get_context("spawn")

@@ -21,30 +21,30 @@ from dcsim.spec.units import Seconds
 from dcsim.studies.answer import Answer, Card, Plot, Table
 from dcsim.studies.ask import (
     averaging_times_s,
+    evidence_sentences,
     play_cases,
     power_evidence,
     promise,
     seeds_of,
-    told_evidence,
     variant,
 )
-from dcsim.studies.busy import told_busy, told_far_from_busy, told_watts
-from dcsim.studies.doubt import (
-    change_band,
-    change_deviation,
-    doubt_of,
-    peak_band_w,
-    told_doubt_of,
-)
+from dcsim.studies.busy import busy_sentences, far_from_busy_sentences, watts_sentences
 from dcsim.studies.fixes import parse_named, refuse_seed
-from dcsim.studies.limit_rows import told_limits
+from dcsim.studies.limit_rows import limit_sentences
 from dcsim.studies.limits import left_out
 from dcsim.studies.options import Seeds, Shares, Typed, from_text, must
-from dcsim.studies.outcome import Outcome
+from dcsim.studies.outcome import RunOutcome
 from dcsim.studies.runner import Runner
 from dcsim.studies.statistics import mean_interval
 from dcsim.studies.study import Study
 from dcsim.studies.sweep import figures
+from dcsim.studies.uncertainty import (
+    change_band,
+    change_deviation,
+    peak_band_w,
+    uncertainty_of,
+    uncertainty_sentences,
+)
 
 AS_IS = "as it is"
 NEW = "-new"
@@ -178,13 +178,13 @@ class RefreshStudy(Study):
             headline=tuple(
                 line
                 for name in names[1:]
-                for line in (_headline(name, changes_frame), *_told_band(name, changes_frame))
+                for line in (_headline(name, changes_frame), *_band_sentences(name, changes_frame))
             ),
             reasons=(
                 *(f"{row['fleet']}: {row['servers']}." for row in rows),
-                *(line for name in cases for line in told_limits(runs[name], name)),
+                *(line for name in cases for line in limit_sentences(runs[name], name)),
                 f"SLO loss is the {promise(scenario)}.",
-                *told_busy(outcomes),
+                *busy_sentences(outcomes),
             ),
             uncertainty=(
                 f"Differences are taken seed by seed over {len(seeds)} seeds; intervals are 95 % "
@@ -196,15 +196,15 @@ class RefreshStudy(Study):
                 *(
                     f"{name}: {line}"
                     for name in names
-                    for line in told_doubt_of(doubt_of(runs[name][0].summary))
+                    for line in uncertainty_sentences(uncertainty_of(runs[name][0].summary))
                 ),
                 "What stands on the same thing in two fleets is off by the same share in both, "
                 "which a change does not feel, as it does not feel days; all else is off on its "
-                "own. The luck of seeds is not in these bands.",
+                "own. The spread over seeds is not in these bands.",
                 *left_out(outcomes),
-                *told_evidence(evidence),
-                *told_watts(outcomes),
-                *told_far_from_busy(scenario, outcomes),
+                *evidence_sentences(evidence),
+                *watts_sentences(outcomes),
+                *far_from_busy_sentences(scenario, outcomes),
             ),
             inputs={"seeds": seeds},
             figures={
@@ -287,27 +287,27 @@ def _path(path: str, renamed: Mapping[str, str]) -> str:
     return ".".join(steps)
 
 
-def _figures(run: Outcome, window_s: float) -> dict[str, Any]:
-    found = figures(run, window_s)
+def _figures(run: RunOutcome, window_s: float) -> dict[str, Any]:
+    of_run = figures(run, window_s)
     seconds = run.summary["simulated_s"]
-    return found | {"generated_per_s": found["generated_tokens"] / seconds}
+    return of_run | {"generated_per_s": of_run["generated_tokens"] / seconds}
 
 
 def _row(
-    name: str, case: Scenario, runs: Sequence[Mapping[str, Any]], first: Outcome
+    name: str, case: Scenario, runs: Sequence[Mapping[str, Any]], first: RunOutcome
 ) -> dict[str, Any]:
     counts: dict[str, int] = {}
     kinds = {group.name: group for group in case.servers}
     for group, servers in _servers(case).items():
         kind = kinds[group]
-        told = f"{kind.server}, {kind.model} on {kind.tensor_parallel} GPUs"
-        counts[told] = counts.get(told, 0) + servers
+        configuration = f"{kind.server}, {kind.model} on {kind.tensor_parallel} GPUs"
+        counts[configuration] = counts.get(configuration, 0) + servers
     site = first.loads[0]
     figures_of = {key: float(np.mean([run[key] for run in runs])) for key in FIGURES}
-    band_w = peak_band_w(figures_of["site_peak_window_w"], doubt_of(first.summary))
+    band_w = peak_band_w(figures_of["site_peak_window_w"], uncertainty_of(first.summary))
     return {
         "fleet": name,
-        "servers": "; ".join(f"{count} {told}" for told, count in counts.items()),
+        "servers": "; ".join(f"{count} {configuration}" for configuration, count in counts.items()),
         "nameplate_w": NAN if site["nameplate_w"] is None else site["nameplate_w"],
         **figures_of,
         "peak_band_low_w": band_w[0],
@@ -361,31 +361,33 @@ def _changes(
 
 
 def _headline(name: str, changes: pd.DataFrame) -> str:
-    own = changes[changes["fleet"] == name].set_index("figure")["change_share"].to_dict()
+    changes_of_fleet = (
+        changes[changes["fleet"] == name].set_index("figure")["change_share"].to_dict()
+    )
 
-    def told(key: str) -> str:
-        share = float(own[key])
+    def change(key: str) -> str:
+        share = float(changes_of_fleet[key])
         return "unknown" if math.isnan(share) else f"{100 * share:+.1f} %"
 
     return (
-        f"{name}: mean load {told('site_mean_w')}, peak {told('site_peak_window_w')}, energy per "
-        f"token {told('wh_per_1000_tokens')}, time to the first token (p95) {told('ttft_p95_s')}, "
-        f"per further token {told('tpot_p95_s')}."
+        f"{name}: mean load {change('site_mean_w')}, peak {change('site_peak_window_w')}, energy "
+        f"per token {change('wh_per_1000_tokens')}, time to the first token (p95) "
+        f"{change('ttft_p95_s')}, per further token {change('tpot_p95_s')}."
     )
 
 
-def _told_band(name: str, changes: pd.DataFrame) -> tuple[str, ...]:
+def _band_sentences(name: str, changes: pd.DataFrame) -> tuple[str, ...]:
     """Between what the changes of watts lie by the errors that seeds do not show."""
-    own = {row["figure"]: row for row in changes.to_dict("records") if row["fleet"] == name}
-    told = [
+    by_figure = {row["figure"]: row for row in changes.to_dict("records") if row["fleet"] == name}
+    bands = [
         f"{words} {100 * row['change_band_low']:+.1f} to {100 * row['change_band_high']:+.1f} %"
         for key, words in (
             ("site_mean_w", "mean load"),
             ("site_peak_window_w", "peak"),
             ("wh_per_1000_tokens", "energy per token"),
         )
-        if not math.isnan((row := own[key])["change_band_low"])
+        if not math.isnan((row := by_figure[key])["change_band_low"])
     ]
-    if not told:
+    if not bands:
         return ()
-    return (f"{name}, by the error of the watts' level, 5 % beyond each end: {', '.join(told)}.",)
+    return (f"{name}, by the error of the watts' level, 5 % beyond each end: {', '.join(bands)}.",)

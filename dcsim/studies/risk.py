@@ -28,7 +28,7 @@ from dcsim.studies.tail import FARTHEST, LEAST_BLOCKS, Tail, chance_above
 
 WAYS = 2
 """Between which the risk that is left to chance is shared."""
-EACH = 1.0 - (1.0 - CONFIDENCE) / WAYS
+EACH_CONFIDENCE = 1.0 - (1.0 - CONFIDENCE) / WAYS
 CONSTANT = 1e-9
 NEGLIGIBLE = 1e-9
 """Trips in a run that no answer tells from none."""
@@ -36,7 +36,7 @@ NOTHING = Tail(math.nan, 1.0, math.nan, 0)
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class PolicyHold:
     """What a policy holds a node to."""
 
     above_w: float
@@ -57,7 +57,7 @@ class Risk:
     way: str
     """`constant`, `labels`, `bursts` or `tail`; empty where nothing can be said."""
     tail: Tail
-    told: str = ""
+    basis: str = ""
     """What it stands on, or why nothing can be said."""
 
 
@@ -93,7 +93,7 @@ class Exposure:
         self,
         runs: Sequence[Mapping[str, Heating]],
         elements: Mapping[str, Element],
-        held: Mapping[str, Held] | None = None,
+        held: Mapping[str, PolicyHold] | None = None,
         *,
         controlled: bool = False,
     ) -> None:
@@ -140,16 +140,18 @@ class Exposure:
         if certain is not None:
             return certain
         if self._runs < LEAST_BLOCKS:
-            told = f"{self._runs} runs tell nothing of rare events: {LEAST_BLOCKS} are the least"
-            return Risk(math.inf, "", NOTHING, told)
+            basis = f"{self._runs} runs tell nothing of rare events: {LEAST_BLOCKS} are the least"
+            return Risk(math.inf, "", NOTHING, basis)
         tail = self._tail(factor, level)
         by_tail = math.inf if tail.refusal else tail.at_most * self._per_run
         by_bursts = self.by_bursts(factor, level)
         if math.isinf(min(by_tail, by_bursts)):
-            told = f"{tail.refusal}, and bursts that no run has met could trip it"
-            return Risk(math.inf, "", tail, told)
+            basis = f"{tail.refusal}, and bursts that no run has met could trip it"
+            return Risk(math.inf, "", tail, basis)
         if by_bursts <= max(by_tail, NEGLIGIBLE):  # it assumes less
-            return Risk(by_bursts, "bursts", tail, "; ".join(map(self._told, self._nodes)))
+            return Risk(
+                by_bursts, "bursts", tail, "; ".join(map(self._piece_sentence, self._nodes))
+            )
         return Risk(by_tail, "tail", tail, f"the tail of {tail.blocks} blocks' trip ratios")
 
     def by_tail(self, factor: float = 1.0, level: float = 1.0) -> float:
@@ -167,20 +169,20 @@ class Exposure:
         if self._runs < LEAST_BLOCKS:
             return math.inf
         total = 0.0
-        confidence = 1.0 - (1.0 - EACH) / max(1, len(self._nodes))
+        confidence = 1.0 - (1.0 - EACH_CONFIDENCE) / max(1, len(self._nodes))
         for node in self._nodes:
             if node.ceiling is None or not node.pieces:
                 return math.inf
-            each = trips_per_piece(
+            trips = trips_per_piece(
                 node.element,
                 node.highest_at(factor, level),
                 node.ceiling_at(factor, level),
                 node.piece_s,
                 share_above(node.pieces, confidence),
             )
-            if each >= 1.0:
+            if trips >= 1.0:
                 return math.inf
-            total += each * node.pieces / self._runs
+            total += trips * node.pieces / self._runs
         return total
 
     def _certain(self, factor: float, level: float) -> Risk | None:
@@ -191,19 +193,19 @@ class Exposure:
             return Risk(1.0 if over else 0.0, "constant", NOTHING, "the load is constant")
         below = [n.ceiling is not None and n.ceiling * factor < n.element.pickup for n in nodes]
         if all(below):
-            told = "with every server at its label the load stays under the earliest pick-up"
-            return Risk(0.0, "labels", NOTHING, told)
+            basis = "with every server at its label the load stays under the earliest pick-up"
+            return Risk(0.0, "labels", NOTHING, basis)
         return None
 
     def _tail(self, factor: float, level: float) -> Tail:
         base = self._mean
         ratios = level * (base * factor + (self._blocks - base) * math.sqrt(factor))
-        return chance_above(ratios, 1.0, EACH, farthest=self._farthest)
+        return chance_above(ratios, 1.0, EACH_CONFIDENCE, farthest=self._farthest)
 
-    def _told(self, node: _Node) -> str:
+    def _piece_sentence(self, node: _Node) -> str:
         rating_kw = node.element.rating_w / 1e3
         assert node.ceiling is not None
-        confidence = 1.0 - (1.0 - EACH) / len(self._nodes)
+        confidence = 1.0 - (1.0 - EACH_CONFIDENCE) / len(self._nodes)
         share = share_above(node.pieces, confidence)
         hold_s = node.element.hold_s(node.highest, node.ceiling)
         lasts = "for good" if math.isinf(hold_s) else f"{hold_s:,.0f} s"
@@ -219,7 +221,7 @@ def _above_share(
     name: str,
     runs: Sequence[Mapping[str, Heating]],
     elements: Mapping[str, Element],
-    held: Held | None,
+    held: PolicyHold | None,
 ) -> tuple[float, float] | None:
     """What policies let through, as a share of a node's rating, and for how long, s; None where
     none holds it."""
@@ -266,11 +268,11 @@ def _node(
     )
 
 
-def held_by_policies(scenario: Scenario) -> dict[str, Held]:
+def held_by_policies(scenario: Scenario) -> dict[str, PolicyHold]:
     """Nodes whose budgets are held by caps, by name: the load above which a policy acts, and how
     long it takes at most. A command in force is waited for before the next is given."""
     topology = Topology.build(scenario.facility)
-    found: dict[str, Held] = {}
+    holds: dict[str, PolicyHold] = {}
     for spec in scenario.control:
         if not isinstance(spec, RowBudget):
             continue
@@ -279,21 +281,21 @@ def held_by_policies(scenario: Scenario) -> dict[str, Held]:
             if spec.nodes not in (name, kind) or not math.isfinite(budget_w):
                 continue
             waits_s = spec.actuation_delay_s + spec.delay_s
-            held = Held(spec.above * budget_w, spec.period_s + 2.0 * waits_s)
-            if name not in found or held.above_w < found[name].above_w:
-                found[name] = held
-    watched = {name: set(topology.servers_under(name)) for name in found}
+            held = PolicyHold(spec.above * budget_w, spec.period_s + 2.0 * waits_s)
+            if name not in holds or held.above_w < holds[name].above_w:
+                holds[name] = held
+    watched = {name: set(topology.servers_under(name)) for name in holds}
     for name in topology.names:
         servers = set(topology.servers_under(name))
-        if name in found or not servers:
+        if name in holds or not servers:
             continue
         below = [at for at, mine in watched.items() if mine <= servers]
         alone = [at for at in below if not any(watched[at] < watched[up] for up in below)]
         counted = [server for at in alone for server in watched[at]]
         if len(counted) == len(servers) and set(counted) == servers:
-            found[name] = Held(
-                sum(found[at].above_w for at in alone),
-                max(found[at].react_s for at in alone),
+            holds[name] = PolicyHold(
+                sum(holds[at].above_w for at in alone),
+                max(holds[at].react_s for at in alone),
                 tuple(alone),
             )
-    return found
+    return holds

@@ -21,7 +21,7 @@ from dcsim.errors import RunFailedError
 from dcsim.extras import optional
 from dcsim.interrupts import raise_if_interrupted
 from dcsim.studies.jobs import Job, code_hash
-from dcsim.studies.outcome import Outcome, play
+from dcsim.studies.outcome import RunOutcome, play
 from dcsim.studies.pool import KILLED, LocalPool
 from dcsim.studies.store import Store
 
@@ -122,7 +122,7 @@ class Runner:
             return self.workers
         return max(1, sum(self._connect().nthreads().values()))
 
-    def play(self, jobs: Sequence[Job], what: str = "runs") -> list[Outcome]:
+    def play(self, jobs: Sequence[Job], what: str = "runs") -> list[RunOutcome]:
         """Play jobs; one whose outcome is kept already is not played again.
 
         Parameters
@@ -134,7 +134,7 @@ class Runner:
 
         Returns
         -------
-        list of Outcome
+        list of RunOutcome
             In the order of the jobs. Their series stay on disk; `series` reads them.
 
         Raises
@@ -144,11 +144,11 @@ class Runner:
         KeyboardInterrupt
             If the user stops it; the same holds.
         """
-        wanted = {job.key: job for job in jobs}
-        missing = [job for key, job in wanted.items() if not self.store.whole(key)]
-        self.cached += len(wanted) - len(missing)
+        distinct = {job.key: job for job in jobs}
+        missing = [job for key, job in distinct.items() if not self.store.whole(key)]
+        self.cached += len(distinct) - len(missing)
         if self._progress is not None:
-            self._progress.begin(what, len(wanted), len(wanted) - len(missing))
+            self._progress.begin(what, len(distinct), len(distinct) - len(missing))
         try:
             for outcome in self._outcomes(missing):
                 self.store.write(outcome)
@@ -161,7 +161,7 @@ class Runner:
                 self._progress.end()
         return [self.store.read(job.key, series=False) for job in jobs]
 
-    def series(self, outcome: Outcome) -> Outcome:
+    def series(self, outcome: RunOutcome) -> RunOutcome:
         """Read the series of an outcome.
 
         Parameters
@@ -171,12 +171,12 @@ class Runner:
 
         Returns
         -------
-        Outcome
+        RunOutcome
             The same, with its series.
         """
         return self.store.read(outcome.key)
 
-    def _outcomes(self, jobs: Sequence[Job]) -> Iterator[Outcome]:
+    def _outcomes(self, jobs: Sequence[Job]) -> Iterator[RunOutcome]:
         """As they come."""
         if self._scheduler is not None:
             results = self._from_cluster(jobs)
@@ -189,7 +189,7 @@ class Runner:
                 raise RunFailedError(f"{job.label}: {outcome}") from outcome
             yield outcome
 
-    def _from_cluster(self, jobs: Sequence[Job]) -> Iterator[tuple[Job, Outcome | Exception]]:
+    def _from_cluster(self, jobs: Sequence[Job]) -> Iterator[tuple[Job, RunOutcome | Exception]]:
         client = self._connect()
         from distributed import KilledWorker, as_completed
 
@@ -228,10 +228,10 @@ class Runner:
         return self._client
 
 
-def _played_here(jobs: Sequence[Job]) -> Iterator[tuple[Job, Outcome | Exception]]:
+def _played_here(jobs: Sequence[Job]) -> Iterator[tuple[Job, RunOutcome | Exception]]:
     for job in jobs:
         try:
-            outcome: Outcome | Exception = play(job)
+            outcome: RunOutcome | Exception = play(job)
         except Exception as error:
             outcome = error
         yield job, outcome

@@ -13,17 +13,17 @@ from dcsim.scenario.models import Scenario
 from dcsim.spec.nearest import suggestion
 from dcsim.spec.units import SECOND
 from dcsim.studies.answer import Answer, Card, Plot, Table
-from dcsim.studies.ask import play_cases, power_evidence, seeds_of, told_evidence
-from dcsim.studies.busy import told_busy, told_far_from_busy, told_watts
-from dcsim.studies.doubt import doubt_of, peak_band_w, told_doubt_of
-from dcsim.studies.limit_rows import limit_table, told_limits
+from dcsim.studies.ask import evidence_sentences, play_cases, power_evidence, seeds_of
+from dcsim.studies.busy import busy_sentences, far_from_busy_sentences, watts_sentences
+from dcsim.studies.limit_rows import limit_sentences, limit_table
 from dcsim.studies.limits import continuous_w, left_out
 from dcsim.studies.options import Seeds, Texts, Times, Typed, must
-from dcsim.studies.outcome import Outcome
+from dcsim.studies.outcome import RunOutcome
 from dcsim.studies.runner import Runner
-from dcsim.studies.statistics import mean_interval, told_peaks
+from dcsim.studies.statistics import mean_interval, peaks_sentence
 from dcsim.studies.study import Study
-from dcsim.studies.variants import NAMEPLATE, OWN, check_models, with_model
+from dcsim.studies.uncertainty import peak_band_w, uncertainty_of, uncertainty_sentences
+from dcsim.studies.variants import NAMEPLATE, SCENARIO_CHOICE, check_models, with_model
 
 NAN = float("nan")
 AVERAGED = (
@@ -97,7 +97,7 @@ SHOWN = (
 class SizingStudy(Study):
     """What size of interconnection, feeder or rack: peak, mean, ramps, coincidence by level."""
 
-    models: Texts = (OWN,)
+    models: Texts = (SCENARIO_CHOICE,)
     """Power models to compare: scenario (the file's own), nameplate, board-limit, mean, lut,
     ledger, gru. The same requests meet the same servers under each: only watts differ, unless
     breakers or policies act on them."""
@@ -118,7 +118,7 @@ class SizingStudy(Study):
         check_models(models)
         seeds = seeds_of(scenario, self.seeds)
         # The nameplate needs no run, but for the names of the nodes.
-        simulated = [name for name in models if name != NAMEPLATE] or [OWN]
+        simulated = [name for name in models if name != NAMEPLATE] or [SCENARIO_CHOICE]
         variants = {name: with_model(scenario, name) for name in simulated}
         windows_s = tuple(sorted(self.windows_s))
         by_model = play_cases(runner, variants, seeds, "sizing", windows_s)
@@ -148,19 +148,21 @@ class SizingStudy(Study):
                     line
                     for name in models
                     if name in by_model
-                    for line in told_limits(by_model[name], "" if name == OWN else name)
+                    for line in limit_sentences(
+                        by_model[name], "" if name == SCENARIO_CHOICE else name
+                    )
                 ),
-                *told_far_from_busy(variants[simulated[0]], outcomes),
+                *far_from_busy_sentences(variants[simulated[0]], outcomes),
             ),
-            reasons=(*_reasons(of_node, node), *told_busy(outcomes)),
+            reasons=(*_reasons(of_node, node), *busy_sentences(outcomes)),
             uncertainty=(
                 f"Peaks are of {SECOND.format(scenario.duration_s)}; a longer run has a higher "
                 "peak.",
-                told_peaks(len(seeds)) if len(seeds) > 1 else _told_single(of_node),
+                peaks_sentence(len(seeds)) if len(seeds) > 1 else _single_run_sentence(of_node),
                 *left_out(outcomes),
-                *_told_bands(of_node, by_model, longest_s),
-                *told_evidence(evidence),
-                *told_watts(outcomes),
+                *_band_sentences(of_node, by_model, longest_s),
+                *evidence_sentences(evidence),
+                *watts_sentences(outcomes),
             ),
             inputs={"windows_s": windows_s, "node": node, "seeds": seeds},
             figures={
@@ -175,7 +177,8 @@ class SizingStudy(Study):
                 "nodes": Table(frame, "every node above the servers", COLUMNS),
                 **{
                     "limits" if at == 0 else f"limits-{name}": limit_table(
-                        by_model[name], "limits of all kinds" + ("" if name == OWN else f", {name}")
+                        by_model[name],
+                        "limits of all kinds" + ("" if name == SCENARIO_CHOICE else f", {name}"),
                     )
                     for at, name in enumerate(simulated)
                 },
@@ -197,8 +200,8 @@ class SizingStudy(Study):
         )
 
 
-def _told_bands(
-    of_node: pd.DataFrame, by_model: Mapping[str, Sequence[Outcome]], window_s: float
+def _band_sentences(
+    of_node: pd.DataFrame, by_model: Mapping[str, Sequence[RunOutcome]], window_s: float
 ) -> Iterator[str]:
     """What is uncertain besides seeds, and what it makes of each model's peak."""
     for model, runs in by_model.items():
@@ -206,15 +209,15 @@ def _told_bands(
         if row.empty:
             continue
         low_w, high_w = (float(row[f"peak_band_{end}_w"].iloc[0]) for end in ("low", "high"))
-        yield from told_doubt_of(doubt_of(runs[0].summary))
+        yield from uncertainty_sentences(uncertainty_of(runs[0].summary))
         yield (
-            f"{'With' if model == OWN else model + ': with'} both the peak over "
+            f"{'With' if model == SCENARIO_CHOICE else model + ': with'} both the peak over "
             f"{SECOND.format(window_s)} may be {low_w / 1e3:,.1f} to {high_w / 1e3:,.1f} kW, "
-            "95 % on each side, beside the luck of seeds."
+            "95 % on each side, beside the spread over seeds."
         )
 
 
-def _told_single(of_node: pd.DataFrame) -> str:
+def _single_run_sentence(of_node: pd.DataFrame) -> str:
     """What a single run says of its peak."""
     known = of_node[(of_node["model"] != NAMEPLATE) & of_node["peak_low"].notna()]
     if known.empty:
@@ -230,13 +233,13 @@ def _told_single(of_node: pd.DataFrame) -> str:
     )
 
 
-def _rows(model: str, runs: Sequence[Outcome]) -> list[dict[str, Any]]:
+def _rows(model: str, runs: Sequence[RunOutcome]) -> list[dict[str, Any]]:
     rows = []
-    doubt = doubt_of(runs[0].summary)
+    uncertainty = uncertainty_of(runs[0].summary)
     for same in zip(*(run.loads for run in runs), strict=True):
         peaks_w = np.array([row["peak_w"] for row in same])
         low, high = mean_interval(peaks_w)
-        band_w = peak_band_w(float(peaks_w.mean()), doubt)
+        band_w = peak_band_w(float(peaks_w.mean()), uncertainty)
         if len(runs) == 1:
             low, high = _unknown(same[0]["peak_low_w"]), _unknown(same[0]["peak_high_w"])
         rows.append(
@@ -279,7 +282,7 @@ def _nameplate(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [row | dict.fromkeys(watts, row["nameplate_load_w"]) | constant for row in rows]
 
 
-def _limits_w(base: Scenario, outcome: Outcome, node: str) -> tuple[float, float]:
+def _limits_w(base: Scenario, outcome: RunOutcome, node: str) -> tuple[float, float]:
     """Rating of a node, W, and what it may carry continuously; NaN where none is stated."""
     rated = {row["name"]: row["limit_w"] for row in outcome.summary["nodes"]}
     rating_w = rated.get(node)
@@ -293,7 +296,7 @@ def _together(of_node: pd.DataFrame, limit_w: float, allowance_w: float) -> pd.D
     for row in (
         (of_node if simulated.empty else simulated).sort_values("window_s").to_dict("records")
     ):
-        name = "simulated" if row["model"] == OWN else f"simulated, {row['model']}"
+        name = "simulated" if row["model"] == SCENARIO_CHOICE else f"simulated, {row['model']}"
         rows.append((SECOND.format(row["window_s"]), name, row["peak_w"]))
     first = of_node.sort_values("window_s").drop_duplicates("window_s")
     rows += [
@@ -309,7 +312,7 @@ def _cards(models: Sequence[str], node: str, window: str) -> tuple[Card, ...]:
     cards = [
         Card(
             f"{name}_peak_w",
-            f"{node}, highest {window} mean" + ("" if name == OWN else f", by {name}"),
+            f"{node}, highest {window} mean" + ("" if name == SCENARIO_CHOICE else f", by {name}"),
         )
         for name in simulated
     ]
@@ -326,7 +329,7 @@ def _headline(of_node: pd.DataFrame, node: str, model: str, window_s: float) -> 
     label = f"{row['nameplate_load_w'] / 1e3:,.1f} kW"
     if model == NAMEPLATE:
         return f"nameplate: {node} would carry {label} with every server at its label."
-    whose = "" if model == OWN else f"{model}: "
+    whose = "" if model == SCENARIO_CHOICE else f"{model}: "
     return (
         f"{whose}{node} peaks at {row['peak_w'] / 1e3:,.1f} kW over {SECOND.format(window_s)}, "
         f"mean {row['mean_w'] / 1e3:,.1f} kW; with every server at its label {label}, "

@@ -82,16 +82,16 @@ def sizing(results: Results, resolutions_s: Sequence[float] | None = None) -> pd
     nodes = results.nodes()
     upper = nodes[nodes["kind"] != "server"]
     kinds = {str(name): str(kind) for name, kind in nodes["kind"].items()}
-    found = _Found(results, kinds, resolutions_s)
+    figures_of = _LoadFigures(results, kinds, resolutions_s)
     below, servers = _below(results.feeds(), kinds)
     for kind, of_kind in nodes.groupby("kind", sort=False):
-        found.own(str(kind), of_kind.index.tolist())
+        figures_of.add(str(kind), of_kind.index.tolist())
     sums = {"coincidence": below, "server_coincidence": servers}
-    together = {column: found.together(of) for column, of in sums.items()}
+    together = {column: figures_of.together(members) for column, members in sums.items()}
     rows = []
     for name in upper.index:
         for resolution_s in resolutions_s:
-            figures = found.figures.get((name, resolution_s))
+            figures = figures_of.figures.get((name, resolution_s))
             if figures is None:
                 continue
             rows.append(
@@ -103,9 +103,12 @@ def sizing(results: Results, resolutions_s: Sequence[float] | None = None) -> pd
                     **{
                         column: _ratio(
                             together[column].get((name, resolution_s), np.nan),
-                            sum(found.peaks_w.get((o, resolution_s), np.nan) for o in of[name]),
+                            sum(
+                                figures_of.peaks_w.get((o, resolution_s), np.nan)
+                                for o in members[name]
+                            ),
                         )
-                        for column, of in sums.items()
+                        for column, members in sums.items()
                     },
                     "nameplate_w": upper.loc[name, "nameplate_w"],
                     "nameplate_load_w": upper.loc[name, "nameplate_load_w"],
@@ -117,7 +120,7 @@ def sizing(results: Results, resolutions_s: Sequence[float] | None = None) -> pd
     return pd.DataFrame(rows, columns=COLUMNS).set_index(["node", "resolution_s"])
 
 
-class _Found:
+class _LoadFigures:
     """Figures and peaks by node and resolution, read from the file a few nodes at a time."""
 
     def __init__(
@@ -129,11 +132,11 @@ class _Found:
         self.figures: dict[tuple[str, float], dict[str, float]] = {}
         self.peaks_w: dict[tuple[str, float], float] = {}
 
-    def own(self, kind: str, names: Sequence[str]) -> None:
+    def add(self, kind: str, names: Sequence[str]) -> None:
         """Peaks of nodes of one kind, and of all but servers the figures too."""
-        for some, series_w in self._series(kind, names):
+        for batch, series_w in self._series(kind, names):
             for resolution_s, means_w in self._means(series_w, kind == "server"):
-                for column, name in enumerate(some):
+                for column, name in enumerate(batch):
                     self.peaks_w[name, resolution_s] = float(means_w[:, column].max())
                     if kind != "server":
                         load_w = means_w[:, column]
@@ -144,10 +147,10 @@ class _Found:
         """Highest sum of each node's parts' loads, by node and resolution."""
         steps = int(self._results.duration_s / self._results.step_s) + 1
         many = max(1, SUMS_AT_ONCE // steps)
-        wanted = [name for name, some in parts.items() if some]
-        found: dict[tuple[str, float], float] = {}
-        for low in range(0, len(wanted), many):
-            sums = self._sums({name: parts[name] for name in wanted[low : low + many]})
+        parents = [name for name, members in parts.items() if members]
+        highest: dict[tuple[str, float], float] = {}
+        for low in range(0, len(parents), many):
+            sums = self._sums({name: parts[name] for name in parents[low : low + many]})
             for name, by_step in sums.items():
                 # Parts of both kinds, recorded at two steps, share the servers' resolutions only.
                 for resolution_s in self._resolutions_s:
@@ -158,23 +161,23 @@ class _Found:
                         if at_s == resolution_s
                     ]
                     if len(tried) == len(by_step):
-                        found[name, resolution_s] = float(np.sum(tried, axis=0).max())
-        return found
+                        highest[name, resolution_s] = float(np.sum(tried, axis=0).max())
+        return highest
 
     def _sums(self, parts: Mapping[str, Sequence[str]]) -> dict[str, dict[bool, FloatArray]]:
         """Sums of the parts' series by node, those of servers (True) apart: they are recorded at
         a step of their own."""
         holders: dict[str, list[str]] = {}
-        for name, some in parts.items():
-            for part in some:
+        for name, members in parts.items():
+            for part in members:
                 holders.setdefault(part, []).append(name)
         by_kind: dict[str, list[str]] = {}
         for part in holders:
             by_kind.setdefault(self._kinds[part], []).append(part)
         sums: dict[str, dict[bool, FloatArray]] = {name: {} for name in parts}
         for kind, names in by_kind.items():
-            for some, series_w in self._series(kind, names):
-                for column, part in enumerate(some):
+            for members, series_w in self._series(kind, names):
+                for column, part in enumerate(members):
                     for name in holders[part]:
                         mine = sums[name]
                         slow = kind == "server"
@@ -187,8 +190,8 @@ class _Found:
         self, kind: str, names: Sequence[str]
     ) -> Iterator[tuple[Sequence[str], Float32Array]]:
         for low in range(0, len(names), NODES_AT_ONCE):
-            some = names[low : low + NODES_AT_ONCE]
-            yield some, self._results.load_w(kind, nodes=some).to_numpy()
+            batch = names[low : low + NODES_AT_ONCE]
+            yield batch, self._results.load_w(kind, nodes=batch).to_numpy()
 
     def _means(self, series_w: AnyArray, server: bool) -> Iterator[tuple[float, FloatArray]]:
         """By resolution, those that the series allows."""
@@ -237,14 +240,14 @@ def _below(
 
     def under(name: str) -> list[str]:
         if name not in servers:
-            own = [name] if kinds[name] == "server" else []
+            itself = [name] if kinds[name] == "server" else []
             every = [server for child in children[name] for server in under(child)]
-            servers[name] = own + list(dict.fromkeys(every))
+            servers[name] = itself + list(dict.fromkeys(every))
         return servers[name]
 
     for name in feeds:
         under(name)
-    return children, {n: some for n, some in servers.items() if kinds[n] != "server"}
+    return children, {n: members for n, members in servers.items() if kinds[n] != "server"}
 
 
 def _figures(load_w: FloatArray) -> dict[str, float]:

@@ -54,15 +54,15 @@ def trials_to_show(bound: float, hits: int = 0, confidence: float = CONFIDENCE) 
 
 def mean_interval(values: npt.ArrayLike, confidence: float = CONFIDENCE) -> Interval:
     """Student's interval for a mean; NaN with fewer than two values. Exact for normal ones."""
-    found = np.asarray(values, dtype=np.float64)
-    if len(found) < 2:
+    sample = np.asarray(values, dtype=np.float64)
+    if len(sample) < 2:
         return Interval(math.nan, math.nan)
     half = float(
-        scipy.stats.t.ppf(0.5 + confidence / 2.0, len(found) - 1)
-        * found.std(ddof=1)
-        / math.sqrt(len(found))
+        scipy.stats.t.ppf(0.5 + confidence / 2.0, len(sample) - 1)
+        * sample.std(ddof=1)
+        / math.sqrt(len(sample))
     )
-    return Interval(float(found.mean()) - half, float(found.mean()) + half)
+    return Interval(float(sample.mean()) - half, float(sample.mean()) + half)
 
 
 def share_mean_at_most(values: npt.ArrayLike, confidence: float = CONFIDENCE) -> float:
@@ -79,28 +79,28 @@ def share_mean_at_most(values: npt.ArrayLike, confidence: float = CONFIDENCE) ->
     for a share), the rest as in the paper, by the variance so far. Looking after every value costs
     nothing.
     """
-    found = np.asarray(values, dtype=np.float64)
-    if not len(found):
+    sample = np.asarray(values, dtype=np.float64)
+    if not len(sample):
         return 1.0
-    if not (np.isfinite(found).all() and found.min() >= 0.0 and found.max() <= 1.0):
+    if not (np.isfinite(sample).all() and sample.min() >= 0.0 and sample.max() <= 1.0):
         raise ValueError("values must lie between 0 and 1")
     target = 1.0 / (1.0 - confidence)
-    count = np.arange(1, len(found) + 1)
+    count = np.arange(1, len(sample) + 1)
     # What was known before each value: a half and a quarter stand for one value seen before all.
-    mean = np.concatenate([[0.5], (0.5 + np.cumsum(found)) / (count + 1)])
-    squares = 0.25 + np.cumsum((found - mean[1:]) ** 2)
+    mean = np.concatenate([[0.5], (0.5 + np.cumsum(sample)) / (count + 1)])
+    squares = 0.25 + np.cumsum((sample - mean[1:]) ** 2)
     variance = np.concatenate([[0.25], squares / (count + 1)])[:-1]
-    size = np.sqrt(2.0 * math.log(target) / (variance * len(found)))
+    size = np.sqrt(2.0 * math.log(target) / (variance * len(sample)))
 
     def reached(m: float) -> bool:
         """Whether the capital is ever that much."""
-        edge = m - found
+        edge = m - sample
         with np.errstate(over="ignore", invalid="ignore"):  # beyond all bounds is enough
             whole = np.cumprod(1.0 + edge / (1.0 - m))
             sized = np.cumprod(1.0 + np.minimum(size, MOST_STAKED / (1.0 - m)) * edge)
             return bool(np.nanmax(MOSTLY * whole + (1.0 - MOSTLY) * sized) >= target)
 
-    low, high = float(found.mean()), 1.0 - 1e-12
+    low, high = float(sample.mean()), 1.0 - 1e-12
     if low >= high or not reached(high):
         return 1.0
     while high - low > 1e-6:
@@ -114,11 +114,11 @@ def share_mean_at_most(values: npt.ArrayLike, confidence: float = CONFIDENCE) ->
 
 def share_mean_interval(values: npt.ArrayLike, confidence: float = CONFIDENCE) -> Interval:
     """Two-sided, by `share_mean_at_most` from both ends; NaN where a value is unknown."""
-    found = np.asarray(values, dtype=np.float64)
-    if not np.isfinite(found).all():
+    sample = np.asarray(values, dtype=np.float64)
+    if not np.isfinite(sample).all():
         return Interval(math.nan, math.nan)
-    each = 0.5 + confidence / 2.0
-    return Interval(1.0 - share_mean_at_most(1.0 - found, each), share_mean_at_most(found, each))
+    side = 0.5 + confidence / 2.0
+    return Interval(1.0 - share_mean_at_most(1.0 - sample, side), share_mean_at_most(sample, side))
 
 
 MOSTLY = 0.95
@@ -127,7 +127,7 @@ MOST_STAKED = 0.75
 """Of what can be lost in one bet of the second kind."""
 
 
-def told_peaks(runs: int) -> str:
+def peaks_sentence(runs: int) -> str:
     """What an interval of peaks over runs says, and what it does not: one more run is as likely as
     each of the others to be the highest of all."""
     return (
@@ -145,8 +145,8 @@ def quantile_interval(
     How many of n values fall below the quantile is binomial (David and Nagaraja, Order
     Statistics, 3rd ed., 7.1).
     """
-    found = np.asarray(values, dtype=np.float64)
-    low, high = scipy.stats.quantile_test(found, p=quantile).confidence_interval(confidence)
+    sample = np.asarray(values, dtype=np.float64)
+    low, high = scipy.stats.quantile_test(sample, p=quantile).confidence_interval(confidence)
     return Interval(
         -math.inf if math.isnan(low) else float(low), math.inf if math.isnan(high) else float(high)
     )

@@ -11,7 +11,7 @@ import numpy as np
 
 from dcsim.files import atomic_path, atomic_write
 from dcsim.studies.heating import Heating
-from dcsim.studies.outcome import Outcome, Series
+from dcsim.studies.outcome import LoadSeries, RunOutcome
 
 
 class Store:
@@ -33,7 +33,7 @@ class Store:
         """Of all runs that are there."""
         return (path.stem for path in sorted(self.folder.glob("*.json")))
 
-    def write(self, outcome: Outcome) -> None:
+    def write(self, outcome: RunOutcome) -> None:
         """Keep an outcome. Raises OSError."""
         if outcome.series:
             arrays: dict[str, Any] = {}
@@ -52,32 +52,32 @@ class Store:
             "summary": outcome.summary,
             "loads": outcome.loads,
             "flags": outcome.flags,
-            "heating": {name: of.as_row() for name, of in outcome.heating.items()},
+            "heating": {name: heating.as_row() for name, heating in outcome.heating.items()},
         }
         atomic_write(self._figures(outcome.key), json.dumps(content, allow_nan=False))
 
-    def read(self, key: str, *, series: bool = True) -> Outcome:
+    def read(self, key: str, *, series: bool = True) -> RunOutcome:
         """An outcome kept before. Raises KeyError where there is none, or a damaged one."""
         try:
             content = json.loads(self._figures(key).read_text(encoding="utf-8"))
-            found = {}
+            series_by_kind = {}
             if series and content["series"]:
                 with np.load(self._arrays(key), allow_pickle=False) as arrays:
                     for kind in content["series"]:
-                        found[kind] = Series(
+                        series_by_kind[kind] = LoadSeries(
                             tuple(arrays[f"{kind}.names"].tolist()),
                             float(arrays[f"{kind}.step_s"]),
                             arrays[f"{kind}.load_w"],
                             float(arrays[f"{kind}.start_s"]),
                         )
-            return Outcome(
+            return RunOutcome(
                 content["key"],
                 content["seed"],
                 content["summary"],
                 content["loads"],
                 content["flags"],
                 content["wall_s"],
-                found,
+                series_by_kind,
                 {name: Heating.of_row(row) for name, row in content["heating"].items()},
             )
         except (OSError, ValueError, KeyError, EOFError) as error:

@@ -60,7 +60,7 @@ class Study(Spec, ABC):
         """
 
     @classmethod
-    def of(cls, **values: Any) -> Self:
+    def build(cls, **values: Any) -> Self:
         """Make a study from values, or from texts as a user types them.
 
         Parameters
@@ -165,7 +165,7 @@ def publish(name: str, study: type[Study]) -> Callable[..., Answer]:
     def ask(
         scenario: Scenario | str | Path, *values: Any, runner: Runner | None = None, **more: Any
     ) -> Answer:
-        asking = study.of(**dict(zip(fields, values, strict=False)), **more)
+        asking = study.build(**dict(zip(fields, values, strict=False)), **more)
         used = Runner(workers=1) if runner is None else runner
         return asking.answer(name, opened(scenario), used)
 

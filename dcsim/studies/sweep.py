@@ -15,20 +15,20 @@ from dcsim.spec.units import Seconds
 from dcsim.studies.answer import Answer, Plot, Table
 from dcsim.studies.ask import (
     averaging_times_s,
+    evidence_sentences,
     load_rows,
     power_evidence,
     promise,
     seeds_of,
     slo_loss,
-    told_evidence,
     variant,
 )
-from dcsim.studies.busy import told_busy, told_watts
+from dcsim.studies.busy import busy_sentences, watts_sentences
 from dcsim.studies.jobs import job
 from dcsim.studies.limit_rows import OVER_COLUMNS, over_figures
 from dcsim.studies.limits import left_out
 from dcsim.studies.options import Seeds, ValueLists
-from dcsim.studies.outcome import Outcome
+from dcsim.studies.outcome import RunOutcome
 from dcsim.studies.runner import Runner
 from dcsim.studies.statistics import mean_interval, share_mean_interval
 from dcsim.studies.study import Study
@@ -125,7 +125,7 @@ class SweepStudy(Study):
                 f"{len(variants)} variants over {paths}, {len(seeds)} "
                 f"seed{'s' if len(seeds) > 1 else ''} each: {len(rows)} runs.",
             ),
-            reasons=(f"SLO loss is the {promise(scenario)}.", *told_busy(outcomes)),
+            reasons=(f"SLO loss is the {promise(scenario)}.", *busy_sentences(outcomes)),
             uncertainty=(
                 (
                     f"low and high are 95 % intervals of the mean over {len(seeds)} seeds "
@@ -134,8 +134,8 @@ class SweepStudy(Study):
                     else "One seed: a single run says nothing of the spread; give --seeds 5."
                 ),
                 *left_out(outcomes),
-                *told_evidence(evidence),
-                *told_watts(outcomes),
+                *evidence_sentences(evidence),
+                *watts_sentences(outcomes),
             ),
             inputs={"seeds": sorted({seed for *_, seed in plan})},
             figures={"variants": len(variants), "runs": len(rows)},
@@ -167,8 +167,8 @@ def combine(over: Mapping[str, Sequence[Any]], *, paired: bool) -> list[dict[str
         return [dict(zip(over, values, strict=True)) for values in product(*over.values())]
     lengths = {path: len(values) for path, values in over.items()}
     if len(set(lengths.values())) > 1:
-        told = ", ".join(f"{path} has {count}" for path, count in lengths.items())
-        raise StudyError(f"--paired: the lists must be of one length: {told}")
+        counts = ", ".join(f"{path} has {count}" for path, count in lengths.items())
+        raise StudyError(f"--paired: the lists must be of one length: {counts}")
     return [dict(zip(over, values, strict=True)) for values in zip(*over.values(), strict=True)]
 
 
@@ -177,7 +177,7 @@ def shown(value: Any) -> Any:
     return value if isinstance(value, str | int | float | bool) else json.dumps(value)
 
 
-def figures(outcome: Outcome, window_s: float) -> dict[str, Any]:
+def figures(outcome: RunOutcome, window_s: float) -> dict[str, Any]:
     """One run's row: the columns of RUN_COLUMNS after `seed`. NaN and None where unknown; a
     `window_s` longer than the run gives way to the longest averaging time that fits."""
     summary = outcome.summary
@@ -233,8 +233,8 @@ def _summary(runs: pd.DataFrame, paths: list[str]) -> pd.DataFrame:
         for column in SPREAD:
             row[column] = group[column].mean()
             bounded = column == "slo_loss"  # a share: no normal law
-            of = share_mean_interval if bounded else mean_interval
-            low, high = of(group[column].to_numpy())
+            interval = share_mean_interval if bounded else mean_interval
+            low, high = interval(group[column].to_numpy())
             row[f"{column}_low"], row[f"{column}_high"] = low, high
         for column in ("worst_limit_share", *(key for key in OVER_COLUMNS if key.endswith("_s"))):
             row[column] = group[column].mean()

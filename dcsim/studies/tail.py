@@ -60,29 +60,31 @@ def chance_above(
         farthest: nothing is said of limits further away, in scales of the fit. Loads that a policy
             holds pile up below its limit, and what lets them leave it may be in no run.
     """
-    found = np.sort(np.asarray(maxima, dtype=np.float64))
-    count = len(found)
-    above = int((found > limit).sum())
+    highest = np.sort(np.asarray(maxima, dtype=np.float64))
+    count = len(highest)
+    above = int((highest > limit).sum())
     if above:
-        told = f"{above} of {count} blocks are above the limit"
-        return Tail(above / count, 1.0, math.nan, count, told)
-    if count and np.ptp(found) <= 1e-9 * abs(float(found[0])) and math.isinf(farthest):
+        refusal = f"{above} of {count} blocks are above the limit"
+        return Tail(above / count, 1.0, math.nan, count, refusal)
+    if count and np.ptp(highest) <= 1e-9 * abs(float(highest[0])) and math.isinf(farthest):
         return Tail(0.0, 0.0, math.nan, count)  # a constant load has no tail
     if count < LEAST_BLOCKS:
-        told = f"{count} blocks tell nothing of rare events: {LEAST_BLOCKS} are the least"
-        return Tail(math.nan, 1.0, math.nan, count, told)
-    location, scale = (float(one) for one in gumbel_fit(found))
+        refusal = f"{count} blocks tell nothing of rare events: {LEAST_BLOCKS} are the least"
+        return Tail(math.nan, 1.0, math.nan, count, refusal)
+    location, scale = (float(number) for number in gumbel_fit(highest))
     distance = (limit - location) / scale if scale > 0.0 else math.inf
-    shape = tail_index(found)
+    shape = tail_index(highest)
     if distance > farthest:
-        told = f"the limit is {distance:,.0f} times the blocks' scale away, beyond what they show"
-        return Tail(_above(distance), 1.0, shape, count, told)
+        refusal = (
+            f"the limit is {distance:,.0f} times the blocks' scale away, beyond what they show"
+        )
+        return Tail(_above(distance), 1.0, shape, count, refusal)
     if too_heavy(shape, count, float(ndtri(CONFIDENCE))):
-        told = f"the tail is too heavy to be carried beyond the data (index {shape:.2f})"
-        return Tail(_above(distance), 1.0, shape, count, told)
+        refusal = f"the tail is too heavy to be carried beyond the data (index {shape:.2f})"
+        return Tail(_above(distance), 1.0, shape, count, refusal)
     if shape > heavy_index(count):
-        told = f"{count} blocks cannot tell their tail from a heavy one (index {shape:.2f})"
-        return Tail(_above(distance), 1.0, shape, count, told)
+        refusal = f"{count} blocks cannot tell their tail from a heavy one (index {shape:.2f})"
+        return Tail(_above(distance), 1.0, shape, count, refusal)
     # Of a Gumbel law with location 0 and scale 1, fits as good as this one, at the same distance
     # from their limits: how near the limit then truly is, with the confidence asked for.
     locations, scales = gumbel_fits(count)

@@ -19,7 +19,7 @@ Counted = Annotated[str | None, Typed(flag="count", metavar="NODE")]
 
 
 @dataclass(frozen=True)
-class Target:
+class CountTarget:
     """A limit and what is counted under it: rows of the facility table.
 
     `under` is the row whose copies have the limit, `counted` the row whose number is asked for.
@@ -47,7 +47,7 @@ class Target:
         return self.scenario.facility[self.counted].kind
 
     @property
-    def each(self) -> int:
+    def step(self) -> int:
         """How many one step of the count adds under each limit: more than one where rows stand
         between the limit and what is counted."""
         return self.now // self.scenario.facility[self.counted].count
@@ -79,7 +79,7 @@ class Target:
         """Highest load of the nodes with the limit, W, with so many units and every server at its
         label: all else that hangs there too, with its cooling and losses."""
         rows = list(self.scenario.facility)
-        rows[self.counted] = rows[self.counted].model_copy(update={"count": count // self.each})
+        rows[self.counted] = rows[self.counted].model_copy(update={"count": count // self.step})
         plant = Plant.build(self.scenario.model_copy(update={"facility": tuple(rows)}))
         watched = set(self.watched)
         loads_w = zip(plant.nodes.name, label_loads_w(plant), strict=True)
@@ -88,11 +88,11 @@ class Target:
     def nameplate_count(self) -> int:
         """Most units whose nameplate load the limit holds; 0 where all else that hangs there takes
         it already."""
-        low, high = 0, self.each
+        low, high = 0, self.step
         while self.nameplate_load_w(high) <= self.limit_w:
             low, high = high, 2 * high
-        while high - low > self.each:
-            middle = (low + high) // 2 // self.each * self.each
+        while high - low > self.step:
+            middle = (low + high) // 2 // self.step * self.step
             if self.nameplate_load_w(middle) <= self.limit_w:
                 low = middle
             else:
@@ -114,17 +114,17 @@ class Target:
         """
         if count == self.now:
             return base
-        changes = {f"facility.{self.counted}.count": count // self.each}
+        changes = {f"facility.{self.counted}.count": count // self.step}
         resized = variant(base, changes, f"{count} {self.counted_name}")
         if traffic == "fixed":
             return resized
-        servers = [Topology.build(of.facility).server_count for of in (base, resized)]
+        servers = [Topology.build(site.facility).server_count for site in (base, resized)]
         return with_traffic(resized, servers[1] / servers[0])
 
 
 def find_target(
     scenario: Scenario, under: str | None, counted: str | None, limit_w: float | None
-) -> Target:
+) -> CountTarget:
     """The rows that names stand for, or those that go without saying: racks, and the row that
     feeds them. Raises StudyError with what to name instead."""
     nodes = scenario.facility
@@ -153,24 +153,24 @@ def find_target(
         if not nodes[child].above:
             raise StudyError("--count: the site itself cannot be counted; name racks or servers")
         row = node_row(scenario, nodes[child].above[0])
-    found_w = nodes[row].rating_w if limit_w is None else limit_w
-    if found_w is None:
+    stated_w = nodes[row].rating_w if limit_w is None else limit_w
+    if stated_w is None:
         raise StudyError(
             f"--under: '{nodes[row].name}' has no rating: give --limit '600 kW', or name a node "
             "that has one"
         )
-    if not found_w > 0:
+    if not stated_w > 0:
         raise StudyError("--limit: more than 0 W, such as '600 kW'")
-    return Target(scenario, row, child, float(found_w))
+    return CountTarget(scenario, row, child, float(stated_w))
 
 
 def _all_below(scenario: Scenario, row: int) -> list[int]:
     """Rows of the table under one, in the table's order."""
     names = {scenario.facility[row].name}
-    found: set[int] = set()
+    below: set[int] = set()
     while True:
-        more = {i for i, node in enumerate(scenario.facility) if names & set(node.above)} - found
+        more = {i for i, node in enumerate(scenario.facility) if names & set(node.above)} - below
         if not more:
-            return sorted(found)
-        found |= more
+            return sorted(below)
+        below |= more
         names = {scenario.facility[i].name for i in more}

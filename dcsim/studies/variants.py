@@ -17,7 +17,7 @@ from dcsim.spec.nearest import suggestion
 from dcsim.studies.ask import variant
 from dcsim.studies.options import Typed
 
-OWN = "scenario"
+SCENARIO_CHOICE = "scenario"
 """The power models, or the policies, that the file itself names."""
 NAMEPLATE = "nameplate"
 """What the makers of the servers print on them; needs no run."""
@@ -32,7 +32,7 @@ def check_models(models: Sequence[str]) -> None:
     """Raises StudyError with every problem."""
     problems = []
     others = [name for name in names("power_models") if name not in (*PLAYED, "label")]
-    known = [OWN, NAMEPLATE, *PLAYED, *others]
+    known = [SCENARIO_CHOICE, NAMEPLATE, *PLAYED, *others]
     for name in models:
         if name not in known:
             hint = suggestion(name, known) or "there are " + ", ".join(known)
@@ -47,7 +47,7 @@ def check_models(models: Sequence[str]) -> None:
 
 def with_model(scenario: Scenario, name: str) -> Scenario:
     """The scenario with another power model for all its servers. Raises StudyError."""
-    if name == OWN:
+    if name == SCENARIO_CHOICE:
         return scenario
     changes = {f"servers.{index}.power": {"model": name} for index in range(len(scenario.servers))}
     return variant(scenario, changes, f"--models {name}")
@@ -56,26 +56,26 @@ def with_model(scenario: Scenario, name: str) -> Scenario:
 def parse_policies(texts: Sequence[str]) -> dict[str, list[dict[str, Any]] | None]:
     """Control blocks by name, from `NAME=FILE.yaml` or `NAME=[{policy: ...}]`; `none` is without
     any, `scenario` (None here) as the file has it. Raises StudyError with every problem."""
-    found: dict[str, list[dict[str, Any]] | None] = {}
+    policies: dict[str, list[dict[str, Any]] | None] = {}
     problems = []
     for text in texts:
         name, equals, value = (part.strip() for part in text.partition("="))
-        if name in found:
+        if name in policies:
             problems.append(f"--policy: '{name}' is given twice")
         elif not equals and name == "none":
-            found[name] = []
-        elif not equals and name == OWN:
-            found[name] = None
+            policies[name] = []
+        elif not equals and name == SCENARIO_CHOICE:
+            policies[name] = None
         elif not equals or not name or not value:
             problems.append(f"--policy: '{text}' names no control block ({POLICY_SYNTAX})")
         else:
             try:
-                found[name] = _block(value)
+                policies[name] = _block(value)
             except ValueError as error:
                 problems.append(f"--policy {name}: {error} ({POLICY_SYNTAX})")
     if problems:
         raise StudyError(*problems)
-    return found
+    return policies
 
 
 def _parsed(value: Any) -> Any:
@@ -115,11 +115,11 @@ def _block(text: str) -> list[dict[str, Any]]:
         except OSError:
             raise ValueError(f"there is no file '{text}' that can be read") from None
     try:
-        found = yaml_value(text)
+        content = yaml_value(text)
     except (yaml.YAMLError, ValueError):
         raise ValueError("what is given is not YAML") from None
-    if isinstance(found, dict):
-        found = found.get("control", [found])
-    if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
+    if isinstance(content, dict):
+        content = content.get("control", [content])
+    if not isinstance(content, list) or not all(isinstance(entry, dict) for entry in content):
         raise ValueError("a control block is a list of policies, as under `control` in a scenario")
-    return found
+    return content

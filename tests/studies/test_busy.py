@@ -7,14 +7,19 @@ import pytest
 from dcsim.engine import simulate
 from dcsim.scenario.models import Scenario
 from dcsim.studies import sizing_study
-from dcsim.studies.busy import busy_servers, told_busy, told_far_from_busy, told_watts
+from dcsim.studies.busy import (
+    busy_sentences,
+    busy_servers,
+    far_from_busy_sentences,
+    watts_sentences,
+)
 from dcsim.studies.jobs import job
-from dcsim.studies.outcome import Outcome
+from dcsim.studies.outcome import RunOutcome
 from dcsim.studies.runner import Runner
 from tests.engine.sites import site
 
 
-def outcome(scenario: Scenario) -> list[Outcome]:
+def outcome(scenario: Scenario) -> list[RunOutcome]:
     return Runner(workers=1).play([job(scenario, 1)])
 
 
@@ -22,14 +27,14 @@ def test_an_idle_fleet_is_called_one() -> None:
     """Eight servers of some 5.9 requests/s each at 4 requests/s: 9 %."""
     scenario = site()
     found = outcome(scenario)
-    (line,) = told_busy(found)
+    (line,) = busy_sentences(found)
     assert "8 % of the 46.9" in line or "9 % of the 46.9" in line
     assert "TTFT p95 2 s, TPOT 100 ms (default)" in line
-    (warning,) = told_far_from_busy(scenario, found)
+    (warning,) = far_from_busy_sentences(scenario, found)
     assert "Far from busy: a server of a100" in warning
     # Of each server's watts 1,000 are the catalogue's constant.
     assumed = 100 * 8000 / found[0].summary["nodes"][0]["mean_w"]
-    assert told_watts(found) == (
+    assert watts_sentences(found) == (
         f"Of the watts {100 - assumed:.0f} % fitted, {assumed:.0f} % assumed.",
     )
 
@@ -51,7 +56,7 @@ def test_the_busy_server_draws_what_a_busy_run_draws() -> None:
 
 def test_a_busy_fleet_is_left_alone() -> None:
     scenario = site(rate=25)
-    assert told_far_from_busy(scenario, outcome(scenario)) == ()
+    assert far_from_busy_sentences(scenario, outcome(scenario)) == ()
 
 
 def test_answers_carry_the_load_and_the_warning() -> None:

@@ -113,10 +113,10 @@ def test_other_limits_under_a_loss_by_hand() -> None:
     told = " ".join(answer.reasons)
     assert "With all in order already: site, 30 s demand 16.8 kW of 16 kW (105.0 %)." in told
     assert "ups-b lost for good: ups-a, continuous 16.8 kW of 16 kW (105.0 %)." in told
-    doubts = " ".join(answer.uncertainty)
-    assert "site, 15 min demand 16 kW: no whole window in the 1 min measured" in doubts
-    assert "play at least 15 min" in doubts
-    assert "Not judged here: 10 s ramp limits of site." in doubts
+    uncertainties = " ".join(answer.uncertainty)
+    assert "site, 15 min demand 16 kW: no whole window in the 1 min measured" in uncertainties
+    assert "play at least 15 min" in uncertainties
+    assert "Not judged here: 10 s ramp limits of site." in uncertainties
     kept = loads(TWO_FEEDS.replace("RATING", "20 kW, continuous: 90 %"))
     answer = failover(kept, window_s=10.0, redistribute_only=True, runner=runner())
     assert not any("lost for good" in line for line in (*answer.headline, *answer.reasons))

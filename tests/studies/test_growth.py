@@ -178,7 +178,7 @@ def test_what_is_meaningless_is_refused(runner: Runner, changes: dict, expected:
 )
 def test_growth_by_month_quarter_or_year(words: list[str], months: float) -> None:
     """x1.1 is reached after one such span, whichever way it was written."""
-    study = GrowthStudy.of(**{words[0][2:].replace("-", "_"): words[1]})
+    study = GrowthStudy.build(**{words[0][2:].replace("-", "_"): words[1]})
     assert study.pace.months(1.1) == pytest.approx(months)
 
 
@@ -194,7 +194,7 @@ def test_growth_by_month_quarter_or_year(words: list[str], months: float) -> Non
 )
 def test_growth_that_is_none(given: dict, message: str) -> None:
     with pytest.raises(StudyError) as error:
-        GrowthStudy.of(**{f"per_{span}": text for span, text in given.items()})
+        GrowthStudy.build(**{f"per_{span}": text for span, text in given.items()})
     assert error.value.problems[0].startswith(message)
 
 

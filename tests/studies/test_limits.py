@@ -11,7 +11,7 @@ from dcsim.facility.limits import stated_limits
 from dcsim.plant import Plant
 from dcsim.scenario.load import loads
 from dcsim.studies.limits import continuous_w, left_out, limits_met, limits_of
-from dcsim.studies.outcome import Outcome
+from dcsim.studies.outcome import RunOutcome
 from tests.scenario.sample import of_facility
 
 WHOLE = {"rule": "", "highest_at_s": 1.0, "crossings": 0, "measured_s": 900.0, "partial_w": None}
@@ -33,11 +33,11 @@ def limit(
     }  # fmt: skip
 
 
-def outcome(*limits: dict[str, Any]) -> Outcome:
+def outcome(*limits: dict[str, Any]) -> RunOutcome:
     """With a row whose step peak is 610 kW and whose highest minute is 590 kW."""
     summary = {"limits": list(limits), "nodes": [{"name": "row", "peak_w": 610e3}]}
     loads = [{"node": "row", "resolution_s": 60.0, "peak_w": 590e3}]
-    return Outcome("k", 1, summary, loads, [], 1.0)
+    return RunOutcome("k", 1, summary, loads, [], 1.0)
 
 
 ROWS = (

@@ -216,7 +216,7 @@ def test_policies_from_files_and_lines(tmp_path: Any) -> None:
 def test_racks_are_what_is_counted_without_saying() -> None:
     target = find_target(small(), None, None, None)
     assert (target.counted_name, target.under_name, target.limit_w) == ("rack", "row", 26_000.0)
-    assert (target.now, target.each) == (2, 1)
+    assert (target.now, target.step) == (2, 1)
     assert target.unit_nameplate_w() == 13_000.0
 
 

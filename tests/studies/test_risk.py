@@ -13,7 +13,7 @@ from dcsim.facility.trip_ratio import Element
 from dcsim.hardware.catalogue import load_catalogue
 from dcsim.scenario.load import loads
 from dcsim.studies.heating import Heating
-from dcsim.studies.risk import EACH, Exposure, Held, held_by_policies
+from dcsim.studies.risk import EACH_CONFIDENCE, Exposure, PolicyHold, held_by_policies
 from dcsim.studies.tail import chance_above
 from tests.studies.small import TEXT
 
@@ -27,7 +27,7 @@ def exposure(
     series: FloatArray,
     *,
     ceiling: float | None = LABELS,
-    held: Held | None = None,
+    held: PolicyHold | None = None,
     controlled: bool = False,
 ) -> Exposure:
     """Loads of the row by run and second, as shares of its rating."""
@@ -70,8 +70,8 @@ def test_bursts_that_no_run_met_would_have_to_come_by_the_hundred() -> None:
     found = exposure(white()).risk()
     assert found.way == "bursts"
     assert found.per_run < 1e-12
-    assert "none of 6,000 pieces of 1 s was above 48" in found.told
-    assert "even the labels' 960 kW it would carry" in found.told
+    assert "none of 6,000 pieces of 1 s was above 48" in found.basis
+    assert "even the labels' 960 kW it would carry" in found.basis
 
 
 def test_runs_that_differ_in_level_have_nothing_but_their_tail() -> None:
@@ -82,7 +82,9 @@ def test_runs_that_differ_in_level_have_nothing_but_their_tail() -> None:
     risk = found.risk()
     assert risk.way == "tail"
     highest = series.mean(axis=1) / 1.05
-    assert risk.per_run == pytest.approx(chance_above(highest, 1.0, EACH).at_most, rel=0.05)
+    assert risk.per_run == pytest.approx(
+        chance_above(highest, 1.0, EACH_CONFIDENCE).at_most, rel=0.05
+    )
 
 
 def test_what_a_policy_holds_is_bounded_by_how_soon_it_acts() -> None:
@@ -90,11 +92,11 @@ def test_what_a_policy_holds_is_bounded_by_how_soon_it_acts() -> None:
     acts above 470 kW, and within seconds, does."""
     alone = exposure(piled(), controlled=True).risk()
     assert (alone.way, math.isinf(alone.per_run)) == ("", True)
-    held = exposure(piled(), held=Held(470e3, 7.0), controlled=True).risk()
+    held = exposure(piled(), held=PolicyHold(470e3, 7.0), controlled=True).risk()
     assert held.way == "bursts"
     assert held.per_run < 1e-6
-    assert "above 470.0 kW (or where its policy acts)" in held.told
-    slow = exposure(piled(), held=Held(470e3, 120.0), controlled=True).risk()
+    assert "above 470.0 kW (or where its policy acts)" in held.basis
+    slow = exposure(piled(), held=PolicyHold(470e3, 120.0), controlled=True).risk()
     assert not slow.per_run < 1e-2  # slower than the breaker: one late reaction would trip it
 
 
@@ -104,7 +106,7 @@ def test_without_labels_bursts_are_unbounded() -> None:
 
 def test_few_runs_say_nothing() -> None:
     found = exposure(white(9)).risk()
-    assert (found.way, found.told[:18]) == ("", "9 runs tell nothin")
+    assert (found.way, found.basis[:18]) == ("", "9 runs tell nothin")
 
 
 def test_more_units_and_higher_loads_come_nearer() -> None:

@@ -16,7 +16,7 @@ import pytest
 from dcsim.errors import RunFailedError
 from dcsim.studies import Runner, sweep
 from dcsim.studies.jobs import Job, Keep, job
-from dcsim.studies.outcome import Outcome, play
+from dcsim.studies.outcome import RunOutcome, play
 from tests.studies.small import TEXT, small
 
 RATES = {"workload.chat.arrivals.rate": ["1 req/s", "2 req/s", "3 req/s"]}
@@ -74,7 +74,7 @@ def test_workers_give_the_same_table_and_one_that_is_killed_is_replaced(tmp_path
     pd.testing.assert_frame_equal(together.tables["runs"].frame, alone.tables["runs"].frame)
 
 
-def _deadly(job: Job) -> Outcome:
+def _deadly(job: Job) -> RunOutcome:
     """Ends its worker at seed 3, as the system does when memory is short."""
     if job.scenario.seed == 3:
         os.kill(os.getpid(), signal.SIGKILL)

@@ -11,11 +11,11 @@ import pytest
 from dcsim.studies.statistics import (
     at_most,
     mean_interval,
+    peaks_sentence,
     quantile_interval,
     share_interval,
     share_mean_at_most,
     share_mean_interval,
-    told_peaks,
     trials_to_show,
 )
 
@@ -72,7 +72,7 @@ def test_a_further_run_is_the_highest_as_often_as_is_told() -> None:
     for peaks in (rng.gumbel(size=(4000, 4)), rng.exponential(size=(4000, 4))):
         above = (peaks[:, 3] > peaks[:, :3].max(axis=1)).mean()
         assert above == pytest.approx(1 / 4, abs=0.02)
-    assert "1 in 4" in told_peaks(3)
+    assert "1 in 4" in peaks_sentence(3)
 
 
 def test_a_share_has_clopper_and_pearsons_interval() -> None:

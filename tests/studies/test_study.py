@@ -81,7 +81,7 @@ def test_an_option_is_named_and_typed_by_its_field() -> None:
 
 
 def test_texts_and_values_make_the_same_study() -> None:
-    typed = ManyStudy.of(
+    typed = ManyStudy.build(
         names="a, b",
         factors="1:2:0.5",
         windows_s="1 s, 1 min",
@@ -127,7 +127,7 @@ def test_each_problem_is_a_line_that_names_the_option(
     values: dict[str, Any], problems: list[str]
 ) -> None:
     with pytest.raises(StudyError) as error:
-        ManyStudy.of(**({"names": "a"} if values else {}), **values)
+        ManyStudy.build(**({"names": "a"} if values else {}), **values)
     assert list(error.value.problems) == problems
 
 
@@ -159,7 +159,7 @@ def test_a_study_is_published_as_a_command_and_a_function(tmp_path: Path) -> Non
 
 def test_inputs_put_the_same_question_again() -> None:
     answer = dcsim.studies.sweep(small(), {"power_step": ["1 s"]})
-    again = SweepStudy.of(**answer.inputs)
+    again = SweepStudy.build(**answer.inputs)
     assert again == SweepStudy(over={"power_step": ["1 s"]}, seeds=(1,))
 
 
@@ -190,7 +190,7 @@ def test_an_unknown_study_has_no_schema() -> None:
 
 
 def test_a_growth_study_knows_dates() -> None:
-    study = dcsim.studies.GrowthStudy.of(start="2027-01-01", per_month="5 %")
+    study = dcsim.studies.GrowthStudy.build(start="2027-01-01", per_month="5 %")
     assert study.start == date(2027, 1, 1)
 
 

@@ -44,7 +44,7 @@ def test_every_combination_or_pairs() -> None:
 
 
 def test_a_swept_seed_is_the_seed_that_is_played(tmp_path: Path) -> None:
-    """As a path or as seeds: the same runs, each with its own luck, none of them twice."""
+    """As a path or as seeds: the same runs, each with its own numbers, none of them twice."""
     with Runner(tmp_path / "runs", workers=1) as runner:
         swept = sweep(small(), {"seed": [1, 2, 3]}, runner=runner)
         assert runner.executed == 3

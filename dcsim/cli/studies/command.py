@@ -122,7 +122,7 @@ def study_command(component: registry.Component) -> Callable[..., None]:
         overrides = common.pop("set_")
         values = {key: value for key, value in given.items() if value not in (None, [])}
         try:
-            asking = study.of(**values)
+            asking = study.build(**values)
         except StudyError as error:
             refuse(*error.problems)
         _play(name, asking, open_scenario(path, overrides), path, **common)

@@ -16,7 +16,7 @@ from dcsim.facility.limit_words import kind_label, label
 from dcsim.scenario.models import Scenario
 from dcsim.spec.units import SECOND, WATT
 from dcsim.studies.limits import left_out, limits_of
-from dcsim.studies.outcome import Outcome
+from dcsim.studies.outcome import RunOutcome
 
 NAN = float("nan")
 WORSE = 1.0001
@@ -53,18 +53,18 @@ class LossLimits:
     def rows(self, now_s: float) -> list[dict[str, Any]]:
         """What they have seen by the end."""
         self._steady.finish(now_s)
-        found = [
+        limits = [
             (spec, self._steady.tally.row(i, float(self._steady.limit_w[i])))
             for i, spec in enumerate(self._steady.specs())
         ]
         for window in self._windows:
             limit_w = window.limits_at(0.0)
-            found += [
+            limits += [
                 (spec, window.tally.row(i, float(limit_w[i])))
                 for i, spec in enumerate(window.specs())
             ]
         rows = []
-        for spec, row in found:
+        for spec, row in limits:
             words = {"kind": spec.kind, "window_s": spec.window_s, "windows": spec.windows}
             words |= {"limit_w": row["limit_w"]}
             rows.append(
@@ -86,44 +86,46 @@ def limit_frame(rows: dict[str | None, list[dict[str, Any]]]) -> pd.DataFrame:
     """Rows by lost node (None: all in order), the worst on top. Of a loss, the limits that it
     makes worse, or breaks."""
     usual = [row["of_limit"] for row in rows[None]]
-    found = [
+    listed = [
         {**row, "lost": lost, "usual_of_limit": before}
-        for lost, some in rows.items()
-        for row, before in zip(some, usual, strict=True)
+        for lost, limits in rows.items()
+        for row, before in zip(limits, usual, strict=True)
     ]
-    frame = pd.DataFrame(found, columns=[*LIMIT_COLUMNS, "what"])
+    frame = pd.DataFrame(listed, columns=[*LIMIT_COLUMNS, "what"])
     frame = frame[frame["lost"].isna() | (frame["of_limit"] > WORSE * frame["usual_of_limit"])]
     order = frame["of_limit"].sort_values(ascending=False, kind="stable").index
     return frame.loc[order].reset_index(drop=True)
 
 
-def told_usual(frame: pd.DataFrame) -> list[str]:
+def usual_sentences(frame: pd.DataFrame) -> list[str]:
     """Sentences on limits that are passed with all in order."""
     usual = frame[frame["lost"].isna() & (frame["of_limit"] > 1.0)]
     return [
-        f"With all in order already: {_told(str(what), rows)}."
+        f"With all in order already: {_sentence(str(what), rows)}."
         for what, rows in usual.groupby("what", sort=False)
     ]
 
 
-def told_lost(frame: pd.DataFrame) -> list[str]:
+def loss_sentences(frame: pd.DataFrame) -> list[str]:
     """Sentences on limits that a loss breaks, the worst first: kept with all in order."""
     broken = frame[frame["lost"].notna() & (frame["of_limit"] > 1.0)]
     broken = broken[~(broken["usual_of_limit"] > 1.0)]
     return [
-        f"{rows['lost'].iloc[0]} lost for good: {_told(rows['what'].iloc[0], rows)}."
+        f"{rows['lost'].iloc[0]} lost for good: {_sentence(rows['what'].iloc[0], rows)}."
         for _, rows in broken.groupby(["lost", "what"], sort=False)
     ]
 
 
-def told_left_out(
-    base: Scenario, whole: Outcome, frame: pd.DataFrame, window_s: float
+def left_out_sentences(
+    base: Scenario, whole: RunOutcome, frame: pd.DataFrame, window_s: float
 ) -> list[str]:
     """Limits that are not judged here, by name, and what to do. `whole`: the run with all in
     order."""
-    told = left_out([whole], kinds=("rating", "continuous", "demand"))
-    judged = {(one.node, one.label) for one in limits_of(whole) if one.share is not None}
-    told += [
+    sentences = left_out([whole], kinds=("rating", "continuous", "demand"))
+    judged = {
+        (figure.node, figure.label) for figure in limits_of(whole) if figure.share is not None
+    }
+    sentences += [
         f"Not judged: {row['node']}, {row['limit']}: no whole window in intervals of "
         f"{SECOND.format(window_s)}; play a longer run."
         for row in frame[frame["lost"].isna() & frame["of_limit"].isna()].to_dict("records")
@@ -136,14 +138,14 @@ def told_left_out(
         if demand.window_s < window_s
     ]
     if short:
-        told.append(
+        sentences.append(
             f"Demand windows shorter than {SECOND.format(window_s)} are held to means over that: "
-            f"{_some(short)}; give a shorter --window."
+            f"{_names(short)}; give a shorter --window."
         )
-    return told
+    return sentences
 
 
-def _told(what: str, rows: pd.DataFrame) -> str:
+def _sentence(what: str, rows: pd.DataFrame) -> str:
     first = rows.iloc[0]
     others = len(rows) - 1
     return (
@@ -152,7 +154,7 @@ def _told(what: str, rows: pd.DataFrame) -> str:
     )
 
 
-def _some(names: Sequence[str]) -> str:
+def _names(names: Sequence[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3:,} more" if len(names) > 3 else "")
 
 

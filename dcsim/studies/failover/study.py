@@ -26,21 +26,27 @@ from dcsim.scenario.models import Scenario
 from dcsim.spec.nearest import suggestion
 from dcsim.spec.units import SECOND, Seconds
 from dcsim.studies.answer import Answer, Card, Plot, Table
-from dcsim.studies.ask import averaging_times_s, power_evidence, slo_loss, told_evidence, variant
-from dcsim.studies.busy import told_busy, told_watts
+from dcsim.studies.ask import (
+    averaging_times_s,
+    evidence_sentences,
+    power_evidence,
+    slo_loss,
+    variant,
+)
+from dcsim.studies.busy import busy_sentences, watts_sentences
 from dcsim.studies.failover.limits import (
     LIMIT_COLUMNS,
     LIMIT_SHOWN,
     LossLimits,
+    left_out_sentences,
     limit_frame,
-    told_left_out,
-    told_lost,
-    told_usual,
+    loss_sentences,
+    usual_sentences,
 )
 from dcsim.studies.failover.words import headline, reasons
 from dcsim.studies.jobs import Keep, job
 from dcsim.studies.options import Typed
-from dcsim.studies.outcome import Outcome, Series
+from dcsim.studies.outcome import LoadSeries, RunOutcome
 from dcsim.studies.runner import Runner
 from dcsim.studies.study import Study
 
@@ -93,7 +99,7 @@ TIME_COLUMNS = {
 
 
 @dataclass(frozen=True)
-class _Held:
+class _Remainder:
     """The rest of the site without one node, over time. Arrays are (intervals,)."""
 
     node: IntArray
@@ -154,14 +160,14 @@ class FailoverStudy(Study):
             "all in order",
         )
         series = runner.series(whole).series["server"]
-        worst: dict[int | None, _Held] = {}
+        worst: dict[int | None, _Remainder] = {}
         inputs = SiteInputs.of_plant(plant)
         losses = {node: ContingencyFlow(inputs, node) for node in (None, *lost)}
         for node, loss in losses.items():
             limits = LossLimits(inputs, series.step_s, series.start_s)
             worst[node] = _hold(topology, loss, series, limits)
         usual_w = _usual_w(losses[None], series)
-        outcomes: dict[int | None, Outcome] = {}
+        outcomes: dict[int | None, RunOutcome] = {}
         if not self.redistribute_only:
             outcomes = _play(scenario, seed, topology, worst, lost, window_s, runner)
         rows = [
@@ -185,16 +191,19 @@ class FailoverStudy(Study):
         )
         times = _times(topology, {node: worst[node] for node in lost}, series.step_s)
         others = limit_frame(
-            {None if at is None else topology.names[at]: one.limits for at, one in worst.items()}
+            {
+                None if at is None else topology.names[at]: remainder.limits
+                for at, remainder in worst.items()
+            }
         )
         evidence = power_evidence([whole, *outcomes.values()])
         return Answer(
-            headline=(*headline(frame, _over(worst[None], topology)), *told_lost(others)[:1]),
+            headline=(*headline(frame, _over(worst[None], topology)), *loss_sentences(others)[:1]),
             reasons=(
                 *reasons(frame),
-                *told_usual(others),
-                *told_lost(others)[1:],
-                *told_busy([whole]),
+                *usual_sentences(others),
+                *loss_sentences(others)[1:],
+                *busy_sentences([whole]),
             ),
             uncertainty=(
                 f"One run of {SECOND.format(scenario.duration_s)}, seed {seed}; loads are means "
@@ -205,9 +214,9 @@ class FailoverStudy(Study):
                 if self.redistribute_only
                 else "Losses played in full hold what moves to the survivors, breakers and their "
                 "memory.",
-                *told_left_out(scenario, whole, others, series.step_s),
-                *told_evidence(evidence),
-                *told_watts([whole]),
+                *left_out_sentences(scenario, whole, others, series.step_s),
+                *evidence_sentences(evidence),
+                *watts_sentences([whole]),
             ),
             inputs={"nodes": [topology.names[node] for node in lost], "seed": seed},
             figures={
@@ -249,35 +258,39 @@ class FailoverStudy(Study):
         )
 
 
-def _losable(topology: Topology, asked: Sequence[str]) -> list[int]:
-    wanted = asked or LOSABLE
-    found: list[int] = []
+def _losable(topology: Topology, names: Sequence[str]) -> list[int]:
+    losable = names or LOSABLE
+    nodes: list[int] = []
     problems = []
-    for name in wanted:
+    for name in losable:
         same = [
             node
-            for node, (own, kind) in enumerate(zip(topology.names, topology.kinds, strict=True))
-            if name in (own, kind)
+            for node, (node_name, kind) in enumerate(
+                zip(topology.names, topology.kinds, strict=True)
+            )
+            if name in (node_name, kind)
         ]
-        if asked and not same:
+        if names and not same:
             known = {*topology.names, *topology.kinds}
             problems.append(
                 f"--node: the site has no '{name}', nor a kind of node ({suggestion(name, known)})"
             )
-        found += [node for node in same if node not in found]
+        nodes += [node for node in same if node not in nodes]
     if problems:
         raise StudyError(*problems)
-    if not found:
+    if not nodes:
         raise StudyError(
             f"the facility has none of {', '.join(LOSABLE)}: name what may be lost, such as "
             "--node row"
         )
-    if any(topology.kinds[node] in ("site", "server") for node in found):
+    if any(topology.kinds[node] in ("site", "server") for node in nodes):
         raise StudyError("--node: without its site nothing is left, and a single server is no feed")
-    return found
+    return nodes
 
 
-def _hold(topology: Topology, loss: ContingencyFlow, series: Series, limits: LossLimits) -> _Held:
+def _hold(
+    topology: Topology, loss: ContingencyFlow, series: LoadSeries, limits: LossLimits
+) -> _Remainder:
     """Column order of the series is server order."""
     rated = np.flatnonzero(np.isfinite(topology.rating_w))
     limit_w = topology.rating_w[rated]
@@ -293,18 +306,18 @@ def _hold(topology: Topology, loss: ContingencyFlow, series: Series, limits: Los
         at = int(np.argmax(share))
         node[i], load_w[i], of_limit[i] = rated[at], felt_w[at], share[at]
     rows = limits.rows(series.start_s + count * series.step_s)
-    return _Held(node, load_w, of_limit, int(loss.de_energised.sum()), rows, series.start_s)
+    return _Remainder(node, load_w, of_limit, int(loss.de_energised.sum()), rows, series.start_s)
 
 
 def _play(
     base: Scenario,
     seed: int,
     topology: Topology,
-    worst: dict[int | None, _Held],
+    worst: dict[int | None, _Remainder],
     lost: Sequence[int],
     window_s: float,
     runner: Runner,
-) -> dict[int | None, Outcome]:
+) -> dict[int | None, RunOutcome]:
     """Each loss in full, from the start of its worst interval on."""
     variants = {}
     # So early that there is time to see what becomes of it.
@@ -328,12 +341,12 @@ def _play(
 def _row(
     topology: Topology,
     loss: ContingencyFlow,
-    held: _Held,
+    held: _Remainder,
     node: int,
     window_s: float,
     usual_w: FloatArray,
-    whole: Outcome,
-    outcome: Outcome | None,
+    whole: RunOutcome,
+    outcome: RunOutcome | None,
 ) -> dict[str, Any]:
     at = int(np.argmax(held.of_limit))
     survived = held.survived
@@ -370,7 +383,7 @@ def _row(
     }
 
 
-def _usual_w(loss: ContingencyFlow, series: Series) -> FloatArray:
+def _usual_w(loss: ContingencyFlow, series: LoadSeries) -> FloatArray:
     """The RMS of each node's load with all in order, (nodes,)."""
     square = np.zeros(0)
     for i, server_w in enumerate(series.load_w.astype(np.float64)):
@@ -380,39 +393,39 @@ def _usual_w(loss: ContingencyFlow, series: Series) -> FloatArray:
 
 
 def _first_trip(
-    topology: Topology, loss: ContingencyFlow, held: _Held, at: int, usual_w: FloatArray
+    topology: Topology, loss: ContingencyFlow, held: _Remainder, at: int, usual_w: FloatArray
 ) -> tuple[str | None, float]:
     node = int(held.node[at])
     after_s = loss.trip_after_s(node, float(held.load_w[at]), float(usual_w[node]))
     return (topology.names[node], after_s) if math.isfinite(after_s) else (None, NAN)
 
 
-def _gone(outcome: Outcome) -> float:
+def _gone(outcome: RunOutcome) -> float:
     counts = outcome.summary["requests"]
     return float(counts["rejected"] + counts["failed"] + counts["timed_out"])
 
 
-def _times(topology: Topology, held: dict[int, _Held], step_s: float) -> pd.DataFrame:
+def _times(topology: Topology, remainders: dict[int, _Remainder], step_s: float) -> pd.DataFrame:
     parts = []
-    for node, one in held.items():
-        count = len(one.of_limit)
-        limit_w = topology.rating_w[one.node]
+    for node, remainder in remainders.items():
+        count = len(remainder.of_limit)
+        limit_w = topology.rating_w[remainder.node]
         parts.append(
             pd.DataFrame(
                 {
-                    "time_s": one.start_s + step_s * np.arange(1, count + 1),
+                    "time_s": remainder.start_s + step_s * np.arange(1, count + 1),
                     "lost": topology.names[node],
-                    "survived": one.survived,
-                    "worst_node": [topology.names[i] for i in one.node],
-                    "of_limit": one.of_limit,
-                    "over_w": np.maximum(one.load_w - limit_w, 0.0),
+                    "survived": remainder.survived,
+                    "worst_node": [topology.names[i] for i in remainder.node],
+                    "of_limit": remainder.of_limit,
+                    "over_w": np.maximum(remainder.load_w - limit_w, 0.0),
                 }
             )
         )
     return pd.concat(parts, ignore_index=True)
 
 
-def _over(whole: _Held, topology: Topology) -> tuple[str, float] | None:
+def _over(whole: _Remainder, topology: Topology) -> tuple[str, float] | None:
     """The node furthest above its rating with all in order, and its load by it; None: none is."""
     if not (whole.of_limit > 1.0).any():
         return None

@@ -13,10 +13,10 @@ import pandas as pd
 
 from dcsim.arrays import FloatArray
 from dcsim.studies.ask import load_rows, slo_loss
-from dcsim.studies.doubt import doubt_of, peak_band_w
 from dcsim.studies.limits import LimitFigure, limits_of
-from dcsim.studies.outcome import Outcome
+from dcsim.studies.outcome import RunOutcome
 from dcsim.studies.statistics import mean_interval
+from dcsim.studies.uncertainty import peak_band_w, uncertainty_of
 
 MONTH_DAYS = 365.25 / 12
 NAN = float("nan")
@@ -111,7 +111,7 @@ class Pace:
         return (self.start + timedelta(days=months * MONTH_DAYS)).isoformat()
 
 
-def window_played(outcome: Outcome, wanted_s: float) -> float:
+def window_played(outcome: RunOutcome, wanted_s: float) -> float:
     """The longest averaging time up to the one wanted that the run is long enough for."""
     return float(
         max(row["resolution_s"] for row in outcome.loads if row["resolution_s"] <= wanted_s)
@@ -119,7 +119,7 @@ def window_played(outcome: Outcome, wanted_s: float) -> float:
 
 
 def load_rows_by_factor(
-    outcomes: dict[float, list[Outcome]], window_s: float, pace: Pace
+    outcomes: dict[float, list[RunOutcome]], window_s: float, pace: Pace
 ) -> pd.DataFrame:
     rows = []
     for factor, runs in outcomes.items():
@@ -127,9 +127,9 @@ def load_rows_by_factor(
         for at, node in enumerate(runs[0].summary["nodes"]):
             if node["kind"] == "server":
                 continue
-            found = [table[node["name"]] for table in tables]
+            loads = [table[node["name"]] for table in tables]
             limit_w = NAN if node["limit_w"] is None else node["limit_w"]
-            peaks_w = np.array([row["peak_w"] for row in found])
+            peaks_w = np.array([row["peak_w"] for row in loads])
             trips = [run.summary["nodes"][at]["trips"] for run in runs]
             rows.append(
                 {
@@ -138,9 +138,9 @@ def load_rows_by_factor(
                     "node": node["name"],
                     "kind": node["kind"],
                     "limit_w": limit_w,
-                    "mean_w": np.mean([row["mean_w"] for row in found]),
-                    "p95_w": np.mean([row["p95_w"] for row in found]),
-                    "p99_w": np.mean([row["p99_w"] for row in found]),
+                    "mean_w": np.mean([row["mean_w"] for row in loads]),
+                    "p95_w": np.mean([row["p95_w"] for row in loads]),
+                    "p99_w": np.mean([row["p99_w"] for row in loads]),
                     "peak_w": peaks_w.mean(),
                     "peak_highest_w": peaks_w.max(),
                     "window_s": window_s,
@@ -171,28 +171,30 @@ def crossing(factors: Sequence[float], peaks_w: Sequence[float], limit_w: float)
     return factors[at - 1] + part * (factors[at] - factors[at - 1])
 
 
-def breach_rows(outcomes: dict[float, list[Outcome]], window_s: float, pace: Pace) -> pd.DataFrame:
+def breach_rows(
+    outcomes: dict[float, list[RunOutcome]], window_s: float, pace: Pace
+) -> pd.DataFrame:
     """Where each limit of the site is met, the first on top. Ratings are held to means over
     `window_s`, all other limits to their own; what no run could judge is left out.
     `factor_in_doubt` is where it is met if loads are as much higher as 95 % of what is uncertain
-    besides seeds allow (`dcsim.studies.doubt`)."""
+    besides seeds allow (`dcsim.studies.uncertainty`)."""
     grid = list(outcomes)
     seeds = len(outcomes[grid[0]])
     figures = {
-        (factor, seed): {one.key: one for one in limits_of(run, rating_window_s=window_s)}
+        (factor, seed): {figure.key: figure for figure in limits_of(run, rating_window_s=window_s)}
         for factor, runs in outcomes.items()
         for seed, run in enumerate(runs)
     }
-    higher = peak_band_w(1.0, doubt_of(outcomes[grid[0]][0].summary))[1]
+    higher = peak_band_w(1.0, uncertainty_of(outcomes[grid[0]][0].summary))[1]
     rows = []
     for key, limit in figures[grid[0], 0].items():
         shares = [_shares(figures, key, grid, seed) for seed in range(seeds)]
         if any(share is None for line in shares for share in line):
             continue
-        found = np.array([crossing(grid, line, 1.0) for line in shares])  # type: ignore[arg-type]
+        crossings = np.array([crossing(grid, line, 1.0) for line in shares])  # type: ignore[arg-type]
         first, last = (float(np.mean([line[at] for line in shares])) for at in (0, -1))
         early = float(np.mean([crossing(grid, line, 1.0 / higher) for line in shares]))  # type: ignore[arg-type]
-        rows.append(_breach(limit, found, first, last, pace) | {"factor_in_doubt": early})
+        rows.append(_breach(limit, crossings, first, last, pace) | {"factor_in_doubt": early})
     frame = pd.DataFrame(rows, columns=list(BREACH_COLUMNS))
     # Of limits that are met at once, the one that is broken the most.
     order = frame.assign(near=-frame["reached"], worst=-frame["share"]).sort_values(
@@ -206,26 +208,31 @@ def not_met(breaches: pd.DataFrame, grid: Sequence[float]) -> str:
     left = breaches[breaches["reached"] == 0]
     if not len(left):
         return ""
-    told = "1 limit is" if len(left) == 1 else f"{len(left)} limits are"
+    count = "1 limit is" if len(left) == 1 else f"{len(left)} limits are"
     near = left.sort_values("share_last", ascending=False, kind="stable").iloc[0]
     percent = f"{100 * near['share_last']:.1f} %"
     where = f"; nearest is {near['node']}, {near['limit']}, at {percent} of it"
-    return f"{told} not met up to x{grid[-1]:g}{where}."
+    return f"{count} not met up to x{grid[-1]:g}{where}."
 
 
-def level_rows(outcomes: dict[float, list[Outcome]], window_s: float, pace: Pace) -> pd.DataFrame:
+def level_rows(
+    outcomes: dict[float, list[RunOutcome]], window_s: float, pace: Pace
+) -> pd.DataFrame:
     """Of each level and kind of limit the node nearest to it, at every factor: a line each to draw,
     the nearest on top."""
     rows = []
     for factor, runs in outcomes.items():
         shares: dict[tuple[str, str], dict[Any, list[LimitFigure]]] = {}
         for run in runs:
-            for one in limits_of(run, rating_window_s=window_s):
-                if one.share is not None:
-                    level = shares.setdefault((one.node_kind, one.kind_label), {})
-                    level.setdefault(one.key, []).append(one)
+            for figure in limits_of(run, rating_window_s=window_s):
+                if figure.share is not None:
+                    level = shares.setdefault((figure.node_kind, figure.kind_label), {})
+                    level.setdefault(figure.key, []).append(figure)
         for (kind, limit), level in shares.items():
-            means = {key: float(np.mean([one.share for one in of])) for key, of in level.items()}
+            means = {
+                key: float(np.mean([figure.share for figure in figures]))
+                for key, figures in level.items()
+            }
             worst = max(means, key=means.__getitem__)
             first = level[worst][0]
             rows.append(
@@ -241,10 +248,10 @@ def level_rows(outcomes: dict[float, list[Outcome]], window_s: float, pace: Pace
     frame = pd.DataFrame(rows, columns=list(LEVEL_COLUMNS))
     order = frame.groupby("line")["of_limit"].max().sort_values(ascending=False, kind="stable")
     place = {line: at for at, line in enumerate(order.index)}
-    found = frame.assign(place=frame["line"].map(place)).sort_values(
+    ordered = frame.assign(place=frame["line"].map(place)).sort_values(
         ["factor", "place"], kind="stable"
     )
-    return found.drop(columns="place").reset_index(drop=True)
+    return ordered.drop(columns="place").reset_index(drop=True)
 
 
 def _shares(
@@ -253,17 +260,17 @@ def _shares(
     grid: Sequence[float],
     seed: int,
 ) -> list[float | None]:
-    of = [figures[factor, seed].get(key) for factor in grid]
-    return [None if one is None else one.share for one in of]
+    at_factors = [figures[factor, seed].get(key) for factor in grid]
+    return [None if figure is None else figure.share for figure in at_factors]
 
 
 def _breach(
-    limit: LimitFigure, found: FloatArray, share: float, last: float, pace: Pace
+    limit: LimitFigure, crossings: FloatArray, share: float, last: float, pace: Pace
 ) -> dict[str, Any]:
-    reached = np.isfinite(found)
+    reached = np.isfinite(crossings)
     # A mean over the seeds that got there would flatter: all must have.
-    factor = float(found.mean()) if reached.all() else NAN
-    low, high = mean_interval(found) if reached.all() else (NAN, NAN)
+    factor = float(crossings.mean()) if reached.all() else NAN
+    low, high = mean_interval(crossings) if reached.all() else (NAN, NAN)
     return {
         "node": limit.node,
         "kind": limit.node_kind,
@@ -277,7 +284,7 @@ def _breach(
         "factor_low": low,
         "factor_high": high,
         "reached": float(reached.mean()),
-        "met_in": f"{int(reached.sum())} of {len(found)} seed{'s' * (len(found) != 1)}",
+        "met_in": f"{int(reached.sum())} of {len(crossings)} seed{'s' * (len(crossings) != 1)}",
         "month": pace.months(factor),
         "date": pace.day(factor),
         "date_early": pace.day(low),
@@ -285,7 +292,7 @@ def _breach(
     }
 
 
-def service_rows(outcomes: dict[float, list[Outcome]], pace: Pace) -> pd.DataFrame:
+def service_rows(outcomes: dict[float, list[RunOutcome]], pace: Pace) -> pd.DataFrame:
     rows = []
     for factor, runs in outcomes.items():
         losses = np.array([slo_loss(run.summary) for run in runs])
@@ -297,8 +304,8 @@ def service_rows(outcomes: dict[float, list[Outcome]], pace: Pace) -> pd.DataFra
                 "month": pace.months(factor),
                 "slo_loss": losses.mean(),
                 "slo_loss_highest": losses.max(),
-                "ttft_p95_s": _mean([one["ttft_s"]["p95"] for one in latency]),
-                "tpot_p95_s": _mean([one["tpot_s"]["p95"] for one in latency]),
+                "ttft_p95_s": _mean([latencies["ttft_s"]["p95"] for latencies in latency]),
+                "tpot_p95_s": _mean([latencies["tpot_s"]["p95"] for latencies in latency]),
                 "generated_per_s": np.mean(
                     [run.summary["tokens"]["generated"] / seconds for run in runs]
                 ),

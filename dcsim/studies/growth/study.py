@@ -16,17 +16,16 @@ from dcsim.spec.units import SECOND, Seconds
 from dcsim.studies.answer import Answer, Card, Plot, Table
 from dcsim.studies.ask import (
     averaging_times_s,
+    evidence_sentences,
     play_cases,
     power_evidence,
     promise,
     seeds_of,
     slo_loss,
-    told_evidence,
     variant,
     with_traffic,
 )
-from dcsim.studies.busy import told_busy, told_far_from_busy, told_watts
-from dcsim.studies.doubt import doubt_of, told_doubt_of
+from dcsim.studies.busy import busy_sentences, far_from_busy_sentences, watts_sentences
 from dcsim.studies.fixes import Fix
 from dcsim.studies.growth.rows import (
     BREACH_COLUMNS,
@@ -58,9 +57,10 @@ from dcsim.studies.options import (
     from_text,
     must,
 )
-from dcsim.studies.outcome import Outcome
+from dcsim.studies.outcome import RunOutcome
 from dcsim.studies.runner import Runner
 from dcsim.studies.study import Study
+from dcsim.studies.uncertainty import uncertainty_of, uncertainty_sentences
 
 OUT_OF_RANGE = "must be above 0 and at most 1000"
 UNLIMITED = (
@@ -179,7 +179,7 @@ class GrowthStudy(Study):
             reasons=(
                 *reasons,
                 f"SLO loss is the {promise(scenario)}.",
-                *told_busy(at_first),
+                *busy_sentences(at_first),
             ),
             uncertainty=(
                 f"Ratings are held to the highest mean over {SECOND.format(window_s)} in "
@@ -191,13 +191,13 @@ class GrowthStudy(Study):
                 f"{len(seeds) + 1}."
                 if len(seeds) > 1
                 else "One seed: the spread of a breach is unknown; give --seeds 5.",
-                *told_doubt_of(doubt_of(at_first[0].summary)),
-                *_told_early(breaches),
+                *uncertainty_sentences(uncertainty_of(at_first[0].summary)),
+                *_early_sentence(breaches),
                 "Between two factors the peak is interpolated linearly.",
                 "Growth is taken to be the same for all streams and to keep its pace.",
-                *told_evidence(evidence),
-                *told_watts(at_first),
-                *told_far_from_busy(scenario, at_first),
+                *evidence_sentences(evidence),
+                *watts_sentences(at_first),
+                *far_from_busy_sentences(scenario, at_first),
             ),
             inputs={
                 "factors": grid,
@@ -254,7 +254,7 @@ class GrowthStudy(Study):
         factors: Sequence[float],
         seeds: Sequence[int],
         what: str,
-    ) -> dict[float, list[Outcome]]:
+    ) -> dict[float, list[RunOutcome]]:
         """Runs of a scenario at each factor."""
         cases = {factor: with_traffic(scenario, factor) for factor in factors}
         return play_cases(runner, cases, seeds, what, averaging_times_s(self.window_s))
@@ -299,7 +299,7 @@ class GrowthStudy(Study):
         return table.loc[order.index].reset_index(drop=True)
 
 
-def _told_early(breaches: pd.DataFrame) -> tuple[str, ...]:
+def _early_sentence(breaches: pd.DataFrame) -> tuple[str, ...]:
     """Of the limit met first with what is uncertain besides seeds, the factor."""
     reached = breaches[breaches["factor_in_doubt"].notna()]
     if reached.empty:

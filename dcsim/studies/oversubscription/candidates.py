@@ -13,9 +13,8 @@ from dcsim.facility.trip_ratio import Element, stated_elements
 from dcsim.plant import Plant
 from dcsim.scenario.models import Scenario
 from dcsim.studies.ask import load_rows, slo_loss
-from dcsim.studies.doubt import Doubt, scaled
 from dcsim.studies.jobs import job
-from dcsim.studies.outcome import Outcome
+from dcsim.studies.outcome import RunOutcome
 from dcsim.studies.risk import Exposure, Risk, held_by_policies
 from dcsim.studies.runner import Runner
 from dcsim.studies.statistics import (
@@ -27,7 +26,8 @@ from dcsim.studies.statistics import (
     share_mean_at_most,
     trials_to_show,
 )
-from dcsim.studies.target import Target
+from dcsim.studies.target import CountTarget
+from dcsim.studies.uncertainty import LoadUncertainty, scaled
 
 RAREST = 1e-3
 """A year. No fit to some tens of runs is believed beyond once in a thousand years."""
@@ -69,7 +69,7 @@ class Candidate:
     count: int
     passes: bool
     why: str
-    outcomes: tuple[Outcome, ...] = field(repr=False)
+    outcomes: tuple[RunOutcome, ...] = field(repr=False)
     tripped: int
     over: int
     """Runs above the continuous rating."""
@@ -107,7 +107,7 @@ class Candidate:
 
 
 def try_count(
-    target: Target,
+    target: CountTarget,
     base: Scenario,
     count: int,
     seeds: Sequence[int],
@@ -124,7 +124,7 @@ def try_count(
     windows_s = tuple(sorted({1.0, bounds.window_s}))
     heated = tuple(target.watched_and_above)
     opens = stated_elements(Plant.build(scenario), heated, bounds.window_s)
-    outcomes: list[Outcome] = []
+    outcomes: list[RunOutcome] = []
     failed: list[bool] = []
     sound: bool | None = None
     for wave in waves(len(seeds)):
@@ -144,7 +144,7 @@ def try_count(
 
 
 def _exposure(
-    scenario: Scenario, outcomes: Sequence[Outcome], opens: Mapping[str, Element]
+    scenario: Scenario, outcomes: Sequence[RunOutcome], opens: Mapping[str, Element]
 ) -> Exposure:
     return Exposure(
         [outcome.heating for outcome in outcomes],
@@ -209,15 +209,15 @@ def most_that_passes(
     return low
 
 
-def _tripped(outcome: Outcome) -> bool:
+def _tripped(outcome: RunOutcome) -> bool:
     return bool(outcome.summary["events"]["trip"])
 
 
-def _over(outcome: Outcome, target: Target, bounds: Bounds) -> bool:
+def _over(outcome: RunOutcome, target: CountTarget, bounds: Bounds) -> bool:
     return _worst(outcome, target, bounds)[1] > 1.0
 
 
-def _worst(outcome: Outcome, target: Target, bounds: Bounds) -> tuple[str, float]:
+def _worst(outcome: RunOutcome, target: CountTarget, bounds: Bounds) -> tuple[str, float]:
     """The node nearest to its rating, of the limit's and those above, and its load over it."""
     loads = load_rows(outcome, fitting_window_s(outcome, bounds.window_s))
     limits_w = {node["name"]: node["limit_w"] for node in outcome.summary["nodes"]}
@@ -231,32 +231,39 @@ def _worst(outcome: Outcome, target: Target, bounds: Bounds) -> tuple[str, float
     return name, share
 
 
-def holds_in_doubt(
-    found: Candidate, target: Target, bounds: Bounds, doubt: Doubt, factor: float = 1.0
+def holds_with_uncertainty(
+    candidate: Candidate,
+    target: CountTarget,
+    bounds: Bounds,
+    uncertainty: LoadUncertainty,
+    factor: float = 1.0,
 ) -> bool:
     """Whether a candidate would pass if loads were as uncertain as that too: runs of any day stay
     within what nodes may carry with 95 % (or a chance of `max_trip`), and trips a year are as few
     as asked. `factor`: of so many times its units, its runs' loads scaled."""
-    ratings_w = {node["name"]: node["limit_w"] for node in found.outcomes[0].summary["nodes"]}
+    ratings_w = {node["name"]: node["limit_w"] for node in candidate.outcomes[0].summary["nodes"]}
     allowed_w = ratings_w | {**bounds.allowed_w, **dict.fromkeys(target.watched, target.limit_w)}
     most = 1.0 - CONFIDENCE if bounds.max_trip is None else bounds.max_trip
-    if doubt.exceeding(_scaled_shares(found, target, bounds, allowed_w, factor)) > most:
+    if uncertainty.exceeding(_scaled_shares(candidate, target, bounds, allowed_w, factor)) > most:
         return False
     if bounds.max_trip is not None:
         return True
-    return bounds.a_year(doubt.trips_at_most(found.exposure, factor)) <= bounds.max_trips_per_year
+    return (
+        bounds.a_year(uncertainty.trips_at_most(candidate.exposure, factor))
+        <= bounds.max_trips_per_year
+    )
 
 
 def _scaled_shares(
-    found: Candidate,
-    target: Target,
+    candidate: Candidate,
+    target: CountTarget,
     bounds: Bounds,
     limits_w: Mapping[str, float | None],
     factor: float,
 ) -> list[float]:
     """Of each run the highest mean over the window as a share of a limit, its loads scaled."""
     shares = []
-    for outcome in found.outcomes:
+    for outcome in candidate.outcomes:
         loads = load_rows(outcome, fitting_window_s(outcome, bounds.window_s))
         shares.append(
             max(
@@ -268,7 +275,7 @@ def _scaled_shares(
     return shares
 
 
-def fitting_window_s(outcome: Outcome, window_s: float) -> float:
+def fitting_window_s(outcome: RunOutcome, window_s: float) -> float:
     """The longest averaging time of a run's figures that is no longer than asked for."""
     return max(
         row["resolution_s"] for row in outcome.loads if row["resolution_s"] <= window_s + 1e-9
@@ -276,9 +283,9 @@ def fitting_window_s(outcome: Outcome, window_s: float) -> float:
 
 
 def _judged(
-    target: Target,
+    target: CountTarget,
     count: int,
-    outcomes: list[Outcome],
+    outcomes: list[RunOutcome],
     failed: int,
     sound: bool,
     bounds: Bounds,
@@ -300,11 +307,11 @@ def _judged(
     if not sound:
         why = f"{tripped} of {len(outcomes)} runs tripped, {over} were above what is allowed"
     elif bounds.max_trip is None and not risk.way:
-        why = f"trips a year cannot be told: {risk.told}"
+        why = f"trips a year cannot be told: {risk.basis}"
     elif bounds.max_trip is None and yearly > bounds.max_trips_per_year:
         why = (
             f"up to {yearly:.2g} trips a year, more than {bounds.max_trips_per_year:g}, by "
-            f"{risk.told}"
+            f"{risk.basis}"
         )
     elif (at_most if provable else loss) > bounds.max_slo_loss:
         why = (
@@ -336,5 +343,5 @@ def _judged(
         exposure=exposure,
         risk=risk,
         trips_per_year_at_most=yearly,
-        binding=max((_worst(o, target, bounds) for o in outcomes), key=lambda found: found[1])[0],
+        binding=max((_worst(o, target, bounds) for o in outcomes), key=lambda worst: worst[1])[0],
     )

@@ -10,20 +10,20 @@ import numpy as np
 
 from dcsim.errors import StudyError
 from dcsim.scenario.models import Scenario
-from dcsim.studies.doubt import Doubt, doubt_of
 from dcsim.studies.jobs import Keep, job
-from dcsim.studies.outcome import Outcome
+from dcsim.studies.outcome import RunOutcome
 from dcsim.studies.oversubscription.candidates import (
     Bounds,
     Candidate,
-    holds_in_doubt,
+    holds_with_uncertainty,
     most_that_passes,
     try_count,
 )
 from dcsim.studies.oversubscription.findings import Case, Findings
 from dcsim.studies.oversubscription.screen import Screen, floor_units, screen, window_means
 from dcsim.studies.runner import Runner
-from dcsim.studies.target import Target
+from dcsim.studies.target import CountTarget
+from dcsim.studies.uncertainty import LoadUncertainty, uncertainty_of
 
 if TYPE_CHECKING:
     from dcsim.studies.oversubscription.study import OversubscriptionStudy
@@ -71,9 +71,9 @@ def by_paper(
     low, high = first.fits_between()
     findings.screened(case, first)
     at_site = screened(target.limit_w, site_overhead)
-    doubt = doubt_of(outcomes[0].summary, study.level_error, study.day_spread)
-    findings.doubts.append(doubt)
-    lower = screened(target.limit_w / (1.0 - doubt.level), overhead)
+    uncertainty = uncertainty_of(outcomes[0].summary, study.level_error, study.day_spread)
+    findings.uncertainties.append(uncertainty)
+    lower = screened(target.limit_w / (1.0 - uncertainty.level), overhead)
     low_w, high_w = first.interval_w(count) if count else (NAN, NAN)
     if count == first.longest:
         findings.reasons.append(
@@ -91,8 +91,8 @@ def by_paper(
         runs=len(outcomes),
         open_ended=count == first.longest,
         count_with_overhead=at_site.fits(),
-        level_error=doubt.level,
-        count_level_low=first.fits(doubt.level),
+        level_error=uncertainty.level,
+        count_level_low=first.fits(uncertainty.level),
         count_level_high=NAN if lower.fits() == lower.longest else max(count, lower.fits()),
     )
 
@@ -108,14 +108,14 @@ def by_breaker(
     """The largest count by full simulation: with seeds alone, and with what else is uncertain."""
     target = findings.target
     # A site by nameplate trips nothing, so that what is recorded there is whole.
-    safe = max(target.each, findings.by_nameplate)
+    safe = max(target.step, findings.by_nameplate)
     recorded = target.resized(case.scenario, safe, study.traffic)
     outcomes, pools, overhead, _ = _recorded(target, recorded, seeds[:SCREEN_SEEDS], runner)
     findings.outcomes.extend(outcomes)
     findings.safe(case, safe, outcomes, bounds.window_s)
     # By label alone, where all else that hangs there leaves no room by nameplate.
     most = MOST_TIMES * max(safe, floor_units(target.limit_w, target.unit_nameplate_w()))
-    most -= most % target.each
+    most -= most % target.step
     width = max(1, min(len(pools[0]), round(bounds.window_s / STEP_S)))
     means = [window_means(pool, width) for pool in pools]
     # Peaks of the same averaging time as everywhere in the answer.
@@ -143,14 +143,20 @@ def by_breaker(
     def passes(count: int) -> bool:
         return at(count).passes
 
-    count = most_that_passes(passes, guess, target.each, most, target.each)
-    failing = [one for one in tried.values() if not one.passes]
+    count = most_that_passes(passes, guess, target.step, most, target.step)
+    failing = [candidate for candidate in tried.values() if not candidate.passes]
     shown = [
-        one.count
-        for one in failing
-        if (one.failed if bounds.max_trip is None else one.failing.low > bounds.max_trip)
+        candidate.count
+        for candidate in failing
+        if (
+            candidate.failed if bounds.max_trip is None else candidate.failing.low > bounds.max_trip
+        )
     ]
-    more = min((one for one in failing if one.count > count), key=lambda c: c.count, default=None)
+    more = min(
+        (candidate for candidate in failing if candidate.count > count),
+        key=lambda c: c.count,
+        default=None,
+    )
     best = tried.get(count)
     if more is None:
         findings.reasons.append(
@@ -165,15 +171,15 @@ def by_breaker(
         )
     if best is not None and bounds.max_trip is None:
         findings.reasons.append(
-            f"{case.model}, {case.policy}: trips of {best.count} are bounded by {best.risk.told}."
+            f"{case.model}, {case.policy}: trips of {best.count} are bounded by {best.risk.basis}."
         )
-    doubt = doubt_of(outcomes[0].summary, study.level_error, study.day_spread)
-    findings.doubts.append(doubt)
-    more_told: dict[str, Any] = {"count_all": 0, "level_error": doubt.level}
+    uncertainty = uncertainty_of(outcomes[0].summary, study.level_error, study.day_spread)
+    findings.uncertainties.append(uncertainty)
+    bounded: dict[str, Any] = {"count_all": 0, "level_error": uncertainty.level}
     if best is not None:
         low, high = best.failing
-        more_told |= {
-            "count_all": _in_doubt(best, at, target, bounds, doubt),
+        bounded |= {
+            "count_all": _with_uncertainty(best, at, target, bounds, uncertainty),
             "peak_w": best.peak_w,
             "trip_probability": best.failed / best.runs,
             "trip_low": low,
@@ -189,36 +195,38 @@ def by_breaker(
         case.model,
         case.policy,
         count,
-        (count, min(shown) - target.each if shown else NAN),
+        (count, min(shown) - target.step if shown else NAN),
         next_fails=None if more is None else more.why,
         open_ended=more is None,
-        **more_told,
+        **bounded,
     )
 
 
-def _in_doubt(
+def _with_uncertainty(
     best: Candidate,
     at: Callable[[int], Candidate],
-    target: Target,
+    target: CountTarget,
     bounds: Bounds,
-    doubt: Doubt,
+    uncertainty: LoadUncertainty,
 ) -> int:
     """The largest count that also holds with what is uncertain besides seeds: guessed by scaling
     the loads of the best one's runs, then played; fewer until one holds."""
     count = best.count
-    while count and not holds_in_doubt(best, target, bounds, doubt, count / best.count):
-        count -= target.each
+    while count and not holds_with_uncertainty(
+        best, target, bounds, uncertainty, count / best.count
+    ):
+        count -= target.step
     while count:
-        found = at(count)
-        if found.passes and holds_in_doubt(found, target, bounds, doubt):
+        candidate = at(count)
+        if candidate.passes and holds_with_uncertainty(candidate, target, bounds, uncertainty):
             break
-        count -= target.each
+        count -= target.step
     return count
 
 
 def _recorded(
-    target: Target, scenario: Scenario, seeds: Sequence[int], runner: Runner
-) -> tuple[list[Outcome], list[np.ndarray], float, float]:
+    target: CountTarget, scenario: Scenario, seeds: Sequence[int], runner: Runner
+) -> tuple[list[RunOutcome], list[np.ndarray], float, float]:
     """Runs with their units' loads, and what the limit's nodes, and the site, draw for each watt
     of their units."""
     jobs = [job(scenario, seed, (Keep(target.kind, STEP_S),)) for seed in seeds]

@@ -12,13 +12,13 @@ import pandas as pd
 from dcsim.scenario.models import Scenario
 from dcsim.studies.answer import Card, Plot, Table
 from dcsim.studies.ask import load_rows
-from dcsim.studies.doubt import Doubt
 from dcsim.studies.limits import continuous_w
-from dcsim.studies.outcome import Outcome
+from dcsim.studies.outcome import RunOutcome
 from dcsim.studies.oversubscription.candidates import Candidate
 from dcsim.studies.oversubscription.screen import Screen
-from dcsim.studies.target import Target
-from dcsim.studies.variants import NAMEPLATE, OWN
+from dcsim.studies.target import CountTarget
+from dcsim.studies.uncertainty import LoadUncertainty
+from dcsim.studies.variants import NAMEPLATE, SCENARIO_CHOICE
 
 NAN = float("nan")
 MOST_SHOWN = 2.0
@@ -26,7 +26,7 @@ MOST_SHOWN = 2.0
 ANSWER_COLUMNS = {
     "model": "power model",
     "policy": "policies in force",
-    "count": "most units that fit under one limit, with the luck of seeds alone",
+    "count": "most units that fit under one limit, with the spread over seeds alone",
     "count_all": "most with all that is uncertain: the level of loads and days too",
     "level_error": "by which loads may be higher, 95 % sure, as a share",
     "count_level_low": "most if all loads are as much higher as `level_error` says; rule paper",
@@ -108,16 +108,16 @@ class Case:
 class Findings:
     """Rows as they come."""
 
-    def __init__(self, target: Target, by_nameplate: int, by_counting: bool = False) -> None:
+    def __init__(self, target: CountTarget, by_nameplate: int, by_counting: bool = False) -> None:
         self.target = target
         self.by_counting = by_counting
         self.by_nameplate = by_nameplate
         self.answers: list[dict[str, Any]] = []
         self.candidates: list[dict[str, Any]] = []
         self.screens: list[dict[str, Any]] = []
-        self.outcomes: list[Outcome] = []
+        self.outcomes: list[RunOutcome] = []
         self.reasons: list[str] = []
-        self.doubts: list[Doubt] = []
+        self.uncertainties: list[LoadUncertainty] = []
         self._safe: list[tuple[int, str, float]] = []
 
     def nameplate(self) -> None:
@@ -144,64 +144,66 @@ class Findings:
         }
         self.answers.append(row)
 
-    def screened(self, case: Case, found: Screen) -> None:
+    def screened(self, case: Case, result: Screen) -> None:
         """The screen's curve."""
-        for count in range(1, found.longest + 1):
-            low, high = found.interval_w(count)
+        for count in range(1, result.longest + 1):
+            low, high = result.interval_w(count)
             self.screens.append(
                 {
                     "model": case.model,
                     "policy": case.policy,
                     "count": count,
-                    "peak_w": found.peak_w(count),
+                    "peak_w": result.peak_w(count),
                     "peak_low_w": low if math.isfinite(low) else NAN,
                     "peak_high_w": high if math.isfinite(high) else NAN,
-                    "exceeding": found.exceeding(count),
-                    "limit_w": found.limit_w,
+                    "exceeding": result.exceeding(count),
+                    "limit_w": result.limit_w,
                 }
             )
 
-    def candidate(self, case: Case, found: Candidate) -> None:
+    def candidate(self, case: Case, candidate: Candidate) -> None:
         """One that was simulated."""
-        self.outcomes.extend(found.outcomes)
+        self.outcomes.extend(candidate.outcomes)
         self.candidates.append(
             {
                 "model": case.model,
                 "policy": case.policy,
-                "count": found.count,
-                "passes": found.passes,
-                "why": found.why,
-                "runs": found.runs,
-                "tripped": found.tripped,
-                "over": found.over,
-                "fail_low": found.failed / found.runs,
-                "fail_high": found.failing_at_most,
-                "trips_per_year_at_most": found.trips_per_year_at_most
-                if math.isfinite(found.trips_per_year_at_most)
+                "count": candidate.count,
+                "passes": candidate.passes,
+                "why": candidate.why,
+                "runs": candidate.runs,
+                "tripped": candidate.tripped,
+                "over": candidate.over,
+                "fail_low": candidate.failed / candidate.runs,
+                "fail_high": candidate.failing_at_most,
+                "trips_per_year_at_most": candidate.trips_per_year_at_most
+                if math.isfinite(candidate.trips_per_year_at_most)
                 else NAN,
-                "risk_by": found.risk.way,
-                "tail_index": found.risk.tail.shape,
-                "peak_w": found.peak_w,
-                "instant_w": found.instant_w,
-                "slo_loss": found.slo_loss,
-                "slo_loss_at_most": found.slo_loss_at_most,
-                "binding": found.binding,
+                "risk_by": candidate.risk.way,
+                "tail_index": candidate.risk.tail.shape,
+                "peak_w": candidate.peak_w,
+                "instant_w": candidate.instant_w,
+                "slo_loss": candidate.slo_loss,
+                "slo_loss_at_most": candidate.slo_loss_at_most,
+                "binding": candidate.binding,
                 "limit_w": self.target.limit_w,
             }
         )
 
     def headline(self) -> tuple[str, ...]:
         """One sentence a line of the comparison."""
-        return tuple(self._told(row) for row in self.answers)
+        return tuple(self._sentence(row) for row in self.answers)
 
-    def _told(self, row: Mapping[str, Any]) -> str:
+    def _sentence(self, row: Mapping[str, Any]) -> str:
         target = self.target
-        who = ", ".join(name for name in (row["model"], row["policy"]) if name not in (OWN, "none"))
+        case = ", ".join(
+            name for name in (row["model"], row["policy"]) if name not in (SCENARIO_CHOICE, "none")
+        )
         if row["model"] == NAMEPLATE:
-            who = NAMEPLATE
-        some = f"{row['count']}{' or more' if row['open_ended'] else ''}"
+            case = NAMEPLATE
+        count = f"{row['count']}{' or more' if row['open_ended'] else ''}"
         return (
-            f"{who + ': ' if who else ''}{some} {target.kind}s fit under "
+            f"{case + ': ' if case else ''}{count} {target.kind}s fit under "
             f"{target.under_name} ({target.limit_w / 1e3:g} kW)"
             + (
                 ""
@@ -209,11 +211,11 @@ class Findings:
                 else f", {row['to_nameplate']:.2f} times the nameplate's {self.by_nameplate}"
             )
             + self._risk(row)
-            + self._in_doubt(row)
+            + self._with_uncertainty(row)
             + "."
         )
 
-    def _in_doubt(self, row: Mapping[str, Any]) -> str:
+    def _with_uncertainty(self, row: Mapping[str, Any]) -> str:
         """The count with what is uncertain besides seeds."""
         if math.isnan(row["level_error"]) or not row["count"]:
             return ""
@@ -240,12 +242,12 @@ class Findings:
                 "its load is constant" if constant else "not even with every server at its label"
             )
         years = min(1000, math.floor(1.0 / yearly + 1e-9))
-        told = f"1 trip in {years} years" if years > 1 else f"{yearly:.2g} trips a year"
-        return f": at most {told}, 95 % sure, if its busy hours are like this run"
+        frequency = f"1 trip in {years} years" if years > 1 else f"{yearly:.2g} trips a year"
+        return f": at most {frequency}, 95 % sure, if its busy hours are like this run"
 
     def figures(self) -> dict[str, Any]:
         """By model and policy."""
-        found: dict[str, Any] = {
+        figures: dict[str, Any] = {
             "nameplate_count": self.by_nameplate,
             "limit_w": self.target.limit_w,
         }
@@ -262,8 +264,8 @@ class Findings:
                 "trips_per_year_at_most",
                 "slo_loss_at_most",
             ):
-                found[f"{name}_{key}"] = row[key]
-        return found
+                figures[f"{name}_{key}"] = row[key]
+        return figures
 
     def tables(self) -> dict[str, Table]:
         """Those that have rows."""
@@ -284,20 +286,20 @@ class Findings:
             else ("trips_per_year_at_most", "slo_loss", "slo_loss_at_most", "runs")
         )
         answers = pd.DataFrame(self.answers, columns=list(ANSWER_COLUMNS))
-        found = {"answer": Table(answers, f"{unit}s that fit", ANSWER_COLUMNS, shown)}
+        tables = {"answer": Table(answers, f"{unit}s that fit", ANSWER_COLUMNS, shown)}
         if self.candidates:
             frame = pd.DataFrame(self.candidates, columns=list(CANDIDATE_COLUMNS))
             frame = frame.sort_values(["model", "policy", "count"]).reset_index(drop=True)
             shown = ("model", "policy", "count", "runs", "tripped", "over", "peak_w", "why")
-            found["candidates"] = Table(frame, "what was simulated", CANDIDATE_COLUMNS, shown)
+            tables["candidates"] = Table(frame, "what was simulated", CANDIDATE_COLUMNS, shown)
         if self.screens:
             frame = pd.DataFrame(self.screens, columns=list(SCREEN_COLUMNS))
-            found["screen"] = Table(frame, "peaks of random subsets", SCREEN_COLUMNS)
+            tables["screen"] = Table(frame, "peaks of random subsets", SCREEN_COLUMNS)
         title = f"load by number of {unit}s: simulated and by nameplate"
-        found["together"] = Table(self.together(), title, TOGETHER_COLUMNS)
-        return found
+        tables["together"] = Table(self.together(), title, TOGETHER_COLUMNS)
+        return tables
 
-    def safe(self, case: Case, count: int, runs: Sequence[Outcome], window_s: float) -> None:
+    def safe(self, case: Case, count: int, runs: Sequence[RunOutcome], window_s: float) -> None:
         """What was drawn with so few units that nothing can trip."""
         fitting = [row["resolution_s"] for row in runs[0].loads if row["resolution_s"] <= window_s]
         loads = [load_rows(run, max(fitting)) for run in runs]
@@ -314,8 +316,8 @@ class Findings:
             rows.append((row["count"], _line(row["model"], row["policy"]), row["peak_w"]))
         rows += self._safe
         rows.sort(key=lambda row: row[0])
-        each, fit = target.each, self.by_nameplate
-        counts = {row[0] for row in rows} | {each, fit, fit + each, fit * 3 // 2 // each * each}
+        step, fit = target.step, self.by_nameplate
+        counts = {row[0] for row in rows} | {step, fit, fit + step, fit * 3 // 2 // step * step}
         for count in sorted(count for count in counts if count):
             load_w = target.nameplate_load_w(count)
             # Far above the limit the line would only press the others down.
@@ -332,22 +334,22 @@ class Findings:
     def cards(self) -> tuple[Card, ...]:
         """The counts, and how sure they are."""
         unit = self.target.kind
-        found = [Card("limit_w", f"limit of {self.target.under_name}")]
-        found.append(Card("nameplate_count", f"{unit}s that fit by nameplate"))
+        cards = [Card("limit_w", f"limit of {self.target.under_name}")]
+        cards.append(Card("nameplate_count", f"{unit}s that fit by nameplate"))
         for row in self.answers:
             if row["model"] == NAMEPLATE:
                 continue
             line = _line(row["model"], row["policy"])
             least = " at least" if row["open_ended"] else ""
             name = f"{row['model']}_{row['policy']}_count"
-            found.append(Card(name, f"{unit}s that fit{least}, {line}"))
-        return tuple(found)
+            cards.append(Card(name, f"{unit}s that fit{least}, {line}"))
+        return tuple(cards)
 
     def plots(self) -> tuple[Plot, ...]:
         """Load, nameplate and limit together; the screen's curves where nothing was simulated."""
         by = "policy" if len({row["policy"] for row in self.answers}) > 2 else "model"
         unit = self.target.kind
-        found = [
+        plots = [
             Plot(
                 "together",
                 f"load of {self.target.under_name} by number of {unit}s, nameplate and limit",
@@ -360,28 +362,28 @@ class Findings:
         ]
         if self.screens and not self.candidates:
             title = f"peak of random subsets of {self.target.kind}s"
-            found.append(Plot("screen", title, "count", ["peak_w"], by, limit="limit_w"))
-        return tuple(found)
+            plots.append(Plot("screen", title, "count", ["peak_w"], by, limit="limit_w"))
+        return tuple(plots)
 
 
 def _line(model: str, policy: str) -> str:
     """A case in words."""
-    parts = [part for part in (model, policy) if part not in (OWN, "none")]
+    parts = [part for part in (model, policy) if part not in (SCENARIO_CHOICE, "none")]
     return ", ".join(["simulated", *parts])
 
 
-def told_nameplate(target: Target, count: int) -> str:
+def nameplate_sentence(target: CountTarget, count: int) -> str:
     """Why so many fit by their labels."""
     kind, label = target.kind, f"{target.unit_nameplate_w() / 1e3:g} kW a {target.kind}"
-    more = target.nameplate_load_w(count + target.each) / 1e3
+    more = target.nameplate_load_w(count + target.step) / 1e3
     limit = f"{target.limit_w / 1e3:g} kW"
     if not count:
         return (
-            f"By nameplate no {kind} fits under {limit}: with {target.each} all that hangs there "
+            f"By nameplate no {kind} fits under {limit}: with {target.step} all that hangs there "
             f"would draw {more:,.1f} kW, with its cooling and losses ({label})."
         )
     return (
         f"By nameplate {count} {kind}s fit ({label}): all that hangs there would draw "
         f"{target.nameplate_load_w(count) / 1e3:,.1f} kW of {limit}, with its cooling and losses, "
-        f"and {more:,.1f} kW with {count + target.each}."
+        f"and {more:,.1f} kW with {count + target.step}."
     )

@@ -1,6 +1,6 @@
 """The cheap screen: recorded units (racks, servers) drawn at random and summed.
 
-Nothing is simulated here. It tells what placement and independent luck do to the sum of loads
+Nothing is simulated here. It tells what placement and independent variation do to the sum of loads
 that were recorded once; it cannot tell what breakers, policies or queues would do about it.
 """
 
@@ -37,7 +37,7 @@ def subset_peaks_w(pools: Pools, order: IntArray) -> FloatArray:
     """Highest sum over time of the first n units of each draw, W, shape (draws, longest).
 
     Draws go to the pools in turn. Column n - 1 is of n units, so a row shows what each further
-    unit adds to the same subset: candidates are compared on the same luck.
+    unit adds to the same subset: candidates are compared on the same random numbers.
     """
     peaks_w = np.empty(order.shape)
     # Units in rows: each is then read from memory that lies together, ten times as fast.
@@ -123,7 +123,7 @@ def screen(
     `longest` is the most units to try; None: as many as the limit could hold, but twice the
     recorded at most. `overhead` multiplies loads, for what the limit's node draws beside its
     units, such as cooling. The same `seed` draws the same subsets of any recording with as many
-    units, so that power models and policies are compared on equal luck. Raises ValueError for no
+    units, so that power models and policies are compared on equal draws. Raises ValueError for no
     pools, or such with different units.
     """
     if not pools or len({pool.shape[1] for pool in pools}) != 1:

@@ -14,21 +14,21 @@ from dcsim.results.fill_time import warm_up_of
 from dcsim.scenario.models import Scenario
 from dcsim.spec.units import Seconds, Watts
 from dcsim.studies.answer import Answer
-from dcsim.studies.ask import power_evidence, seeds_of, told_evidence
-from dcsim.studies.busy import told_busy, told_far_from_busy, told_watts
+from dcsim.studies.ask import evidence_sentences, power_evidence, seeds_of
+from dcsim.studies.busy import busy_sentences, far_from_busy_sentences, watts_sentences
 from dcsim.studies.limits import continuous_w
 from dcsim.studies.options import Seeds, SloLoss, Texts, must
 from dcsim.studies.oversubscription.candidates import Bounds
 from dcsim.studies.oversubscription.cases import by_breaker, by_paper
-from dcsim.studies.oversubscription.findings import Case, Findings, told_nameplate
-from dcsim.studies.oversubscription.words import told_doubt, told_rule
+from dcsim.studies.oversubscription.findings import Case, Findings, nameplate_sentence
+from dcsim.studies.oversubscription.words import rule_sentences, rule_uncertainty
 from dcsim.studies.runner import Runner
 from dcsim.studies.statistics import trials_to_show
 from dcsim.studies.study import Study
 from dcsim.studies.target import Counted, Under, find_target
 from dcsim.studies.variants import (
     NAMEPLATE,
-    OWN,
+    SCENARIO_CHOICE,
     Policies,
     as_inputs,
     check_models,
@@ -69,7 +69,7 @@ class OversubscriptionStudy(Study):
     rule: Literal["breaker", "paper"] = "breaker"
     """breaker: simulated, no trip and the continuous rating kept. paper: 95th percentile over 200
     random subsets of the highest second."""
-    models: Texts = (NAMEPLATE, OWN)
+    models: Texts = (NAMEPLATE, SCENARIO_CHOICE)
     """Power models to compare: scenario (the file's own), nameplate (the makers' labels, no run
     needed), board-limit (every GPU at its limit, always), mean, lut, ledger, gru."""
     policies: Policies = Field(default={})
@@ -115,7 +115,8 @@ class OversubscriptionStudy(Study):
         limit's node and all that feeds it may carry, and trips in a year and SLO loss are within
         their bounds (`dcsim.studies.risk`); a screen of recorded units says where to start.
         `count_all` is the count with the level's error and the spread of days
-        (`dcsim.studies.doubt`). By rule `paper`, nothing is simulated beyond the scenario as it is.
+        (`dcsim.studies.uncertainty`). By rule `paper`, nothing is simulated beyond the scenario as
+        it is.
         """
         check_models(self.models)
         target = find_target(scenario, self.under, self.counted, self.limit_w)
@@ -128,7 +129,7 @@ class OversubscriptionStudy(Study):
             target = replace(target, limit_w=held_w)
         elif self.rule == "breaker":
             limited = target.limited()
-        policies = self.policies or {OWN: None}
+        policies = self.policies or {SCENARIO_CHOICE: None}
         cases = [
             Case(model, policy, with_model(with_policy(limited, policy, block), model))
             for model in self.models
@@ -157,17 +158,17 @@ class OversubscriptionStudy(Study):
         evidence = power_evidence(findings.outcomes)
         recorded = cases[0].scenario if cases else scenario
         return Answer(
-            headline=(*findings.headline(), *told_far_from_busy(recorded, findings.outcomes)),
+            headline=(*findings.headline(), *far_from_busy_sentences(recorded, findings.outcomes)),
             reasons=(
-                told_nameplate(target, by_nameplate),
-                *told_rule(self, bounds, scenario),
+                nameplate_sentence(target, by_nameplate),
+                *rule_sentences(self, bounds, scenario),
                 *findings.reasons,
-                *told_busy(findings.outcomes),
+                *busy_sentences(findings.outcomes),
             ),
             uncertainty=(
-                *told_doubt(self, seeds, scenario, bounds, findings.doubts),
-                *told_evidence(evidence),
-                *told_watts(findings.outcomes),
+                *rule_uncertainty(self, seeds, scenario, bounds, findings.uncertainties),
+                *evidence_sentences(evidence),
+                *watts_sentences(findings.outcomes),
             ),
             inputs={
                 "under": target.under_name,

@@ -10,15 +10,17 @@ import numpy as np
 from dcsim.scenario.models import Scenario
 from dcsim.spec.units import SECOND
 from dcsim.studies.ask import promise
-from dcsim.studies.doubt import Doubt, told_doubt_of, told_level_of
 from dcsim.studies.oversubscription.candidates import Bounds
 from dcsim.studies.statistics import share_mean_at_most
+from dcsim.studies.uncertainty import LoadUncertainty, level_sentence, uncertainty_sentences
 
 if TYPE_CHECKING:
     from dcsim.studies.oversubscription.study import OversubscriptionStudy
 
 
-def told_rule(study: OversubscriptionStudy, bounds: Bounds, scenario: Scenario) -> tuple[str, ...]:
+def rule_sentences(
+    study: OversubscriptionStudy, bounds: Bounds, scenario: Scenario
+) -> tuple[str, ...]:
     """What a candidate is held to, in sentences."""
     if study.rule == "paper":
         return (
@@ -53,12 +55,12 @@ def told_rule(study: OversubscriptionStudy, bounds: Bounds, scenario: Scenario) 
     )
 
 
-def told_doubt(
+def rule_uncertainty(
     study: OversubscriptionStudy,
     seeds: Sequence[int],
     scenario: Scenario,
     bounds: Bounds,
-    doubts: Sequence[Doubt] = (),
+    uncertainties: Sequence[LoadUncertainty] = (),
 ) -> tuple[str, ...]:
     """What the answer stands on, and what is not in it, in sentences."""
     length = SECOND.format(scenario.duration_s)
@@ -68,16 +70,16 @@ def told_doubt(
             "draws, whatever its distribution; draws share the same recording.",
             f"{len(seeds)} recording{'s' if len(seeds) > 1 else ''} of {length}: another day "
             "is not in it, nor what breakers and queues would do.",
-            *dict.fromkeys(told_level_of(doubt) for doubt in doubts),
+            *dict.fromkeys(level_sentence(uncertainty) for uncertainty in uncertainties),
         )
     return (
         f"Runs of {length} differ in traffic, tokens and routing of {len(seeds)} seeds; all "
         "candidates met the same seeds.",
-        *(_told_years(bounds) if bounds.max_trip is None else ()),
+        *(_years_sentences(bounds) if bounds.max_trip is None else ()),
         f"SLO loss is bounded by betting over runs, whatever its distribution; {len(seeds)} runs "
         f"without loss show at most {share_mean_at_most(np.zeros(len(seeds))):.2%}. Where they "
         "could not show the bound asked for, their mean is held to it.",
-        *_told_beside(doubts),
+        *_beside_seeds(uncertainties),
         "What fits is searched for as if more racks were never safer; candidates not in the table "
         "were not played.",
         *(
@@ -88,19 +90,21 @@ def told_doubt(
     )
 
 
-def _told_beside(doubts: Sequence[Doubt]) -> tuple[str, ...]:
+def _beside_seeds(uncertainties: Sequence[LoadUncertainty]) -> tuple[str, ...]:
     """What is uncertain besides seeds, and how it enters the second count."""
-    if not doubts:
+    if not uncertainties:
         return ()
     return (
-        *dict.fromkeys(line for doubt in doubts for line in told_doubt_of(doubt)),
+        *dict.fromkeys(
+            line for uncertainty in uncertainties for line in uncertainty_sentences(uncertainty)
+        ),
         "The count with all that is the largest at which runs of any day at the higher level stay "
         "within what nodes may carry with 95 %, and trips a year within the bound, summed over "
         "days; found by scaling the runs' loads, then played.",
     )
 
 
-def _told_years(bounds: Bounds) -> tuple[str, ...]:
+def _years_sentences(bounds: Bounds) -> tuple[str, ...]:
     """What carries runs on to years."""
     return (
         "Trips a year: how near a load came is its trip ratio, its share of the load of the same "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dcsim.facility.labels import label_loads_w
 from dcsim.plant import Plant
 from dcsim.scenario.models import Scenario
-from dcsim.studies.target import Target
+from dcsim.studies.target import CountTarget
 
 ABOUT_LABELS = {
     "other_nameplate_kw": ("kW", "labels of all else under the limits"),
@@ -20,7 +20,7 @@ ABOUT_LABELS = {
 """Unit and meaning of each input that labels give."""
 
 
-def labels_below(target: Target, sized: Scenario, count: int) -> dict[str, float]:
+def labels_below(target: CountTarget, sized: Scenario, count: int) -> dict[str, float]:
     """Inputs of `ABOUT_LABELS` for a scenario with `count` units under each limit."""
     plant = Plant.build(sized)
     load_w, labels_w = label_loads_w(plant), plant.servers.nameplate_w

@@ -124,14 +124,14 @@ def with_bands(
     low, high = (
         work_out({**inputs, **{name: ends[at] for name, ends in bands.items()}}) for at in (0, 1)
     )
-    found = []
+    banded = []
     for row, below, above in zip(rows, low, high, strict=True):
         ends = sorted((below["value"], above["value"]))
         same = ends[0] == ends[1]
-        found.append(
+        banded.append(
             row | {"band_low": NAN if same else ends[0], "band_high": NAN if same else ends[1]}
         )
-    return found
+    return banded
 
 
 def work_out(values: Mapping[str, float | None], currency: str = "money") -> list[dict[str, Any]]:
@@ -179,16 +179,16 @@ def _evaluate(node: ast.expr, known: Mapping[str, float]) -> float:
         case ast.UnaryOp(op=ast.USub(), operand=operand):
             return -_evaluate(operand, known)
         case ast.BinOp(left=left, op=operator, right=right):
-            one, two = _evaluate(left, known), _evaluate(right, known)
+            first, second = _evaluate(left, known), _evaluate(right, known)
             match operator:
                 case ast.Add():
-                    return one + two
+                    return first + second
                 case ast.Sub():
-                    return one - two
+                    return first - second
                 case ast.Mult():
-                    return one * two
+                    return first * second
                 case ast.Div():
-                    return one / two
+                    return first / second
                 case ast.Pow():
-                    return float(one**two)
+                    return float(first**second)
     raise ValueError(f"no arithmetic of a line: {ast.dump(node)}")

@@ -22,28 +22,28 @@ from dcsim.scenario.series import read_series
 from dcsim.scenario.start import Start
 from dcsim.spec.units import SECOND, TimeOfDay, Watts
 from dcsim.studies.answer import Answer, Card, Plot, Table
-from dcsim.studies.ask import power_evidence, seeds_of, told_evidence
-from dcsim.studies.busy import told_busy, told_watts
-from dcsim.studies.doubt import doubt_of, mean_band, peak_band_w, told_doubt_of
+from dcsim.studies.ask import evidence_sentences, power_evidence, seeds_of
+from dcsim.studies.busy import busy_sentences, watts_sentences
 from dcsim.studies.jobs import Keep, job
-from dcsim.studies.limit_rows import told_limits
+from dcsim.studies.limit_rows import limit_sentences
 from dcsim.studies.limits import left_out
 from dcsim.studies.options import Seeds, Typed, from_text, must
-from dcsim.studies.outcome import Outcome
+from dcsim.studies.outcome import RunOutcome
 from dcsim.studies.runner import Runner
 from dcsim.studies.savings.labels import ABOUT_LABELS, labels_below
 from dcsim.studies.savings.lines import in_currency, with_bands, work_out
 from dcsim.studies.savings.tariff import DAY_S, Bill, Tariff, as_tariff, bill
 from dcsim.studies.savings.words import (
     band_figures,
+    band_sentences,
+    bill_uncertainty,
     headline,
-    told_bands,
-    told_missing,
-    told_trips,
-    told_uncertainty,
+    missing_sentences,
+    trip_sentences,
 )
 from dcsim.studies.study import Study
 from dcsim.studies.target import Counted, Under, find_target
+from dcsim.studies.uncertainty import mean_band, peak_band_w, uncertainty_of, uncertainty_sentences
 
 NAN = float("nan")
 HOURS_A_YEAR = 8766.0
@@ -124,7 +124,7 @@ class SavingsStudy(Study):
         tariff = self.tariff or Tariff()
         target = find_target(scenario, self.under, self.counted, self.limit_w)
         count = target.now if self.count is None else self.count
-        _check(scenario, count, target.each, tariff)
+        _check(scenario, count, target.step, tariff)
         seeds = seeds_of(scenario, self.seeds)
         series = None if self.grid is None else _grid(self.grid)
         start_s, clock = _start(scenario, self.start_s)
@@ -158,10 +158,10 @@ class SavingsStudy(Study):
             len(target.watched),
         )
         known = {row["name"]: row["value"] for row in inputs}
-        doubt = doubt_of(outcomes[0].summary)
+        uncertainty = uncertainty_of(outcomes[0].summary)
         bands = {
-            "mean_kw": mean_band(known["mean_kw"], doubt),
-            "peak_kw": peak_band_w(known["peak_kw"], doubt),
+            "mean_kw": mean_band(known["mean_kw"], uncertainty),
+            "peak_kw": peak_band_w(known["peak_kw"], uncertainty),
         }
         lines = with_bands(work_out(known, tariff.currency), known, bands)
         values = {row["name"]: row["value"] for row in lines}
@@ -170,7 +170,7 @@ class SavingsStudy(Study):
         return Answer(
             headline=(
                 *headline(values, count, target.kind, tariff.currency, len(target.watched)),
-                *told_bands(lines, bands["peak_kw"]),
+                *band_sentences(lines, bands["peak_kw"]),
             ),
             reasons=(
                 f"What is saved is against building for the labels of all servers: {count} "
@@ -179,21 +179,21 @@ class SavingsStudy(Study):
                 f"is {target.limit_w / 1e3:,.1f} kW.",
                 f"The site is metered as means over {SECOND.format(tariff.meter_s)}.",
                 *([clock] if len(tariff.energy) > 1 or (series and len(series[0]) > 1) else []),
-                *told_trips(outcomes),
-                *told_limits(outcomes),
-                *told_busy(outcomes),
-                *told_missing(lines),
+                *trip_sentences(outcomes),
+                *limit_sentences(outcomes),
+                *busy_sentences(outcomes),
+                *missing_sentences(lines),
             ),
-            uncertainty=told_uncertainty(
+            uncertainty=bill_uncertainty(
                 [paid.peak_kw for paid in bills],
                 scenario.duration_s,
                 [
-                    *told_doubt_of(doubt),
+                    *uncertainty_sentences(uncertainty),
                     "Bands hold the level's error, and for meter readings a day's load too: over a "
-                    "year days average out. The luck of seeds is not in them.",
+                    "year days average out. The spread over seeds is not in them.",
                     *left_out(outcomes),
-                    *told_evidence(evidence),
-                    *told_watts(outcomes),
+                    *evidence_sentences(evidence),
+                    *watts_sentences(outcomes),
                 ],
             ),
             inputs={
@@ -257,7 +257,7 @@ def _inputs(
     tariff: Tariff,
     money: Mapping[str, float | None],
     bills: Sequence[Bill],
-    outcomes: Sequence[Outcome],
+    outcomes: Sequence[RunOutcome],
     copies: int,
 ) -> list[dict[str, Any]]:
     """Rows of the table of inputs. Money and limits are for all copies of the limit together."""
@@ -325,12 +325,12 @@ def _grid(grid: float | Path) -> tuple[np.ndarray, np.ndarray]:
             raise StudyError("--grid: g CO2e/kWh of 0 or more, such as 400")
         return np.zeros(1), np.array([float(grid)])
     try:
-        found = read_series(grid, "g_per_kwh")
+        series = read_series(grid, "g_per_kwh")
     except SeriesError as error:
         raise StudyError(
             f"--grid: {error} (a CSV with columns time_s and g_per_kwh, or a number such as 400)"
         ) from None
-    return found.time_s, found.value
+    return series.time_s, series.value
 
 
 def _start(base: Scenario, asked_s: float | None) -> tuple[float, str]:
@@ -352,11 +352,13 @@ def _intensity(series: tuple[np.ndarray, np.ndarray], clock_s: np.ndarray) -> np
     return np.interp(clock_s, *series)
 
 
-def _check(base: Scenario, count: int, each: int, tariff: Tariff) -> None:
+def _check(base: Scenario, count: int, step: int, tariff: Tariff) -> None:
     problems = []
-    if count < 1 or count % each:
-        step = "" if each == 1 else f", a multiple of {each}"
-        problems.append(f"--racks: 1 or more{step}, such as what `study oversubscription` found")
+    if count < 1 or count % step:
+        multiple = "" if step == 1 else f", a multiple of {step}"
+        problems.append(
+            f"--racks: 1 or more{multiple}, such as what `study oversubscription` found"
+        )
     if base.duration_s < tariff.meter_s:
         reading = SECOND.format(tariff.meter_s)
         problems.append(

@@ -53,8 +53,8 @@ class Tariff:
         starts = np.array([start for start, _ in self.energy])
         prices = np.array([price for _, price in self.energy])
         # Before the first of the day, the last of the day before still holds.
-        found = np.searchsorted(starts, np.mod(time_s, DAY_S), side="right") - 1
-        at: FloatArray = prices[found]
+        places = np.searchsorted(starts, np.mod(time_s, DAY_S), side="right") - 1
+        at: FloatArray = prices[places]
         return at
 
 

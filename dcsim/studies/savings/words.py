@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dcsim.spec.units import SECOND
-from dcsim.studies.outcome import Outcome
+from dcsim.studies.outcome import RunOutcome
 from dcsim.studies.statistics import mean_interval
 
 
@@ -24,7 +24,7 @@ def headline(
             if not math.isnan(values[name])
         ]
 
-    each = "" if copies == 1 else f" under each of {copies} limits"
+    limits = "" if copies == 1 else f" under each of {copies} limits"
     if values["avoided_kw"] > 0:
         built = known(
             ("avoided_kw", "{} kW need not be built"),
@@ -39,7 +39,7 @@ def headline(
         ("bill_a_year", "its bill is {} " + currency),
         ("carbon_t_a_year", "its carbon {} t CO2e"),
     )
-    return (f"{count} {kind}s{each}: {', '.join(built)}.", f"{'; '.join(costs)}.")
+    return (f"{count} {kind}s{limits}: {', '.join(built)}.", f"{'; '.join(costs)}.")
 
 
 def _rounded(value: float) -> str:
@@ -47,7 +47,9 @@ def _rounded(value: float) -> str:
     return f"{float(f'{value:.3g}'):,.{0 if value >= 100 else 1}f}"
 
 
-def told_bands(lines: Sequence[Mapping[str, Any]], peak_kw: tuple[float, float]) -> tuple[str, ...]:
+def band_sentences(
+    lines: Sequence[Mapping[str, Any]], peak_kw: tuple[float, float]
+) -> tuple[str, ...]:
     """Between what the site's energy, peak, bill and carbon lie by the errors that seeds do not
     show, in a sentence; none where no energy is known.
 
@@ -59,7 +61,7 @@ def told_bands(lines: Sequence[Mapping[str, Any]], peak_kw: tuple[float, float])
         Below and above what the highest meter reading is with 95 % each, kW.
     """
     by_name = {row["name"]: row for row in lines}
-    told = [
+    bands = [
         f"{words} {_rounded(row['band_low'])} to {_rounded(row['band_high'])} {row['unit']}"
         for name, words in (
             ("energy_kwh_a_year", "energy"),
@@ -68,12 +70,12 @@ def told_bands(lines: Sequence[Mapping[str, Any]], peak_kw: tuple[float, float])
         )
         if not math.isnan((row := by_name[name])["band_low"])
     ]
-    if not told:
+    if not bands:
         return ()
-    told.insert(1, f"highest reading {_rounded(peak_kw[0])} to {_rounded(peak_kw[1])} kW")
+    bands.insert(1, f"highest reading {_rounded(peak_kw[0])} to {_rounded(peak_kw[1])} kW")
     return (
         f"By the error of the watts' level and how days differ, 5 % beyond each end: "
-        f"{', '.join(told)}.",
+        f"{', '.join(bands)}.",
     )
 
 
@@ -88,7 +90,7 @@ def band_figures(lines: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     }
 
 
-def told_missing(lines: Sequence[Mapping[str, Any]]) -> list[str]:
+def missing_sentences(lines: Sequence[Mapping[str, Any]]) -> list[str]:
     """Inputs for want of which lines are unknown."""
     missing = sorted(
         {name for row in lines if row["missing"] for name in row["missing"].split(", ")}
@@ -96,7 +98,7 @@ def told_missing(lines: Sequence[Mapping[str, Any]]) -> list[str]:
     return [f"Unknown for want of an input: {', '.join(missing)}."] if missing else []
 
 
-def told_trips(outcomes: Sequence[Outcome]) -> list[str]:
+def trip_sentences(outcomes: Sequence[RunOutcome]) -> list[str]:
     """Whether breakers tripped."""
     trips = sum(outcome.summary["events"]["trip"] for outcome in outcomes)
     if not trips:
@@ -105,7 +107,7 @@ def told_trips(outcomes: Sequence[Outcome]) -> list[str]:
     return [f"{breakers} tripped in these runs: so many do not fit, and the bill is too low."]
 
 
-def told_uncertainty(
+def bill_uncertainty(
     peaks_kw: Sequence[float], duration_s: float, evidence: Sequence[str]
 ) -> tuple[str, ...]:
     """How sure the bill is, and what is not in it. `peaks_kw`: the highest meter reading of each

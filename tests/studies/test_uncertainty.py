@@ -10,9 +10,9 @@ from scipy import stats
 
 from dcsim.arrays import FloatArray
 from dcsim.facility.trip_ratio import Element
-from dcsim.studies.doubt import Doubt, doubt_of, peak_band_w, scaled
 from dcsim.studies.heating import Heating
 from dcsim.studies.risk import Exposure
+from dcsim.studies.uncertainty import LoadUncertainty, peak_band_w, scaled, uncertainty_of
 
 PARTS = [
     {"evidence": "extrapolated", "mean_w": 600.0, "error": 0.05},
@@ -25,21 +25,23 @@ PARTS = [
 def test_the_level_by_what_the_watts_stand_on() -> None:
     """60 % off by 5 % in the median, which is 7.4 % as a standard deviation, and 40 % by a tenth:
     both together 6.0 %, and 1.645 times that with 95 %."""
-    found = doubt_of({"evidence": {"parts": PARTS}})
+    found = uncertainty_of({"evidence": {"parts": PARTS}})
     deviation = math.hypot(0.6 * 0.05 / 0.6745, 0.4 * 0.10)
     assert found.level == pytest.approx(1.6449 * deviation, rel=1e-3)
     assert found.parts == (
         "60 % of the watts extrapolated, off by 7.4 %",
         "40 % of the watts assumed, off by 10.0 %",
     )
-    given = doubt_of({"evidence": {"parts": PARTS}}, 0.03, 0.05)
+    given = uncertainty_of({"evidence": {"parts": PARTS}}, 0.03, 0.05)
     assert (given.level, given.day, given.parts) == (0.03, 0.05, ())
 
 
 def test_runs_of_any_day_above_a_limit() -> None:
     """One standard deviation below it: 15.87 %. Without days, the share of runs above it."""
-    assert Doubt(0.0, 0.05).exceeding([math.exp(-0.05)] * 3) == pytest.approx(0.1587, abs=1e-4)
-    assert Doubt(0.1, 0.0).exceeding([0.8, 0.95]) == 0.5
+    assert LoadUncertainty(0.0, 0.05).exceeding([math.exp(-0.05)] * 3) == pytest.approx(
+        0.1587, abs=1e-4
+    )
+    assert LoadUncertainty(0.1, 0.0).exceeding([0.8, 0.95]) == 0.5
 
 
 def exposure(loads: FloatArray, ratios: FloatArray) -> Exposure:
@@ -55,12 +57,12 @@ def test_the_trips_over_days_are_those_of_a_lognormal_day() -> None:
     """A load that is constant in a run: the chance is that of the day alone, by its normal tail.
     Runs that differ: days of spread 0 leave the runs' own bound."""
     constant = exposure(np.full((20, 5), 0.9), np.full((20, 1), 0.9))
-    sure = Doubt(0.02, 0.03).trips_at_most(constant)
+    sure = LoadUncertainty(0.02, 0.03).trips_at_most(constant)
     assert sure == pytest.approx(stats.norm.sf(-math.log(0.9 * 1.02) / 0.03), rel=0.1)
     maxima = 0.8 + np.random.default_rng(3).gumbel(0.0, 0.01, (60, 1))
     differ = exposure(np.full((60, 5), 0.7) + maxima / 10, maxima)
-    assert Doubt(0.0, 0.0).trips_at_most(differ) == differ.risk().per_run
-    assert Doubt(0.0, 0.01).trips_at_most(differ) > differ.risk().per_run
+    assert LoadUncertainty(0.0, 0.0).trips_at_most(differ) == differ.risk().per_run
+    assert LoadUncertainty(0.0, 0.01).trips_at_most(differ) > differ.risk().per_run
 
 
 def test_scaled_loads() -> None:
@@ -69,6 +71,6 @@ def test_scaled_loads() -> None:
 
 
 def test_a_peak_between_errors_of_level_and_days() -> None:
-    low_w, high_w = peak_band_w(1000.0, Doubt(1.6449 * 0.03, 0.04))
+    low_w, high_w = peak_band_w(1000.0, LoadUncertainty(1.6449 * 0.03, 0.04))
     assert high_w == pytest.approx(1000.0 * (1 + 1.6449 * 0.05), rel=1e-4)
     assert low_w + high_w == pytest.approx(2000.0)

@@ -1,4 +1,4 @@
-"""What is uncertain of a load besides the luck of seeds: its level, and how days differ.
+"""What is uncertain of a load besides the spread over seeds: its level, and how days differ.
 
 The level is one error for all runs: that of the power model, as its pack states it or as runs show
 that were left out of training (docs/fidelity-power.md), and that of watts nobody measured. Errors
@@ -47,7 +47,7 @@ WEIGHTS = np.exp(-0.5 * GRID**2) / np.exp(-0.5 * GRID**2).sum()
 
 
 @dataclass(frozen=True)
-class Doubt:
+class LoadUncertainty:
     """How far loads may be from those of the runs."""
 
     level: float
@@ -86,14 +86,14 @@ def _deviation(part: Mapping[str, Any]) -> float:
     return DEVIATIONS[part["evidence"]] if stated is None else stated * TO_DEVIATION
 
 
-def doubt_of(
+def uncertainty_of(
     summary: Mapping[str, Any], level_error: float | None = None, day_spread: float | None = None
-) -> Doubt:
+) -> LoadUncertainty:
     """Of a site, by what its mean watts stand on (`summary["evidence"]`); what is given goes
     first."""
     day = DAY_SPREAD if day_spread is None else day_spread
     if level_error is not None:
-        return Doubt(level_error, day)
+        return LoadUncertainty(level_error, day)
     by_kind: dict[str, list[float]] = {}
     parts = (summary.get("evidence") or {}).get("parts") or []
     whole_w = sum(part["mean_w"] or 0.0 for part in parts)
@@ -103,13 +103,13 @@ def doubt_of(
         row = by_kind.setdefault(part["evidence"], [0.0, 0.0])
         row[0] += share
         row[1] += share * deviation
-    told = tuple(
+    parts_in_words = tuple(
         f"{100 * share:.0f} % of the watts {kind}, off by {100 * error / share:.1f} %"
         for kind, (share, error) in by_kind.items()
         if share
     )
     deviation = math.sqrt(sum(error**2 for _, error in by_kind.values()))
-    return Doubt(float(ndtri(CONFIDENCE)) * deviation, day, told)
+    return LoadUncertainty(float(ndtri(CONFIDENCE)) * deviation, day, parts_in_words)
 
 
 def change_deviation(
@@ -122,7 +122,7 @@ def change_deviation(
 
     Watts that stand on the same thing in both (the same source, and for GPUs the same
     configuration) are off by the same share, and that cancels as far as they weigh the same. All
-    else is off on its own: of each kind of evidence together, as in `doubt_of`.
+    else is off on its own: of each kind of evidence together, as in `uncertainty_of`.
 
     Parameters
     ----------
@@ -162,40 +162,44 @@ def scaled(peak_w: float, mean_w: float, factor: float) -> float:
     return mean_w * factor + (peak_w - mean_w) * math.sqrt(factor)
 
 
-def told_level_of(doubt: Doubt) -> str:
+def level_sentence(uncertainty: LoadUncertainty) -> str:
     """What a band of the level alone stands on, in a sentence."""
     return (
-        f"The level: all loads may be up to {100 * doubt.level:.1f} % higher, and as much lower, "
-        f"95 % sure each{_made(doubt)}."
+        f"The level: all loads may be up to {100 * uncertainty.level:.1f} % higher, and as much "
+        f"lower, 95 % sure each{_made(uncertainty)}."
     )
 
 
-def _made(doubt: Doubt) -> str:
-    return f" ({'; '.join(doubt.parts)}; standard deviations)" if doubt.parts else " (as given)"
+def _made(uncertainty: LoadUncertainty) -> str:
+    return (
+        f" ({'; '.join(uncertainty.parts)}; standard deviations)"
+        if uncertainty.parts
+        else " (as given)"
+    )
 
 
-def told_doubt_of(doubt: Doubt) -> tuple[str, ...]:
+def uncertainty_sentences(uncertainty: LoadUncertainty) -> tuple[str, ...]:
     """What an added band stands on, in sentences."""
     return (
-        f"Besides seeds: all loads may be up to {100 * doubt.level:.1f} % higher, 95 % "
-        f"sure{_made(doubt)}; "
-        f"days differ by {100 * doubt.day:.1f} %, the standard deviation of a day's load"
+        f"Besides seeds: all loads may be up to {100 * uncertainty.level:.1f} % higher, 95 % "
+        f"sure{_made(uncertainty)}; "
+        f"days differ by {100 * uncertainty.day:.1f} %, the standard deviation of a day's load"
         + (
             " (the busiest hours of five weekdays in Azure's code trace of May 2024)."
-            if doubt.day == DAY_SPREAD
+            if uncertainty.day == DAY_SPREAD
             else "."
         ),
     )
 
 
-def mean_band(mean: float, doubt: Doubt) -> tuple[float, float]:
+def mean_band(mean: float, uncertainty: LoadUncertainty) -> tuple[float, float]:
     """Below and above what a mean over many days is with 95 % each, in its own unit: the error of
     the level alone, as days average out."""
-    return mean * (1.0 - doubt.level), mean * (1.0 + doubt.level)
+    return mean * (1.0 - uncertainty.level), mean * (1.0 + uncertainty.level)
 
 
-def peak_band_w(peak_w: float, doubt: Doubt) -> tuple[float, float]:
+def peak_band_w(peak_w: float, uncertainty: LoadUncertainty) -> tuple[float, float]:
     """Below and above what a peak is with 95 % each, W: errors of level and day together."""
-    level = doubt.level / float(ndtri(CONFIDENCE))
-    both = float(ndtri(CONFIDENCE)) * math.hypot(level, doubt.day)
+    level = uncertainty.level / float(ndtri(CONFIDENCE))
+    both = float(ndtri(CONFIDENCE)) * math.hypot(level, uncertainty.day)
     return peak_w * (1.0 - both), peak_w * (1.0 + both)
