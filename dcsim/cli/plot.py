@@ -37,8 +37,8 @@ def plot(
 ) -> None:
     """Draw a result with matplotlib, which comes with the extra `plots`."""
     optional("matplotlib", "dcsim plot")
+    from dcsim.report.charts.study import plot_study
     from dcsim.report.plots import plot as draw
-    from dcsim.report.study_plot import plot_study
     from dcsim.results import Results
 
     if result.is_dir() and (kind or node):

@@ -25,7 +25,7 @@ from dcsim.files import atomic_write
 
 if TYPE_CHECKING:
     from dcsim.lab.learn.runs import MeasuredRun
-    from dcsim.report.compared import Compared
+    from dcsim.report.charts.compared import Compared
 
 
 class Origin(StrEnum):
@@ -88,7 +88,7 @@ def evaluate(
     from dcsim.hardware.catalogue import load_catalogue
     from dcsim.lab.learn.evaluate import generate_readings, judge
     from dcsim.lab.learn.simulated import simulated_work
-    from dcsim.report.compared import Compared
+    from dcsim.report.charts.compared import Compared
 
     only_for_gru(model, "--pack and --extrapolate", pack is not None or extrapolate)
     runs = _read_runs(folders)
@@ -154,7 +154,7 @@ def evaluate(
 
 def _write(runs: list[Compared], series_out: Path | None, picture: Path | None) -> None:
     """Write both series, and their picture, where a path is given."""
-    from dcsim.report.compared import draw_compared, series_rows
+    from dcsim.report.charts.compared import draw_compared, series_rows
 
     try:
         if picture is not None:

@@ -244,7 +244,7 @@ def _draw(
 ) -> None:
     optional("matplotlib", "a picture")
     from dcsim.cli.guard import os_error_text
-    from dcsim.report.trip_plot import draw_trip
+    from dcsim.report.charts.trip import draw_trip
 
     try:
         draw_trip(trips, load.time_s, load.value, curves, rating_w, ambient_c, out)

@@ -96,8 +96,8 @@ class LiveView(Watcher):
         elif not self._quiet:
             more = {k: n - FLAG_LINES for k, n in self._flags.items() if n > FLAG_LINES}
             if more:
-                told = ", ".join(f"{count} {name}" for name, count in more.items())
-                self._line(f"{sum(more.values())} more flags not shown: {told}")
+                counts = ", ".join(f"{count} {name}" for name, count in more.items())
+                self._line(f"{sum(more.values())} more flags not shown: {counts}")
 
     def update(self, frame: Frame) -> bool:
         """Look at one power step; draws a few times a second at most. False: go on."""
@@ -168,7 +168,7 @@ class LiveView(Watcher):
         if event.kind != "cleared":
             self.first_flags.setdefault(event.kind, event)
         if not self._quiet and self._live is None and self._flags[event.kind] <= FLAG_LINES:
-            self._line(f"{when(event.time_s, self._start)} {_told(event)}")
+            self._line(f"{when(event.time_s, self._start)} {describe_event(event)}")
 
     def _line(self, text: str) -> None:
         self._console.print(text, highlight=False, markup=False, soft_wrap=True)
@@ -206,9 +206,11 @@ class LiveView(Watcher):
         grid.add_row("headroom", Text(_nearest_text(node, share), style if node else ""))
         grid.add_row("requests", self._busy(frame))
         last = self._last_flag
-        told = "none" if last is None else f"{when(last.time_s, self._start)} {_told(last)}"
+        text = (
+            "none" if last is None else f"{when(last.time_s, self._start)} {describe_event(last)}"
+        )
         count = self._flags.total()
-        grid.add_row("last flag", Text(told if count < 2 else f"{told}  ({count} in all)"))
+        grid.add_row("last flag", Text(text if count < 2 else f"{text}  ({count} in all)"))
         return grid
 
 
@@ -216,7 +218,7 @@ def _nearest_text(node: str, share: float) -> str:
     return f"nearest to its limit: {node} {percent(share)}" if node else f"headroom {UNKNOWN}"
 
 
-def _told(event: Any) -> str:
+def describe_event(event: Any) -> str:
     return (
         f"{event.kind.upper()} {event.node}: {watts(event.load_w)} of {watts(event.limit_w)}, "
         f"{event.message}"

@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from dcsim.records import EventKind
+from dcsim.report.flags import counted
 from dcsim.report.limit_table import limit_table, notes, sentence
 from dcsim.report.load_lines import autoscale_lines, breakdown_lines, busy_lines, evidence_lines
 from dcsim.report.redundancy_words import redundancy_line
@@ -215,31 +217,6 @@ def _rate(per_s: float | None) -> str:
     return UNKNOWN if per_s is None else f"{per_s:.2f}"
 
 
-FLAG_WORDS = {
-    "predicted": ("trip predicted", "trips predicted"),
-    "continuous": ("load over its continuous allowance", "loads over their continuous allowances"),
-    "demand": ("crossing of a demand limit", "crossings of demand limits"),
-    "ramp": ("crossing of a ramp limit", "crossings of ramp limits"),
-    "fault": ("fault", "faults"),
-    "repaired": ("repair", "repairs"),
-    "on-battery": ("time on battery", "times on battery"),
-    "depleted": ("battery depleted", "batteries depleted"),
-    "bypass": ("transfer to a static bypass", "transfers to a static bypass"),
-    "cooling-lost": ("loss of cooling", "losses of cooling"),
-    "redundancy-lost": ("loss of redundancy", "losses of redundancy"),
-    "dark": ("loss of power", "losses of power"),
-    "restored": ("return of power", "returns of power"),
-}
-"""Flags by kind where an `s` makes no plural, one and several."""
-
-
-def _plural(kind: str, count: int) -> str:
-    """Nouns (warning, trip) take their plural; what has happened (cleared) has none."""
-    if kind in FLAG_WORDS:
-        return FLAG_WORDS[kind][count != 1]
-    return kind if count == 1 or kind.endswith("ed") else f"{kind}s"
-
-
 def _limits(rows: Sequence[Mapping[str, Any]], start: Start | None, console: Console) -> None:
     table = limit_table(rows, start, wide=console.width >= WIDE)
     if table is not None:
@@ -249,9 +226,12 @@ def _limits(rows: Sequence[Mapping[str, Any]], start: Start | None, console: Con
 
 
 def _events(
-    counts: Mapping[str, int], first_flags: Sequence[Any], start: Start | None, console: Console
+    counts: Mapping[EventKind, int],
+    first_flags: Sequence[Any],
+    start: Start | None,
+    console: Console,
 ) -> None:
-    counts_text = ", ".join(f"{count:,} {_plural(kind, count)}" for kind, count in counts.items())
+    counts_text = ", ".join(counted(kind, count) for kind, count in counts.items())
     console.print(f"Flags: {counts_text}.", highlight=False)
     for event in first_flags:
         console.print(

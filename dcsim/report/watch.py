@@ -25,7 +25,8 @@ from rich.text import Text
 from dcsim.arrays import FloatArray
 from dcsim.engine.frame import Frame
 from dcsim.plant import Plant
-from dcsim.records import CLASS_OF, EVENT_CLASSES, EventClass
+from dcsim.records import CLASS_OF, EVENT_CLASSES
+from dcsim.report.flags import CLASS_STYLES
 from dcsim.report.keys import Keys
 from dcsim.report.live import LiveView
 from dcsim.report.text import UNKNOWN, clock, percent, watts, when
@@ -39,17 +40,10 @@ OUTAGES = EVENT_CLASSES["outage"]
 """Kinds of events that are shown first and stay in sight."""
 TITLE_KINDS = 6
 FLAGS_KEPT = 200
-CROWD = 12
+MOST_CHILDREN = 12
 """Of more children than this, only those that have been fullest are listed; of servers, one."""
 FULLEST = 3
 BLOCKS = "▁▂▃▄▅▆▇█"
-CLASS_STYLES: dict[EventClass, str] = {
-    "outage": "bold red",
-    "over-limit": "yellow",
-    "warning": "cyan",
-    "recovery": "green",
-    "action": "magenta",
-}
 
 
 class WatchView(LiveView):
@@ -69,7 +63,7 @@ class WatchView(LiveView):
         self._screen = console.is_terminal and not quiet
         self._stop = False
         self._scroll = 0
-        self._told: deque[Any] = deque(maxlen=FLAGS_KEPT)
+        self._recent: deque[Any] = deque(maxlen=FLAGS_KEPT)
         self._grave: deque[Any] = deque(maxlen=FLAGS_KEPT)
         self._past: deque[FloatArray] = deque(maxlen=HISTORY)
         self._children: list[list[int]] = []
@@ -142,7 +136,7 @@ class WatchView(LiveView):
     def flag(self, event: Any) -> None:
         """Take note of a flag."""
         super().flag(event)
-        self._told.appendleft(event)
+        self._recent.appendleft(event)
         if event.kind in OUTAGES:
             self._grave.appendleft(event)
 
@@ -207,23 +201,23 @@ class WatchView(LiveView):
         return Group(table, Text(self._busy(self._frame), no_wrap=True, overflow="ellipsis"))
 
     def _rows(self) -> list[tuple[int, str, str]]:
-        """Nodes to list, the lines before their names, and what is said of their crowd. By the
+        """Nodes to list, the lines before their names, and how many their siblings are. By the
         highest loads so far, so that the list holds still."""
         rating_w = self._plant.nodes.rating_w
         share = np.where(rating_w > 0, self._peak_w / rating_w, self._peak_w * 1e-12)
         rows: list[tuple[int, str, str]] = []
 
-        def add(node: int, lead: str, branch: str, crowd: str) -> None:
-            rows.append((node, lead + branch, crowd))
+        def add(node: int, lead: str, branch: str, count_text: str) -> None:
+            rows.append((node, lead + branch, count_text))
             below = lead + {"": "", "├ ": "│ ", "└ ": "  "}[branch]
-            children, said = self._children[node], ""
+            children, children_text = self._children[node], ""
             servers = bool(children) and self._plant.nodes.kind[children[0]] == "server"
-            if len(children) > (1 if servers else CROWD):
+            if len(children) > (1 if servers else MOST_CHILDREN):
                 fullest = sorted(children, key=lambda child: -share[child])
-                said = f"of {len(children)}"
+                children_text = f"of {len(children)}"
                 children = sorted(fullest[: 1 if servers else FULLEST])
             for child in children:
-                add(child, below, "└ " if child == children[-1] else "├ ", said)
+                add(child, below, "└ " if child == children[-1] else "├ ", children_text)
 
         add(0, "", "", "")
         return rows
@@ -242,7 +236,7 @@ class WatchView(LiveView):
         if not narrow:
             table.add_column(no_wrap=True, width=HISTORY // 2)
         load_w, past = self._past[-1], np.stack(self._past)
-        for node, lead, crowd in rows[self._scroll : self._scroll + height]:
+        for node, lead, count_text in rows[self._scroll : self._scroll + height]:
             rating_w = float(self._plant.nodes.rating_w[node])
             rated = rating_w > 0
             share = float(load_w[node]) / rating_w if rated else math.nan
@@ -251,7 +245,7 @@ class WatchView(LiveView):
             name = Text.assemble(
                 (lead, "bright_black"),
                 self._plant.nodes.name[node].rpartition("/")[2],
-                (f"  {crowd}", "dim"),
+                (f"  {count_text}", "dim"),
             )
             cells = [
                 name,
@@ -278,18 +272,18 @@ class WatchView(LiveView):
         table = Table.grid(padding=(0, 1), expand=True)
         for size in (11, 10, None):
             table.add_column(no_wrap=True, overflow="ellipsis", width=size)
-        told = list(self._told)[:height]
+        recent = list(self._recent)[:height]
         # What took power away stays in sight, however many warnings have come since.
-        kept = [event for event in list(self._grave)[: max(1, height // 2)] if event not in told]
-        for event in [*kept, *told[: height - len(kept)]]:
-            style = CLASS_STYLES[CLASS_OF[event.kind]]
+        kept = [event for event in list(self._grave)[: max(1, height // 2)] if event not in recent]
+        for event in [*kept, *recent[: height - len(kept)]]:
+            style = CLASS_STYLES[CLASS_OF[event.kind]].terminal
             table.add_row(
                 Text(self._clock(event.time_s), "dim"),
                 Text(event.kind, style),
                 Text(f"{event.node}: {watts(event.load_w)} of {watts(event.limit_w)}, "
                      f"{event.message}"),
             )  # fmt: skip
-        if not self._told:
+        if not self._recent:
             table.add_row(Text("none yet", "dim"), "", "")
         return table
 

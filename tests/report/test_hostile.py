@@ -14,10 +14,10 @@ import pytest
 
 from dcsim.engine import simulate
 from dcsim.errors import ResultsError, StudyPageError
+from dcsim.report.charts.study import study_charts
+from dcsim.report.figure_names import format_figure, unit_of
 from dcsim.report.page import run_page, study_page
-from dcsim.report.page.figure_names import format_figure, unit_of
-from dcsim.report.page.pictures import pictures
-from dcsim.report.page.study_file import MOST_ROWS, PlotSpec
+from dcsim.report.study_file import MOST_ROWS, ColumnValues, PlotSpec, TableValues
 from dcsim.results import Results
 from dcsim.scenario.load import load
 from tests.report.made_study import made_study
@@ -49,7 +49,7 @@ def test_names_that_end_a_script_are_text(tmp_path: Path) -> None:
         )
     )
     assert "<img" not in page
-    assert model_of(page)["plots"][0]["title"] == EVIL
+    assert model_of(page)["charts"]["plot-0"]["label"].startswith(f"{EVIL}: ")
 
 
 def test_large_tables_are_cut_and_say_so(tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ def test_empty_tables_and_figures_that_are_no_numbers(tmp_path: Path) -> None:
             figures={"huge_w": 10**400, "not_w": float("nan"), "known_w": 5e3},
         )
     )
-    assert [plot["title"] for plot in model_of(page)["plots"]] == [
+    assert [chart["label"].partition(":")[0] for chart in model_of(page)["charts"].values()] == [
         "Peaks as traffic grows",
         "Policies compared",
     ]
@@ -113,17 +113,21 @@ def test_units_are_read_from_names_and_words() -> None:
     assert format_figure("fixes", [{"cost": 4}]) == "cost: 4"
 
 
-def table(name: str, **columns: list[Any]) -> dict[str, Any]:
-    made = [{"name": key, "about": "", "values": values} for key, values in columns.items()]
-    return {"name": name, "title": name, "rows": len(made[0]["values"]), "columns": made}
+def table(name: str, **columns: list[Any]) -> TableValues:
+    made = [ColumnValues(key, "", unit_of(key), values) for key, values in columns.items()]
+    return TableValues(name, name, [], len(made[0].values), made)
 
 
 def test_lines_of_several_policies_are_told_apart() -> None:
     rows = table(
         "t", model=["a"] * 4, policy=["p", "p", "q", "q"], n=[1, 2, 1, 2], y_w=[1, 2, 3, 4]
     )
-    asked = PlotSpec(table="t", x="n", y=["y_w"], by="model")
-    assert pictures([asked], [rows], {})[0]["apart"] == ["policy"]
+    plot = PlotSpec(table="t", x="n", y=["y_w"], by="model")
+    (chart,) = study_charts([plot], [rows], {})
+    assert [(line.name, line.y) for line in chart.panels[0].traces] == [
+        ("p", [1, 2]),
+        ("q", [3, 4]),
+    ]
 
 
 def test_breaches_are_marked_with_their_dates() -> None:
@@ -135,25 +139,29 @@ def test_breaches_are_marked_with_their_dates() -> None:
     )
     met = table("breaches", node=["b", "a"], factor=[None, 1.3], factor_low=[None, 1.2],
                 factor_high=[None, 1.5], date=[None, "2027-05-19"])  # fmt: skip
-    asked = PlotSpec(table="loads", x="factor", y=["of_limit"], by="node")
-    found = pictures([asked], [loads, met], {})[0]
-    assert found["level"] == 1.0
-    assert found["marks"] == [
-        {"x": 1.3, "low": 1.2, "high": 1.5, "node": "a", "date": "2027-05-19"}
-    ]
+    plot = PlotSpec(table="loads", x="factor", y=["of_limit"], by="node")
+    (chart,) = study_charts([plot], [loads, met], {})
+    assert [rule.at for rule in chart.panels[0].rules] == [1.0]
+    (rule,) = chart.rules
+    assert (rule.at, rule.low, rule.high, rule.text) == (1.3, 1.2, 1.5, "a 2027-05-19")
+    assert "a meets its limit at 1.3, 2027-05-19" in chart.label
 
 
 def test_racks_against_failing_are_drawn_from_candidates() -> None:
     played = table(
         "candidates",
         model=["m", "m"],
-        policy=["p", "p"],
+        policy=["p", "q"],
         count=[60, 62],
         fail_low=[0.0, 0.1],
         fail_high=[0.3, 0.5],
     )
-    (found,) = pictures([], [played], {"max_trip": 0.25})
-    assert (found["kind"], found["level"], found["by"]) == ("interval", 0.25, ["model", "policy"])
+    (chart,) = study_charts([], [played], {"max_trip": 0.25})
+    (panel,) = chart.panels
+    assert [(bars.name, bars.low, bars.high) for bars in panel.traces] == [
+        ("p", [0.0], [0.3]), ("q", [0.1], [0.5]),
+    ]  # fmt: skip
+    assert [(rule.at, rule.text) for rule in panel.rules] == [(0.25, "accepted 25.0 %")]
 
 
 def test_results_that_lack_something_are_told(tmp_path: Path) -> None:

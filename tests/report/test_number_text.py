@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from dcsim.report.terminal import _plural
+from dcsim.records import EVENT_KINDS
+from dcsim.report.flags import KIND_STYLES, counted
 from dcsim.results.shares import number_text
 
 
@@ -18,8 +19,12 @@ def test_numbers_are_in_full_with_thousands_parted(value: float, told: str) -> N
 
 
 def test_flags_have_a_plural() -> None:
-    assert _plural("continuous", 6) == "loads over their continuous allowances"
-    assert _plural("redundancy-lost", 6) == "losses of redundancy"
-    assert _plural("demand", 1) == "crossing of a demand limit"
-    assert (_plural("trip", 1), _plural("trip", 2)) == ("trip", "trips")
-    assert _plural("cleared", 2) == "cleared"
+    assert counted("continuous", 6) == "6 loads over their continuous allowances"
+    assert counted("redundancy-lost", 6) == "6 losses of redundancy"
+    assert counted("demand", 1) == "1 crossing of a demand limit"
+    assert (counted("trip", 1), counted("trip", 2000)) == ("1 trip", "2,000 trips")
+    assert counted("cleared", 2) == "2 cleared"
+
+
+def test_every_kind_of_flag_has_a_style() -> None:
+    assert set(KIND_STYLES) == set(EVENT_KINDS)

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from dcsim.plant import Plant
 from dcsim.report.oneline import draw, of_results, of_table
+from dcsim.report.oneline.drawing import Paint
 from dcsim.report.oneline.layout import Item, place
-from dcsim.report.oneline.svg import Paint
 from dcsim.scenario.load import load, loads
 from dcsim.scenario.models import Scenario
 

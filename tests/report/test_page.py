@@ -107,8 +107,8 @@ def test_all_series_fit_the_budget_and_keep_their_peaks(tmp_path: Path) -> None:
         assert np.abs(steps - expected).max() <= detail["scale"]
         curve = gathered.duration_w["site"]
         assert curve[0] == pytest.approx(watts[:, 0].max(), rel=1e-4)
-        assert curve == sorted(curve, reverse=True)
-        site = gathered.variation["site"]["0.25"]
+        assert (np.diff(curve) <= 0).all()
+        site = gathered.variation["site"][0.25]
         assert site == pytest.approx(watts[:, 0].std() / watts[:, 0].mean(), rel=1e-4)
 
 
@@ -210,7 +210,7 @@ def test_unknown_figures_are_dashes(tmp_path: Path) -> None:
     assert '<span class="value">-</span>' in text
     parts = Parts()
     parts.feed(text)
-    assert json.loads(parts.scripts["model"])["traffic"] is None
+    assert "traffic" not in json.loads(parts.scripts["model"])["charts"]
     assert "unknown" in text  # no evidence is said to be none
 
 

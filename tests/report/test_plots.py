@@ -27,7 +27,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_command_offers_what_there_is() -> None:
-    assert tuple(plots.KINDS) == KINDS
+    assert plots.KINDS == KINDS
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -41,7 +41,7 @@ def test_every_kind_is_drawn_and_the_same_twice(made: Path, tmp_path: Path, kind
 
 def test_the_load_that_is_drawn_is_the_load(made: Path) -> None:
     with Results.open(made) as results:
-        figure = plots.load(results, "row-1")
+        figure = plots.figure(results, "load", "row-1")
         (axis,) = figure.axes
         watts = results.load_w("row", nodes=["row-1"]).to_numpy()[:, 0]
     mean = axis.lines[0].get_ydata()

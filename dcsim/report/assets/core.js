@@ -1,7 +1,12 @@
 "use strict";
-// Shared by all parts of the page. `D` is the only global name.
-const D = { model: null, charts: [], hooks: { node: [], theme: [] } };
+/**
+ * `D` is the page's only global name. Its parts: `D.el` and `D.get` for elements, `D.watts` and its
+ * neighbours for words, `D.series` (packed loads), `D.plots` (plotly), `D.grid` (tables), and a part
+ * for each section, each with a `start`. `D.model` is what dcsim/report/page wrote into the file.
+ */
+const D = { model: null, onNode: [] };
 
+/** An element with attributes (`onclick` and the like are listeners), and what is inside. */
 D.el = (tag, attributes = {}, ...inside) => {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
@@ -13,11 +18,15 @@ D.el = (tag, attributes = {}, ...inside) => {
 };
 D.get = (id) => document.getElementById(id);
 
-// Names come from files: plotly reads a little HTML in its texts.
+/** Names come from files: plotly reads a little HTML in its texts. */
 D.safe = (text) => String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
 
+D.UNKNOWN = "–";
+const unknown = (value) => value === null || value === undefined || Number.isNaN(value);
+
+/** A value with its unit and the prefix that suits it. */
 D.scaled = (value, unit) => {
-  if (value === null || value === undefined || Number.isNaN(value)) return "–";
+  if (unknown(value)) return D.UNKNOWN;
   for (const [size, prefix, more] of [[1e9, "G", 1], [1e6, "M", 1], [1e3, "k", 0]]) {
     if (Math.abs(value) >= 0.99995 * size) {
       const part = value / size;
@@ -27,35 +36,40 @@ D.scaled = (value, unit) => {
   return `${value.toFixed(0)} ${unit}`;
 };
 D.watts = (value) => D.scaled(value, "W");
-D.percent = (share) => (share === null || Number.isNaN(share) ? "–" : `${(100 * share).toFixed(1)} %`);
-D.seconds = (value) => {
-  if (value === null || value === undefined || Number.isNaN(value)) return "–";
-  return value < 1 ? `${(1e3 * value).toFixed(0)} ms` : `${value.toFixed(2)} s`;
-};
-D.clock = (time_s, fraction = false) => {
-  const whole = Math.floor(time_s + 1e-9);
-  const two = (n) => String(n).padStart(2, "0");
-  const days = Math.floor(whole / 86400), rest = whole % 86400;
-  let text = `${two(Math.floor(rest / 3600))}:${two(Math.floor(rest / 60) % 60)}:${two(rest % 60)}`;
-  if (fraction) text += (time_s - whole).toFixed(2).slice(1);
-  text = days ? `${days}d ${text}` : text;
-  const start = D.model ? D.model.start_of_day_s : null;
-  if (start === null || start === undefined) return text;
-  const at = (start + whole) % 86400;
-  return `${text} (${two(Math.floor(at / 3600))}:${two(Math.floor(at / 60) % 60)}:${two(at % 60)})`;
-};
+D.percent = (share) => (unknown(share) ? D.UNKNOWN : `${(100 * share).toFixed(1)} %`);
+D.count = (value) => value.toLocaleString("en");
+
+/** A length of time. */
 D.span = (seconds) => {
-  if (seconds >= 86400) return `${+(seconds / 86400).toFixed(2)} d`;
-  if (seconds >= 3600) return `${+(seconds / 3600).toFixed(2)} h`;
-  if (seconds >= 60) return `${+(seconds / 60).toFixed(2)} min`;
+  if (unknown(seconds)) return D.UNKNOWN;
+  for (const [size, unit] of [[86400, "d"], [3600, "h"], [60, "min"]]) {
+    if (seconds >= size) return `${+(seconds / size).toFixed(2)} ${unit}`;
+  }
   return `${+seconds.toPrecision(3)} s`;
 };
-// Plotly's time axis wants dates, and takes small numbers for years: the run begins with 2001.
-D.EPOCH = Date.UTC(2001, 0, 1);
-D.date = (time_s) => D.EPOCH + Math.round(time_s * 1000);
-D.time = (date) => ((typeof date === "number" ? date : Date.parse(`${String(date).replace(" ", "T")}${/T|:/.test(date) ? "" : "T00:00"}Z`)) - D.EPOCH) / 1000;
 
-// Names without the path that all of them share.
+const hms = (seconds) =>
+  [seconds / 3600, (seconds / 60) % 60, seconds % 60].map((n) => String(Math.floor(n)).padStart(2, "0")).join(":");
+
+/** A moment of the run; where its start is known, with the clock. */
+D.clock = (time_s, fraction = false) => {
+  const whole = Math.floor(time_s + 1e-9);
+  const days = Math.floor(whole / 86400);
+  const text = (days ? `${days}d ` : "") + hms(whole % 86400) + (fraction ? (time_s - whole).toFixed(2).slice(1) : "");
+  const start = D.model.start_of_day_s ?? null;
+  return start === null ? text : `${text} (${hms((start + whole) % 86400)})`;
+};
+
+/** Plotly's time axis wants dates, and takes small numbers for years: the run begins with 2001. */
+D.epoch = () => Date.UTC(2001, 0, 1) + 1000 * (D.model.start_of_day_s || 0);
+D.date = (time_s) => D.epoch() + Math.round(time_s * 1000);
+D.time = (date) => {
+  if (typeof date === "number") return (date - D.epoch()) / 1000;
+  const text = String(date).replace(" ", "T") + (/[T:]/.test(date) ? "" : "T00:00");
+  return (Date.parse(`${text}Z`) - D.epoch()) / 1000;
+};
+
+/** Names without the path that all of them share. */
 D.short = (names) => {
   const paths = names.map((name) => String(name).split("/"));
   let same = 0;
@@ -63,23 +77,26 @@ D.short = (names) => {
   return paths.map((path) => path.slice(same).join("/"));
 };
 
+/** A quotient; nothing is known of what is divided by 0. */
+D.quotient = (above, below) => (below === 0 ? NaN : above / below);
+
+/** A colour of the theme, by its name in dcsim/report/palette.py. */
 D.css = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 
+/** The bytes that stand in an element as base64 of gzip. */
 D.inflate = async (id) => {
   const packed = D.get(id);
-  const text = packed.textContent;
+  const raw = atob(packed.textContent);
   packed.remove();
-  const raw = atob(text);
-  const bytes = new Uint8Array(raw.length);
-  for (let i = 0; i < raw.length; i += 1) bytes[i] = raw.charCodeAt(i);
-  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
-  return new Response(stream).arrayBuffer();
+  const bytes = Uint8Array.from(raw, (character) => character.charCodeAt(0));
+  return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).arrayBuffer();
 };
 
-D.trouble = (text) => {
-  const place = D.get("trouble");
+D.fail = (text) => {
+  const place = D.get("failure");
   place.textContent = text;
   place.hidden = false;
 };
 
-D.choose = (index) => D.hooks.node.forEach((hook) => hook(index));
+/** Show a node, by its number, in all sections. */
+D.choose = (index) => D.onNode.forEach((show) => show(index));

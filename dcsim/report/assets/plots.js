@@ -1,45 +1,101 @@
-// What all charts share: fonts and colours from the style sheet, drawn when first seen.
+/** What all charts share: fonts and colours of the theme, drawn when first seen. */
 D.plots = (() => {
-  const layout = (more = {}) => {
-    const axis = { gridcolor: D.css("grid"), zerolinecolor: D.css("grid"), linecolor: D.css("edge"),
-      tickfont: { color: D.css("soft"), size: 11.5 }, automargin: true };
+  const DATA = new Set(["x", "y", "z", "customdata"]);
+  const charts = [];
+
+  const layout = (more) => {
+    const axis = {
+      gridcolor: D.css("grid"),
+      zerolinecolor: D.css("grid"),
+      linecolor: D.css("edge"),
+      tickfont: { color: D.css("soft"), size: 11.5 },
+      automargin: true,
+    };
     const font = { family: 'system-ui,-apple-system,"Segoe UI",Roboto,sans-serif', size: 12.5, color: D.css("ink") };
-    const out = { font, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
-      margin: { l: 64, r: 16, t: 14, b: 40 }, showlegend: false, hovermode: "x",
+    const whole = {
+      font,
+      paper_bgcolor: "rgba(0,0,0,0)",
+      plot_bgcolor: "rgba(0,0,0,0)",
+      margin: { l: 64, r: 16, t: 14, b: 40 },
+      showlegend: false,
+      hovermode: "x",
       hoverlabel: { bgcolor: D.css("card"), bordercolor: D.css("edge"), font: { ...font, size: 12 } },
-      ...more };
-    for (const key of Object.keys(out)) {
-      if (/^[xy]axis\d*$/.test(key)) out[key] = { ...axis, ...out[key] };
+      ...more,
+    };
+    for (const key of Object.keys(whole)) {
+      if (/^[xy]axis\d*$/.test(key)) whole[key] = { ...axis, ...whole[key] };
     }
-    return out;
+    return whole;
   };
   const config = { displaylogo: false, responsive: true, displayModeBar: false };
 
-  // The place gets the chart's height at once: what follows must not move when it is drawn.
+  /** Draw. The place gets the chart's height at once: what follows must not move. */
   const react = (place, traces, more) => {
     place.style.height = `${more.height}px`;
     return Plotly.react(place, traces, layout(more), config);
   };
 
-  // `draw` is called when the chart comes into sight, and again when the theme changes.
+  const colour = (text) => {
+    const [name, opacity] = text.slice(1).split("/");
+    return D.css(name) + (opacity || "");
+  };
+
+  /** A part of a figure with the theme's colours in place of `@name`. */
+  const themed = (part, key = "") => {
+    if (typeof part === "string") {
+      if (/color/.test(key) && part.startsWith("@")) return colour(part);
+      return part.includes("<span") ? part.replace(/color:(@\w+)/g, (_, name) => `color:${colour(name)}`) : part;
+    }
+    if (part === null || typeof part !== "object" || DATA.has(key)) return part;
+    if (Array.isArray(part)) return part.map((inner) => themed(inner, key));
+    const { time, ...rest } = part;
+    const made = Object.fromEntries(Object.entries(rest).map(([name, inner]) => [name, themed(inner, name)]));
+    return time ? timeAxis(made) : made;
+  };
+
+  /** Draw a figure as dcsim/report/charts/plotly.py describes it, with its note and its label. */
+  const show = (id, figure) => {
+    const place = D.get(id);
+    const note = D.get(`${id}-note`);
+    react(place, themed(figure.data), themed(figure.layout));
+    if (note) note.textContent = figure.note;
+    if (figure.label) place.setAttribute("aria-label", figure.label);
+  };
+
+  /** `draw` is called when the chart comes into sight, and again when the theme changes. */
   const lazy = (id, draw) => {
     const place = D.get(id);
     if (!place) return;
-    const chart = { drawn: false, draw: () => { chart.drawn = true; draw(); performance.mark(`drawn ${id}`); } };
-    D.charts.push(chart);
-    const watch = new IntersectionObserver((seen) => {
-      if (seen.some((entry) => entry.isIntersecting) && !chart.drawn) { watch.disconnect(); chart.draw(); }
-    }, { rootMargin: "300px" });
-    watch.observe(place);
+    const chart = {
+      drawn: false,
+      draw: () => {
+        chart.drawn = true;
+        draw();
+        performance.mark(`drawn ${id}`);
+      },
+    };
+    charts.push(chart);
+    const sight = (entries) => {
+      if (!entries.some((entry) => entry.isIntersecting) || chart.drawn) return;
+      observer.disconnect();
+      chart.draw();
+    };
+    const observer = new IntersectionObserver(sight, { rootMargin: "300px" });
+    observer.observe(place);
   };
 
-  const timeAxis = (more = {}) => ({ type: "date", tickformatstops: [
-    { dtickrange: [null, 1000], value: "%H:%M:%S.%L" },
-    { dtickrange: [1000, 60000], value: "%H:%M:%S" },
-    { dtickrange: [60000, 86400000], value: "%H:%M" },
-    { dtickrange: [86400000, null], value: "day %-j" }], ...more });
+  const timeAxis = (more = {}) => ({
+    type: "date",
+    tickformatstops: [
+      { dtickrange: [null, 1000], value: "%H:%M:%S.%L" },
+      { dtickrange: [1000, 60000], value: "%H:%M:%S" },
+      { dtickrange: [60000, 86400000], value: "%H:%M" },
+      { dtickrange: [86400000, null], value: "day %-j" },
+    ],
+    ...more,
+  });
 
-  const redraw = (all = false) => D.charts.forEach((chart) => { if (chart.drawn || all) chart.draw(); });
+  const redraw = (all = false) => charts.forEach((chart) => { if (chart.drawn || all) chart.draw(); });
 
-  return { react, lazy, timeAxis, redraw };
+  return { react, show, lazy, timeAxis, redraw };
 })();

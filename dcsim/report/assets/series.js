@@ -1,14 +1,17 @@
-// Loads by node, as dcsim/report/page/pack.py and series.py wrote them, and coarser views of them.
+/** Loads by node, as dcsim/report/page/pack.py and series.py wrote them, and coarser views of them. */
 D.series = (() => {
   const LEVELS_AT_LEAST = 64;
   const UNKNOWN = 0xffff;
   const kept = new Map();
-  let bytes = null, count = 0, levelOf = [], detailsOf = [];
+  let bytes = null;
+  let count = 0;
+  let levelOf = [];
+  let detailsOf = [];
 
   const start = (buffer) => {
     bytes = new Uint8Array(buffer);
     count = D.model.values;
-    levelOf = new Array(D.model.nodes.length);
+    levelOf = D.model.nodes.map(() => null);
     detailsOf = D.model.nodes.map(() => []);
     D.model.levels.forEach((level) => level.nodes.forEach((node, i) => { levelOf[node] = [level, i]; }));
     D.model.details.forEach((detail) => detailsOf[detail.node].push(detail));

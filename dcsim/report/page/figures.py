@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from html import escape
+from statistics import median
 from typing import Any
 
+import pandas as pd
+
+from dcsim.report.figure_names import format_figure
 from dcsim.report.page import limits
 from dcsim.report.page.trust import Trust, badge
 from dcsim.report.text import UNKNOWN, percent, seconds, watt_hours, watts
@@ -66,7 +70,7 @@ SHAPE = """
 <p class="small">For what share of the time each load was exceeded.</p></div>
 <div class="card"><h3>Hierarchy smoothing</h3>
 <div class="chart" id="smoothing" role="img" aria-label="Coefficient of variation by level"></div>
-<div class="scroll" id="smoothing-table"></div>
+<div class="scroll">%s</div>
 <p class="small">Coefficient of variation (standard deviation over mean): median of the nodes of a
 level. Dots: recorded steps; dashes: what servers that vary on their own would give,
 1/√servers. The gap between the two is what they have in common, such as the time of day.</p>
@@ -210,6 +214,25 @@ def _slo(slo: Mapping[str, Any]) -> str:
         if slo.get(key) is not None
     ]
     return escape(", ".join(parts) or "none")
+
+
+def shape(nodes: pd.DataFrame, variation: Mapping[str, Mapping[float, float]]) -> str:
+    """Load-duration curves and smoothing, with the median variation of each level as a table:
+    `variation` by node and averaging time in s."""
+    widths_s = sorted({width_s for values in variation.values() for width_s in values})
+    head = "".join(f'<th scope="col" class="n">{format_figure("_s", w)}</th>' for w in widths_s)
+    rows = ""
+    for kind, level in nodes.groupby("kind", sort=False):
+        known = [variation.get(str(name), {}) for name in level.index]
+        cells = ""
+        for width_s in widths_s:
+            values = [by_width[width_s] for by_width in known if width_s in by_width]
+            cells += f"<td class='n'>{percent(median(values)) if values else UNKNOWN}</td>"
+        rows += f"<tr><td>{escape(str(kind))}</td>{cells}</tr>"
+    return SHAPE % (
+        f'<table class="plain"><thead><tr><th scope="col">level</th>{head}</tr></thead>'
+        f"<tbody>{rows}</tbody></table>"
+    )
 
 
 def shares(summary: Mapping[str, Any]) -> str:

@@ -12,17 +12,18 @@ from typing import Any
 
 from dcsim.report.oneline.svg import STYLE
 from dcsim.report.page.pack import compressed
+from dcsim.report.palette import DARK, LIGHT, css
 
 SCRIPTS = (
     "core.js",
     "series.js",
     "plots.js",
+    "grid.js",
     "timeline.js",
+    "heat.js",
     "oneline.js",
-    "charts.js",
-    "tables.js",
+    "run.js",
     "calculator.js",
-    "pictures.js",
     "study.js",
     "main.js",
 )
@@ -51,10 +52,11 @@ def page(
     sections: Sequence[Section],
     model: Mapping[str, Any],
     series: str,
+    formulas: Mapping[str, str] | None = None,
 ) -> str:
     """The page. `title` and `description` are plain text, `facts` is HTML; `model` is what the
-    script draws from, `series` the packed loads. Raises ValueError for a number that is not
-    finite: what is unknown must be None."""
+    script draws from, `series` the packed loads, `formulas` expressions of `page.formula`. Raises
+    ValueError for a number that is not finite: what is unknown must be None."""
     links = "".join(f'<a href="#{s.key}">{escape(s.short)}</a>' for s in sections)
     body = "".join(
         f'<section id="{s.key}" aria-labelledby="{s.key}-title">'
@@ -62,13 +64,16 @@ def page(
         for s in sections
     )
     lead = f'<p class="lead">{escape(description)}</p>' if description else ""
-    script = "\n".join(asset(name) for name in SCRIPTS)
+    lines = ",".join(f"{embedded(name)}:(v)=>{js}" for name, js in (formulas or {}).items())
+    script = "\n".join((*map(asset, SCRIPTS[:-1]), f"D.formulas={{{lines}}};", asset(SCRIPTS[-1])))
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="generator" content="dcsim"><title>{escape(title)} · dcsim</title>
 <link rel="icon" href="{ICON}">
-<style>{asset("page.css")}{STYLE}</style></head>
+<style>:root{{color-scheme:light;{css(LIGHT)}}}
+:root[data-theme=dark]{{color-scheme:dark;{css(DARK)}}}
+{asset("page.css")}{STYLE}</style></head>
 <body><a class="skip" href="#main">Skip to the figures</a>
 <header class="top"><div class="head"><div><p class="mark">dcsim</p><h1>{escape(title)}</h1>
 {lead}<p class="facts">{facts}</p></div>
@@ -77,7 +82,7 @@ def page(
 <div class="ways"><nav aria-label="Parts of this report">{links}</nav></div>
 <noscript><p class="note">Charts and tables need JavaScript; the summary, the diagram and the notes
 do not.</p></noscript>
-<p class="note" id="trouble" role="alert" hidden></p>
+<p class="note" id="failure" role="alert" hidden></p>
 <main id="main">{body}</main>
 <footer>Made by dcsim. This file holds all that it shows and fetches nothing.</footer>
 <script type="application/json" id="model">{embedded(model)}</script>

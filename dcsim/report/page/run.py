@@ -7,15 +7,20 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
+import pandas as pd
+
 from dcsim.errors import ResultsError
 from dcsim.facility.limit_words import label
+from dcsim.report.charts.plotly import PlotlyFigure, to_plotly
+from dcsim.report.charts.run import level_durations, level_smoothing, service
+from dcsim.report.flags import flag_classes
 from dcsim.report.oneline import draw, of_results
-from dcsim.report.oneline.svg import Paint
+from dcsim.report.oneline.drawing import Paint, paints_of
 from dcsim.report.page import figures
 from dcsim.report.page.busy import busy, watts_by_part
 from dcsim.report.page.html import Section, page
 from dcsim.report.page.pack import Packer
-from dcsim.report.page.series import AVERAGED_S, BUDGET, SHARES, gather
+from dcsim.report.page.series import BUDGET, PackedLoads, gather
 from dcsim.report.page.traffic import traffic
 from dcsim.report.page.trust import Trust
 from dcsim.report.text import clock
@@ -43,7 +48,8 @@ def run_page(results: Results, budget: int = BUDGET) -> str:
     loads = gather(results, packer, budget)
     diagram = of_results(nodes, trust.facility)
     figure = {row["name"]: row for row in summary["nodes"]}
-    paint = {name: _paint(figure.get(name)) for name in map(str, nodes.index)}
+    paints = paints_of(summary["nodes"])
+    paints |= {name: Paint(None) for name in map(str, nodes.index) if name not in paints}
     place = {str(name): i for i, name in enumerate(nodes.index)}
     events = results.events()
     model: dict[str, Any] = {
@@ -58,8 +64,6 @@ def run_page(results: Results, budget: int = BUDGET) -> str:
                 "name": name,
                 "kind": row["kind"],
                 "parent": place[row["parent"]] if isinstance(row["parent"], str) else -1,
-                "duration_w": loads.duration_w.get(str(name)),
-                "variation": loads.variation.get(str(name), {}),
                 "limits": [
                     {"limit_w": row["limit_w"], "highest_w": row["highest_w"], "text": label(row)}
                     for row in summary.get("limits") or []
@@ -84,8 +88,6 @@ def run_page(results: Results, budget: int = BUDGET) -> str:
         ],
         "details": [{**detail, "node": place[detail["node"]]} for detail in loads.details],
         "values": packer.count,
-        "shares": SHARES.tolist(),
-        "averaged_s": [results.step_s, *AVERAGED_S],
         "events": {
             "total": len(events),
             "time_s": events["time_s"][:MOST_EVENTS].tolist(),
@@ -95,19 +97,18 @@ def run_page(results: Results, budget: int = BUDGET) -> str:
             "limit_w": _known(events["limit_w"][:MOST_EVENTS]),
             "message": events["message"][:MOST_EVENTS].tolist(),
         },
-        "traffic": traffic(results, trust.slos),
-        "tenants": summary.get("tenants", []),
-        "badge": {"watts": trust.watts, "latency": trust.latency},
+        "flags": flag_classes(),
+        "charts": _charts(results, nodes, loads, trust),
     }
     title = trust.name
     sections = [
         Section("summary", "Summary", "Summary", figures.tiles(summary, trust)),
         Section("load", "Load over time", "Load", figures.TIMELINE),
         Section(
-            "oneline", "One-line diagram", "Diagram", figures.oneline(draw(diagram, paint, False))
+            "oneline", "One-line diagram", "Diagram", figures.oneline(draw(diagram, paints, False))
         ),
         Section("where", "Where and when", "Heat map", figures.HEAT),
-        Section("shape", "Shape of the load", "Shape", figures.SHAPE),
+        Section("shape", "Shape of the load", "Shape", figures.shape(nodes, loads.variation)),
         Section("service", "Latency and goodput next to power", "Service", figures.TRAFFIC),
         Section("busy", "How busy it is", "Busy", busy(summary)),
         Section("states", "Where time and energy went", "Time and energy", figures.shares(summary)),
@@ -163,11 +164,24 @@ def _check(results: Results) -> None:
         )
 
 
-def _paint(row: Mapping[str, Any] | None) -> Paint:
-    row = row or {}
-    peak_w, limit_w = row.get("peak_w"), row.get("limit_w")
-    share = peak_w / limit_w if peak_w is not None and limit_w else None
-    return Paint(share, int(row.get("trips") or 0))
+def _charts(
+    results: Results, nodes: pd.DataFrame, loads: PackedLoads, trust: Trust
+) -> dict[str, PlotlyFigure]:
+    """Charts that need no zoom, by the id of their place; load-duration curves one a level."""
+    start_s = 0.0 if results.start is None else float(results.start.time_of_day_s)
+    # Of each node by its recorded step.
+    variation = {n: next(iter(values.values())) for n, values in loads.variation.items() if values}
+    charts = {"smoothing": to_plotly(level_smoothing(nodes, variation))}
+    for kind in dict.fromkeys(map(str, nodes["kind"])):
+        curves = {n: w for n, w in loads.duration_w.items() if nodes.at[n, "kind"] == kind}
+        chart = level_durations(kind, curves, results.summary["nodes"])
+        charts[f"duration-{kind}"] = to_plotly(chart)
+    requests = traffic(results, trust.slos)
+    if requests is not None:
+        site_w = results.load_w(str(nodes["kind"].iloc[0])).to_numpy()[:, 0]
+        chart = service(requests, site_w, results.step_s, results.duration_s)
+        charts["traffic"] = to_plotly(chart, start_s)
+    return charts
 
 
 def _known(values: Any) -> list[float | None]:

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from dcsim.arrays import FloatArray
+from dcsim.report.charts.run import duration_w
 from dcsim.report.page.pack import Packer
 from dcsim.results import Results
 
@@ -28,10 +29,6 @@ MOST_FLAGS = 150
 """Flags, the first of their kinds at their nodes first, whose surroundings are kept."""
 AT_ONCE = 64
 """Nodes read together: as many as the file keeps in one chunk."""
-SHARES = np.concatenate(
-    [[0.0, 0.0001, 0.001, 0.005], np.linspace(0.01, 0.99, 99), [0.995, 0.999, 0.9999, 1.0]]
-)
-"""Shares of time at which the load-duration curve is given."""
 AVERAGED_S = (1.0, 60.0, 900.0)
 """Averaging times at which variation is compared, the power step aside."""
 
@@ -62,10 +59,11 @@ class PackedLoads:
 
     levels: list[PackedLevel]
     details: list[dict[str, Any]]
-    duration_w: dict[str, list[float]]
-    """By node: the load exceeded for each of `SHARES` of the time."""
-    variation: dict[str, dict[str, float]]
-    """By node: standard deviation over mean, by averaging time in seconds."""
+    duration_w: dict[str, FloatArray]
+    """By node, as `dcsim.report.charts.run.duration_w` gives it."""
+    variation: dict[str, dict[float, float]]
+    """By node: standard deviation over mean, by averaging time in seconds, the recorded step
+    first."""
 
 
 def levels(results: Results, nodes: pd.DataFrame, budget: int = BUDGET) -> list[PackedLevel]:
@@ -106,12 +104,11 @@ def gather(results: Results, packer: Packer, budget: int = BUDGET) -> PackedLoad
             peak_at = [first * level.recorded_s + at for at in _peak(measured_w, level.recorded_s)]
             together = together or peak_at
             _pack(level, load_w, packer)
-            known = measured_w[np.isfinite(measured_w)]
-            if len(known):
-                curve = np.quantile(known, 1.0 - SHARES)
-                loads.duration_w[name] = [round(float(w), 1) for w in curve]
+            curve_w = duration_w(measured_w)
+            if curve_w is not None:
+                loads.duration_w[name] = curve_w
                 loads.variation[name] = _variation(measured_w, level.recorded_s)
-            if level.factor > 1 and len(known):
+            if level.factor > 1 and curve_w is not None:
                 moments = [*flags.get(name, ()), *peak_at, *together]
                 for low, high in _windows(moments, level, len(load_w)):
                     packed = packer.add(load_w[low:high])
@@ -156,8 +153,8 @@ def _pack(level: PackedLevel, load_w: FloatArray, packer: Packer) -> None:
     level.scale.append([part.scale for part in packed])
 
 
-def _variation(load_w: FloatArray, step_s: float) -> dict[str, float]:
-    by_width = {}
+def _variation(load_w: FloatArray, step_s: float) -> dict[float, float]:
+    by_width: dict[float, float] = {}
     for width_s in (step_s, *AVERAGED_S):
         width = round(width_s / step_s)
         if width < 1 or abs(width * step_s - width_s) > 1e-9 * width_s:
@@ -168,7 +165,7 @@ def _variation(load_w: FloatArray, step_s: float) -> dict[str, float]:
         means = load_w[: whole * width].reshape(whole, width).mean(axis=1)
         mean = float(means.mean())
         if mean > 0:
-            by_width[f"{width_s:g}"] = round(float(means.std()) / mean, 6)
+            by_width[width_s] = float(means.std()) / mean
     return by_width
 
 

@@ -7,23 +7,27 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from html import escape
 from pathlib import Path
 from typing import Any
 
 from dcsim.evidence import EVIDENCE
-from dcsim.report.page.figure_names import format_figure, title_of, unit_of
+from dcsim.report.charts.model import Chart
+from dcsim.report.charts.plotly import to_plotly
+from dcsim.report.charts.study import study_charts, table_named
+from dcsim.report.figure_names import format_figure, title_of
+from dcsim.report.page.formula import javascript
 from dcsim.report.page.html import Section, page
 from dcsim.report.page.pack import Packer
-from dcsim.report.page.pictures import column, pictures, table_named
-from dcsim.report.page.study_file import (
-    MOST_CELLS,
+from dcsim.report.page.trust import MEANING, badge, weakest
+from dcsim.report.study_file import (
     ConfigurationSource,
     StudyFile,
+    TableValues,
     read_study,
-    read_table,
+    read_tables,
 )
-from dcsim.report.page.trust import MEANING, badge, weakest
 
 TITLES = {
     "sweep": "Sweep",
@@ -62,39 +66,39 @@ CALCULATOR = (
 def study_page(folder: Path) -> str:
     """The page as HTML. Raises StudyPageError."""
     study = read_study(folder)
-    tables: list[dict[str, Any]] = []
-    left = MOST_CELLS
-    for described in study.tables:
-        table = read_table(folder, described, left)
-        left -= sum(len(part["values"]) for part in table["columns"])
-        for part in table["columns"]:
-            part["unit"] = unit_of(part["name"], part["about"])
-        tables.append(table)
+    tables = read_tables(folder, study)
     scenario = study.scenario.name or folder.resolve().name
     title = f"{TITLES.get(study.study, study.study.capitalize())}: {scenario}"
-    plots = pictures(study.plots, tables, study.inputs)
-    model = {"page": "study", "study": study.study, "tables": tables, "plots": plots}
+    charts = study_charts(study.plots, tables, study.inputs)
+    calculates = _calculates(tables)
+    model = {
+        "page": "study",
+        "study": study.study,
+        "tables": [asdict(table) for table in tables],
+        "charts": {f"plot-{i}": to_plotly(chart) for i, chart in enumerate(charts)},
+    }
     facts = [
         f"study of {study.scenario.file}",
         f"{study.runs.used} run{'' if study.runs.used == 1 else 's'}" if study.runs.used else "",
         f"dcsim {study.versions.get('dcsim', '')}",
     ]
     sections = [Section("answer", "Answer", "Answer", _answer(study, tables))]
-    if plots:
-        sections.append(Section("pictures", "Pictures", "Pictures", _frames(plots)))
-    if _calculates(tables):
+    if charts:
+        sections.append(Section("pictures", "Pictures", "Pictures", _frames(charts)))
+    if calculates:
         sections.append(Section("calculator", "Calculator", "Calculator", CALCULATOR))
     if tables:
         sections.append(Section("tables", "Tables", "Tables", _table_frames(tables)))
     sections.append(Section("inputs", "Every input", "Inputs", _inputs(study)))
     sections.append(Section("trust", "How far to trust this", "Trust", _trust(study)))
-    facts_told = " · ".join(escape(fact) for fact in facts if fact)
-    return page(title, "", facts_told, sections, model, Packer().text())
+    facts_html = " · ".join(escape(fact) for fact in facts if fact)
+    formulas = _formulas(tables) if calculates else {}
+    return page(title, "", facts_html, sections, model, Packer().text(), formulas)
 
 
-def _calculates(tables: Sequence[Mapping[str, Any]]) -> bool:
+def _calculates(tables: Sequence[TableValues]) -> bool:
     """Whether there are inputs, and lines with formulas over them."""
-    columns = {table["name"]: {c["name"] for c in table["columns"]} for table in tables}
+    columns = {table.name: {column.name for column in table.columns} for table in tables}
     return {"name", "value", "unit", "origin", "about"} <= columns.get("inputs", set()) and {
         "name",
         "value",
@@ -103,7 +107,7 @@ def _calculates(tables: Sequence[Mapping[str, Any]]) -> bool:
     } <= columns.get("lines", set())
 
 
-def _answer(study: StudyFile, tables: Sequence[Mapping[str, Any]]) -> str:
+def _answer(study: StudyFile, tables: Sequence[TableValues]) -> str:
     status = STATUS.get(study.status, "")
     if study.error:
         status += f" {study.error}"
@@ -156,17 +160,16 @@ def _mark(name: str, evidence: str, simulated: Mapping[str, bool]) -> str:
     return '<span class="badge given" title="no simulated watt is in it">from what was given</span>'
 
 
-def _simulated(tables: Sequence[Mapping[str, Any]]) -> dict[str, bool]:
+def _simulated(tables: Sequence[TableValues]) -> dict[str, bool]:
     """Of every line with a formula: whether an input from the run is in it, at any remove."""
     if not _calculates(tables):
         return {}
     inputs, lines = (table_named(tables, name) for name in ("inputs", "lines"))
     assert inputs is not None and lines is not None
-    names, origins = column(inputs, "name") or [], column(inputs, "origin") or []
     # A tariff's mean price is weighted by the run's load, but prices are not watts.
-    known = {str(name): origin == "run" for name, origin in zip(names, origins, strict=True)}
-    rows = zip(column(lines, "name") or [], column(lines, "formula") or [], strict=True)
-    for name, formula in rows:
+    rows = zip(inputs.values("name"), inputs.values("origin"), strict=True)
+    known = {str(name): origin == "run" for name, origin in rows}
+    for name, formula in zip(lines.values("name"), lines.values("formula"), strict=True):
         parts = re.findall(r"[A-Za-z_]\w*", str(formula))
         known[str(name)] = any(known.get(part, True) for part in parts)
     return known
@@ -179,21 +182,29 @@ def _list(title: str, lines: Sequence[str]) -> str:
     return f'<div class="card"><h3>{title}</h3><ul>{items}</ul></div>'
 
 
-def _frames(plots: Sequence[Mapping[str, Any]]) -> str:
+def _formulas(tables: Sequence[TableValues]) -> dict[str, str]:
+    """The lines' formulas for the page's script, by name."""
+    lines = table_named(tables, "lines")
+    assert lines is not None
+    rows = zip(lines.values("name"), lines.values("formula"), strict=True)
+    return {str(name): javascript(str(formula)) for name, formula in rows}
+
+
+def _frames(charts: Sequence[Chart]) -> str:
     return "".join(
-        f'<div class="card"><h3>{escape(plot["title"])}</h3>'
-        f'<div class="chart" id="plot-{i}" role="img" aria-label="{escape(plot["title"])}"></div>'
+        f'<div class="card"><h3>{escape(chart.title)}</h3>'
+        f'<div class="chart" id="plot-{i}" role="img" aria-label="{escape(chart.title)}"></div>'
         f'<p class="small" id="plot-{i}-note"></p></div>'
-        for i, plot in enumerate(plots)
+        for i, chart in enumerate(charts)
     )
 
 
-def _table_frames(tables: Sequence[Mapping[str, Any]]) -> str:
+def _table_frames(tables: Sequence[TableValues]) -> str:
     """Those with columns for a first look open; the others, long ones for files, folded."""
-    some_shown = any(table["shown"] for table in tables)
+    some_shown = any(table.shown for table in tables)
     frames = []
     for i, table in enumerate(tables):
-        title = escape(table["title"])
+        title = escape(table.title)
         frame = (
             f'<div class="bar"><label>Find <input type="search" id="table-{i}-find" '
             f'placeholder="words"></label><button type="button" id="table-{i}-all" '
@@ -202,8 +213,8 @@ def _table_frames(tables: Sequence[Mapping[str, Any]]) -> str:
             f'<div class="scroll tall" tabindex="0" role="region" aria-label="{title}, scrollable">'
             f'<table id="table-{i}" class="plain"></table></div>'
         )
-        if some_shown and not table["shown"]:
-            rows = f"{table['rows']:,} row{'s' * (table['rows'] != 1)}"
+        if some_shown and not table.shown:
+            rows = f"{table.rows:,} row{'s' * (table.rows != 1)}"
             frames.append(
                 f'<details class="card"><summary>{title} ({rows})</summary>{frame}</details>'
             )

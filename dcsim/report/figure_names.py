@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, cast
 
+from dcsim.report.charts.model import Unit
 from dcsim.report.text import UNKNOWN, percent, watt_hours, watts
 
 SHARE = re.compile(
@@ -15,10 +16,12 @@ UNIT = re.compile(r"_(w|kw|wh|va|s)$")
 ABOUT_UNIT = re.compile(r", (W|Wh|VA|s)$")
 LARGEST = 1e300
 """JSON's whole numbers have no end, floats have."""
+SMALL_SHARE = 5e-4
+"""Smaller ones would be told as 0.0 %."""
 INTERVAL = re.compile(r"_(low|high|highest)$")
 
 
-def unit_of(name: str, about: str = "") -> str:
+def unit_of(name: str, about: str = "") -> Unit:
     """`w`, `kw`, `wh`, `va`, `s` or `share`; nothing for what has none that we know of.
 
     An interval's column may have the unit in its words only (`peak_low`: "..., W").
@@ -29,9 +32,9 @@ def unit_of(name: str, about: str = "") -> str:
         return ""
     unit = UNIT.search(name)
     if unit:
-        return unit[1]
+        return cast("Unit", unit[1])
     unit_in_words = ABOUT_UNIT.search(about) if INTERVAL.search(name) else None
-    return unit_in_words[1].lower() if unit_in_words else ""
+    return cast("Unit", unit_in_words[1].lower()) if unit_in_words else ""
 
 
 def format_figure(name: str, value: Any, about: str = "") -> str:
@@ -57,7 +60,7 @@ def format_figure(name: str, value: Any, about: str = "") -> str:
         case "wh":
             return watt_hours(value)
         case "share":
-            return percent(value)
+            return f"{100 * value:.2g} %" if 0 < abs(value) < SMALL_SHARE else percent(value)
         case "s":
             return _span(value)
     if isinstance(value, int):

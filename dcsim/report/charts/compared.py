@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from dcsim.arrays import FloatArray
 from dcsim.errors import PlotError
-from dcsim.report.plots import BLUE, ORANGE, drawn
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from dcsim.report.charts.model import Axis, Chart, Line, Panel
+from dcsim.report.charts.print import save, to_figure
 
 
 @dataclass(frozen=True)
@@ -35,40 +32,28 @@ class Compared:
 def draw_compared(runs: Sequence[Compared], path: Path) -> None:
     """A panel a run: measured watts, and those of the first seed over them.
 
-    Raises PlotError for an unknown format, OSError where the file cannot be written, ImportError
-    without matplotlib.
+    Raises PlotError for an unknown format, OSError where the file cannot be written,
+    MissingExtraError without matplotlib.
     """
     if not runs:
         raise PlotError("no run to draw")
-    drawn(lambda: _figure(runs), path)
+    save(lambda: to_figure(*map(_chart, runs)), path)
 
 
-def _figure(runs: Sequence[Compared]) -> Figure:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6.8, 0.8 + 1.9 * len(runs)))
-    axes = figure.subplots(len(runs), 1, squeeze=False)[:, 0]
-    for axis, run in zip(axes, runs, strict=True):
-        at_s = run.ends_s - run.edges_s[0]
-        for name, watts, colour in (
-            ("measured", run.measured_w, BLUE),
-            ("simulated", run.simulated_w[:, 0], ORANGE),
-        ):
-            axis.plot(
-                *(at_s, watts),
-                color=colour,
-                linewidth=0.8,
-                alpha=0.9,
-                drawstyle="steps-pre",
-                label=f"{name}, mean {watts.mean():,.0f} W",
-            )
-        axis.set_title(run.run)
-        axis.set_ylabel("GPU power (W)")
-        axis.set_ylim(bottom=0)
-        axis.set_xlim(0, float(at_s[-1]))
-        axis.legend(loc="lower right", bbox_to_anchor=(1.0, 0.98), ncols=2)
-    axes[-1].set_xlabel("time (s)")
-    return figure
+def _chart(run: Compared) -> Chart:
+    at_s = run.ends_s - run.edges_s[0]
+    lines = [
+        Line(x=at_s, y=load_w, colour=colour, width=1.1, shape="vh",
+             name=f"{name}, mean {load_w.mean():,.0f} W")
+        for name, load_w, colour in (
+            ("measured", run.measured_w, "s0"), ("simulated", run.simulated_w[:, 0], "s2"),
+        )
+    ]  # fmt: skip
+    return Chart(
+        panels=[Panel(traces=lines, title=run.run,
+                      y=Axis(title="GPU power", unit="w", limits=(0, None)))],
+        x=Axis(kind="time", limits=(0.0, float(at_s[-1]))), legend="panel", size=(6.8, 2.3),
+    )  # fmt: skip
 
 
 def series_rows(runs: Sequence[Compared]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from dcsim.errors import StudyPageError
+from dcsim.report.charts.model import Unit
+from dcsim.report.figure_names import unit_of
 
 FORMAT, FORMAT_VERSION = "dcsim-study", 1
 MOST_ROWS = 5000
@@ -140,12 +143,40 @@ def read_study(folder: Path) -> StudyFile:
         raise StudyPageError(f"{path}: damaged ({wrong})") from None
 
 
-def read_table(folder: Path, table: TableFile, cells: int = MOST_CELLS) -> dict[str, Any]:
-    """A table's columns as lists; numbers as numbers, what is unknown as None.
+@dataclass(frozen=True, slots=True)
+class ColumnValues:
+    """A column with its values: numbers as numbers, what is unknown as None."""
 
-    `rows` is what the folder has, of which at most MOST_ROWS and `cells` cells are read. Raises
-    StudyPageError.
-    """
+    name: str
+    about: str
+    unit: Unit
+    values: list[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class TableValues:
+    """A table with its values."""
+
+    name: str
+    title: str
+    shown: list[str]
+    """Columns for a first look."""
+    rows: int
+    """Of the folder, of which the page may have the first only."""
+    columns: list[ColumnValues]
+
+    def column(self, name: str | None) -> ColumnValues | None:
+        """None where there is none of that name."""
+        return next((column for column in self.columns if column.name == name), None)
+
+    def values(self, name: str | None) -> list[Any]:
+        """Of a column; empty where there is none of that name."""
+        column = self.column(name)
+        return [] if column is None else column.values
+
+
+def read_table(folder: Path, table: TableFile, cells: int = MOST_CELLS) -> TableValues:
+    """A table's columns, of at most MOST_ROWS rows and `cells` cells. Raises StudyPageError."""
     most = max(0, min(MOST_ROWS, cells // max(1, len(table.columns))))
     try:
         csv = next(file for file in table.files if file.endswith(".csv"))
@@ -153,25 +184,33 @@ def read_table(folder: Path, table: TableFile, cells: int = MOST_CELLS) -> dict[
         if not path.resolve().is_relative_to(folder.resolve()):
             raise ValueError(f"{csv} is outside of the folder")
         frame = pd.read_csv(path, nrows=most, keep_default_na=False, na_values=[""])
-        columns = [
-            {
-                "name": column.name,
-                "about": column.about or "",
-                "values": [_cell(value) for value in frame[column.name].tolist()],
-            }
-            for column in table.columns
-        ]
+        columns = []
+        for column in table.columns:
+            about = column.about or ""
+            values = [_cell(value) for value in frame[column.name].tolist()]
+            columns.append(ColumnValues(column.name, about, unit_of(column.name, about), values))
     except StopIteration:
         raise StudyPageError(f"{folder}: table {table.name} has no CSV file") from None
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise StudyPageError(f"{folder}: damaged table {table.name} ({error})") from None
-    return {
-        "name": table.name,
-        "title": table.title or table.name,
-        "shown": [name for name in table.shown if name in frame.columns],
-        "rows": max(table.rows, len(frame)),
-        "columns": columns,
-    }
+    return TableValues(
+        table.name,
+        table.title or table.name,
+        [name for name in table.shown if name in frame.columns],
+        max(table.rows, len(frame)),
+        columns,
+    )
+
+
+def read_tables(folder: Path, study: StudyFile) -> list[TableValues]:
+    """All tables, of MOST_CELLS cells together: later ones get what is left. Raises
+    StudyPageError."""
+    tables: list[TableValues] = []
+    left = MOST_CELLS
+    for described in study.tables:
+        tables.append(read_table(folder, described, left))
+        left -= sum(len(column.values) for column in tables[-1].columns)
+    return tables
 
 
 def _cell(value: Any) -> Any:
