@@ -195,7 +195,7 @@ class Governed(Spans):
             self._total_busy_s += start_s - self._span_start_s
             self._span_start_s = start_s
         if self._chunks:
-            self._begin_mixed(start_s, len(self.decoding), lead_s)
+            self._begin_mixed(start_s, lead_s)
         else:
             self._begin_decode(start_s, lead_s, once=self._span_iterations == 1)
 

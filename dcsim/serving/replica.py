@@ -106,7 +106,7 @@ class Replica(Governed):
             self._cut_span(now)
         elif now <= self._span_start_s and self._budget > 0:
             self._compose(self._budget)
-            self._begin_mixed(self._span_start_s, len(self.decoding), self._lead_s)
+            self._begin_mixed(self._span_start_s, self._lead_s)
         else:
             self._work.set_waiting(self.index, 1)
         return True
@@ -165,26 +165,13 @@ class Replica(Governed):
         """The span has ended: book it, let the finished go, plan the next."""
         if now != self._span_end_s:
             return  # the span was cut short after this alarm was set
+        self._account_whole_iterations(self._span_iterations, now)
+        self._experts_before = 0.0
         decoding = self.decoding
-        count = self._span_iterations
-        if self.cache is not None:
-            self._trim(count - 1)
-        iteration = self.iteration = self.iteration + count
-        if self._has_experts:
-            self._total_experts += count * self._experts_each
-            self._experts_before = 0.0
-        self._total_busy_s += now - self._span_start_s
-        batch = len(decoding)
-        if batch:
-            tokens = batch * count
-            self.total_decode += tokens
-            self._total_context += count * (self.context_tokens + 0.5 * batch * (count - 1))
-            self.context_tokens += tokens
-            self.held_tokens += tokens
-            while decoding and decoding[0][0] <= iteration:
-                request = heappop(decoding)[2]
-                self.context_tokens -= request.prompt_tokens + request.output_tokens - 1
-                self._complete(request, now)
+        while decoding and decoding[0][0] <= self.iteration:
+            request = heappop(decoding)[2]
+            self.context_tokens -= request.prompt_tokens + request.output_tokens - 1
+            self._complete(request, now)
         if self._chunks:
             self._end_prefill(now)
         self._begin_span(now, _INF)
@@ -204,24 +191,13 @@ class Replica(Governed):
         if count == 0:
             self._begin_span(self._span_start_s, self._lead_s)
             return
-        if self.cache is not None:
-            self._trim(count - 1)
         edge_s = self._edge_s(count)
         self._lead_batch = len(self.decoding)
         self._lead_context = self.context_tokens + self._lead_batch * (count - 1)
         if self._holding is not None:
             self._holding.lead()
-        self.iteration += count
-        if self._has_experts:
-            self._total_experts += count * self._experts_each
-            self._experts_before = self._experts_each
-        batch = len(self.decoding)
-        tokens = batch * count
-        self._total_busy_s += edge_s - self._span_start_s
-        self.total_decode += tokens
-        self._total_context += count * (self.context_tokens + 0.5 * batch * (count - 1))
-        self.context_tokens += tokens
-        self.held_tokens += tokens
+        self._account_whole_iterations(count, edge_s)
+        self._experts_before = self._experts_each
         self._begin_span(edge_s, self._span_a + self._span_b * (count - 1))
 
     def _shorten_span(self, now: float) -> None:
@@ -336,7 +312,7 @@ class Replica(Governed):
         if self.partials or (waiting and running < self._max_seqs and not preempted):
             self._compose(self._max_tokens - len(decoding), admit=not preempted)
             if self._chunks:
-                self._begin_mixed(start_s, len(decoding), lead_s)
+                self._begin_mixed(start_s, lead_s)
                 return
         if not decoding:
             self._idle(start_s, IDLE)

@@ -1,7 +1,31 @@
 """Spans: what a replica is doing now, in the closed form that the work table reads.
 
-While nothing changes, iterations differ only by their growing context, so a run of decode
-iterations is one span and one event; an iteration that also prefills is a span of its own.
+While nothing changes, decode iterations differ only by their context, which grows by the batch
+each time. So a run of them is one span with one event at its end; an iteration that also computes
+prompts is a span of its own, and so is the time in which nothing runs (`a` infinite).
+
+::
+
+      lead (booked already)              the span, count = 3
+    |<------- lead_s ------->|<-- a -->|<-- a + b -->|<-- a + 2 b -->|
+    +------------------------+---------+-------------+---------------+----> time
+                          start_s                                  end_s
+    x: -1                    0         1             2               3
+
+The replica's row of the table holds the totals as they stand at `start_s`, and the shape of the
+span: a, b, batch, context. With x iterations of it done (`_progress`), any total at any instant is
+the total at `start_s` and what x iterations do; that is why no event is needed at a power step.
+
+A span begins at the end of another (`Replica._on_wake`), or is planned while an iteration is
+under way, when a request comes that joins at its end (`Replica._cut_span`). That iteration, the
+lead, is then booked as if it had ended, and x is negative until it has: the table takes its
+unfinished part off the totals. A span can be cut short (`Replica._shorten_span`), by a loss of
+power too (`_account_partial_span`), and can change speed (`dcsim.serving.governed`). Alarms that
+were set for an end that no longer holds fire all the same, and are known by their time.
+
+One replica is one object in four layers, each a file: `Batch` (which requests, which memory),
+`Spans` (when), `Governed` (at which clock), `Replica` (requests in and out). They share their
+attributes, because a call across objects would cost as much as the work done in it.
 """
 
 # compiled by mypyc
@@ -15,7 +39,7 @@ from dcsim.hardware.roofline import IterationModel
 from dcsim.ledger import GpuState
 from dcsim.scenario.models import Engine
 from dcsim.serving.batch import Batch
-from dcsim.serving.slowed import REST, GovernedIterations, Holding, room
+from dcsim.serving.slowed import REST, GovernedIterations, Holding, Rates, room
 from dcsim.serving.work import (
     EXPERTS,
     EXPERTS_OFFSET,
@@ -173,11 +197,9 @@ class Spans(Batch):
     def _begin_decode(self, start_s: float, lead_s: float, once: bool = False) -> None:
         """Decode until the first of the batch is done, or as far as there are KV blocks; or a
         single iteration."""
-        waiting = len(self.waiting)
         batch = len(self.decoding)
         count = 1 if once else self.decoding[0][0] - self.iteration
-        held = self.held_tokens
-        if held + batch * (count - 1 + self._slack) > self._kv_cells:
+        if self.held_tokens + batch * (count - 1 + self._slack) > self._kv_cells:
             count = self._run_that_fits(count)
         context = self.context_tokens
         timing = self._full
@@ -192,38 +214,11 @@ class Spans(Batch):
             a = rule.timing.decode_s[batch] / rule.duty + slope * (context + batch)
             rules.governor.changes(start_s)
         if self._holding is not None:
-            self._close_held(start_s)
-            self._holding.open(REST if rules is None else rule)
-        b = slope * batch
-        end_s = start_s + count * a + 0.5 * b * count * (count - 1)
-        self._span_start_s = start_s
-        self._span_end_s = end_s
-        self._span_iterations = count
-        self._span_a = a
-        self._span_b = b
-        self._lead_s = lead_s
-        _pack_span(
-            self._buffer,
-            self._row,
-            start_s,
-            a,
-            b,
-            1.0,
-            self.iteration + self._lost_iterations,
-            self.total_decode,
-            self._total_context,
-            self._total_busy_s,
-            batch,
-            context,
-            self.running,
-            held,
-            _QUEUED if waiting else _DECODE,
-            waiting,
-            lead_s,
-        )
+            self._change_rates(start_s, REST if rules is None else rule)
+        state = _QUEUED if self.waiting else _DECODE
+        self._start_span(start_s, a, slope * batch, count, lead_s, state)
         if self._has_experts:
             self._write_experts(self._full.experts_read(batch, 0, 0))
-        self._set_alarm(self._wake, end_s)
 
     def _chunk_sums(self) -> tuple[int, float, float, int]:
         """Of the prompt chunks of the iteration: tokens, pairs, reads, and how many end their
@@ -239,7 +234,9 @@ class Spans(Batch):
                 finishing += 1
         return tokens, pairs, reads, finishing
 
-    def _begin_mixed(self, start_s: float, batch: int, lead_s: float) -> None:
+    def _begin_mixed(self, start_s: float, lead_s: float) -> None:
+        """One iteration that computes prompt chunks, and decodes too where anything does."""
+        batch = len(self.decoding)
         tokens, pairs, reads, finishing = self._chunk_sums()
         context = self.context_tokens
         costs = self._costs
@@ -260,44 +257,17 @@ class Spans(Batch):
             full_s = seconds / (1.0 + rule.extra)
             rules.governor.changes(start_s)
         if self._holding is not None:
-            self._close_held(start_s)
-            self._holding.open(REST if rules is None else rule)
-        end_s = start_s + seconds
-        self._span_start_s = start_s
-        self._span_end_s = end_s
-        self._span_iterations = 1
-        self._span_a = seconds
-        self._span_b = 0.0
-        self._lead_s = lead_s
+            self._change_rates(start_s, REST if rules is None else rule)
         self._span_prefill = tokens
         self._span_flops = flops
         self._span_bytes = moved
         self._rate_flops = all_flops / full_s
         self._rate_bytes = all_bytes / full_s
         self._rate_root = math.sqrt(self._rate_bytes)
-        row = self._row
-        _pack_span(
-            self._buffer,
-            row,
-            start_s,
-            seconds,
-            0.0,
-            1.0,
-            self.iteration + self._lost_iterations,
-            self.total_decode,
-            self._total_context,
-            self._total_busy_s,
-            batch,
-            context,
-            self.running,
-            self.held_tokens,
-            _MIXED if batch else _PREFILL,
-            len(self.waiting),
-            lead_s,
-        )
+        self._start_span(start_s, seconds, 0.0, 1, lead_s, _MIXED if batch else _PREFILL)
         _pack_prefill(
             self._buffer,
-            row + PREFILL_OFFSET,
+            self._row + PREFILL_OFFSET,
             self._total_prefill,
             self._total_flops,
             self._total_bytes,
@@ -308,46 +278,55 @@ class Spans(Batch):
         self._write_phase(1.0)
         if self._has_experts:
             self._write_experts(experts)
-        self._set_alarm(self._wake, end_s)
 
     def _idle(self, now: float, state: float) -> None:
+        """Nothing runs from now on."""
         if self._holding is not None:
-            self._close_held(now)
-            self._holding.open(REST)
+            self._change_rates(now, REST)
             if self._rules is not None:
                 self._rules.governor.changes(now)
-        self._span_start_s = now
-        self._span_end_s = _INF
-        self._span_iterations = 0
-        self._span_a = _INF
-        self._span_b = 0.0
-        self._lead_s = _INF
+        self._start_span(now, _INF, 0.0, 0, _INF, state)
+        if self._has_experts:
+            self._write_experts(0.0)
+
+    def _start_span(
+        self, start_s: float, a: float, b: float, count: int, lead_s: float, state: float
+    ) -> None:
+        """Begin a span of `count` iterations, none where the replica rests: write its row and set
+        the alarm at its end."""
+        self._span_start_s = start_s
+        self._span_a = a
+        self._span_b = b
+        self._span_iterations = count
+        self._span_end_s = self._edge_s(count) if count else _INF
+        self._lead_s = lead_s
         _pack_span(
             self._buffer,
             self._row,
-            now,
-            _INF,
-            0.0,
-            0.0,
+            start_s,
+            a,
+            b,
+            1.0 if count else 0.0,
             self.iteration + self._lost_iterations,
             self.total_decode,
             self._total_context,
             self._total_busy_s,
-            0.0,
-            0.0,
-            0.0,
+            len(self.decoding),
+            self.context_tokens,
+            self.running,
             self.held_tokens,
             state,
             len(self.waiting),
-            _INF,
+            lead_s,
         )
-        if self._has_experts:
-            self._write_experts(0.0)
+        if count:
+            self._set_alarm(self._wake, self._span_end_s)
 
-    def _close_held(self, end_s: float) -> None:
-        """Book the present span, which has ended, with the work that was held down."""
+    def _change_rates(self, end_s: float, rates: Rates) -> None:
+        """The present span has ended: book what was held down in it; the next goes by `rates`."""
         assert self._holding is not None
         self._holding.close(end_s - self._span_start_s, self._work_done())
+        self._holding.open(rates)
 
     def _work_done(self) -> list[float]:
         """Totals of work: iterations, decode tokens, context, prefill tokens, FLOPs, bytes, expert
@@ -362,15 +341,31 @@ class Spans(Batch):
             self._total_experts,
         ]
 
+    def _account_iterations(self, count: float, end_s: float) -> None:
+        """Add the span's first `count` iterations, done at `end_s`, to the totals."""
+        batch = len(self.decoding)
+        self._total_busy_s += end_s - self._span_start_s
+        self.total_decode += batch * count
+        self._total_context += count * (self.context_tokens + 0.5 * batch * (count - 1.0))
+
+    def _account_whole_iterations(self, count: int, end_s: float) -> None:
+        """The same for iterations that have ended, with what they wrote to the KV cache."""
+        if self.cache is not None:
+            self._trim(count - 1)
+        self._account_iterations(count, end_s)
+        self.iteration += count
+        tokens = len(self.decoding) * count
+        self.context_tokens += tokens
+        self.held_tokens += tokens
+        if self._has_experts:
+            self._total_experts += count * self._experts_each
+
     def _account_partial_span(self, now: float) -> None:
-        """Book what the interrupted span has done so far, fractions of an iteration included."""
+        """Add what the interrupted span has done so far, fractions of an iteration included."""
         if self._span_a == _INF:
             return
         x = self._progress(now)
-        batch = len(self.decoding)
-        self._total_busy_s += now - self._span_start_s
-        self.total_decode += batch * x
-        self._total_context += x * (self.context_tokens + 0.5 * batch * (x - 1.0))
+        self._account_iterations(x, now)
         self._lost_iterations += x
         self._total_experts += x * (self._experts_each if x > 0.0 else self._experts_before)
         if self._chunks and x > 0.0:

@@ -37,14 +37,19 @@ under way before it. Written for models with experts only."""
 PHASE = struct.Struct("8d")
 """Of iterations that compute prompts, at full clock: totals of seconds, FLOPs, bytes, and the root
 of bytes a second; then the same of the current span, a second: 1 or 0, FLOPs, bytes, the root."""
+_BUSY_S, _LEAD_S = 7, 14
+_FIRST_S, _CONTEXT, _BATCH, _RUNNING, _STATE, _WAITING = 1, 6, 8, 10, 12, 13
+"""Columns of `SPAN`, then those of the others."""
+_PREFILL_TOTALS, _PREFILL_SPAN = slice(15, 18), slice(18, 21)
+_EXPERTS_TOTAL, _EXPERTS_SPAN, _EXPERTS_LEAD = 21, 22, 23
+_PHASE_TOTALS, _PHASE_RATES = slice(24, 28), slice(28, 32)
 _WIDTH = 32
 ROW_BYTES = _WIDTH * 8
-BUSY_OFFSET = 7 * 8
-LEAD_OFFSET = 14 * 8
-PREFILL_OFFSET = 15 * 8
-EXPERTS_OFFSET = 21 * 8
-PHASE_OFFSET = 24 * 8
-_WAITING = 13
+BUSY_OFFSET = _BUSY_S * 8
+LEAD_OFFSET = _LEAD_S * 8
+PREFILL_OFFSET = _PREFILL_TOTALS.start * 8
+EXPERTS_OFFSET = _EXPERTS_TOTAL * 8
+PHASE_OFFSET = _PHASE_TOTALS.start * 8
 
 
 class WorkTable:
@@ -57,8 +62,8 @@ class WorkTable:
         self.buffer = bytearray(n * ROW_BYTES)
         self.rows: FloatArray = np.frombuffer(self.buffer, dtype=np.float64).reshape(n, _WIDTH)
         self._cells = memoryview(self.buffer).cast("d")
-        self.rows[:, 1] = self.rows[:, 14] = np.inf
-        self.rows[:, 12] = GpuState.IDLE
+        self.rows[:, _FIRST_S] = self.rows[:, _LEAD_S] = np.inf
+        self.rows[:, _STATE] = GpuState.IDLE
         self._decode_flops = np.array([c.flops_per_decode for c in costs])
         self._context_flops = np.array([c.flops_per_context for c in costs])
         self._iteration_bytes = np.array([c.bytes_per_iteration for c in costs])
@@ -148,13 +153,13 @@ class WorkTable:
         out[5] += self._decode_bytes * out[1]
         out[5] += self._context_bytes * done
         self._progress = (x, tau, done)
-        prefill = np.maximum(x, 0.0) * self._all_columns[18:21]
-        prefill += self._all_columns[15:18]
+        prefill = np.maximum(x, 0.0) * self._all_columns[_PREFILL_SPAN]
+        prefill += self._all_columns[_PREFILL_TOTALS]
         out[0] = prefill[0]
         out[4:6] += prefill[1:]
         if self._expert_bytes is not None:
-            total, shares, before = self._all_columns[21:24]
-            out[5] += self._expert_bytes * (total + x * np.where(early, before, shares))
+            total, shares, lead = self._all_columns[_EXPERTS_TOTAL : _EXPERTS_LEAD + 1]
+            out[5] += self._expert_bytes * (total + x * np.where(early, lead, shares))
         return out
 
     def step(self, time_s: float) -> WorkLedger:
@@ -162,7 +167,7 @@ class WorkTable:
         overwrites."""
         now = self.totals_at(time_s, self._now)
         delta = np.subtract(now, self._totals, out=self._delta)
-        # Totals reach 1e18: a difference of two equal states may come out as a negative crumb.
+        # Totals reach 1e18: by rounding, a difference of equal states may be negative.
         np.maximum(delta, 0.0, out=delta)
         self._totals, self._now = self._now, self._totals
         phase_now = self._phase_now()
@@ -174,7 +179,7 @@ class WorkTable:
         columns = self._all_columns
         return WorkLedger(
             step_s=step_s,
-            running=columns[10],
+            running=columns[_RUNNING],
             waiting=columns[_WAITING],
             prefill_tokens=delta[0],
             decode_tokens=delta[1],
@@ -183,7 +188,7 @@ class WorkTable:
             kv_fraction=self.held_tokens / self._kv_tokens,
             compute_util=delta[4] / (self._peak_flops * step_s),
             memory_util=delta[5] / (self._peak_bytes * step_s),
-            state=columns[12].astype(np.int64),
+            state=columns[_STATE].astype(np.int64),
             prompt_share=np.minimum(phase[0], 1.0),
             prompt_compute_util=phase[1] / self._peak_flops,
             prompt_memory_util=phase[2] / self._peak_bytes,
@@ -238,7 +243,7 @@ class WorkTable:
         """Sums so far of `PHASE`, shape (4, n), at the time `totals_at` was last asked about."""
         assert self._progress is not None
         ran_s = np.maximum(self._progress[1], 0.0)
-        return self._all_columns[24:28] + ran_s * self._all_columns[28:32]
+        return self._all_columns[_PHASE_TOTALS] + ran_s * self._all_columns[_PHASE_RATES]
 
     def _held_now(self) -> FloatArray:
         """Sums so far of `HeldWork`'s columns, shape (10, n), at the time `totals_at` was last
@@ -251,16 +256,16 @@ class WorkTable:
         early = tau < 0.0
         extra = np.where(early, held[1], held[0])
         scaled = extra * x
-        decode = held[3] + scaled * columns[8]
-        read = held[4] + extra * (context - columns[6])
-        prefill = held[5:8] + np.maximum(x, 0.0) * extra * columns[18:21]
+        decode = held[3] + scaled * columns[_BATCH]
+        read = held[4] + extra * (context - columns[_CONTEXT])
+        prefill = held[5:8] + np.maximum(x, 0.0) * extra * columns[_PREFILL_SPAN]
         out = np.empty((10, len(self)))
         out[0], out[1], out[2] = prefill[0], decode, held[2] + scaled
         out[3] = prefill[1] + self._decode_flops * decode + self._context_flops * read
         out[4] = prefill[2] + self._iteration_bytes * out[2] + self._decode_bytes * decode
         out[4] += self._context_bytes * read
         if self._expert_bytes is not None:
-            shares = np.where(early, columns[23], columns[22])
+            shares = np.where(early, columns[_EXPERTS_LEAD], columns[_EXPERTS_SPAN])
             out[4] += self._expert_bytes * (held[8] + scaled * shares)
         rates = np.where(early, held[19:24], held[14:19])
         out[5:] = held[9:14] + tau * rates
