@@ -47,6 +47,30 @@ def test_a_single_cord_goes_dark_and_comes_back() -> None:
     assert play.step(LOADS_W)["ups-a"] == 3000.0
 
 
+@pytest.mark.parametrize(
+    ("above", "servers", "lost", "back"),
+    [
+        ("ups", 1200, "1,200 servers lost power", "power is back for 1,200 servers"),
+        ("ups", 1, "1 server lost power", "power is back for 1 server"),
+        (["ups", "site"], 2, "lost power; no server below did", "power is back"),
+    ],
+)
+def test_events_of_lost_and_restored_power_count_the_servers(
+    above: str | list[str], servers: int, lost: str, back: str
+) -> None:
+    """Many, one, or none, where the servers have another feed: counted by hand."""
+    rows = [
+        node("site", "site"),
+        node("ups", "ups", "site", bypass=False),
+        node("row", "row", above),
+        node("server", "server", "row", count=servers, group="g"),
+    ]
+    play = Play(site_of(rows, faults=[{"at": "1 s", "fail": "ups", "repair_after": "1 s"}]))
+    play.until(3.0, np.full(servers, 100.0))
+    changes = [(e.time_s, e.node, e.message) for e in play.events if e.kind in ("dark", "restored")]
+    assert changes == [(1.0, "ups", lost), (2.0, "ups", back)]
+
+
 def test_both_feeds_lost() -> None:
     faults = [{"at": "1 s", "fail": "ups-a"}, {"at": "2 s", "fail": "ups-b"}]
     play = Play(site_of(two_lines(), faults=faults))
