@@ -222,7 +222,7 @@ def _right(wishes: Wishes, catalogue: Catalogue) -> str:
             scenario = loads(text, name="draft")
         except ScenarioError as error:
             refuse(*dict.fromkeys(_told(p.path, p.message, p.hint) for p in error.problems))
-        told = [message for _, message in check_power(scenario)]
+        told = [finding.message for finding in check_power(scenario)]
         if not told:
             return text if half is None else draft(_half_busy(wish, scenario), catalogue)
     refuse("; ".join(told))

@@ -1,4 +1,7 @@
-"""What only the rooms can tell of a scenario: asked before a run, and by `dcsim validate`."""
+"""What only the rooms know of a scenario: policies, replicas to scale, power packs.
+
+These rules run before a run and by `dcsim validate`, after those of `dcsim.scenario.checks`.
+"""
 
 from __future__ import annotations
 
@@ -13,86 +16,82 @@ from dcsim.plant import Plant, ResolvedGroup
 from dcsim.power.baseline_tables import mean_table, no_mean
 from dcsim.power.pack import find_pack
 from dcsim.scenario.models import Scenario
+from dcsim.spec.document import Finding
 from dcsim.spec.nearest import suggestion
 
 
-def check_rooms(scenario: Scenario) -> list[tuple[str, str]]:
-    """All of it, as (dotted path, message)."""
-    return check_scaling(scenario) + check_control(scenario) + check_power(scenario)
+def check_rooms(scenario: Scenario) -> Iterator[Finding]:
+    """All that is wrong with the parts that the rooms build from a scenario."""
+    yield from check_scaling(scenario)
+    yield from check_control(scenario)
+    yield from check_power(scenario)
 
 
 @contextmanager
-def telling_problems(scenario: Scenario) -> Iterator[None]:
+def raising_problems(scenario: Scenario) -> Iterator[None]:
     """Where a part of the scenario cannot be built inside, raise ScenarioError with all that the
     rooms find wrong with it. The errors of components passed as objects are left as they are."""
     try:
         yield
     except (PolicyError, ConfigurationError) as error:
-        problems = check_rooms(scenario)
-        if not problems:
+        findings = list(check_rooms(scenario))
+        if not findings:
             raise
         file = f"<{scenario.name}>"
-        raise ScenarioError(Problem(file, None, path, what) for path, what in problems) from error
+        raise ScenarioError(
+            Problem(file, None, finding.dotted, finding.message, finding.hint)
+            for finding in findings
+        ) from error
 
 
-def check_control(scenario: Scenario) -> list[tuple[str, str]]:
-    """Policies that cannot work on this site, as (dotted path, message)."""
+def check_control(scenario: Scenario) -> Iterator[Finding]:
+    """Policies that cannot work on this site."""
     if not scenario.control:
-        return []
+        return
     site = Site.from_plant(Plant.build(scenario))
-    problems = []
     for index, spec in enumerate(scenario.control):
         try:
             build(spec).start(site)
         except PolicyError as error:
-            problems.append((f"control.{index}.{error.key}", str(error)))
-    return problems
+            yield Finding(("control", index, error.key), str(error))
 
 
-def check_scaling(scenario: Scenario) -> list[tuple[str, str]]:
-    """Autoscalers that ask for replicas or nodes that are not there, as (dotted path, message)."""
+def check_scaling(scenario: Scenario) -> Iterator[Finding]:
+    """Autoscalers with replicas or nodes that are not there."""
     if all(group.autoscale is None for group in scenario.servers):
-        return []
+        return
     plant = Plant.build(scenario)
-    problems = []
     for index, group in enumerate(scenario.servers):
-        spec = group.autoscale
+        spec, path = group.autoscale, ("servers", index, "autoscale")
         if spec is None:
             continue
         there = len(plant.replicas_of(group.name))
-        for key, asked in (
-            ("min", spec.min_replicas),
-            ("start", spec.start),
-            ("max", spec.max_replicas),
-        ):
-            if asked is not None and asked > there:
-                told = f"this group has {there} replicas, not {asked}"
-                problems.append((f"servers.{index}.autoscale.{key}", told))
+        limits = {"min": spec.min_replicas, "start": spec.start, "max": spec.max_replicas}
+        for key, replicas in limits.items():
+            if replicas is not None and replicas > there:
+                message = f"this group has {there} replicas, not {replicas}"
+                yield Finding((*path, key), message)
         if spec.budget is not None and spec.budget.node not in plant.topology.index:
-            hint = suggestion(spec.budget.node, plant.topology.names)
-            told = f"no node is called '{spec.budget.node}'" + (f" ({hint})" if hint else "")
-            problems.append((f"servers.{index}.autoscale.budget.node", told))
-    return problems
+            node = spec.budget.node
+            hint = suggestion(node, plant.topology.names)
+            yield Finding((*path, "budget", "node"), f"no node is called '{node}'", hint)
 
 
-def check_power(scenario: Scenario) -> list[tuple[str, str]]:
-    """Packs that cannot be read or cannot serve their servers, means that nobody measured:
-    (dotted path, message) of each."""
+def check_power(scenario: Scenario) -> Iterator[Finding]:
+    """Packs that cannot be read or cannot serve their servers, and means that nobody measured."""
     catalogue = load_catalogue()
-    problems = []
     for index, group in enumerate(scenario.servers):
-        power = group.power
+        power, path = group.power, ("servers", index, "power")
         config = ResolvedGroup.resolve(group, catalogue).config
         if power.model == "mean" and config.key not in mean_table():
-            problems.append((f"servers.{index}.power.model", no_mean(config.key)))
+            yield Finding((*path, "model"), no_mean(config.key))
         if power.model != "gru":
             continue
         try:
             pack = find_pack(power.pack, [config])
         except PackError as error:
-            problems.append((f"servers.{index}.power.pack", str(error)))
+            yield Finding((*path, "pack"), str(error))
             continue
         refusal = pack.refusal(config, scenario.power_step_s, power.extrapolate)
         if refusal is not None:
-            problems.append((f"servers.{index}.power", refusal))
-    return problems
+            yield Finding(path, refusal)

@@ -146,9 +146,8 @@ def validate(
 def _checked(document: Document) -> tuple[Scenario, list[str]]:
     """The scenario of a document, and notes. Raises ScenarioError."""
     scenario = check_document(document)
-    for dotted, message in check_rooms(scenario):
-        steps = tuple(int(step) if step.isdigit() else step for step in dotted.split("."))
-        document.add(steps, message)
+    for finding in check_rooms(scenario):
+        document.report(finding)
     files = survey(scenario)
     if document.problems or files.problems:
         raise ScenarioError([*in_order(document.problems), *files.problems])

@@ -20,7 +20,7 @@ from typing import Any
 
 from dcsim.clock import AFTER, Clock
 from dcsim.control.policy import Command, Policy
-from dcsim.engine.check import telling_problems
+from dcsim.engine.check import raising_problems
 from dcsim.engine.control import Control
 from dcsim.engine.frame import Frame, read_only_frame
 from dcsim.engine.recording import Recording
@@ -116,7 +116,7 @@ class Simulation:
         self.log = RequestLog()
         self.fleet = Fleet(plant, self.clock, self.log, branch(seed, "routing"), routers)
         # Power: work becomes the watts of servers; caps slow the fleet.
-        with telling_problems(scenario):
+        with raising_problems(scenario):
             self.server_power = ServerPower(plant)
         self.server_power.govern(self.fleet, self.clock)
         budgets = start_budgets(plant, self.server_power.resting)
@@ -131,7 +131,7 @@ class Simulation:
         self._headroom = Headroom(plant)
         self._shows_headroom = self.fleet.needs_headroom()
         # Control: loads become commands.
-        with telling_problems(scenario):
+        with raising_problems(scenario):
             self.control = Control(
                 plant, self.fleet, self.server_power, self.site, self.clock, self._flag, policies
             )

@@ -24,7 +24,7 @@ from pydantic_core import PydanticUndefined
 from dcsim.scenario.models import Scenario
 from dcsim.scenario.start import Start
 from dcsim.spec.registered import bare, is_list, models_in
-from dcsim.spec.units import Unit
+from dcsim.spec.units import Unit, unit_of
 
 WITHOUT = re.compile(r"(?:^|(?<=[.;,] ))None(?:, [^:.]*)?: (.*?)(?:\.(?= [A-Z`(]|$)|$)")
 """The sentence that says what a key that is left out stands for."""
@@ -180,16 +180,6 @@ def tag_of(spec: type[BaseModel]) -> tuple[str, str] | None:
         if get_origin(field.annotation) is Literal and len(get_args(field.annotation)) == 1:
             return field.alias or name, str(get_args(field.annotation)[0])
     return None
-
-
-def unit_of(field: FieldInfo) -> Unit | None:
-    """The unit of a quantity, or None."""
-    found: list[Unit] = [extra for extra in field.metadata if isinstance(extra, Unit)]
-    annotation = field.annotation
-    for part in (annotation, *get_args(annotation)):
-        if get_origin(part) is Annotated:
-            found += [extra for extra in get_args(part)[1:] if isinstance(extra, Unit)]
-    return found[0] if found else None
 
 
 def _choices(annotation: Any) -> tuple[str, ...]:

@@ -11,13 +11,14 @@ from typing import Any
 
 from dcsim.errors import Problem, ScenarioError
 from dcsim.hardware.catalogue import load_catalogue
-from dcsim.scenario import checks, overrides, paths, tree
+from dcsim.scenario import overrides
+from dcsim.scenario.checks import check
 from dcsim.scenario.dump import resolved
 from dcsim.scenario.models import Scenario
 from dcsim.spec.base import Spec
-from dcsim.spec.document import Document, parse, read
-from dcsim.spec.units import SECOND
-from dcsim.spec.validation import validate_as
+from dcsim.spec.document import Document, Finding, parse, read
+from dcsim.spec.units import FROM_FILE, SECOND
+from dcsim.spec.validation import validate_in_part
 
 __all__ = [
     "as_document",
@@ -71,11 +72,7 @@ def replaced(scenario: Scenario, changes: Mapping[str, Any]) -> Scenario:
     document = as_document(scenario, name)
     for path, value in changes.items():
         overrides.put(document, path, _plain(value), name)
-    paths.resolve(document)
-    changed = None if document.problems else validate_as(document, Scenario, context=None)
-    if changed is None:
-        raise ScenarioError(in_order(document.problems))
-    return check_document(as_document(changed, name))
+    return check_document(document, units=False)
 
 
 def open_document(
@@ -114,16 +111,25 @@ def as_document(scenario: Scenario, name: str) -> Document:
     return document
 
 
-def check_document(document: Document) -> Scenario:
-    """The scenario of a document. Raises ScenarioError with every problem."""
-    paths.resolve(document)
-    scenario = validate_as(document, Scenario)
-    catalogue = load_catalogue()
-    checks.check(document, catalogue)
-    tree.check(document, catalogue)
+def check_document(document: Document, *, units: bool = True) -> Scenario:
+    """The scenario of a document. Without `units`, numbers are quantities in SI units. Raises
+    ScenarioError with every problem."""
+    context = {**(FROM_FILE if units else {}), "folder": document.folder}
+    scenario = validate_in_part(document, Scenario, context)
+    if scenario is not None:
+        for finding in check(scenario, load_catalogue()):
+            document.report(_as_written(document, finding))
     if document.problems or scenario is None:
         raise ScenarioError(in_order(document.problems))
     return scenario
+
+
+def _as_written(document: Document, finding: Finding) -> Finding:
+    """A rating in A or VA is read as an `apparent_rating`."""
+    *node, key = finding.path or ("",)
+    rating = (*node, "rating")
+    written = key == "apparent_rating" and finding.path not in document.places
+    return finding._replace(path=rating) if written and rating in document.places else finding
 
 
 def in_order(problems: Iterable[Problem]) -> list[Problem]:

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from dcsim.spec.time_of_day import TIME, TIME_OF_DAY, seconds_of
+from dcsim.spec.time_of_day import TIME, TIME_OF_DAY, hms, seconds_of
 
 DAY_S = 86400
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -33,7 +33,7 @@ class Start:
 
     def __str__(self) -> str:
         parts = [] if self.day is None else [self.day.isoformat()]
-        return " ".join([*parts, _hms(self.time_of_day_s), *([self.zone] if self.zone else [])])
+        return " ".join([*parts, hms(self.time_of_day_s), *([self.zone] if self.zone else [])])
 
     @property
     def weekday(self) -> str | None:
@@ -47,7 +47,7 @@ class Start:
         if moment is not None:
             return moment.strftime("%Y-%m-%d %H:%M:%S")
         days, rest = divmod(self.time_of_day_s + int(time_s + 1e-6), DAY_S)
-        return _hms(rest) + (f" +{days}d" if days else "")
+        return hms(rest) + (f" +{days}d" if days else "")
 
     def hms(self, time_s: float) -> str:
         """The time of day alone: `19:45:00`."""
@@ -125,10 +125,6 @@ def zone_of(name: str) -> tzinfo:
         offset = timedelta(hours=hours, minutes=minutes)
         return timezone(-offset if name[0] == "-" else offset)
     return ZoneInfo(name)
-
-
-def _hms(seconds: int) -> str:
-    return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
 
 
 def _refused(value: Any) -> PydanticCustomError:

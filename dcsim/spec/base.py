@@ -7,6 +7,7 @@ from types import UnionType
 from typing import Annotated, Any, Self, Union, get_args, get_origin
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic_core import PydanticCustomError
 
 from dcsim.spec.units import Unit
 
@@ -38,6 +39,11 @@ Fraction = Annotated[
     ),
 ]
 """A share above 0, up to 1; `80 %` is read as 0.8."""
+
+
+def refused(message: str) -> PydanticCustomError:
+    """What a validator of a model raises: a message for the user, shown as it stands."""
+    return PydanticCustomError("refused", "{message}", {"message": message})
 
 
 UNSAID = ("never", "none", "unknown")

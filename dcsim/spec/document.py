@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -59,6 +59,24 @@ class Place:
     line: int | None
 
 
+class Finding(NamedTuple):
+    """A problem of checked data; a `Document` knows its file and line."""
+
+    path: Steps
+    message: str
+    hint: str = ""
+    other: Steps = ()
+    """An item of a list, and its key, that the message ends with."""
+
+    @property
+    def dotted(self) -> str:
+        """The path as users write it."""
+        return ".".join(map(str, self.path))
+
+    def __str__(self) -> str:
+        return f"{self.dotted}: {self.message}" + (f" ({self.hint})" if self.hint else "")
+
+
 @dataclass(slots=True)
 class Document:
     """Data, the places of its parts, and what is wrong so far."""
@@ -77,6 +95,15 @@ class Document:
             if place is not None:
                 return place
         return Place(self.file, None)
+
+    def report(self, finding: Finding) -> None:
+        """Note a finding, with its place and that of the other part it speaks of."""
+        message = finding.message
+        if finding.other:
+            line = self.place(finding.other).line
+            message += f" {finding.other[0]}.{finding.other[1]}"
+            message += "" if line is None else f", line {line}"
+        self.add(finding.path, message, finding.hint)
 
     def add(self, path: Steps, message: str, hint: str = "") -> None:
         """Note a problem with the part at `path`."""

@@ -17,6 +17,11 @@ def time_of_day_s(text: str) -> int | None:
     return seconds_of(match, text) if match else None
 
 
+def hms(seconds: int) -> str:
+    """A time of day as clocks show it: `19:00:30`."""
+    return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
+
+
 def seconds_of(match: re.Match[str], text: str) -> int:
     hour, minute, second = int(match["hour"]), int(match["minute"]), int(match["second"] or 0)
     if hour > 23 or minute > 59 or second > 59:

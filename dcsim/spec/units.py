@@ -13,9 +13,10 @@ import numbers
 import re
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import BeforeValidator, PlainSerializer, ValidationInfo, WithJsonSchema
+from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
 from dcsim.spec.time_of_day import time_of_day_s
@@ -165,6 +166,16 @@ def _in_schema(unit: Unit) -> Any:
         {"type": "string", "pattern": SCHEMA_PATTERN, "examples": [unit.example]},
         mode="validation",
     )
+
+
+def unit_of(field: FieldInfo) -> Unit | None:
+    """The unit of a quantity; None for a field that is none."""
+    units: list[Unit] = [extra for extra in field.metadata if isinstance(extra, Unit)]
+    annotation = field.annotation
+    for part in (annotation, *get_args(annotation)):
+        if get_origin(part) is Annotated:
+            units += [extra for extra in get_args(part)[1:] if isinstance(extra, Unit)]
+    return units[0] if units else None
 
 
 SCHEMA_PATTERN = r"^\s*\+?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*[A-Za-zµ/][A-Za-zµ_/ ]*$"

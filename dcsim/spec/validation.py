@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from functools import reduce
+from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
@@ -12,11 +14,12 @@ from pydantic_core import ErrorDetails
 from dcsim.spec.document import Document, Steps
 from dcsim.spec.nearest import nearest
 from dcsim.spec.registered import bare, is_list, models_in
-from dcsim.spec.units import FROM_FILE, Unit
+from dcsim.spec.units import FROM_FILE, unit_of
+from dcsim.spec.unread import leave_unread
 
 Root = TypeVar("Root", bound=BaseModel)
 
-OUR_OWN = ("quantity", "engine", "order")
+OUR_OWN = ("quantity", "refused")
 """Types of the errors that the models raise themselves, worded for the user already."""
 
 PLAIN = {
@@ -49,6 +52,61 @@ def validate_as(
     except ValidationError as errors:
         tell(document, errors, root)
     return None
+
+
+def validate_in_part(document: Document, root: type[Root], context: dict[str, Any]) -> Root | None:
+    """As `validate_as`; but where only some values do not fit, what the rest of the document says,
+    with `UNREAD` in their place. None where a value is missing that the form of the whole hangs on,
+    such as a name, or the kind of a block."""
+    try:
+        return root.model_validate(document.data, context=context)
+    except ValidationError as errors:
+        tell(document, errors, root)
+        locations = {_whole(error["loc"]) for error in errors.errors()}
+    data = deepcopy(document.data)
+    try:
+        unread = [
+            path
+            for location in locations
+            # A list whose items do not fit is also too short for pydantic.
+            if not any(other[: len(location)] == location != other for other in locations)
+            and (path := _stand_in(data, *_locate(location, root, data)))
+        ]
+        part = root.model_validate(data, context=context)
+    except (LookupError, TypeError, ValidationError):
+        return None
+    for path in unread:
+        leave_unread(part, path)
+    return part
+
+
+def _whole(location: tuple[int | str, ...]) -> tuple[int | str, ...]:
+    """The list in place of an item that does not fit."""
+    return _whole(location[:-1]) if location and isinstance(location[-1], int) else location
+
+
+def _stand_in(data: Any, path: Steps, spec: type[BaseModel] | None) -> Steps:
+    """Put something that can be read in the place of what cannot. The path of the value that it
+    stands for; empty for a key that is not known, which is dropped. Raises LookupError or TypeError
+    where nothing can stand there."""
+    *above, key = path
+    here = reduce(lambda part, step: part[step], above, data)
+    field = _field(spec, key)
+    if field is None:
+        del here[key]
+        return ()
+    unit = unit_of(field)
+    if unit is not None:
+        here[key] = unit.example
+    elif not field.is_required():
+        here.pop(key, None)
+    elif field.annotation is int:
+        here[key] = 1
+    elif field.annotation is Path:
+        here[key] = "unread"
+    else:
+        raise LookupError(f"nothing can stand for {key}")
+    return path
 
 
 def tell(
@@ -92,7 +150,7 @@ def _add(document: Document, error: ErrorDetails, root: type[BaseModel], at: Ste
         document.add(path, error["msg"].removeprefix("Value error, "))
     elif kind in OUR_OWN:
         shown = "" if kind != "quantity" or isinstance(given, str) else f", not {_shown(given)}"
-        document.add(path, error["msg"] + shown)
+        document.add(path, error["msg"] + shown, context.get("hint", ""))
     else:
         message = error["msg"].replace("Input should be", "must be")
         document.add(path, f"{message}, not {_shown(given)}")
@@ -185,9 +243,9 @@ def _expectation(field: FieldInfo | None) -> str:
     """What a missing key would hold."""
     if field is None:
         return ""
-    for extra in field.metadata:
-        if isinstance(extra, Unit):
-            return f"such as '{extra.example}'"
+    unit = unit_of(field)
+    if unit is not None:
+        return f"such as '{unit.example}'"
     members = models_in(field.rebuild_annotation())
     tags = [str(tag) for member in members for tag in _tags(member)]
     if len(members) > 1 and not is_list(field.annotation):

@@ -39,9 +39,9 @@ def variant(scenario: Scenario, changes: Changes, option: str = "--set") -> Scen
         changed = change(scenario, changes, option=option)
     except ScenarioError as error:
         raise StudyError(*map(str, error.problems)) from error
-    problems = check_rooms(changed)
+    problems = [f"{option}: {finding}" for finding in check_rooms(changed)]
     if problems:
-        raise StudyError(*(f"{option}: {path}: {what}" for path, what in problems))
+        raise StudyError(*problems)
     return changed
 
 

@@ -13,10 +13,10 @@ import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator
 from pydantic.fields import FieldInfo
 
-from dcsim.scenario.describe import QUANTITIES, keys_of, quantity, unit_of
+from dcsim.scenario.describe import QUANTITIES, keys_of, quantity
 from dcsim.spec.document import yaml_value
 from dcsim.spec.registered import bare, is_list
-from dcsim.spec.units import Seconds
+from dcsim.spec.units import Seconds, unit_of
 
 MOST_VALUES = 10_000
 """Of a range such as 1:2:0.1."""

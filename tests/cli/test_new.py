@@ -37,7 +37,7 @@ def test_every_gpu_and_model_gives_a_right_file_or_says_why_not(gpu: str) -> Non
             refused += 1
             continue
         scenario = loads(done.stdout)
-        assert check_power(scenario) == []
+        assert list(check_power(scenario)) == []
         assert scenario.servers[0].model == model
     assert refused < len(MODELS) / 2
 

@@ -266,9 +266,9 @@ def test_measured_runs(run: str, pack: str, data: Path) -> None:
 def test_a_mean_that_nobody_measured_is_told_before_the_run() -> None:
     for parallel, told in ((8, []), (2, ["servers.0.power.model"])):
         scenario = site(parallel=parallel, power="{model: mean}", engine="{max_model_len: 4096}")
-        problems = check_power(scenario)
-        assert [path for path, _ in problems] == told
-        assert all("no measured mean of llama-3-70b" in message for _, message in problems)
+        problems = list(check_power(scenario))
+        assert [problem.dotted for problem in problems] == told
+        assert all("no measured mean of llama-3-70b" in problem.message for problem in problems)
 
 
 def test_the_old_name_of_the_board_limit_is_read_and_told() -> None:

@@ -75,7 +75,7 @@ def test_a_breaker_of_a_rating_in_amperes() -> None:
         ("rating: 800 A, phases: 3", "power_factor: 0.95", "give the `voltage` too"),
         ("rating: 800 A at 415 V", "power_factor: 0.95", "give `phases` too"),
         ("rating: 800 A at 415 V, phases: 3, voltage: 400 V", "power_factor: 1", "is 400 V"),
-        ("rating: 800 A at 415 V, phases: 3", "count: 1", "here or there"),
+        ("rating: 800 A at 415 V, phases: 3", "count: 1", "1.rating: no server has a `power_f"),
         ("rating: 8 A at 4 V, phases: 3, power_factor: 2", "count: 1", "above 0, up to 1"),
         ("rating: 8 A at 4 V, phases: 3, power_factor: x", "count: 1", "expected a number"),
         ("rating: 8 kVA, apparent_rating: 8 kVA", "power_factor: 1", "two ratings"),

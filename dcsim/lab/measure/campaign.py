@@ -10,9 +10,8 @@ from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
 from dcsim.errors import Problem, ScenarioError
-from dcsim.scenario import raw
+from dcsim.lab.measure import raw
 from dcsim.scenario.models import Name, Spec, Tokens
-from dcsim.scenario.paths import absolute
 from dcsim.spec.document import Document, Steps, read
 from dcsim.spec.units import RequestsPerSecond, Seconds, SecondsOrZero
 from dcsim.spec.validation import validate_as
@@ -218,7 +217,7 @@ def _files(document: Document) -> None:
     for at, tokens in _lengths(document):
         named = raw.text(tokens, "file")
         if named is not None:
-            tokens["file"] = absolute(document, (*at, "file"), named)
+            tokens["file"] = raw.absolute(document, (*at, "file"), named)
 
 
 def _lengths(document: Document) -> list[tuple[Steps, dict[str, Any]]]:

@@ -6,8 +6,7 @@ import math
 import re
 from typing import Any
 
-from pydantic_core import PydanticCustomError
-
+from dcsim.spec.base import refused
 from dcsim.spec.units import parse_quantity
 
 AMPERES = re.compile(r"\s*(?P<amperes>[\d.]+\s*k?A)(?:\s+at\s+(?P<volts>[\d.]+\s*k?V))?\s*")
@@ -49,7 +48,7 @@ def restate(data: Any) -> Any:
         factor = _factor(data.pop("power_factor"))
     if in_amperes(data.get("rating")):
         if data.get("apparent_rating") is not None:
-            raise _refused("has two ratings in VA or A: `rating` and `apparent_rating`")
+            raise refused("has two ratings in VA or A: `rating` and `apparent_rating`")
         va = _apparent(str(data.pop("rating")), data)
         if factor is None:
             data["apparent_rating"] = f"{va!r} VA"
@@ -57,7 +56,7 @@ def restate(data: Any) -> Any:
             data["rating"] = f"{va * factor!r} W"
     if in_amperes(own) and isinstance(breaker, dict):
         if factor is None:
-            raise _refused(
+            raise refused(
                 "a breaker's rating in A or VA needs the node's `power_factor`, such as 0.98"
             )
         data["breaker"] = {**breaker, "rating": f"{_apparent(str(own), data) * factor!r} W"}
@@ -70,17 +69,17 @@ def _apparent(text: str, data: dict[str, Any]) -> float:
         return parse_quantity(text, "volt_ampere", "750 kVA")
     given, stated = found["volts"], data.get("voltage")
     if given is None and stated is None:
-        raise _refused(
+        raise refused(
             f"'{text}' is amperes: give the `voltage` too, such as `voltage: 415 V`, or write "
             f"'{text} at 415 V'"
         )
     volts = _volts(given or stated)
     if given is not None and stated is not None and volts != _volts(stated):
-        raise _refused(f"'{text}', but `voltage` is {stated}")
+        raise refused(f"'{text}', but `voltage` is {stated}")
     data.setdefault("voltage", given)
     phases = str(data.get("phases", ""))
     if phases not in ("1", "2", "3"):
-        raise _refused(f"'{text}' is amperes: give `phases` too, 1, 2 (two poles) or 3")
+        raise refused(f"'{text}' is amperes: give `phases` too, 1, 2 (two poles) or 3")
     return volt_amperes(parse_quantity(found["amperes"], "ampere", "800 A"), volts, int(phases))
 
 
@@ -98,11 +97,7 @@ def _factor(value: Any) -> float:
             float(text[:-1]) / 100.0 if isinstance(text, str) and text[-1:] == "%" else float(text)
         )
     except (TypeError, ValueError):
-        raise _refused(f"`power_factor` is {value}: expected a number, such as 0.98") from None
+        raise refused(f"`power_factor` is {value}: expected a number, such as 0.98") from None
     if not 0.0 < found <= 1.0:
-        raise _refused(f"`power_factor` is {value}: must be above 0, up to 1")
+        raise refused(f"`power_factor` is {value}: must be above 0, up to 1")
     return found
-
-
-def _refused(message: str) -> PydanticCustomError:
-    return PydanticCustomError("order", message)

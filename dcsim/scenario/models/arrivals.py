@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
-from pydantic_core import PydanticCustomError
 
-from dcsim.spec.base import Fraction, Name, Spec
+from dcsim.spec.base import Fraction, Name, Spec, refused
+from dcsim.spec.paths import FilePath
 from dcsim.spec.registered import Registered
 from dcsim.spec.units import (
     RequestsPerSecond,
@@ -25,10 +24,6 @@ Factor = Annotated[float, Field(ge=0, le=1000)]
 DAY_S = 86400.0
 AMPLITUDE = 0.3
 PEAK_AT_S = 14 * 3600.0
-
-
-def _refuse(message: str) -> PydanticCustomError:
-    return PydanticCustomError("order", message)
 
 
 # --- what changes a rate ---------------------------------------------------------------------
@@ -85,9 +80,9 @@ class Growth(Spec):
     def _one_way(self) -> Self:
         given = (self.per_day is not None) + (self.per_month is not None) + bool(self.table)
         if given != 1:
-            raise _refuse("give one of `per_day`, `per_month` and `table`")
+            raise refused("give one of `per_day`, `per_month` and `table`")
         if any(low.at_s >= high.at_s for low, high in pairwise(self.table)):
-            raise _refuse("the times of `table` must rise")
+            raise refused("the times of `table` must rise")
         return self
 
 
@@ -127,7 +122,7 @@ class GammaArrivals(Changing):
     @model_validator(mode="after")
     def _one_of(self) -> Self:
         if (self.burstiness is None) == (self.cv is None):
-            raise _refuse("give one of `burstiness` and `cv`")
+            raise refused("give one of `burstiness` and `cv`")
         return self
 
 
@@ -145,7 +140,7 @@ class WeibullArrivals(Changing):
     @model_validator(mode="after")
     def _one_of(self) -> Self:
         if (self.shape is None) == (self.cv is None):
-            raise _refuse("give one of `shape` and `cv`")
+            raise refused("give one of `shape` and `cv`")
         return self
 
 
@@ -168,9 +163,9 @@ class MmppArrivals(Changing):
     @model_validator(mode="after")
     def _states(self) -> Self:
         if len(self.states) < 2:
-            raise _refuse("`states` must be two or more; with one rate, take `kind: poisson`")
+            raise refused("`states` must be two or more; with one rate, take `kind: poisson`")
         if not any(state.rate_per_s > 0 for state in self.states):
-            raise _refuse("one of the states must have a rate above 0")
+            raise refused("one of the states must have a rate above 0")
         return self
 
 
@@ -201,17 +196,17 @@ class DiurnalArrivals(Changing):
     @model_validator(mode="after")
     def _tables(self) -> Self:
         if self.hours is not None and len(self.hours) != 24:
-            raise _refuse("`hours` must be 24 factors, from midnight on")
+            raise refused("`hours` must be 24 factors, from midnight on")
         if self.weekdays is not None and len(self.weekdays) != 7:
-            raise _refuse("`weekdays` must be 7 factors, from Monday on")
+            raise refused("`weekdays` must be 7 factors, from Monday on")
         tables = [table for table in (self.hours, self.weekdays) if table is not None]
         if tables and self.period_s != DAY_S:
-            raise _refuse("`hours` and `weekdays` need a `period` of 24 h")
+            raise refused("`hours` and `weekdays` need a `period` of 24 h")
         if any(max(table) == 0 for table in tables):
-            raise _refuse("one of the factors must be above 0")
+            raise refused("one of the factors must be above 0")
         # By value, not by what was written: a scenario is also read back with all its defaults.
         if self.hours is not None and (self.amplitude, self.peak_at_s) != (AMPLITUDE, PEAK_AT_S):
-            raise _refuse("`hours` stand instead of `amplitude` and `peak_at`")
+            raise refused("`hours` stand instead of `amplitude` and `peak_at`")
         return self
 
 
@@ -222,7 +217,7 @@ class ServegenArrivals(Changing):
     """Many clients at once, each as measured window by window: a folder of ServeGen's files."""
 
     kind: Literal["servegen"]
-    folder: Path
+    folder: FilePath
     """Has a file `chunk-*-trace.csv` a client, without header: window start in seconds, rate, CV,
     `Gamma` or `Weibull`, shape, scale."""
     rate_scale: float = Field(default=1.0, gt=0, le=1000)
@@ -290,7 +285,7 @@ class ReplayArrivals(Changing):
     """Requests from a recorded file, tokens included."""
 
     kind: Literal["replay"]
-    file: Path
+    file: FilePath
     """`${VAR}` is replaced from the environment; relative paths start at the scenario file."""
     format: TraceFormat = "azure-2023"
     """Columns of the file, listed in docs/scenario-format.md; `dcsim validate` reads it
@@ -332,18 +327,18 @@ class ReplayArrivals(Changing):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.until_s is not None and self.until_s <= self.from_s:
-            raise _refuse("`until` must be later than `from`")
+            raise refused("`until` must be later than `from`")
         special = self.failed != "drop" or self.only_model is not None
         if special and self.format not in ("burstgpt", *OWN_FORMATS):
-            raise _refuse(
+            raise refused(
                 "`failed` and `only_model` are for `burstgpt`, `csv`, `jsonl` and `parquet` only"
             )
         if self.columns is not None and self.format not in OWN_FORMATS:
-            raise _refuse("`columns` are for `format: csv`, `jsonl` and `parquet` only")
+            raise refused("`columns` are for `format: csv`, `jsonl` and `parquet` only")
         if self.block_tokens is not None and self.format not in ("mooncake", "bailian"):
-            raise _refuse("`block_tokens` is for `format: mooncake` and `bailian` only")
+            raise refused("`block_tokens` is for `format: mooncake` and `bailian` only")
         if self.time_unit is not None and self.format in TIMELESS_UNITS:
-            raise _refuse(f"`time_unit` is for times that are numbers, not for {self.format}")
+            raise refused(f"`time_unit` is for times that are numbers, not for {self.format}")
         return self
 
 

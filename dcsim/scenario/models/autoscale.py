@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Literal
 
 from pydantic import Field, model_validator
-from pydantic_core import PydanticCustomError
 
-from dcsim.spec.base import Spec
+from dcsim.spec.base import Spec, refused
 from dcsim.spec.units import BytesPerSecond, Seconds, SecondsOrZero, Watts, WattsOrZero
 
 
@@ -71,10 +70,10 @@ class Autoscale(Spec):
     def _bounds_in_order(self) -> Autoscale:
         most = self.max_replicas
         if most is not None and most < self.min_replicas:
-            raise PydanticCustomError("autoscale", "`max` must not be less than `min`")
+            raise refused("`max` must not be less than `min`")
         start = self.start
         if start is not None and (start < self.min_replicas or (most is not None and start > most)):
-            raise PydanticCustomError("autoscale", "`start` must lie between `min` and `max`")
+            raise refused("`start` must lie between `min` and `max`")
         if (self.load_s is None) == (self.load_bandwidth_bytes_s is None):
-            raise PydanticCustomError("autoscale", "give either `load` or `load_bandwidth`")
+            raise refused("give either `load` or `load_bandwidth`")
         return self

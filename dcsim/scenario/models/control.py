@@ -6,9 +6,8 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
-from pydantic_core import PydanticCustomError
 
-from dcsim.spec.base import Name, Spec
+from dcsim.spec.base import Name, Spec, refused
 from dcsim.spec.registered import Registered
 from dcsim.spec.units import Seconds, SecondsOrZero, Watts
 
@@ -16,10 +15,6 @@ Clock = Annotated[float, Field(ge=0.2, le=1)]
 """Share of the full core clock; below 0.2 boards have none to be set (`dcsim.power.frequency`)."""
 Share = Annotated[float, Field(gt=0, le=10)]
 """Of a node's rating."""
-
-
-def _order(message: str) -> PydanticCustomError:
-    return PydanticCustomError("order", "{message}", {"message": message})
 
 
 class Watching(Spec):
@@ -47,7 +42,7 @@ class TwoThresholds(Watching):
     @model_validator(mode="after")
     def _ordered(self) -> TwoThresholds:
         if self.below >= self.above:
-            raise _order("`below` must be less than `above`")
+            raise refused("`below` must be less than `above`")
         return self
 
 
@@ -115,7 +110,7 @@ class RowBudget(Watching):
     @model_validator(mode="after")
     def _ordered(self) -> RowBudget:
         if not self.below < self.target < self.above:
-            raise _order("`below`, `target` and `above` must rise in this order")
+            raise refused("`below`, `target` and `above` must rise in this order")
         return self
 
 
@@ -142,9 +137,9 @@ class StaticCap(Spec):
     @model_validator(mode="after")
     def _says_something(self) -> StaticCap:
         if self.gpu_power_w is None and self.server_power_w is None and self.clock is None:
-            raise _order("caps nothing: give `gpu_power`, `server_power` or `clock`")
+            raise refused("caps nothing: give `gpu_power`, `server_power` or `clock`")
         if self.end_s is not None and self.end_s <= self.start_s:
-            raise _order("`end` must come after `start`")
+            raise refused("`end` must come after `start`")
         return self
 
 
@@ -184,13 +179,13 @@ class DualThreshold(Watching):
     @model_validator(mode="after")
     def _ordered(self) -> DualThreshold:
         if self.first >= self.second:
-            raise _order("`first` must be less than `second`")
+            raise refused("`first` must be less than `second`")
         if self.brake is not None and self.brake <= self.second:
-            raise _order("`brake` must be more than `second`")
+            raise refused("`brake` must be more than `second`")
         if self.margin >= self.first:
-            raise _order("`margin` must be less than `first`")
+            raise refused("`margin` must be less than `first`")
         if self.second_clock > self.first_clock:
-            raise _order("`second_clock` must not be above `first_clock`")
+            raise refused("`second_clock` must not be above `first_clock`")
         return self
 
 

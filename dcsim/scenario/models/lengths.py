@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
-from pydantic_core import PydanticCustomError
 
 from dcsim.scenario.models.arrivals import OWN_FORMATS, TraceColumns, TraceFormat
-from dcsim.spec.base import Fraction, Name, Spec
+from dcsim.spec.base import Fraction, Name, Spec, refused
+from dcsim.spec.paths import FilePath
 from dcsim.spec.units import Seconds, SecondsOrZero
 
 MOST_TOKENS = 100_000_000
@@ -35,7 +34,7 @@ class Clipped(Spec):
             (self.output_min, self.output_max),
         ):
             if high is not None and low > high:
-                raise PydanticCustomError("order", "a minimum must not exceed its maximum")
+                raise refused("a minimum must not exceed its maximum")
         return self
 
 
@@ -79,7 +78,7 @@ class EmpiricalTokens(Clipped):
     """Pairs of lengths drawn from those in a file, each as likely as any other."""
 
     kind: Literal["empirical"]
-    file: Path
+    file: FilePath
     """As for a replay: `${VAR}` is replaced from the environment; relative paths start at the
     scenario file."""
     format: TraceFormat | Literal["lengths"] = "lengths"
@@ -91,9 +90,7 @@ class EmpiricalTokens(Clipped):
     @model_validator(mode="after")
     def _own_columns(self) -> Self:
         if self.columns is not None and self.format not in OWN_FORMATS:
-            raise PydanticCustomError(
-                "order", "`columns` are for `format: csv`, `jsonl` and `parquet` only"
-            )
+            raise refused("`columns` are for `format: csv`, `jsonl` and `parquet` only")
         return self
 
 
@@ -156,7 +153,7 @@ class WeightedTurns(Spec):
     @model_validator(mode="after")
     def _some(self) -> Self:
         if sum(self.weights) <= 0:
-            raise PydanticCustomError("order", "one of the weights must be above 0")
+            raise refused("one of the weights must be above 0")
         return self
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Literal
 
 from pydantic import Field, model_validator
-from pydantic_core import PydanticCustomError
 
-from dcsim.spec.base import Spec
+from dcsim.spec.base import Spec, refused
 from dcsim.spec.units import SecondsOrZero
 
 BALANCED = ("prefix-aware", "power-aware")
@@ -53,9 +52,6 @@ class Routing(RouterSpec):
             ("prefix_entries", BALANCED[:1]),
         ):
             if self.policy not in policies and getattr(self, name) != fields[name].default:
-                raise PydanticCustomError(
-                    "routing",
-                    "`{key}` is for {policies} only, not {policy}",
-                    {"key": name, "policies": " and ".join(policies), "policy": self.policy},
-                )
+                users = " and ".join(policies)
+                raise refused(f"`{name}` is for {users} only, not {self.policy}")
         return self

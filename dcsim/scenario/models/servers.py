@@ -6,11 +6,11 @@ import warnings
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
-from pydantic_core import PydanticCustomError
 
 from dcsim.hardware.kv import BLOCK_TOKENS, GPU_MEMORY_UTILIZATION
 from dcsim.scenario.models.autoscale import Autoscale
-from dcsim.spec.base import Fraction, Name, Spec
+from dcsim.spec.base import Fraction, Name, Spec, refused
+from dcsim.spec.paths import PackName
 from dcsim.spec.registered import Registered
 from dcsim.spec.units import BytesPerSecond, Seconds, SecondsOrZero
 
@@ -51,23 +51,18 @@ class Engine(Spec):
     @model_validator(mode="after")
     def _prompts_can_be_scheduled(self) -> Engine:
         if not self.enable_chunked_prefill and self.max_num_batched_tokens < self.max_model_len:
-            raise PydanticCustomError(
-                "engine",
+            raise refused(
                 "without enable_chunked_prefill, max_num_batched_tokens must be at least "
                 "max_model_len, as in vLLM",
             )
         if not self.enable_chunked_prefill and self.long_prefill_token_threshold:
-            raise PydanticCustomError(
-                "engine", "long_prefill_token_threshold needs enable_chunked_prefill"
-            )
+            raise refused("long_prefill_token_threshold needs enable_chunked_prefill")
         return self
 
     @model_validator(mode="after")
     def _budget_covers_decodes(self) -> Engine:
         if self.max_num_batched_tokens < self.max_num_seqs:
-            raise PydanticCustomError(
-                "engine", "max_num_batched_tokens must be at least max_num_seqs, as in vLLM"
-            )
+            raise refused("max_num_batched_tokens must be at least max_num_seqs, as in vLLM")
         return self
 
 
@@ -85,7 +80,7 @@ class Power(PowerSpec):
     """`gru`: causal, learned; `ledger`: linear, published coefficients; `lut`: shares of the board
     limit after Splitwise; `mean`: the measured mean, always; `board-limit`: every GPU at its
     board's limit, always; `label`: the server at its maker's label, its nameplate, always."""
-    pack: str | None = None
+    pack: PackName | None = None
     """Name of a shipped pack, or path of an `.h5` file (`${VAR}` and relative paths as for a
     replay). None: the shipped pack of the GPU."""
     extrapolate: bool = False
@@ -109,7 +104,7 @@ class Power(PowerSpec):
     @model_validator(mode="after")
     def _only_the_gru_has_packs(self) -> Power:
         if self.model != "gru" and (self.pack is not None or self.extrapolate):
-            raise PydanticCustomError("power", "`pack` and `extrapolate` are for `model: gru` only")
+            raise refused("`pack` and `extrapolate` are for `model: gru` only")
         return self
 
 

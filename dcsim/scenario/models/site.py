@@ -6,11 +6,11 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
-from pydantic_core import PydanticCustomError
 
 from dcsim.hardware.curves import Points, falling, rising
 from dcsim.scenario.models.amperes import restate
-from dcsim.spec.base import Fraction, Name, Spec
+from dcsim.spec.base import Fraction, Name, Spec, refused
+from dcsim.spec.paths import FileName
 from dcsim.spec.units import (
     BytesPerSecond,
     RatedWatts,
@@ -61,11 +61,6 @@ Phase = Literal["L1", "L2", "L3", "L1-L2", "L2-L3", "L3-L1", "auto"]
 UpsMode = Literal["double-conversion", "eco", "line-interactive"]
 
 
-def _order(message: str) -> PydanticCustomError:
-    """An error in our own words."""
-    return PydanticCustomError("order", message)
-
-
 class Electronic(Spec):
     """An electronic trip unit: long-time (I2t), short-time (definite) and instantaneous, each in
     multiples of the rating."""
@@ -86,9 +81,9 @@ class Electronic(Spec):
     def _ordered(self) -> Electronic:
         long_pickup = 1.2 if self.long_pickup is None else self.long_pickup
         if not long_pickup < self.short_pickup < self.instantaneous:
-            raise _order("needs `long_pickup` < `short_pickup` < `instantaneous`")
+            raise refused("needs `long_pickup` < `short_pickup` < `instantaneous`")
         if self.long_delay_s * (6.0 / self.short_pickup) ** 2 < self.short_delay_s:
-            raise _order("the long delay falls below `short_delay` before `short_pickup`")
+            raise refused("the long delay falls below `short_delay` before `short_pickup`")
         return self
 
 
@@ -127,18 +122,18 @@ class Breaker(Spec):
     @model_validator(mode="after")
     def _curved(self) -> Breaker:
         if self.reading is not None and self.points is None:
-            raise _order("`reading` goes with `points`")
+            raise refused("`reading` goes with `points`")
         if self.points is not None and self.electronic is not None:
-            raise _order("has both `points` and `electronic`: choose one")
+            raise refused("has both `points` and `electronic`: choose one")
         if self.points is not None and len(self.points) < 2:
-            raise _order("`points` needs two points or more")
+            raise refused("`points` needs two points or more")
         if self.points is not None and not falling(self.points):
-            raise _order(
+            raise refused(
                 "`points` must have rising multiples and falling seconds above 0 "
                 "(or equal ones: a plateau)"
             )
         if self.points is not None and self.points[0][0] < 1:
-            raise _order("`points` begin below 1: a breaker holds its rating for good")
+            raise refused("`points` begin below 1: a breaker holds its rating for good")
         return self
 
 
@@ -170,7 +165,7 @@ class Demand(Spec):
     """Length of the window."""
     limit_w: Watts | None = Field(default=None, alias="limit")
     """Most that the mean may be."""
-    contract: str | None = None
+    contract: FileName | None = None
     """CSV with columns time_s and limit_w instead: each limit holds from its time on. Times count
     from the start of the run; in a scenario with a `start`, from midnight of its first day, and a
     file of a day or less holds for each day."""
@@ -183,7 +178,7 @@ class Demand(Spec):
     @model_validator(mode="after")
     def _one_limit(self) -> Demand:
         if (self.limit_w is None) == (self.contract is None):
-            raise _order("needs either `limit` or `contract`")
+            raise refused("needs either `limit` or `contract`")
         return self
 
 
@@ -284,26 +279,26 @@ class FacilityNode(Spec):
     @model_validator(mode="after")
     def _consistent(self) -> FacilityNode:
         if self.feeds is not None and len(self.feeds) < 2:
-            raise _order("needs two feeds or more, or else a `parent`")
+            raise refused("needs two feeds or more, or else a `parent`")
         if self.feeds is not None and self.parent is not None:
-            raise _order("has both `parent` and `feeds`: choose one")
+            raise refused("has both `parent` and `feeds`: choose one")
         if self.feeds is not None and len(set(self.feeds)) < len(self.feeds):
-            raise _order("names a feed twice")
+            raise refused("names a feed twice")
         slow = self.transfer_time_s is not None and self.kind != "ups"
         if self.feeds is None and (self.transfer != "share" or slow):
-            raise _order("`transfer` needs `feeds`")
+            raise refused("`transfer` needs `feeds`")
         if self.phase is not None and self.phases not in (1, 2):
-            raise _order("`phase` needs `phases: 1` or `phases: 2`")
+            raise refused("`phase` needs `phases: 1` or `phases: 2`")
         if self.phase not in (None, "auto") and ("-" in (self.phase or "")) != (self.phases == 2):
-            raise _order("`phases: 1` is on L1, L2 or L3; `phases: 2` on L1-L2, L2-L3 or L3-L1")
+            raise refused("`phases: 1` is on L1, L2 or L3; `phases: 2` on L1-L2, L2-L3 or L3-L1")
         if self.kind != "ups" and not (self.mode is None and self.bypass is None):
-            raise _order("only a UPS has a `mode` and a `bypass`")
+            raise refused("only a UPS has a `mode` and a `bypass`")
         if self.kind not in ("transformer", "pdu") and self.winding is not None:
-            raise _order("only transformers and PDUs have a `winding`")
+            raise refused("only transformers and PDUs have a `winding`")
         if (self.mtbf_s is None) != (self.mttr_s is None):
-            raise _order("`mtbf` and `mttr` go together")
+            raise refused("`mtbf` and `mttr` go together")
         if self.power_factor is not None and self.kind != "server":
-            raise _order("only servers have a `power_factor`, and ratings in A or VA")
+            raise refused("only servers have a `power_factor`, and ratings in A or VA")
         return self
 
     @property
@@ -379,11 +374,11 @@ class Fault(Spec):
     @model_validator(mode="after")
     def _one_deed(self) -> Fault:
         if (self.fail is None) == (self.restore is None):
-            raise _order("needs either `fail` or `restore`")
+            raise refused("needs either `fail` or `restore`")
         if self.restore is not None and self.repair_after_s is not None:
-            raise _order("`repair_after` goes with `fail`")
+            raise refused("`repair_after` goes with `fail`")
         if self.restore is not None and self.with_bypass:
-            raise _order("`with_bypass` goes with `fail`")
+            raise refused("`with_bypass` goes with `fail`")
         return self
 
 
@@ -424,7 +419,7 @@ class Cooling(Spec):
     """List of `[outdoor temperature in °C, factor on PUE − 1]`."""
     temperature_c: float | None = None
     """Constant outdoor temperature."""
-    weather: str | None = None
+    weather: FileName | None = None
     """CSV with columns time_s and temperature_c, interpolated. Times count from the start of the
     run; in a scenario with a `start`, from midnight of its first day, and a file of a day or less
     holds for each day."""
@@ -445,22 +440,22 @@ class Cooling(Spec):
     @model_validator(mode="after")
     def _readable(self) -> Cooling:
         if self.at is not None and not self.at:
-            raise _order("`at` names no node")
+            raise refused("`at` names no node")
         if isinstance(self.at, tuple) and len(set(self.at)) < len(self.at):
-            raise _order("`at` names a node twice")
+            raise refused("`at` names a node twice")
         if isinstance(self.at, dict) and abs(sum(self.at.values()) - 1.0) > 1e-6:
-            raise _order("the shares of `at` must sum to 1")
+            raise refused("the shares of `at` must sum to 1")
         if not rising(self.by_load) or not rising(self.by_temperature):
-            raise _order("the first numbers of the points must rise")
+            raise refused("the first numbers of the points must rise")
         if any(pue < 1 for _, pue in self.by_load):
-            raise _order("a PUE in `by_load` is below 1")
+            raise refused("a PUE in `by_load` is below 1")
         if any(factor < 0 for _, factor in self.by_temperature):
-            raise _order("a factor in `by_temperature` is below 0")
+            raise refused("a factor in `by_temperature` is below 0")
         if self.by_load and self.design_load_w is None:
-            raise _order("`by_load` needs `design_load`")
+            raise refused("`by_load` needs `design_load`")
         if self.temperature_c is not None and self.weather is not None:
-            raise _order("has both `temperature_c` and `weather`: choose one")
+            raise refused("has both `temperature_c` and `weather`: choose one")
         known = self.temperature_c is not None or self.weather is not None
         if bool(self.by_temperature) != known:
-            raise _order("`by_temperature` goes with `temperature_c` or `weather`")
+            raise refused("`by_temperature` goes with `temperature_c` or `weather`")
         return self
