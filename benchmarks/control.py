@@ -100,7 +100,7 @@ def time_us(control: str, steps: int) -> dict[str, float]:
         "mean_us": round(float(of.mean()), 1),
         "p99_us": round(float(np.percentile(of, 99)), 1),
         "throttle_us": round(float(np.mean(slowed[steps // 10 :])) * 1e6, 1),
-        "commands": sum(simulation.control.actuators.commands.values()),
+        "commands": sum(simulation.control.account.commands.values()),
     }
 
 

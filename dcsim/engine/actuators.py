@@ -9,25 +9,20 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 
-from dcsim.arrays import FloatArray, IntArray
+from dcsim.arrays import FloatArray
+from dcsim.control.account import CommandAccount
 from dcsim.control.policy import Command
-from dcsim.facility.battery import Batteries
+from dcsim.facility.flow import Flow
+from dcsim.plant import Plant
 from dcsim.power.gpu_limits import GpuLimits
-from dcsim.records import EventKind
 from dcsim.serving.fleet import Fleet
 
-Tell = Callable[[EventKind, str, str], None]
-"""Kind of event, node, message."""
 Requests = dict[tuple[int, str], FloatArray]
 """What is requested of one setting, by policy and slot: a value by server, or a single one."""
-USER = "user"
-"""What events and the summary call the source of commands that no policy gave."""
 SAME_S = 1e-9
 """Times that differ by less are the same: they differ by rounding only."""
 
@@ -37,33 +32,27 @@ class Actuators:
 
     def __init__(
         self,
-        labels: Sequence[str],
-        servers: int,
-        server_index: IntArray,
+        plant: Plant,
         fleet: Fleet,
         gpu_limits: GpuLimits,
-        batteries: dict[str, int],
-        storage: Batteries,
-        tell: Tell,
+        flow: Flow,
+        account: CommandAccount,
     ) -> None:
-        """`labels` name the policies; `server_index` is the server of each replica; `batteries`
-        are places in `storage` by node."""
-        self._labels = [*labels, USER]
-        self.user = len(labels)
-        """Number of the source that is no policy."""
-        self._servers = servers
-        self._server_index = server_index
+        """`flow` has the batteries; `account` hears of every command that is obeyed."""
+        self._server_index = plant.replicas.server
+        self._servers = len(plant.servers)
         self._fleet = fleet
         self._gpu_limits = gpu_limits
-        self._batteries = batteries
-        self._storage = storage
-        self._tell = tell
+        self._account = account
+        self._storage = flow.batteries
+        self._battery_at = {
+            plant.nodes.name[node]: at for at, node in enumerate(flow.battery_nodes.tolist())
+        }
+        self._stated_shave_w = flow.batteries.shave_above_w.copy()
         self._due: list[tuple[float, int, int, Command]] = []
         self._ordered = 0
         self._changing = False
         """Whether clocks or caps change inside the present power step."""
-        self._in_force: dict[tuple[int, str, str], tuple[str, str]] = {}
-        """What events have told last, by policy, kind and slot: limit and node."""
         self._requests: dict[str, Requests] = {}
         """By key of the setting."""
         self._actuators: dict[str, Callable[[str, FloatArray, float], None]] = {
@@ -77,13 +66,8 @@ class Actuators:
         }
         """By target, in the order in which they act: given the key, the lowest of what is
         requested, and the time."""
-        self._own_shave_w = storage.shave_above_w.copy()
-        self._now_allowed = np.ones(servers)
-        self._now_batch = np.full(servers, np.inf)
-        self.commands: Counter[str] = Counter()
-        """Obeyed so far, by policy."""
-        self._limited_since: dict[str, float] = {}
-        self._limited_s = dict.fromkeys(self._labels, 0.0)
+        self._now_allowed = np.ones(self._servers)
+        self._now_batch = np.full(self._servers, np.inf)
 
     def order(self, policy: int, commands: Sequence[Command], now_s: float) -> None:
         """Take commands of a policy; each is obeyed once its time has passed."""
@@ -123,7 +107,7 @@ class Actuators:
                 waiting.append(order)
                 continue
             self._take(policy, command)
-            self._account(policy, command, now_s)
+            self._account.enter(policy, command, now_s)
             touched[command.key] = command
         for order in waiting:
             heapq.heappush(self._due, order)
@@ -133,19 +117,6 @@ class Actuators:
                     actuator(key, np.minimum.reduce(list(self._requests[key].values())), now_s)
         if any(command.slows for command in touched.values()):
             self._gpu_limits.refresh(now_s)
-
-    def describe(self, now_s: float) -> list[dict[str, Any]]:
-        """By policy: commands obeyed, and how long any of its limits was in force."""
-        return [
-            {
-                "policy": label,
-                "commands": self.commands[label],
-                "limited_s": self._limited_s[label]
-                + max(now_s - self._limited_since.get(label, now_s), 0.0),
-            }
-            for label in self._labels
-            if label != USER or self.commands[USER]
-        ]
 
     # --- requests --------------------------------------------------------------------------
 
@@ -180,8 +151,8 @@ class Actuators:
         self._fleet.keep_priority = float(keep[0])
 
     def _shave(self, key: str, above_w: FloatArray, now_s: float) -> None:
-        place = self._batteries[key.partition(":")[2]]
-        self._storage.shave_above_w[place] = min(self._own_shave_w[place], float(above_w[0]))
+        at = self._battery_at[key.partition(":")[2]]
+        self._storage.shave_above_w[at] = min(self._stated_shave_w[at], float(above_w[0]))
 
     def _hold_clocks(self, key: str, clock: FloatArray, now_s: float) -> None:
         self._gpu_limits.frequency_ratio = clock[self._server_index]
@@ -191,26 +162,3 @@ class Actuators:
 
     def _cap_servers(self, key: str, cap_w: FloatArray, now_s: float) -> None:
         self._gpu_limits.server_cap_w = cap_w
-
-    # --- events ----------------------------------------------------------------------------
-
-    def _account(self, policy: int, command: Command, now_s: float) -> None:
-        """An event where a limit begins, changes or ends; not where its watts are only moved."""
-        label = self._labels[policy]
-        self.commands[label] += 1
-        key = (policy, type(command).__name__, command.slot)
-        text = command.text
-        before, _ = self._in_force.get(key, ("", ""))
-        if text == before:
-            return
-        if text:
-            self._in_force[key] = (text, command.node)
-            self._tell(command.event, command.node, f"{label}: {text}; {command.reason}")
-        else:
-            del self._in_force[key]
-            self._tell("released", command.node, f"{label}: no longer {before}; {command.reason}")
-        limited = any(owner == policy for owner, _, _ in self._in_force)
-        if limited:
-            self._limited_since.setdefault(label, now_s)
-        elif label in self._limited_since:
-            self._limited_s[label] += now_s - self._limited_since.pop(label)

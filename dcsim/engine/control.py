@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,11 +9,13 @@ import numpy as np
 
 from dcsim.arrays import FloatArray
 from dcsim.clock import AFTER, Clock
-from dcsim.control.policy import Command, Policy, Site, Telemetry
+from dcsim.control.account import CommandAccount
+from dcsim.control.policy import Command, Policy, Site
 from dcsim.control.registry import build, labels
+from dcsim.control.schedule import PolicySchedule
 from dcsim.engine.actuators import Actuators
 from dcsim.facility.events import FacilityEvent, event_at
-from dcsim.facility.site import ElectricalSite
+from dcsim.facility.flow import Flow
 from dcsim.plant import Plant
 from dcsim.power.servers import ServerPower
 from dcsim.records import EventKind
@@ -23,96 +23,71 @@ from dcsim.serving.fleet import Fleet
 
 
 class Control:
-    """All policies of a scenario, with the telemetry on its way to each."""
+    """All policies of a scenario, and the commands from outside."""
 
     def __init__(
         self,
         plant: Plant,
         fleet: Fleet,
         server_power: ServerPower,
-        site: ElectricalSite,
+        flow: Flow,
         clock: Clock,
         flag: Callable[[FacilityEvent], None],
         passed: Sequence[Policy] = (),
     ) -> None:
-        """`flag` hears of limits that begin or end inside a power step; `passed` are policies
-        beside those of the scenario.
+        """`flag` hears of limits that begin or end; `passed` are policies beside those of the
+        scenario.
 
         Raises PolicyError for a policy that cannot work on this site.
         """
+        scenario = plant.scenario
         self._clock = clock
         self._alarm = clock.alarm(self._inside)
         self._flag = flag
-        scenario = plant.scenario
-        topology = self._topology = plant.topology
+        self._topology = plant.topology
         self._step_s = scenario.power_step_s
-        self._server_power = server_power
+        self._limits = server_power.limits
         self._events: list[FacilityEvent] = []
-        self._node_w: FloatArray = np.full(len(topology.names), np.nan)
+        self._node_w: FloatArray = np.full(len(plant.nodes), np.nan)
         self._now_s = 0.0
-        self._policies = [*map(build, scenario.control), *passed]
-        self.acts = bool(self._policies)
+        policies = [*map(build, scenario.control), *passed]
         kinds: list[str] = [spec.policy for spec in scenario.control]
         kinds += [getattr(policy, "name", type(policy).__name__) for policy in passed]
-        storage = site.flow.batteries
-        self.actuators = Actuators(
-            labels(kinds),
-            len(plant.servers),
-            plant.replicas.server,
-            fleet,
-            server_power.limits,
-            {topology.names[n]: place for place, n in enumerate(site.flow.battery_nodes.tolist())},
-            storage,
-            self._tell,
-        )
-        self._on_its_way: list[deque[tuple[float, FloatArray]]] = [deque() for _ in self._policies]
-        self._periods = [
-            0 if math.isinf(p.period_s) else max(1, round(p.period_s / self._step_s))
-            for p in self._policies
-        ]
-        if not self.acts:
-            return
-        known = Site.from_plant(plant)
-        for number, policy in enumerate(self._policies):
-            self.actuators.order(number, policy.start(known) or (), 0.0)
-        self.actuators.obey(0.0)
-        self._expect(0.0, self._step_s)
+        self.account = CommandAccount(labels(kinds), self._tell)
+        self.actuators = Actuators(plant, fleet, self._limits, flow, self.account)
+        self._schedule = PolicySchedule(policies, self._step_s)
+        self.acts = bool(policies)
+        """Whether there is any policy, or was any command."""
+        if self.acts:
+            for number, commands in self._schedule.start(Site.from_plant(plant)):
+                self.actuators.order(number, commands, 0.0)
+            self.actuators.obey(0.0)
+            self._expect(0.0, self._step_s)
 
-    def step(self, now_s: float, steps: int, node_w: FloatArray) -> Sequence[FacilityEvent]:
-        """A power step, the `steps`th, has ended with these loads, (nodes,). Returns the events of
-        limits that begin or end now."""
+    def step(self, now_s: float, steps: int, node_w: FloatArray) -> None:
+        """A power step, the `steps`th, has ended with these loads, shape (nodes,)."""
         self._now_s, self._node_w = now_s, node_w
-        actuators = self.actuators
-        shown: FloatArray | None = None
-        for number, policy in enumerate(self._policies):
-            period = self._periods[number]
-            if period == 0 or steps % period:
-                continue
-            if shown is None:
-                shown = node_w.copy()
-            on_its_way = self._on_its_way[number]
-            on_its_way.append((now_s, shown))
-            seen = None
-            while on_its_way and on_its_way[0][0] <= now_s - policy.delay_s + 1e-9:
-                seen = on_its_way.popleft()
-            if seen is not None:
-                actuators.order(number, policy.decide(now_s, Telemetry(*seen)), now_s)
-        actuators.obey(now_s)
-        self._server_power.limits.follow(now_s)
+        for number, commands in self._schedule.decide(now_s, steps, node_w):
+            self.actuators.order(number, commands, now_s)
+        self.actuators.obey(now_s)
+        self._limits.follow(now_s)
         self._expect(now_s, (steps + 1) * self._step_s)
-        events, self._events = self._events, []
-        return events
+        self._flag_events()
 
-    def command(
-        self, now_s: float, steps: int, commands: Sequence[Command]
-    ) -> Sequence[FacilityEvent]:
-        """Commands from outside, after `steps` power steps. Returns events as `step` does."""
+    def command(self, now_s: float, steps: int, commands: Sequence[Command]) -> None:
+        """Commands from outside, after `steps` power steps."""
         self.acts, self._now_s = True, now_s
-        self.actuators.order(self.actuators.user, commands, now_s)
+        self.actuators.order(self.account.user, commands, now_s)
         self.actuators.obey(now_s)
         self._expect(now_s, (steps + 1) * self._step_s)
-        events, self._events = self._events, []
-        return events
+        self._flag_events()
+
+    def describe(self, now_s: float) -> dict[str, Any]:
+        """For the summary: each policy's commands, and the time that servers were slowed."""
+        return {
+            "policies": self.account.describe(now_s),
+            "capped_server_h": float(self._limits.capped_s.sum()) / 3600.0,
+        }
 
     def _expect(self, now_s: float, until_s: float) -> None:
         """Commands that are due inside the power step that begins are obeyed at their own time."""
@@ -123,20 +98,15 @@ class Control:
         """Commands are due inside a power step."""
         self._now_s = now_s
         self.actuators.obey(now_s, inside=True)
+        self._flag_events()
+
+    def _flag_events(self) -> None:
         events, self._events = self._events, []
         for event in events:
             self._flag(event)
 
-    def describe(self, now_s: float) -> dict[str, Any]:
-        """For the summary: each policy's doings, and the time that servers were slowed."""
-        return {
-            "policies": self.actuators.describe(now_s),
-            "capped_server_h": float(self._server_power.limits.capped_s.sum()) / 3600.0,
-        }
-
     def _tell(self, kind: EventKind, node: str, message: str) -> None:
-        index = self._topology.index[node]
-        load_w, limit_w = float(self._node_w[index]), float(self._topology.rating_w[index])
-        self._events.append(
-            event_at(self._topology, self._now_s, kind, index, load_w, limit_w, message)
-        )
+        topology, index = self._topology, self._topology.index[node]
+        load_w, limit_w = float(self._node_w[index]), float(topology.rating_w[index])
+        event = event_at(topology, self._now_s, kind, index, load_w, limit_w, message)
+        self._events.append(event)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,16 +19,13 @@ from dcsim.results.limit_rows import complete
 from dcsim.results.recorder import NodeTable, Recorder
 from dcsim.results.summary import build_summary
 from dcsim.results.versions import versions
-from dcsim.results.warm_up import WarmUp
 from dcsim.scenario.dump import dump
-from dcsim.scenario.models import Slo, Tenant
 from dcsim.seeds import branch
 from dcsim.serving.replica_sums import ReplicaSums
 from dcsim.workload import requests
 
 if TYPE_CHECKING:
     from dcsim.engine.simulation import Simulation
-    from dcsim.plant import Plant
 
 
 class Recording:
@@ -48,7 +44,19 @@ class Recording:
         self._evidence = EvidenceSums(plant, simulation.server_power, warm_up.cut_s)
         self._state_steps = np.zeros(len(GpuState), dtype=np.int64)
         """Replica-steps ended in each GPU state."""
-        self._recorder = _open_recorder(plant, warm_up, path)
+        scenario = plant.scenario
+        self._recorder = Recorder(
+            path,
+            scenario_yaml=dump(scenario),
+            seed=scenario.seed,
+            step_s=scenario.power_step_s,
+            server_step_s=scenario.record.server_step_s,
+            nodes=NodeTable.from_plant(plant, label_loads_w(plant)),
+            versions=versions(),
+            keep_requests=scenario.record.requests,
+            slos=[TenantSlo.from_tenant(tenant) for tenant in scenario.tenants],
+            warm_up=warm_up,
+        )
 
     def capacity_per_s(self) -> float | None:
         """See `ReplicaSums.capacity_per_s`."""
@@ -118,34 +126,3 @@ class Recording:
         summary["site"] = site.figures()
         summary["redundancy"] = site.redundancy.rows()
         return summary
-
-
-def _open_recorder(plant: Plant, warm_up: WarmUp, path: Path) -> Recorder:
-    """Begin a file. Raises OSError where none can be written."""
-    scenario, topology = plant.scenario, plant.topology
-    nodes = NodeTable(
-        names=topology.names,
-        kinds=topology.kinds,
-        rating_w=topology.rating_w,
-        parent_index=topology.parent_index,
-        feeds=topology.feeds,
-        nameplate_w=topology.sum_loads(plant.servers.nameplate_w).copy(),
-        nameplate_load_w=label_loads_w(plant),
-    )
-    return Recorder(
-        path,
-        scenario_yaml=dump(scenario),
-        seed=scenario.seed,
-        step_s=scenario.power_step_s,
-        server_step_s=scenario.record.server_step_s,
-        nodes=nodes,
-        versions=versions(),
-        keep_requests=scenario.record.requests,
-        slos=[_slo_of(tenant) for tenant in scenario.tenants],
-        warm_up=warm_up,
-    )
-
-
-def _slo_of(tenant: Tenant) -> TenantSlo:
-    slo = tenant.slo or Slo()
-    return TenantSlo(tenant.name, slo.ttft_s or math.inf, slo.tpot_s or math.inf, slo.attainment)

@@ -24,7 +24,6 @@ from dcsim.engine.check import raising_problems
 from dcsim.engine.control import Control
 from dcsim.engine.frame import Frame, read_only_frame
 from dcsim.engine.recording import Recording
-from dcsim.engine.supply import ServerSupply
 from dcsim.engine.watcher import Watcher
 from dcsim.errors import ConfigurationError, SimulationError
 from dcsim.facility.events import FacilityEvent
@@ -43,6 +42,7 @@ from dcsim.seeds import branch
 from dcsim.serving.autoscalers import Autoscalers
 from dcsim.serving.fleet import Fleet
 from dcsim.serving.log import RequestLog
+from dcsim.serving.power_loss import ServerSupply
 from dcsim.serving.routers import Pool, Router
 from dcsim.spec.nearest import suggestion
 
@@ -57,13 +57,6 @@ class Simulation:
             if frame.node_w[0] > limit_w:
                 simulation.command(...)
         results = simulation.results
-
-    Attributes
-    ----------
-    plant, scenario
-        What is played.
-    steps
-        Power steps that have ended.
     """
 
     def __init__(
@@ -125,17 +118,22 @@ class Simulation:
         self.site = ElectricalSite(
             SiteInputs.of_plant(plant, branch(seed, "facility"), self.warm_up.cut_s)
         )
-        self.supply = ServerSupply(
-            plant, self.site, self.fleet, self.server_power, self.autoscalers
-        )
+        self.supply = ServerSupply(plant, self.fleet, self.autoscalers)
         self._headroom = Headroom(plant)
         self._shows_headroom = self.fleet.needs_headroom()
         # Control: loads become commands.
         with raising_problems(scenario):
             self.control = Control(
-                plant, self.fleet, self.server_power, self.site, self.clock, self._flag, policies
+                plant,
+                self.fleet,
+                self.server_power,
+                self.site.flow,
+                self.clock,
+                self._flag,
+                policies,
             )
         self.steps = 0
+        """Power steps that have ended."""
         self._last_step = whole_steps(scenario.duration_s, scenario.power_step_s)
         self._tick: Any = self.clock.alarm(self._power_step)
         self._frame: Frame  # of the first power step on
@@ -217,8 +215,7 @@ class Simulation:
         if self._summary is not None:
             raise SimulationError("the run has ended: no command can take effect")
         self._begin()
-        for event in self.control.command(self.now_s, self.steps, commands):
-            self._flag(event)
+        self.control.command(self.now_s, self.steps, commands)
 
     def run(self, path: Path | None = None, watcher: Watcher | None = None) -> dict[str, Any]:
         """Play the whole duration and write the results.
@@ -317,16 +314,17 @@ class Simulation:
         for event in events:
             self._flag(event)
         # Control: what the next step will feel.
-        if self.site.changed:
-            self.supply.step(now_s)
+        site = self.site
+        if site.changed:
+            self.server_power.supply(site.powered, site.ready)
+            self.supply.step(now_s, site.powered, site.booted, site.ready)
         if self.control.acts:
-            for event in self.control.step(now_s, self.steps, node_w):
-                self._flag(event)
+            self.control.step(now_s, self.steps, node_w)
         if self._shows_headroom:
             self.fleet.observe(now_s, self._headroom.step(node_w))
         # What leaves the loop.
         self._frame = read_only_frame(
-            now_s, ledger, server_w, node_w, self.site.felt_w, self.fleet.arrived, self._events
+            now_s, ledger, server_w, node_w, site.felt_w, self.fleet.arrived, self._events
         )
         # Whole multiples of the step: adding steps up would drift.
         next_s = (self.steps + 1) * self.scenario.power_step_s

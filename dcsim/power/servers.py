@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from dcsim.arrays import FloatArray, IntArray
+from dcsim.arrays import BoolArray, FloatArray, IntArray
 from dcsim.clock import Clock
 from dcsim.ledger import ReplicaConfig, WorkLedger
 from dcsim.plant import Plant
@@ -60,7 +60,7 @@ class ServerPower:
         kinds = [table[plant.groups[g].server.name] for g in servers.group[fitted].tolist()]
         self._chassis = ChassisModel(kinds, scenario.power_step_s)
         self.resting = RestingWatts(plant)
-        self.starting = False
+        self._starting = False
         """Whether servers boot or load that had lost their power."""
         self.supplied = np.ones(len(servers))
         """1.0 for servers with power, 0.0 for the others."""
@@ -74,13 +74,19 @@ class ServerPower:
     @property
     def stating(self) -> RestingWatts | None:
         """Who states the watts of replicas off, booting or loading; None while there are none."""
-        return self.resting if self.starting or self.resting.any else None
+        return self.resting if self._starting or self.resting.any else None
 
     def govern(self, fleet: GovernedFleet, clock: Clock) -> None:
         """Frequency limits and power caps slow these replicas."""
         moving = np.zeros(len(self.base_w), dtype=bool)
         moving[self._with_chassis] = True
         self.limits.attach(fleet, clock, self._gpu_limit_w, moving)
+
+    def supply(self, powered: BoolArray, ready: BoolArray) -> None:
+        """From now on those servers draw that are `powered`; those not `ready` boot or load.
+        Both shape (servers,)."""
+        self.supplied[:] = powered
+        self._starting = bool((powered & ~ready).any())
 
     def step(self, ledger: WorkLedger) -> FloatArray:
         """Server watts over the step, shape (servers,); reused by the next call."""

@@ -15,6 +15,7 @@ import numpy as np
 
 from dcsim.arrays import BoolArray, FloatArray, RecordArray
 from dcsim.records import ENDED
+from dcsim.scenario.models import Slo, Tenant
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,12 @@ class TenantSlo:
     tpot_s: float = math.inf
     attainment: float = 0.99
     """Share of the requests that shall keep both."""
+
+    @classmethod
+    def from_tenant(cls, tenant: Tenant) -> TenantSlo:
+        """Of a scenario's tenant."""
+        slo = tenant.slo or Slo()
+        return cls(tenant.name, slo.ttft_s or math.inf, slo.tpot_s or math.inf, slo.attainment)
 
     @property
     def limited(self) -> bool:

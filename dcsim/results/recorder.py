@@ -16,6 +16,7 @@ import numpy as np
 
 from dcsim.arrays import Float32Array, FloatArray, IntArray, RecordArray
 from dcsim.files import partial_path
+from dcsim.plant import Plant
 from dcsim.records import STORED_COLUMNS, Status
 from dcsim.results.columns import TableDataset, store
 from dcsim.results.disk import Disk
@@ -54,6 +55,20 @@ class NodeTable:
     """Load with every server at its nameplate, through the site's cooling and losses."""
     feeds: IntArray | None = None
     """All nodes that feed each, the preferred first, -1 where there is none; None: the parent."""
+
+    @classmethod
+    def from_plant(cls, plant: Plant, nameplate_load_w: FloatArray) -> NodeTable:
+        """Of a plant's nodes."""
+        topology = plant.topology
+        return cls(
+            names=topology.names,
+            kinds=topology.kinds,
+            rating_w=topology.rating_w,
+            parent_index=topology.parent_index,
+            feeds=topology.feeds,
+            nameplate_w=topology.sum_loads(plant.servers.nameplate_w).copy(),
+            nameplate_load_w=nameplate_load_w,
+        )
 
 
 class Event(Protocol):

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from dcsim.control.account import CommandAccount
 from dcsim.control.policy import (
     Admit,
     CapGpus,
@@ -151,7 +152,7 @@ def played() -> Simulation:
     return Simulation(Plant.build(site()))
 
 
-def actuators(simulation: Simulation, policies: int) -> Actuators:
+def actuators(simulation: Simulation, policies: int) -> tuple[Actuators, CommandAccount]:
     """New actuators on a fleet that is as at first."""
     meter, fleet = simulation.server_power, simulation.fleet
     throttle = meter.limits
@@ -162,16 +163,8 @@ def actuators(simulation: Simulation, policies: int) -> Actuators:
     for replica in fleet.replicas:
         fleet.admit(replica, True, 0.0)
         replica.limit_batch(10**6, 0.0)
-    return Actuators(
-        [f"p{i}" for i in range(policies)],
-        8,
-        simulation.plant.replicas.server,
-        fleet,
-        throttle,
-        {},
-        simulation.site.flow.batteries,
-        lambda kind, node, message: None,
-    )
+    account = CommandAccount([f"p{i}" for i in range(policies)], lambda kind, node, message: None)
+    return Actuators(simulation.plant, fleet, throttle, simulation.site.flow, account), account
 
 
 def state(simulation: Simulation) -> tuple[Any, ...]:
@@ -236,7 +229,7 @@ def test_policies_do_not_undo_one_another(
 ) -> None:
     """Invariant 24: only the order of commands of one policy counts; when one policy has lifted
     all of its own, the others hold as if it had never been; when all have, all is as at first."""
-    first = actuators(played, 3)
+    first, _ = actuators(played, 3)
     nothing = state(played)
     for policy, command in told:
         first.order(policy, [command], 0.0)
@@ -246,7 +239,7 @@ def test_policies_do_not_undo_one_another(
     turns = [policy for policy, _ in told]
     luck.shuffle(turns)
     queues = {p: [command for policy, command in told if policy == p] for p in range(3)}
-    second = actuators(played, 3)
+    second, _ = actuators(played, 3)
     for policy in turns:
         second.order(policy, [queues[policy].pop(0)], 0.0)
         second.obey(0.0)
@@ -257,7 +250,7 @@ def test_policies_do_not_undo_one_another(
             second.order(0, [lifted(command)], 1.0)
     second.obey(1.0)
     without = state(played)
-    third = actuators(played, 3)
+    third, _ = actuators(played, 3)
     for policy, command in told:
         if policy != 0:
             third.order(policy, [command], 0.0)
@@ -276,7 +269,7 @@ def test_commands_are_obeyed_when_they_are_due(
 ) -> None:
     """Invariant 25: once their time has come, not before; who comes later replaces who came
     sooner."""
-    acting = actuators(played, 1)
+    acting, _ = actuators(played, 1)
     everywhere = np.arange(8)
     for after_s, clock in told:
         late = LimitClock(everywhere, clock, node="row-1", reason="a test", after_s=after_s)
@@ -368,17 +361,17 @@ def test_the_door_closes_at_its_own_time(step: str) -> None:
 
 def test_batteries_are_told_at_the_end_of_the_step(played: Simulation) -> None:
     """They give and take by whole power steps: to be told inside one would be to act before."""
-    acting = actuators(played, 1)
+    acting, account = actuators(played, 1)
     row: dict[str, Any] = {"node": "row-1", "reason": "a test", "after_s": 0.1}
     everywhere = np.arange(8)
     acting.order(0, [Shave("row-1", 1e3, **row), LimitClock(everywhere, 0.5, **row)], 0.0)
     assert acting.expect(0.0, 0.25) == [0.1]
     acting.obey(0.1, inside=True)
     assert played.server_power.limits.frequency_ratio.tolist() == [0.5] * 8
-    assert acting.commands == {"p0": 1}
+    assert account.commands == {"p0": 1}
     with pytest.raises(KeyError, match="row-1"):  # there is no battery to be told
         acting.obey(0.25)
-    assert acting.commands == {"p0": 2}
+    assert account.commands == {"p0": 2}
 
 
 def test_shedding_refuses_low_priority_at_the_door() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -16,7 +15,7 @@ from dcsim.hardware.catalogue import Catalogue, load_catalogue
 from dcsim.hardware.timing import timing_of
 from dcsim.results import Results
 from dcsim.results.goodput import TenantSlo
-from dcsim.scenario.models import FacilityNode, Scenario, Slo
+from dcsim.scenario.models import FacilityNode, Scenario
 
 MEANING = {
     "measured": "stands on measurements of this very configuration",
@@ -84,11 +83,8 @@ class Trust:
             catalogue = load_catalogue()
             times, rest = _serving_rows(scenario, catalogue), _chassis_rows(scenario, catalogue)
             rows += [*times, *rest]
-        slos = () if scenario is None else tuple(
-            TenantSlo(tenant.name, (tenant.slo or Slo()).ttft_s or math.inf,
-                    (tenant.slo or Slo()).tpot_s or math.inf)
-            for tenant in scenario.tenants
-        )  # fmt: skip
+        tenants = () if scenario is None else scenario.tenants
+        slos = tuple(map(TenantSlo.from_tenant, tenants))
         return cls(
             str(plain.get("name", results.path.stem)),
             str(plain.get("description", "")),
