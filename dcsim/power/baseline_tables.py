@@ -16,6 +16,7 @@ import numpy as np
 import yaml
 
 from dcsim.arrays import FloatArray
+from dcsim.spec.nearest import nearest_few
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ def no_mean(key: str, table: Mapping[str, MeanRow] | None = None) -> str:
     """Why a configuration has no mean, and which have."""
     known = mean_table() if table is None else table
     return (
-        f"no measured mean of {key}; there are {', '.join(sorted(known))}. "
+        f"no measured mean of {key}; there are {nearest_few(key, known)}. "
         "Choose one of those or another model"
     )
 

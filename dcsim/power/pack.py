@@ -19,9 +19,10 @@ from dcsim.arrays import Float32Array
 from dcsim.errors import PackError
 from dcsim.files import atomic_path
 from dcsim.hardware.models import ServedModel
-from dcsim.ledger import ReplicaConfig
+from dcsim.ledger import ReplicaConfig, split_key
 from dcsim.power.features import FEATURES
 from dcsim.power.model import Evidence
+from dcsim.spec.nearest import nearest_few
 
 FORMAT = "dcsim-power-pack"
 FORMAT_VERSION = 2
@@ -108,7 +109,7 @@ class Pack:
     @property
     def known(self) -> list[str]:
         """Configurations with a table of their own."""
-        return [key for key in self.configs if key.split("/")[0] not in ANY.values()]
+        return [key for key in self.configs if split_key(key)[0] not in ANY.values()]
 
     def without(self, key: str) -> Pack:
         """The pack without the table of one configuration, for judging what it says unseen."""
@@ -119,12 +120,13 @@ class Pack:
         """Why this pack cannot step such a replica, or None where it can."""
         if abs(step_s - self.step_s) > 1e-9:
             return f"pack {self.name} steps every {self.step_s * 1e3:g} ms; set power_step to that"
-        same_gpu = any(key.split("/")[1] == config.gpu for key in self.configs)
+        same_gpu = any(split_key(key)[1] == config.gpu for key in self.configs)
         if config.key in self.configs or (extrapolate and same_gpu):
             return None
         return (
-            f"pack {self.name} has no states for {config.key}; it has {', '.join(self.known)}. "
-            "Choose one of those, `model: ledger`, or `extrapolate: true` to borrow from others"
+            f"pack {self.name} has no states for {config.key}; it has "
+            f"{nearest_few(config.key, self.known)} (see `dcsim power show`). Choose one of those, "
+            "`model: ledger`, or `extrapolate: true` to borrow from others"
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from difflib import get_close_matches
+from difflib import SequenceMatcher, get_close_matches
 
 LISTED_NAMES = 12
 """More names than this are not listed in a hint."""
@@ -29,3 +29,13 @@ def suggestion(name: str, names: Iterable[str]) -> str:
     if 0 < len(known) <= LISTED_NAMES:
         return "there is " + ", ".join(known)
     return ""
+
+
+def nearest_few(name: str, names: Iterable[str], count: int = 3) -> str:
+    """The names most like `name`, and how many more there are: "a, b, c and 16 others"."""
+    known = sorted(set(names))
+    likeness = {known_name: SequenceMatcher(None, name, known_name).ratio() for known_name in known}
+    near = sorted(known, key=lambda known_name: -likeness[known_name])
+    if len(known) <= count + 1:
+        return ", ".join(near)
+    return f"{', '.join(near[:count])} and {len(known) - count} others"

@@ -187,5 +187,9 @@ def test_models_never_seen_are_answered_by_their_like(
     pack = find_pack(None, [config])
     power = GruPower(pack, CATALOGUE, extrapolate=True)
     told = power.provenance(config).source
-    assert told.startswith(pack.configs[f"{table}/{gpu}/tp1"].source)
+    what, _, taught_by = pack.configs[f"{table}/{gpu}/tp1"].source.partition(" have in common: ")
+    assert told.startswith(f"{what} have in common: ")
+    named = [key for key in taught_by.split(", ") if key in told]
+    more = len(taught_by.split(", ")) - len(named)
+    assert len(named) >= 3 and (f" and {more} others" in told) == (more > 0)
     assert (unlike in told) if unlike else ("none of them is like" not in told)

@@ -38,6 +38,7 @@ from dcsim.lab.learn.simulated import play
 from dcsim.lab.ledger_series import POWER_STEP_S, LedgerSeries
 from dcsim.lab.sensor import TRAILING_S
 from dcsim.ledger import ReplicaConfig
+from dcsim.spec.nearest import nearest_few
 
 MAX_GAP_S = 6 * POWER_STEP_S
 """Longer gaps in the power log are not bridged (the published limit, 4 steps, refuses a run with
@@ -289,6 +290,6 @@ def _model(manifest: dict[str, Any], catalogue: Catalogue, folder: Path) -> Serv
     if name not in catalogue.models:
         raise RunFolderError(
             f"{folder}: the catalogue has no model {manifest['model']}; it has "
-            + ", ".join(sorted(catalogue.models))
+            + nearest_few(name, catalogue.models)
         )
     return catalogue.models[name]
