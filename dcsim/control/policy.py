@@ -122,7 +122,8 @@ class Command:
     @property
     def value(self) -> float | FloatArray:
         """What is set: a number, or one by server of `where`."""
-        return _number(getattr(self, self.setting))
+        value: float | FloatArray = _number(getattr(self, self.setting))
+        return value
 
     @property
     def unlimited(self) -> float:

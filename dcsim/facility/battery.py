@@ -41,12 +41,14 @@ class Batteries:
     @property
     def charge(self) -> FloatArray:
         """State of charge, 0 to 1."""
-        return np.clip(self.stored_j / self.capacity_j, 0.0, 1.0)
+        charge: FloatArray = np.clip(self.stored_j / self.capacity_j, 0.0, 1.0)
+        return charge
 
     @property
     def rides_through(self) -> BoolArray:
         """Which would carry their nodes if the supply were lost now."""
-        return self._rides & ~self.collapsed & (self.stored_j > 0.0)
+        rides: BoolArray = self._rides & ~self.collapsed & (self.stored_j > 0.0)
+        return rides
 
     def step(
         self,

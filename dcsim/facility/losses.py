@@ -31,4 +31,5 @@ class LossLine:
 
     def loss_w(self, output_w: FloatArray, rating_w: FloatArray) -> FloatArray:
         """Watts lost at each output, both shape (n,)."""
-        return rating_w * np.interp(output_w / rating_w, self.share, self.lost)
+        lost: FloatArray = np.interp(output_w / rating_w, self.share, self.lost)
+        return rating_w * lost

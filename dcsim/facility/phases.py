@@ -102,7 +102,7 @@ class Phases:
     def worst_pole_w(self, node_w: FloatArray) -> FloatArray:
         """Three times the current of the fullest line of three-phase nodes, in watts at the line's
         voltage: what their ratings must bear. `node_w`: what each puts out."""
-        heavy = np.abs(self.out_spread).max(axis=0) * 3.0
+        heavy: FloatArray = np.abs(self.out_spread).max(axis=0) * 3.0
         heavy[self._few] = 1.0
         heavy *= node_w
         return heavy

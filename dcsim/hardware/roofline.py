@@ -121,7 +121,8 @@ class WorkCosts:
 
     def expert_share(self, tokens: float) -> float:
         """Share of the expert weights that an iteration of so many tokens reads, 0 to 1."""
-        return 1.0 - self.expert_miss**tokens**self.routing
+        missed: float = self.expert_miss**tokens**self.routing
+        return 1.0 - missed
 
 
 def work_costs(model: ServedModel, pipeline_parallel: int = 1, routing: float = 1.0) -> WorkCosts:
@@ -319,7 +320,8 @@ def _overlap(compute_s: float, read_s: float, p: float) -> float:
     low, high = (compute_s, read_s) if compute_s < read_s else (read_s, compute_s)
     if low <= 1e-9 * high or p > PERFECT:
         return high
-    return high * (1.0 + (low / high) ** p) ** (1.0 / p)
+    longer: float = (1.0 + (low / high) ** p) ** (1.0 / p)
+    return high * longer
 
 
 def _link_bytes(model: ServedModel, ranks: int) -> float:

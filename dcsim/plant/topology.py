@@ -33,7 +33,7 @@ class Topology:
     first column. `server_groups` is in server order.
     """
 
-    def __init__(self, graph: nx.DiGraph, root: str) -> None:
+    def __init__(self, graph: nx.DiGraph[str], root: str) -> None:
         self.graph = graph
         servers_of: dict[str, tuple[int, int]] = {}
         by_kind: dict[str, list[str]] = {kind: [] for kind in KINDS}
@@ -94,7 +94,7 @@ class Topology:
     @classmethod
     def build(cls, nodes: Sequence[FacilityNode]) -> Topology:
         """Expand a scenario's facility table, already validated (one site, no cycles)."""
-        graph: nx.DiGraph = nx.DiGraph()
+        graph: nx.DiGraph[str] = nx.DiGraph()
         root = ""
         for copy in expand([Row(node.name, node.count, node.above) for node in nodes]):
             spec = nodes[copy.row]
@@ -112,7 +112,8 @@ class Topology:
         """Watts of every node from those of the servers: shape (servers,) in, (nodes,) out,
         while all feeds live and without losses. The result is reused by the next call."""
         if not self.is_tree:
-            return self._shares @ server_w
+            by_node_w: FloatArray = self._shares @ server_w
+            return by_node_w
         node_w = self._node_w
         inner = self._inner
         self._padded_w[:-1] = server_w
@@ -135,7 +136,9 @@ class Topology:
         Raises KeyError."""
         node = self.index[name]
         if not self.is_tree:
-            return self._reach.indices[self._reach.indptr[node] : self._reach.indptr[node + 1]]
+            first, last = self._reach.indptr[node : node + 2]
+            servers: IntArray = self._reach.indices[first:last]
+            return servers
         first, last = self._ranges[node]
         return np.arange(first, last)
 

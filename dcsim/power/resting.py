@@ -51,7 +51,8 @@ class RestingWatts:
 
     def stated(self, state: IntArray) -> BoolArray:
         """Replicas whose watts are the stated ones, shape (replicas,)."""
-        return ~np.isnan(self._stated_w[state, self._all])
+        stated: BoolArray = ~np.isnan(self._stated_w[state, self._all])
+        return stated
 
     def apply(self, state: IntArray, replica_w: FloatArray) -> FloatArray:
         """GPU watts of each replica, shape (replicas,), the power models' or the stated ones."""

@@ -68,7 +68,8 @@ def block_length(series: npt.ArrayLike) -> int:
     slope = float((both * lags).sum())
     if spectral <= 0.0:
         return 1
-    length = (2.0 * slope**2 / (4.0 / 3.0 * spectral**2)) ** (1.0 / 3.0) * count ** (1.0 / 3.0)
+    ratio = 2.0 * slope**2 / (4.0 / 3.0 * spectral**2)
+    length: float = ratio ** (1.0 / 3.0) * count ** (1.0 / 3.0)
     return max(1, min(math.ceil(length), math.ceil(min(3.0 * math.sqrt(count), count / 3.0))))
 
 

@@ -26,7 +26,7 @@ _SLOWER, _SLOW = 0.9, 0.95
 """A clock to see by how much of an iteration goes with the clock, where its own clock is not below
 the second."""
 
-EDGES = [0, *(math.ceil(64 * 2.0 ** (k / 8)) for k in range(240))]
+EDGES: list[int] = [0, *(math.ceil(64 * 2.0 ** (k / 8)) for k in range(240))]
 """Context tokens of a batch at which a run of decodes asks its governor again: within 9 % of
 context watts and speeds are taken to be the same, so that merging iterations changes nothing."""
 

@@ -15,7 +15,7 @@ from dcsim.errors import Problem
 _Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-class Loader(_Base):
+class Loader(_Base):  # type: ignore[misc] # whichever PyYAML was built with
     """YAML 1.1 without two of its traps: `19:00` is no number to the base of 60, a date is text."""
 
 

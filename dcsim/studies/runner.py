@@ -120,7 +120,8 @@ class Runner:
         """How many runs go on at once."""
         if self._scheduler is None:
             return self.workers
-        return max(1, sum(self._connect().nthreads().values()))
+        threads: int = sum(self._connect().nthreads().values())
+        return max(1, threads)
 
     def play(self, jobs: Sequence[Job], what: str = "runs") -> list[RunOutcome]:
         """Play jobs; one whose outcome is kept already is not played again.

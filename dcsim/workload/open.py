@@ -102,7 +102,8 @@ class Owners:
     def draw(self, count: int) -> IntArray:
         """Indices among the scenario's tenants."""
         drawn = self._rng.random(count) * self._bounds[-1]
-        return self._tenants[np.searchsorted(self._bounds, drawn, side="right")]
+        tenants: IntArray = self._tenants[np.searchsorted(self._bounds, drawn, side="right")]
+        return tenants
 
 
 def owned(stream: RequestStream, owners: Owners) -> RequestStream:

@@ -217,7 +217,8 @@ class Cells:
     def times_s(self, counts: FloatArray) -> FloatArray:
         """When the expected count reaches each of the rising `counts`, from 0 to `total`."""
         if len(self.start_s) == 1 and self.slope_per_s2[0] == 0.0 < self.rate_per_s[0]:
-            return self.start_s[0] + counts / self.rate_per_s[0]
+            start_s, rate_per_s = float(self.start_s[0]), float(self.rate_per_s[0])
+            return start_s + counts / rate_per_s
         cell = np.minimum(np.searchsorted(self.count, counts), len(self.count) - 1)
         before = np.where(cell > 0, self.count[cell - 1], 0.0)
         excess = counts - before

@@ -70,7 +70,7 @@ class Weibull:
 
     def first(self, rng: np.random.Generator) -> float:
         # By its length: the shape's power of it is a Gamma of 1 + 1 / shape instead of 1.
-        whole = float(rng.standard_gamma(1.0 + 1.0 / self.shape)) ** (1.0 / self.shape)
+        whole: float = float(rng.standard_gamma(1.0 + 1.0 / self.shape)) ** (1.0 / self.shape)
         return self._scale * whole * rng.random()
 
     def draw(self, count: int, rng: np.random.Generator) -> FloatArray:

@@ -105,7 +105,8 @@ def _chances(spec: Sessions) -> FloatArray:
         number = np.arange(1, turns.most + 1)
         return np.append(1.0 - (1.0 - 1.0 / turns.mean) ** number[:-1], 1.0)
     summed = np.cumsum(turns.weights)
-    return summed / summed[-1]
+    shares: FloatArray = summed / summed[-1]
+    return shares
 
 
 def _thinking_s(spec: Sessions, rng: np.random.Generator, count: int) -> FloatArray:

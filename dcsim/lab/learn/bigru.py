@@ -16,8 +16,9 @@ from torch import nn
 
 from dcsim.arrays import FloatArray
 from dcsim.lab.learn.isolated import isolated
-from dcsim.lab.learn.runs import LedgerSeries, MeasuredRun
+from dcsim.lab.learn.runs import MeasuredRun
 from dcsim.lab.learn.states import Mixture, fit_mixture
+from dcsim.lab.ledger_series import LedgerSeries
 
 HIDDEN = 64
 EPOCHS = 200
@@ -69,7 +70,8 @@ class BiGru:
         state = (cumulative[:, None, :] < aim[:, :, None]).sum(axis=2)
         state = np.minimum(state, weight.shape[1] - 1)
         watts = mixture.mean_w[state] + mixture.std_w[state] * rng.standard_normal(state.shape)
-        return np.clip(watts, self._low_w, self._high_w)
+        clipped: FloatArray = np.clip(watts, self._low_w, self._high_w)
+        return clipped
 
     def _scaled(self, features: FloatArray) -> torch.Tensor:
         return torch.from_numpy(((features - self._mean) / self._std).astype(np.float32))

@@ -9,10 +9,10 @@ import numpy as np
 
 from dcsim.arrays import Float32Array, FloatArray
 from dcsim.hardware.catalogue import Catalogue
-from dcsim.lab.learn.runs import LedgerSeries
 from dcsim.lab.learn.states import Mixture, with_headroom
 from dcsim.lab.learn.synthetic import synthetic_work
 from dcsim.lab.learn.transfer import PowerQuantiles, Prior, rank_transfer
+from dcsim.lab.ledger_series import LedgerSeries
 from dcsim.power.features import FeatureMaker
 from dcsim.power.model import Evidence
 

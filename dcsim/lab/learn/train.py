@@ -148,7 +148,8 @@ class _Network(nn.Module):
 
     def logits(self, scaled: Float32Array, row: int, states: int) -> torch.Tensor:
         """Of a whole sequence for one subject, shape (steps, states)."""
-        return self(torch.from_numpy(scaled)[None], torch.tensor([row]))[0, :, :states]
+        batch: torch.Tensor = self(torch.from_numpy(scaled)[None], torch.tensor([row]))
+        return batch[0, :, :states]
 
 
 class _Sequence(NamedTuple):

@@ -112,7 +112,7 @@ class Nvml:
     def _watts(self, handle: Any) -> float:
         nvml = self._nvml
         try:
-            return nvml.nvmlDeviceGetPowerUsage(handle) / 1e3
+            return float(nvml.nvmlDeviceGetPowerUsage(handle)) / 1e3
         except nvml.NVMLError as error:
             gone = (
                 nvml.NVML_ERROR_GPU_IS_LOST,

@@ -278,7 +278,9 @@ def _scaled_shares(
 def fitting_window_s(outcome: RunOutcome, window_s: float) -> float:
     """The longest averaging time of a run's figures that is no longer than asked for."""
     return max(
-        row["resolution_s"] for row in outcome.loads if row["resolution_s"] <= window_s + 1e-9
+        float(row["resolution_s"])
+        for row in outcome.loads
+        if row["resolution_s"] <= window_s + 1e-9
     )
 
 

@@ -349,7 +349,8 @@ def _intensity(series: tuple[np.ndarray, np.ndarray], clock_s: np.ndarray) -> np
     """g CO2e/kWh at times from the first midnight on, shape (readings,)."""
     if series[0][-1] <= DAY_S:
         clock_s = clock_s % DAY_S
-    return np.interp(clock_s, *series)
+    intensity: np.ndarray = np.interp(clock_s, *series)
+    return intensity
 
 
 def _check(base: Scenario, count: int, step: int, tariff: Tariff) -> None:
