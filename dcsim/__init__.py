@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from dcsim import studies
     from dcsim.control.policy import Policy
     from dcsim.engine import Frame, Simulation, simulate
-    from dcsim.engine.load import load, loads, validate
     from dcsim.errors import (
         ConfigurationError,
         DcsimError,
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
         StudyError,
     )
     from dcsim.hardware.catalogue import Catalogue, load_catalogue
+    from dcsim.loading.load import load, loads, validate
     from dcsim.plant import Plant
     from dcsim.power.model import PowerModel
     from dcsim.results import Results
@@ -84,11 +84,11 @@ _HOMES = {
     "ScenarioError": "dcsim.errors",
     "Simulation": "dcsim.engine",
     "StudyError": "dcsim.errors",
-    "load": "dcsim.engine.load",
+    "load": "dcsim.loading.load",
     "load_catalogue": "dcsim.hardware.catalogue",
-    "loads": "dcsim.engine.load",
+    "loads": "dcsim.loading.load",
     "simulate": "dcsim.engine",
-    "validate": "dcsim.engine.load",
+    "validate": "dcsim.loading.load",
 }
 
 

@@ -27,12 +27,13 @@ MAY_IMPORT: dict[str, set[str]] = {
     "facility": RESOLVED,
     "control": RESOLVED,
     "results": RESOLVED | {"workload"},
-    "engine": PLAYED,
+    "loading": RESOLVED | {"workload", "power", "control"},
+    "engine": PLAYED | {"loading"},
     "lab": RESOLVED | {"workload", "serving", "power"},
-    "studies": PLAYED - {"control"} | {"engine"},
+    "studies": PLAYED - {"control"} | {"loading", "engine"},
     "report": RESOLVED | {"facility", "engine", "results", "studies"},
     "data": set(),
-    "cli": PLAYED | {"engine", "lab", "studies", "report", "data"},
+    "cli": PLAYED | {"loading", "engine", "lab", "studies", "report", "data"},
 }
 NEUTRAL = {
     "dcsim.arrays",

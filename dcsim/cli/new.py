@@ -196,7 +196,7 @@ def _wrong(key: str, answer: object, wishes: Wishes, catalogue: Catalogue) -> st
 
 def _right(wishes: Wishes, catalogue: Catalogue) -> str:
     """The draft's text, with a power model that knows its servers; problems end the process."""
-    from dcsim.engine.check import check_power
+    from dcsim.loading.rooms import check_power
     from dcsim.scenario.draft import draft, model_for, server_for, sizes_for
     from dcsim.scenario.load import loads
 

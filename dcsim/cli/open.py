@@ -35,7 +35,7 @@ def open_scenario(
 ) -> Scenario:
     """The scenario, fit to be played: checked by what `dcsim.load` checks it by. Its problems go
     to stderr and end the process with status 2; notes on its traces go to stderr."""
-    from dcsim.engine.load import load_with_notes
+    from dcsim.loading.load import load_with_notes
 
     try:
         scenario, notes = load_with_notes(path, overrides or (), seed=seed, duration=duration)

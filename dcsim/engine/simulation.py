@@ -20,7 +20,6 @@ from typing import Any
 
 from dcsim.clock import AFTER, Clock
 from dcsim.control.policy import Command, Policy
-from dcsim.engine.check import raising_problems
 from dcsim.engine.control import Control
 from dcsim.engine.frame import Frame, read_only_frame
 from dcsim.engine.recording import Recording
@@ -31,6 +30,7 @@ from dcsim.facility.headroom import Headroom
 from dcsim.facility.inputs import SiteInputs
 from dcsim.facility.site import ElectricalSite
 from dcsim.interrupts import raise_if_interrupted
+from dcsim.loading.rooms import raising_problems
 from dcsim.plant import Plant
 from dcsim.power.model import PowerModel
 from dcsim.power.passed import with_power_models

@@ -1,6 +1,6 @@
 """A scenario file, with overrides, to a `Scenario` checked against itself and the catalogue.
 
-What the traces, policies and power packs say of it is checked by `dcsim.engine.load`.
+What the traces, policies and power packs say of it is checked by `dcsim.loading.load`.
 """
 
 from __future__ import annotations

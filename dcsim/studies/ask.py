@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 
 import yaml
 
-from dcsim.engine.check import check_rooms
-from dcsim.engine.load import load
 from dcsim.errors import ScenarioError, StudyError
+from dcsim.loading.load import load
+from dcsim.loading.rooms import check_rooms
 from dcsim.plant.topology import Topology
 from dcsim.scenario.load import change
 from dcsim.scenario.models import Scenario

@@ -63,7 +63,7 @@ def test_validate_imports_nothing_heavy(good: Path) -> None:
 def test_the_package_finds_its_names_when_asked() -> None:
     modules, _ = modules_after("import dcsim")
     assert not modules & {*HEAVY, "numpy", "pydantic", "yaml"}
-    assert dcsim.load.__module__ == "dcsim.engine.load"
+    assert dcsim.load.__module__ == "dcsim.loading.load"
     assert issubclass(dcsim.ScenarioError, ValueError)
     assert set(dcsim.__all__) <= set(dir(dcsim))
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):

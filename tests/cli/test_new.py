@@ -16,8 +16,8 @@ from typer.testing import CliRunner
 
 from dcsim.cli import app
 from dcsim.cli.new import _asked
-from dcsim.engine.check import check_power
 from dcsim.hardware import load_catalogue
+from dcsim.loading.rooms import check_power
 from dcsim.scenario import loads
 from dcsim.scenario.draft import DraftError, Wishes, draft, parallel_for, server_for
 from dcsim.studies.capacity_rows import capacity_rows

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dcsim.engine.check import check_power
 from dcsim.errors import ConfigurationError, PackError
 from dcsim.lab.learn.evaluate import evaluate
 from dcsim.lab.learn.runs import read_run
 from dcsim.ledger import GpuState
+from dcsim.loading.rooms import check_power
 from dcsim.power import build
 from dcsim.power.baseline_tables import MeanRow, look_up_table, mean_table
 from dcsim.power.constant import board_limit

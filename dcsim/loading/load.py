@@ -11,8 +11,8 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from dcsim.engine.check import check_rooms
 from dcsim.errors import Problem, ScenarioError
+from dcsim.loading.rooms import check_rooms
 from dcsim.scenario.load import as_document, check_document, in_order, open_document, open_text
 from dcsim.scenario.models import Scenario
 from dcsim.spec.document import Document

@@ -9,8 +9,8 @@ from typer.testing import CliRunner
 
 import dcsim
 from dcsim.cli import app
-from dcsim.engine.load import validate
 from dcsim.errors import ScenarioError
+from dcsim.loading.load import validate
 from dcsim.scenario.load import loads
 from tests.engine.sites import HOLES, SITE
 
