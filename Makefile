@@ -17,6 +17,7 @@ lint: $(VENV)/.linted
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/oxlint --deny-warnings
 
 format: $(VENV)/.linted
 	$(BIN)/ruff check --fix .

@@ -22,11 +22,11 @@ D.get = (id) => document.getElementById(id);
 D.safe = (text) => String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
 
 D.UNKNOWN = "–";
-const unknown = (value) => value === null || value === undefined || Number.isNaN(value);
+D.isUnknown = (value) => value === null || value === undefined || Number.isNaN(value);
 
 /** A value with its unit and the prefix that suits it. */
 D.scaled = (value, unit) => {
-  if (unknown(value)) return D.UNKNOWN;
+  if (D.isUnknown(value)) return D.UNKNOWN;
   for (const [size, prefix, more] of [[1e9, "G", 1], [1e6, "M", 1], [1e3, "k", 0]]) {
     if (Math.abs(value) >= 0.99995 * size) {
       const part = value / size;
@@ -36,28 +36,30 @@ D.scaled = (value, unit) => {
   return `${value.toFixed(0)} ${unit}`;
 };
 D.watts = (value) => D.scaled(value, "W");
-D.percent = (share) => (unknown(share) ? D.UNKNOWN : `${(100 * share).toFixed(1)} %`);
+D.percent = (share) => (D.isUnknown(share) ? D.UNKNOWN : `${(100 * share).toFixed(1)} %`);
 D.count = (value) => value.toLocaleString("en");
 
 /** A length of time. */
 D.span = (seconds) => {
-  if (unknown(seconds)) return D.UNKNOWN;
+  if (D.isUnknown(seconds)) return D.UNKNOWN;
   for (const [size, unit] of [[86400, "d"], [3600, "h"], [60, "min"]]) {
     if (seconds >= size) return `${+(seconds / size).toFixed(2)} ${unit}`;
   }
   return `${+seconds.toPrecision(3)} s`;
 };
 
-const hms = (seconds) =>
+/** A time of day, `13:05:30`. */
+D.hms = (seconds) =>
   [seconds / 3600, (seconds / 60) % 60, seconds % 60].map((n) => String(Math.floor(n)).padStart(2, "0")).join(":");
 
 /** A moment of the run; where its start is known, with the clock. */
 D.clock = (time_s, fraction = false) => {
   const whole = Math.floor(time_s + 1e-9);
   const days = Math.floor(whole / 86400);
-  const text = (days ? `${days}d ` : "") + hms(whole % 86400) + (fraction ? (time_s - whole).toFixed(2).slice(1) : "");
+  const rest = fraction ? (time_s - whole).toFixed(2).slice(1) : "";
+  const text = `${days ? `${days}d ` : ""}${D.hms(whole % 86400)}${rest}`;
   const start = D.model.start_of_day_s ?? null;
-  return start === null ? text : `${text} (${hms((start + whole) % 86400)})`;
+  return start === null ? text : `${text} (${D.hms((start + whole) % 86400)})`;
 };
 
 /** Plotly's time axis wants dates, and takes small numbers for years: the run begins with 2001. */

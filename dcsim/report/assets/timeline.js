@@ -102,7 +102,9 @@ D.timeline = (() => {
     const across = (at, line) => shapes.push({
       type: "line", xref: "paper", x0: 0, x1: 1, yref: axis(number), y0: at, y1: at, line,
     });
-    if (data.limit_w && data.limit_w < high + pad) across(data.limit_w, { color: D.css("h3"), width: 1.3, dash: "dash" });
+    if (data.limit_w && data.limit_w < high + pad) {
+      across(data.limit_w, { color: D.css("h3"), width: 1.3, dash: "dash" });
+    }
     const texts = new Map();
     data.limits.filter(({ limit_w }) => limit_w < high + pad).forEach(({ limit_w, text }) =>
       texts.set(limit_w, [...(texts.get(limit_w) || []), text]));
