@@ -22,12 +22,13 @@ from dcsim.scenario.models import Scenario
 from dcsim.studies import Runner, Tariff, savings
 from dcsim.studies.ask import variant
 from dcsim.studies.savings.lines import LINES, work_out
-from dcsim.studies.savings.tariff import EXAMPLE, bill, parse_tariff, read_tariff
+from dcsim.studies.savings.tariff import bill, read_tariff
+from tests.docs.pages import PROJECT
 from tests.studies.small import TEXT, small
 
 SITE_KW = 4 * 4.2 * 1.25
 """Two racks of two servers, eight GPUs of 400 W and 1 kW each, cooling of a quarter of it."""
-TARIFF = Tariff("EUR", ((0.0, 0.10),), demand=15.0, contracted=4.0, fixed=500.0, meter_s=15.0)
+TARIFF = Tariff(currency="EUR", energy=0.10, demand=15.0, contracted=4.0, fixed=500.0, meter_s=15.0)
 MONEY = {"capital_per_kw": 3000.0, "interest": 0.08, "years": 5.0, "invest": 9000.0}
 
 
@@ -196,9 +197,7 @@ def test_the_scenarios_start_is_the_clock(tmp_path: Path, runner: Runner) -> Non
 
 def test_prices_by_the_time_of_day() -> None:
     """1 kW by day, 3 kW by night: the price is weighted by energy."""
-    tariff = parse_tariff(
-        {"energy": [{"from": "8 h", "price": 0.2}, {"from": "20 h", "price": 0.1}]}
-    )
+    tariff = Tariff(energy=[{"from": "8 h", "price": 0.2}, {"from": "20 h", "price": 0.1}])
     hours = np.arange(48) % 24
     load_w = np.where((hours >= 8) & (hours < 20), 1000.0, 3000.0)
     found = bill(load_w, 3600.0, tariff)
@@ -218,7 +217,7 @@ def test_prices_by_the_time_of_day() -> None:
 )
 @settings(max_examples=50, deadline=None)
 def test_flat_prices_weigh_nothing(load: list[float], price: float, grams: float) -> None:
-    tariff = Tariff(energy=((0.0, price),))
+    tariff = Tariff(energy=price)
     found = bill(np.array(load), 900.0, tariff, 0.0, np.full(len(load), grams))
     assert found.energy_kwh == pytest.approx(sum(load) / 4000.0)
     if found.energy_kwh > 1e-6:
@@ -256,37 +255,37 @@ def test_formulas_know_only_what_stands_above() -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "told"),
+    ("text", "problem"),
     [
-        ({"enrgy": 0.1}, "did you mean 'energy'"),
-        ({"energy": "cheap"}, "expected a price"),
-        ({"energy": [{"price": 0.1}]}, "write {from: 8 h, price: 0.13}"),
-        (
-            {"energy": [{"from": "8 h", "price": 1}, {"from": "7 h", "price": 1}]},
-            "must rise",
-        ),
-        ({"meter": "15"}, "meter"),
-        ([1], "a tariff is a block of keys"),
+        ("enrgy: 0.1", ":1: enrgy: unknown key (did you mean 'energy'?)"),
+        ("energy: cheap", ":1: energy: expected a price such as 0.12, or a list of {from: 8 h"),
+        ("fixed: 1\nenergy: [{price: 0.1}]", ":2: energy.0.from: required key is missing"),
+        ("energy: [{from: 8 h, price: 1}, {from: 7 h, price: 1}]", "must rise"),
+        ("meter: 15", ":1: meter: expected a quantity with its unit"),
+        ("- 1", "expected lines of `key: value`"),
+        ("energy: [", "not YAML"),
     ],
 )
-def test_bad_tariffs(data: Any, told: str) -> None:
+def test_bad_tariffs(text: str, problem: str, tmp_path: Path) -> None:
+    file = tmp_path / "tariff.yaml"
+    file.write_text(text + "\n")
     with pytest.raises(StudyError) as error:
-        parse_tariff(data)
-    assert told in str(error.value)
+        read_tariff(file)
+    assert problem in str(error.value)
 
 
 def test_the_example_is_a_tariff(tmp_path: Path) -> None:
-    file = tmp_path / "tariff.yaml"
-    file.write_text(EXAMPLE)
-    found = read_tariff(file)
+    found = read_tariff(PROJECT / "scenarios/tariffs/day-night.yaml")
     assert found == Tariff(
-        "USD", ((0.0, 0.07), (28_800.0, 0.13), (72_000.0, 0.07)), 15.0, 4.0, 500.0, 900.0
+        currency="USD",
+        energy=[(0.0, 0.07), (28_800.0, 0.13), (72_000.0, 0.07)],
+        demand=15.0,
+        contracted=4.0,
+        fixed=500.0,
+        meter_s=900.0,
     )
     with pytest.raises(StudyError, match="there is no file"):
         read_tariff(tmp_path / "none.yaml")
-    file.write_text("energy: [\n")
-    with pytest.raises(StudyError, match="not YAML"):
-        read_tariff(file)
 
 
 @pytest.mark.parametrize(

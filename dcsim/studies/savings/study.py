@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -201,7 +200,7 @@ class SavingsStudy(Study):
                 "under": target.under_name,
                 "counted": target.counted_name,
                 "limit_w": target.limit_w,
-                "tariff": asdict(tariff),
+                "tariff": tariff.model_dump(),
                 "start_s": start_s,
                 "seeds": seeds,
             },

@@ -3,55 +3,79 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
-import yaml
+from pydantic import BeforeValidator, Field, field_validator
 
 from dcsim.arrays import AnyFloatArray, FloatArray
 from dcsim.errors import StudyError
-from dcsim.spec.nearest import suggestion
-from dcsim.spec.units import SECOND, parse_quantity
+from dcsim.spec.base import Spec
+from dcsim.spec.document import read
+from dcsim.spec.units import Seconds, TimeOfDay
+from dcsim.spec.validation import validate_as
 
 DAY_S = 86_400.0
-KEYS = ("currency", "energy", "demand", "contracted", "fixed", "meter")
-EXAMPLE = """currency: USD
-energy:                 # per kWh; one number, or by the time of day
-  - {from: 0 h, price: 0.07}
-  - {from: 8 h, price: 0.13}
-  - {from: 20 h, price: 0.07}
-demand: 15              # per kW of the month's highest meter reading
-contracted: 4           # per kW of contracted capacity, a month
-fixed: 500              # a month
-meter: 15 min           # averaging time of the reading"""
 
 
-@dataclass(frozen=True)
-class Tariff:
+class PriceFrom(Spec):
+    """The price of energy from a time of the day on."""
+
+    from_s: TimeOfDay = Field(alias="from")
+    """The time of the day."""
+    price: float
+    """Per kWh."""
+
+
+def _prices(value: Any) -> Any:
+    """One price, or rows; in Python also pairs of seconds and price."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return [{"from": "0 h", "price": value}]
+    if not isinstance(value, list | tuple):
+        raise ValueError("expected a price such as 0.12, or a list of {from: 8 h, price: 0.13}")
+    return [_row(row) for row in value]
+
+
+def _row(row: Any) -> Any:
+    if isinstance(row, tuple) and len(row) == 2:
+        return {"from": row[0], "price": row[1]}
+    return row | {"from": "0 h"} if isinstance(row, dict) and row.get("from") == 0 else row
+
+
+class Tariff(Spec):
     """Prices in one currency; None where the file says nothing: unknown, not free."""
 
     currency: str = "USD"
-    energy: tuple[tuple[float, float], ...] = ()
-    """(from, price per kWh): from that second of the day on; empty: unknown."""
+    """A label."""
+    energy: Annotated[tuple[PriceFrom, ...], BeforeValidator(_prices)] = ()
+    """Price per kWh: a number, or a list of `{from: 8 h, price: 0.13}` by the time of the day;
+    before the first, the last holds. None: unknown."""
     demand: float | None = None
-    """Per kW of a month's highest meter reading."""
+    """Per kW of the month's highest meter reading."""
     contracted: float | None = None
     """Per kW of contracted capacity, a month."""
     fixed: float | None = None
     """A month."""
-    meter_s: float = 900.0
+    meter_s: Seconds = Field(default=900.0, alias="meter")
     """Averaging time of a reading; quarter hours are what European and most American utilities
     bill by."""
+
+    @field_validator("energy", mode="after")
+    @classmethod
+    def _times_rise(cls, energy: tuple[PriceFrom, ...]) -> tuple[PriceFrom, ...]:
+        starts = [row.from_s for row in energy]
+        if energy and (starts != sorted(set(starts)) or starts[-1] >= DAY_S):
+            raise ValueError("times of the day must rise, from 0 h to below 24 h")
+        return energy
 
     def price_at(self, time_s: FloatArray) -> FloatArray:
         """Per kWh at seconds since midnight of the first day; NaN where unknown."""
         if not self.energy:
             return np.full(len(time_s), math.nan)
-        starts = np.array([start for start, _ in self.energy])
-        prices = np.array([price for _, price in self.energy])
+        starts = np.array([row.from_s for row in self.energy])
+        prices = np.array([row.price for row in self.energy])
         # Before the first of the day, the last of the day before still holds.
         places = np.searchsorted(starts, np.mod(time_s, DAY_S), side="right") - 1
         at: FloatArray = prices[places]
@@ -59,84 +83,35 @@ class Tariff:
 
 
 def read_tariff(path: Path) -> Tariff:
-    """Raises StudyError with every problem of the file."""
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError:
-        raise StudyError(f"--tariff: there is no file '{path}' that can be read") from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = "" if mark is None else f":{mark.line + 1}"
-        raise StudyError(f"{path}{line}: is not YAML") from None
-    return parse_tariff(data, str(path))
+    """Read a tariff file.
+
+    Parameters
+    ----------
+    path
+        YAML with the keys of `Tariff`.
+
+    Returns
+    -------
+    Tariff
+        Checked.
+
+    Raises
+    ------
+    StudyError
+        With every problem of the file.
+    """
+    if not path.is_file():
+        raise StudyError(f"--tariff: there is no file '{path}' that can be read")
+    document = read(path, str(path))
+    tariff = None if document.problems else validate_as(document, Tariff)
+    if tariff is None:
+        raise StudyError(*map(str, document.problems))
+    return tariff
 
 
 def as_tariff(value: Any) -> Any:
     """A tariff of its file; all else as it is. Raises StudyError."""
     return read_tariff(Path(value)) if isinstance(value, str | Path) else value
-
-
-def parse_tariff(data: Any, where: str = "tariff") -> Tariff:
-    """From a mapping as in EXAMPLE. Raises StudyError with every problem."""
-    if not isinstance(data, Mapping):
-        raise StudyError(f"{where}: a tariff is a block of keys, such as\n{EXAMPLE}")
-    problems: list[str] = []
-    for key in data:
-        if key not in KEYS:
-            hint = suggestion(str(key), KEYS) or "known are " + ", ".join(KEYS)
-            problems.append(f"{where}: {key}: unknown key ({hint})")
-    numbers = {
-        key: _number(data[key], f"{where}: {key}", problems)
-        for key in ("demand", "contracted", "fixed")
-        if data.get(key) is not None
-    }
-    meter_s = 900.0
-    if "meter" in data:
-        meter_s = _seconds(data["meter"], f"{where}: meter", problems)
-        if meter_s <= 0:
-            problems.append(f"{where}: meter: more than 0, such as 15 min")
-    energy = _energy(data.get("energy"), f"{where}: energy", problems)
-    if problems:
-        raise StudyError(*problems)
-    return Tariff(str(data.get("currency", "USD")), energy, **numbers, meter_s=meter_s)
-
-
-def _energy(value: Any, where: str, problems: list[str]) -> tuple[tuple[float, float], ...]:
-    if value is None:
-        return ()
-    if not isinstance(value, list):
-        return ((0.0, _number(value, where, problems)),)
-    rows = []
-    for place, row in enumerate(value):
-        at = f"{where}.{place}"
-        if not isinstance(row, Mapping) or set(row) != {"from", "price"}:
-            problems.append(f"{at}: write {{from: 8 h, price: 0.13}}")
-            continue
-        rows.append(
-            (_seconds(row["from"], at + ".from", problems), _number(row["price"], at, problems))
-        )
-    starts = [start for start, _ in rows]
-    if rows and (starts != sorted(set(starts)) or starts[0] < 0 or starts[-1] >= DAY_S):
-        problems.append(f"{where}: times of the day must rise, from 0 h to below 24 h")
-    return tuple(rows)
-
-
-def _number(value: Any, where: str, problems: list[str]) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        problems.append(f"{where}: expected a price, a number such as 0.12")
-        return 0.0
-    return float(value)
-
-
-def _seconds(value: Any, where: str, problems: list[str]) -> float:
-    if value == 0:
-        return 0.0
-    try:
-        text = str(value).strip()
-        return 0.0 if text in ("0 h", "0 s", "0 min") else parse_quantity(text, SECOND.name, "8 h")
-    except ValueError as error:
-        problems.append(f"{where}: {error}")
-        return 0.0
 
 
 @dataclass(frozen=True)
