@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from dcsim.facility.continuous import CONTINUOUS_S
 from dcsim.facility.events import duration, percent
 from dcsim.facility.tally import LIMIT_KINDS
-from dcsim.spec.units import WATT
 from dcsim.studies.answer import Table
+from dcsim.studies.figures import NAN, mean_of_known, watts_text
 from dcsim.studies.limits import Key, LimitFigure, limits_of
 from dcsim.studies.outcome import RunOutcome
 
-NAN = float("nan")
 LIMIT_COLUMNS = {
     "node": "whose limit it is",
     "limit": "what is limited, and to how much",
@@ -66,10 +64,10 @@ def limit_frame(outcomes: Sequence[RunOutcome]) -> pd.DataFrame:
                 "limit_kind": first.kind,
                 "rule": first.rule,
                 "limit_w": first.limit_w,
-                "highest_w": _mean([figure.highest_w for figure in known]),
-                "of_limit": _mean(shares),
+                "highest_w": mean_of_known([figure.highest_w for figure in known]),
+                "of_limit": mean_of_known(shares),
                 "highest_of_limit": max(shares, default=NAN),
-                "over_s": _mean([figure.over_s for figure in known]),
+                "over_s": mean_of_known([figure.over_s for figure in known]),
                 "runs": len(known),
                 "runs_over": sum(share > 1.0 for share in shares),
             }
@@ -123,9 +121,9 @@ def limit_sentences(outcomes: Sequence[RunOutcome], whose: str = "") -> list[str
         more = f"; {others:,} more limit{'s' * (others > 1)} of this kind" if others else ""
         sentences.append(
             f"{whose + ': ' if whose else ''}Limit not kept: {top.node}, {kind_label} "
-            f"{_watts(top.highest_w)} of {_watts(top.limit_w)} "
+            f"{watts_text(top.highest_w)} of {watts_text(top.limit_w)} "
             f"({percent(top.share or 0.0)}{mean}), "
-            f"above for {duration(_mean([figure.over_s for figure in figures]))}"
+            f"above for {duration(mean_of_known([figure.over_s for figure in figures]))}"
             f"{' a run' if len(figures) > 1 else ''}{runs}{more}."
         )
     rest = len(groups) - MOST_SENTENCES
@@ -144,12 +142,3 @@ def _by_limit(outcomes: Sequence[RunOutcome]) -> Mapping[Key, list[LimitFigure]]
 
 def _highest(figures: Sequence[LimitFigure]) -> float:
     return max((figure.share or 0.0) for figure in figures)
-
-
-def _mean(values: Sequence[float | None]) -> float:
-    known = [value for value in values if value is not None]
-    return float(np.mean(known)) if known else NAN
-
-
-def _watts(watts: float | None) -> str:
-    return "unknown" if watts is None else WATT.format(float(f"{watts:.4g}"))

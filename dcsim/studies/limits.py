@@ -26,6 +26,7 @@ from dcsim.facility.tally import LIMIT_KINDS
 from dcsim.plant import Plant
 from dcsim.scenario.models import Scenario
 from dcsim.studies.ask import load_rows
+from dcsim.studies.figures import name_list
 from dcsim.studies.outcome import RunOutcome
 
 Key = tuple[str, str, float | None, str | None, int]
@@ -155,7 +156,7 @@ def left_out(
             else:
                 judged.add(figure.key)
     sentences = [
-        f"Not judged here: {what} limits of {_names(names)}." for what, names in others.items()
+        f"Not judged here: {what} limits of {name_list(names)}." for what, names in others.items()
     ]
     for key, why in unfilled.items():
         if key not in judged:
@@ -170,8 +171,3 @@ def continuous_w(scenario: Scenario) -> dict[str, float]:
         for row in stated_limits(Plant.build(scenario))
         if row["kind"] == "continuous"
     }
-
-
-def _names(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:3])
-    return shown + (f" and {len(names) - 3:,} more" if len(names) > 3 else "")

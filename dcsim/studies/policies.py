@@ -22,23 +22,22 @@ from dcsim.studies.ask import (
     slo_loss,
 )
 from dcsim.studies.busy import busy_sentences, watts_sentences
+from dcsim.studies.figures import NAN, fitting_window_s, mean, or_nan
 from dcsim.studies.limit_rows import (
     LIMIT_COLUMNS,
     LIMIT_SHOWN,
     limit_frame,
     limit_sentences,
-    over_figures,
 )
 from dcsim.studies.limits import left_out
 from dcsim.studies.options import Seeds, must
 from dcsim.studies.outcome import RunOutcome
-from dcsim.studies.oversubscription.candidates import fitting_window_s
 from dcsim.studies.runner import Runner
 from dcsim.studies.statistics import mean_interval, share_interval, share_mean_interval
 from dcsim.studies.study import Study
+from dcsim.studies.sweep import run_figures
 from dcsim.studies.variants import SCENARIO_CHOICE, Policies, as_inputs, with_policy
 
-NAN = float("nan")
 POLICY_COLUMNS = {
     "policy": "name of the control block",
     "runs": "seeds",
@@ -73,6 +72,13 @@ POLICY_COLUMNS = {
     "energy_wh": "of the site, Wh a run",
     "wh_per_1000_tokens": "energy of the site per thousand tokens generated, Wh",
 }
+MEAN_COLUMNS = (
+    *("site_peak_w", "site_peak_window_w", "over_continuous_s", "over_demand_s", "over_ramp_s"),
+    *("trips", "capped_server_h", "limited_s", "ttft_p50_s", "ttft_p95_s", "ttft_p99_s"),
+    *("tpot_p50_s", "tpot_p95_s", "tpot_p99_s", "completed_per_s", "lost", "slo_loss"),
+    *("generated_per_s", "energy_wh", "wh_per_1000_tokens"),
+)
+"""Columns that are means over a policy's runs."""
 NODE_COLUMNS = {
     "policy": "name of the control block",
     "node": "node with a rating",
@@ -211,71 +217,41 @@ class PoliciesStudy(Study):
 
 
 def _row(name: str, runs: Sequence[RunOutcome], window_s: float) -> dict[str, Any]:
-    summaries = [run.summary for run in runs]
-    sites = [summary["nodes"][0] for summary in summaries]
-    peaks_w = [_number(site["peak_w"]) for site in sites]
-    tripped = sum(bool(summary["events"]["trip"]) for summary in summaries)
-    losses = [slo_loss(summary) for summary in summaries]
-    node, over_s = _worst_over(summaries)
-    counts = [summary["requests"] for summary in summaries]
-    tokens = [summary["tokens"]["generated"] for summary in summaries]
-    seconds = [summary["simulated_s"] for summary in summaries]
-    control = [summary.get("control") or {} for summary in summaries]
-    used_s = fitting_window_s(runs[0], window_s)
+    rows = [_run_row(run, window_s) for run in runs]
+    peaks_w, losses = ([row[key] for row in rows] for key in ("site_peak_w", "slo_loss"))
+    tripped = sum(row["trips"] > 0 for row in rows)
+    node, over_s = _worst_over([run.summary for run in runs])
     return {
+        **{key: mean(row[key] for row in rows) for key in MEAN_COLUMNS},
         "policy": name,
         "runs": len(runs),
-        "site_peak_w": np.mean(peaks_w),
-        **dict(zip(("site_peak_low_w", "site_peak_high_w"), mean_interval(peaks_w), strict=True)),
-        "site_peak_window_w": np.mean(
-            [load_rows(run, used_s)[sites[0]["name"]]["peak_w"] for run in runs]
-        ),
-        "window_s": used_s,
+        "window_s": rows[0]["window_s"],
         "over_limit_s": over_s,
         "worst_node": node,
-        **{
-            key: np.mean([over_figures(run)[key] for run in runs])
-            for key in ("over_continuous_s", "over_demand_s", "over_ramp_s")
-        },
-        "trips": np.mean([summary["events"]["trip"] for summary in summaries]),
         "trip_probability": tripped / len(runs),
+        **dict(zip(("site_peak_low_w", "site_peak_high_w"), mean_interval(peaks_w), strict=True)),
         **dict(zip(("trip_low", "trip_high"), share_interval(tripped, len(runs)), strict=True)),
-        "capped_server_h": np.mean(
-            [_number(controlled.get("capped_server_h")) for controlled in control]
-        ),
-        "limited_s": np.mean(
-            [
-                sum(_number(policy.get("limited_s")) for policy in controlled.get("policies", ()))
-                for controlled in control
-            ]
-        ),
-        **{
-            f"{what}_p{percent}_s": np.mean(
-                [_number(summary["latency"][f"{what}_s"][f"p{percent}"]) for summary in summaries]
-            )
-            for what in ("ttft", "tpot")
-            for percent in (50, 95, 99)
-        },
-        "completed_per_s": np.mean(
-            [count["completed"] / s for count, s in zip(counts, seconds, strict=True)]
-        ),
-        "lost": np.mean([_lost(count) for count in counts]),
-        "slo_loss": np.mean(losses),
         **dict(zip(("slo_loss_low", "slo_loss_high"), share_mean_interval(losses), strict=True)),
-        "generated_per_s": np.mean([count / s for count, s in zip(tokens, seconds, strict=True)]),
-        "energy_wh": np.mean([_number(site["energy_wh"]) for site in sites]),
-        "wh_per_1000_tokens": np.mean(
-            [
-                1000.0 * _number(site["energy_wh"]) / count if count else NAN
-                for site, count in zip(sites, tokens, strict=True)
-            ]
-        ),
     }
 
 
-def _lost(counts: Mapping[str, int]) -> float:
-    lost = counts["rejected"] + counts["failed"] + counts["timed_out"]
-    return lost / counts["arrived"] if counts["arrived"] else NAN
+def _run_row(run: RunOutcome, window_s: float) -> dict[str, Any]:
+    """Figures of one run, of which a policy's row has the means."""
+    row, summary = run_figures(run, window_s), run.summary
+    seconds, arrived = summary["simulated_s"], summary["requests"]["arrived"]
+    control = summary.get("control") or {}
+    return row | {
+        **{
+            f"{what}_p{percent}_s": summary["latency"][f"{what}_s"][f"p{percent}"]
+            for what in ("ttft", "tpot")
+            for percent in (50, 95, 99)
+        },
+        "completed_per_s": row["completed"] / seconds,
+        "generated_per_s": row["generated_tokens"] / seconds,
+        "lost": row["lost"] / arrived if arrived else NAN,
+        "capped_server_h": control.get("capped_server_h"),
+        "limited_s": sum(or_nan(policy.get("limited_s")) for policy in control.get("policies", ())),
+    }
 
 
 def _worst_over(summaries: Sequence[Mapping[str, Any]]) -> tuple[str | None, float]:
@@ -284,9 +260,7 @@ def _worst_over(summaries: Sequence[Mapping[str, Any]]) -> tuple[str | None, flo
     for place, node in enumerate(summaries[0]["nodes"]):
         if node["limit_w"] is None:
             continue
-        over_s = float(
-            np.mean([_number(s["nodes"][place].get("time_over_limit_s")) for s in summaries])
-        )
+        over_s = mean(s["nodes"][place].get("time_over_limit_s") for s in summaries)
         if not over_s <= longest_s:
             worst, longest_s = node["name"], over_s
     return worst, longest_s
@@ -307,8 +281,8 @@ def _nodes(name: str, runs: Sequence[RunOutcome], window_s: float) -> list[dict[
                 "node": node["name"],
                 "limit_w": node["limit_w"],
                 "peak_w": np.mean([row[node["name"]]["peak_w"] for row in loads]),
-                "over_limit_s": np.mean([_number(n.get("time_over_limit_s")) for n in same]),
-                "trips": np.mean([_number(n.get("trips")) for n in same]),
+                "over_limit_s": mean(n.get("time_over_limit_s") for n in same),
+                "trips": mean(n.get("trips") for n in same),
             }
         )
     return rows
@@ -329,7 +303,7 @@ def _tenants(name: str, runs: Sequence[RunOutcome]) -> list[dict[str, Any]]:
                     ]
                 ),
                 "goodput_per_s": np.mean([row["goodput_per_s"] for row in same]),
-                "slo_attainment": np.mean([_number(row["slo_attainment"]) for row in same]),
+                "slo_attainment": mean(row["slo_attainment"] for row in same),
             }
         )
     return rows
@@ -354,7 +328,7 @@ def _differences(runs: Mapping[str, Sequence[RunOutcome]]) -> list[str]:
     for name in others:
         pairs = list(zip(runs[name], runs[first], strict=True))
         watts = [
-            (_number(a.summary["nodes"][0]["peak_w"]) - _number(b.summary["nodes"][0]["peak_w"]))
+            (or_nan(a.summary["nodes"][0]["peak_w"]) - or_nan(b.summary["nodes"][0]["peak_w"]))
             / 1e3
             for a, b in pairs
         ]
@@ -366,7 +340,3 @@ def _differences(runs: Mapping[str, Sequence[RunOutcome]]) -> list[str]:
             + f", SLO loss {np.mean(losses):+.2f} points."
         )
     return sentences
-
-
-def _number(value: float | None) -> float:
-    return NAN if value is None else float(value)

@@ -29,6 +29,7 @@ from dcsim.studies.ask import (
     variant,
 )
 from dcsim.studies.busy import busy_sentences, far_from_busy_sentences, watts_sentences
+from dcsim.studies.figures import NAN
 from dcsim.studies.fixes import parse_named, refuse_seed
 from dcsim.studies.limit_rows import limit_sentences
 from dcsim.studies.limits import left_out
@@ -37,7 +38,7 @@ from dcsim.studies.outcome import RunOutcome
 from dcsim.studies.runner import Runner
 from dcsim.studies.statistics import mean_interval
 from dcsim.studies.study import Study
-from dcsim.studies.sweep import figures
+from dcsim.studies.sweep import run_figures
 from dcsim.studies.uncertainty import (
     change_band,
     change_deviation,
@@ -49,7 +50,6 @@ from dcsim.studies.uncertainty import (
 AS_IS = "as it is"
 NEW = "-new"
 """Ends the name of the group that a part of another becomes."""
-NAN = float("nan")
 FIGURES = {
     "site_mean_w": "mean load of the site, W: mean over seeds, as all that follows",
     "site_peak_window_w": "highest mean of the site over the averaging time, W",
@@ -288,7 +288,7 @@ def _path(path: str, renamed: Mapping[str, str]) -> str:
 
 
 def _figures(run: RunOutcome, window_s: float) -> dict[str, Any]:
-    of_run = figures(run, window_s)
+    of_run = run_figures(run, window_s)
     seconds = run.summary["simulated_s"]
     return of_run | {"generated_per_s": of_run["generated_tokens"] / seconds}
 

@@ -15,6 +15,7 @@ from dcsim.spec.units import SECOND
 from dcsim.studies.answer import Answer, Card, Plot, Table
 from dcsim.studies.ask import evidence_sentences, play_cases, power_evidence, seeds_of
 from dcsim.studies.busy import busy_sentences, far_from_busy_sentences, watts_sentences
+from dcsim.studies.figures import NAN, or_nan
 from dcsim.studies.limit_rows import limit_sentences, limit_table
 from dcsim.studies.limits import continuous_w, left_out
 from dcsim.studies.options import Seeds, Texts, Times, Typed, must
@@ -25,7 +26,6 @@ from dcsim.studies.study import Study
 from dcsim.studies.uncertainty import peak_band_w, uncertainty_of, uncertainty_sentences
 from dcsim.studies.variants import NAMEPLATE, SCENARIO_CHOICE, check_models, with_model
 
-NAN = float("nan")
 AVERAGED = (
     "peak_w",
     "mean_w",
@@ -241,7 +241,7 @@ def _rows(model: str, runs: Sequence[RunOutcome]) -> list[dict[str, Any]]:
         low, high = mean_interval(peaks_w)
         band_w = peak_band_w(float(peaks_w.mean()), uncertainty)
         if len(runs) == 1:
-            low, high = _unknown(same[0]["peak_low_w"]), _unknown(same[0]["peak_high_w"])
+            low, high = or_nan(same[0]["peak_low_w"]), or_nan(same[0]["peak_high_w"])
         rows.append(
             {
                 "model": model,
@@ -253,15 +253,10 @@ def _rows(model: str, runs: Sequence[RunOutcome]) -> list[dict[str, Any]]:
                 "peak_high": high,
                 "peak_band_low_w": band_w[0],
                 "peak_band_high_w": band_w[1],
-                **{key: float(np.mean([_unknown(r[key]) for r in same])) for key in AVERAGED},
+                **{key: float(np.mean([or_nan(r[key]) for r in same])) for key in AVERAGED},
             }
         )
     return rows
-
-
-def _unknown(value: float | None) -> float:
-    """NaN for None."""
-    return NAN if value is None else value
 
 
 def _nameplate(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -24,6 +24,7 @@ from dcsim.studies.ask import (
     variant,
 )
 from dcsim.studies.busy import busy_sentences, watts_sentences
+from dcsim.studies.figures import NAN, fitting_window_s, or_nan
 from dcsim.studies.jobs import job
 from dcsim.studies.limit_rows import OVER_COLUMNS, over_figures
 from dcsim.studies.limits import left_out
@@ -115,7 +116,7 @@ class SweepStudy(Study):
         rows = []
         for (number, values, _, seed), outcome in zip(plan, outcomes, strict=True):
             settings = {path: shown(value) for path, value in values.items()}
-            rows.append({"run": number, **settings, "seed": seed, **figures(outcome, window_s)})
+            rows.append({"run": number, **settings, "seed": seed, **run_figures(outcome, window_s)})
         runs = pd.DataFrame(rows)
         summary = _summary(runs, list(over))
         evidence = power_evidence(outcomes)
@@ -177,12 +178,11 @@ def shown(value: Any) -> Any:
     return value if isinstance(value, str | int | float | bool) else json.dumps(value)
 
 
-def figures(outcome: RunOutcome, window_s: float) -> dict[str, Any]:
+def run_figures(outcome: RunOutcome, window_s: float) -> dict[str, Any]:
     """One run's row: the columns of RUN_COLUMNS after `seed`. NaN and None where unknown; a
     `window_s` longer than the run gives way to the longest averaging time that fits."""
     summary = outcome.summary
-    fitting = [row["resolution_s"] for row in outcome.loads if row["resolution_s"] <= window_s]
-    used_s = max(fitting)
+    used_s = fitting_window_s(outcome, window_s)
     loads = load_rows(outcome, used_s)
     nodes = summary["nodes"]
     worst, of_limit = None, float("nan")
@@ -196,13 +196,12 @@ def figures(outcome: RunOutcome, window_s: float) -> dict[str, Any]:
     counts, tokens = summary["requests"], summary["tokens"]
     energy_wh = nodes[0]["energy_wh"]
     generated = tokens["generated"]
-    unknown = float("nan")
     return {
-        "site_mean_w": _number(nodes[0]["mean_w"]),
-        "site_peak_w": _number(nodes[0]["peak_w"]),
+        "site_mean_w": or_nan(nodes[0]["mean_w"]),
+        "site_peak_w": or_nan(nodes[0]["peak_w"]),
         "site_peak_window_w": loads[nodes[0]["name"]]["peak_w"],
         "window_s": used_s,
-        "energy_wh": _number(energy_wh),
+        "energy_wh": or_nan(energy_wh),
         "worst_node": worst,
         "worst_of_limit": of_limit,
         **over_figures(outcome),
@@ -212,16 +211,12 @@ def figures(outcome: RunOutcome, window_s: float) -> dict[str, Any]:
         "lost": counts["rejected"] + counts["failed"] + counts["timed_out"],
         "slo_loss": slo_loss(summary),
         "generated_tokens": generated,
-        "ttft_p95_s": _number(summary["latency"]["ttft_s"]["p95"]),
-        "tpot_p95_s": _number(summary["latency"]["tpot_s"]["p95"]),
+        "ttft_p95_s": or_nan(summary["latency"]["ttft_s"]["p95"]),
+        "tpot_p95_s": or_nan(summary["latency"]["tpot_s"]["p95"]),
         "wh_per_1000_tokens": 1000.0 * energy_wh / generated
         if generated and energy_wh is not None
-        else unknown,
+        else NAN,
     }
-
-
-def _number(value: float | None) -> float:
-    return float("nan") if value is None else value
 
 
 def _summary(runs: pd.DataFrame, paths: list[str]) -> pd.DataFrame:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -14,11 +13,11 @@ from dcsim.facility.events import percent
 from dcsim.facility.inputs import SiteInputs
 from dcsim.facility.limit_words import kind_label, label
 from dcsim.scenario.models import Scenario
-from dcsim.spec.units import SECOND, WATT
+from dcsim.spec.units import SECOND
+from dcsim.studies.figures import NAN, name_list, watts_text
 from dcsim.studies.limits import left_out, limits_of
 from dcsim.studies.outcome import RunOutcome
 
-NAN = float("nan")
 WORSE = 1.0001
 """A loss that adds less to a limit's share changes nothing that a planner would see."""
 LIMIT_COLUMNS = {
@@ -140,7 +139,7 @@ def left_out_sentences(
     if short:
         sentences.append(
             f"Demand windows shorter than {SECOND.format(window_s)} are held to means over that: "
-            f"{_names(short)}; give a shorter --window."
+            f"{name_list(short)}; give a shorter --window."
         )
     return sentences
 
@@ -149,14 +148,7 @@ def _sentence(what: str, rows: pd.DataFrame) -> str:
     first = rows.iloc[0]
     others = len(rows) - 1
     return (
-        f"{first['node']}, {what} {_watts(first['highest_w'])} of {_watts(first['limit_w'])} "
-        f"({percent(first['of_limit'])})" + (f" and {others:,} more" if others else "")
+        f"{first['node']}, {what} {watts_text(first['highest_w'])} of "
+        f"{watts_text(first['limit_w'])} ({percent(first['of_limit'])})"
+        + (f" and {others:,} more" if others else "")
     )
-
-
-def _names(names: Sequence[str]) -> str:
-    return ", ".join(names[:3]) + (f" and {len(names) - 3:,} more" if len(names) > 3 else "")
-
-
-def _watts(watts: float) -> str:
-    return WATT.format(float(f"{watts:.4g}"))

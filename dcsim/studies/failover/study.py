@@ -44,6 +44,7 @@ from dcsim.studies.failover.limits import (
     usual_sentences,
 )
 from dcsim.studies.failover.words import headline, reasons
+from dcsim.studies.figures import NAN
 from dcsim.studies.jobs import Keep, job
 from dcsim.studies.options import Typed
 from dcsim.studies.outcome import LoadSeries, RunOutcome
@@ -52,7 +53,6 @@ from dcsim.studies.study import Study
 
 LOSABLE = ("utility", "feeder", "transformer", "switchgear", "ups", "pdu")
 """Kinds of nodes that may be lost where nothing is asked."""
-NAN = float("nan")
 AFTER_S = 900.0
 """Loss played in full: so long after it, or to the end of the run."""
 COLUMNS = {

@@ -13,13 +13,13 @@ import pandas as pd
 
 from dcsim.arrays import FloatArray
 from dcsim.studies.ask import load_rows, slo_loss
+from dcsim.studies.figures import NAN, mean
 from dcsim.studies.limits import LimitFigure, limits_of
 from dcsim.studies.outcome import RunOutcome
 from dcsim.studies.statistics import mean_interval
 from dcsim.studies.uncertainty import peak_band_w, uncertainty_of
 
 MONTH_DAYS = 365.25 / 12
-NAN = float("nan")
 BREACH_SHOWN = ("node", "limit", "factor", "met_in", "month", "date")
 SERVICE_SHOWN = ("factor", "slo_loss", "ttft_p95_s", "tpot_p95_s", "generated_per_s", "trips")
 FIX_SHOWN = ("fix", "cost", "removes", "factor", "binding", "gained_months", "cost_per_month")
@@ -109,13 +109,6 @@ class Pace:
         if self.start is None or not math.isfinite(months):
             return None
         return (self.start + timedelta(days=months * MONTH_DAYS)).isoformat()
-
-
-def window_played(outcome: RunOutcome, wanted_s: float) -> float:
-    """The longest averaging time up to the one wanted that the run is long enough for."""
-    return float(
-        max(row["resolution_s"] for row in outcome.loads if row["resolution_s"] <= wanted_s)
-    )
 
 
 def load_rows_by_factor(
@@ -304,8 +297,8 @@ def service_rows(outcomes: dict[float, list[RunOutcome]], pace: Pace) -> pd.Data
                 "month": pace.months(factor),
                 "slo_loss": losses.mean(),
                 "slo_loss_highest": losses.max(),
-                "ttft_p95_s": _mean([latencies["ttft_s"]["p95"] for latencies in latency]),
-                "tpot_p95_s": _mean([latencies["tpot_s"]["p95"] for latencies in latency]),
+                "ttft_p95_s": mean([latencies["ttft_s"]["p95"] for latencies in latency]),
+                "tpot_p95_s": mean([latencies["tpot_s"]["p95"] for latencies in latency]),
                 "generated_per_s": np.mean(
                     [run.summary["tokens"]["generated"] / seconds for run in runs]
                 ),
@@ -313,11 +306,6 @@ def service_rows(outcomes: dict[float, list[RunOutcome]], pace: Pace) -> pd.Data
             }
         )
     return pd.DataFrame(rows)
-
-
-def _mean(values: list[float | None]) -> float:
-    """NaN where one is unknown."""
-    return float(np.mean([NAN if value is None else value for value in values]))
 
 
 def sentences(

@@ -26,6 +26,7 @@ from dcsim.studies.ask import (
     with_traffic,
 )
 from dcsim.studies.busy import busy_sentences, far_from_busy_sentences, watts_sentences
+from dcsim.studies.figures import NAN, fitting_window_s
 from dcsim.studies.fixes import Fix
 from dcsim.studies.growth.rows import (
     BREACH_COLUMNS,
@@ -34,7 +35,6 @@ from dcsim.studies.growth.rows import (
     FIX_SHOWN,
     LEVEL_COLUMNS,
     LOAD_COLUMNS,
-    NAN,
     SERVICE_COLUMNS,
     SERVICE_SHOWN,
     Pace,
@@ -44,7 +44,6 @@ from dcsim.studies.growth.rows import (
     not_met,
     sentences,
     service_rows,
-    window_played,
 )
 from dcsim.studies.limits import left_out, limits_met
 from dcsim.studies.options import (
@@ -133,7 +132,7 @@ class GrowthStudy(Study):
             fix.name: variant(scenario, fix.changes, f"--fix {fix.name}") for fix in self.fixes
         }
         outcomes = self._at(runner, scenario, grid, seeds, "growth")
-        window_s = window_played(outcomes[grid[0]][0], self.window_s)
+        window_s = fitting_window_s(outcomes[grid[0]][0], self.window_s)
         breaches = breach_rows(outcomes, window_s, pace)
         executed = [run for runs in outcomes.values() for run in runs]
         unjudged = left_out(executed)

@@ -13,6 +13,7 @@ from dcsim.facility.trip_ratio import Element, stated_elements
 from dcsim.plant import Plant
 from dcsim.scenario.models import Scenario
 from dcsim.studies.ask import load_rows, slo_loss
+from dcsim.studies.figures import fitting_window_s
 from dcsim.studies.jobs import job
 from dcsim.studies.outcome import RunOutcome
 from dcsim.studies.risk import Exposure, Risk, held_by_policies
@@ -273,15 +274,6 @@ def _scaled_shares(
             )
         )
     return shares
-
-
-def fitting_window_s(outcome: RunOutcome, window_s: float) -> float:
-    """The longest averaging time of a run's figures that is no longer than asked for."""
-    return max(
-        float(row["resolution_s"])
-        for row in outcome.loads
-        if row["resolution_s"] <= window_s + 1e-9
-    )
 
 
 def _judged(

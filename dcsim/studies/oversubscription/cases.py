@@ -10,6 +10,7 @@ import numpy as np
 
 from dcsim.errors import StudyError
 from dcsim.scenario.models import Scenario
+from dcsim.studies.figures import NAN
 from dcsim.studies.jobs import Keep, job
 from dcsim.studies.outcome import RunOutcome
 from dcsim.studies.oversubscription.candidates import (
@@ -28,7 +29,6 @@ from dcsim.studies.uncertainty import LoadUncertainty, uncertainty_of
 if TYPE_CHECKING:
     from dcsim.studies.oversubscription.study import OversubscriptionStudy
 
-NAN = float("nan")
 STEP_S = 1.0
 """The screen's averaging time: the paper's daily peaks are of 1 s means."""
 SCREEN_SEEDS = 2

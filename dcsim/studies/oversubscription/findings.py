@@ -12,6 +12,7 @@ import pandas as pd
 from dcsim.scenario.models import Scenario
 from dcsim.studies.answer import Card, Plot, Table
 from dcsim.studies.ask import load_rows
+from dcsim.studies.figures import NAN, fitting_window_s
 from dcsim.studies.limits import continuous_w
 from dcsim.studies.outcome import RunOutcome
 from dcsim.studies.oversubscription.candidates import Candidate
@@ -20,7 +21,6 @@ from dcsim.studies.target import CountTarget
 from dcsim.studies.uncertainty import LoadUncertainty
 from dcsim.studies.variants import NAMEPLATE, SCENARIO_CHOICE
 
-NAN = float("nan")
 MOST_SHOWN = 2.0
 """Times the limit that the line by nameplate is drawn up to."""
 ANSWER_COLUMNS = {
@@ -301,8 +301,7 @@ class Findings:
 
     def safe(self, case: Case, count: int, runs: Sequence[RunOutcome], window_s: float) -> None:
         """What was drawn with so few units that nothing can trip."""
-        fitting = [row["resolution_s"] for row in runs[0].loads if row["resolution_s"] <= window_s]
-        loads = [load_rows(run, max(fitting)) for run in runs]
+        loads = [load_rows(run, fitting_window_s(run, window_s)) for run in runs]
         peaks_w = [max(load[name]["peak_w"] for name in self.target.watched) for load in loads]
         self._safe.append((count, _line(case.model, case.policy), sum(peaks_w) / len(peaks_w)))
 

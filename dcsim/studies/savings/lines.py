@@ -7,7 +7,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-NAN = float("nan")
+from dcsim.studies.figures import NAN
+
 LINES = (
     (
         "nameplate_kw",

@@ -23,6 +23,7 @@ from dcsim.spec.units import SECOND, TimeOfDay, Watts
 from dcsim.studies.answer import Answer, Card, Plot, Table
 from dcsim.studies.ask import evidence_sentences, power_evidence, seeds_of
 from dcsim.studies.busy import busy_sentences, watts_sentences
+from dcsim.studies.figures import NAN, mean
 from dcsim.studies.jobs import Keep, job
 from dcsim.studies.limit_rows import limit_sentences
 from dcsim.studies.limits import left_out
@@ -44,7 +45,6 @@ from dcsim.studies.study import Study
 from dcsim.studies.target import Counted, Under, find_target
 from dcsim.studies.uncertainty import mean_band, peak_band_w, uncertainty_of, uncertainty_sentences
 
-NAN = float("nan")
 HOURS_A_YEAR = 8766.0
 """365.25 days."""
 INPUT_COLUMNS = {
@@ -272,18 +272,18 @@ def _inputs(
             for name, (unit, about) in ABOUT_LABELS.items()
         ),
         ("limit_kw", copies * limit_w / 1e3, "kW", "scenario", "capacity of all limits together"),
-        ("mean_kw", _mean(b.mean_kw for b in bills), "kW", "run", "mean load of the site"),
-        ("peak_kw", _mean(b.peak_kw for b in bills), "kW", "run", "highest meter reading"),
+        ("mean_kw", mean(b.mean_kw for b in bills), "kW", "run", "mean load of the site"),
+        ("peak_kw", mean(b.peak_kw for b in bills), "kW", "run", "highest meter reading"),
         (
             "tokens_a_year",
-            _mean(tokens_per_s) * HOURS_A_YEAR * 3600.0,
+            mean(tokens_per_s) * HOURS_A_YEAR * 3600.0,
             "tokens",
             "run",
             "generated, if the year were as the run",
         ),
         (
             "energy_price",
-            _mean(b.price_per_kwh for b in bills),
+            mean(b.price_per_kwh for b in bills),
             "money per kWh",
             "tariff",
             "mean price, weighted by when energy is drawn",
@@ -293,7 +293,7 @@ def _inputs(
         ("fixed_price", tariff.fixed, "money a month", "tariff", "whatever is drawn"),
         (
             "grid_g_per_kwh",
-            _mean(b.g_per_kwh for b in bills),
+            mean(b.g_per_kwh for b in bills),
             "g CO2e/kWh",
             "given",
             "mean intensity, weighted by when energy is drawn",
@@ -311,10 +311,6 @@ def _inputs(
         }
         for name, value, unit, origin, about in rows
     ]
-
-
-def _mean(values: Any) -> float:
-    return float(np.mean(list(values)))
 
 
 def _grid(grid: float | Path) -> tuple[np.ndarray, np.ndarray]:
