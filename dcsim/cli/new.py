@@ -197,6 +197,7 @@ def _wrong(key: str, answer: object, wishes: Wishes, catalogue: Catalogue) -> st
 def _right(wishes: Wishes, catalogue: Catalogue) -> str:
     """The draft's text, with a power model that knows its servers; problems end the process."""
     from dcsim.loading.rooms import check_power
+    from dcsim.plant import Plant
     from dcsim.scenario.draft import draft, model_for, server_for, sizes_for
     from dcsim.scenario.load import loads
 
@@ -222,7 +223,7 @@ def _right(wishes: Wishes, catalogue: Catalogue) -> str:
             scenario = loads(text, name="draft")
         except ScenarioError as error:
             refuse(*dict.fromkeys(_told(p.path, p.message, p.hint) for p in error.problems))
-        told = [finding.message for finding in check_power(scenario)]
+        told = [finding.message for finding in check_power(Plant.build(scenario, catalogue))]
         if not told:
             return text if half is None else draft(_half_busy(wish, scenario), catalogue)
     refuse("; ".join(told))

@@ -109,7 +109,7 @@ class Simulation:
         self.log = RequestLog()
         self.fleet = Fleet(plant, self.clock, self.log, branch(seed, "routing"), routers)
         # Power: work becomes the watts of servers; caps slow the fleet.
-        with raising_problems(scenario):
+        with raising_problems(plant):
             self.server_power = ServerPower(plant)
         self.server_power.govern(self.fleet, self.clock)
         budgets = start_budgets(plant, self.server_power.resting)
@@ -122,7 +122,7 @@ class Simulation:
         self._headroom = Headroom(plant)
         self._shows_headroom = self.fleet.needs_headroom()
         # Control: loads become commands.
-        with raising_problems(scenario):
+        with raising_problems(plant):
             self.control = Control(
                 plant,
                 self.fleet,

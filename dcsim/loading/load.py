@@ -13,6 +13,7 @@ from pathlib import Path
 
 from dcsim.errors import Problem, ScenarioError
 from dcsim.loading.rooms import check_rooms
+from dcsim.plant import Plant
 from dcsim.scenario.load import as_document, check_document, in_order, open_document, open_text
 from dcsim.scenario.models import Scenario
 from dcsim.spec.document import Document
@@ -146,7 +147,7 @@ def validate(
 def _checked(document: Document) -> tuple[Scenario, list[str]]:
     """The scenario of a document, and notes. Raises ScenarioError."""
     scenario = check_document(document)
-    for finding in check_rooms(scenario):
+    for finding in check_rooms(Plant.build(scenario)):
         document.report(finding)
     files = survey(scenario)
     if document.problems or files.problems:

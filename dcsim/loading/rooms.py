@@ -11,57 +11,52 @@ from contextlib import contextmanager
 from dcsim.control.policy import Site
 from dcsim.control.registry import build
 from dcsim.errors import ConfigurationError, PackError, PolicyError, Problem, ScenarioError
-from dcsim.hardware.catalogue import load_catalogue
 from dcsim.plant import Plant, ResolvedGroup
 from dcsim.power.baseline_tables import mean_table, no_mean
 from dcsim.power.pack import find_pack
-from dcsim.scenario.models import Scenario
 from dcsim.spec.document import Finding
 from dcsim.spec.nearest import suggestion
 
 
-def check_rooms(scenario: Scenario) -> Iterator[Finding]:
-    """All that is wrong with the parts that the rooms build from a scenario."""
-    yield from check_scaling(scenario)
-    yield from check_control(scenario)
-    yield from check_power(scenario)
+def check_rooms(plant: Plant) -> Iterator[Finding]:
+    """All that is wrong with the parts that the rooms build from a plant's scenario."""
+    yield from check_scaling(plant)
+    yield from check_control(plant)
+    yield from check_power(plant)
 
 
 @contextmanager
-def raising_problems(scenario: Scenario) -> Iterator[None]:
-    """Where a part of the scenario cannot be built inside, raise ScenarioError with all that the
+def raising_problems(plant: Plant) -> Iterator[None]:
+    """Where a part of the plant cannot be built inside, raise ScenarioError with all that the
     rooms find wrong with it. The errors of components passed as objects are left as they are."""
     try:
         yield
     except (PolicyError, ConfigurationError) as error:
-        findings = list(check_rooms(scenario))
+        findings = list(check_rooms(plant))
         if not findings:
             raise
-        file = f"<{scenario.name}>"
+        file = f"<{plant.scenario.name}>"
         raise ScenarioError(
             Problem(file, None, finding.dotted, finding.message, finding.hint)
             for finding in findings
         ) from error
 
 
-def check_control(scenario: Scenario) -> Iterator[Finding]:
+def check_control(plant: Plant) -> Iterator[Finding]:
     """Policies that cannot work on this site."""
-    if not scenario.control:
+    if not plant.scenario.control:
         return
-    site = Site.from_plant(Plant.build(scenario))
-    for index, spec in enumerate(scenario.control):
+    site = Site.from_plant(plant)
+    for index, spec in enumerate(plant.scenario.control):
         try:
             build(spec).start(site)
         except PolicyError as error:
             yield Finding(("control", index, error.key), str(error))
 
 
-def check_scaling(scenario: Scenario) -> Iterator[Finding]:
+def check_scaling(plant: Plant) -> Iterator[Finding]:
     """Autoscalers with replicas or nodes that are not there."""
-    if all(group.autoscale is None for group in scenario.servers):
-        return
-    plant = Plant.build(scenario)
-    for index, group in enumerate(scenario.servers):
+    for index, group in enumerate(plant.scenario.servers):
         spec, path = group.autoscale, ("servers", index, "autoscale")
         if spec is None:
             continue
@@ -77,12 +72,11 @@ def check_scaling(scenario: Scenario) -> Iterator[Finding]:
             yield Finding((*path, "budget", "node"), f"no node is called '{node}'", hint)
 
 
-def check_power(scenario: Scenario) -> Iterator[Finding]:
+def check_power(plant: Plant) -> Iterator[Finding]:
     """Packs that cannot be read or cannot serve their servers, and means that nobody measured."""
-    catalogue = load_catalogue()
-    for index, group in enumerate(scenario.servers):
+    for index, group in enumerate(plant.scenario.servers):
         power, path = group.power, ("servers", index, "power")
-        config = ResolvedGroup.resolve(group, catalogue).config
+        config = ResolvedGroup.resolve(group, plant.catalogue).config
         if power.model == "mean" and config.key not in mean_table():
             yield Finding((*path, "model"), no_mean(config.key))
         if power.model != "gru":
@@ -92,6 +86,6 @@ def check_power(scenario: Scenario) -> Iterator[Finding]:
         except PackError as error:
             yield Finding((*path, "pack"), str(error))
             continue
-        refusal = pack.refusal(config, scenario.power_step_s, power.extrapolate)
+        refusal = pack.refusal(config, plant.scenario.power_step_s, power.extrapolate)
         if refusal is not None:
             yield Finding(path, refusal)

@@ -11,6 +11,7 @@ import yaml
 from dcsim.errors import ScenarioError, StudyError
 from dcsim.loading.load import load
 from dcsim.loading.rooms import check_rooms
+from dcsim.plant import Plant
 from dcsim.plant.topology import Topology
 from dcsim.scenario.load import change
 from dcsim.scenario.models import Scenario
@@ -39,7 +40,7 @@ def variant(scenario: Scenario, changes: Changes, option: str = "--set") -> Scen
         changed = change(scenario, changes, option=option)
     except ScenarioError as error:
         raise StudyError(*map(str, error.problems)) from error
-    problems = [f"{option}: {finding}" for finding in check_rooms(changed)]
+    problems = [f"{option}: {finding}" for finding in check_rooms(Plant.build(changed))]
     if problems:
         raise StudyError(*problems)
     return changed

@@ -18,6 +18,7 @@ from dcsim.cli import app
 from dcsim.cli.new import _asked
 from dcsim.hardware import load_catalogue
 from dcsim.loading.rooms import check_power
+from dcsim.plant import Plant
 from dcsim.scenario import loads
 from dcsim.scenario.draft import DraftError, Wishes, draft, parallel_for, server_for
 from dcsim.studies.capacity_rows import capacity_rows
@@ -37,7 +38,7 @@ def test_every_gpu_and_model_gives_a_right_file_or_says_why_not(gpu: str) -> Non
             refused += 1
             continue
         scenario = loads(done.stdout)
-        assert list(check_power(scenario)) == []
+        assert list(check_power(Plant.build(scenario))) == []
         assert scenario.servers[0].model == model
     assert refused < len(MODELS) / 2
 

@@ -14,6 +14,7 @@ from dcsim.lab.learn.evaluate import evaluate
 from dcsim.lab.learn.runs import read_run
 from dcsim.ledger import GpuState
 from dcsim.loading.rooms import check_power
+from dcsim.plant import Plant
 from dcsim.power import build
 from dcsim.power.baseline_tables import MeanRow, look_up_table, mean_table
 from dcsim.power.constant import board_limit
@@ -271,7 +272,7 @@ def test_measured_runs(run: str, pack: str, data: Path) -> None:
 def test_a_mean_that_nobody_measured_is_told_before_the_run() -> None:
     for parallel, told in ((8, []), (2, ["servers.0.power.model"])):
         scenario = site(parallel=parallel, power="{model: mean}", engine="{max_model_len: 4096}")
-        problems = list(check_power(scenario))
+        problems = list(check_power(Plant.build(scenario)))
         assert [problem.dotted for problem in problems] == told
         assert all("no measured mean of llama-3-70b" in problem.message for problem in problems)
 
