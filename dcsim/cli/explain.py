@@ -9,7 +9,7 @@ import typer
 from dcsim.cli.exits import refuse
 
 if TYPE_CHECKING:
-    from dcsim.scenario.find import Found
+    from dcsim.scenario.find import KeyEntry
 
 WIDTH = 88
 MANY = 8
@@ -35,39 +35,39 @@ def explain(
         typer.echo("Keys at the top of a scenario file; `dcsim explain KEY` tells more.\n")
         _list(top())
         return
-    found = find(key)
-    if not found:
+    entries = find(key)
+    if not entries:
         typer.echo(f"no key '{key}' in a scenario file", err=True)
         alike = near(key)
         if alike:
             typer.echo("did you mean " + " or ".join(alike) + "?", err=True)
         refuse("`dcsim explain` lists the keys at the top")
-    if len(found) > MANY:
-        typer.echo(f"{len(found)} keys end so:\n")
-        _list(found)
+    if len(entries) > MANY:
+        typer.echo(f"{len(entries)} keys end so:\n")
+        _list(entries)
         return
-    for index, each in enumerate(found):
+    for index, entry in enumerate(entries):
         if index:
             typer.echo()
-        _tell(each)
-        inner = below(each.path)
+        _tell(entry)
+        inner = below(entry.path)
         if inner:
             typer.echo("  keys in it:")
             _list(inner, "    ")
 
 
-def _tell(found: Found) -> None:
-    typer.echo(found.path)
-    if len(found.keys) > 1 and all(len(key.choices) == 1 for key in found.keys):
+def _tell(entry: KeyEntry) -> None:
+    typer.echo(entry.path)
+    if len(entry.keys) > 1 and all(len(key.choices) == 1 for key in entry.keys):
         # The key that chooses the kind of its block: what each kind is.
-        width = max(len(key.choices[0]) for key in found.keys)
-        for key in found.keys:
+        width = max(len(key.choices[0]) for key in entry.keys)
+        for key in entry.keys:
             _wrapped(f"  {key.name}: {key.choices[0]:<{width}}  ", key.meaning)
         return
-    for key, kinds in zip(found.keys, found.kinds, strict=True):
-        indent = "    " if len(found.keys) > 1 else "  "
+    for key, kinds in zip(entry.keys, entry.kinds, strict=True):
+        indent = "    " if len(entry.keys) > 1 else "  "
         if kinds:
-            typer.echo(f"  with {kinds}:" if len(found.keys) > 1 else f"  only with {kinds}")
+            typer.echo(f"  with {kinds}:" if len(entry.keys) > 1 else f"  only with {kinds}")
         rows = [("meaning", key.meaning), ("type", key.type)]
         if key.choices:
             rows.append(("allowed", ", ".join(key.choices)))
@@ -89,13 +89,13 @@ def _names(table: str) -> str:
     return f"{names} (figures: `dcsim catalogue list {table}`)"
 
 
-def _list(found: list[Found], indent: str = "  ") -> None:
-    width = max(len(each.path) for each in found)
-    for each in found:
-        key = each.keys[0]
+def _list(entries: list[KeyEntry], indent: str = "  ") -> None:
+    width = max(len(entry.path) for entry in entries)
+    for entry in entries:
+        key = entry.keys[0]
         note = "" if key.default != "required" else " (required)"
         first = key.meaning.split(". ")[0].rstrip(".")
-        _wrapped(f"{indent}{each.path:<{width}}  ", (first or key.type) + note)
+        _wrapped(f"{indent}{entry.path:<{width}}  ", (first or key.type) + note)
 
 
 def _wrapped(head: str, text: str) -> None:

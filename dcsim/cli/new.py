@@ -16,7 +16,7 @@ from dcsim.files import atomic_write
 
 if TYPE_CHECKING:
     from dcsim.hardware.catalogue import Catalogue
-    from dcsim.scenario.draft import Wishes
+    from dcsim.scenario.draft import DraftAnswers
     from dcsim.scenario.models import Scenario
 
 HALF = "half of what they can serve"
@@ -84,7 +84,7 @@ def new(
     On a terminal it asks for what no flag says; with --yes, or in a pipe, it takes defaults.
     """
     from dcsim.hardware.catalogue import load_catalogue
-    from dcsim.scenario.draft import DraftError, Wishes
+    from dcsim.scenario.draft import DraftAnswers, DraftError
 
     if file is not None and file.exists() and not force:
         refuse(f"{file} is there already; --force replaces it")
@@ -100,12 +100,12 @@ def new(
             refuse("--from copies a scenario as it is: change the copy, not by other options")
         _write(_example(example), file)
         return
-    wishes = replace(Wishes(rate=HALF), **stated)  # type: ignore[arg-type]
+    answers = replace(DraftAnswers(rate=HALF), **stated)  # type: ignore[arg-type]
     catalogue = load_catalogue()
     try:
         if not yes and sys.stdin.isatty() and sys.stderr.isatty():
-            wishes = _asked(wishes, given, catalogue)
-        text = _right(wishes, catalogue)
+            answers = _prompted(answers, given, catalogue)
+        text = _right(answers, catalogue)
     except DraftError as error:
         refuse(str(error))
     _write(text, file)
@@ -135,8 +135,10 @@ def _write(text: str, file: Path | None) -> None:
     typer.echo(f"next: dcsim validate {file}, then dcsim run {file}")
 
 
-def _asked(wishes: Wishes, given: Mapping[str, object], catalogue: Catalogue) -> Wishes:
-    """The wishes after asking for those that no flag stated."""
+def _prompted(
+    answers: DraftAnswers, given: Mapping[str, object], catalogue: Catalogue
+) -> DraftAnswers:
+    """The answers after asking for those that no flag stated."""
     from dcsim.scenario.draft import TOKEN_FITS
 
     gpus = ", ".join(server.gpu.split("-")[0] for server in catalogue.servers.values())
@@ -156,33 +158,33 @@ def _asked(wishes: Wishes, given: Mapping[str, object], catalogue: Catalogue) ->
     ]
     for key, question, kind in questions:
         if given[key] is None:
-            default = getattr(wishes, key)
+            default = getattr(answers, key)
             if key == "rate":
                 default = HALF
             while True:
                 answer = typer.prompt(question, default, type=kind, err=True)
-                said = _wrong(key, answer, replace(wishes, **{key: answer}), catalogue)
-                if said is None:
+                refusal = _wrong(key, answer, replace(answers, **{key: answer}), catalogue)
+                if refusal is None:
                     break
-                typer.echo(f"  {said}", err=True)
-            wishes = replace(wishes, **{key: answer})
-    return wishes
+                typer.echo(f"  {refusal}", err=True)
+            answers = replace(answers, **{key: answer})
+    return answers
 
 
-def _wrong(key: str, answer: object, wishes: Wishes, catalogue: Catalogue) -> str | None:
+def _wrong(key: str, answer: object, answers: DraftAnswers, catalogue: Catalogue) -> str | None:
     """What is wrong with an answer, alone and beside those before it; None where nothing is."""
     from dcsim.scenario.draft import DraftError, draft, model_for, server_for, sizes_for
     from dcsim.scenario.load import loads
 
     try:
-        server = server_for(wishes.gpu, catalogue)
+        server = server_for(answers.gpu, catalogue)
         if key == "gpu":
             return None
-        sizes = sizes_for(model_for(wishes.model, catalogue), server, catalogue)
-        limit = None if (wishes.row_limit or "").lower() == "none" else wishes.row_limit
-        rate = "1 req/s" if wishes.rate == HALF else wishes.rate
+        sizes = sizes_for(model_for(answers.model, catalogue), server, catalogue)
+        limit = None if (answers.row_limit or "").lower() == "none" else answers.row_limit
+        rate = "1 req/s" if answers.rate == HALF else answers.rate
         tried = replace(
-            wishes, row_limit=limit, rate=rate, tensor_parallel=sizes[0], power_model="ledger"
+            answers, row_limit=limit, rate=rate, tensor_parallel=sizes[0], power_model="ledger"
         )
         loads(draft(tried, catalogue), name="draft")
     except DraftError as error:
@@ -194,52 +196,53 @@ def _wrong(key: str, answer: object, wishes: Wishes, catalogue: Catalogue) -> st
     return None
 
 
-def _right(wishes: Wishes, catalogue: Catalogue) -> str:
+def _right(answers: DraftAnswers, catalogue: Catalogue) -> str:
     """The draft's text, with a power model that knows its servers; problems end the process."""
     from dcsim.loading.rooms import check_power
     from dcsim.plant import Plant
     from dcsim.scenario.draft import draft, model_for, server_for, sizes_for
     from dcsim.scenario.load import loads
 
-    if (wishes.row_limit or "").lower() == "none":
-        wishes = replace(wishes, row_limit=None)
-    if (wishes.breaker or "").lower() == "none":
-        wishes = replace(wishes, breaker=None)
-    half = HALF if wishes.rate == HALF else None
+    if (answers.row_limit or "").lower() == "none":
+        answers = replace(answers, row_limit=None)
+    if (answers.breaker or "").lower() == "none":
+        answers = replace(answers, breaker=None)
+    half = HALF if answers.rate == HALF else None
     if half is not None:
-        wishes = replace(wishes, rate="1 req/s")
-    server = server_for(wishes.gpu, catalogue)
-    sizes = sizes_for(model_for(wishes.model, catalogue), server, catalogue)
+        answers = replace(answers, rate="1 req/s")
+    server = server_for(answers.gpu, catalogue)
+    sizes = sizes_for(model_for(answers.model, catalogue), server, catalogue)
     # Measured watts at any size that fits, rather than extrapolated ones at the least.
-    if wishes.tensor_parallel is not None:
-        sizes = [wishes.tensor_parallel]
+    if answers.tensor_parallel is not None:
+        sizes = [answers.tensor_parallel]
     least = sizes[0]
     tries = [("gru", False, size) for size in sizes]
-    told: list[str] = []
+    refusals: list[str] = []
     for model, extrapolate, size in [*tries, ("gru", True, least), ("ledger", False, least)]:
-        wish = replace(wishes, power_model=model, extrapolate=extrapolate, tensor_parallel=size)
-        text = draft(wish, catalogue)
+        attempt = replace(answers, power_model=model, extrapolate=extrapolate, tensor_parallel=size)
+        text = draft(attempt, catalogue)
         try:
             scenario = loads(text, name="draft")
         except ScenarioError as error:
-            refuse(*dict.fromkeys(_told(p.path, p.message, p.hint) for p in error.problems))
-        told = [finding.message for finding in check_power(Plant.build(scenario, catalogue))]
-        if not told:
-            return text if half is None else draft(_half_busy(wish, scenario), catalogue)
-    refuse("; ".join(told))
+            refuse(*dict.fromkeys(_as_option(p.path, p.message, p.hint) for p in error.problems))
+        plant = Plant.build(scenario, catalogue)
+        refusals = [finding.message for finding in check_power(plant)]
+        if not refusals:
+            return text if half is None else draft(_half_busy(attempt, scenario), catalogue)
+    refuse("; ".join(refusals))
 
 
-def _half_busy(wishes: Wishes, scenario: Scenario) -> Wishes:
+def _half_busy(answers: DraftAnswers, scenario: Scenario) -> DraftAnswers:
     """With the rate of requests that makes the servers half busy, to two digits."""
     from dcsim.studies.capacity_rows import capacity_rows
 
     (served,) = capacity_rows(scenario, played=False)["models"]
     rate = float(f"{0.5 * served['estimate_per_s']:.2g}")
     why = "half of what they can serve: `dcsim serving capacity`"
-    return replace(wishes, rate=f"{rate:g} req/s", rate_why=why)
+    return replace(answers, rate=f"{rate:g} req/s", rate_why=why)
 
 
-def _told(path: str, message: str, hint: str) -> str:
+def _as_option(path: str, message: str, hint: str) -> str:
     """A problem of the draft in terms of the options."""
     flag = _flag(path)
     place = f"--{flag}" if flag else path

@@ -199,8 +199,10 @@ def _breaker(node: FacilityNode) -> str:
     breaker = node.breaker
     if breaker is None:
         return "none"
-    own = "own points" if breaker.points else "electronic" if breaker.electronic else breaker.curve
-    return own if breaker.rating_w is None else f"{own}, {_watts(breaker.rating_w)}"
+    shape = (
+        "own points" if breaker.points else "electronic" if breaker.electronic else breaker.curve
+    )
+    return shape if breaker.rating_w is None else f"{shape}, {_watts(breaker.rating_w)}"
 
 
 def _watts(watts: float) -> str:

@@ -17,7 +17,7 @@ from dcsim.scenario import models
 class RowBudget:
     """Above `above` of the budget, caps that bring the load to `target`; below `below`, none."""
 
-    def __init__(self, spec: models.RowBudget) -> None:
+    def __init__(self, spec: models.RowBudgetSpec) -> None:
         self.period_s = spec.period_s
         self.delay_s = spec.delay_s
         self._spec = spec

@@ -21,7 +21,7 @@ from dcsim.scenario import models
 class DualThreshold:
     """Each watched node by itself: step 0, 1 or 2, and the brake on or off."""
 
-    def __init__(self, spec: models.DualThreshold) -> None:
+    def __init__(self, spec: models.DualThresholdSpec) -> None:
         self.period_s = spec.period_s
         self.delay_s = spec.delay_s
         self._spec = spec

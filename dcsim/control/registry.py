@@ -13,13 +13,13 @@ from dcsim.control.thresholds import AdmissionThrottle, BatchLimit, PriorityShed
 from dcsim.registry import create, register
 from dcsim.scenario import models
 
-register("policies", "admission-throttle", models.AdmissionThrottle, AdmissionThrottle)
-register("policies", "batch-limit", models.BatchLimit, BatchLimit)
-register("policies", "battery-shave", models.BatteryShave, BatteryShave)
-register("policies", "dual-threshold", models.DualThreshold, DualThreshold)
-register("policies", "priority-shed", models.PriorityShed, PriorityShed)
-register("policies", "row-budget", models.RowBudget, RowBudget)
-register("policies", "static-cap", models.StaticCap, StaticCap)
+register("policies", "admission-throttle", models.AdmissionThrottleSpec, AdmissionThrottle)
+register("policies", "batch-limit", models.BatchLimitSpec, BatchLimit)
+register("policies", "battery-shave", models.BatteryShaveSpec, BatteryShave)
+register("policies", "dual-threshold", models.DualThresholdSpec, DualThreshold)
+register("policies", "priority-shed", models.PriorityShedSpec, PriorityShed)
+register("policies", "row-budget", models.RowBudgetSpec, RowBudget)
+register("policies", "static-cap", models.StaticCapSpec, StaticCap)
 
 
 def build(spec: models.PolicySpec) -> Policy:

@@ -15,7 +15,7 @@ class BatteryShave:
     below it keep it at `above`: each node with a battery may draw what it draws now, less its
     part of the excess (or more by its part of what is free). Parts go by the batteries' power."""
 
-    def __init__(self, spec: models.BatteryShave) -> None:
+    def __init__(self, spec: models.BatteryShaveSpec) -> None:
         self.period_s = spec.period_s
         self.delay_s = spec.delay_s
         self._after_s = spec.actuation_delay_s

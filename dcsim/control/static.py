@@ -21,7 +21,7 @@ class StaticCap:
     period_s = math.inf
     delay_s = 0.0
 
-    def __init__(self, spec: models.StaticCap) -> None:
+    def __init__(self, spec: models.StaticCapSpec) -> None:
         self._spec = spec
 
     def start(self, site: Site) -> list[Command]:

@@ -12,7 +12,7 @@ from dcsim.scenario import models
 class TwoThresholds:
     """Watches nodes; each is acted for by itself."""
 
-    def __init__(self, spec: models.TwoThresholds) -> None:
+    def __init__(self, spec: models.TwoThresholdsSpec) -> None:
         self.period_s = spec.period_s
         self.delay_s = spec.delay_s
         self._after_s = spec.actuation_delay_s
@@ -52,7 +52,7 @@ class AdmissionThrottle(TwoThresholds):
 class BatchLimit(TwoThresholds):
     """Servers under an overloaded node run smaller batches."""
 
-    def __init__(self, spec: models.BatchLimit) -> None:
+    def __init__(self, spec: models.BatchLimitSpec) -> None:
         super().__init__(spec)
         self._max_batch = spec.max_batch
 
@@ -72,7 +72,7 @@ class PriorityShed(TwoThresholds):
     """The whole site refuses requests of low priority while any watched node is overloaded: a
     request refused by one row would only be served, and cost its watts, in another."""
 
-    def __init__(self, spec: models.PriorityShed) -> None:
+    def __init__(self, spec: models.PriorityShedSpec) -> None:
         super().__init__(spec)
         self._keep = spec.keep
 

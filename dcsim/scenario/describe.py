@@ -163,12 +163,12 @@ def _documented(node: ast.ClassDef) -> Iterator[tuple[str, str]]:
 
 def _meaning(text: str) -> tuple[str, str]:
     """The text without its "None: " sentence, and what that one says."""
-    found = WITHOUT.search(text)
-    if not found:
+    match = WITHOUT.search(text)
+    if not match:
         return text, ""
-    before, after = text[: found.start()].rstrip(" ;,"), text[found.end() :]
+    before, after = text[: match.start()].rstrip(" ;,"), text[match.end() :]
     stop = "." if before and not before.endswith(".") else ""
-    return " ".join((before + stop + after).split()), found[1]
+    return " ".join((before + stop + after).split()), match[1]
 
 
 # --- what may be written ---------------------------------------------------------------------
@@ -248,10 +248,9 @@ def _metadata(annotation: Any) -> list[Any]:
         return [extra for part in get_args(annotation) for extra in _metadata(part)]
     if get_origin(annotation) is not Annotated:
         return []
-    found: list[Any] = []
-    for extra in get_args(annotation)[1:]:
-        found += extra.metadata if isinstance(extra, FieldInfo) else [extra]
-    return found
+    extras = get_args(annotation)[1:]
+    bundles = [extra.metadata if isinstance(extra, FieldInfo) else [extra] for extra in extras]
+    return [extra for bundle in bundles for extra in bundle]
 
 
 def _bounds(metadata: list[Any]) -> str:

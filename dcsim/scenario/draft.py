@@ -28,7 +28,7 @@ PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ./+-]*")
 
 
 class DraftError(DcsimError, ValueError):
-    """A wish that cannot be had; `flag` names the option it came by."""
+    """An answer of which no draft can be made; `flag` is its option."""
 
     def __init__(self, flag: str, message: str) -> None:
         super().__init__(f"--{flag}: {message}")
@@ -36,7 +36,7 @@ class DraftError(DcsimError, ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
+class DraftAnswers:
     """What the user answered. Quantities are text, as they will stand in the file."""
 
     name: str = "my-row"
@@ -65,9 +65,9 @@ def server_for(gpu: str, catalogue: Catalogue) -> ServerType:
     DraftError."""
     if gpu in catalogue.servers:
         return catalogue.servers[gpu]
-    wanted = gpu.lower()
+    name = gpu.lower()
     for server in catalogue.servers.values():
-        if server.gpu == wanted or server.gpu.split("-")[0] == wanted:
+        if server.gpu == name or server.gpu.split("-")[0] == name:
             return server
     known = [server.gpu.split("-")[0] for server in catalogue.servers.values()]
     hint = suggestion(gpu, [*known, *catalogue.servers]) or "there is " + ", ".join(known)
@@ -111,30 +111,30 @@ def model_for(name: str, catalogue: Catalogue) -> ServedModel:
     return catalogue.models[name]
 
 
-def draft(wishes: Wishes, catalogue: Catalogue) -> str:
-    """The text of a scenario file. Raises DraftError for a wish that no file could state;
-    quantities are left to the loader to judge."""
-    server = server_for(wishes.gpu, catalogue)
-    model = model_for(wishes.model, catalogue)
-    parallel = wishes.tensor_parallel or parallel_for(model, server, catalogue)
-    servers = wishes.racks * wishes.servers_per_rack
-    rack_w = wishes.servers_per_rack * server.nameplate_w * RACK_MARGIN
-    rate = _scalar(wishes.rate)
+def draft(answers: DraftAnswers, catalogue: Catalogue) -> str:
+    """The text of a scenario file. Raises DraftError for an answer that no file could
+    state; quantities are left to the loader to judge."""
+    server = server_for(answers.gpu, catalogue)
+    model = model_for(answers.model, catalogue)
+    parallel = answers.tensor_parallel or parallel_for(model, server, catalogue)
+    servers = answers.racks * answers.servers_per_rack
+    rack_w = answers.servers_per_rack * server.nameplate_w * RACK_MARGIN
+    rate = _scalar(answers.rate)
     group, nameplate = server.gpu.split("-")[0], _watts(server.nameplate_w)
     replicas = server.gpu_count // parallel
-    limit = _scalar(wishes.row_limit) if wishes.row_limit else None
-    if not NAME.fullmatch(wishes.name):
-        raise DraftError("name", f"'{wishes.name}' is not a name: letters, digits, '.', '_', '-'")
+    limit = _scalar(answers.row_limit) if answers.row_limit else None
+    if not NAME.fullmatch(answers.name):
+        raise DraftError("name", f"'{answers.name}' is not a name: letters, digits, '.', '_', '-'")
     rating = f"    rating: {_padded(limit, 16)}" if limit else "    # rating: 600 kW         "
     why = "the row's feed" if limit else "unknown, so nothing is checked: put the feed's here"
     breaker = ""
-    if wishes.breaker and limit:
+    if answers.breaker and limit:
         breaker = (
             "    breaker:                # above the rating it trips, the sooner the more it is\n"
-            f"      curve: {_scalar(wishes.breaker)}\n"
+            f"      curve: {_scalar(answers.breaker)}\n"
         )
     return f"""\
-# {wishes.name}: {servers} servers in {wishes.racks} racks, written by `dcsim new`.
+# {answers.name}: {servers} servers in {answers.racks} racks, written by `dcsim new`.
 #
 #     dcsim validate FILE      is it right?
 #     dcsim run FILE           play it
@@ -142,9 +142,9 @@ def draft(wishes: Wishes, catalogue: Catalogue) -> str:
 #
 # Every quantity brings its unit. Lines that begin with # are yours to change or to throw away.
 
-name: {wishes.name}
+name: {answers.name}
 seed: 1                     # the same file and seed give the same bytes
-duration: {_padded(_scalar(wishes.duration))}# simulated time
+duration: {_padded(_scalar(answers.duration))}# simulated time
 
 # --- who asks ------------------------------------------------------------------------------
 workload:
@@ -152,15 +152,15 @@ workload:
     model: {model.name}
     arrivals:
       kind: poisson         # memoryless; `dcsim explain arrivals` lists the others
-      rate: {_padded(rate, 16)}# {wishes.rate_why}
-{_tokens(wishes.tokens)}
+      rate: {_padded(rate, 16)}# {answers.rate_why}
+{_tokens(answers.tokens)}
 # --- who answers ---------------------------------------------------------------------------
 servers:
   - name: {group}
     server: {_padded(server.name, 16)}# {server.gpu_count} GPUs, {nameplate} nameplate
     model: {model.name}
     tensor_parallel: {parallel}      # {_replicas(replicas)}
-{_power(wishes)}
+{_power(answers)}
 # --- what it hangs from --------------------------------------------------------------------
 # `count` copies stand under each copy of `parent`. A rating is a continuous limit; where there is
 # none, nothing is checked.
@@ -173,12 +173,12 @@ facility:
 {breaker}  - name: rack
     kind: rack
     parent: row
-    count: {wishes.racks}
+    count: {answers.racks}
     rating: {_padded(_watts(rack_w), 16)}# the nameplate of its servers
   - name: server
     kind: server
     parent: rack
-    count: {wishes.servers_per_rack}
+    count: {answers.servers_per_rack}
     group: {group}
 """
 
@@ -215,13 +215,13 @@ def _tokens(tokens: str) -> str:
     )
 
 
-def _power(wishes: Wishes) -> str:
-    if wishes.power_model != "gru":
+def _power(answers: DraftAnswers) -> str:
+    if answers.power_model != "gru":
         return (
             "    power:                  # the learned model knows no such servers\n"
-            f"      model: {wishes.power_model}\n"
+            f"      model: {answers.power_model}\n"
         )
-    if wishes.extrapolate:
+    if answers.extrapolate:
         return (
             "    power:                  # nobody measured this configuration: watts are\n"
             "      extrapolate: true     # extrapolated, and say so\n"

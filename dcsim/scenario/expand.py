@@ -93,11 +93,13 @@ def _places(
             yield way[up], (up,), range(1, row.copies + 1), row.copies
         return
     most = max(map(len, lists))
-    for name, found in zip(row.above, lists, strict=True):
-        if most % len(found):
-            message = f"its feeds have {most} and {len(found)} copies ('{name}'), which do not fit"
+    for name, feeders in zip(row.above, lists, strict=True):
+        if most % len(feeders):
+            message = (
+                f"its feeds have {most} and {len(feeders)} copies ('{name}'), which do not fit"
+            )
             raise FeedMismatchError(index, message)
-    matched = [tuple(found[k * len(found) // most] for found in lists) for k in range(most)]
+    matched = [tuple(feeders[k * len(feeders) // most] for feeders in lists) for k in range(most)]
     bases = [_common([way[up] for up in feeds]) for feeds in matched]
     totals = {base: bases.count(base) * row.copies for base in set(bases)}
     begun = dict.fromkeys(totals, 1)
@@ -117,10 +119,10 @@ def _common(ways: list[tuple[str, ...]]) -> tuple[str, ...]:
     return ways[0][:shared]
 
 
-def named(names: Iterable[str], wanted: str) -> list[str]:
+def named(names: Iterable[str], short: str) -> list[str]:
     """The nodes that a short name may mean: the one of that very name, or else those whose last
     steps it is, as `ups-b` is of `utility-b/ups-b`."""
     known = list(names)
-    if wanted in known:
-        return [wanted]
-    return [name for name in known if name.endswith("/" + wanted)]
+    if short in known:
+        return [short]
+    return [name for name in known if name.endswith("/" + short)]

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from dcsim.scenario.describe import Key, about, keys_of
+from dcsim.scenario.describe import about, keys_of
 from dcsim.scenario.models import Scenario
 from dcsim.spec.base import UNSAID
 from dcsim.spec.registered import models_in
@@ -39,11 +39,11 @@ def schema_text() -> str:
 
 
 def _models(spec: type[BaseModel]) -> set[type[BaseModel]]:
-    found = {spec}
+    models = {spec}
     for field in spec.model_fields.values():
         for member in models_in(field.rebuild_annotation()):
-            found |= _models(member)
-    return found
+            models |= _models(member)
+    return models
 
 
 def _signature(title: str, keys: Iterable[str]) -> tuple[str, frozenset[str]]:
@@ -72,14 +72,9 @@ def _describe(part: dict[str, Any], spec: type[BaseModel]) -> None:
     for key in keys_of(spec):
         about_key = part.get("properties", {}).get(key.name)
         if about_key is not None:
-            about_key.update(_told(key))
-
-
-def _told(key: Key) -> dict[str, Any]:
-    text = key.meaning
-    if key.default not in ("required", "none", "see below"):
-        text = f"{text} Default: {key.default}."
-    return {"description": text.strip()}
+            stated = key.default not in ("required", "none", "see below")
+            text = f"{key.meaning} Default: {key.default}." if stated else key.meaning
+            about_key["description"] = text.strip()
 
 
 def _plain(node: Any) -> None:

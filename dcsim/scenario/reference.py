@@ -26,43 +26,43 @@ HEAD = ("| key | what | default | meaning |", "| --- | --- | --- | --- |")
 def filled(page: str) -> str:
     """The page with every marked table made anew. Raises KeyError for a model that is not there.
 
-    Blocks that have no table of their own in the page are told in that of their block.
+    Blocks that have no table of their own in the page are described in that of their block.
     """
-    told = set(MARK.findall(page))
-    return MARK.sub(lambda mark: f"<!-- keys: {mark[1]} -->\n{table(mark[1], told)}", page)
+    tabled = set(MARK.findall(page))
+    return MARK.sub(lambda mark: f"<!-- keys: {mark[1]} -->\n{table(mark[1], tabled)}", page)
 
 
-def table(name: str, told: set[str]) -> str:
-    """The table of a model's own keys; `told` names the models that have a table elsewhere."""
+def table(name: str, tabled: set[str]) -> str:
+    """The table of a model's own keys; `tabled` names the models that have a table elsewhere."""
     spec = vars(models)[name]
-    lines = [*HEAD, *_rows(spec, "", told)]
+    lines = [*HEAD, *_rows(spec, "", tabled)]
     return "\n".join(lines) + "\n"
 
 
-def _rows(spec: type[BaseModel], prefix: str, told: set[str]) -> Iterator[str]:
+def _rows(spec: type[BaseModel], prefix: str, tabled: set[str]) -> Iterator[str]:
     tag = tag_of(spec)
     for field, key in zip(spec.model_fields.values(), keys_of(spec), strict=True):
         home = key.source.rpartition(".")[2]
-        if (home in told and home != spec.__name__) or (tag is not None and key.name == tag[0]):
+        if (home in tabled and home != spec.__name__) or (tag is not None and key.name == tag[0]):
             continue
         yield _row(prefix, key)
         members = models_in(field.rebuild_annotation())
         for member in members:
             # The parts of a whole file have chapters of their own.
-            if member.__name__ in told or len(members) > 4 or spec is models.Scenario:
+            if member.__name__ in tabled or len(members) > 4 or spec is models.Scenario:
                 continue
             inner = f"{prefix}`{key.name}`" + (", each" if is_list(field.annotation) else "")
             chosen = tag_of(member)
             if len(members) > 1 and chosen is not None:
                 inner += f", `{chosen[0]}: {chosen[1]}`"
-            yield from _rows(member, f"{inner}: ", told)
+            yield from _rows(member, f"{inner}: ", tabled)
 
 
 def _row(prefix: str, key: Key) -> str:
     what = key.type.replace(" with its unit", "")
     if key.choices:
-        said = all(f"`{choice}`" in key.meaning for choice in key.choices)
-        what = "choice" if said else ", ".join(f"`{choice}`" for choice in key.choices)
+        explained = all(f"`{choice}`" in key.meaning for choice in key.choices)
+        what = "choice" if explained else ", ".join(f"`{choice}`" for choice in key.choices)
     bare = ("required", "none", "see below", "empty")
     written = key.default in bare or (" " in key.default and not key.default[0].isdigit())
     default = key.default if written or "`" in key.default else f"`{key.default}`"

@@ -62,8 +62,8 @@ def read_series(path: str | Path, column: str) -> Series:
             missing = {"time_s", column} - set(there)
             if missing:
                 names = " and ".join(sorted(missing))
-                found = f"; it has {', '.join(there)[:80]}" if there else ", which is empty"
-                raise SeriesError(f"{path}: no column {names} in its first line{found}")
+                columns = f"; it has {', '.join(there)[:80]}" if there else ", which is empty"
+                raise SeriesError(f"{path}: no column {names} in its first line{columns}")
             for row in rows:
                 where = f"{path}, line {rows.line_num}"
                 try:

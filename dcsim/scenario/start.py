@@ -86,15 +86,15 @@ def parse_start(value: Any) -> Start:
         if not hours < 24.0:
             raise PydanticCustomError("quantity", "'{text}' is no time of a day", {"text": text})
         return Start(round(3600.0 * hours))
-    found = START.fullmatch(text)
-    if not found:
+    match = START.fullmatch(text)
+    if not match:
         raise _refused(value)
     try:
-        day = date.fromisoformat(found["date"])
+        day = date.fromisoformat(match["date"])
     except ValueError as error:
         raise _refused(value) from error
-    seconds = seconds_of(found, text) if found["hour"] else 0
-    zone = found["zone"] or ""
+    seconds = seconds_of(match, text) if match["hour"] else 0
+    zone = match["zone"] or ""
     if zone:
         try:
             zone_of(zone)

@@ -20,7 +20,7 @@ import numpy as np
 from dcsim.arrays import FloatArray
 from dcsim.facility.trip_ratio import Element
 from dcsim.plant.topology import Topology
-from dcsim.scenario.models import RowBudget, Scenario
+from dcsim.scenario.models import RowBudgetSpec, Scenario
 from dcsim.studies.bursts import independent, joined, share_above, trips_per_piece
 from dcsim.studies.heating import Heating
 from dcsim.studies.statistics import CONFIDENCE
@@ -274,7 +274,7 @@ def held_by_policies(scenario: Scenario) -> dict[str, PolicyHold]:
     topology = Topology.build(scenario.facility)
     holds: dict[str, PolicyHold] = {}
     for spec in scenario.control:
-        if not isinstance(spec, RowBudget):
+        if not isinstance(spec, RowBudgetSpec):
             continue
         for node, (name, kind) in enumerate(zip(topology.names, topology.kinds, strict=True)):
             budget_w = spec.budget_w or float(topology.rating_w[node])

@@ -15,12 +15,12 @@ import pytest
 from typer.testing import CliRunner
 
 from dcsim.cli import app
-from dcsim.cli.new import _asked
+from dcsim.cli.new import _prompted
 from dcsim.hardware import load_catalogue
 from dcsim.loading.rooms import check_power
 from dcsim.plant import Plant
 from dcsim.scenario import loads
-from dcsim.scenario.draft import DraftError, Wishes, draft, parallel_for, server_for
+from dcsim.scenario.draft import DraftAnswers, DraftError, draft, parallel_for, server_for
 from dcsim.studies.capacity_rows import capacity_rows
 
 runner = CliRunner()
@@ -158,7 +158,7 @@ def test_the_least_parallel_that_fits() -> None:
     assert parallel_for(catalogue.models["llama-3-70b"], h100, catalogue) == 4
     assert server_for("dgx-b200", catalogue).name == "dgx-b200"
     with pytest.raises(DraftError, match="--gpu"):
-        draft(Wishes(gpu="tpu"), catalogue)
+        draft(DraftAnswers(gpu="tpu"), catalogue)
 
 
 def test_each_answer_is_checked_when_it_is_given(
@@ -176,11 +176,11 @@ def test_each_answer_is_checked_when_it_is_given(
         return next(given)
 
     monkeypatch.setattr("typer.prompt", prompt)
-    wishes = _asked(Wishes(), defaultdict(lambda: None), load_catalogue())
-    assert (wishes.gpu, wishes.model, wishes.racks, wishes.servers_per_rack) == (
+    answers = _prompted(DraftAnswers(), defaultdict(lambda: None), load_catalogue())
+    assert (answers.gpu, answers.model, answers.racks, answers.servers_per_rack) == (
         "h100", "llama-3-70b", 4, 2,
     )  # fmt: skip
-    assert (wishes.row_limit, wishes.rate, wishes.tokens, wishes.duration) == (
+    assert (answers.row_limit, answers.rate, answers.tokens, answers.duration) == (
         "200 kW", "3 req/s", "1000:250", "10 min",
     )  # fmt: skip
     assert len(asked) == 15 and len(set(asked)) == 8

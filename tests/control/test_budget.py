@@ -40,11 +40,13 @@ def test_caps_take_what_they_must_and_never_cut_into_rest(
     assert np.allclose(level[cap_w > rest_w], level[cap_w > rest_w].min(initial=np.inf))
 
 
-def policy(**keys: object) -> models.RowBudget:
-    return models.RowBudget.model_validate({"policy": "row-budget", "nodes": "row-1"} | keys)
+def policy(**keys: object) -> models.RowBudgetSpec:
+    return models.RowBudgetSpec.model_validate({"policy": "row-budget", "nodes": "row-1"} | keys)
 
 
-def caps(spec: models.RowBudget, *looks: tuple[float, float, float]) -> list[list[float] | None]:
+def caps(
+    spec: models.RowBudgetSpec, *looks: tuple[float, float, float]
+) -> list[list[float] | None]:
     """Caps of row 1's servers asked for at each look (time, and what the two draw); None where
     nothing was said."""
     asked = build(spec)

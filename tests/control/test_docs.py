@@ -14,13 +14,13 @@ from dcsim.scenario import models
 
 PAGE = (Path(__file__).parents[2] / "docs" / "control.md").read_text(encoding="utf-8")
 SPECS: dict[str, type[models.Spec]] = {
-    "admission-throttle": models.AdmissionThrottle,
-    "batch-limit": models.BatchLimit,
-    "battery-shave": models.BatteryShave,
-    "dual-threshold": models.DualThreshold,
-    "priority-shed": models.PriorityShed,
-    "row-budget": models.RowBudget,
-    "static-cap": models.StaticCap,
+    "admission-throttle": models.AdmissionThrottleSpec,
+    "batch-limit": models.BatchLimitSpec,
+    "battery-shave": models.BatteryShaveSpec,
+    "dual-threshold": models.DualThresholdSpec,
+    "priority-shed": models.PriorityShedSpec,
+    "row-budget": models.RowBudgetSpec,
+    "static-cap": models.StaticCapSpec,
 }
 
 

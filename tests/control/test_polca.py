@@ -13,10 +13,10 @@ from dcsim.errors import PolicyError
 from dcsim.scenario import models
 from tests.control.rows import SITE, ask, rows
 
-SPEC = models.DualThreshold(policy="dual-threshold", low_priority=("batch",))
+SPEC = models.DualThresholdSpec(policy="dual-threshold", low_priority=("batch",))
 
 
-def clocks(shares: list[float], spec: models.DualThreshold = SPEC) -> list[np.ndarray]:
+def clocks(shares: list[float], spec: models.DualThresholdSpec = SPEC) -> list[np.ndarray]:
     """What holds for the four servers after each look, 2 s apart, all lines obeyed at once."""
     policy = build(spec)
     policy.start(SITE)
@@ -43,7 +43,7 @@ def test_low_priority_first_then_the_rest_then_the_brake() -> None:
 
 
 def test_without_low_priority_named_all_give_way_alike() -> None:
-    got = clocks([0.81, 0.90], models.DualThreshold(policy="dual-threshold"))
+    got = clocks([0.81, 0.90], models.DualThresholdSpec(policy="dual-threshold"))
     assert np.allclose(got[0], [0.904, 0.904, 1, 1])
     assert np.allclose(got[1], [0.787, 0.787, 1, 1])
 
@@ -92,7 +92,7 @@ def test_the_brake_holds_until_the_clocks_do_and_does_not_lift_them(shares: list
 
 
 def test_an_unknown_group_is_refused_with_the_nearest_name() -> None:
-    spec = models.DualThreshold(policy="dual-threshold", low_priority=("batches",))
+    spec = models.DualThresholdSpec(policy="dual-threshold", low_priority=("batches",))
     with pytest.raises(PolicyError, match="batch") as refused:
         build(spec).start(SITE)
     assert refused.value.key == "low_priority"

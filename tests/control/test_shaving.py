@@ -14,9 +14,9 @@ from dcsim.scenario import models
 from tests.control.rows import SITE, ask, loads
 
 
-def shave(nodes: str, **keys: object) -> models.BatteryShave:
+def shave(nodes: str, **keys: object) -> models.BatteryShaveSpec:
     told = {"policy": "battery-shave", "nodes": nodes} | keys
-    return models.BatteryShave.model_validate(told)
+    return models.BatteryShaveSpec.model_validate(told)
 
 
 def test_a_row_with_its_own_battery_is_held_at_the_threshold() -> None:

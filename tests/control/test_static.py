@@ -13,7 +13,7 @@ from tests.control.rows import SITE
 
 
 def commands(**keys: object) -> list[Command]:
-    spec = models.StaticCap.model_validate({"policy": "static-cap"} | keys)
+    spec = models.StaticCapSpec.model_validate({"policy": "static-cap"} | keys)
     return list(build(spec).start(SITE) or [])
 
 

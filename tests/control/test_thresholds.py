@@ -17,8 +17,8 @@ from dcsim.scenario import models
 from tests.control.rows import SITE, ask, loads, rows
 
 
-def throttle(nodes: str = "row") -> models.AdmissionThrottle:
-    return models.AdmissionThrottle(
+def throttle(nodes: str = "row") -> models.AdmissionThrottleSpec:
+    return models.AdmissionThrottleSpec(
         policy="admission-throttle", above=0.95, below=0.8, nodes=nodes, actuation_delay="3 s"
     )
 
@@ -61,7 +61,7 @@ def test_what_it_cannot_watch_is_refused_with_the_nearest_name() -> None:
 
 
 def test_a_batch_limit_is_lifted_where_it_was_set() -> None:
-    spec = models.BatchLimit(policy="batch-limit", max_batch=4)
+    spec = models.BatchLimitSpec(policy="batch-limit", max_batch=4)
     policy = build(spec)
     policy.start(SITE)
     (command,) = ask(policy, rows(50, 99))
@@ -73,7 +73,7 @@ def test_a_batch_limit_is_lifted_where_it_was_set() -> None:
 
 
 def test_shedding_says_whom_it_keeps_and_for_which_row() -> None:
-    policy = build(models.PriorityShed(policy="priority-shed", keep=1))
+    policy = build(models.PriorityShedSpec(policy="priority-shed", keep=1))
     policy.start(SITE)
     (command,) = ask(policy, loads(50, 49, 10, 10))
     assert isinstance(command, Shed)

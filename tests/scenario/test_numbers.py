@@ -40,7 +40,8 @@ def is_number(annotation: Any) -> bool:
         return is_number(get_args(annotation)[0])
     if get_origin(annotation) in (Union, UnionType):
         members = get_args(annotation)
-        return bool not in members and any(map(is_number, members))
+        reads_words = {bool, str, Path} & set(members)
+        return not reads_words and any(map(is_number, members))
     return annotation in (int, float)
 
 

@@ -352,3 +352,41 @@ def test_routing_must_have_something_to_look_at() -> None:
     assert "0 or more" in only(GOOD + "routing: {signal_delay: -1 s}\n").message
     hint = only(GOOD + "routing: {policy: power-of-tow}\n").hint
     assert hint == "did you mean 'power-of-two'?"
+
+
+# --- values that cannot be read ----------------------------------------------------------------
+
+
+def test_a_wrong_value_hides_only_what_depends_on_it() -> None:
+    """The rest is checked; no rule guesses at what could not be read."""
+    text = edited(
+        ("rating: 100 kW", "rating: 100 kg\n    breaker: {curve: quick}"),  # rated, whatever it is
+        ("    count: 2", "    count: two"),
+        ("group: a100", "group: a10"),
+    )
+    more = "power_step: 3 kg\nrecord: {server_step: 1.1 s}\nfaults: [{at: 1 min, fail: rack-9}]\n"
+    assert [p.path for p in problems(text + more)] == [
+        "facility.0.rating",
+        "facility.0.breaker.curve",
+        "facility.2.count",
+        "facility.3.group",
+        "power_step",
+    ]
+
+
+def test_what_an_unreadable_engine_leaves_of_its_group() -> None:
+    engine = "tensor_parallel: 1\n    engine: {gpu_memory_utilization: lots}\n    power: {pack: x}"
+    text = edited(("tensor_parallel: 8", engine))
+    assert [p.path for p in problems(text)] == [
+        "servers.0.engine.gpu_memory_utilization",
+        "servers.0.power.pack",
+    ]
+
+
+def test_without_a_name_the_form_of_the_file_comes_first() -> None:
+    text = edited(
+        ("name: rack\n    kind: rack", "kind: rack"),
+        ("model: llama-3-70b\n    a", "model: lama\n    a"),
+    )
+    problem = only(text)
+    assert (problem.path, problem.message) == ("facility.2.name", "required key is missing")

@@ -39,8 +39,8 @@ def restate(data: Any) -> Any:
     if not isinstance(data, dict):
         return data
     breaker = data.get("breaker")
-    own = breaker.get("rating") if isinstance(breaker, dict) else None
-    if not in_amperes(data.get("rating")) and not in_amperes(own):
+    breaker_rating = breaker.get("rating") if isinstance(breaker, dict) else None
+    if not in_amperes(data.get("rating")) and not in_amperes(breaker_rating):
         return data
     data = dict(data)
     factor = None
@@ -54,20 +54,21 @@ def restate(data: Any) -> Any:
             data["apparent_rating"] = f"{va!r} VA"
         else:
             data["rating"] = f"{va * factor!r} W"
-    if in_amperes(own) and isinstance(breaker, dict):
+    if in_amperes(breaker_rating) and isinstance(breaker, dict):
         if factor is None:
             raise refused(
                 "a breaker's rating in A or VA needs the node's `power_factor`, such as 0.98"
             )
-        data["breaker"] = {**breaker, "rating": f"{_apparent(str(own), data) * factor!r} W"}
+        va = _apparent(str(breaker_rating), data)
+        data["breaker"] = {**breaker, "rating": f"{va * factor!r} W"}
     return data
 
 
 def _apparent(text: str, data: dict[str, Any]) -> float:
-    found = AMPERES.fullmatch(text)
-    if not found:
+    match = AMPERES.fullmatch(text)
+    if not match:
         return parse_quantity(text, "volt_ampere", "750 kVA")
-    given, stated = found["volts"], data.get("voltage")
+    given, stated = match["volts"], data.get("voltage")
     if given is None and stated is None:
         raise refused(
             f"'{text}' is amperes: give the `voltage` too, such as `voltage: 415 V`, or write "
@@ -80,7 +81,7 @@ def _apparent(text: str, data: dict[str, Any]) -> float:
     phases = str(data.get("phases", ""))
     if phases not in ("1", "2", "3"):
         raise refused(f"'{text}' is amperes: give `phases` too, 1, 2 (two poles) or 3")
-    return volt_amperes(parse_quantity(found["amperes"], "ampere", "800 A"), volts, int(phases))
+    return volt_amperes(parse_quantity(match["amperes"], "ampere", "800 A"), volts, int(phases))
 
 
 def _volts(value: Any) -> float:
@@ -93,11 +94,10 @@ def _volts(value: Any) -> float:
 def _factor(value: Any) -> float:
     text = value.rstrip() if isinstance(value, str) else value
     try:
-        found = (
-            float(text[:-1]) / 100.0 if isinstance(text, str) and text[-1:] == "%" else float(text)
-        )
+        is_percent = isinstance(text, str) and text[-1:] == "%"
+        factor = float(text[:-1]) / 100.0 if is_percent else float(text)
     except (TypeError, ValueError):
         raise refused(f"`power_factor` is {value}: expected a number, such as 0.98") from None
-    if not 0.0 < found <= 1.0:
+    if not 0.0 < factor <= 1.0:
         raise refused(f"`power_factor` is {value}: must be above 0, up to 1")
-    return found
+    return factor

@@ -30,7 +30,7 @@ class Watching(Spec):
     """From a command until it is in force."""
 
 
-class TwoThresholds(Watching):
+class TwoThresholdsSpec(Watching):
     """Acts above one share of the rating and leaves off below a lower one, so that it does not
     flicker: the load falls as soon as it acts."""
 
@@ -40,20 +40,20 @@ class TwoThresholds(Watching):
     """Share below which it leaves off; less than `above`."""
 
     @model_validator(mode="after")
-    def _ordered(self) -> TwoThresholds:
+    def _ordered(self) -> TwoThresholdsSpec:
         if self.below >= self.above:
             raise refused("`below` must be less than `above`")
         return self
 
 
-class AdmissionThrottle(TwoThresholds):
+class AdmissionThrottleSpec(TwoThresholdsSpec):
     """Overloaded nodes take no new requests until their load has fallen."""
 
     policy: Literal["admission-throttle"]
     """The policy."""
 
 
-class BatchLimit(TwoThresholds):
+class BatchLimitSpec(TwoThresholdsSpec):
     """Servers under overloaded nodes run smaller batches until the load has fallen; who runs
     already goes on."""
 
@@ -63,7 +63,7 @@ class BatchLimit(TwoThresholds):
     """Requests that an engine runs at once while the limit holds."""
 
 
-class PriorityShed(TwoThresholds):
+class PriorityShedSpec(TwoThresholdsSpec):
     """While a watched node is overloaded, the whole site refuses requests of low priority."""
 
     policy: Literal["priority-shed"]
@@ -73,7 +73,7 @@ class PriorityShed(TwoThresholds):
     number, the more important."""
 
 
-class BatteryShave(TwoThresholds):
+class BatteryShaveSpec(TwoThresholdsSpec):
     """Batteries below a node give what it draws beyond a share of its rating."""
 
     policy: Literal["battery-shave"]
@@ -84,7 +84,7 @@ class BatteryShave(TwoThresholds):
     """Share below which they leave off; less than `above`."""
 
 
-class RowBudget(Watching):
+class RowBudgetSpec(Watching):
     """A node's budget shared among its servers by power caps, as Facebook's Dynamo does (Wu et
     al., ISCA 2016): those that draw most give way first."""
 
@@ -108,13 +108,13 @@ class RowBudget(Watching):
     """From a command until it is in force; Dynamo saw power settle within about 2 s."""
 
     @model_validator(mode="after")
-    def _ordered(self) -> RowBudget:
+    def _ordered(self) -> RowBudgetSpec:
         if not self.below < self.target < self.above:
             raise refused("`below`, `target` and `above` must rise in this order")
         return self
 
 
-class StaticCap(Spec):
+class StaticCapSpec(Spec):
     """A power cap or a clock limit that always holds, or between two times."""
 
     policy: Literal["static-cap"]
@@ -135,7 +135,7 @@ class StaticCap(Spec):
     """When it ends; none: never."""
 
     @model_validator(mode="after")
-    def _says_something(self) -> StaticCap:
+    def _says_something(self) -> StaticCapSpec:
         if self.gpu_power_w is None and self.server_power_w is None and self.clock is None:
             raise refused("caps nothing: give `gpu_power`, `server_power` or `clock`")
         if self.end_s is not None and self.end_s <= self.start_s:
@@ -143,7 +143,7 @@ class StaticCap(Spec):
         return self
 
 
-class DualThreshold(Watching):
+class DualThresholdSpec(Watching):
     """Clocks held down in two steps, those of low priority first, and a power brake, as POLCA
     describes (Patel et al., ASPLOS 2024). Its defaults are POLCA's, for A100s of 1410 MHz."""
 
@@ -177,7 +177,7 @@ class DualThreshold(Watching):
     """The same for the brake."""
 
     @model_validator(mode="after")
-    def _ordered(self) -> DualThreshold:
+    def _ordered(self) -> DualThresholdSpec:
         if self.first >= self.second:
             raise refused("`first` must be less than `second`")
         if self.brake is not None and self.brake <= self.second:
@@ -190,13 +190,13 @@ class DualThreshold(Watching):
 
 
 PolicySpec = Annotated[
-    AdmissionThrottle
-    | BatchLimit
-    | BatteryShave
-    | DualThreshold
-    | PriorityShed
-    | RowBudget
-    | StaticCap,
+    AdmissionThrottleSpec
+    | BatchLimitSpec
+    | BatteryShaveSpec
+    | DualThresholdSpec
+    | PriorityShedSpec
+    | RowBudgetSpec
+    | StaticCapSpec,
     Field(discriminator="policy"),
     Registered("policies", Spec),
 ]

@@ -151,7 +151,7 @@ class WeightedTurns(Spec):
     """Of 1, 2, 3 ... turns."""
 
     @model_validator(mode="after")
-    def _some(self) -> Self:
+    def _weighted(self) -> Self:
         if sum(self.weights) <= 0:
             raise refused("one of the weights must be above 0")
         return self
