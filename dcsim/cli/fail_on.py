@@ -44,7 +44,7 @@ def parse(texts: Sequence[str] | None, scenario: Scenario) -> tuple[str, ...]:
 
 
 def _has(node: FacilityNode, limit: str) -> bool:
-    return bool(getattr(node, FIELDS[limit]))
+    return any(getattr(node, field) for field in FIELDS[limit])
 
 
 def failures(summary: Mapping[str, Any], kinds: Iterable[str]) -> list[str]:
@@ -144,8 +144,9 @@ KINDS: Mapping[str, tuple[str, ...]] = {
 """Kinds of limits by what can be asked."""
 KEYS = {"rating": "rating", "continuous": "rating", "demand": "demand", "ramp": "ramp"}
 """Keys of a node that give a limit of each kind."""
-FIELDS = {"rating": "rating_w", "continuous": "rating_w", "demand": "demand", "ramp": "ramp"}
-"""The same as fields of the model."""
+RATED = ("rating_w", "apparent_rating_va")
+FIELDS = {"rating": RATED, "continuous": RATED, "demand": ("demand",), "ramp": ("ramp",)}
+"""The same as fields of the model, any of which will do."""
 
 
 FAILURES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {

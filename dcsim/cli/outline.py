@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from dcsim.scenario.models import FacilityNode, Scenario
@@ -12,6 +13,8 @@ class Outline:
     """One row of the facility table. Sums are those of ONE copy."""
 
     node: FacilityNode
+    rating_w: float | None
+    """W, also where it is stated in VA or A: then at the poorest power factor below."""
     copies: int
     """In the whole site: `count` times the copies of all parents."""
     servers: int
@@ -39,6 +42,7 @@ def outline(scenario: Scenario) -> Outline:
         below = plant.servers_under(nodes.name[first])
         return Outline(
             row,
+            None if math.isnan(topology.rating_w[first]) else float(topology.rating_w[first]),
             nodes.row.count(row.name),
             len(below),
             float(carried_w[first]),

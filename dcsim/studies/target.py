@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -69,6 +70,11 @@ class CountTarget:
         """With all that feeds them."""
         return nodes_of(self.scenario, self.under, and_above=True)
 
+    @property
+    def rating_w(self) -> float | None:
+        """Of one copy of `under`, W, also where it is stated in VA or A."""
+        return _rating_w(self.scenario, self.under)
+
     def unit_nameplate_w(self) -> float:
         """What the makers' labels say of the servers of one unit, W."""
         plant = Plant.build(self.scenario)
@@ -101,7 +107,7 @@ class CountTarget:
 
     def limited(self) -> Scenario:
         """The scenario with the limit asked about as its rating. Raises StudyError."""
-        if self.scenario.facility[self.under].rating_w == self.limit_w:
+        if self.rating_w == self.limit_w:
             return self.scenario
         changes = {f"facility.{self.under}.rating": f"{self.limit_w:.6f} W"}
         return variant(self.scenario, changes, "--limit")
@@ -153,7 +159,7 @@ def find_target(
         if not nodes[child].above:
             raise StudyError("--count: the site itself cannot be counted; name racks or servers")
         row = node_row(scenario, nodes[child].above[0])
-    stated_w = nodes[row].rating_w if limit_w is None else limit_w
+    stated_w = _rating_w(scenario, row) if limit_w is None else limit_w
     if stated_w is None:
         raise StudyError(
             f"--under: '{nodes[row].name}' has no rating: give --limit '600 kW', or name a node "
@@ -162,6 +168,13 @@ def find_target(
     if not stated_w > 0:
         raise StudyError("--limit: more than 0 W, such as '600 kW'")
     return CountTarget(scenario, row, child, float(stated_w))
+
+
+def _rating_w(scenario: Scenario, row: int) -> float | None:
+    """Rating of a row's copies, W; None where none is stated."""
+    topology = Topology.build(scenario.facility)
+    rating_w = float(topology.rating_w[topology.names.index(nodes_of(scenario, row)[0])])
+    return None if math.isnan(rating_w) else rating_w
 
 
 def _all_below(scenario: Scenario, row: int) -> list[int]:

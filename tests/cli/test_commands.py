@@ -194,6 +194,8 @@ def test_show_tells_second_feeds_and_apparent_ratings() -> None:
     lines = runner.invoke(app, ["show", str(shipped)]).stdout.splitlines()
     assert any("row-3" in line and "ups-a (share)" in line for line in lines)
     assert any("transformer" in line and "400 kVA" in line for line in lines)
+    # By hand: 48 servers of 6.5 kW by label, on 400 kVA at a power factor of 0.98.
+    assert any("transformer" in line and f"{48 * 6.5 / (400 * 0.98):.2f}" in line for line in lines)
 
 
 def test_show_json(good: Path) -> None:

@@ -50,6 +50,24 @@ def test_a_load_above_its_rating_fails_and_is_named(scenario: Path) -> None:
     assert "above for 20 s" in text or "above for 19." in text
 
 
+def test_a_rating_in_volt_amperes_or_amperes_is_one(scenario: Path) -> None:
+    """By hand: two servers draw 8.4 kW at a power factor of 0.9; 9 kVA are 8.1 kW, and 25 A at
+    208 V in three phases sqrt(3) x 208 x 25 x 0.9 = 8.106 kW, of which 80 % may last."""
+    factor = (
+        "--set",
+        "servers.a100.power.model=board-limit",
+        "--set",
+        "facility.server.power_factor=0.9",
+        "--set",
+        "facility.row.phases=3",
+    )
+    for rating, rated in (("9 kVA", 8.1), ("25 A at 208 V", 8.106)):
+        for kind, share in (("overload", 1.0), ("continuous", 0.8)):
+            status, text = told(scenario, kind, *factor, "--set", f"facility.row.rating={rating}")
+            assert status == 3
+            assert f"{100 * 8.4 / (share * rated):.1f} % of it" in text
+
+
 @pytest.mark.parametrize(
     ("fail_on", "changes", "sentence"),
     [

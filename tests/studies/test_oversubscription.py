@@ -249,6 +249,69 @@ def test_by_nameplate_all_that_hangs_there_counts() -> None:
     assert target.nameplate_load_w(3) == pytest.approx(3 * 13_000 * 1.3)
 
 
+@pytest.mark.parametrize(
+    ("limit", "count", "binding"),
+    [
+        (
+            {"demand": [{"window": "30 s", "limit": f"{2.4 * BOARD_W} W"}]},
+            2,
+            "30 s demand 20.16 kW",
+        ),
+        (
+            {"demand": [{"window": "20 s", "limit": f"{1.7 * BOARD_W} W", "windows": "clock"}]},
+            1,
+            "20 s demand by the clock 14.28 kW",
+        ),
+        # No run of a minute fills it: its mean is held to the limit.
+        (
+            {"demand": [{"window": "5 min", "limit": f"{2.4 * BOARD_W} W"}]},
+            2,
+            "5 min demand 20.16 kW",
+        ),
+    ],
+)
+def test_demand_limits_of_what_feeds_the_row_count(
+    limit: dict[str, Any], count: int, binding: str, runner: Runner
+) -> None:
+    """By hand: racks of constant watts, and a contract of the site that holds 2.4, or 1.7, of
+    them, where the row would hold three."""
+    site = variant(constant(), {f"facility.site.{key}": value for key, value in limit.items()})
+    found = oversubscription(site, under="row", limit_w=3.5 * BOARD_W, runner=runner)
+    assert found.frame["count"].tolist() == [count]
+    candidates = found.tables["candidates"].frame
+    assert f"site, {binding}" in candidates["binding"].tolist()
+    assert f"Nor may a run pass: site, {binding}." in " ".join(found.reasons)
+    paper = oversubscription(site, limit_w=3.5 * BOARD_W, rule="paper", runner=runner)
+    assert f"Not judged by it: site, {binding}." in " ".join(paper.reasons)
+
+
+def test_a_ramp_limit_that_no_count_keeps_leaves_none(runner: Runner) -> None:
+    """Traffic moves a site of two servers by more than a watt within 10 s, however few."""
+    site = variant(small(), {"facility.row.ramp": {"change": "1 W", "window": "10 s"}})
+    found = oversubscription(site, under="row", limit_w=40e3, runner=runner)
+    assert found.frame["count"].tolist() == [0]
+    assert "nearest to its limit is row, 10 s ramp 1 W." in " ".join(found.reasons)
+
+
+@pytest.mark.parametrize(
+    ("rating", "holds_w"),
+    [
+        # By hand: 18 kVA at 0.9 are 16.2 kW; 45 A at 208 V in three phases, sqrt(3) x 208 x 45 x
+        # 0.9 = 14.59 kW. A rack takes 8.4 kW.
+        ("18 kVA", 16_200.0),
+        ("45 A at 208 V", 14_590.8),
+    ],
+)
+def test_ratings_in_volt_amperes_and_amperes_are_limits(
+    rating: str, holds_w: float, runner: Runner
+) -> None:
+    changes: dict[str, Any] = {"facility.row.rating": rating, "facility.server.power_factor": 0.9}
+    site = variant(constant(), changes | {"facility.row.phases": 3})
+    assert find_target(site, None, None, None).limit_w == pytest.approx(holds_w, rel=1e-5)
+    found = oversubscription(site, fill="rating", runner=runner)
+    assert found.frame["count"].tolist() == [math.floor(holds_w / BOARD_W)]
+
+
 def test_where_nothing_fits_by_nameplate_the_comparison_says_so(runner: Runner) -> None:
     """Three racks of others' labels are 39 of 40 kW; simulated there is room for one more."""
     text = TEXT.replace("rating: 26 kW", "rating: 40 kW") + (

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from dcsim.errors import StudyError
+from dcsim.facility.limit_words import label
 from dcsim.facility.trip_ratio import Element, stated_elements
 from dcsim.plant import Plant
 from dcsim.scenario.models import Scenario
@@ -30,6 +31,8 @@ from dcsim.studies.statistics import (
 from dcsim.studies.target import CountTarget
 from dcsim.studies.uncertainty import LoadUncertainty, scaled
 
+OTHER_LIMITS = ("demand", "ramp")
+"""Kinds of limits that bring their own windows."""
 RAREST = 1e-3
 """A year. No fit to some tens of runs is believed beyond once in a thousand years."""
 FIRST_WAVE = 2
@@ -73,7 +76,7 @@ class Candidate:
     outcomes: tuple[RunOutcome, ...] = field(repr=False)
     tripped: int
     over: int
-    """Runs above the continuous rating."""
+    """Runs above the continuous rating, or a limit of demand or ramp."""
     failed: int
     """Runs with either."""
     peak_w: float
@@ -89,7 +92,8 @@ class Candidate:
     trips_per_year_at_most: float
     """One-sided bound by that risk; infinite where nothing can be said."""
     binding: str
-    """The node nearest to its limit, of those asked about and above, W."""
+    """The node nearest to its limit, of those asked about and above; with the limit where it is one
+    of demand or ramp."""
 
     @property
     def runs(self) -> int:
@@ -219,17 +223,54 @@ def _over(outcome: RunOutcome, target: CountTarget, bounds: Bounds) -> bool:
 
 
 def _worst(outcome: RunOutcome, target: CountTarget, bounds: Bounds) -> tuple[str, float]:
-    """The node nearest to its rating, of the limit's and those above, and its load over it."""
+    """The limit nearest to being passed, of the limit's node and those above, and the load over
+    it."""
+    figures = _figures(outcome, target, bounds)
+    return max(
+        ((one.limit, one.highest_w / one.limit_w) for one in figures), key=lambda row: row[1]
+    )
+
+
+@dataclass(frozen=True)
+class _Figure:
+    """What a run drew against one limit, W."""
+
+    limit: str
+    """The node, and of a demand or ramp limit what is limited."""
+    highest_w: float
+    grows_w: float
+    """What of it grows with the number of units; the rest, with its square root."""
+    limit_w: float
+
+
+def _figures(outcome: RunOutcome, target: CountTarget, bounds: Bounds) -> list[_Figure]:
+    """Of the limit's node and of all that feed it: the highest mean over the window against what
+    each may carry, and demand and ramp limits by their own windows. A demand window that no run
+    fills is held to the mean over all that the run measures."""
     loads = load_rows(outcome, fitting_window_s(outcome, bounds.window_s))
-    limits_w = {node["name"]: node["limit_w"] for node in outcome.summary["nodes"]}
+    nodes = {node["name"]: node for node in outcome.summary["nodes"]}
+    stated = [row for row in outcome.summary["limits"] if row["node"] in target.watched_and_above]
+    rated_w = {row["node"]: row["highest_w"] for row in stated if row["kind"] == "rating"}
+    limits_w = {name: node["limit_w"] for name, node in nodes.items()}
     limits_w |= {**bounds.allowed_w, **dict.fromkeys(target.watched, target.limit_w)}
-    shares = [
-        (loads[name]["peak_w"] / limits_w[name], name)
-        for name in target.watched_and_above
-        if limits_w.get(name) and name in loads
-    ]
-    share, name = max(shares)
-    return name, share
+    figures = []
+    for name in target.watched_and_above:
+        if limits_w.get(name) and name in loads:
+            # Ratings feel the fullest line, or what a UPS puts out: as at the highest step.
+            peak_w = nodes[name]["peak_w"]
+            felt = rated_w[name] / peak_w if rated_w.get(name) and peak_w else 1.0
+            load = loads[name]
+            figures.append(
+                _Figure(name, felt * load["peak_w"], felt * load["mean_w"], limits_w[name])
+            )
+    for row in stated:
+        highest_w = row["partial_w"] if row["highest_w"] is None else row["highest_w"]
+        if row["kind"] in OTHER_LIMITS and highest_w is not None:
+            limit_w = highest_w / row["share"] if row["share"] else row["limit_w"]
+            grows_w = highest_w if row["kind"] == "ramp" else loads[row["node"]]["mean_w"]
+            name = f"{row['node']}, {label(row)}"
+            figures.append(_Figure(name, highest_w, grows_w, limit_w))
+    return figures
 
 
 def holds_with_uncertainty(
@@ -242,10 +283,8 @@ def holds_with_uncertainty(
     """Whether a candidate would pass if loads were as uncertain as that too: runs of any day stay
     within what nodes may carry with 95 % (or a chance of `max_trip`), and trips a year are as few
     as asked. `factor`: of so many times its units, its runs' loads scaled."""
-    ratings_w = {node["name"]: node["limit_w"] for node in candidate.outcomes[0].summary["nodes"]}
-    allowed_w = ratings_w | {**bounds.allowed_w, **dict.fromkeys(target.watched, target.limit_w)}
     most = 1.0 - CONFIDENCE if bounds.max_trip is None else bounds.max_trip
-    if uncertainty.exceeding(_scaled_shares(candidate, target, bounds, allowed_w, factor)) > most:
+    if uncertainty.exceeding(_scaled_shares(candidate, target, bounds, factor)) > most:
         return False
     if bounds.max_trip is not None:
         return True
@@ -256,24 +295,16 @@ def holds_with_uncertainty(
 
 
 def _scaled_shares(
-    candidate: Candidate,
-    target: CountTarget,
-    bounds: Bounds,
-    limits_w: Mapping[str, float | None],
-    factor: float,
+    candidate: Candidate, target: CountTarget, bounds: Bounds, factor: float
 ) -> list[float]:
-    """Of each run the highest mean over the window as a share of a limit, its loads scaled."""
-    shares = []
-    for outcome in candidate.outcomes:
-        loads = load_rows(outcome, fitting_window_s(outcome, bounds.window_s))
-        shares.append(
-            max(
-                scaled(loads[name]["peak_w"], loads[name]["mean_w"], factor) / limit_w
-                for name in target.watched_and_above
-                if (limit_w := limits_w.get(name)) and name in loads
-            )
+    """Of each run the highest load as a share of its limit, its loads scaled."""
+    return [
+        max(
+            scaled(one.highest_w, one.grows_w, factor) / one.limit_w
+            for one in _figures(outcome, target, bounds)
         )
-    return shares
+        for outcome in candidate.outcomes
+    ]
 
 
 def _judged(

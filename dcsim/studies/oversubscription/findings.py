@@ -323,7 +323,7 @@ class Findings:
             if load_w <= MOST_SHOWN * target.limit_w:
                 rows.append((count, "by nameplate", load_w))
         frame = pd.DataFrame(rows, columns=["count", "line", "load_w"])
-        rating_w = target.scenario.facility[target.under].rating_w
+        rating_w = target.rating_w
         return frame.assign(
             limit_w=target.limit_w,
             rating_w=NAN if rating_w in (None, target.limit_w) else rating_w,

@@ -161,7 +161,7 @@ class OversubscriptionStudy(Study):
             headline=(*findings.headline(), *far_from_busy_sentences(recorded, findings.outcomes)),
             reasons=(
                 nameplate_sentence(target, by_nameplate),
-                *rule_sentences(self, bounds, scenario),
+                *rule_sentences(self, target, bounds),
                 *findings.reasons,
                 *busy_sentences(findings.outcomes),
             ),

@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dcsim.facility.limit_words import label
+from dcsim.facility.limits import stated_limits
+from dcsim.plant import Plant
 from dcsim.scenario.models import Scenario
 from dcsim.spec.units import SECOND
 from dcsim.studies.ask import promise
-from dcsim.studies.oversubscription.candidates import Bounds
+from dcsim.studies.oversubscription.candidates import OTHER_LIMITS, Bounds
 from dcsim.studies.statistics import share_mean_at_most
+from dcsim.studies.target import CountTarget
 from dcsim.studies.uncertainty import LoadUncertainty, level_sentence, uncertainty_sentences
 
 if TYPE_CHECKING:
@@ -19,15 +23,22 @@ if TYPE_CHECKING:
 
 
 def rule_sentences(
-    study: OversubscriptionStudy, bounds: Bounds, scenario: Scenario
+    study: OversubscriptionStudy, target: CountTarget, bounds: Bounds
 ) -> tuple[str, ...]:
     """What a candidate is held to, in sentences."""
+    scenario, watched = target.scenario, target.watched_and_above
+    others = [
+        f"{row['node']}, {label(row)}"
+        for row in stated_limits(Plant.build(scenario))
+        if row["kind"] in OTHER_LIMITS and row["node"] in watched
+    ]
     if study.rule == "paper":
         return (
             f"Rule `paper`: of {study.draws} random subsets of the recorded units, the "
             f"{100 * study.quantile:.0f} % quantile of the peak, the highest 1 s mean, is at most "
             "the limit.",
             "More racks bring no traffic of their own here, each keeps what it was recorded with.",
+            *([f"Not judged by it: {'; '.join(others)}."] if others else []),
         )
     keeps = (
         "Each server keeps its share of the traffic, which grows with the servers."
@@ -49,6 +60,15 @@ def rule_sentences(
         "Rule `breaker`: a run fails where a breaker trips, or a mean over "
         f"{bounds.window_s:g} s is above what a node may carry ({allowed}); {risk}. The SLO loss "
         f"is at most {bounds.max_slo_loss:g}.",
+        *(
+            [
+                f"Nor may a run pass: {'; '.join(others)}. A demand window that no run fills is "
+                "judged by the mean over all that the run measures. By nameplate only the limit of "
+                f"{target.under_name} counts."
+            ]
+            if others
+            else []
+        ),
         f"Peak means the highest mean over {bounds.window_s:g} s throughout.",
         f"SLO loss is the {promise(scenario)}.",
         keeps,
