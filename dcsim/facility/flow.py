@@ -110,7 +110,7 @@ class Flow:
     def step(self, server_w: FloatArray, step_s: float) -> FloatArray:
         """Draws of all nodes, shape (nodes,), from those of the servers; reused by the next call.
 
-        `server_w` are the servers' own draws: 0 for those in the dark.
+        `server_w` are the servers' own draws: 0 for those without power.
         """
         if self.by_level:
             node_w = self._step_by_level(server_w, step_s)

@@ -34,7 +34,7 @@ class RestartSequence:
         self._ready_s = np.full(servers, -np.inf)
         self._busy = False
         """Whether anybody waits, boots or draws inrush."""
-        self._dark = False
+        self._some_off = False
 
     def supply(self, now_s: float, live: BoolArray) -> None:
         """The sockets with voltage have changed."""
@@ -42,7 +42,7 @@ class RestartSequence:
         self.powered &= live
         self.booted &= live
         self.ready &= live
-        self._dark = not self.powered.all()
+        self._some_off = not self.powered.all()
         self._booted_s[lost] = self._ready_s[lost] = np.inf
         self._calm_s[lost] = -np.inf
         waiting = [server for server in self._queue if live[server]]
@@ -76,7 +76,7 @@ class RestartSequence:
             self._booted_s[group] = now_s + spec.boot_s
             self._ready_s[group] = now_s + spec.boot_s + self._load_s[group]
             self._next_s = now_s + spec.every_s
-            self._dark = not self.powered.all()
+            self._some_off = not self.powered.all()
             changed = True
             if spec.every_s > 0.0:
                 break
@@ -93,9 +93,9 @@ class RestartSequence:
         return changed
 
     def drawn_w(self, now_s: float, step_s: float, server_w: FloatArray) -> FloatArray:
-        """What servers draw in the mean over the step that ends now: nothing in the dark, and
+        """What servers draw in the mean over the step that ends now: nothing without power, and
         inrush for the part of the step that it lasts."""
-        if self._dark:
+        if self._some_off:
             server_w = server_w * self.powered
         if not self._busy:
             return server_w

@@ -270,7 +270,7 @@ class Fleet:
         """Whether any router looks at the headroom of the feeds."""
         return any(router.needs_headroom() for router in self._routers)
 
-    def darken(self, replica: Replica, now: float) -> int:
+    def lose_power(self, replica: Replica, now: float) -> int:
         """Power to a replica is lost; its requests fail, or are sent again. Returns
         how many there were."""
         if not replica.up:
@@ -286,7 +286,7 @@ class Fleet:
             self._fail(request, replica.index, now, generated)
         return len(lost)
 
-    def restore(self, replica: Replica, now: float) -> None:
+    def restore_power(self, replica: Replica, now: float) -> None:
         """Power to a replica is back: it starts empty, and its router hears of it."""
         if replica.up:
             return

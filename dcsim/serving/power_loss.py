@@ -29,10 +29,10 @@ class ServerSupply:
             for index in self._plant.replicas_on(server):
                 replica = fleet.replicas[index]
                 if not ready[server]:
-                    fleet.darken(replica, now_s)
+                    fleet.lose_power(replica, now_s)
                     autoscalers.lost(index, now_s)
                 elif not autoscalers.has(index):
-                    fleet.restore(replica, now_s)
+                    fleet.restore_power(replica, now_s)
         for state, entered in (
             (GpuState.OFF, ~powered & self._powered),
             (GpuState.BOOTING, powered & ~booted & ~(self._powered & ~self._booted)),

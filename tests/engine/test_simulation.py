@@ -222,7 +222,7 @@ def test_the_nameplate_is_the_label(server: str, parallel: int, label_w: float) 
         assert np.unique(results.load_w("site").to_numpy()) == pytest.approx([8 * label_w])
 
 
-def test_a_trip_darkens_its_row_and_fails_its_requests() -> None:
+def test_a_trip_cuts_the_power_of_its_row_and_fails_its_requests() -> None:
     """Invariant 7 live: board-limit load on a row rated far too low opens its breaker at the time
     the curve says; its requests fail, its servers draw nothing, the others go on."""
     scenario = site(power="{model: board-limit}", row_rating="12 kW", rate=6)

@@ -135,7 +135,7 @@ def test_darkness_on_the_way_loses_what_was_sent() -> None:
     pools.clock.play(1.0)
     assert pools.fleet.counts()["running"] == 2
     pools.conserved()
-    assert pools.fleet.darken(pools.fleet.replicas[0], 1.0) == 2
+    assert pools.fleet.lose_power(pools.fleet.replicas[0], 1.0) == 2
     pools.conserved()
     rows = pools.finish()
     assert [rows[i]["status"] for i in (0, 1)] == [Status.FAILED] * 2
@@ -148,8 +148,8 @@ def test_a_cut_off_transfer_does_not_end_the_one_sent_again() -> None:
     sender = pools.fleet.replicas[0]
     pools.feed([(0.0, 500, 5)])
     pools.clock.play(2.0)
-    pools.fleet.darken(sender, 2.0)
-    pools.fleet.restore(sender, 2.5)
+    pools.fleet.lose_power(sender, 2.0)
+    pools.fleet.restore_power(sender, 2.5)
     pools.conserved()
     row = pools.finish()[0]
     transfer_s = 500 * sender.timing.costs.kv_bytes / 10e6
@@ -160,7 +160,7 @@ def test_a_cut_off_transfer_does_not_end_the_one_sent_again() -> None:
 
 def test_no_decode_pool_up_fails_the_request() -> None:
     pools = Pools()
-    pools.fleet.darken(pools.decoders[0], 0.0)
+    pools.fleet.lose_power(pools.decoders[0], 0.0)
     pools.feed([(0.0, 500, 5)])
     assert pools.finish()[0]["status"] == Status.FAILED
 
