@@ -48,6 +48,30 @@ D.span = (seconds) => {
   return `${+seconds.toPrecision(3)} s`;
 };
 
+/** A figure by its unit (see `Unit` of dcsim/report/charts/model.py), as people read it. */
+D.format = (unit, value) => {
+  if (D.isUnknown(value)) return D.UNKNOWN;
+  if (typeof value === "boolean") return value ? "yes" : "no";
+  if (typeof value !== "number") return String(value);
+  const size = Math.abs(value);
+  switch (unit) {
+    case "w": return D.watts(value);
+    case "kw": return D.watts(1e3 * value);
+    case "wh": return D.scaled(value, "Wh");
+    case "va": return D.scaled(value, "VA");
+    case "s": return size > 0 && size < 1 ? `${(1e3 * value).toFixed(0)} ms` : D.span(value);
+    case "share": return size > 0 && size < 5e-4 ? `${(100 * value).toPrecision(2)} %` : D.percent(value);
+    default: return value.toLocaleString("en", Number.isInteger(value) ? {} : { maximumSignificantDigits: 5 });
+  }
+};
+
+/** A round figure beside an axis. */
+D.tick = (unit, value) => {
+  if (unit === "share") return `${+(100 * value).toPrecision(3)} %`;
+  if (unit === "s") return value < 1 ? `${+(1e3 * value).toPrecision(3)} ms` : `${value} s`;
+  return D.count(value);
+};
+
 /** A time of day, `13:05:30`. */
 D.hms = (seconds) =>
   [seconds / 3600, (seconds / 60) % 60, seconds % 60].map((n) => String(Math.floor(n)).padStart(2, "0")).join(":");

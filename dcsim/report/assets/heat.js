@@ -3,7 +3,6 @@ D.heat = (() => {
   const MOST_TIMES = 360;
   const MOST_NODES = 240;
   const MOST_NAMES = 30;
-  const SPREAD = [[0, "c0"], [0.5, "c1"], [1, "c2"]];
   const RATED = [[0, "c0"], [0.25, "h0"], [0.5, "h1"], [0.75, "c3"], [0.9, "h2"], [1, "h3"]];
 
   const draw = () => {
@@ -33,7 +32,7 @@ D.heat = (() => {
       z,
       zmin: spread ? low : 0,
       zmax: !spread && rated ? Math.max(1, high) : high || 1,
-      colorscale: (spread ? SPREAD : RATED).map(([at, name]) => [at, D.css(name)]),
+      colorscale: (spread ? D.plots.SPREAD : RATED).map(([at, name]) => [at, D.css(name)]),
       text: z.map((row, r) => row.map((value, i) =>
         `<b>${D.safe(nodes[r].name)}</b> ${D.clock((i + 0.5) * step_s)}<br>${words(value)}`)),
       hovertemplate: "%{text}<extra></extra>",

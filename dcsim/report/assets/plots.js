@@ -1,6 +1,6 @@
 /** What all charts share: fonts and colours of the theme, drawn when first seen. */
 D.plots = (() => {
-  const DATA = new Set(["x", "y", "z", "customdata"]);
+  const SPREAD = [[0, "c0"], [0.5, "c1"], [1, "c2"]]; // of heat maps, from low to high
   const charts = [];
 
   const layout = (more) => {
@@ -33,33 +33,6 @@ D.plots = (() => {
   const react = (place, traces, more) => {
     place.style.height = `${more.height}px`;
     return Plotly.react(place, traces, layout(more), config);
-  };
-
-  const colour = (text) => {
-    const [name, opacity] = text.slice(1).split("/");
-    return D.css(name) + (opacity || "");
-  };
-
-  /** A part of a figure with the theme's colours in place of `@name`. */
-  const themed = (part, key = "") => {
-    if (typeof part === "string") {
-      if (/color/.test(key) && part.startsWith("@")) return colour(part);
-      return part.includes("<span") ? part.replace(/color:(@\w+)/g, (_, name) => `color:${colour(name)}`) : part;
-    }
-    if (part === null || typeof part !== "object" || DATA.has(key)) return part;
-    if (Array.isArray(part)) return part.map((inner) => themed(inner, key));
-    const { time, ...rest } = part;
-    const made = Object.fromEntries(Object.entries(rest).map(([name, inner]) => [name, themed(inner, name)]));
-    return time ? timeAxis(made) : made;
-  };
-
-  /** Draw a figure as dcsim/report/charts/plotly.py describes it, with its note and its label. */
-  const show = (id, figure) => {
-    const place = D.get(id);
-    const note = D.get(`${id}-note`);
-    react(place, themed(figure.data), themed(figure.layout));
-    if (note) note.textContent = figure.note;
-    if (figure.label) place.setAttribute("aria-label", figure.label);
   };
 
   /** `draw` is called when the chart comes into sight, and again when the theme changes. */
@@ -97,5 +70,5 @@ D.plots = (() => {
 
   const redraw = (all = false) => charts.forEach((chart) => { if (chart.drawn || all) chart.draw(); });
 
-  return { react, show, lazy, timeAxis, redraw };
+  return { react, lazy, timeAxis, redraw, SPREAD };
 })();

@@ -98,11 +98,11 @@ D.run = (() => {
     D.model.levels.forEach(({ kind, nodes: all }) =>
       select.append(D.el("option", { value: kind }, `${kind} (${all.length})`)));
     select.value = (D.model.levels.find((level) => level.kind === "row") || D.model.levels[0]).kind;
-    const duration = () => D.plots.show("duration", D.model.charts[`duration-${select.value}`]);
+    const duration = () => D.chart.show("duration", D.model.charts[`duration-${select.value}`]);
     select.addEventListener("change", duration);
     D.plots.lazy("duration", duration);
-    D.plots.lazy("smoothing", () => D.plots.show("smoothing", D.model.charts.smoothing));
-    if (D.model.charts.traffic) D.plots.lazy("traffic", () => D.plots.show("traffic", D.model.charts.traffic));
+    D.plots.lazy("smoothing", () => D.chart.show("smoothing", D.model.charts.smoothing));
+    if (D.model.charts.traffic) D.plots.lazy("traffic", () => D.chart.show("traffic", D.model.charts.traffic));
     else {
       D.get("traffic").style.minHeight = 0;
       D.get("traffic-note").textContent = "The scenario kept no requests (record: {requests: false}).";

@@ -9,23 +9,6 @@ D.study = (() => {
     return (cut ? bare.slice(0, -unit.length - 1) : bare.replace(/_(share|fraction)$/, "")).replace(/_/g, " ");
   };
 
-  /** A value of a column as people read it. */
-  const format = ({ unit }, value) => {
-    if (value === null || value === undefined) return D.UNKNOWN;
-    if (typeof value === "boolean") return value ? "yes" : "no";
-    if (typeof value !== "number") return String(value);
-    const small = value !== 0 && Math.abs(value);
-    switch (unit) {
-      case "w": return D.watts(value);
-      case "kw": return D.watts(1e3 * value);
-      case "wh": return D.scaled(value, "Wh");
-      case "va": return D.scaled(value, "VA");
-      case "s": return small < 1 && small ? `${(1e3 * value).toFixed(0)} ms` : D.span(value);
-      case "share": return small < 5e-4 && small ? `${(100 * value).toPrecision(2)} %` : D.percent(value);
-      default: return value.toLocaleString("en", Number.isInteger(value) ? {} : { maximumSignificantDigits: 5 });
-    }
-  };
-
   const table = ({ title, columns, rows, shown }, index) => {
     const part = (name) => D.get(`table-${index}-${name}`);
     const count = columns.length ? columns[0].values.length : 0;
@@ -39,7 +22,7 @@ D.study = (() => {
         numeric,
         class: long ? "long" : null,
         value: (row) => column.values[row],
-        cell: (row) => format(column, column.values[row]),
+        cell: (row) => D.format(column.unit, column.values[row]),
         name: column.name,
       };
     });
@@ -54,7 +37,7 @@ D.study = (() => {
       rows: () => Array.from({ length: count }, (_, row) => row),
       // Cells as they are shown and as they stand in the file; made once.
       searched: (row) => (searched[row] ??= columns.map((column) =>
-        `${format(column, column.values[row])}\n${column.values[row] ?? ""}`).join("\n")),
+        `${D.format(column.unit, column.values[row])}\n${column.values[row] ?? ""}`).join("\n")),
       count: (all, listed) => {
         const cut = rows > count ? `; the page has the first ${D.count(count)}, the folder all` : "";
         const few = all > listed ? `, ${listed} shown` : "";
@@ -76,7 +59,7 @@ D.study = (() => {
   };
 
   const start = () => {
-    for (const [id, figure] of Object.entries(D.model.charts)) D.plots.lazy(id, () => D.plots.show(id, figure));
+    for (const [id, chart] of Object.entries(D.model.charts)) D.plots.lazy(id, () => D.chart.show(id, chart));
     D.model.tables.forEach(table);
     D.calculator.start();
   };

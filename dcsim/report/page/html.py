@@ -18,6 +18,7 @@ SCRIPTS = (
     "core.js",
     "series.js",
     "plots.js",
+    "chart.js",
     "grid.js",
     "timeline.js",
     "heat.js",

@@ -11,7 +11,7 @@ import pandas as pd
 
 from dcsim.errors import ResultsError
 from dcsim.facility.limit_words import label
-from dcsim.report.charts.plotly import PlotlyFigure, to_plotly
+from dcsim.report.charts.page import to_json
 from dcsim.report.charts.run import level_durations, level_smoothing, service
 from dcsim.report.flags import flag_classes
 from dcsim.report.oneline import draw, of_results
@@ -166,21 +166,20 @@ def _check(results: Results) -> None:
 
 def _charts(
     results: Results, nodes: pd.DataFrame, loads: PackedLoads, trust: Trust
-) -> dict[str, PlotlyFigure]:
+) -> dict[str, dict[str, Any]]:
     """Charts that need no zoom, by the id of their place; load-duration curves one a level."""
-    start_s = 0.0 if results.start is None else float(results.start.time_of_day_s)
     # Of each node by its recorded step.
     variation = {n: next(iter(values.values())) for n, values in loads.variation.items() if values}
-    charts = {"smoothing": to_plotly(level_smoothing(nodes, variation))}
+    charts = {"smoothing": to_json(level_smoothing(nodes, variation))}
     for kind in dict.fromkeys(map(str, nodes["kind"])):
         curves = {n: w for n, w in loads.duration_w.items() if nodes.at[n, "kind"] == kind}
         chart = level_durations(kind, curves, results.summary["nodes"])
-        charts[f"duration-{kind}"] = to_plotly(chart)
+        charts[f"duration-{kind}"] = to_json(chart)
     requests = traffic(results, trust.slos)
     if requests is not None:
         site_w = results.load_w(str(nodes["kind"].iloc[0])).to_numpy()[:, 0]
         chart = service(requests, site_w, results.step_s, results.duration_s)
-        charts["traffic"] = to_plotly(chart, start_s)
+        charts["traffic"] = to_json(chart)
     return charts
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from dcsim.evidence import EVIDENCE
 from dcsim.report.charts.model import Chart
-from dcsim.report.charts.plotly import to_plotly
+from dcsim.report.charts.page import to_json
 from dcsim.report.charts.study import study_charts, table_named
 from dcsim.report.figure_names import format_figure, title_of
 from dcsim.report.page.formula import javascript
@@ -75,7 +75,7 @@ def study_page(folder: Path) -> str:
         "page": "study",
         "study": study.study,
         "tables": [asdict(table) for table in tables],
-        "charts": {f"plot-{i}": to_plotly(chart) for i, chart in enumerate(charts)},
+        "charts": {f"plot-{i}": to_json(chart) for i, chart in enumerate(charts)},
     }
     facts = [
         f"study of {study.scenario.file}",
