@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dcsim.cli.exits import refuse
+from dcsim.cli.exits import console, refuse
 from dcsim.errors import ScenarioError
 
 if TYPE_CHECKING:
@@ -146,12 +146,8 @@ HEADS = {
 
 def _table(rows: list[dict[str, Any]]) -> None:
     from rich.box import SIMPLE_HEAD
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=200)
     table = Table(box=SIMPLE_HEAD, header_style="bold", pad_edge=False)
     for column in rows[0]:
         number = isinstance(rows[0][column], int | float) and not isinstance(rows[0][column], bool)
@@ -161,7 +157,7 @@ def _table(rows: list[dict[str, Any]]) -> None:
         )
     for row in rows:
         table.add_row(*(_cell(column, value) for column, value in row.items()))
-    console.print(table)
+    console(200).print(table)
 
 
 def _cell(column: str, value: Any) -> str:

@@ -94,7 +94,7 @@ def get(
             f"  {url or trace.url}\nby other means and put it at\n  {path}"
         )
     except FetchError as error:
-        refuse(str(error))
+        refuse(error)
     except OSError as error:
         typer.echo(f"{error.filename or path}: {error.strerror or error}", err=True)
         raise typer.Exit(FAILED) from None
@@ -152,4 +152,4 @@ def _folder() -> Path:
     try:
         return data_folder()
     except DataFolderError as error:
-        refuse(str(error))
+        refuse(error)

@@ -1,13 +1,16 @@
-"""Exit statuses of the commands, and how a command refuses its input."""
+"""What commands share: exit statuses, refusing input, reading quantities, a console."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
 from dcsim.errors import Problem
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 FAILED = 1
 """The input was right and the work could not be done, or what was checked is not good."""
@@ -23,8 +26,36 @@ STOPPED = 130
 def refuse(*lines: object) -> NoReturn:
     """Print what is wrong with the input to stderr, one a line, and exit with `WRONG_INPUT`."""
     for line in lines:
-        typer.echo(str(line), err=True)
+        typer.echo(error_text(line), err=True)
     raise typer.Exit(WRONG_INPUT) from None
+
+
+def error_text(error: object) -> str:
+    """The message of an error; of one of the system, after its file: `out.h5: Is a directory`."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return str(error)
+
+
+def quantity(option: str, text: str, unit: str, example: str, *, zero: bool = False) -> float:
+    """The value of an option in SI units, above 0, or 0 where `zero`; else the process ends."""
+    from dcsim.spec.units import parse_quantity
+
+    try:
+        value = parse_quantity(text, unit, example)
+    except ValueError as error:  # worded for users by the models
+        refuse(f"{option}: {error}")
+    if value < 0 or (value == 0 and not zero):
+        refuse(f"{option}: '{text}' must be {'0 or more' if zero else 'above 0'}")
+    return value
+
+
+def console(width: int) -> Console:
+    """A console for tables on stdout, `width` columns wide where that is no terminal."""
+    from rich.console import Console
+
+    wide = Console(highlight=False)
+    return wide if wide.is_terminal else Console(highlight=False, width=width)
 
 
 def refuse_problems(problems: Iterable[Problem]) -> NoReturn:

@@ -8,8 +8,7 @@ from typing import Annotated
 
 import typer
 
-from dcsim.cli.exits import FAILED, refuse
-from dcsim.cli.guard import os_error_text
+from dcsim.cli.exits import FAILED, error_text, quantity, refuse
 from dcsim.errors import ExportError, MissingExtraError, ResultsError
 
 
@@ -70,7 +69,7 @@ def export(
     from dcsim.results import Results
 
     place = out or Path(result.name.removesuffix(".h5") + ENDINGS[to])
-    every_s = None if every is None else _quantity("every", every, "second", "1 min")
+    every_s = None if every is None else quantity("--every", every, "second", "1 min")
     try:
         with Results.open(result) as results:
             if to in (ExportFormat.parquet, ExportFormat.csv):
@@ -86,33 +85,18 @@ def export(
                 from dcsim.results.export.network import Grid, export_network
 
                 grid = Grid(
-                    high_v=_quantity("high-voltage", high_voltage, "volt", "13.8 kV"),
-                    low_v=_quantity("low-voltage", low_voltage, "volt", "415 V"),
-                    feeder_m=_quantity("feeder-length", feeder_length, "meter", "20 m"),
+                    high_v=quantity("--high-voltage", high_voltage, "volt", "13.8 kV"),
+                    low_v=quantity("--low-voltage", low_voltage, "volt", "415 V"),
+                    feeder_m=quantity("--feeder-length", feeder_length, "meter", "20 m"),
                 )
-                at_s = None if at == "peak" else _quantity("at", at, "second", "14 h", zero=True)
+                at_s = None if at == "peak" else quantity("--at", at, "second", "14 h", zero=True)
                 made = export_network(results, place, grid, at_s, every_s, force)
-    except (ExportError, MissingExtraError, ResultsError) as error:
-        refuse(str(error))
-    except FileNotFoundError as error:
-        refuse(os_error_text(error) if error.strerror else str(error))
-    except PermissionError as error:
-        refuse(os_error_text(error))
+    except (
+        ExportError, MissingExtraError, ResultsError, FileNotFoundError, PermissionError
+    ) as error:  # fmt: skip
+        refuse(error)
     except OSError as error:
-        typer.echo(f"the export failed: {os_error_text(error)}", err=True)
+        typer.echo(f"the export failed: {error_text(error)}", err=True)
         raise typer.Exit(FAILED) from None
     for path in made:
         typer.echo(f"wrote {path}")
-
-
-def _quantity(option: str, text: str, unit: str, example: str, *, zero: bool = False) -> float:
-    """The value of an option in SI units; one that is wrong ends the process."""
-    from dcsim.spec.units import parse_quantity
-
-    try:
-        value = parse_quantity(text, unit, example)
-    except ValueError as error:  # worded for users by the models
-        refuse(f"--{option}: {error}")
-    if value < 0 or (value == 0 and not zero):
-        refuse(f"--{option}: '{text}' must be {'0 or more' if zero else 'above 0'}")
-    return value

@@ -139,12 +139,6 @@ def interrupts_to(stop: Callable[[], bool]) -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def os_error_text(error: OSError) -> str:
-    """The system's message, after the name of the file: `out.h5: Is a directory`."""
-    what = error.strerror or str(error)
-    return f"{error.filename}: {what}" if error.filename else what
-
-
 def write_log(error: BaseException) -> Path | None:
     """Write command line, versions and traceback to a new file; None where no folder takes it."""
     name = f"fault-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dcsim.cli.exits import FAILED, refuse, refuse_problems
+from dcsim.cli.exits import FAILED, quantity, refuse, refuse_problems
 from dcsim.errors import MeasureError, ScenarioError
 from dcsim.extras import optional
 
@@ -186,7 +186,7 @@ def import_(
             server_power=server_power,
             gpus=tuple(gpus.split(",")) if gpus else (),
             local_utc_offset_s=None if utc_offset is None else _zone_s(utc_offset),
-            search_s=_seconds("--search", search),
+            search_s=quantity("--search", search, "second", "20 s"),
         )
         report = import_logs(request, out)
     except (MeasureError, OSError) as error:
@@ -208,17 +208,6 @@ def _zone_s(text: str) -> float:
         return 3600.0 * float(text)
     except ValueError:
         refuse(f"import: --utc-offset: expected hours such as -7 or 5.5, not '{text}'")
-
-
-def _seconds(option: str, text: str) -> float:
-    from pydantic_core import PydanticCustomError
-
-    from dcsim.spec.units import SECOND, parse_quantity
-
-    try:
-        return parse_quantity(text, SECOND.name, SECOND.example)
-    except PydanticCustomError as error:
-        refuse(f"import: {option}: {error.message()}")
 
 
 def _print_verdict(verdict: Verdict) -> None:

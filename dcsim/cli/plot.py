@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from dcsim.cli.exits import refuse
-from dcsim.cli.guard import os_error_text
 from dcsim.errors import PlotError, ResultsError, StudyPageError
 from dcsim.extras import optional
 
@@ -50,5 +49,5 @@ def plot(
             with Results.open(result) as results:
                 draw(results, kind or "load", out, node)
     except (PlotError, ResultsError, StudyPageError, OSError) as error:
-        refuse(os_error_text(error) if isinstance(error, OSError) else str(error))
+        refuse(error)
     typer.echo(f"Picture: {out}")

@@ -32,7 +32,7 @@ def curves(
     try:
         known = load_catalogue().curves
     except CatalogueError as error:
-        refuse(str(error))
+        refuse(error)
     if as_json:
         documents = [curve.model_dump(mode="json") for curve in known.values()]
         typer.echo(json.dumps(documents, indent=2))
@@ -95,7 +95,7 @@ def trip(
     try:
         load = read_series(profile, "load_w")
     except SeriesError as error:
-        refuse(str(error))
+        refuse(error)
     if len(load.time_s) < 2:
         refuse(f"{profile}: one row has no length; give the end of the profile as a second row")
     if load.value.min() < 0.0:
@@ -153,7 +153,7 @@ def run(
             name, kind = topology.names[at], topology.kinds[at]
             recorded = results.load_w(kind, nodes=[name])[name]
     except (ResultsError, ScenarioError, OSError) as error:
-        refuse(str(error))
+        refuse(error)
     except KeyError:
         refuse(f"--node: there is no node '{node}' ({suggestion(node, topology.names)})")
     spec = topology.specs[at]
@@ -243,10 +243,9 @@ def _draw(
     out: Path,
 ) -> None:
     optional("matplotlib", "a picture")
-    from dcsim.cli.guard import os_error_text
     from dcsim.report.charts.trip import draw_trip
 
     try:
         draw_trip(trips, load.time_s, load.value, curves, rating_w, ambient_c, out)
     except (PlotError, OSError) as error:
-        refuse(os_error_text(error) if isinstance(error, OSError) else str(error))
+        refuse(error)

@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from dcsim.cli.exits import refuse
-from dcsim.cli.guard import os_error_text
 from dcsim.errors import ResultsError, StudyPageError
 from dcsim.files import atomic_write
 
@@ -41,5 +40,5 @@ def report(
                 text = run_page(results)
         atomic_write(target, text)
     except (ResultsError, StudyPageError, OSError) as error:
-        refuse(os_error_text(error) if isinstance(error, OSError) else str(error))
+        refuse(error)
     typer.echo(f"Report: {target} ({target.stat().st_size / 1e6:.1f} MB)")

@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from dcsim.cli.exits import FAILED, FAILED_ON, STOPPED, refuse
+from dcsim.cli.exits import FAILED, FAILED_ON, STOPPED, error_text, refuse
 from dcsim.cli.fail_on import failures, parse, unknown
-from dcsim.cli.guard import interrupts_to, os_error_text
+from dcsim.cli.guard import interrupts_to
 from dcsim.cli.open import Duration, Overrides, ScenarioPath, Seed, open_scenario
 from dcsim.errors import ConfigurationError
 
@@ -91,7 +91,7 @@ def run(
     except ConfigurationError as error:
         refuse(f"{scenario}: power: {error}")
     except OSError as error:
-        typer.echo(f"the run failed: {os_error_text(error)}", err=True)
+        typer.echo(f"the run failed: {error_text(error)}", err=True)
         raise typer.Exit(FAILED) from None
     except KeyboardInterrupt:
         typer.echo("stopped; no results were kept", err=True)

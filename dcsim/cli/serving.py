@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from dcsim.cli.exits import refuse
+from dcsim.cli.exits import console, refuse
 from dcsim.cli.open import Duration, Overrides, ScenarioPath, Seed, open_file, open_scenario
 from dcsim.errors import TraceError
 
@@ -48,7 +48,7 @@ def capacity(
     try:
         rows = capacity_rows(checked, shares, played=not estimate)
     except TraceError as error:
-        refuse(str(error))
+        refuse(error)
     if as_json:
         typer.echo(json.dumps(rows, indent=2, ensure_ascii=False, allow_nan=False))
         return
@@ -66,14 +66,10 @@ def _shares(text: str) -> tuple[float, ...]:
 
 
 def _print(rows: dict[str, Any]) -> None:
-    from rich.console import Console
-
     from dcsim.report.load_lines import capacity_lines, capacity_tables
 
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=140)
+    wide = console(140)
     for table in capacity_tables(rows):
-        console.print(table)
+        wide.print(table)
     for line in capacity_lines(rows):
-        console.print(line, markup=False)
+        wide.print(line, markup=False)

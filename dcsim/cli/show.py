@@ -9,8 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from dcsim.cli.exits import refuse
-from dcsim.cli.guard import os_error_text
+from dcsim.cli.exits import error_text, refuse
 from dcsim.cli.open import Duration, Overrides, ScenarioPath, Seed, open_file
 from dcsim.cli.outline import Outline, outline
 from dcsim.facility.limit_words import label
@@ -95,7 +94,7 @@ def _draw(checked: Scenario, site: Outline, path: Path) -> None:
     try:
         atomic_write(path, draw(of_table(checked, nameplate_w)))
     except OSError as error:
-        refuse(f"--svg: {os_error_text(error)}")
+        refuse(f"--svg: {error_text(error)}")
     typer.echo(f"One-line diagram: {path}")
 
 
