@@ -186,7 +186,7 @@ def import_(
             server_power=server_power,
             gpus=tuple(gpus.split(",")) if gpus else (),
             local_utc_offset_s=None if utc_offset is None else _zone_s(utc_offset),
-            search_s=quantity("--search", search, "second", "20 s"),
+            search_s=quantity("import: --search", search, "second", "20 s"),
         )
         report = import_logs(request, out)
     except (MeasureError, OSError) as error:

@@ -84,9 +84,7 @@ def _one_result(path: Path, several: list[Any]) -> Any:
     if len(several) == 1:
         return several[0]
     first = several[0] if isinstance(several[0], dict) else {}
-    for keys, words in OTHER_TOOLS:
-        if set(keys) <= set(first):
-            raise MeasureError(f"{path}: {words}")
+    _refuse_other_tools(path, first)
     if "input_lens" in first or "request_throughput" in first or "duration" in first:
         raise MeasureError(
             f"{path}: results of {len(several)} runs of a benchmark, a line each (--append-result,"
@@ -95,6 +93,12 @@ def _one_result(path: Path, several: list[Any]) -> Any:
     raise MeasureError(
         f"{path}: {len(several)} JSON objects, and no result of a benchmark: {CSV_INSTEAD}"
     )
+
+
+def _refuse_other_tools(path: Path, result: dict[str, Any]) -> None:
+    for keys, words in OTHER_TOOLS:
+        if set(keys) <= set(result):
+            raise MeasureError(f"{path}: {words}")
 
 
 def _guidellm(path: Path, benchmarks: list[Any]) -> BenchmarkRequests:
@@ -177,15 +181,8 @@ def _from_rows(path: Path, rows: list[AnsweredRow | None], what: str) -> Benchma
     start_s, prompt, output, ttft_s, end_s = np.array(sorted(answered)).T
     if not start_s[0] > 1e9:
         raise MeasureError(f"{path}: the times of {what} are no unix time: {CSV_INSTEAD}")
-    return BenchmarkRequests(
-        start_s,
-        prompt.astype(np.int64),
-        output.astype(np.int64),
-        ttft_s,
-        end_s,
-        len(rows) - len(answered),
-        unix=True,
-    )
+    counts = prompt.astype(np.int64), output.astype(np.int64)
+    return BenchmarkRequests(start_s, *counts, ttft_s, end_s, len(rows) - len(answered), unix=True)
 
 
 def _vllm(path: Path, result: Any) -> BenchmarkRequests:
@@ -195,9 +192,7 @@ def _vllm(path: Path, result: Any) -> BenchmarkRequests:
     sglang = result.get("backend") in ("sglang", "sglang-oai", "sglang-native")
     tool = "SGLang's bench_serving" if sglang else "vLLM's benchmark"
     if "input_lens" not in result or "output_lens" not in result:
-        for keys, words in OTHER_TOOLS:
-            if set(keys) <= set(result):
-                raise MeasureError(f"{path}: {words}")
+        _refuse_other_tools(path, result)
         if {"total_input_tokens", "request_throughput"} & set(result):
             how = "--output-details" if sglang else "--save-result --save-detailed"
             raise MeasureError(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass, field
+from collections import Counter
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -50,13 +51,7 @@ class Verdict:
 
     def to_dict(self) -> dict[str, Any]:
         """For --json."""
-        return {
-            "folder": str(self.folder),
-            "good": self.good,
-            "errors": self.errors,
-            "warnings": self.warnings,
-            "figures": self.figures,
-        }
+        return {"good": self.good, **asdict(self), "folder": str(self.folder)}
 
 
 def check_folder(folder: Path) -> Verdict:
@@ -239,13 +234,8 @@ def _agreement(
 
 def _reasons(failed: list[dict[str, str]]) -> str:
     """The commonest reason, where there is any."""
-    kinds: dict[str, int] = {}
-    for row in failed:
-        kinds[row["trouble"]] = kinds.get(row["trouble"], 0) + 1
-    if not kinds:
-        return ""
-    most = max(kinds, key=lambda kind: kinds[kind])
-    return f" ({kinds[most]} x {most})"
+    kinds = Counter(row["trouble"] for row in failed).most_common(1)
+    return "".join(f" ({count} x {kind})" for kind, count in kinds)
 
 
 def _telemetry(verdict: Verdict, folder: Path) -> None:

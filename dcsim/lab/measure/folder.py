@@ -18,8 +18,7 @@ from dcsim.files import atomic_write
 from dcsim.lab.measure import nvml
 from dcsim.lab.measure.answers import ParsedAnswer, RawAnswer, parse_answer
 from dcsim.lab.measure.clock import ClockWatch
-from dcsim.lab.measure.sampler import CsvFile
-from dcsim.lab.measure.scrape import Sample
+from dcsim.lab.measure.sampler import open_csv
 
 MANIFEST = "manifest.json"
 REQUESTS = (
@@ -34,14 +33,10 @@ def local_offset_s(epoch_s: float) -> float:
     return float(time.localtime(epoch_s).tm_gmtoff)
 
 
-def local_time(epoch_s: float, offset_s: float) -> time.struct_time:
-    return time.gmtime(epoch_s + offset_s)
-
-
 def stamp(epoch_s: float, offset_s: float, form: str = "%H:%M:%S") -> str:
     """Local wall time to the millisecond, as power.csv has it."""
     whole_ms = round(1000.0 * epoch_s)
-    return f"{time.strftime(form, local_time(whole_ms // 1000, offset_s))}.{whole_ms % 1000:03d}"
+    return f"{time.strftime(form, time.gmtime(whole_ms // 1000 + offset_s))}.{whole_ms % 1000:03d}"
 
 
 class GpuFiles:
@@ -51,33 +46,21 @@ class GpuFiles:
         self._offset_s = offset_s
         self.first_s: float | None = None
         names = ",".join(f"gpu{i}" for i in range(gpus))
-        self._power = CsvFile(folder / "power.csv", f"t,{names}")
-        self._rest = CsvFile(folder / "telemetry.csv", f"epoch,gpu,{','.join(nvml.COLUMNS)}")
+        self._power = open_csv(folder / "power.csv", f"t,{names}")
+        self._rest = open_csv(folder / "telemetry.csv", f"epoch,gpu,{','.join(nvml.COLUMNS)}")
 
     def sample(self, epoch_s: float, readings: Sequence[nvml.GpuReading]) -> None:
         if self.first_s is None:
             self.first_s = epoch_s
         watts = ",".join(f"{reading['power_w']:.3f}" for reading in readings)
-        self._power.row(f"{stamp(epoch_s, self._offset_s)},{watts}")
+        self._power.write(f"{stamp(epoch_s, self._offset_s)},{watts}\n")
         for gpu, reading in enumerate(readings):
             cells = (f"{reading[name]:.12g}" if name in reading else "" for name in nvml.COLUMNS)
-            self._rest.row(f"{epoch_s:.4f},{gpu},{','.join(cells)}")
-
-    def flush(self) -> None:
-        self._power.flush()
-        self._rest.flush()
+            self._rest.write(f"{epoch_s:.4f},{gpu},{','.join(cells)}\n")
 
     def close(self) -> None:
         self._power.close()
         self._rest.close()
-
-
-def dcgm_rows(epoch_s: float, samples: Iterable[Sample]) -> list[str]:
-    """Rows of dcgm.csv: a field of a GPU each."""
-    return [
-        f"{epoch_s:.4f},{labels.get('gpu', '')},{name},{value:.12g}"
-        for name, labels, value in samples
-    ]
 
 
 class AnswerBook(threading.Thread):
@@ -89,7 +72,7 @@ class AnswerBook(threading.Thread):
         self.answers: list[ParsedAnswer] = []
         self._folder, self._watch = folder, watch
         self._waiting: queue.SimpleQueue[RawAnswer | None] = queue.SimpleQueue()
-        self._file = CsvFile(folder / "requests.csv", REQUESTS)
+        self._file = open_csv(folder / "requests.csv", REQUESTS)
 
     def keep(self, raw: RawAnswer) -> None:
         """From any thread."""
@@ -100,8 +83,7 @@ class AnswerBook(threading.Thread):
             answer = parse_answer(raw)
             self.answers.append(answer)
             if answer.ok:
-                self._file.row(self._row(answer))
-                self._file.flush()
+                self._file.write(self._row(answer) + "\n")
 
     def finish(self) -> None:
         """Wait for what was kept; requests.csv in order of time, failures.csv, streams.h5."""

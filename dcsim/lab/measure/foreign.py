@@ -4,7 +4,7 @@ and the power meters' daemon of MLPerf."""
 from __future__ import annotations
 
 import json
-import re
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -152,8 +152,6 @@ def engine_of(
 
 # --- MLPerf --------------------------------------------------------------------------------------
 
-_SPL = re.compile(r"Time,(\d\d-\d\d-\d{4} \d\d:\d\d:\d\d(?:\.\d+)?),Watts,([-+0-9.eE]+),")
-
 
 def read_spl(path: Path) -> tuple[FloatArray, FloatArray]:
     """Local seconds and AC watts of MLPerf's `spl.txt`: SPEC's power daemon writes a line
@@ -164,17 +162,20 @@ def read_spl(path: Path) -> tuple[FloatArray, FloatArray]:
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip():
             continue
-        match = _SPL.match(line)
-        if match is None:
+        try:
+            time_key, time, watts_key, power, _ = line.split(",", 4)
+            form = "%m-%d-%Y %H:%M:%S.%f" if "." in time else "%m-%d-%Y %H:%M:%S"
+            moment, power_w = datetime.strptime(time, form), float(power)
+            if (time_key, watts_key) != ("Time", "Watts") or not math.isfinite(power_w):
+                raise ValueError
+        except ValueError:
             raise MeasureError(
                 f"{path}:{number}: expected Time,07-17-2024 07:02:47.866,Watts,2381.8,..., not "
                 f"{line[:60]!r}"
-            )
-        moment = datetime.strptime(match[1].partition(".")[0], "%m-%d-%Y %H:%M:%S")
-        fraction = float(f"0.{match[1].partition('.')[2] or 0}")
-        if float(match[2]) >= 0:
-            at_s.append(moment.replace(tzinfo=UTC).timestamp() + fraction)
-            watts.append(float(match[2]))
+            ) from None
+        if power_w >= 0:
+            at_s.append(moment.replace(tzinfo=UTC).timestamp())
+            watts.append(power_w)
     if len(at_s) < 2:
         raise MeasureError(f"{path}: fewer than two samples")
     ordered_s, ordered_w = np.array(in_time_order(list(zip(at_s, watts, strict=True)), [])).T

@@ -8,7 +8,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -24,15 +24,14 @@ from dcsim.lab.measure.engine import COLUMNS, EnginePage, null_block_share
 from dcsim.lab.measure.folder import (
     AnswerBook,
     GpuFiles,
-    dcgm_rows,
     local_offset_s,
     stamp,
     write_lines,
     write_manifest,
 )
-from dcsim.lab.measure.nvml import GpuFacts, Nvml
+from dcsim.lab.measure.nvml import Nvml
 from dcsim.lab.measure.plan import PROMPTS, PlannedPart
-from dcsim.lab.measure.sampler import CsvFile, MeterSampler
+from dcsim.lab.measure.sampler import MeterSampler, open_csv
 from dcsim.lab.measure.scrape import Sample
 from dcsim.lab.measure.steady import steady
 
@@ -137,7 +136,6 @@ class _PartRecording:
                 files.sample,
                 self.watch,
                 lost=self.player.halt,
-                flush=files.flush,
                 close=files.close,
                 watches=True,
             )
@@ -152,32 +150,25 @@ class _PartRecording:
                 lost=self.player.halt,
             )
         if site.dcgm is not None and spec.dcgm is not None:
-            dcgm = CsvFile(folder / "dcgm.csv", "epoch,gpu,field,value")
+            dcgm = open_csv(folder / "dcgm.csv", "epoch,gpu,field,value")
 
-            def dcgm_sink(at_s: float, samples: list[Sample]) -> None:
-                for row in dcgm_rows(at_s, samples):
-                    dcgm.row(row)
+            def write_fields(at_s: float, samples: list[Sample]) -> None:
+                dcgm.writelines(
+                    f"{at_s:.4f},{labels.get('gpu', '')},{name},{value:.12g}\n"
+                    for name, labels, value in samples
+                )
 
             made["dcgm"] = MeterSampler(
-                "DCGM",
-                spec.dcgm.period_s,
-                site.dcgm,
-                dcgm_sink,
-                self.watch,
-                patience_s=float("inf"),
-                flush=dcgm.flush,
-                close=dcgm.close,
+                "DCGM", spec.dcgm.period_s, site.dcgm, write_fields, self.watch, close=dcgm.close
             )
         if site.server is not None and spec.server is not None:
-            ac_meter = CsvFile(folder / "server_power.csv", "epoch,ac_w")
+            ac_meter = open_csv(folder / "server_power.csv", "epoch,ac_w")
             made["server"] = MeterSampler(
                 "server power",
                 spec.server.period_s,
                 site.server,
-                lambda at_s, watts: ac_meter.row(f"{at_s:.4f},{watts:.12g}"),
+                lambda at_s, watts: print(f"{at_s:.4f},{watts:.12g}", file=ac_meter),
                 self.watch,
-                patience_s=float("inf"),
-                flush=ac_meter.flush,
                 close=ac_meter.close,
             )
         return made
@@ -209,7 +200,7 @@ class _PartRecording:
         good = [answer for answer in answers if answer.ok]
         first_s = self._gpu_files.first_s or self._start_s
         edges = {name: self.watch.epoch(at_s) for name, at_s in self.player.edges.items()}
-        engine = None if site.engine is None else site.engine
+        engine = site.engine
         server: dict[str, Any] = dict(campaign.server)
         if isinstance(site.dialect.facts.get("max_model_len"), int):
             server.setdefault("max_model_len", site.dialect.facts["max_model_len"])
@@ -232,7 +223,7 @@ class _PartRecording:
                     **self.watch.to_dict(),
                 },
                 "server": server,
-                "devices": [_gpu(facts) for facts in self._facts],
+                "devices": [asdict(facts) for facts in self._facts],
                 "engine": {
                     "name": None if engine is None else engine.engine,
                     "columns_counted": [] if engine is None else list(engine.columns),
@@ -270,17 +261,6 @@ class _PartRecording:
     def _has(self, column: str) -> bool:
         engine = self._site.engine
         return column in self._seen_columns or (engine is not None and column in engine.columns)
-
-
-def _gpu(facts: GpuFacts) -> dict[str, Any]:
-    return {
-        "index": facts.index,
-        "name": facts.name,
-        "uuid": facts.uuid,
-        "limit_w": facts.limit_w,
-        "default_limit_w": facts.default_limit_w,
-        "memory_bytes": facts.memory_bytes,
-    }
 
 
 def _versions(site: Instruments) -> dict[str, str | None]:

@@ -5,31 +5,19 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any, Generic, TypeVar
+from typing import Any, Generic, TextIO, TypeVar
 
 from dcsim.lab.measure.clock import ClockWatch, MeasuringClock
 from dcsim.lab.measure.errors import MeterLostError, SampleError
 
 Reading = TypeVar("Reading")
-FLUSH_S = 1.0
-"""A crash loses no more than this."""
 
 
-class CsvFile:
-    """Rows that reach the disk within a second."""
-
-    def __init__(self, path: Path, header: str) -> None:
-        self._file: IO[str] = path.open("w", encoding="utf-8", newline="\n")
-        self._file.write(header + "\n")
-
-    def row(self, line: str) -> None:
-        self._file.write(line + "\n")
-
-    def flush(self) -> None:
-        self._file.flush()
-
-    def close(self) -> None:
-        self._file.close()
+def open_csv(path: Path, header: str) -> TextIO:
+    """Create a table whose rows reach the disk as they are written: a crash loses none."""
+    file = path.open("w", encoding="utf-8", newline="\n", buffering=1)
+    file.write(header + "\n")
+    return file
 
 
 class MeterSampler(threading.Thread, Generic[Reading]):
@@ -38,7 +26,7 @@ class MeterSampler(threading.Thread, Generic[Reading]):
 
     `read` raises SampleError for a sample that failed, which is counted, and MeterLostError for
     good; after that, or after `patience_s` without a sample, `lost` is called once with what was
-    wrong.
+    wrong. Without `lost` a meter may be silent for as long as it likes.
     """
 
     def __init__(
@@ -49,9 +37,8 @@ class MeterSampler(threading.Thread, Generic[Reading]):
         sink: Callable[[float, Reading], None],
         watch: ClockWatch,
         *,
-        lost: Callable[[str], None] = lambda _: None,
+        lost: Callable[[str], None] | None = None,
         patience_s: float = 5.0,
-        flush: Callable[[], None] = lambda: None,
         close: Callable[[], None] = lambda: None,
         watches: bool = False,
     ) -> None:
@@ -61,7 +48,7 @@ class MeterSampler(threading.Thread, Generic[Reading]):
         self.taken = self.missed = self.failed = 0
         self.last_error = ""
         self._read, self._sink, self._lost = read, sink, lost
-        self._flush, self._close = flush, close
+        self._close = close
         self._watch, self._clock = watch, watch.clock
         self._patience_s = patience_s
         self._watches = watches
@@ -69,7 +56,7 @@ class MeterSampler(threading.Thread, Generic[Reading]):
 
     def run(self) -> None:
         clock: MeasuringClock = self._clock
-        due_s = flushed_s = good_s = clock.monotonic()
+        due_s = good_s = clock.monotonic()
         while not self._halt.is_set():
             try:
                 self._sample()
@@ -77,17 +64,15 @@ class MeterSampler(threading.Thread, Generic[Reading]):
             except SampleError as error:
                 self.failed += 1
                 self.last_error = str(error)
-                if clock.monotonic() - good_s > self._patience_s:
+                if self._lost and clock.monotonic() - good_s > self._patience_s:
                     self._lost(f"{self.meter}: {error}")
                     break
             except (MeterLostError, OSError) as error:  # a full disk is for good, too
                 self.last_error = str(error)
-                self._lost(f"{self.meter}: {error}")
+                if self._lost:
+                    self._lost(f"{self.meter}: {error}")
                 break
             now_s = clock.monotonic()
-            if now_s - flushed_s > FLUSH_S:
-                self._flush()
-                flushed_s = now_s
             passed = int((now_s - due_s) / self.period_s)
             self.missed += max(passed, 0)
             due_s += self.period_s * (1 + max(passed, 0))

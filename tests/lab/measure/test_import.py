@@ -268,9 +268,15 @@ def test_wall_meters_errors_are_left_out_and_damage_is_named(tmp_path: Path) -> 
     lines = path.read_text().splitlines()
     path.write_text("\n".join([*lines, lines[-1].replace("Watts,", "Watts,-")]))
     assert len(foreign.read_spl(path)[0]) == len(lines)
-    path.write_text("\n".join([*lines, "Time,now,Watts,many"]))
-    with pytest.raises(MeasureError, match=rf"spl.txt:{len(lines) + 1}: expected Time,07-17"):
-        foreign.read_spl(path)
+    for damage in (
+        "Time,now,Watts,many",
+        "Time,17-17-2024 07:02:47.866,Watts,2381.8,Volts",
+        "Time,07-17-2024 07:02:47.866,Watts,inf,Volts",
+        "Time,07-17-2024 07:02:47.866,Volts,230,Watts,2381.8",
+    ):
+        path.write_text("\n".join([*lines, damage]))
+        with pytest.raises(MeasureError, match=rf"spl.txt:{len(lines) + 1}: expected Time,07-17"):
+            foreign.read_spl(path)
 
 
 def test_refusals_name_the_file_and_write_nothing(tmp_path: Path) -> None:
