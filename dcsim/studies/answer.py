@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+
+if TYPE_CHECKING:
+    from dcsim.studies.outcome import RunOutcome
 
 
 @dataclass(frozen=True)
@@ -78,8 +81,11 @@ class Answer:
     """The first is the main picture."""
     cards: tuple[Card, ...] = ()
     """The figures that matter most, in words; none: all of them, by their names."""
+    runs: Sequence[RunOutcome] = field(default=(), repr=False)
+    """Runs that it rests on, those that speak for the site first. How busy they were, and what
+    their watts stand on, is added to the answer by `Study.answer`, which then lets go of them."""
     evidence: tuple[dict[str, Any], ...] = ()
-    """What stands behind the watts: power models with their provenance."""
+    """What stands behind the watts: power models with their provenance. Filled in from `runs`."""
 
     @property
     def frame(self) -> pd.DataFrame:

@@ -13,15 +13,12 @@ from dcsim.spec.units import SECOND, Seconds
 from dcsim.studies.answer import Answer, Card, Plot, Table
 from dcsim.studies.ask import (
     averaging_times_s,
-    evidence_sentences,
     load_rows,
     play_cases,
-    power_evidence,
     promise,
     seeds_of,
     slo_loss,
 )
-from dcsim.studies.busy import busy_sentences, watts_sentences
 from dcsim.studies.figures import NAN, fitting_window_s, mean, or_nan
 from dcsim.studies.limit_rows import (
     LIMIT_COLUMNS,
@@ -164,7 +161,6 @@ class PoliciesStudy(Study):
         )
         if len(tenants):
             tables["tenants"] = Table(tenants, "who pays", TENANT_COLUMNS, tuple(TENANT_COLUMNS))
-        evidence = power_evidence(outcomes)
         return Answer(
             headline=tuple(_sentence(row) for row in table.to_dict("records")),
             reasons=(
@@ -177,7 +173,6 @@ class PoliciesStudy(Study):
                 ),
                 *_differences(runs),
                 f"SLO loss is the {promise(scenario)}.",
-                *busy_sentences(outcomes),
             ),
             uncertainty=(
                 f"All policies met the same {len(seeds)} seed{'s' if len(seeds) > 1 else ''}; a "
@@ -188,8 +183,6 @@ class PoliciesStudy(Study):
                     else ["One seed says nothing of the spread: give --seeds 5 or more."]
                 ),
                 *left_out(outcomes),
-                *evidence_sentences(evidence),
-                *watts_sentences(outcomes),
             ),
             inputs={"policies": as_inputs(self.policies), "seeds": seeds},
             figures={
@@ -212,7 +205,7 @@ class PoliciesStudy(Study):
                 Plot("policies", "SLO loss", "policy", ["slo_loss"], kind="bar"),
                 Plot("policies", "time above a rating", "policy", ["over_limit_s"], kind="bar"),
             ),
-            evidence=evidence,
+            runs=outcomes,
         )
 
 

@@ -21,14 +21,12 @@ from dcsim.spec.units import Seconds
 from dcsim.studies.answer import Answer, Card, Plot, Table
 from dcsim.studies.ask import (
     averaging_times_s,
-    evidence_sentences,
     play_cases,
-    power_evidence,
     promise,
     seeds_of,
     variant,
 )
-from dcsim.studies.busy import busy_sentences, far_from_busy_sentences, watts_sentences
+from dcsim.studies.busy import far_from_busy_sentences
 from dcsim.studies.figures import NAN
 from dcsim.studies.fixes import parse_named, refuse_seed
 from dcsim.studies.limit_rows import limit_sentences
@@ -173,7 +171,6 @@ class RefreshStudy(Study):
             ],
             columns=list(CHANGE_COLUMNS),
         )
-        evidence = power_evidence(outcomes)
         return Answer(
             headline=tuple(
                 line
@@ -184,7 +181,6 @@ class RefreshStudy(Study):
                 *(f"{row['fleet']}: {row['servers']}." for row in rows),
                 *(line for name in cases for line in limit_sentences(runs[name], name)),
                 f"SLO loss is the {promise(scenario)}.",
-                *busy_sentences(outcomes),
             ),
             uncertainty=(
                 f"Differences are taken seed by seed over {len(seeds)} seeds; intervals are 95 % "
@@ -202,8 +198,6 @@ class RefreshStudy(Study):
                 "which a change does not feel, as it does not feel days; all else is off on its "
                 "own. The spread over seeds is not in these bands.",
                 *left_out(outcomes),
-                *evidence_sentences(evidence),
-                *watts_sentences(outcomes),
                 *far_from_busy_sentences(scenario, outcomes),
             ),
             inputs={"seeds": seeds},
@@ -236,7 +230,7 @@ class RefreshStudy(Study):
                     "fleets", "energy per 1,000 tokens", "fleet", ["wh_per_1000_tokens"], kind="bar"
                 ),
             ),
-            evidence=evidence,
+            runs=outcomes,
         )
 
 

@@ -13,8 +13,8 @@ from dcsim.scenario.models import Scenario
 from dcsim.spec.nearest import suggestion
 from dcsim.spec.units import SECOND
 from dcsim.studies.answer import Answer, Card, Plot, Table
-from dcsim.studies.ask import evidence_sentences, play_cases, power_evidence, seeds_of
-from dcsim.studies.busy import busy_sentences, far_from_busy_sentences, watts_sentences
+from dcsim.studies.ask import play_cases, seeds_of
+from dcsim.studies.busy import far_from_busy_sentences
 from dcsim.studies.figures import NAN, or_nan
 from dcsim.studies.limit_rows import limit_sentences, limit_table
 from dcsim.studies.limits import continuous_w, left_out
@@ -139,7 +139,6 @@ class SizingStudy(Study):
             raise StudyError(f"--node: the site has no '{node}' ({suggestion(node, names)})")
         of_node = frame[frame["node"] == node].reset_index(drop=True)
         longest_s = float(of_node["window_s"].max())
-        evidence = power_evidence(outcomes)
         together = _together(of_node, *_limits_w(scenario, outcomes[0], node))
         return Answer(
             headline=(
@@ -154,15 +153,13 @@ class SizingStudy(Study):
                 ),
                 *far_from_busy_sentences(variants[simulated[0]], outcomes),
             ),
-            reasons=(*_reasons(of_node, node), *busy_sentences(outcomes)),
+            reasons=_reasons(of_node, node),
             uncertainty=(
                 f"Peaks are of {SECOND.format(scenario.duration_s)}; a longer run has a higher "
                 "peak.",
                 peaks_sentence(len(seeds)) if len(seeds) > 1 else _single_run_sentence(of_node),
                 *left_out(outcomes),
                 *_band_sentences(of_node, by_model, longest_s),
-                *evidence_sentences(evidence),
-                *watts_sentences(outcomes),
             ),
             inputs={"windows_s": windows_s, "node": node, "seeds": seeds},
             figures={
@@ -196,7 +193,7 @@ class SizingStudy(Study):
                     levels=("allowance_w",),
                 ),
             ),
-            evidence=evidence,
+            runs=outcomes,
         )
 
 

@@ -25,7 +25,8 @@ from dcsim.scenario.models import Scenario, Spec
 from dcsim.spec.document import Document
 from dcsim.spec.validation import tell
 from dcsim.studies.answer import Answer
-from dcsim.studies.ask import opened
+from dcsim.studies.ask import evidence_sentences, opened, power_evidence
+from dcsim.studies.busy import busy_sentences, watts_sentences
 from dcsim.studies.folder import plain
 from dcsim.studies.options import flag_of, options_of
 from dcsim.studies.runner import Runner
@@ -104,8 +105,20 @@ class Study(Spec, ABC):
             As `play`.
         """
         answer = self.play(scenario, runner)
-        inputs = plain({**self.model_dump(), **answer.inputs})
-        return replace(answer, study=name, inputs=inputs)
+        evidence = power_evidence(answer.runs)
+        return replace(
+            answer,
+            study=name,
+            inputs=plain({**self.model_dump(), **answer.inputs}),
+            reasons=(*answer.reasons, *busy_sentences(answer.runs)),
+            uncertainty=(
+                *answer.uncertainty,
+                *evidence_sentences(evidence),
+                *watts_sentences(answer.runs),
+            ),
+            evidence=evidence,
+            runs=(),
+        )
 
     @classmethod
     def inputs_schema(cls) -> dict[str, Any]:

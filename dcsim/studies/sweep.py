@@ -15,15 +15,12 @@ from dcsim.spec.units import Seconds
 from dcsim.studies.answer import Answer, Plot, Table
 from dcsim.studies.ask import (
     averaging_times_s,
-    evidence_sentences,
     load_rows,
-    power_evidence,
     promise,
     seeds_of,
     slo_loss,
     variant,
 )
-from dcsim.studies.busy import busy_sentences, watts_sentences
 from dcsim.studies.figures import NAN, fitting_window_s, or_nan
 from dcsim.studies.jobs import job
 from dcsim.studies.limit_rows import OVER_COLUMNS, over_figures
@@ -119,14 +116,13 @@ class SweepStudy(Study):
             rows.append({"run": number, **settings, "seed": seed, **run_figures(outcome, window_s)})
         runs = pd.DataFrame(rows)
         summary = _summary(runs, list(over))
-        evidence = power_evidence(outcomes)
         paths = ", ".join(over) or "nothing"
         return Answer(
             headline=(
                 f"{len(variants)} variants over {paths}, {len(seeds)} "
                 f"seed{'s' if len(seeds) > 1 else ''} each: {len(rows)} runs.",
             ),
-            reasons=(f"SLO loss is the {promise(scenario)}.", *busy_sentences(outcomes)),
+            reasons=(f"SLO loss is the {promise(scenario)}.",),
             uncertainty=(
                 (
                     f"low and high are 95 % intervals of the mean over {len(seeds)} seeds "
@@ -135,8 +131,6 @@ class SweepStudy(Study):
                     else "One seed: a single run says nothing of the spread; give --seeds 5."
                 ),
                 *left_out(outcomes),
-                *evidence_sentences(evidence),
-                *watts_sentences(outcomes),
             ),
             inputs={"seeds": sorted({seed for *_, seed in plan})},
             figures={"variants": len(variants), "runs": len(rows)},
@@ -154,7 +148,7 @@ class SweepStudy(Study):
                 ),
             },
             plots=_plots(summary, over),
-            evidence=evidence,
+            runs=outcomes,
         )
 
 

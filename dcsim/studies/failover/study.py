@@ -28,12 +28,9 @@ from dcsim.spec.units import SECOND, Seconds
 from dcsim.studies.answer import Answer, Card, Plot, Table
 from dcsim.studies.ask import (
     averaging_times_s,
-    evidence_sentences,
-    power_evidence,
     slo_loss,
     variant,
 )
-from dcsim.studies.busy import busy_sentences, watts_sentences
 from dcsim.studies.failover.limits import (
     LIMIT_COLUMNS,
     LIMIT_SHOWN,
@@ -196,14 +193,12 @@ class FailoverStudy(Study):
                 for at, remainder in worst.items()
             }
         )
-        evidence = power_evidence([whole, *outcomes.values()])
         return Answer(
             headline=(*headline(frame, _over(worst[None], topology)), *loss_sentences(others)[:1]),
             reasons=(
                 *reasons(frame),
                 *usual_sentences(others),
                 *loss_sentences(others)[1:],
-                *busy_sentences([whole]),
             ),
             uncertainty=(
                 f"One run of {SECOND.format(scenario.duration_s)}, seed {seed}; loads are means "
@@ -215,8 +210,6 @@ class FailoverStudy(Study):
                 else "Losses played in full hold what moves to the survivors, breakers and their "
                 "memory.",
                 *left_out_sentences(scenario, whole, others, series.step_s),
-                *evidence_sentences(evidence),
-                *watts_sentences([whole]),
             ),
             inputs={"nodes": [topology.names[node] for node in lost], "seed": seed},
             figures={
@@ -254,7 +247,7 @@ class FailoverStudy(Study):
                 ),
                 Plot("losses", "share of the time survived", "lost", ["survived"], kind="bar"),
             ),
-            evidence=evidence,
+            runs=[whole, *outcomes.values()],
         )
 
 

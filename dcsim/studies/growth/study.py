@@ -16,16 +16,14 @@ from dcsim.spec.units import SECOND, Seconds
 from dcsim.studies.answer import Answer, Card, Plot, Table
 from dcsim.studies.ask import (
     averaging_times_s,
-    evidence_sentences,
     play_cases,
-    power_evidence,
     promise,
     seeds_of,
     slo_loss,
     variant,
     with_traffic,
 )
-from dcsim.studies.busy import busy_sentences, far_from_busy_sentences, watts_sentences
+from dcsim.studies.busy import far_from_busy_sentences
 from dcsim.studies.figures import NAN, fitting_window_s
 from dcsim.studies.fixes import Fix
 from dcsim.studies.growth.rows import (
@@ -144,7 +142,6 @@ class GrowthStudy(Study):
         fixes = None
         if self.fixes and met:
             fixes = self._fixes(mended, grid, float(first["factor"]), seeds, window_s, runner)
-        evidence = power_evidence(executed)
         slo_at = service.loc[service["slo_loss"] > self.max_slo_loss, "factor"].min()
         tables = {
             "breaches": Table(
@@ -178,7 +175,6 @@ class GrowthStudy(Study):
             reasons=(
                 *reasons,
                 f"SLO loss is the {promise(scenario)}.",
-                *busy_sentences(at_first),
             ),
             uncertainty=(
                 f"Ratings are held to the highest mean over {SECOND.format(window_s)} in "
@@ -194,8 +190,6 @@ class GrowthStudy(Study):
                 *_early_sentence(breaches),
                 "Between two factors the peak is interpolated linearly.",
                 "Growth is taken to be the same for all streams and to keep its pace.",
-                *evidence_sentences(evidence),
-                *watts_sentences(at_first),
                 *far_from_busy_sentences(scenario, at_first),
             ),
             inputs={
@@ -243,7 +237,7 @@ class GrowthStudy(Study):
                     else []
                 ),
             ),
-            evidence=evidence,
+            runs=executed,
         )
 
     def _at(

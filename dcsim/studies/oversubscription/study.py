@@ -14,8 +14,8 @@ from dcsim.results.fill_time import warm_up_of
 from dcsim.scenario.models import Scenario
 from dcsim.spec.units import Seconds, Watts
 from dcsim.studies.answer import Answer
-from dcsim.studies.ask import evidence_sentences, power_evidence, seeds_of
-from dcsim.studies.busy import busy_sentences, far_from_busy_sentences, watts_sentences
+from dcsim.studies.ask import seeds_of
+from dcsim.studies.busy import far_from_busy_sentences
 from dcsim.studies.limits import continuous_w
 from dcsim.studies.options import Seeds, SloLoss, Texts, must
 from dcsim.studies.oversubscription.candidates import Bounds
@@ -155,7 +155,6 @@ class OversubscriptionStudy(Study):
                 by_paper(findings, case, seeds, self, runner)
             else:
                 by_breaker(findings, case, seeds, bounds, self, runner)
-        evidence = power_evidence(findings.outcomes)
         recorded = cases[0].scenario if cases else scenario
         return Answer(
             headline=(*findings.headline(), *far_from_busy_sentences(recorded, findings.outcomes)),
@@ -163,13 +162,8 @@ class OversubscriptionStudy(Study):
                 nameplate_sentence(target, by_nameplate),
                 *rule_sentences(self, target, bounds),
                 *findings.reasons,
-                *busy_sentences(findings.outcomes),
             ),
-            uncertainty=(
-                *rule_uncertainty(self, seeds, scenario, bounds, findings.uncertainties),
-                *evidence_sentences(evidence),
-                *watts_sentences(findings.outcomes),
-            ),
+            uncertainty=(*rule_uncertainty(self, seeds, scenario, bounds, findings.uncertainties),),
             inputs={
                 "under": target.under_name,
                 "counted": target.counted_name,
@@ -182,7 +176,7 @@ class OversubscriptionStudy(Study):
             cards=findings.cards(),
             tables=findings.tables(),
             plots=findings.plots(),
-            evidence=evidence,
+            runs=findings.outcomes,
         )
 
     def _seeds(self, scenario: Scenario) -> tuple[int, ...]:

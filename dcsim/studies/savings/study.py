@@ -21,8 +21,7 @@ from dcsim.scenario.series import read_series
 from dcsim.scenario.start import Start
 from dcsim.spec.units import SECOND, TimeOfDay, Watts
 from dcsim.studies.answer import Answer, Card, Plot, Table
-from dcsim.studies.ask import evidence_sentences, power_evidence, seeds_of
-from dcsim.studies.busy import busy_sentences, watts_sentences
+from dcsim.studies.ask import seeds_of
 from dcsim.studies.figures import NAN, mean
 from dcsim.studies.jobs import Keep, job
 from dcsim.studies.limit_rows import limit_sentences
@@ -164,7 +163,6 @@ class SavingsStudy(Study):
         }
         lines = with_bands(work_out(known, tariff.currency), known, bands)
         values = {row["name"]: row["value"] for row in lines}
-        evidence = power_evidence(outcomes)
         readings = _readings(loads, tariff, start_s, first_s, intensity)
         return Answer(
             headline=(
@@ -180,7 +178,6 @@ class SavingsStudy(Study):
                 *([clock] if len(tariff.energy) > 1 or (series and len(series[0]) > 1) else []),
                 *trip_sentences(outcomes),
                 *limit_sentences(outcomes),
-                *busy_sentences(outcomes),
                 *missing_sentences(lines),
             ),
             uncertainty=bill_uncertainty(
@@ -191,8 +188,6 @@ class SavingsStudy(Study):
                     "Bands hold the level's error, and for meter readings a day's load too: over a "
                     "year days average out. The spread over seeds is not in them.",
                     *left_out(outcomes),
-                    *evidence_sentences(evidence),
-                    *watts_sentences(outcomes),
                 ],
             ),
             inputs={
@@ -243,7 +238,7 @@ class SavingsStudy(Study):
                 ),
             },
             plots=(Plot("readings", "meter readings", "time_s", ["load_w"], kind="step"),),
-            evidence=evidence,
+            runs=outcomes,
         )
 
 
