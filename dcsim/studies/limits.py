@@ -20,11 +20,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from dcsim.facility.events import percent
 from dcsim.facility.limit_words import kind_label, label, unjudged
 from dcsim.facility.limits import stated_limits
 from dcsim.facility.tally import LIMIT_KINDS
 from dcsim.plant import Plant
 from dcsim.scenario.models import Scenario
+from dcsim.spec.units import WATT
 from dcsim.studies.ask import load_rows
 from dcsim.studies.figures import name_list
 from dcsim.studies.outcome import RunOutcome
@@ -134,12 +136,32 @@ def limits_met(
     )
 
 
+def redundancy_not_kept(outcomes: Iterable[RunOutcome]) -> list[str]:
+    """Of paired feeds that could not have borne a loss, the fullest of all runs, in a sentence;
+    empty where all could, or nothing shares a load by feeds."""
+    rows = [row for outcome in outcomes for row in outcome.summary.get("redundancy") or ()]
+    judged = [row for row in rows if row["would_carry_w"] is not None]
+    if not judged:
+        return []
+    worst = max(judged, key=lambda row: row["would_carry_w"] / row["limit_w"])
+    share = worst["would_carry_w"] / worst["limit_w"]
+    if share <= 1.0:
+        return []
+    carried_w, limit_w = (round(worst[key], -2) for key in ("would_carry_w", "limit_w"))
+    return [
+        f"N-1 is no limit here, and was NOT kept: with {worst['node']} lost, {worst['survivor']} "
+        f"would have carried up to {WATT.format(carried_w)}, {percent(share)} of the "
+        f"{WATT.format(limit_w)} that it may carry for good."
+    ]
+
+
 def left_out(
     outcomes: Iterable[RunOutcome], kinds: Sequence[str] = LIMIT_KINDS, under: Iterable[str] = ()
 ) -> list[str]:
     """What a study that judges `kinds` says nothing of, in sentences: limits of other kinds, and
-    those whose windows no run filled. `under`: the nodes it looks at; none: all."""
-    nodes = set(under)
+    those whose windows no run filled; and paired feeds of which one could not have borne the loss
+    of another, unless `kinds` are some only. `under`: the nodes it looks at; none: all."""
+    nodes, outcomes = set(under), list(outcomes)
     others: dict[str, list[str]] = {}
     unfilled: dict[Key, str] = {}
     judged: set[Key] = set()
@@ -161,7 +183,7 @@ def left_out(
     for key, why in unfilled.items():
         if key not in judged:
             sentences.append(f"Not judged: {why}.")
-    return sentences
+    return sentences + (redundancy_not_kept(outcomes) if kinds == LIMIT_KINDS else [])
 
 
 def continuous_w(scenario: Scenario) -> dict[str, float]:

@@ -96,6 +96,20 @@ def test_what_is_left_out_is_named() -> None:
     assert left_out([outcome(*ROWS), outcome(longer)]) == []
 
 
+def test_feeds_that_could_not_bear_a_loss_are_named() -> None:
+    """Of two runs the worse: 1.31 MW on a survivor of 1.2 MW are 109.2 %."""
+    lost = {"node": "ups-a", "survivor": "ups-b", "limit_w": 1.2e6}
+    runs = []
+    for would_carry_w in (1.31e6, 1.1e6, None):
+        runs.append(outcome(limit("row", "rating", 600e3, 610e3)))
+        runs[-1].summary["redundancy"] = [lost | {"would_carry_w": would_carry_w}]
+    assert left_out(runs) == [
+        "N-1 is no limit here, and was NOT kept: with ups-a lost, ups-b would have carried up to "
+        "1.31 MW, 109.2 % of the 1.2 MW that it may carry for good."
+    ]
+    assert left_out(runs[1:]) == []
+
+
 def test_limits_alike_keep_apart() -> None:
     twice = [limit("site", "demand", w, 1e6, 900.0, "sliding") for w in (1e6, 2e6)]
     assert len({one.key for one in limits_of(outcome(*twice))}) == 2

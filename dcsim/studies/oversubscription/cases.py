@@ -12,6 +12,7 @@ from dcsim.errors import StudyError
 from dcsim.scenario.models import Scenario
 from dcsim.studies.figures import NAN
 from dcsim.studies.jobs import Keep, job
+from dcsim.studies.limits import redundancy_not_kept
 from dcsim.studies.outcome import RunOutcome
 from dcsim.studies.oversubscription.candidates import (
     Bounds,
@@ -169,6 +170,11 @@ def by_breaker(
             f"{case.model}, {case.policy}: {more.count} do not fit: {more.why}; nearest to its "
             f"limit is {more.binding}."
         )
+    if best is not None:
+        findings.reasons += [
+            f"With {best.count} {target.kind}s: {line}"
+            for line in redundancy_not_kept(best.outcomes)
+        ]
     if best is not None and bounds.max_trip is None:
         findings.reasons.append(
             f"{case.model}, {case.policy}: trips of {best.count} are bounded by {best.risk.basis}."
