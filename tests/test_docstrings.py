@@ -26,7 +26,7 @@ CONTRACTS = {
         "Command",
         "ServerCommand",
         "Admit",
-        "LimitClock",
+        "LimitFrequency",
         "CapGpus",
         "CapServers",
         "LimitBatch",

@@ -14,7 +14,6 @@ GLOSSARY = PROJECT / "docs" / "glossary.md"
 
 STILL_TO_RENAME = {
     "cli": 13,
-    "engine": 3,
     "lab/learn": 49,
     "power": 16,
 }

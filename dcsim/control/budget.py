@@ -45,7 +45,7 @@ class RowBudget:
         commands: list[Command] = []
         for i, of_budget in enumerate(share.tolist()):
             if now_s < self._not_before_s[i]:
-                continue  # what was told last is not seen yet
+                continue  # the last command's effect is not seen yet
             cap_w = self._cap_w[i]
             if of_budget > spec.above:
                 excess_w = (of_budget - spec.target) * float(self._watched.limit_w[i])

@@ -13,7 +13,7 @@ import math
 import numpy as np
 
 from dcsim.arrays import IntArray
-from dcsim.control.policy import Command, LimitClock, Site, Telemetry
+from dcsim.control.policy import Command, LimitFrequency, Site, Telemetry
 from dcsim.control.watched import Watched, groups
 from dcsim.scenario import models
 
@@ -82,21 +82,21 @@ class DualThreshold:
         on = self._braked_s[i] < math.inf
         due_s = self._braked_s[i] + spec.actuation_delay_s
         if not on and share > spec.brake:
-            self._braked_s[i], clock = now_s, spec.brake_clock
+            self._braked_s[i], ratio = now_s, spec.brake_clock
             self._unseen_s[i] = math.inf
         elif on and share < spec.second - spec.margin and now_s >= due_s:
-            self._braked_s[i], clock = math.inf, 1.0
+            self._braked_s[i], ratio = math.inf, 1.0
             self._unseen_s[i] = now_s + spec.brake_delay_s + spec.delay_s + spec.period_s
         else:
             return []
-        return [self._limit(i, self._watched.servers[i], clock, "brake", reason)]
+        return [self._limit(i, self._watched.servers[i], ratio, "brake", reason)]
 
-    def _limit(self, i: int, servers: IntArray, clock: float, slot: str, reason: str) -> Command:
+    def _limit(self, i: int, servers: IntArray, ratio: float, slot: str, reason: str) -> Command:
         spec = self._spec
         brake = slot == "brake"
-        return LimitClock(
+        return LimitFrequency(
             servers,
-            clock,
+            ratio,
             brake=brake,
             node=self._watched.names[i],
             reason=reason,

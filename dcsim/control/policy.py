@@ -190,18 +190,18 @@ class Admit(ServerCommand):
 
 
 @dataclass(frozen=True, slots=True)
-class LimitClock(ServerCommand):
-    """Hold the GPUs of servers at a share of their full clock; 1.0 lifts it."""
+class LimitFrequency(ServerCommand):
+    """Hold the GPUs of servers at a share of their full core clock; 1.0 lifts it."""
 
-    target = "clock"
-    setting = "clock"
+    target = "frequency"
+    setting = "frequency_ratio"
     lifted_setting = 1.0
     slows = True
 
-    clock: float
-    """Share of the full clock, 0 to 1."""
+    frequency_ratio: float
+    """Share of the full core clock, 0 to 1."""
     brake: bool = False
-    """An emergency, which has an event of its own."""
+    """An emergency: its event is `braked`."""
 
     @property
     def event(self) -> EventKind:
@@ -209,9 +209,10 @@ class LimitClock(ServerCommand):
 
     @property
     def text(self) -> str:
-        if self.clock >= 1.0:
+        if self.frequency_ratio >= 1.0:
             return ""
-        return f"clock of {_described(self.servers)} held at {100 * self.clock:.1f} %"
+        held = f"held at {100 * self.frequency_ratio:.1f} %"
+        return f"clock of {_described(self.servers)} {held}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,7 @@ class BatteryShave:
 
     def decide(self, now_s: float, telemetry: Telemetry) -> list[Command]:
         if now_s < self._not_before_s:
-            return []  # what was told last is not seen yet
+            return []  # the last command's effect is not seen yet
         share = self._watched.share(telemetry.node_w)
         moved = set(self._over.moved(share).tolist())
         commands: list[Command] = []

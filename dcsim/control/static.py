@@ -9,7 +9,7 @@ from functools import reduce
 import numpy as np
 
 from dcsim.arrays import IntArray
-from dcsim.control.policy import CapGpus, CapServers, Command, LimitClock, Site, Telemetry
+from dcsim.control.policy import CapGpus, CapServers, Command, LimitFrequency, Site, Telemetry
 from dcsim.control.watched import groups, named
 from dcsim.errors import PolicyError
 from dcsim.scenario import models
@@ -37,7 +37,7 @@ class StaticCap:
             caps_w = np.full(len(servers), spec.server_power_w)
             commands.append(CapServers(servers, caps_w, node=where, reason="always"))
         if spec.clock is not None:
-            commands.append(LimitClock(servers, spec.clock, node=where, reason="always"))
+            commands.append(LimitFrequency(servers, spec.clock, node=where, reason="always"))
         if spec.end_s is None and spec.start_s == 0.0:
             return commands
         begun = [replace(c, after_s=spec.start_s, reason="its time has come") for c in commands]

@@ -1,8 +1,9 @@
 """Carries out what policies command: late where it takes time, and all of them together.
 
 Each policy's requests are kept by themselves, by what they set. The tightest of all holds: the
-lowest clock, the lowest cap, the smallest batch; a server takes requests where every policy lets
-it. So policies do not undo one another, and the order of commands between them does not matter.
+lowest frequency, the lowest cap, the smallest batch; a server takes requests where every policy
+lets it. So policies do not undo one another, and the order of commands between them does not
+matter.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ class Actuators:
         self._due: list[tuple[float, int, int, Command]] = []
         self._ordered = 0
         self._changing = False
-        """Whether clocks or caps change inside the present power step."""
+        """Whether frequencies or caps change inside the present power step."""
         self._requests: dict[str, Requests] = {}
         """By key of the setting."""
         self._actuators: dict[str, Callable[[str, FloatArray, float], None]] = {
@@ -60,7 +61,7 @@ class Actuators:
             "batch": self._limit_batches,
             "priority": self._shed,
             "battery": self._shave,
-            "clock": self._hold_clocks,
+            "frequency": self._limit_frequency,
             "gpu_power": self._cap_gpus,
             "server_power": self._cap_servers,
         }
@@ -77,9 +78,9 @@ class Actuators:
 
     def expect(self, now_s: float, until_s: float) -> list[float]:
         """Moments inside the power step from now until then at which commands are due that can be
-        obeyed at their own time; the GPUs' limits are told whose change.
+        obeyed at their own time; the GPUs' limits expect the changes.
 
-        Batteries give and take by whole steps: what they are told waits for the end of the step.
+        Batteries give and take by whole steps: their commands wait for the end of the step.
         """
         if not self._changing and not (self._due and self._due[0][0] < until_s - SAME_S):
             return []
@@ -154,8 +155,8 @@ class Actuators:
         at = self._battery_at[key.partition(":")[2]]
         self._storage.shave_above_w[at] = min(self._stated_shave_w[at], float(above_w[0]))
 
-    def _hold_clocks(self, key: str, clock: FloatArray, now_s: float) -> None:
-        self._gpu_limits.frequency_ratio = clock[self._server_index]
+    def _limit_frequency(self, key: str, ratio: FloatArray, now_s: float) -> None:
+        self._gpu_limits.frequency_ratio = ratio[self._server_index]
 
     def _cap_gpus(self, key: str, cap_w: FloatArray, now_s: float) -> None:
         self._gpu_limits.gpu_cap_w = cap_w[self._server_index] * self._gpu_limits.gpus

@@ -204,7 +204,7 @@ class Simulation:
         Parameters
         ----------
         *commands
-            Such as `dcsim.control.policy.LimitClock`, for servers by their indices.
+            Such as `dcsim.control.policy.LimitFrequency`, for servers by their indices.
 
         Raises
         ------

@@ -45,7 +45,7 @@ class Flow:
     in node order: `node_w` (draws), `loss_w`, `own_w`, `battery_w` (taken less given).
 
     Plain trees are one segmented sum, diagrams of several feeds without losses and storage one
-    sparse product, compiled anew when feeds change; all others go level by level.
+    sparse product, compiled again when feeds change; all others go level by level.
     """
 
     def __init__(

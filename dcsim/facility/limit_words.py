@@ -1,4 +1,4 @@
-"""Rows of `summary["limits"]` in words, the same wherever they are told."""
+"""Rows of `summary["limits"]` in words, the same in every table and page."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ class RestartSequence:
         self._next_s = max(self._next_s, now_s + 2 * ROUNDING_S)
 
     def step(self, now_s: float) -> bool:
-        """Switch on, boot and load whoever is due; whether anybody was."""
+        """Switch on, boot and load the servers that are due; whether any was."""
         if not self._busy:
             return False
         spec = self._spec

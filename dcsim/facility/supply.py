@@ -18,7 +18,7 @@ for present units."""
 
 
 class Supply:
-    """The live state of a diagram, worked out anew whenever something fails or is restored.
+    """Which nodes are energised: worked out again whenever something fails or is restored.
 
     A node has power while it is in order itself, and one of its feeds has power or its battery
     carries it. A UPS on its static bypass has power while one of its feeds has. Arrays are in node

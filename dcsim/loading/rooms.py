@@ -73,7 +73,7 @@ def check_scaling(plant: Plant) -> Iterator[Finding]:
 
 
 def check_power(plant: Plant) -> Iterator[Finding]:
-    """Packs that cannot be read or cannot serve their servers, and means that nobody measured."""
+    """Packs that cannot be read or cannot serve their servers, and means that were not measured."""
     for index, group in enumerate(plant.scenario.servers):
         power, path = group.power, ("servers", index, "power")
         config = ResolvedGroup.resolve(group, plant.catalogue).config

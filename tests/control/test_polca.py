@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dcsim.control.policy import LimitClock
+from dcsim.control.policy import LimitFrequency
 from dcsim.control.registry import build
 from dcsim.errors import PolicyError
 from dcsim.scenario import models
@@ -24,9 +24,9 @@ def clocks(shares: list[float], spec: models.DualThresholdSpec = SPEC) -> list[n
     found = []
     for look, share in enumerate(shares):
         for command in ask(policy, rows(100.0 * share, 50.0), 2.0 * look):
-            assert isinstance(command, LimitClock)
+            assert isinstance(command, LimitFrequency)
             slot = slots.setdefault(command.slot, np.ones(4))
-            slot[command.servers] = command.clock
+            slot[command.servers] = command.frequency_ratio
             assert command.after_s == (5.0 if command.slot.endswith("brake") else 40.0)
         found.append(np.min([np.ones(4), *slots.values()], axis=0))
     return found

@@ -13,7 +13,7 @@ from dcsim.control.policy import (
     CapServers,
     Command,
     LimitBatch,
-    LimitClock,
+    LimitFrequency,
     Shave,
     Shed,
     Telemetry,
@@ -25,7 +25,7 @@ SERVERS = np.array([2, 5])
 FOR = {"node": "row-1", "reason": "a test"}
 LIMITS: list[tuple[Command, object, float]] = [
     (Admit(SERVERS, False, **FOR), 0.0, 1.0),
-    (LimitClock(SERVERS, 0.7, **FOR), 0.7, 1.0),
+    (LimitFrequency(SERVERS, 0.7, **FOR), 0.7, 1.0),
     (CapGpus(SERVERS, 300.0, **FOR), 300.0, np.inf),
     (CapServers(SERVERS, np.array([4e3, np.inf]), **FOR), [4e3, np.inf], np.inf),
     (LimitBatch(SERVERS, 8, **FOR), 8.0, np.inf),
@@ -48,7 +48,7 @@ def test_a_limit_and_what_lifts_it(command: Command, value: object, free: float)
 
 
 @dataclass(frozen=True, slots=True)
-class Halve(LimitClock):
+class Halve(LimitFrequency):
     """A kind of command that dcsim does not know, of a setting that it knows."""
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dcsim.control.policy import CapGpus, CapServers, Command, LimitClock
+from dcsim.control.policy import CapGpus, CapServers, Command, LimitFrequency
 from dcsim.control.registry import build, labels
 from dcsim.errors import PolicyError
 from dcsim.scenario import models
@@ -22,10 +22,10 @@ def test_each_kind_of_cap_is_asked_for_once_at_the_start() -> None:
     gpus, servers, clock = told
     assert isinstance(gpus, CapGpus)
     assert isinstance(servers, CapServers)
-    assert isinstance(clock, LimitClock)
+    assert isinstance(clock, LimitFrequency)
     assert gpus.cap_w == 300.0
     assert servers.cap_w.tolist() == [2000.0] * 4
-    assert clock.clock == 0.8
+    assert clock.frequency_ratio == 0.8
     assert all(c.after_s == 0.0 for c in told)
 
 
@@ -41,16 +41,16 @@ def test_each_kind_of_cap_is_asked_for_once_at_the_start() -> None:
 )
 def test_whom_it_holds(keys: dict[str, object], servers: list[int]) -> None:
     (command,) = commands(clock=0.5, **keys)
-    assert isinstance(command, LimitClock)
+    assert isinstance(command, LimitFrequency)
     assert command.servers.tolist() == servers
 
 
 def test_between_two_times() -> None:
     begin, end = commands(clock=0.5, start="10 s", end="1 min")
-    assert isinstance(begin, LimitClock)
-    assert isinstance(end, LimitClock)
-    assert (begin.after_s, begin.clock) == (10.0, 0.5)
-    assert (end.after_s, end.clock) == (60.0, 1.0)
+    assert isinstance(begin, LimitFrequency)
+    assert isinstance(end, LimitFrequency)
+    assert (begin.after_s, begin.frequency_ratio) == (10.0, 0.5)
+    assert (end.after_s, end.frequency_ratio) == (60.0, 1.0)
     (lifted,) = commands(server_power="2 kW", end="1 min")[1:]
     assert isinstance(lifted, CapServers)
     assert np.isinf(lifted.cap_w).all()

@@ -18,7 +18,7 @@ from dcsim.control.policy import (
     CapServers,
     Command,
     LimitBatch,
-    LimitClock,
+    LimitFrequency,
     Shave,
     Shed,
 )
@@ -188,11 +188,11 @@ SLOTS = st.sampled_from(["", "low", "high"])
 def commands(draw: st.DrawFn) -> Command:
     told: dict[str, Any] = {"node": "row-1", "reason": "a test", "slot": draw(SLOTS)}
     servers = draw(SERVERS)
-    kind = draw(st.sampled_from([Admit, LimitClock, CapGpus, CapServers, LimitBatch, Shed]))
+    kind = draw(st.sampled_from([Admit, LimitFrequency, CapGpus, CapServers, LimitBatch, Shed]))
     if kind is Admit:
         return Admit(servers, draw(st.booleans()), **told)
-    if kind is LimitClock:
-        return LimitClock(servers, draw(st.sampled_from([1.0, 0.8, 0.5])), **told)
+    if kind is LimitFrequency:
+        return LimitFrequency(servers, draw(st.sampled_from([1.0, 0.8, 0.5])), **told)
     if kind is CapGpus:
         return CapGpus(servers, draw(st.sampled_from([np.inf, 300.0, 200.0])), **told)
     if kind is CapServers:
@@ -208,8 +208,8 @@ def lifted(command: Command) -> Command:
     match command:
         case Admit():
             return Admit(everywhere, True, **told)
-        case LimitClock():
-            return LimitClock(everywhere, 1.0, **told)
+        case LimitFrequency():
+            return LimitFrequency(everywhere, 1.0, **told)
         case CapGpus():
             return CapGpus(everywhere, np.inf, **told)
         case CapServers():
@@ -272,7 +272,7 @@ def test_commands_are_obeyed_when_they_are_due(
     acting, _ = actuators(played, 1)
     everywhere = np.arange(8)
     for after_s, clock in told:
-        late = LimitClock(everywhere, clock, node="row-1", reason="a test", after_s=after_s)
+        late = LimitFrequency(everywhere, clock, node="row-1", reason="a test", after_s=after_s)
         acting.order(0, [late], 0.0)
     for step in range(1, 22):
         now_s = 0.25 * step
@@ -364,7 +364,7 @@ def test_batteries_are_told_at_the_end_of_the_step(played: Simulation) -> None:
     acting, account = actuators(played, 1)
     row: dict[str, Any] = {"node": "row-1", "reason": "a test", "after_s": 0.1}
     everywhere = np.arange(8)
-    acting.order(0, [Shave("row-1", 1e3, **row), LimitClock(everywhere, 0.5, **row)], 0.0)
+    acting.order(0, [Shave("row-1", 1e3, **row), LimitFrequency(everywhere, 0.5, **row)], 0.0)
     assert acting.expect(0.0, 0.25) == [0.1]
     acting.obey(0.1, inside=True)
     assert played.server_power.limits.frequency_ratio.tolist() == [0.5] * 8

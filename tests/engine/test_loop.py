@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import dcsim
-from dcsim.control.policy import CapServers, LimitClock
+from dcsim.control.policy import CapServers, LimitFrequency
 from dcsim.engine import Frame, Simulation, simulate
 from dcsim.plant import Plant
 from dcsim.results import Results
@@ -80,7 +80,7 @@ def test_a_command_is_in_force_from_the_next_step_on() -> None:
     assert event.time_s == 4.0
     assert event.message == "user: power of 4 servers capped; voltage is low"
     run.command(CapServers(servers, np.full(4, np.inf), node="row-1", reason="voltage is back"))
-    run.command(LimitClock(servers, 0.5, node="row-1", reason="later", after_s=2.0))
+    run.command(LimitFrequency(servers, 0.5, node="row-1", reason="later", after_s=2.0))
     free = run.step()
     assert [event.kind for event in free.events] == ["released"]
     assert (free.server_w[servers] > cap_w).any()
