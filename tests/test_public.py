@@ -66,3 +66,37 @@ def test_a_scenario_from_text_is_checked_as_a_file() -> None:
     wrong = SITE.format(**{**HOLES, "control": "[{policy: row-budget, nodes: row-9}]"})
     with pytest.raises(ScenarioError, match=r"^<text>:\d+: control\.0\.nodes: "):
         dcsim.loads(wrong)
+
+
+def names_of(path: Path) -> tuple[set[str], set[str], dict[str, str]]:
+    """What a module's `__all__` lists, what it uses itself, and where each import is from."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    listed: set[str] = set()
+    imported: dict[str, str] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("dcsim"):
+            imported |= {alias.asname or alias.name: str(node.module) for alias in node.names}
+        elif isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+            listed = set(ast.literal_eval(node.value))
+    used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    return listed, used, imported
+
+
+@pytest.mark.parametrize(
+    "path", sorted(Path("dcsim").rglob("__init__.py")), ids=lambda path: path.parent.as_posix()
+)
+def test_a_room_lists_what_it_imports_for_others(path: Path) -> None:
+    """`__all__` has every import that the file itself does not use, and nothing that is not there;
+    a room without `__all__` offers its modules only."""
+    listed, used, imported = names_of(path)
+    assert set(imported) - used <= listed
+    module = importlib.import_module(".".join(path.parent.parts))
+    assert not [name for name in listed if not hasattr(module, name)]
+
+
+def test_public_names_are_looked_up_where_type_checkers_find_them() -> None:
+    """Of the two statements of where a name is, the one that runs and the one that is read."""
+    listed, _, imported = names_of(Path("dcsim/__init__.py"))
+    homes = {name: home for name, home in imported.items() if name != "studies"}
+    assert homes == dcsim._HOMES
+    assert listed == {*homes, "studies", "__version__"}

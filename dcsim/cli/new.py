@@ -37,7 +37,7 @@ FLAGS = {
 """Keys of a draft and the option that each came by."""
 
 
-def new(
+def new(  # noqa: PLR0913 - an option each
     file: Annotated[
         Path | None,
         typer.Argument(metavar="[FILE]", help="File to write; by default the scenario is printed."),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any, cast
 
 from dcsim.report.charts.model import Unit
@@ -52,22 +53,12 @@ def format_figure(name: str, value: Any, about: str = "") -> str:
         )
     if not isinstance(value, int | float) or abs(value) > LARGEST:
         return str(value)
-    match unit_of(name, about):
-        case "w":
-            return watts(value)
-        case "kw":
-            return watts(1e3 * value)
-        case "wh":
-            return watt_hours(value)
-        case "share":
-            return f"{100 * value:.2g} %" if 0 < abs(value) < SMALL_SHARE else percent(value)
-        case "s":
-            return _span(value)
+    in_unit = IN_UNIT.get(unit_of(name, about))
+    if in_unit is not None:
+        return in_unit(value)
     if isinstance(value, int):
         return f"{value:,.0f}"
-    if abs(value) >= 1e4:
-        return f"{float(f'{value:.4g}'):,.0f}"
-    return f"{value:,.4g}"
+    return f"{float(f'{value:.4g}'):,.0f}" if abs(value) >= 1e4 else f"{value:,.4g}"
 
 
 def title_of(name: str) -> str:
@@ -83,3 +74,16 @@ def _span(seconds: float) -> str:
         if abs(seconds) >= size:
             return f"{seconds / size:.4g} {unit}"
     return f"{seconds:.3g} s"
+
+
+def _share(share: float) -> str:
+    return f"{100 * share:.2g} %" if 0 < abs(share) < SMALL_SHARE else percent(share)
+
+
+IN_UNIT: dict[Unit, Callable[[float], str]] = {
+    "w": watts,
+    "kw": lambda kilowatts: watts(1e3 * kilowatts),
+    "wh": watt_hours,
+    "share": _share,
+    "s": _span,
+}

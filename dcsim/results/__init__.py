@@ -7,4 +7,4 @@ documented in docs/results-format.md and is an interface.
 
 from dcsim.results.results import Results
 
-__all__ = ["Results", "ResultsError"]
+__all__ = ["Results"]

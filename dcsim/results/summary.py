@@ -21,7 +21,7 @@ MOST_ALIKE = 8
 QUIET_KINDS: tuple[EventKind, ...] = (*ALWAYS_COUNTED, "cleared")
 
 
-def build_summary(
+def build_summary(  # noqa: PLR0913 - a part of the summary each
     recorder: Recorder,
     *,
     counts: Mapping[str, int],

@@ -213,7 +213,7 @@ NAMES: dict[Any, str] = {
 }
 
 
-def _type(field: FieldInfo) -> str:
+def _type(field: FieldInfo) -> str:  # noqa: PLR0911 - a kind of field each
     unit = unit_of(field)
     if unit is not None:
         return f"{QUANTITIES[unit.name]} with its unit" + _bounds(field.metadata)
@@ -345,7 +345,7 @@ def quantity(unit: Unit, value: float) -> str:
     return text
 
 
-def _example(spec: str, key: str, field: FieldInfo) -> str:
+def _example(spec: str, key: str, field: FieldInfo) -> str:  # noqa: PLR0911 - as `_type`
     """A value that could be written; a block's is left to its own keys."""
     unit = unit_of(field)
     if f"{spec}.{key}" in EXAMPLES:

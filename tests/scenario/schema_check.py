@@ -20,7 +20,9 @@ def complaints(value: Any, schema: dict[str, Any]) -> list[str]:
     return list(_check(value, schema, schema, ""))
 
 
-def _check(value: Any, part: dict[str, Any], whole: dict[str, Any], at: str) -> Iterator[str]:
+def _check(  # noqa: PLR0912 - a keyword of JSON Schema each
+    value: Any, part: dict[str, Any], whole: dict[str, Any], at: str
+) -> Iterator[str]:
     if "$ref" in part:
         yield from _check(value, whole["$defs"][part["$ref"].rpartition("/")[2]], whole, at)
     for choice in ("anyOf", "oneOf"):

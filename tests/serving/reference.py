@@ -111,7 +111,7 @@ class Cache:
                 del self.present[id_]
 
 
-def play(
+def play(  # noqa: PLR0912, PLR0915 - the law in one piece, to be read beside the paper
     arrivals: list[tuple[float, int, int]],
     timing: IterationModel,
     engine: Engine,
