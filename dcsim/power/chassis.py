@@ -56,14 +56,14 @@ def chassis_table() -> dict[str, Chassis]:
 
 def efficiency(load: FloatArray | float) -> FloatArray:
     """Of power supplies at a share of their rating."""
-    found: FloatArray = np.interp(load, LOAD, EFFICIENCY)
-    return found
+    share: FloatArray = np.interp(load, LOAD, EFFICIENCY)
+    return share
 
 
 def ac_watts(dc_w: FloatArray | float, rated_w: FloatArray | float) -> FloatArray:
     """What the supplies draw to give so much."""
-    found: FloatArray = np.asarray(dc_w) / efficiency(np.asarray(dc_w) / rated_w)
-    return found
+    ac_w: FloatArray = np.asarray(dc_w) / efficiency(np.asarray(dc_w) / rated_w)
+    return ac_w
 
 
 _DC = np.linspace(0.0, 1.5, 6001)

@@ -70,5 +70,4 @@ def frequency_ratio_under(full_w: float, rest_w: float, cap_w: float) -> float:
     if full_w <= cap_w:
         return 1.0
     share = max(cap_w - rest_w, 0.0) / max(full_w - rest_w, 1e-9)
-    found: float = share ** (1.0 / FREQUENCY_EXPONENT)
-    return min(found, 1.0)
+    return float(min(share ** (1.0 / FREQUENCY_EXPONENT), 1.0))

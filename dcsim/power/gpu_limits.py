@@ -231,9 +231,9 @@ class GpuLimits:
 
     def _governor(self, index: int) -> PowerGovernor:
         """Of a replica, made when it is governed for the first time."""
-        found = self._governors[index]
-        if found is not None:
-            return found
+        known = self._governors[index]
+        if known is not None:
+            return known
         assert self._fleet is not None
         assert self._clock is not None
         server = self._server[index]
@@ -261,9 +261,9 @@ class GpuLimits:
         plant = self._plant
         group = plant.groups[plant.replicas.group[index]]
         power, config = group.spec.power, group.config
-        found = self._steady_of.get((power, config.key))
-        if found is None:
-            found = self._steady_of[power, config.key] = steady_watts(
+        steady = self._steady_of.get((power, config.key))
+        if steady is None:
+            steady = self._steady_of[power, config.key] = steady_watts(
                 lambda configs: build_power(power, configs, plant.catalogue),
                 config,
                 LinearLedger(plant.catalogue),
@@ -271,7 +271,7 @@ class GpuLimits:
                 float(plant.replicas.idle_w[index]),
                 self._step_s,
             )
-        return found
+        return steady
 
     # --- the power step --------------------------------------------------------------------
 
@@ -417,12 +417,12 @@ class GpuLimits:
         proportion to what is wanted above it."""
         server, count = self._server, self._servers
         rest_w = np.minimum(wanted_w, self._rest_w)
-        wanted = np.bincount(server, wanted_w, count)
+        demand = np.bincount(server, wanted_w, count)
         rest = np.bincount(server, rest_w, count)
-        over = wanted > server_gpu_w
+        over = demand > server_gpu_w
         if not over.any():
             return np.full(len(wanted_w), np.inf)
-        room = np.maximum(server_gpu_w - rest, 0.0) / np.maximum(wanted - rest, 1e-9)
+        room = np.maximum(server_gpu_w - rest, 0.0) / np.maximum(demand - rest, 1e-9)
         # Where not even rest fits, the cap still holds: boards have other means than the clock.
         squeeze = np.minimum(np.maximum(server_gpu_w, 0.0) / np.maximum(rest, 1e-9), 1.0)
         with np.errstate(invalid="ignore"):

@@ -59,12 +59,12 @@ class LookUpPower:
         prompts = ledger.prefill_tokens / np.maximum(
             ledger.prefill_tokens + ledger.decode_tokens, 1e-9
         )
-        for rows, who in self._members:
-            peak = np.interp(chunk[who], rows.batch_tokens, rows.peak)
-            average = np.interp(context[who], rows.batch_tokens, rows.average)
-            working = prompts[who] * peak + (1.0 - prompts[who]) * average
+        for rows, members in self._members:
+            peak = np.interp(chunk[members], rows.batch_tokens, rows.peak)
+            average = np.interp(context[members], rows.batch_tokens, rows.average)
+            working = prompts[members] * peak + (1.0 - prompts[members]) * average
             idle = rows.average.min()
-            watts[who] = idle + ledger.busy_fraction[who] * (working - idle)
+            watts[members] = idle + ledger.busy_fraction[members] * (working - idle)
         np.minimum(watts, 1.0, out=watts)
         watts *= self._limit_w
         watts[ledger.state == GpuState.OFF] = 0.0

@@ -111,8 +111,8 @@ class ServerPower:
             gpu_w = np.bincount(self._server_index, weights=replica_w, minlength=len(server_w))
             np.add(gpu_w, self.base_w, out=server_w)
         if len(self._with_chassis):
-            who = self._with_chassis
-            server_w[who] = self._chassis.step(server_w[who])
+            fitted = self._with_chassis
+            server_w[fitted] = self._chassis.step(server_w[fitted])
         if stating is not None:
             stating.servers(ledger.state, server_w)
         np.multiply(server_w, self.supplied, out=server_w)
@@ -123,40 +123,32 @@ class ServerPower:
         (servers,)."""
         limit_w = cap_w - self.base_w
         if len(self._with_chassis):
-            who = self._with_chassis
-            limit_w[who] = self._chassis.gpu_limit_w(cap_w[who]) - self.base_w[who]
+            fitted = self._with_chassis
+            limit_w[fitted] = self._chassis.gpu_limit_w(cap_w[fitted]) - self.base_w[fitted]
         return limit_w
 
     def provenance(self) -> list[Provenance]:
         """What stands behind each replica's GPU watts, in replica order."""
-        of: dict[int, Provenance] = {}
+        by_replica: dict[int, Provenance] = {}
         for model, configs, members in zip(self.models, self.configs, self._members, strict=True):
             known: dict[str, Provenance] = {}
             for index, config in zip(members.tolist(), configs, strict=True):
                 if config.key not in known:
                     known[config.key] = model.provenance(config)
-                of[index] = known[config.key]
-        return [of[index] for index in range(len(of))]
+                by_replica[index] = known[config.key]
+        return [by_replica[index] for index in range(len(by_replica))]
 
     def describe(self) -> list[dict[str, Any]]:
         """Each model's name, pack and evidence by configuration, for the summary."""
         rows = []
         for model, configs in zip(self.models, self.configs, strict=True):
             kinds = {config.key: config for config in configs}
-            rows.append(
-                {
-                    "name": model.name,
-                    "pack": model.pack,
-                    "provenance": [
-                        {
-                            "configuration": key,
-                            "evidence": (found := model.provenance(config)).evidence,
-                            "source": found.source,
-                        }
-                        for key, config in sorted(kinds.items())
-                    ],
-                }
-            )
+            known = {key: model.provenance(kinds[key]) for key in sorted(kinds)}
+            provenance = [
+                {"configuration": key, "evidence": row.evidence, "source": row.source}
+                for key, row in known.items()
+            ]
+            rows.append({"name": model.name, "pack": model.pack, "provenance": provenance})
         return rows
 
     def extrapolated(self) -> Iterator[str]:

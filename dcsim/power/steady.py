@@ -158,8 +158,8 @@ def _ledger(rows: Sequence[_Row], step_s: float) -> WorkLedger:
 
 def _mean(watts: FloatArray, rows: int) -> FloatArray:
     """Of steps and copies, shape (rows,)."""
-    found: FloatArray = watts.reshape(len(watts), rows, COPIES).mean(axis=(0, 2))
-    return found
+    mean_w: FloatArray = watts.reshape(len(watts), rows, COPIES).mean(axis=(0, 2))
+    return mean_w
 
 
 def _between(count: int, known: Sequence[int], values: Sequence[float]) -> float:

@@ -180,7 +180,7 @@ class _Training:
         ]
         if start is None:
             every = np.concatenate(
-                [one.features(catalogue) for s in self._subjects for one in s.sequences]
+                [e.features(catalogue) for s in self._subjects for e in s.sequences]
             )
             self._mean, self._std = every.mean(axis=0), np.maximum(every.std(axis=0), LEAST_STD)
         else:

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from dcsim.lab.measure.errors import SampleError
-from dcsim.lab.measure.scrape import Page, Sample, pattern, samples
+from dcsim.lab.measure.scrape import Page
+from dcsim.lab.prometheus import Sample, pattern, samples
 
 COLUMNS = (
     *("running", "waiting", "kv", "prompt_total", "generation_total", "iterations"),

@@ -13,7 +13,8 @@ from dcsim.errors import MeasureError
 from dcsim.lab.learn.plausible import is_blank
 from dcsim.lab.measure.campaign import IpmiMeter, RedfishMeter
 from dcsim.lab.measure.errors import SampleError
-from dcsim.lab.measure.scrape import Page, Sample, samples
+from dcsim.lab.measure.scrape import Page
+from dcsim.lab.prometheus import Sample, samples
 
 DCGM = re.compile(rb"^(DCGM_FI_(?:DEV|PROF)_\w+)(\{[^\n]*\})?[ \t]+([^\s]+)", re.MULTILINE)
 _WATTS = re.compile(r"Instantaneous power reading:\s*(\d+)\s*Watts")

@@ -32,8 +32,8 @@ from dcsim.lab.measure.folder import (
 from dcsim.lab.measure.nvml import Nvml
 from dcsim.lab.measure.plan import PROMPTS, PlannedPart
 from dcsim.lab.measure.sampler import MeterSampler, open_csv
-from dcsim.lab.measure.scrape import Sample
 from dcsim.lab.measure.steady import steady
+from dcsim.lab.prometheus import Sample
 
 FORMAT = 1
 PACKAGES = ("dcsim", "aiohttp", "nvidia-ml-py", "numpy")

@@ -1,21 +1,12 @@
-"""Prometheus pages over a kept connection, and the few samples wanted of them."""
+"""Pages over a kept connection, fetched again and again."""
 
 from __future__ import annotations
 
 import http.client
-import math
-import re
 import ssl
-from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 from dcsim.lab.measure.errors import SampleError
-
-_LINE = rb"^(%s)(\{[^\n]*\})?[ \t]+([^\s]+)"
-_LABEL = re.compile(r'([A-Za-z_][A-Za-z0-9_]*)="((?:[^"\\]|\\.)*)"')
-
-Sample = tuple[str, dict[str, str], float]
-"""Name, labels, value."""
 
 
 class Page:
@@ -56,24 +47,3 @@ class Page:
     def _connect(self) -> http.client.HTTPConnection:
         kind = http.client.HTTPSConnection if self._secure else http.client.HTTPConnection
         return kind(self._host, self._port, timeout=self._timeout_s)
-
-
-def pattern(names: Iterable[str]) -> re.Pattern[bytes]:
-    """Finds the samples of these names in a page: one pass in C, because a page of vLLM's has
-    thousands of lines and the streams must not wait for it."""
-    either = b"|".join(re.escape(name.encode()) for name in names)
-    return re.compile(_LINE % either, re.MULTILINE)
-
-
-def samples(page: bytes, names: re.Pattern[bytes]) -> list[Sample]:
-    """The wanted samples of a page in the text format of Prometheus; values that are no finite
-    number are left out."""
-    values = []
-    for name, labels, text in names.findall(page):
-        try:
-            value = float(text)
-        except ValueError:
-            continue
-        if math.isfinite(value):
-            values.append((name.decode(), dict(_LABEL.findall(labels.decode())), value))
-    return values

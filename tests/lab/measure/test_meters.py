@@ -19,7 +19,8 @@ from dcsim.lab.measure.errors import MeterLostError, SampleError
 from dcsim.lab.measure.meters import dcgm_reader, server_reader
 from dcsim.lab.measure.nvml import GpuFacts, Nvml
 from dcsim.lab.measure.sampler import MeterSampler
-from dcsim.lab.measure.scrape import Page, pattern, samples
+from dcsim.lab.measure.scrape import Page
+from dcsim.lab.prometheus import pattern, samples
 from tests.lab.measure.gpus import Gpus
 
 # --- NVML ----------------------------------------------------------------------------------------

@@ -27,14 +27,16 @@ def is_dcgm(head: list[str]) -> bool:
 def read(path: Path) -> PowerLog:
     """Read one. Raises LogError."""
     rows, times = rows_of(path, tuple(FIELDS))
-    told = tracks(in_order(rows, path, times.clock), FIELDS, silent=True)
+    by_field = tracks(in_order(rows, path, times.clock), FIELDS, silent=True)
     # A field that is there and never has a value is none.
-    some = [name for name in FIELDS if name in told]
-    full = [name for name in some if any(np.isfinite(one.values).any() for one in told[name])]
-    field = next(iter([*full, *some]), None)
+    there = [name for name in FIELDS if name in by_field]
+    full = [
+        name for name in there if any(np.isfinite(track.values).any() for track in by_field[name])
+    ]
+    field = next(iter([*full, *there]), None)
     if field is None:
         raise LogError(f"{path}: no {' nor '.join(FIELDS)} in it")
-    at_s, gpus, table = gpu_table(told[field])
+    at_s, gpus, table = gpu_table(by_field[field])
     if len(at_s) < 2:
         raise LogError(f"{path}: fewer than two samples of power")
     return PowerLog(at_s, tuple(gpus), table, times.clock, LAYOUT, FIELDS[field])

@@ -120,17 +120,17 @@ def samples(
     _one_gpu_a_name(rows, path)
     order: dict[str, int] = {}
     at_s: list[float] = []
-    found: list[dict[int, float]] = []
+    loops: list[dict[int, float]] = []
     for at, name, watts in rows:
         column = order.setdefault(name, len(order))
-        if not found or column in found[-1]:
-            found.append({})
+        if not loops or column in loops[-1]:
+            loops.append({})
             at_s.append(at)
-        found[-1][column] = watts
-    if len(found) < 2:
+        loops[-1][column] = watts
+    if len(loops) < 2:
         raise LogError(f"{path}: fewer than two samples of power")
-    table = np.full((len(found), len(order)), np.nan)
-    for row, values in enumerate(found):
+    table = np.full((len(loops), len(order)), np.nan)
+    for row, values in enumerate(loops):
         table[row, list(values)] = list(values.values())
     times = rising(np.array(at_s), path, clock)
     names = sorted(order, key=lambda name: (len(name), name) if name.isdigit() else (99, name))
@@ -168,9 +168,14 @@ def _one_gpu_a_name(rows: list[tuple[float, str, float]], path: Path) -> None:
     by_name: dict[str, list[tuple[float, float]]] = {}
     for at, name, watts in rows:
         by_name.setdefault(name, []).append((at, watts))
-    for name, own in by_name.items():
-        at_s, watts_w = np.array(own).T
-        if len(own) < 8 or np.isnan(at_s).any() or np.ptp(at_s) == 0 or (np.diff(at_s) < 0).any():
+    for name, points in by_name.items():
+        at_s, watts_w = np.array(points).T
+        if (
+            len(points) < 8
+            or np.isnan(at_s).any()
+            or np.ptp(at_s) == 0
+            or (np.diff(at_s) < 0).any()
+        ):
             continue
         firsts = loops_of(at_s)
         sizes = np.diff([*firsts, len(at_s)])

@@ -71,17 +71,17 @@ def read(path: Path) -> PowerLog:
             raise LogError(f"{path}:{line}: expected watts such as 87.81 W, not {cell!r}")
         given.append((at_s, gpu, value))
     given = in_time_order(given, remarks) if names else _by_place(given, path, remarks)
-    sampled_s, found, table = samples(given, path, times.clock)
-    return PowerLog(sampled_s, found, table, times.clock, LAYOUT, field, tuple(remarks))
+    sampled_s, named, table = samples(given, path, times.clock)
+    return PowerLog(sampled_s, named, table, times.clock, LAYOUT, field, tuple(remarks))
 
 
 def _gpus(body: Body, names: Sequence[int]) -> list[str]:
     """The GPU of each row, told apart by every column that names it; called by the first of those
     in which all differ."""
     keys = [tuple(row[at] for at in names) for _, row in body]
-    each = dict.fromkeys(keys)
+    distinct = dict.fromkeys(keys)
     for place in range(len(names)):
-        if len({key[place] for key in each}) == len(each):
+        if len({key[place] for key in distinct}) == len(distinct):
             return [key[place] for key in keys]
     return [" ".join(key) for key in keys]
 
@@ -116,17 +116,17 @@ def _by_place(
 def _by_header(header: list[str], body: Body, path: Path) -> tuple[int, int, list[int], Field]:
     """Columns of time, watts and names."""
     plain = [cell.lower().split(" [")[0] for cell in header]
-    told = [name for name in FIELDS if name in plain]
+    fields = [name for name in FIELDS if name in plain]
     missing = [name for name in ("timestamp",) if name not in plain]
-    missing += [] if told else ["power.draw"]
+    missing += [] if fields else ["power.draw"]
     if missing:
         raise LogError(
             f"{path}: no column {' nor '.join(missing)} (query timestamp,index,power.draw); it has "
             + ", ".join(plain)
         )
     # A field that the driver does not know is [N/A] in every row.
-    full = [name for name in told if any(_has_value(row[plain.index(name)]) for _, row in body)]
-    field = [*full, *told][0]
+    full = [name for name in fields if any(_has_value(row[plain.index(name)]) for _, row in body)]
+    field = [*full, *fields][0]
     names = [plain.index(name) for name in NAMES if name in plain]
     return plain.index("timestamp"), plain.index(field), names, FIELDS[field]
 

@@ -8,11 +8,10 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,12 +29,8 @@ from dcsim.lab.learn.readers.text import (
     number,
     time_column,
 )
+from dcsim.lab.prometheus import parse_labels, parse_line
 from dcsim.stamps import Clock, stamp
-
-_SAMPLE = re.compile(
-    r"(?P<name>[A-Za-z_:][\w:.]*)(?P<labels>\{.*\})?\s+(?P<value>\S+)(\s+(?P<ms>\d{12,}))?\s*"
-)
-_LABEL = re.compile(r'(\w+)\s*=\s*"((?:[^"\\]|\\.)*)"')
 
 
 @dataclass(frozen=True)
@@ -49,12 +44,16 @@ class MetricKey:
     def parse(cls, text: str) -> MetricKey:
         """From `name{label="value"}`."""
         name, _, labels = text.strip().partition("{")
-        return cls(name.strip(), tuple(sorted(_LABEL.findall(labels.replace('""', '"')))))
+        return cls.labelled(name.strip(), parse_labels(labels.replace('""', '"')))
 
-    def label(self, *names: str) -> str | None:
-        """The value of the first of these labels that it has."""
-        told = dict(self.labels)
-        return next((told[name] for name in names if name in told), None)
+    @classmethod
+    def labelled(cls, name: str, labels: Mapping[str, str]) -> MetricKey:
+        """From a name and labels in any order."""
+        return cls(name, tuple(sorted(labels.items())))
+
+    def label(self, name: str) -> str | None:
+        """The value of a label; None where it has none."""
+        return dict(self.labels).get(name)
 
 
 Row = tuple[float, dict[MetricKey, float]]
@@ -73,25 +72,20 @@ def in_order(rows: list[Row], path: Path, clock: Clock) -> list[Row]:
 def tracks(rows: list[Row], names: Collection[str], silent: bool = False) -> dict[str, list[Track]]:
     """The series of these metrics over time, by metric; of the last part of a name after a
     colon. `silent`: with the samples that have no value."""
-    found: dict[MetricKey, tuple[list[float], list[float]]] = {}
+    points: dict[MetricKey, dict[float, float]] = {}
     for at_s, values in rows:
-        for series, value in values.items():
-            if series.name.rpartition(":")[2] in names and (silent or math.isfinite(value)):
-                times, told = found.setdefault(series, ([], []))
-                if times and times[-1] == at_s:
-                    told[-1] = value
-                else:
-                    times.append(at_s)
-                    told.append(value)
+        for key, value in values.items():
+            if key.name.rpartition(":")[2] in names and (silent or math.isfinite(value)):
+                points.setdefault(key, {})[at_s] = value
     by_name: dict[str, list[Track]] = {}
-    for series, (times, told) in found.items():
-        track = Track(dict(series.labels), np.array(times), np.array(told))
-        by_name.setdefault(series.name.rpartition(":")[2], []).append(track)
+    for key, series in points.items():
+        track = Track(dict(key.labels), np.array(list(series)), np.array(list(series.values())))
+        by_name.setdefault(key.name.rpartition(":")[2], []).append(track)
     return by_name
 
 
-def rows_of(path: Path, wanted: tuple[str, ...]) -> tuple[list[Row], Times]:
-    """Time and values of each moment, only of series whose name holds one of `wanted`.
+def rows_of(path: Path, metrics: Collection[str]) -> tuple[list[Row], Times]:
+    """Time and values of each moment, only of series whose name holds one of `metrics`.
 
     Raises LogError.
     """
@@ -99,15 +93,15 @@ def rows_of(path: Path, wanted: tuple[str, ...]) -> tuple[list[Row], Times]:
     first = next((line for line in lines if line.strip()), "")
     times = Times(path)
     if first.lstrip().startswith("{"):
-        return _json(lines, times, wanted, path), times
+        return _json(lines, times, metrics, path), times
     # A scrape's lines hold commas only within braces.
     outside = re.sub(r"\{[^}]*\}", "", first)
     if "," in outside and not first.startswith("#"):
-        return _table(path, times, wanted), times
-    return _scrapes(lines, times, wanted, path), times
+        return _table(path, times, metrics), times
+    return _scrapes(lines, times, metrics, path), times
 
 
-def _scrapes(lines: list[str], times: Times, wanted: tuple[str, ...], path: Path) -> list[Row]:
+def _scrapes(lines: list[str], times: Times, metrics: Collection[str], path: Path) -> list[Row]:
     rows: list[Row] = []
     for at, line in enumerate(lines, 1):
         when = _time_in(line)
@@ -116,26 +110,26 @@ def _scrapes(lines: list[str], times: Times, wanted: tuple[str, ...], path: Path
             continue
         if not line.strip() or line.startswith("#"):
             continue
-        found = _SAMPLE.fullmatch(line)
-        if found is None:
+        sample = parse_line(line)
+        if sample is None:
             if at == len(lines):
                 break  # cut short
             raise LogError(f"{path}:{at}: expected `name{{labels}} value`, not {line[:60]!r}")
-        if not any(name in found["name"] for name in wanted):
+        if not any(metric in sample.name for metric in metrics):
             continue
-        value = number(found["value"])
+        value = number(sample.value)
         if value is None:
-            raise LogError(f"{path}:{at}: expected a number, not {found['value']!r}")
-        if found["ms"]:
-            own = times.read(found["ms"], at)
-            if not rows or rows[-1][0] != own:
-                rows.append((own, {}))
+            raise LogError(f"{path}:{at}: expected a number, not {sample.value!r}")
+        if sample.ms:
+            at_s = times.read(sample.ms, at)
+            if not rows or rows[-1][0] != at_s:
+                rows.append((at_s, {}))
         if not rows:
             raise LogError(
                 f"{path}:{at}: no time before this sample; write one before each scrape, such as "
                 "`# 1784576425.02`"
             )
-        rows[-1][1][MetricKey.parse(found["name"] + (found["labels"] or ""))] = value
+        rows[-1][1][MetricKey.labelled(sample.name, sample.labels)] = value
     return rows
 
 
@@ -151,77 +145,73 @@ def _time_in(line: str) -> str | None:
     words = text.split()
     for start in range(len(words)):
         for stop in (start + 2, start + 1):
-            some = " ".join(words[start:stop])
-            told = stamp(some)
-            if told is not None and told[1] != "relative":
-                return some
+            phrase = " ".join(words[start:stop])
+            moment = stamp(phrase)
+            if moment is not None and moment[1] != "relative":
+                return phrase
     return None
 
 
-def _table(path: Path, times: Times, wanted: tuple[str, ...]) -> list[Row]:
-    try:
-        rows = cells_of(path)
-    except csv.Error as error:
-        raise LogError(f"{path}: not CSV ({error})") from error
+def _table(path: Path, times: Times, metrics: Collection[str]) -> list[Row]:
+    rows = cells_of(path)
     header = rows[0][1]
     when = time_column(header)
     if when is None:
         raise LogError(f"{path}: no column of times ({', '.join(TIME_COLUMNS)})")
-    series = {
+    keys = {
         at: MetricKey.parse(name)
         for at, name in enumerate(header)
-        if any(w in name for w in wanted)
+        if any(metric in name for metric in metrics)
     }
     body = list(filled(path, rows))
-    plain = [
+    label_columns = [
         (at, name)
         for at, name in enumerate(header)
         if at != when
-        and at not in series
+        and at not in keys
         and (name in LABELS or all(number(row[at]) is None for _, row in body))
     ]
-    found: list[Row] = []
+    moments: list[Row] = []
     for line, row in body:
         values = {}
-        labels = tuple(sorted((name, row[at]) for at, name in plain if row[at]))
-        for at, one in series.items():
+        labels = tuple(sorted((name, row[at]) for at, name in label_columns if row[at]))
+        for at, key in keys.items():
             value = number(row[at])
             if value is None:
                 raise LogError(f"{path}:{line}: expected a number, not {row[at]!r}")
             if not math.isnan(value):
-                values[MetricKey(one.name, one.labels or labels)] = value
+                values[MetricKey(key.name, key.labels or labels)] = value
         at_s = times.read(row[when], line)
-        if found and found[-1][0] == at_s:
-            found[-1][1].update(values)  # a row each GPU
+        if moments and moments[-1][0] == at_s:
+            moments[-1][1].update(values)  # a row each GPU
         else:
-            found.append((at_s, values))
-    return found
+            moments.append((at_s, values))
+    return moments
 
 
-def _json(lines: list[str], times: Times, wanted: tuple[str, ...], path: Path) -> list[Row]:
-    found: list[Row] = []
+def _json(lines: list[str], times: Times, metrics: Collection[str], path: Path) -> list[Row]:
+    rows: list[Row] = []
     for at, line in enumerate(lines, 1):
         if not line.strip():
             continue
         try:
-            told = json.loads(line)
+            entry = json.loads(line)
         except ValueError as error:
             if at == len(lines):
                 break
             raise LogError(f"{path}:{at}: not JSON ({error})") from error
-        if not isinstance(told, dict):
+        if not isinstance(entry, dict):
             raise LogError(f"{path}:{at}: expected an object with a time and metrics")
-        flat = {
-            **told,
-            **{k: v for v0 in told.values() if isinstance(v0, dict) for k, v in v0.items()},
-        }
+        flat = dict(entry)
+        for value in entry.values():
+            flat |= value if isinstance(value, dict) else {}
         when = next((str(flat[key]) for key in flat if key.lower() in TIME_COLUMNS), None)
         if when is None:
             raise LogError(f"{path}:{at}: no time ({', '.join(TIME_COLUMNS)})")
         values = {
             MetricKey.parse(key): float(value)
             for key, value in flat.items()
-            if isinstance(value, (int, float)) and any(name in key for name in wanted)
+            if isinstance(value, (int, float)) and any(metric in key for metric in metrics)
         }
-        found.append((times.read(when, at), values))
-    return found
+        rows.append((times.read(when, at), values))
+    return rows

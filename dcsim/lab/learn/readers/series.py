@@ -56,8 +56,8 @@ def going_on(counter: FloatArray) -> tuple[FloatArray, IndexArray]:
         before = mended[max(0, at - 4) : at - 1]
         usual = float(np.median(before)) if len(before) else 0.0
         mended[at - 1] = max(float(counter[at]), usual)
-    found: FloatArray = counter[0] + np.concatenate([[0.0], np.cumsum(mended)])
-    return found, restarts
+    total: FloatArray = counter[0] + np.concatenate([[0.0], np.cumsum(mended)])
+    return total, restarts
 
 
 def counted(
@@ -76,9 +76,9 @@ def counted(
 
 def gauged(tracks: Sequence[Track], at_s: FloatArray, mean: bool = False) -> FloatArray:
     """The sum, or the mean, of gauges at `at_s`. One that has not begun, or has ended, is 0."""
-    each = [np.interp(at_s, one.at_s, one.values, left=0.0, right=0.0) for one in tracks]
-    found: FloatArray = np.mean(each, axis=0) if mean else np.sum(each, axis=0)
-    return found
+    values = [np.interp(at_s, track.at_s, track.values, left=0.0, right=0.0) for track in tracks]
+    joint: FloatArray = np.mean(values, axis=0) if mean else np.sum(values, axis=0)
+    return joint
 
 
 # --- GPUs ------------------------------------------------------------------------------------
@@ -97,12 +97,12 @@ def gpu_table(tracks: Sequence[Track]) -> tuple[FloatArray, list[str], FloatArra
         place = (track.named(HOSTS), track.named(INDICES))
         by_key.setdefault((track.named(UUIDS),) if known else place, []).append(track)
     gpus: list[tuple[Track, bool]] = []
-    for some in by_key.values():
-        joined = _joined(some)
-        gpus += [(one, True) for one in some] if joined is None else [(joined, False)]
-    named = {_name(gpus, at): one for at, (one, _) in enumerate(gpus)}
+    for same in by_key.values():
+        joined = _joined(same)
+        gpus += [(track, True) for track in same] if joined is None else [(joined, False)]
+    named = {_name(gpus, at): track for at, (track, _) in enumerate(gpus)}
     names = sorted(named, key=lambda name: (len(name), name) if name.isdigit() else (99, name))
-    at_s = np.unique(np.concatenate([one.at_s for one in named.values()]))
+    at_s = np.unique(np.concatenate([track.at_s for track in named.values()]))
     table = np.full((len(at_s), len(names)), np.nan)
     for column, name in enumerate(names):
         table[np.searchsorted(at_s, named[name].at_s), column] = named[name].values
@@ -129,13 +129,13 @@ def _joined(tracks: Sequence[Track]) -> Track | None:
 def _name(gpus: Sequence[tuple[Track, bool]], at: int) -> str:
     """The shortest name that no other GPU has."""
     track, by_labels = gpus[at]
-    others = [one for n, (one, _) in enumerate(gpus) if n != at]
+    others = [other for n, (other, _) in enumerate(gpus) if n != at]
     index, host = track.named(INDICES), track.named(HOSTS)
     short = index or "0"
     if by_labels:
         return f"{short} ({track.whole_name})"
-    if all(one.named(INDICES) != index for one in others):
+    if all(other.named(INDICES) != index for other in others):
         return short
-    if all((one.named(HOSTS), one.named(INDICES)) != (host, index) for one in others):
+    if all((other.named(HOSTS), other.named(INDICES)) != (host, index) for other in others):
         return f"{host}/{short}"
     return track.named(UUIDS) or f"{short} ({track.whole_name})"

@@ -70,20 +70,26 @@ def cells_of(path: Path) -> list[tuple[int, list[str]]]:
 def number(cell: str) -> float | None:
     """The number in a cell, its unit left aside (`87.81 W`, `12 %`); NaN where the meter was
     silent, None for what is no number."""
-    found = _QUANTITY.fullmatch(cell.strip().strip("[]").strip().lower())
-    if found is not None:
-        return float(found[1])
+    quantity = _quantity(cell)
+    if quantity is not None:
+        return quantity[0]
     return float("nan") if _is_silent(cell) else None
 
 
 def watts(cell: str) -> float | None:
     """The watts in a cell, by its unit where it has one (`87810 mW`); NaN where the meter was
     silent, None for what is no number of watts."""
-    found = _QUANTITY.fullmatch(cell.strip().strip("[]").strip().lower())
-    if found is None:
+    quantity = _quantity(cell)
+    if quantity is None:
         return float("nan") if _is_silent(cell) else None
-    unit = (found[2] or "w").strip()
-    return float(found[1]) * WATTS[unit] if unit in WATTS else None
+    value, unit = quantity
+    return value * WATTS[unit] if unit in WATTS else None
+
+
+def _quantity(cell: str) -> tuple[float, str] | None:
+    """A cell's number and its unit in small letters, "w" where it has none."""
+    match = _QUANTITY.fullmatch(cell.strip().strip("[]").strip().lower())
+    return None if match is None else (float(match[1]), (match[2] or "w").strip())
 
 
 def _is_silent(cell: str) -> bool:
@@ -102,13 +108,13 @@ class Times:
 
     def read(self, text: str, line: int) -> float:
         """Seconds. Raises LogError for no time, or for one on another clock than before."""
-        found = stamp(text)
-        if found is None:
+        moment = stamp(text)
+        if moment is None:
             raise LogError(
                 f"{self._path}:{line}: expected a time such as 2026/07/20 12:40:24.937, not "
                 f"{text!r}"
             )
-        at_s, clock = found
+        at_s, clock = moment
         if self._any and clock != self.clock:
             raise LogError(
                 f"{self._path}:{line}: {text!r} is a {clock} time, those before it {self.clock}"

@@ -37,7 +37,7 @@ NAMES = {
     "gpu_prefix_cache_queries_total": "cache_queries",
     "gpu_prefix_cache_queries": "cache_queries",
 }
-OWN = (
+FOLDER_COLUMNS = (
     *("running", "waiting", "kv", "prompt_total", "generation_total", "iterations"),
     "cached_total",
 )
@@ -64,21 +64,21 @@ def is_vllm(head: list[str]) -> bool:
 
 def read(path: Path) -> EngineLog:
     """Read one. Raises LogError, with the metrics that are missing."""
-    rows, times = rows_of(path, (*NAMES, *OWN, CACHE))
-    models = {series.label("model_name") for _, values in rows for series in values} - {None}
+    rows, times = rows_of(path, (*NAMES, *FOLDER_COLUMNS, CACHE))
+    models = {key.label("model_name") for _, values in rows for key in values} - {None}
     if len(models) > 1:
         raise LogError(f"{path}: metrics of several models ({', '.join(sorted(map(str, models)))})")
     rows = in_order(rows, path, times.clock)
     by_column: dict[str, list[Track]] = {}
-    for name, some in tracks(rows, {*NAMES, *OWN}).items():
-        by_column.setdefault(NAMES.get(name, name), []).extend(some)
+    for name, series in tracks(rows, {*NAMES, *FOLDER_COLUMNS}).items():
+        by_column.setdefault(NAMES.get(name, name), []).extend(series)
     missing = [name for name in NEEDED if name not in by_column]
     if missing:
-        wanted = {own: name for name, own in reversed(NAMES.items())}
-        raise LogError(f"{path}: lacks {', '.join(f'vllm:{wanted[name]}' for name in missing)}")
+        metric = {column: name for name, column in reversed(NAMES.items())}
+        raise LogError(f"{path}: lacks {', '.join(f'vllm:{metric[name]}' for name in missing)}")
     at_s = np.unique([when for when, _ in rows])
     for name in NEEDED:  # the scrapes that have all of them, of whatever engine
-        at_s = np.intersect1d(at_s, np.concatenate([one.at_s for one in by_column[name]]))
+        at_s = np.intersect1d(at_s, np.concatenate([track.at_s for track in by_column[name]]))
     if len(at_s) < 2:
         raise LogError(f"{path}: fewer than two scrapes with all metrics")
     columns, restarts, remarks = columns_of(by_column, at_s)
@@ -99,23 +99,23 @@ def columns_of(
         for track in by_column["prompt_total"]
         if (gap_s := _silence_s(track, at_s)) > 0
     ]
-    for name, some in by_column.items():
+    for name, series in by_column.items():
         if name in COUNTERS:
-            columns[name], again = counted(some, at_s)
+            columns[name], again = counted(series, at_s)
             restarts |= {at for at, _ in again}
         else:
-            columns[name] = gauged(some, at_s, mean=name == "kv")
+            columns[name] = gauged(series, at_s, mean=name == "kv")
     hits, queries = columns.pop("cache_hits", None), columns.pop("cache_queries", None)
     if "cached_total" not in columns and hits is not None and queries is not None:
         columns["cached_total"] = _cached(columns["prompt_total"], hits, queries)
     if "cached_total" in columns:
-        asked = float(np.ptp(columns["prompt_total"]))
-        cached = min(float(np.ptp(columns["cached_total"])), asked)
+        prompts = float(np.ptp(columns["prompt_total"]))
+        cached = min(float(np.ptp(columns["cached_total"])), prompts)
         if cached > 0:
             remarks.append(
-                f"{cached:,.0f} of {asked:,.0f} prompt tokens "
-                f"({100 * cached / asked:.0f} %) came from the "
-                f"prefix cache: {asked - cached:,.0f} were computed"
+                f"{cached:,.0f} of {prompts:,.0f} prompt tokens "
+                f"({100 * cached / prompts:.0f} %) came from the "
+                f"prefix cache: {prompts - cached:,.0f} were computed"
             )
         else:
             del columns["cached_total"]
@@ -124,12 +124,12 @@ def columns_of(
 
 def _cached(prompt: FloatArray, hits: FloatArray, queries: FloatArray) -> FloatArray:
     """Tokens from the prefix cache. Some versions count its looks in blocks: then by share."""
-    looked, asked = float(np.ptp(queries)), float(np.ptp(prompt))
+    looked, tokens = float(np.ptp(queries)), float(np.ptp(prompt))
     if looked <= 0:
         return np.zeros_like(hits)
-    scale = 1.0 if abs(looked - asked) <= ALIKE * asked else asked / looked
-    found: FloatArray = (hits - hits[0]) * scale
-    return found
+    scale = 1.0 if abs(looked - tokens) <= ALIKE * tokens else tokens / looked
+    cached: FloatArray = (hits - hits[0]) * scale
+    return cached
 
 
 def _silence_s(track: Track, at_s: FloatArray) -> float:
@@ -145,8 +145,8 @@ def _silence_s(track: Track, at_s: FloatArray) -> float:
 def _blocks(rows: list[Row]) -> int | None:
     """`num_gpu_blocks` of the engine's cache, which its info metric tells."""
     for _, values in rows:
-        for series in values:
-            told = series.label("num_gpu_blocks") if CACHE in series.name else None
-            if told is not None and told.isdigit():
-                return int(told)
+        for key in values:
+            blocks = key.label("num_gpu_blocks") if CACHE in key.name else None
+            if blocks is not None and blocks.isdigit():
+                return int(blocks)
     return None
