@@ -1,11 +1,10 @@
 """Which limits a run met, of all kinds: for every study that asks whether something fits.
 
-    from dcsim.studies.limits import left_out, limits_met, limits_of
+    from dcsim.studies.limits import left_out, limits_of
 
-    for limit in limits_met(outcome):              # the worst first
+    for limit in limits_of(outcome):
         print(limit.node, limit.label, limit.share)  # site 15 min demand 1 MW 1.573
 
-    rating_only = limits_of(outcome, kinds=("rating",))
     notes = left_out([outcome], kinds=("rating",))   # sentences: what was not looked at
     allowed_w = continuous_w(scenario)["row"]        # before anything is played
 
@@ -51,7 +50,6 @@ class LimitFigure:
     rule: str
     limit_w: float
     highest_w: float | None
-    highest_at_s: float | None
     share: float | None
     """Highest over its limit; None where no window has been whole."""
     over_s: float | None
@@ -68,39 +66,27 @@ class LimitFigure:
         return None if self.share is None else self.share >= 1.0
 
 
-def limits_of(
-    outcome: RunOutcome,
-    *,
-    kinds: Sequence[str] = LIMIT_KINDS,
-    rating_window_s: float | None = None,
-    under: Iterable[str] | None = None,
-) -> list[LimitFigure]:
+def limits_of(outcome: RunOutcome, *, rating_window_s: float | None = None) -> list[LimitFigure]:
     """The limits of a run's site, ratings first, each kind in node order.
 
     `rating_window_s` holds ratings to the highest mean over it (one of the outcome's averaging
-    times); None: to every power step. `under` keeps the nodes of these names only. Servers'
-    ratings are judged by power steps always.
+    times); None: to every power step. Servers' ratings are judged by power steps always.
     """
     loads = None if rating_window_s is None else load_rows(outcome, rating_window_s)
     peaks_w = {node["name"]: node["peak_w"] for node in outcome.summary["nodes"]}
-    nodes = None if under is None else set(under)
     seen: dict[tuple[Any, ...], int] = {}
     figures = []
     for row in outcome.summary["limits"]:
         short = (row["node"], row["kind"], row["window_s"], row["windows"])
         number = seen[short] = seen.get(short, -1) + 1
-        if row["kind"] not in kinds or (nodes is not None and row["node"] not in nodes):
-            continue
-        highest_w, at_s = row["highest_w"], row["highest_at_s"]
+        highest_w, share = row["highest_w"], row["share"]
         if loads is not None and row["kind"] == "rating" and row["node"] in loads:
             # Ratings feel the worst pole, or volt-amperes: by as much as at the highest step.
             peak_w = peaks_w[row["node"]]
             felt = highest_w / peak_w if highest_w is not None and peak_w else 1.0
             window_w = loads[row["node"]]["peak_w"]
-            highest_w, at_s = None if window_w is None else window_w * felt, None
+            highest_w = None if window_w is None else window_w * felt
             share = None if highest_w is None else highest_w / row["limit_w"]
-        else:
-            share = row["share"]
         figures.append(
             LimitFigure(
                 key=(*short, number),
@@ -112,7 +98,6 @@ def limits_of(
                 rule=row["rule"],
                 limit_w=row["limit_w"],
                 highest_w=highest_w,
-                highest_at_s=at_s,
                 share=share,
                 over_s=row["over_s"],
                 measured_s=row["measured_s"],
@@ -120,20 +105,6 @@ def limits_of(
             )
         )
     return figures
-
-
-def limits_met(
-    outcome: RunOutcome,
-    *,
-    kinds: Sequence[str] = LIMIT_KINDS,
-    rating_window_s: float | None = None,
-    under: Iterable[str] | None = None,
-) -> list[LimitFigure]:
-    """Those of `limits_of` that the run reached, the worst first."""
-    figures = limits_of(outcome, kinds=kinds, rating_window_s=rating_window_s, under=under)
-    return sorted(
-        (figure for figure in figures if figure.met), key=lambda figure: -(figure.share or 0.0)
-    )
 
 
 def redundancy_not_kept(outcomes: Iterable[RunOutcome]) -> list[str]:
@@ -155,20 +126,16 @@ def redundancy_not_kept(outcomes: Iterable[RunOutcome]) -> list[str]:
     ]
 
 
-def left_out(
-    outcomes: Iterable[RunOutcome], kinds: Sequence[str] = LIMIT_KINDS, under: Iterable[str] = ()
-) -> list[str]:
+def left_out(outcomes: Iterable[RunOutcome], kinds: Sequence[str] = LIMIT_KINDS) -> list[str]:
     """What a study that judges `kinds` says nothing of, in sentences: limits of other kinds, and
     those whose windows no run filled; and paired feeds of which one could not have borne the loss
-    of another, unless `kinds` are some only. `under`: the nodes it looks at; none: all."""
-    nodes, outcomes = set(under), list(outcomes)
+    of another, unless `kinds` are some only."""
+    outcomes = list(outcomes)
     others: dict[str, list[str]] = {}
     unfilled: dict[Key, str] = {}
     judged: set[Key] = set()
     for outcome in outcomes:
         for figure in limits_of(outcome):
-            if nodes and figure.node not in nodes:
-                continue
             if figure.kind not in kinds:
                 names = others.setdefault(figure.kind_label, [])
                 if figure.node not in names:

@@ -43,7 +43,7 @@ from dcsim.studies.growth.rows import (
     sentences,
     service_rows,
 )
-from dcsim.studies.limits import left_out, limits_met
+from dcsim.studies.limits import left_out, limits_of
 from dcsim.studies.options import (
     Day,
     GrowthFactor,
@@ -278,7 +278,9 @@ class GrowthStudy(Study):
                     "fix": fix.name,
                     "cost": fix.cost,
                     "removes": not any(
-                        limits_met(run, rating_window_s=window_s) for run in at_breach
+                        figure.met
+                        for run in at_breach
+                        for figure in limits_of(run, rating_window_s=window_s)
                     ),
                     "factor": first["factor"],
                     "binding": f"{first['node']}, {first['limit']}" if met else None,

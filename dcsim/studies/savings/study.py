@@ -41,7 +41,7 @@ from dcsim.studies.savings.words import (
     trip_sentences,
 )
 from dcsim.studies.study import Study
-from dcsim.studies.target import Counted, Under, find_target
+from dcsim.studies.target import Counted, CountTarget, Under, find_target
 from dcsim.studies.uncertainty import mean_band, peak_band_w, uncertainty_of, uncertainty_sentences
 
 HOURS_A_YEAR = 8766.0
@@ -143,18 +143,7 @@ class SavingsStudy(Study):
         at_s = measured_s + (np.arange(len(loads[0])) + 0.5) * tariff.meter_s
         intensity = None if series is None else _intensity(series, at_s)
         bills = [bill(load, tariff.meter_s, tariff, measured_s, intensity) for load in loads]
-        inputs = _inputs(
-            target.limit_w,
-            target.unit_nameplate_w(),
-            labels_below(target, sized, count),
-            count,
-            target.kind,
-            tariff,
-            {name: getattr(self, name) for name in ABOUT_MONEY},
-            bills,
-            outcomes,
-            len(target.watched),
-        )
+        inputs = self._inputs(target, sized, count, tariff, bills, outcomes)
         known = {row["name"]: row["value"] for row in inputs}
         uncertainty = uncertainty_of(outcomes[0].summary)
         bands = {
@@ -241,71 +230,87 @@ class SavingsStudy(Study):
             runs=outcomes,
         )
 
-
-def _inputs(
-    limit_w: float,
-    unit_nameplate_w: float,
-    labels: Mapping[str, float],
-    count: int,
-    kind: str,
-    tariff: Tariff,
-    money: Mapping[str, float | None],
-    bills: Sequence[Bill],
-    outcomes: Sequence[RunOutcome],
-    copies: int,
-) -> list[dict[str, Any]]:
-    """Rows of the table of inputs. Money and limits are for all copies of the limit together."""
-    tokens_per_s = [
-        outcome.summary["tokens"]["generated"] / outcome.summary["simulated_s"]
-        for outcome in outcomes
-    ]
-    rows: list[tuple[str, float | None, str, str, str]] = [
-        ("count", count * copies, "", "given", f"{kind}s, under all limits together"),
-        ("unit_nameplate_kw", unit_nameplate_w / 1e3, "kW", "scenario", f"label of one {kind}"),
-        *(
-            (name, labels[name], unit, "scenario", about)
-            for name, (unit, about) in ABOUT_LABELS.items()
-        ),
-        ("limit_kw", copies * limit_w / 1e3, "kW", "scenario", "capacity of all limits together"),
-        ("mean_kw", mean(b.mean_kw for b in bills), "kW", "run", "mean load of the site"),
-        ("peak_kw", mean(b.peak_kw for b in bills), "kW", "run", "highest meter reading"),
-        (
-            "tokens_a_year",
-            mean(tokens_per_s) * HOURS_A_YEAR * 3600.0,
-            "tokens",
-            "run",
-            "generated, if the year were as the run",
-        ),
-        (
-            "energy_price",
-            mean(b.price_per_kwh for b in bills),
-            "money per kWh",
-            "tariff",
-            "mean price, weighted by when energy is drawn",
-        ),
-        ("demand_price", tariff.demand, "money per kW and month", "tariff", "of the peak"),
-        ("contracted_price", tariff.contracted, "money per kW and month", "tariff", "of capacity"),
-        ("fixed_price", tariff.fixed, "money a month", "tariff", "whatever is drawn"),
-        (
-            "grid_g_per_kwh",
-            mean(b.g_per_kwh for b in bills),
-            "g CO2e/kWh",
-            "given",
-            "mean intensity, weighted by when energy is drawn",
-        ),
-    ]
-    for name, (unit, about) in ABOUT_MONEY.items():
-        rows.append((name, money[name], unit, "given", about))
-    return [
-        {
-            "name": name,
-            "value": NAN if value is None else float(value),
-            "unit": in_currency(unit, tariff.currency),
-            "origin": "missing" if value is None or math.isnan(value) else origin,
-            "about": about,
-        }
-        for name, value, unit, origin, about in rows
-    ]
+    def _inputs(
+        self,
+        target: CountTarget,
+        sized: Scenario,
+        count: int,
+        tariff: Tariff,
+        bills: Sequence[Bill],
+        outcomes: Sequence[RunOutcome],
+    ) -> list[dict[str, Any]]:
+        """Rows of the table of inputs; money and limits are of all copies of the limit together."""
+        copies = len(target.watched)
+        labels = labels_below(target, sized, count)
+        tokens_per_s = [
+            outcome.summary["tokens"]["generated"] / outcome.summary["simulated_s"]
+            for outcome in outcomes
+        ]
+        rows: list[tuple[str, float | None, str, str, str]] = [
+            ("count", count * copies, "", "given", f"{target.kind}s, under all limits together"),
+            (
+                "unit_nameplate_kw",
+                target.unit_nameplate_w() / 1e3,
+                "kW",
+                "scenario",
+                f"label of one {target.kind}",
+            ),
+            *(
+                (name, labels[name], unit, "scenario", about)
+                for name, (unit, about) in ABOUT_LABELS.items()
+            ),
+            (
+                "limit_kw",
+                copies * target.limit_w / 1e3,
+                "kW",
+                "scenario",
+                "capacity of all limits together",
+            ),
+            ("mean_kw", mean(b.mean_kw for b in bills), "kW", "run", "mean load of the site"),
+            ("peak_kw", mean(b.peak_kw for b in bills), "kW", "run", "highest meter reading"),
+            (
+                "tokens_a_year",
+                mean(tokens_per_s) * HOURS_A_YEAR * 3600.0,
+                "tokens",
+                "run",
+                "generated, if the year were as the run",
+            ),
+            (
+                "energy_price",
+                mean(b.price_per_kwh for b in bills),
+                "money per kWh",
+                "tariff",
+                "mean price, weighted by when energy is drawn",
+            ),
+            ("demand_price", tariff.demand, "money per kW and month", "tariff", "of the peak"),
+            (
+                "contracted_price",
+                tariff.contracted,
+                "money per kW and month",
+                "tariff",
+                "of capacity",
+            ),
+            ("fixed_price", tariff.fixed, "money a month", "tariff", "whatever is drawn"),
+            (
+                "grid_g_per_kwh",
+                mean(b.g_per_kwh for b in bills),
+                "g CO2e/kWh",
+                "given",
+                "mean intensity, weighted by when energy is drawn",
+            ),
+        ]
+        for name, (unit, about) in ABOUT_MONEY.items():
+            rows.append((name, getattr(self, name), unit, "given", about))
+        return [
+            {
+                "name": name,
+                "value": NAN if value is None else float(value),
+                "unit": in_currency(unit, tariff.currency),
+                "origin": "missing" if value is None or math.isnan(value) else origin,
+                "about": about,
+            }
+            for name, value, unit, origin, about in rows
+        ]
 
 
 def _grid(grid: float | Path) -> tuple[np.ndarray, np.ndarray]:
