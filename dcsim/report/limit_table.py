@@ -88,7 +88,9 @@ def limit_table(rows: Sequence[LimitRow], start: Start | None, wide: bool) -> Ta
             if over_count > BROKEN_SHOWN:
                 left = over - BROKEN_SHOWN
                 continue
-        cells = _cells(row, start)
+        limit, highest, of_limit, *rest = limit_cells(row, start)
+        style = "" if row["share"] is None else "red" if row["share"] > 1.0 else "green"
+        cells: list[str | Text] = [limit, highest, Text(of_limit, style), *rest]
         table.add_row(Text(row["node"]), kind_label(row), *cells[: len(table.columns) - 2])
     if left:
         table.caption = f"and {left:,} more that were not kept"
@@ -105,14 +107,13 @@ def notes(rows: Sequence[LimitRow]) -> list[str]:
     ]
 
 
-def _cells(row: LimitRow, start: Start | None) -> tuple[str | Text, ...]:
-    share = row["share"]
-    style = "" if share is None else "red" if share > 1.0 else "green"
+def limit_cells(row: LimitRow, start: Start | None) -> tuple[str, ...]:
+    """A row's figures in words: limit, highest, of limit, at, time above, times."""
     at_s, over_s = row["highest_at_s"], row["over_s"]
     return (
         watts(row["limit_w"]),
         watts(row["highest_w"]),
-        Text(percent(share), style),
+        percent(row["share"]),
         UNKNOWN if at_s is None else when(at_s, start),
         UNKNOWN if over_s is None else "0 s" if over_s == 0.0 else duration(over_s),
         UNKNOWN if row["crossings"] is None else f"{row['crossings']:,}",

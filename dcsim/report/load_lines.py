@@ -9,7 +9,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from dcsim.report.text import UNKNOWN, percent, seconds, watt_hours, watts
+from dcsim.report.text import UNKNOWN, number, percent, seconds, watt_hours, watts
 from dcsim.results.shares import BINDS, busy_text, number_text, slo_text
 
 MOST_PARTS = 8
@@ -39,11 +39,7 @@ def _tokens(row: Row) -> str:
     prompts, outputs = row["prompt_tokens_per_s_server"], row["decode_tokens_per_s_server"]
     if prompts is None or outputs is None:
         return f"{UNKNOWN} tokens/s"
-    return f"{_count(outputs)} tokens/s decoded and {_count(prompts)} of prompts"
-
-
-def _count(value: float) -> str:
-    return f"{value:,.0f}" if value >= 100.0 else f"{value:.3g}"
+    return f"{number(outputs)} tokens/s decoded and {number(prompts)} of prompts"
 
 
 def breakdown_lines(breakdown: Mapping[str, Any]) -> Iterator[str]:

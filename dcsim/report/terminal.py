@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from statistics import median
 from typing import Any
 
@@ -16,7 +16,7 @@ from dcsim.report.flags import counted
 from dcsim.report.limit_table import limit_table, notes, sentence
 from dcsim.report.load_lines import autoscale_lines, breakdown_lines, busy_lines, evidence_lines
 from dcsim.report.redundancy_words import redundancy_line
-from dcsim.report.text import UNKNOWN, clock, percent, seconds, watt_hours, watts, when
+from dcsim.report.text import UNKNOWN, clock, percent, rate, seconds, watt_hours, watts, when
 from dcsim.results.warm_up import FILLED, MATERIAL
 from dcsim.scenario.start import Start, parse_start
 
@@ -30,37 +30,45 @@ Node = Mapping[str, Any]
 
 def render(summary: Mapping[str, Any], console: Console, first_flags: Sequence[Any] = ()) -> None:
     """Print a run's summary. `first_flags` are the events worth a line of their own."""
+    for part in _parts(summary, first_flags, wide=console.width >= WIDE):
+        console.print(part, highlight=False, markup=False)
+
+
+def _parts(
+    summary: Mapping[str, Any], first_flags: Sequence[Any], wide: bool
+) -> Iterator[str | Text | Table]:
+    """What is printed, from top to bottom."""
     text = summary.get("start")
     start = None if text is None else parse_start(text)
-    console.print(_loads(summary["nodes"], wide=console.width >= WIDE))
-    _limits(summary.get("limits") or [], start, console)
+    limits = summary.get("limits") or []
+    yield _loads(summary["nodes"], wide)
+    table = limit_table(limits, start, wide)
+    if table is not None:
+        yield table
+    yield sentence(limits)
+    yield from notes(limits)
     paired = redundancy_line(summary.get("redundancy") or [], start)
     if paired:
-        console.print(paired, highlight=False, markup=False)
-    _requests(summary, console)
-    for line in (
-        *breakdown_lines(summary.get("breakdown") or {}),
-        *busy_lines(summary.get("serving") or ()),
-        *autoscale_lines(summary),
-    ):
-        console.print(line, highlight=False, markup=False)
-    _events(summary["events"], first_flags, start, console)
-    _policies(summary.get("control") or {}, summary["simulated_s"], console)
-    _power(summary["power_model"], console)
-    for line in evidence_lines(summary.get("evidence") or {}):
-        console.print(line, highlight=False, markup=False)
-    _expected(summary["nodes"], console)
-    _warm_up(summary, console)
+        yield paired
+    yield from _requests(summary)
+    yield from breakdown_lines(summary.get("breakdown") or {})
+    yield from busy_lines(summary.get("serving") or ())
+    yield from autoscale_lines(summary)
+    yield from _events(summary["events"], first_flags, start)
+    yield from _policies(summary.get("control") or {}, summary["simulated_s"])
+    yield from _power(summary["power_model"])
+    yield from evidence_lines(summary.get("evidence") or {})
+    yield from _expected(summary["nodes"])
+    yield from _warm_up(summary)
     wall_s = summary.get("wall_s")
     speed = f", {summary['simulated_s'] / wall_s:,.0f} x real time" if wall_s else ""
-    console.print(
+    yield (
         f"Simulated {clock(summary['simulated_s'])} in {seconds(wall_s)}{speed}, "
-        f"seed {summary['seed']}.",
-        highlight=False,
+        f"seed {summary['seed']}."
     )
 
 
-def _expected(nodes: Sequence[Node], console: Console) -> None:
+def _expected(nodes: Sequence[Node]) -> Iterator[str]:
     """How sure the site's peak and p99 are, where the run can tell."""
     expected = []
     for figure, key in (("its peak is expected at", "peak"), ("its p99 at", "p99")):
@@ -68,32 +76,29 @@ def _expected(nodes: Sequence[Node], console: Console) -> None:
         if low_w is not None and high_w is not None:
             expected.append(f"{figure} {watts(low_w)} to {watts(high_w)}")
     if expected:
-        console.print(
+        yield (
             f"Another run like this one, at {nodes[0]['name']}: {', '.join(expected)} (95 %, from "
-            "this run alone).",
-            highlight=False,
+            "this run alone)."
         )
 
 
-def _warm_up(summary: Mapping[str, Any], console: Console) -> None:
+def _warm_up(summary: Mapping[str, Any]) -> Iterator[str | Text]:
     """What the figures leave out, and a warning where that was too little."""
     warm_up = summary.get("warm_up")
     if not warm_up:
         return
     trips = warm_up["trips"]
     if warm_up["cut_s"]:
-        console.print(
+        yield (
             f"The first {warm_up['cut_s']:g} s, while servers fill, are left out of all figures "
             f"but energies, counts and trips ({warm_up['rule']})"
-            + (f"; {trips:,} trips fell into them." if trips else "."),
-            highlight=False,
+            + (f"; {trips:,} trips fell into them." if trips else ".")
         )
     if warm_up["enough"] is False:
-        console.print(
+        yield Text(
             f"WARNING: the warm-up is too short ({short_because(warm_up)}): play a longer run, or "
             "set a longer `warm_up`.",
-            style="yellow",
-            highlight=False,
+            "yellow",
         )
 
 
@@ -171,100 +176,65 @@ def _share(node: Node) -> float | None:
     return float(node["peak_w"]) / float(node["limit_w"])
 
 
-def _requests(summary: Mapping[str, Any], console: Console) -> None:
-    requests = summary["requests"]
+def _requests(summary: Mapping[str, Any]) -> Iterator[str]:
+    requests, tokens, retries = (
+        summary["requests"], summary["tokens"], summary["routing"].get("retries")
+    )  # fmt: skip
     parts = ", ".join(
         f"{requests[name]:,} {name}"
         for name in ("completed", "running", "waiting", "rejected", "timed_out", "failed")
     ).replace("_", " ")
-    console.print(f"Requests: {requests['arrived']:,} arrived = {parts}.", highlight=False)
+    yield f"Requests: {requests['arrived']:,} arrived = {parts}."
     for what, rows in summary["traffic"].items():
         for stream, count in rows.items():
-            console.print(
-                f"Trace of {stream}: {count:,} rows {what}.", highlight=False, markup=False
-            )
-    if summary["routing"].get("retries"):
-        lost = summary["tokens"]["lost"]
-        console.print(
-            f"Sent again after a failure: {summary['routing']['retries']:,} times, {lost:,} tokens "
-            "lost.",
-            highlight=False,
-        )
-    tokens = summary["tokens"]
+            yield f"Trace of {stream}: {count:,} rows {what}."
+    if retries:
+        yield f"Sent again after a failure: {retries:,} times, {tokens['lost']:,} tokens lost."
     cached = f" ({tokens['cached']:,} from prefix caches)" if tokens["cached"] else ""
-    console.print(
-        f"Tokens: {tokens['prompt']:,} in prompts{cached}, {tokens['generated']:,} generated.",
-        highlight=False,
-    )
+    yield f"Tokens: {tokens['prompt']:,} in prompts{cached}, {tokens['generated']:,} generated."
     names = {"ttft_s": "time to first token", "tpot_s": "per output token", "e2e_s": "end to end"}
     latency = "; ".join(
-        f"{title} {seconds(row['p50'])} / {seconds(row['p95'])} / {seconds(row['p99'])}"
+        f"{title} "
+        + " / ".join(seconds(summary["latency"][name][p]) for p in ("p50", "p95", "p99"))
         for name, title in names.items()
-        for row in [summary["latency"][name]]
     )
-    console.print(f"Latency (p50 / p95 / p99): {latency}.", highlight=False)
+    yield f"Latency (p50 / p95 / p99): {latency}."
     for tenant in summary["tenants"]:
-        console.print(
+        yield (
             f"Tenant {tenant['name']}: {tenant['within_slo']:,} of {tenant['arrived']:,} within "
             f"its SLO ({percent(tenant['slo_attainment'])} of those that have ended), goodput "
-            f"{_rate(tenant['goodput_per_s'])} requests/s.",
-            highlight=False,
-            markup=False,
+            f"{rate(tenant['goodput_per_s'])} requests/s."
         )
-
-
-def _rate(per_s: float | None) -> str:
-    return UNKNOWN if per_s is None else f"{per_s:.2f}"
-
-
-def _limits(rows: Sequence[Mapping[str, Any]], start: Start | None, console: Console) -> None:
-    table = limit_table(rows, start, wide=console.width >= WIDE)
-    if table is not None:
-        console.print(table)
-    for line in (sentence(rows), *notes(rows)):
-        console.print(line, highlight=False, markup=False)
 
 
 def _events(
-    counts: Mapping[EventKind, int],
-    first_flags: Sequence[Any],
-    start: Start | None,
-    console: Console,
-) -> None:
-    counts_text = ", ".join(counted(kind, count) for kind, count in counts.items())
-    console.print(f"Flags: {counts_text}.", highlight=False)
+    counts: Mapping[EventKind, int], first_flags: Sequence[Any], start: Start | None
+) -> Iterator[str]:
+    yield f"Flags: {', '.join(counted(kind, count) for kind, count in counts.items())}."
     for event in first_flags:
-        console.print(
+        yield (
             f"  first {event.kind}: {event.node} at {when(event.time_s, start)}, "
-            f"{watts(event.load_w)} of {watts(event.limit_w)}",
-            highlight=False,
-            markup=False,
+            f"{watts(event.load_w)} of {watts(event.limit_w)}"
         )
 
 
-def _policies(control: Mapping[str, Any], simulated_s: float, console: Console) -> None:
+def _policies(control: Mapping[str, Any], simulated_s: float) -> Iterator[str]:
     """What policies did; nothing where there is none."""
     for row in control.get("policies", ()):
         share = row["limited_s"] / simulated_s if simulated_s > 0.0 else None
-        console.print(
+        yield (
             f"Policy {row['policy']}: {row['commands']:,} commands, limits in force for "
-            f"{clock(row['limited_s'])} ({percent(share)} of the time).",
-            highlight=False,
+            f"{clock(row['limited_s'])} ({percent(share)} of the time)."
         )
     if control.get("policies"):
-        console.print(
-            f"Server-hours with clocks held down: {control['capped_server_h']:.2f}.",
-            highlight=False,
-        )
+        yield f"Server-hours with clocks held down: {control['capped_server_h']:.2f}."
 
 
-def _power(models: Any, console: Console) -> None:
+def _power(models: Any) -> Iterator[str]:
     for model in models if isinstance(models, list) else [models]:
         pack = f" (pack {model['pack']})" if model["pack"] else ""
         for row in model["provenance"]:
-            console.print(
+            yield (
                 f"GPU power: {model['name']}{pack}, {row['configuration']}: "
-                f"{row['evidence']}; {row['source']}.",
-                highlight=False,
-                markup=False,
+                f"{row['evidence']}; {row['source']}."
             )

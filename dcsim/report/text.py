@@ -31,6 +31,18 @@ def seconds(value: float | None) -> str:
     return f"{1e3 * value:.0f} ms" if value < 1.0 else f"{value:.2f} s"
 
 
+def rate(per_s: float | None) -> str:
+    """`3.14` of a second."""
+    return UNKNOWN if per_s is None else f"{per_s:.2f}"
+
+
+def number(value: float | None) -> str:
+    """`1,234` or `12.3`."""
+    if value is None:
+        return UNKNOWN
+    return f"{value:,.0f}" if value >= 100.0 else f"{value:.3g}"
+
+
 def plural_kind(kind: str, count: int = 2) -> str:
     """Kinds of nodes: `rack`, `racks`, `utilities`, `UPS`."""
     if count == 1:

@@ -7,8 +7,8 @@ import io
 from rich.console import Console
 
 from dcsim.engine import simulate
+from dcsim.report.page.parts import badge
 from dcsim.report.page.run import run_page
-from dcsim.report.page.trust import badge
 from dcsim.report.terminal import render
 from dcsim.results import Results
 from tests.engine.sites import site

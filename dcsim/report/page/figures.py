@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from statistics import median
 from typing import Any
@@ -11,8 +11,9 @@ import pandas as pd
 
 from dcsim.report.figure_names import format_figure
 from dcsim.report.page import limits
-from dcsim.report.page.trust import Trust, badge
-from dcsim.report.text import UNKNOWN, percent, seconds, watt_hours, watts
+from dcsim.report.page.parts import Html, badge, card, html_table
+from dcsim.report.page.trust import Trust
+from dcsim.report.text import UNKNOWN, percent, rate, seconds, watt_hours, watts
 from dcsim.scenario.start import parse_start
 
 STATES = {
@@ -70,7 +71,7 @@ SHAPE = """
 <p class="small">For what share of the time each load was exceeded.</p></div>
 <div class="card"><h3>Hierarchy smoothing</h3>
 <div class="chart" id="smoothing" role="img" aria-label="Coefficient of variation by level"></div>
-<div class="scroll">%s</div>
+%s
 <p class="small">Coefficient of variation (standard deviation over mean): median of the nodes of a
 level. Dots: recorded steps; dashes: what servers that vary on their own would give,
 1/√servers. The gap between the two is what they have in common, such as the time of day.</p>
@@ -190,21 +191,19 @@ def _load(summary: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
 
 
 def _tenants(tenants: Sequence[Mapping[str, Any]]) -> str:
-    if not tenants:
-        return ""
-    rows = "".join(
-        f"<tr><td>{escape(str(t['name']))}</td><td>{_slo(t['slo'])}</td>"
-        f"<td class='n'>{t['arrived']:,}</td><td class='n'>{t['within_slo']:,}</td>"
-        f"<td class='n'>{percent(t['slo_attainment'])}</td>"
-        f"<td class='n'>{_rate(t['goodput_per_s'])}</td></tr>"
-        for t in tenants
-    )
+    rows = [
+        (
+            str(tenant["name"]),
+            _slo(tenant["slo"]),
+            f"{tenant['arrived']:,}",
+            f"{tenant['within_slo']:,}",
+            percent(tenant["slo_attainment"]),
+            f"{rate(tenant['goodput_per_s'])} /s",
+        )
+        for tenant in tenants
+    ]
     heads = ("tenant", "SLO", "arrived", "within it", "attainment", "goodput")
-    head = "".join(f'<th scope="col">{name}</th>' for name in heads)
-    return (
-        f'<div class="card"><h3>Tenants</h3><div class="scroll"><table class="plain"><thead><tr>'
-        f"{head}</tr></thead><tbody>{rows}</tbody></table></div></div>"
-    )
+    return card(html_table(heads, rows, range(2, 6)), "Tenants") if rows else ""
 
 
 def _slo(slo: Mapping[str, Any]) -> str:
@@ -213,26 +212,20 @@ def _slo(slo: Mapping[str, Any]) -> str:
         for key, title in (("ttft_s", "first token"), ("tpot_s", "per token"))
         if slo.get(key) is not None
     ]
-    return escape(", ".join(parts) or "none")
+    return ", ".join(parts) or "none"
 
 
 def shape(nodes: pd.DataFrame, variation: Mapping[str, Mapping[float, float]]) -> str:
     """Load-duration curves and smoothing, with the median variation of each level as a table:
     `variation` by node and averaging time in s."""
     widths_s = sorted({width_s for values in variation.values() for width_s in values})
-    head = "".join(f'<th scope="col" class="n">{format_figure("_s", w)}</th>' for w in widths_s)
-    rows = ""
+    rows = []
     for kind, level in nodes.groupby("kind", sort=False):
         known = [variation.get(str(name), {}) for name in level.index]
-        cells = ""
-        for width_s in widths_s:
-            values = [by_width[width_s] for by_width in known if width_s in by_width]
-            cells += f"<td class='n'>{percent(median(values)) if values else UNKNOWN}</td>"
-        rows += f"<tr><td>{escape(str(kind))}</td>{cells}</tr>"
-    return SHAPE % (
-        f'<table class="plain"><thead><tr><th scope="col">level</th>{head}</tr></thead>'
-        f"<tbody>{rows}</tbody></table>"
-    )
+        columns = [[by_width[w] for by_width in known if w in by_width] for w in widths_s]
+        rows.append((str(kind), *(percent(median(c)) if c else UNKNOWN for c in columns)))
+    heads = ("level", *(format_figure("_s", width_s) for width_s in widths_s))
+    return SHAPE % html_table(heads, rows, range(1, len(heads)))
 
 
 def shares(summary: Mapping[str, Any]) -> str:
@@ -251,28 +244,24 @@ def shares(summary: Mapping[str, Any]) -> str:
     return f'<div class="pair">{body}</div>'
 
 
-def _stack(title: str, parts: Sequence[tuple[str, float]], format_value: Any) -> str:
+def _stack(
+    title: str, parts: Sequence[tuple[str, float]], format_value: Callable[[float], str]
+) -> str:
     total = sum(value for _, value in parts)
     if not total:
-        return f'<div class="card"><h3>{title}</h3><p class="small">The file has none.</p></div>'
+        return card('<p class="small">The file has none.</p>', title)
     bar = "".join(
         f'<span class="s{i % 8}" style="flex:{value / total:.5f}"></span>'
         for i, (_, value) in enumerate(parts)
     )
-    rows = "".join(
-        f'<tr><td><span class="dot s{i % 8}"></span>{escape(name)}</td>'
-        f"<td class='n'>{percent(value / total)}</td>"
-        f"<td class='n'>{escape(format_value(value))}</td></tr>"
+    rows = [
+        (Html(f'<span class="dot s{i % 8}"></span>{escape(name)}'), percent(value / total),
+         format_value(value))
         for i, (name, value) in enumerate(parts)
+    ]  # fmt: skip
+    return card(
+        f'<div class="stack" aria-hidden="true">{bar}</div>{html_table((), rows, (1, 2))}', title
     )
-    return (
-        f'<div class="card"><h3>{title}</h3><div class="stack" aria-hidden="true">{bar}</div>'
-        f'<table class="plain"><tbody>{rows}</tbody></table></div>'
-    )
-
-
-def _rate(per_s: float | None) -> str:
-    return UNKNOWN if per_s is None else f"{per_s:.2f} /s"
 
 
 def _count(value: int) -> str:

@@ -8,7 +8,8 @@ from typing import Any
 
 from dcsim.facility.events import duration
 from dcsim.facility.limit_words import kind_label, label, unjudged
-from dcsim.report.limit_table import broken, sentence, shown
+from dcsim.report.limit_table import broken, limit_cells, sentence, shown
+from dcsim.report.page.parts import card, html_table
 from dcsim.report.redundancy_words import lost, redundancy_line
 from dcsim.report.text import UNKNOWN, percent, watts, when
 from dcsim.scenario.start import Start
@@ -68,35 +69,15 @@ def table(rows: Sequence[LimitRow], start: Start | None) -> str:
     if not lines:
         return ""
     heads = ("limit of", "kind", "limit", "highest", "of limit", "at", "time above", "times", "by")
-    head = "".join(f'<th scope="col">{name}</th>' for name in heads)
-    body = "".join(_line(row, start) for row in lines[:MOST_ROWS])
+    cells = [
+        (row["node"], kind_label(row), *limit_cells(row, start), row["rule"])
+        for row in lines[:MOST_ROWS]
+    ]
+    hot = {i for i, row in enumerate(lines) if row["share"] is not None and row["share"] > 1.0}
     more = len(lines) - MOST_ROWS
     rest = f'<p class="small">and {more:,} more.</p>' if more > 0 else ""
-    return (
-        f'<div class="card"><h3>Limits</h3><p class="small">{escape(sentence(rows))}</p>'
-        f'<div class="scroll" tabindex="0" role="region" aria-label="Limits, scrollable">'
-        f'<table class="plain"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
-        f"{rest}</div>"
-    )
-
-
-def _line(row: LimitRow, start: Start | None) -> str:
-    over_s, at_s = row["over_s"], row["highest_at_s"]
-    cells = (
-        watts(row["limit_w"]),
-        watts(row["highest_w"]),
-        percent(row["share"]),
-        UNKNOWN if at_s is None else when(at_s, start),
-        UNKNOWN if over_s is None else "0 s" if over_s == 0.0 else duration(over_s),
-        UNKNOWN if row["crossings"] is None else f"{row['crossings']:,}",
-    )
-    over = row["share"] is not None and row["share"] > 1.0
-    shown_cells = "".join(f'<td class="n">{escape(cell)}</td>' for cell in cells)
-    hot = ' class="hot"' if over else ""
-    return (
-        f"<tr{hot}><td>{escape(row['node'])}</td><td>{escape(kind_label(row))}</td>"
-        f"{shown_cells}<td>{escape(row['rule'])}</td></tr>"
-    )
+    note = f'<p class="small">{escape(sentence(rows))}</p>'
+    return card(f"{note}{html_table(heads, cells, range(2, 8), hot)}{rest}", "Limits")
 
 
 def _of_limit(row: LimitRow) -> str:

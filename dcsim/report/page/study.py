@@ -12,7 +12,6 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from dcsim.evidence import EVIDENCE
 from dcsim.report.charts.model import Chart
 from dcsim.report.charts.page import to_json
 from dcsim.report.charts.study import study_charts, table_named
@@ -20,7 +19,8 @@ from dcsim.report.figure_names import format_figure, title_of
 from dcsim.report.page.formula import javascript
 from dcsim.report.page.html import Section, page
 from dcsim.report.page.pack import Packer
-from dcsim.report.page.trust import MEANING, badge, weakest
+from dcsim.report.page.parts import Html, badge, card, evidence_table, html_table
+from dcsim.report.page.trust import weakest
 from dcsim.report.study_file import (
     ConfigurationSource,
     StudyFile,
@@ -131,16 +131,11 @@ def _answer(study: StudyFile, tables: Sequence[TableValues]) -> str:
         for name, words in cards[:MOST_CARDS]
         if len(format_figure(name, known[name])) <= 40
     )
-    rows = "".join(
-        f"<tr><td>{escape(name)}</td><td>{escape(format_figure(name, value))}</td></tr>"
-        for name, value in known.items()
-    )
+    rows = [(name, format_figure(name, value)) for name, value in known.items()]
     every = (
         '<details class="card"><summary>All figures, by their names in study.json</summary>'
-        f'<div class="scroll"><table class="plain"><tbody>{rows}</tbody></table></div></details>'
-        if rows
-        else ""
-    )
+        f"{html_table((), rows)}</details>" if rows else ""
+    )  # fmt: skip
     return (
         f'{note}<div class="headline">{headline}</div><dl class="tiles">{tiles}</dl>'
         f'<div class="pair">{_list("Why", study.reasons)}'
@@ -179,7 +174,7 @@ def _list(title: str, lines: Sequence[str]) -> str:
     if not lines:
         return ""
     items = "".join(f"<li>{escape(line)}</li>" for line in lines)
-    return f'<div class="card"><h3>{title}</h3><ul>{items}</ul></div>'
+    return card(f"<ul>{items}</ul>", title)
 
 
 def _formulas(tables: Sequence[TableValues]) -> dict[str, str]:
@@ -224,17 +219,11 @@ def _table_frames(tables: Sequence[TableValues]) -> str:
 
 
 def _inputs(study: StudyFile) -> str:
-    rows = "".join(
-        f"<tr><td>{escape(name)}</td><td>{_input(name, value)}</td></tr>"
-        for name, value in study.inputs.items()
-    )
-    if not rows:
-        rows = '<tr><td colspan="2">None is in the folder yet.</td></tr>'
-    return (
-        f'<div class="card"><div class="scroll"><table class="plain"><thead><tr>'
-        f'<th scope="col">input</th><th scope="col">value</th></tr></thead><tbody>{rows}</tbody>'
-        f'</table></div></div><details class="card"><summary>The scenario, with everything that '
-        f"it leaves unsaid</summary><pre>{escape(study.scenario.yaml)}</pre></details>"
+    rows = [(name, Html(_input(name, value))) for name, value in study.inputs.items()]
+    rows = rows or [("None is in the folder yet.", Html(""))]
+    return card(html_table(("input", "value"), rows)) + (
+        '<details class="card"><summary>The scenario, with everything that it leaves unsaid'
+        f"</summary><pre>{escape(study.scenario.yaml)}</pre></details>"
     )
 
 
@@ -256,18 +245,11 @@ def _provenance(study: StudyFile) -> list[ConfigurationSource]:
 
 
 def _trust(study: StudyFile) -> str:
-    rows = "".join(
-        f"<tr><td>GPU power of {escape(row.configuration or 'an unnamed GPU')}</td>"
-        f"<td>{badge(row.evidence or 'unknown')}</td><td>{escape(row.source or '')}</td></tr>"
+    rows = [
+        (f"GPU power of {row.configuration or 'an unnamed GPU'}", row.evidence or "unknown",
+         row.source or "")
         for row in _provenance(study)
-    )
-    if not rows:
-        rows = '<tr><td colspan="3">The folder names no power model.</td></tr>'
-    legend = "".join(f"<li>{badge(name)} {escape(MEANING[name])}</li>" for name in EVIDENCE)
+    ]  # fmt: skip
     versions = ", ".join(f"{k} {v}" for k, v in study.versions.items())
-    return (
-        '<div class="card"><div class="scroll"><table class="plain"><thead><tr>'
-        '<th scope="col">figure</th><th scope="col">evidence</th><th scope="col">source</th></tr>'
-        f'</thead><tbody>{rows}</tbody></table></div><ul class="legend">{legend}</ul>'
-        f'<p class="small">{escape(versions)}</p></div>'
-    )
+    evidence = evidence_table(rows, "The folder names no power model.")
+    return card(f'{evidence}<p class="small">{escape(versions)}</p>')

@@ -13,17 +13,11 @@ from pydantic import ValidationError
 from dcsim.evidence import EVIDENCE
 from dcsim.hardware.catalogue import Catalogue, load_catalogue
 from dcsim.hardware.timing import timing_of
+from dcsim.report.page.parts import card, evidence_table
 from dcsim.results import Results
 from dcsim.results.goodput import TenantSlo
 from dcsim.scenario.models import FacilityNode, Scenario
 
-MEANING = {
-    "measured": "stands on measurements of this very configuration",
-    "fitted": "a model fitted to measurements, used within their range",
-    "assumed": "a constant that nobody measured here",
-    "extrapolated": "carried over from another model or GPU",
-    "unknown": "the file does not say",
-}
 NOT_MODELLED = (
     "Voltage, short circuits and their selectivity, harmonics and neutral currents, cable losses.",
     "Generators: batteries are all that carries a site whose utility is lost.",
@@ -99,33 +93,15 @@ class Trust:
 
     def html(self) -> str:
         """The section: evidence by line, versions, what is not modelled."""
-        body = "".join(
-            f"<tr><td>{escape(row.what)}</td><td>{badge(row.evidence)}</td>"
-            f"<td>{escape(row.source)}</td></tr>"
-            for row in self.rows
-        )
         used = ", ".join(f"{name} {number}" for name, number in self.versions.items())
         left_out = "".join(f"<li>{escape(line)}</li>" for line in NOT_MODELLED)
-        legend = "".join(f"<li>{badge(name)} {escape(MEANING[name])}</li>" for name in EVIDENCE)
-        table = (
-            '<div class="scroll"><table class="plain"><thead><tr><th scope="col">figure</th>'
-            '<th scope="col">evidence</th><th scope="col">source</th></tr></thead>'
-            f"<tbody>{body}</tbody></table></div>"
-            if self.rows else '<p class="note">The file does not say what its figures stand on.</p>'
-        )  # fmt: skip
-        return (
-            f'<div class="card"><h3>Evidence</h3>{table}<ul class="legend">{legend}</ul>'
-            f'<p class="small">Seed {self.seed}; {escape(used)}. The same scenario and seed give '
-            "the same figures.</p></div>"
-            f'<div class="card"><h3>What is not modelled</h3><ul>{left_out}</ul></div>'
-        )
-
-
-def badge(evidence: str) -> str:
-    """A word, or shares of several, in a frame; what the weakest of them means as a tooltip."""
-    words = [word for word in EVIDENCE if word in evidence.replace(",", " ").split()]
-    known, text = (words[-1], evidence) if words else ("unknown", "unknown")
-    return f'<span class="badge {known}" title="{escape(MEANING[known])}">{escape(text)}</span>'
+        rows = ((row.what, row.evidence, row.source) for row in self.rows)
+        note = f"Seed {self.seed}; {used}. The same scenario and seed give the same figures."
+        return card(
+            evidence_table(rows, "The file does not say what its figures stand on.")
+            + f'<p class="small">{escape(note)}</p>',
+            "Evidence",
+        ) + card(f"<ul>{left_out}</ul>", "What is not modelled")
 
 
 def weakest(kinds: Sequence[str]) -> str:
