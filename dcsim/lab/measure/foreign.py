@@ -72,6 +72,10 @@ def range_query(path: Path) -> list[QuerySeries]:
                 "'value']; an instant query has none: ask for a range"
             ) from None
         if len(table):
+            if (np.diff(table[:, 0]) < 0).any():
+                table = np.array(in_time_order([tuple(row) for row in table.tolist()], []))
+                if (np.diff(table[:, 0]) < 0).any():
+                    raise MeasureError(f"{path}: data.result.{len(series)}: goes back in time")
             finite = table[np.isfinite(table[:, 1])]
             name = labels.pop("__name__", "")
             silent = len(table) - len(finite)

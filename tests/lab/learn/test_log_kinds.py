@@ -14,7 +14,7 @@ from dcsim.hardware import load_catalogue
 from dcsim.lab.learn.counters import computed_total
 from dcsim.lab.learn.plausible import gpu_named, plausible
 from dcsim.lab.learn.readers import PowerLog, detect_format, engine_log, power_log, request_log
-from dcsim.lab.learn.readers.series import Track, going_on, gpu_table
+from dcsim.lab.learn.readers.series import Track, counted, gauged, going_on, gpu_table
 from dcsim.lab.learn.readers.text import number, watts
 
 START_S = 1784576400.0
@@ -273,6 +273,43 @@ def test_one_of_two_engines_is_silent_for_a_while(tmp_path: Path) -> None:
     assert steps.max() <= 20.0  # spread over the silence, not a leap
     assert "silent for 6.0 s" in log.remarks[0]
     assert not log.restarts
+
+
+def test_scrapes_that_came_late_are_put_in_their_place(tmp_path: Path) -> None:
+    """Each fifth scrape stands three places too late in the file; a minute is too much."""
+    file = scrapes(tmp_path)
+    expected = engine_log(file)
+    blocks = ["# " + block for block in file.read_text().split("# ")[1:]]
+    for at in range(5, COUNT - 4, 5):
+        blocks[at : at + 4] = [*blocks[at + 1 : at + 4], blocks[at]]
+    file.write_text("".join(blocks))
+    log = engine_log(file)
+    assert log.at_s.tolist() == expected.at_s.tolist()
+    for name, values in expected.columns.items():
+        assert log.columns[name].tolist() == values.tolist()
+    assert "out of order, by up to 3 s: sorted" in log.remarks[0]
+    assert not log.restarts
+    file.write_text("".join([*blocks[30:], *blocks[:30]]))
+    with pytest.raises(LogError, match="goes back in time"):
+        engine_log(file)
+
+
+def test_an_engine_in_a_new_pod_began_anew() -> None:
+    """By hand: 500 tokens in the first pod, of which 40 here, then 7, 17 and 27 in the second, and
+    its share of the KV cache is that of the pod which runs."""
+    at_s = np.arange(8.0)
+    pods = [
+        Track({"pod": "a"}, at_s[:5], np.array([500.0, 510, 520, 530, 540])),
+        Track({"pod": "b"}, at_s[5:], np.array([7.0, 17, 27])),
+    ]
+    total, restarts = counted(pods, at_s)
+    assert (total - total[0]).tolist() == [0, 10, 20, 30, 40, 47, 57, 67]
+    assert restarts == [(5.0, "pod=b")]
+    shares = [Track(pod.labels, pod.at_s, 0.2 + 0 * pod.at_s) for pod in pods]
+    assert gauged(shares, at_s, mean=True) == pytest.approx(0.2 + 0 * at_s)
+    # Two that run at once are two engines, whichever began first.
+    pair = [pods[0], Track({"pod": "b"}, at_s[3:], 700.0 + at_s[3:])]
+    assert counted(pair, at_s)[1] == []
 
 
 @pytest.mark.parametrize("name", ["prefix_cache_hits_total", "gpu_prefix_cache_hits_total"])

@@ -250,6 +250,22 @@ def test_an_engine_of_two_that_was_started_anew_is_a_fault_and_mended(tmp_path: 
     assert float(last["generation_total"]) == 2 * TRUTH.output.sum()
 
 
+def test_samples_of_a_query_that_came_late_are_put_in_their_place(tmp_path: Path) -> None:
+    engine = two_engines(tmp_path / "engine.json")
+    found = json.loads(engine.read_text())
+    for series in found["data"]["result"]:
+        values = series["values"]
+        for at in range(10, len(values) - 4, 7):
+            values[at : at + 4] = [*values[at + 1 : at + 4], values[at]]
+    engine.write_text(json.dumps(found))
+    power = nvidia_smi(tmp_path / "smi.csv", 0.0)
+    done = dcsim_import(tmp_path / "run", "--engine", engine, "--power", power)
+    assert done.exit_code == 0, done.output
+    last = rows(tmp_path / "run" / "engine.csv")[-1]
+    assert float(last["prompt_total"]) == 2 * TRUTH.prompt.sum()
+    assert float(last["generation_total"]) == 2 * TRUTH.output.sum()
+
+
 def test_cached_prompts_are_told_and_kept_apart(tmp_path: Path) -> None:
     engine = two_engines(tmp_path / "engine.json", hits=0.75)
     done = dcsim_import(

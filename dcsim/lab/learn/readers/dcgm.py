@@ -27,7 +27,8 @@ def is_dcgm(head: list[str]) -> bool:
 def read(path: Path) -> PowerLog:
     """Read one. Raises LogError."""
     rows, times = rows_of(path, tuple(FIELDS))
-    by_field = tracks(in_order(rows, path, times.clock), FIELDS, silent=True)
+    remarks: list[str] = []
+    by_field = tracks(in_order(rows, path, times.clock, remarks), FIELDS, silent=True)
     # A field that is there and never has a value is none.
     there = [name for name in FIELDS if name in by_field]
     full = [
@@ -39,4 +40,4 @@ def read(path: Path) -> PowerLog:
     at_s, gpus, table = gpu_table(by_field[field])
     if len(at_s) < 2:
         raise LogError(f"{path}: fewer than two samples of power")
-    return PowerLog(at_s, tuple(gpus), table, times.clock, LAYOUT, FIELDS[field])
+    return PowerLog(at_s, tuple(gpus), table, times.clock, LAYOUT, FIELDS[field], tuple(remarks))

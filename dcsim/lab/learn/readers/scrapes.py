@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from dcsim.errors import LogError
-from dcsim.lab.learn.readers.logs import rising
+from dcsim.lab.learn.readers.logs import in_time_order, rising
 from dcsim.lab.learn.readers.series import HOSTS, INDICES, UUIDS, Track
 from dcsim.lab.learn.readers.text import (
     TIME_COLUMNS,
@@ -61,10 +61,12 @@ LABELS = (*UUIDS, *HOSTS, *INDICES, "engine", "model_name", "model", "job", "pod
 """Columns of a table that name a series; other columns do where they hold words."""
 
 
-def in_order(rows: list[Row], path: Path, clock: Clock) -> list[Row]:
-    """The rows with times that rise, past midnight too. Raises LogError where they fall."""
+def in_order(rows: list[Row], path: Path, clock: Clock, remarks: list[str]) -> list[Row]:
+    """The rows with times that rise, past midnight too; late ones in their place, which `remarks`
+    then tell. Raises LogError where times fall by more."""
     if not rows:
         return rows
+    rows = in_time_order(rows, remarks)
     at_s = rising(np.array([when for when, _ in rows]), path, clock)
     return [(when, values) for when, (_, values) in zip(at_s.tolist(), rows, strict=True)]
 

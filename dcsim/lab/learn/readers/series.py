@@ -64,21 +64,30 @@ def counted(
     tracks: Sequence[Track], at_s: FloatArray
 ) -> tuple[FloatArray, list[tuple[float, str]]]:
     """The sum of counters at `at_s`, each mended and held where it is silent; and when which of
-    them began anew."""
+    them began anew. A series that begins after another has ended is the new process of an engine
+    that got a new name (a pod): it counts from 0 and began anew then."""
     total = np.zeros(len(at_s))
     restarts: list[tuple[float, str]] = []
     for track in tracks:
         mended, again = going_on(track.values)
         restarts += [(float(track.at_s[at]), track.whole_name) for at in again.tolist()]
-        total += np.interp(at_s, track.at_s, mended)
+        follows = any(one.at_s[-1] < track.at_s[0] for one in tracks)
+        if follows:
+            restarts.append((float(track.at_s[0]), track.whole_name))
+        total += np.interp(at_s, track.at_s, mended, left=0.0 if follows else None)
     return total, restarts
 
 
 def gauged(tracks: Sequence[Track], at_s: FloatArray, mean: bool = False) -> FloatArray:
-    """The sum, or the mean, of gauges at `at_s`. One that has not begun, or has ended, is 0."""
-    values = [np.interp(at_s, track.at_s, track.values, left=0.0, right=0.0) for track in tracks]
-    joint: FloatArray = np.mean(values, axis=0) if mean else np.sum(values, axis=0)
-    return joint
+    """The sum, or the mean, of gauges at `at_s`. One that has not begun, or has ended, adds
+    nothing; where none is left it is 0."""
+    each = [np.interp(at_s, one.at_s, one.values, left=0.0, right=0.0) for one in tracks]
+    total: FloatArray = np.sum(each, axis=0)
+    if not mean:
+        return total
+    live = np.sum([(one.at_s[0] <= at_s) & (at_s <= one.at_s[-1]) for one in tracks], axis=0)
+    average: FloatArray = total / np.maximum(live, 1)
+    return average
 
 
 # --- GPUs ------------------------------------------------------------------------------------

@@ -68,7 +68,8 @@ def read(path: Path) -> EngineLog:
     models = {key.label("model_name") for _, values in rows for key in values} - {None}
     if len(models) > 1:
         raise LogError(f"{path}: metrics of several models ({', '.join(sorted(map(str, models)))})")
-    rows = in_order(rows, path, times.clock)
+    moved: list[str] = []
+    rows = in_order(rows, path, times.clock, moved)
     by_column: dict[str, list[Track]] = {}
     for name, series in tracks(rows, {*NAMES, *FOLDER_COLUMNS}).items():
         by_column.setdefault(NAMES.get(name, name), []).extend(series)
@@ -83,7 +84,7 @@ def read(path: Path) -> EngineLog:
         raise LogError(f"{path}: fewer than two scrapes with all metrics")
     columns, restarts, remarks = columns_of(by_column, at_s)
     return EngineLog(
-        at_s, columns, times.clock, LAYOUT, _blocks(rows), tuple(restarts), tuple(remarks)
+        at_s, columns, times.clock, LAYOUT, _blocks(rows), tuple(restarts), (*moved, *remarks)
     )
 
 
