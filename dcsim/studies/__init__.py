@@ -1,9 +1,10 @@
 """The studies room: the planner's questions, answered by playing scenarios.
 
-Each study is a function that takes a scenario and gives an `Answer`: frames, and what they say in
-words. Who plays the runs is a `Runner`: this process, local workers, or a Dask cluster; runs are
-known by their content, so that nothing is played twice. `sizing(results)` asks a results file
-instead of a scenario.
+Each study is a class whose fields are its options and inputs (`SweepStudy`), and a function of the
+same fields, published here under its name: `sweep(scenario, over, seeds=5)` gives an `Answer`,
+frames and what they say in words. A `Runner` plays the runs: in this process, by local workers, or
+on a Dask cluster; runs are known by their content, so that nothing is played twice.
+`sizing(results)` reads a results file instead of a scenario.
 """
 
 from dcsim.studies.answer import Answer, Card, Plot, Table

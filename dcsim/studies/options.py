@@ -50,7 +50,7 @@ class StudyOption:
     required: bool
     repeated: bool
     switch: bool
-    """Typed without a value."""
+    """Typed without a value; where the default is true, as `--no-NAME`."""
 
 
 def flag_of(study: type[BaseModel], field: str) -> str:
@@ -72,7 +72,7 @@ def options_of(study: type[BaseModel]) -> list[StudyOption]:
 def _option(study: type[BaseModel], field: str, info: FieldInfo, key: Any) -> StudyOption:
     typed = _typed(info)
     kind = bare(info.annotation)
-    known = info.is_required() or info.default is None
+    no_default = info.is_required() or info.default is None
     unit = unit_of(info)
     repeated = not typed.once and (is_list(info.annotation) or get_origin(kind) is dict)
     if typed.metavar:
@@ -88,8 +88,8 @@ def _option(study: type[BaseModel], field: str, info: FieldInfo, key: Any) -> St
         flag=flag_of(study, field),
         metavar=metavar,
         text=key.meaning.removesuffix(".") + (". May be repeated." if repeated else "."),
-        default=None if known or repeated or kind is bool else _default(info),
-        instead=key.default if known and key.default not in ("none", "required") else "",
+        default=None if no_default or repeated else _default(info),
+        instead=key.default if no_default and key.default not in ("none", "required") else "",
         required=info.is_required(),
         repeated=repeated,
         switch=kind is bool,
@@ -100,6 +100,8 @@ def _default(info: FieldInfo) -> str:
     unit = unit_of(info)
 
     def written(value: Any) -> str:
+        if isinstance(value, bool):
+            return str(value).lower()
         if not isinstance(value, float):
             return str(value)
         return f"{value:g}" if unit is None else quantity(unit, value)

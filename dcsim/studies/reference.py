@@ -35,7 +35,7 @@ def table(name: str) -> str:
 def _row(option: StudyOption) -> str:
     if option.required:
         default = "required"
-    elif option.default is not None:
+    elif option.default is not None and not option.switch:
         default = f"`{option.default}`"
     else:
         default = option.instead

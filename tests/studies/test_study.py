@@ -47,6 +47,8 @@ class ManyStudy(Study):
     """A share."""
     paired: bool = False
     """By position."""
+    kept: bool = True
+    """Whether runs are kept."""
 
     def play(self, scenario: Scenario, runner: Runner) -> Answer:
         return Answer(
@@ -71,6 +73,7 @@ def test_an_option_is_named_and_typed_by_its_field() -> None:
         "--window",
         "--share",
         "--paired",
+        "--kept",
     ]
     assert told["names"].required
     assert not told["names"].repeated, "one text a,b"
@@ -135,14 +138,16 @@ def test_a_study_is_published_as_a_command_and_a_function(tmp_path: Path) -> Non
     try:
         many = publish("many", ManyStudy)
         assert list(inspect.signature(many).parameters)[:2] == ["scenario", "names"]
-        answer = many(small(), ["a"], limit_w=5.0)
+        answer = many(small(), ["a"], limit_w=5.0, kept=False)
         file = tmp_path / "small.yaml"
         file.write_text(TEXT)
         words = ["study", "many", str(file), "--names", "a", "--limit", "5 W", "--json"]
-        printed = json.loads(CliRunner().invoke(app, words).stdout)
+        printed = json.loads(CliRunner().invoke(app, [*words, "--no-kept"]).stdout)
+        default = json.loads(CliRunner().invoke(app, words).stdout)
     finally:
         registry._registered.pop(("studies", "many"))
     assert (answer.study, answer.headline) == ("many", ("small",))
+    assert default["inputs"] == answer.inputs | {"kept": True}
     assert (printed["study"], printed["inputs"]) == ("many", answer.inputs)
     assert answer.inputs == {
         "names": ["a"],
@@ -154,6 +159,7 @@ def test_a_study_is_published_as_a_command_and_a_function(tmp_path: Path) -> Non
         "window_s": 900.0,
         "share": 0.5,
         "paired": False,
+        "kept": False,
     }
 
 

@@ -143,7 +143,10 @@ def _typed(option: StudyOption) -> tuple[Any, Any]:
     """An option's annotation and default. Values are texts, which the study reads."""
     text = f"{option.text} (default: {option.instead})" if option.instead else option.text
     if option.switch:
-        return Annotated[bool, typer.Option(option.flag, help=text)], False
+        off = "--no-" + option.flag.removeprefix("--")
+        flag = option.flag if option.default == "false" else f"{option.flag}/{off}"
+        default = Parameter.empty if option.required else option.default == "true"
+        return Annotated[bool, typer.Option(flag, help=text)], default
     kind: Any = list[str] if option.repeated else str
     how = typer.Option(option.flag, metavar=option.metavar, help=text)
     if option.required:
