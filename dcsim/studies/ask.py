@@ -28,7 +28,7 @@ Changes = Mapping[str, Any]
 
 
 def opened(scenario: Scenario | str | Path) -> Scenario:
-    """A scenario, from its file if need be. Raises ScenarioError."""
+    """Return a scenario, loaded from its file if need be. Raises ScenarioError."""
     return scenario if isinstance(scenario, Scenario) else load(scenario)
 
 
@@ -47,7 +47,7 @@ def variant(scenario: Scenario, changes: Changes, option: str = "--set") -> Scen
 
 
 def parse_changes(texts: Sequence[str], option: str = "--set") -> dict[str, Any]:
-    """`path=value` texts to changes; values are YAML. Raises StudyError."""
+    """Read `path=value` texts as changes; values are YAML. Raises StudyError."""
     changes: dict[str, Any] = {}
     problems = []
     for text in texts:
@@ -97,7 +97,7 @@ def seeds_of(scenario: Scenario, seeds: int | Sequence[int]) -> tuple[int, ...]:
 
 
 def averaging_times_s(*more_s: float) -> tuple[float, ...]:
-    """Those of a run's load figures: 1 s, 1 min, 15 min and those given."""
+    """The averaging times of a run's load figures: 1 s, 1 min, 15 min and those given."""
     return tuple(sorted({1.0, 60.0, 900.0, *more_s}))
 
 
@@ -141,7 +141,7 @@ def nodes_of(scenario: Scenario, row: int, *, and_above: bool = False) -> list[s
 
 
 def load_rows(outcome: RunOutcome, window_s: float | None = None) -> dict[str, dict[str, Any]]:
-    """Load figures by node at one averaging time; None: the longest there is."""
+    """Load figures by node at one averaging time; None stands for the longest."""
     if window_s is None:
         window_s = max(row["resolution_s"] for row in outcome.loads)
     return {row["node"]: row for row in outcome.loads if abs(row["resolution_s"] - window_s) < 1e-9}
@@ -166,7 +166,7 @@ def slo_loss(summary: Mapping[str, Any]) -> float:
 
 
 def promise(scenario: Scenario) -> str:
-    """What `slo_loss` means for a scenario, in words."""
+    """Say what `slo_loss` means for a scenario."""
     if any(
         tenant.slo is not None and (tenant.slo.ttft_s or tenant.slo.tpot_s)
         for tenant in scenario.tenants
@@ -191,7 +191,7 @@ def power_evidence(outcomes: Sequence[RunOutcome]) -> tuple[dict[str, Any], ...]
 
 
 def evidence_sentences(evidence: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The same in sentences."""
+    """Say what the watts of each configuration stand on, a sentence each."""
     lines = []
     for model in evidence:
         for row in model["provenance"]:

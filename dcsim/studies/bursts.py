@@ -26,7 +26,8 @@ DEVIATIONS = 1.96
 
 
 def share_above(pieces: int, confidence: float) -> float:
-    """Most of all pieces that are above the highest of so many independent ones."""
+    """The largest share of all pieces that may lie above the highest of so many independent
+    ones."""
     return float(-np.expm1(math.log1p(-confidence) / pieces)) if pieces else 1.0
 
 

@@ -20,7 +20,7 @@ PLAYED_S = 120.0
 
 
 def busy_sentences(outcomes: Sequence[RunOutcome]) -> tuple[str, ...]:
-    """The load behind the watts, in a sentence, of the first of some alike runs."""
+    """Say how busy the first of the runs was: the load behind the watts."""
     rows = outcomes[0].summary.get("serving") if outcomes else None
     return (f"Load: {busy_text(rows[-1])}.",) if rows else ()
 

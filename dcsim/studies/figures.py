@@ -13,28 +13,28 @@ NAN = float("nan")
 
 
 def or_nan(value: float | None) -> float:
-    """NaN for None."""
+    """Return NaN for None, and any other value as it is."""
     return NAN if value is None else float(value)
 
 
 def mean(values: Iterable[float | None]) -> float:
-    """NaN where a value is unknown."""
+    """Return the mean; NaN where a value is unknown."""
     return float(np.mean([or_nan(value) for value in values]))
 
 
 def mean_of_known(values: Iterable[float | None]) -> float:
-    """NaN where none is known."""
+    """Return the mean of the values that are known; NaN where none is."""
     known = [value for value in values if value is not None]
     return float(np.mean(known)) if known else NAN
 
 
 def watts_text(watts: float | None) -> str:
-    """Four digits with a unit: `1.573 MW`."""
+    """Write watts in four digits with their unit: `1.573 MW`."""
     return "unknown" if watts is None else WATT.format(float(f"{watts:.4g}"))
 
 
 def name_list(names: Sequence[str]) -> str:
-    """The first three: `a, b, c and 4 more`."""
+    """Write the first three names and the number of others: `a, b, c and 4 more`."""
     return ", ".join(names[:3]) + (f" and {len(names) - 3:,} more" if len(names) > 3 else "")
 
 

@@ -14,7 +14,7 @@ SYNTAX = "write 'NAME | COST | PATH=VALUE | PATH=VALUE ...'"
 
 
 def parse_named(text: str, option: str) -> tuple[str, dict[str, Any]]:
-    """A name and changes, from `NAME | PATH=VALUE | ...`. Raises StudyError."""
+    """Read a name and changes from `NAME | PATH=VALUE | ...`. Raises StudyError."""
     name, *rest = (part.strip() for part in text.split("|"))
     if not name or not rest:
         raise StudyError(f"{option}: '{text}' changes nothing (write 'NAME | PATH=VALUE | ...')")

@@ -27,7 +27,7 @@ NAME = "study.json"
 
 
 class StudyFolder:
-    """Where a study's answer goes. Every file takes its name when it is whole."""
+    """The folder of a study's answer. Every file takes its name when it is whole."""
 
     def __init__(
         self,
@@ -60,7 +60,7 @@ class StudyFolder:
         self.status("running")
 
     def status(self, status: str, error: str | None = None) -> None:
-        """Say how it stands, without an answer."""
+        """Write how the study stands, without an answer."""
         self._write(status, error, None, [], 0)
 
     def finish(self, answer: Answer, used: int) -> None:

@@ -43,12 +43,12 @@ class Heating:
     """Highest that the rating felt over the watts that flowed: the worst pole, or volt-amperes."""
 
     def as_row(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return the fields as a mapping, for JSON."""
         return asdict(self)
 
     @classmethod
     def of_row(cls, row: Mapping[str, Any]) -> Heating:
-        """The inverse of `as_row`. Raises KeyError."""
+        """Make it from a mapping, as `as_row` gives it. Raises KeyError."""
         return cls(**{**row, "ratios": tuple(row["ratios"]), "loads": tuple(row["loads"])})
 
 
@@ -75,11 +75,11 @@ class FeltLoads(Watcher):
     def begin(
         self, plant: Plant, warm_up_s: float, capacity_per_s: Callable[[], float | None]
     ) -> None:
-        """Nothing is kept of the warm-up."""
+        """Note when the warm-up ends: nothing is kept of it."""
         self._first = math.ceil(warm_up_s / self._power_step_s - 1e-9)
 
     def update(self, frame: Frame) -> bool:
-        """A power step has ended."""
+        """Take the loads of a power step that has ended."""
         self._step += 1
         number = self._step - self._first - 1
         if number < 0:

@@ -56,7 +56,7 @@ class Job:
 
     @cached_property
     def key(self) -> str:
-        """64 hexadecimal digits."""
+        """The hash of the job, 64 hexadecimal digits."""
         data = resolved(self.scenario)
         for unimportant in ("name", "description"):
             data.pop(unimportant, None)
@@ -143,7 +143,7 @@ def _drive(part: str) -> bool:
 
 
 def _file_hash(path: Path) -> str:
-    """Of a file, or of all files right in a folder."""
+    """Hash a file, or all files right in a folder."""
     if path.is_dir():
         inner = (file for file in sorted(path.iterdir()) if file.is_file())
         parts = "".join(f"{file.name} {_file_hash(file)}\n" for file in inner)
@@ -154,6 +154,6 @@ def _file_hash(path: Path) -> str:
 
 @lru_cache(maxsize=4096)
 def _content_hash(path: Path, size: int, changed_ns: int) -> str:
-    """Read once for as long as size and time of change stay."""
+    """Hash a file, read once for as long as its size and time of change stay."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -51,7 +51,7 @@ def limit_table(outcomes: Sequence[RunOutcome], title: str = "limits of all kind
 
 
 def limit_frame(outcomes: Sequence[RunOutcome]) -> pd.DataFrame:
-    """The rows of `limit_table`."""
+    """Return the rows of `limit_table`."""
     rows = []
     for figures in _by_limit(outcomes).values():
         first = figures[0]

@@ -124,7 +124,7 @@ class PoliciesStudy(Study):
     """Averaging time of the loads compared with limits."""
 
     def play(self, scenario: Scenario, runner: Runner) -> Answer:
-        """The same days under each control block."""
+        """Play the same days under each control block."""
         window_s = self.window_s
         seeds = seeds_of(scenario, self.seeds)
         cases = {name: with_policy(scenario, name, block) for name, block in self.policies.items()}
@@ -260,7 +260,7 @@ def _worst_over(summaries: Sequence[Mapping[str, Any]]) -> tuple[str | None, flo
 
 
 def _nodes(name: str, runs: Sequence[RunOutcome], window_s: float) -> list[dict[str, Any]]:
-    """Nodes above the servers that have a rating."""
+    """Return a row for each node above the servers that has a rating."""
     used_s = fitting_window_s(runs[0], window_s)
     loads = [load_rows(run, used_s) for run in runs]
     rows = []
@@ -315,7 +315,7 @@ def _sentence(row: Mapping[Any, Any]) -> str:
 
 
 def _differences(runs: Mapping[str, Sequence[RunOutcome]]) -> list[str]:
-    """Of each policy to the first, seed by seed."""
+    """Say how each policy differs from the first, seed by seed."""
     first, *others = runs
     sentences = []
     for name in others:

@@ -115,7 +115,7 @@ class FleetVariant:
 
     @classmethod
     def parse(cls, text: str) -> FleetVariant:
-        """From `h100 | servers.a100.server=dgx-h100 | ...`. Raises StudyError."""
+        """Read `h100 | servers.a100.server=dgx-h100 | ...`. Raises StudyError."""
         name, changes = parse_named(text, "--change")
         return cls(name, changes)
 
@@ -138,7 +138,7 @@ class RefreshStudy(Study):
     """Averaging time of the loads compared with limits."""
 
     def play(self, scenario: Scenario, runner: Runner) -> Answer:
-        """The fleet as it is and each other one, with the same traffic and seeds."""
+        """Play the fleet as it is and each other one, with the same traffic and seeds."""
         window_s = self.window_s
         names = [AS_IS, *(fleet.name for fleet in self.fleets)]
         if len(set(names)) < len(names):
@@ -274,7 +274,7 @@ def _split(scenario: Scenario, part: Mapping[str, float]) -> tuple[Scenario, dic
 
 
 def _path(path: str, renamed: Mapping[str, str]) -> str:
-    """`servers.GROUP` of a renewed group becomes its new part."""
+    """Turn `servers.GROUP` of a renewed group into its new part."""
     steps = path.split(".")
     if len(steps) > 1 and steps[0] == "servers" and steps[1] in renamed:
         steps[1] = renamed[steps[1]]
@@ -318,7 +318,7 @@ def _servers(case: Scenario) -> dict[str, int]:
 
 
 def _configurations(case: Scenario) -> dict[str, str]:
-    """What the GPUs of each server group are and do."""
+    """Name what the GPUs of each server group are and do."""
     return {
         group.name: f"{group.model}, {group.server}, {group.replica_gpus}" for group in case.servers
     }

@@ -37,7 +37,7 @@ NOTHING = Tail(math.nan, 1.0, math.nan, 0)
 
 @dataclass(frozen=True, slots=True)
 class PolicyHold:
-    """What a policy holds a node to."""
+    """The load that a policy holds a node to."""
 
     above_w: float
     """Above this load it acts."""
@@ -77,12 +77,12 @@ class _Node:
     """By a policy."""
 
     def ceiling_at(self, factor: float, level: float) -> float:
-        """Never below the load itself."""
+        """Return the scaled load at the labels, never below the load itself."""
         assert self.ceiling is not None
         return max(self.ceiling * factor, self.highest_at(factor, level))
 
     def highest_at(self, factor: float, level: float) -> float:
-        """Scaled as sums of independent loads are."""
+        """Return the highest load, scaled as sums of independent loads are."""
         return level * (self.mean * factor + (self.highest - self.mean) * math.sqrt(factor))
 
 
@@ -165,7 +165,7 @@ class Exposure:
         return math.inf if tail.refusal else tail.at_most * self._per_run
 
     def by_bursts(self, factor: float = 1.0, level: float = 1.0) -> float:
-        """Bound on trips in a run by bursts alone; infinite without."""
+        """Bound the trips in a run by bursts alone; infinite where nothing can be said."""
         if self._runs < LEAST_BLOCKS:
             return math.inf
         total = 0.0
@@ -186,7 +186,7 @@ class Exposure:
         return total
 
     def _certain(self, factor: float, level: float) -> Risk | None:
-        """What needs no extrapolation."""
+        """Return the risk that needs no extrapolation; None where there is none."""
         nodes = self._nodes
         if self.constant and nodes:
             over = any(n.element.trips_at(n.highest_at(factor, level)) for n in nodes)

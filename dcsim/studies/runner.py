@@ -32,16 +32,16 @@ STOP_S = 10.0
 
 
 class Progress(Protocol):
-    """Somebody who looks on."""
+    """A watcher of a study's runs."""
 
     def begin(self, what: str, runs: int, cached: int) -> None:
-        """A batch of so many runs starts, of which some are there already."""
+        """Note that a batch of so many runs starts, of which some are there already."""
 
     def advance(self) -> None:
-        """One more run was played."""
+        """Note that one more run was played."""
 
     def end(self) -> None:
-        """The batch is done."""
+        """Note that the batch is done."""
 
 
 class Runner:
@@ -117,7 +117,7 @@ class Runner:
 
     @property
     def parallelism(self) -> int:
-        """How many runs go on at once."""
+        """Number of runs that are played at once."""
         if self._scheduler is None:
             return self.workers
         threads: int = sum(self._connect().nthreads().values())
@@ -178,7 +178,7 @@ class Runner:
         return self.store.read(outcome.key)
 
     def _outcomes(self, jobs: Sequence[Job]) -> Iterator[RunOutcome]:
-        """As they come."""
+        """Yield outcomes in the order in which they end."""
         if self._scheduler is not None:
             results = self._from_cluster(jobs)
         elif min(self.workers, len(jobs)) <= 1:

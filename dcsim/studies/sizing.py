@@ -200,7 +200,7 @@ class SizingStudy(Study):
 def _band_sentences(
     of_node: pd.DataFrame, by_model: Mapping[str, Sequence[RunOutcome]], window_s: float
 ) -> Iterator[str]:
-    """What is uncertain besides seeds, and what it makes of each model's peak."""
+    """Say what is uncertain besides seeds, and what it makes of each model's peak."""
     for model, runs in by_model.items():
         row = of_node[(of_node["model"] == model) & (of_node["window_s"] == window_s)]
         if row.empty:
@@ -215,7 +215,7 @@ def _band_sentences(
 
 
 def _single_run_sentence(of_node: pd.DataFrame) -> str:
-    """What a single run says of its peak."""
+    """Say what a single run tells of its peak."""
     known = of_node[(of_node["model"] != NAMEPLATE) & of_node["peak_low"].notna()]
     if known.empty:
         return (

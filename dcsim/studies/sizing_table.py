@@ -133,7 +133,7 @@ class _LoadFigures:
         self.peaks_w: dict[tuple[str, float], float] = {}
 
     def add(self, kind: str, names: Sequence[str]) -> None:
-        """Peaks of nodes of one kind, and of all but servers the figures too."""
+        """Add peaks of nodes of one kind, and of all but servers the figures too."""
         for batch, series_w in self._series(kind, names):
             for resolution_s, means_w in self._means(series_w, kind == "server"):
                 for column, name in enumerate(batch):
@@ -144,7 +144,7 @@ class _LoadFigures:
                         self.figures[name, resolution_s] = _figures(load_w) | sure
 
     def together(self, parts: Mapping[str, Sequence[str]]) -> dict[tuple[str, float], float]:
-        """Highest sum of each node's parts' loads, by node and resolution."""
+        """Return the highest sum of each node's parts' loads, by node and resolution."""
         steps = int(self._results.duration_s / self._results.step_s) + 1
         many = max(1, SUMS_AT_ONCE // steps)
         parents = [name for name, members in parts.items() if members]
@@ -194,7 +194,7 @@ class _LoadFigures:
             yield batch, self._results.load_w(kind, nodes=batch).to_numpy()
 
     def _means(self, series_w: AnyArray, server: bool) -> Iterator[tuple[float, FloatArray]]:
-        """By resolution, those that the series allows."""
+        """Yield means by resolution, of those that the series allows."""
         step_s = self._results.server_step_s if server else self._results.step_s
         for resolution_s in self._resolutions_s:
             means_w = whole_means(
@@ -251,7 +251,7 @@ def _below(
 
 
 def _figures(load_w: FloatArray) -> dict[str, float]:
-    """One node at one resolution."""
+    """Return the figures of one node at one resolution."""
     peak_w, mean_w = float(load_w.max()), float(load_w.mean())
     ramps_w = np.diff(load_w)
     p95_w, p99_w = np.percentile(load_w, (95, 99))
@@ -269,7 +269,7 @@ def _figures(load_w: FloatArray) -> dict[str, float]:
 
 
 def _sure(load_w: npt.ArrayLike) -> dict[str, float]:
-    """How sure a node's figures are; NaN for none."""
+    """Return how sure a node's figures are; NaN for none."""
     peak, p99 = peak_interval(load_w), percentile_interval(load_w, 99.0)
     return {
         "peak_low_w": peak.low,
@@ -280,5 +280,5 @@ def _sure(load_w: npt.ArrayLike) -> dict[str, float]:
 
 
 def _ratio(part: float, whole: float) -> float:
-    """NaN over nothing."""
+    """Divide; NaN over nothing."""
     return part / whole if whole else np.nan

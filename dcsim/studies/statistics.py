@@ -168,7 +168,7 @@ class Plan:
 
     @property
     def allowed(self) -> int:
-        """Failures that still pass; -1 where even none would not."""
+        """Number of failures that still pass; -1 where even none would not."""
         hits = -1
         while hits + 1 < self.trials and self._shown(hits + 1):
             hits += 1

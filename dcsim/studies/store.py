@@ -30,7 +30,7 @@ class Store:
         return self._figures(key).exists()
 
     def keys(self) -> Iterator[str]:
-        """Of all runs that are there."""
+        """Yield the keys of all runs that are there."""
         return (path.stem for path in sorted(self.folder.glob("*.json")))
 
     def write(self, outcome: RunOutcome) -> None:

@@ -168,7 +168,7 @@ def combine(over: Mapping[str, Sequence[Any]], *, paired: bool) -> list[dict[str
 
 
 def shown(value: Any) -> Any:
-    """A value as a cell: what is no number or text, as JSON."""
+    """Write a value as a cell: what is no number or text, as JSON."""
     return value if isinstance(value, str | int | float | bool) else json.dumps(value)
 
 

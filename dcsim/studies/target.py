@@ -34,17 +34,17 @@ class CountTarget:
 
     @property
     def under_name(self) -> str:
-        """Of the table."""
+        """Name of the row with the limit."""
         return self.scenario.facility[self.under].name
 
     @property
     def counted_name(self) -> str:
-        """Of the table."""
+        """Name of the row that is counted."""
         return self.scenario.facility[self.counted].name
 
     @property
     def kind(self) -> str:
-        """Of what is counted."""
+        """Kind of what is counted."""
         return self.scenario.facility[self.counted].kind
 
     @property
@@ -67,7 +67,7 @@ class CountTarget:
 
     @property
     def watched_and_above(self) -> list[str]:
-        """With all that feeds them."""
+        """Names of the nodes with the limit, and of all that feeds them."""
         return nodes_of(self.scenario, self.under, and_above=True)
 
     @property

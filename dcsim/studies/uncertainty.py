@@ -163,7 +163,7 @@ def scaled(peak_w: float, mean_w: float, factor: float) -> float:
 
 
 def level_sentence(uncertainty: LoadUncertainty) -> str:
-    """What a band of the level alone stands on, in a sentence."""
+    """Say what a band of the level alone stands on."""
     return (
         f"The level: all loads may be up to {100 * uncertainty.level:.1f} % higher, and as much "
         f"lower, 95 % sure each{_made(uncertainty)}."
@@ -179,7 +179,7 @@ def _made(uncertainty: LoadUncertainty) -> str:
 
 
 def uncertainty_sentences(uncertainty: LoadUncertainty) -> tuple[str, ...]:
-    """What an added band stands on, in sentences."""
+    """Say what an added band stands on."""
     return (
         f"Besides seeds: all loads may be up to {100 * uncertainty.level:.1f} % higher, 95 % "
         f"sure{_made(uncertainty)}; "

@@ -29,7 +29,7 @@ POLICY_SYNTAX = (
 
 
 def check_models(models: Sequence[str]) -> None:
-    """Raises StudyError with every problem."""
+    """Check names of power models. Raises StudyError with every problem."""
     problems = []
     others = [name for name in names("power_models") if name not in (*PLAYED, "label")]
     known = [SCENARIO_CHOICE, NAMEPLATE, *PLAYED, *others]
@@ -91,7 +91,7 @@ Policies = Annotated[
 
 
 def as_inputs(policies: Mapping[str, Sequence[Mapping[str, Any]] | None]) -> dict[str, Any]:
-    """Policies as the inputs of an answer show them."""
+    """Return policies as the inputs of an answer show them."""
     return {
         name: "the scenario's own" if block is None else list(block)
         for name, block in policies.items()
@@ -101,14 +101,14 @@ def as_inputs(policies: Mapping[str, Sequence[Mapping[str, Any]] | None]) -> dic
 def with_policy(
     scenario: Scenario, name: str, block: Sequence[Mapping[str, Any]] | None
 ) -> Scenario:
-    """The scenario under other policies; None leaves its own. Raises StudyError."""
+    """Return the scenario under other policies; None leaves its own. Raises StudyError."""
     if block is None:
         return scenario
     return variant(scenario, {"control": [dict(entry) for entry in block]}, f"--policy {name}")
 
 
 def _block(text: str) -> list[dict[str, Any]]:
-    """Raises ValueError that says what is wrong."""
+    """Read a control block from text or a file. Raises ValueError that says what is wrong."""
     if not text.startswith(("[", "{")):
         try:
             text = Path(text).read_text(encoding="utf-8")

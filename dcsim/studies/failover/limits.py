@@ -50,7 +50,7 @@ class LossLimits:
             window.step(now_s, node_w)
 
     def rows(self, now_s: float) -> list[dict[str, Any]]:
-        """What they have seen by the end."""
+        """Return a row for each limit, as far as the intervals have shown."""
         self._steady.finish(now_s)
         limits = [
             (spec, self._steady.tally.row(i, float(self._steady.limit_w[i])))
@@ -97,7 +97,7 @@ def limit_frame(rows: dict[str | None, list[dict[str, Any]]]) -> pd.DataFrame:
 
 
 def usual_sentences(frame: pd.DataFrame) -> list[str]:
-    """Sentences on limits that are passed with all in order."""
+    """Say which limits are passed with all in order."""
     usual = frame[frame["lost"].isna() & (frame["of_limit"] > 1.0)]
     return [
         f"With all in order already: {_sentence(str(what), rows)}."

@@ -81,7 +81,7 @@ class Remainder:
 def remainder_of(
     topology: Topology, loss: ContingencyFlow, series: LoadSeries, limits: LossLimits
 ) -> Remainder:
-    """Column order of the series is server order."""
+    """Lay the loads over what remains. Columns of the series are in server order."""
     rated = np.flatnonzero(np.isfinite(topology.rating_w))
     limit_w = topology.rating_w[rated]
     count = len(series.load_w)
@@ -145,7 +145,7 @@ def loss_row(
 
 
 def rms_load_w(loss: ContingencyFlow, series: LoadSeries) -> FloatArray:
-    """The RMS of each node's load with all in order, (nodes,)."""
+    """Return the RMS of each node's load with all in order, W, shape (nodes,)."""
     square = np.zeros(0)
     for i, server_w in enumerate(series.load_w.astype(np.float64)):
         load_w = loss.loads_w(series.start_s + (i + 1) * series.step_s, server_w)

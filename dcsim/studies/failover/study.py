@@ -240,7 +240,7 @@ def _play(
     window_s: float,
     runner: Runner,
 ) -> dict[int | None, RunOutcome]:
-    """Each loss in full, from the start of its worst interval on."""
+    """Play each loss in full, from the start of its worst interval on."""
     variants = {}
     # So early that there is time to see what becomes of it.
     for node in lost:

@@ -30,7 +30,7 @@ def headline(frame: pd.DataFrame, over: tuple[str, float] | None) -> tuple[str, 
 
 
 def reasons(frame: pd.DataFrame) -> list[str]:
-    """Why the worst losses are not survived, a sentence each."""
+    """Say why the worst losses are not survived, a sentence each."""
     lines = []
     for row in frame[frame["survived"] < 1.0].head(4).to_dict("records"):
         line = f"{row['lost']} lost"

@@ -98,13 +98,13 @@ class Pace:
     start: date | None
 
     def months(self, factor: float) -> float:
-        """Months until the traffic has grown so far; NaN without a pace."""
+        """Return the months until traffic has grown so far; NaN without a pace."""
         if self.per_month is None or not factor > 0:
             return NAN
         return math.log(factor) / math.log(self.per_month)
 
     def day(self, factor: float) -> str | None:
-        """The date of that, or None."""
+        """Return the date at which traffic has grown so far; None without a start."""
         months = self.months(factor)
         if self.start is None or not math.isfinite(months):
             return None
@@ -197,7 +197,7 @@ def breach_rows(
 
 
 def not_met(breaches: pd.DataFrame, grid: Sequence[float]) -> str:
-    """The limits that no seed met, in a sentence."""
+    """Say which limits no seed met."""
     left = breaches[breaches["reached"] == 0]
     if not len(left):
         return ""

@@ -112,7 +112,7 @@ class GrowthStudy(Study):
 
     @property
     def pace(self) -> Pace:
-        """From traffic to time, whichever span the growth is given for."""
+        """The pace of traffic, whichever span the growth is given for."""
         for span, months in MONTHS.items():
             factor = getattr(self, span)
             if factor is not None:
@@ -248,7 +248,7 @@ class GrowthStudy(Study):
         seeds: Sequence[int],
         what: str,
     ) -> dict[float, list[RunOutcome]]:
-        """Runs of a scenario at each factor."""
+        """Play a scenario at each factor."""
         cases = {factor: with_traffic(scenario, factor) for factor in factors}
         return play_cases(runner, cases, seeds, what, averaging_times_s(self.window_s))
 
@@ -261,7 +261,7 @@ class GrowthStudy(Study):
         window_s: float,
         runner: Runner,
     ) -> pd.DataFrame:
-        """Each fix, from the last factor before the breach on."""
+        """Play each fix, from the last factor before the breach on."""
         pace = self.pace
         above = [factor for factor in grid if factor >= breach]
         factors = [*[factor for factor in grid if factor < breach][-1:], *above]
@@ -295,7 +295,7 @@ class GrowthStudy(Study):
 
 
 def _early_sentence(breaches: pd.DataFrame) -> tuple[str, ...]:
-    """Of the limit met first with what is uncertain besides seeds, the factor."""
+    """Say at which factor the first limit is met with what is uncertain besides seeds."""
     reached = breaches[breaches["factor_in_doubt"].notna()]
     if reached.empty:
         return ()

@@ -42,7 +42,7 @@ so that what is played does not depend on how many workers there are."""
 
 @dataclass(frozen=True)
 class Bounds:
-    """What a planner will stand for."""
+    """The bounds that a planner sets."""
 
     max_trip: float | None
     """Probability that a run trips a breaker, or breaks a limit, by counting; None: no run may,
@@ -68,7 +68,7 @@ class Bounds:
 
 @dataclass(frozen=True)
 class Candidate:
-    """So many units, and what their runs showed."""
+    """A number of units, and what its runs showed."""
 
     count: int
     passes: bool
@@ -97,17 +97,17 @@ class Candidate:
 
     @property
     def runs(self) -> int:
-        """Played."""
+        """Number of runs that were played."""
         return len(self.outcomes)
 
     @property
     def failing(self) -> Interval:
-        """Where the probability of failing lies (Clopper and Pearson)."""
+        """The 95 % interval of the probability of failing (Clopper and Pearson)."""
         return share_interval(self.failed, self.runs)
 
     @property
     def failing_at_most(self) -> float:
-        """By counting alone: one-sided, so below the interval's upper end."""
+        """One-sided 95 % bound of that probability, below the interval's upper end."""
         return at_most(self.failed, self.runs)
 
 
@@ -160,7 +160,7 @@ def _exposure(
 
 
 def _verdict(bounds: Bounds, runs: int, failed: list[bool], exposure: Exposure) -> bool | None:
-    """Whether a candidate holds so far; None where that is open."""
+    """Say whether a candidate holds so far; None where that is open."""
     if bounds.max_trip is not None:
         return Plan(bounds.max_trip, runs).verdict(failed)
     if any(failed):  # a failure seen in hours is far more than a few in years
@@ -170,7 +170,7 @@ def _verdict(bounds: Bounds, runs: int, failed: list[bool], exposure: Exposure) 
 
 
 def waves(count: int) -> Iterator[slice]:
-    """Slices of 2, 4, 8, ... that cover `count`."""
+    """Cut `count` runs into slices of 2, 4, 8, ..."""
     start, width = 0, FIRST_WAVE
     while start < count:
         yield slice(start, min(start + width, count))
@@ -297,7 +297,7 @@ def holds_with_uncertainty(
 def _scaled_shares(
     candidate: Candidate, target: CountTarget, bounds: Bounds, factor: float
 ) -> list[float]:
-    """Of each run the highest load as a share of its limit, its loads scaled."""
+    """Return each run's highest load as a share of its limit, its loads scaled."""
     return [
         max(
             scaled(one.highest_w, one.grows_w, factor) / one.limit_w

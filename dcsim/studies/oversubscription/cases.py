@@ -258,7 +258,7 @@ def _recorded(
 
 
 def _near_one(ratio: float) -> float:
-    """1 where only rounding stands between: recorded loads are float32."""
+    """Return 1 where only rounding stands between: recorded loads are float32."""
     return 1.0 if abs(ratio - 1.0) < 1e-4 else float(ratio)
 
 

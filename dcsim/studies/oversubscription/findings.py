@@ -106,7 +106,7 @@ class Case:
 
 
 class Findings:
-    """Rows as they come."""
+    """What the cases have shown so far: rows, runs and sentences, in the order they come."""
 
     def __init__(self, target: CountTarget, by_nameplate: int, by_counting: bool = False) -> None:
         self.target = target
@@ -121,7 +121,7 @@ class Findings:
         self._safe: list[tuple[int, str, float]] = []
 
     def nameplate(self) -> None:
-        """The row that needs no run."""
+        """Add the row that needs no run."""
         count = self.by_nameplate
         peak_w = self.target.nameplate_load_w(count) if count else NAN
         self.answer(NAMEPLATE, "none", count, (count, count), count_all=count, peak_w=peak_w)
@@ -129,7 +129,7 @@ class Findings:
     def answer(
         self, model: str, policy: str, count: int, ends: tuple[float, float], **more: Any
     ) -> None:
-        """One line of the comparison."""
+        """Add one line of the comparison."""
         row: dict[str, Any] = dict.fromkeys(ANSWER_COLUMNS, NAN)
         row["next_fails"], row["open_ended"], row["risk_by"] = None, False, None
         row |= {
@@ -145,7 +145,7 @@ class Findings:
         self.answers.append(row)
 
     def screened(self, case: Case, result: Screen) -> None:
-        """The screen's curve."""
+        """Add the curve of a screen."""
         for count in range(1, result.longest + 1):
             low, high = result.interval_w(count)
             self.screens.append(
@@ -162,7 +162,7 @@ class Findings:
             )
 
     def candidate(self, case: Case, candidate: Candidate) -> None:
-        """One that was simulated."""
+        """Add a candidate that was simulated."""
         self.outcomes.extend(candidate.outcomes)
         self.candidates.append(
             {
@@ -191,7 +191,7 @@ class Findings:
         )
 
     def headline(self) -> tuple[str, ...]:
-        """One sentence a line of the comparison."""
+        """Write one sentence for each line of the comparison."""
         return tuple(self._sentence(row) for row in self.answers)
 
     def _sentence(self, row: Mapping[str, Any]) -> str:
@@ -216,7 +216,7 @@ class Findings:
         )
 
     def _with_uncertainty(self, row: Mapping[str, Any]) -> str:
-        """The count with what is uncertain besides seeds."""
+        """Say how many fit with what is uncertain besides seeds."""
         if math.isnan(row["level_error"]) or not row["count"]:
             return ""
         if not math.isnan(row["count_level_low"]):
@@ -232,7 +232,7 @@ class Findings:
         )
 
     def _risk(self, row: Mapping[str, Any]) -> str:
-        """How often it may trip, where that was asked."""
+        """Say how often breakers may trip, where years are asked about."""
         yearly = row["trips_per_year_at_most"]
         if self.by_counting or math.isnan(yearly):
             return ""
@@ -246,7 +246,7 @@ class Findings:
         return f": at most {frequency}, 95 % sure, if its busy hours are like this run"
 
     def figures(self) -> dict[str, Any]:
-        """By model and policy."""
+        """Return the figures by model and policy."""
         figures: dict[str, Any] = {
             "nameplate_count": self.by_nameplate,
             "limit_w": self.target.limit_w,
@@ -268,7 +268,7 @@ class Findings:
         return figures
 
     def tables(self) -> dict[str, Table]:
-        """Those that have rows."""
+        """Return the tables that have rows."""
         unit = self.target.kind
         shown: tuple[str, ...] = (
             "model",
@@ -300,7 +300,7 @@ class Findings:
         return tables
 
     def safe(self, case: Case, count: int, runs: Sequence[RunOutcome], window_s: float) -> None:
-        """What was drawn with so few units that nothing can trip."""
+        """Add what is drawn with so few units that nothing can trip."""
         loads = [load_rows(run, fitting_window_s(run, window_s)) for run in runs]
         peaks_w = [max(load[name]["peak_w"] for name in self.target.watched) for load in loads]
         self._safe.append((count, _line(case.model, case.policy), sum(peaks_w) / len(peaks_w)))
@@ -331,7 +331,7 @@ class Findings:
         )
 
     def cards(self) -> tuple[Card, ...]:
-        """The counts, and how sure they are."""
+        """Return the counts as cards."""
         unit = self.target.kind
         cards = [Card("limit_w", f"limit of {self.target.under_name}")]
         cards.append(Card("nameplate_count", f"{unit}s that fit by nameplate"))
@@ -366,13 +366,13 @@ class Findings:
 
 
 def _line(model: str, policy: str) -> str:
-    """A case in words."""
+    """Name a case: `simulated, ledger, budget`."""
     parts = [part for part in (model, policy) if part not in (SCENARIO_CHOICE, "none")]
     return ", ".join(["simulated", *parts])
 
 
 def nameplate_sentence(target: CountTarget, count: int) -> str:
-    """Why so many fit by their labels."""
+    """Say why so many fit by their labels."""
     kind, label = target.kind, f"{target.unit_nameplate_w() / 1e3:g} kW a {target.kind}"
     more = target.nameplate_load_w(count + target.step) / 1e3
     limit = f"{target.limit_w / 1e3:g} kW"

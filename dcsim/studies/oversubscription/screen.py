@@ -144,5 +144,5 @@ def floor_units(limit_w: float, unit_w: float) -> int:
 
 
 def _last(good: BoolArray) -> int:
-    """How many are good from the start on."""
+    """Count how many are good from the start on."""
     return len(good) if good.all() else int(np.argmin(good))

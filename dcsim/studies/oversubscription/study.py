@@ -180,7 +180,7 @@ class OversubscriptionStudy(Study):
         )
 
     def _seeds(self, scenario: Scenario) -> tuple[int, ...]:
-        """Raises StudyError where the seeds cannot show the bound."""
+        """Choose the seeds. Raises StudyError where they cannot show the bound."""
         if self.rule == "paper":
             return seeds_of(scenario, 1 if self.seeds is None else self.seeds)
         if self.max_trip is None:
@@ -203,6 +203,6 @@ class OversubscriptionStudy(Study):
 
 
 def _whole_window_s(base: Scenario, window_s: float) -> float:
-    """The averaging time, or all of a shorter run: whole power steps either way."""
+    """Return the averaging time, or all of a shorter run: whole power steps either way."""
     step_s = base.power_step_s
     return max(step_s, math.floor(min(window_s, base.duration_s) / step_s + 1e-9) * step_s)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def rule_sentences(
     study: OversubscriptionStudy, target: CountTarget, bounds: Bounds
 ) -> tuple[str, ...]:
-    """What a candidate is held to, in sentences."""
+    """Say what a candidate is held to."""
     scenario, watched = target.scenario, target.watched_and_above
     others = [
         f"{row['node']}, {label(row)}"
@@ -82,7 +82,7 @@ def rule_uncertainty(
     bounds: Bounds,
     uncertainties: Sequence[LoadUncertainty] = (),
 ) -> tuple[str, ...]:
-    """What the answer stands on, and what is not in it, in sentences."""
+    """Say what the answer stands on, and what is not in it."""
     length = SECOND.format(scenario.duration_s)
     if study.rule == "paper":
         return (
@@ -111,7 +111,7 @@ def rule_uncertainty(
 
 
 def _beside_seeds(uncertainties: Sequence[LoadUncertainty]) -> tuple[str, ...]:
-    """What is uncertain besides seeds, and how it enters the second count."""
+    """Say what is uncertain besides seeds, and how it enters the second count."""
     if not uncertainties:
         return ()
     return (
@@ -125,7 +125,7 @@ def _beside_seeds(uncertainties: Sequence[LoadUncertainty]) -> tuple[str, ...]:
 
 
 def _years_sentences(bounds: Bounds) -> tuple[str, ...]:
-    """What carries runs on to years."""
+    """Say how runs are carried on to years."""
     return (
         "Trips a year: how near a load came is its trip ratio, its share of the load of the same "
         "course at which a breaker at the earliest edge of its band, warm from the run, trips; "

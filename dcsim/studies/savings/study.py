@@ -314,7 +314,7 @@ class SavingsStudy(Study):
 
 
 def _grid(grid: float | Path) -> tuple[np.ndarray, np.ndarray]:
-    """Times and g CO2e/kWh; between them straight lines, the ends held."""
+    """Return times and g CO2e/kWh; between them lie straight lines, the ends are held."""
     if isinstance(grid, int | float):
         if not grid >= 0:
             raise StudyError("--grid: g CO2e/kWh of 0 or more, such as 400")
@@ -369,7 +369,7 @@ def _check(base: Scenario, count: int, step: int, tariff: Tariff) -> None:
 
 
 def unit_of(lines: Sequence[Mapping[str, Any]], name: str) -> str:
-    """Unit of a line."""
+    """Return the unit of a line."""
     return next(str(row["unit"]) for row in lines if row["name"] == name)
 
 

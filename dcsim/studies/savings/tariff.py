@@ -71,7 +71,8 @@ class Tariff(Spec):
         return energy
 
     def price_at(self, time_s: FloatArray) -> FloatArray:
-        """Per kWh at seconds since midnight of the first day; NaN where unknown."""
+        """Return the price per kWh at seconds since midnight of the first day; NaN where
+        unknown."""
         if not self.energy:
             return np.full(len(time_s), math.nan)
         starts = np.array([row.from_s for row in self.energy])
@@ -110,13 +111,13 @@ def read_tariff(path: Path) -> Tariff:
 
 
 def as_tariff(value: Any) -> Any:
-    """A tariff of its file; all else as it is. Raises StudyError."""
+    """Read a tariff where a file is named; return all else as it is. Raises StudyError."""
     return read_tariff(Path(value)) if isinstance(value, str | Path) else value
 
 
 @dataclass(frozen=True)
 class Bill:
-    """Of one recorded load."""
+    """What one recorded load costs."""
 
     energy_kwh: float
     mean_kw: float

@@ -14,7 +14,7 @@ from dcsim.studies.statistics import mean_interval
 def headline(
     values: Mapping[str, float], count: int, kind: str, currency: str, copies: int
 ) -> tuple[str, ...]:
-    """What is saved, and what the site costs a year."""
+    """Say what is saved, and what the site costs a year."""
 
     def known(*parts: tuple[str, str]) -> list[str]:
         """What is known of these lines, in words."""
@@ -91,7 +91,7 @@ def band_figures(lines: Sequence[Mapping[str, Any]]) -> dict[str, float]:
 
 
 def missing_sentences(lines: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Inputs for want of which lines are unknown."""
+    """Say for want of which inputs lines are unknown."""
     missing = sorted(
         {name for row in lines if row["missing"] for name in row["missing"].split(", ")}
     )
@@ -99,7 +99,7 @@ def missing_sentences(lines: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def trip_sentences(outcomes: Sequence[RunOutcome]) -> list[str]:
-    """Whether breakers tripped."""
+    """Say whether breakers tripped."""
     trips = sum(outcome.summary["events"]["trip"] for outcome in outcomes)
     if not trips:
         return []
