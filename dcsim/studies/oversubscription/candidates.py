@@ -227,7 +227,8 @@ def _worst(outcome: RunOutcome, target: CountTarget, bounds: Bounds) -> tuple[st
     it."""
     figures = _figures(outcome, target, bounds)
     return max(
-        ((one.limit, one.highest_w / one.limit_w) for one in figures), key=lambda row: row[1]
+        ((figure.limit, figure.highest_w / figure.limit_w) for figure in figures),
+        key=lambda row: row[1],
     )
 
 
@@ -300,8 +301,8 @@ def _scaled_shares(
     """Return each run's highest load as a share of its limit, its loads scaled."""
     return [
         max(
-            scaled(one.highest_w, one.grows_w, factor) / one.limit_w
-            for one in _figures(outcome, target, bounds)
+            scaled(figure.highest_w, figure.grows_w, factor) / figure.limit_w
+            for figure in _figures(outcome, target, bounds)
         )
         for outcome in candidate.outcomes
     ]
