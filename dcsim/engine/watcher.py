@@ -27,7 +27,8 @@ class Watcher:
         warm_up_s
             End of the warm-up, which figures leave out.
         capacity_per_s
-            Estimates the requests/s that the site can serve within its SLO; None: unknown.
+            Estimates the requests/s that the site can serve within its SLO, of several models in
+            the mix in which they first come; None: unknown.
         """
         return None
 

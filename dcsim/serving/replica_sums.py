@@ -13,7 +13,7 @@ from dcsim.arrays import BoolArray, RecordArray
 from dcsim.ledger import GpuState, WorkLedger
 from dcsim.plant import Plant, ResolvedGroup
 from dcsim.serving.capacity import Capacity
-from dcsim.serving.site_capacity import Lengths, estimator, finite, lengths, pooled, target_of
+from dcsim.serving.site_capacity import Lengths, estimator, finite, lengths, mix, pooled, target_of
 
 COUNTED = ("running", "waiting", "kv_fraction", "busy_fraction", "prefill_tokens", "decode_tokens")
 
@@ -93,15 +93,25 @@ class ReplicaSums:
         return [*rows, self._site(rows, counted_s)]
 
     def capacity_per_s(self) -> float | None:
-        """Requests/s that the whole site can serve within the SLO, before any has come; None where
-        it serves several models, or nobody asks for its model."""
+        """Requests/s that the whole site can serve within the SLO, before any has come. Of several
+        models those at which the share of capacity is 1, weighted by GPUs as in `rows`, in the mix
+        of the first requests. None where nobody asks for any, or one cannot be served."""
         sample = lengths(self._scenario)
-        capacities = [self._capacity(group, i, sample) for i, group in enumerate(self._groups)]
-        if len({group.model.name for group in self._groups}) != 1 or None in capacities:
-            return None
         counts = np.bincount(self._group, minlength=len(self._groups)).tolist()
-        per_s = [c.requests_per_s * n for c, n in zip(capacities, counts, strict=True) if c]
-        return pooled(zip(self._groups, per_s, strict=True))
+        gpus = {group.model.name: 0 for group in self._groups}
+        by_model: dict[str, list[tuple[ResolvedGroup, float]]] = {}
+        for index, (group, count) in enumerate(zip(self._groups, counts, strict=True)):
+            gpus[group.model.name] += count * group.spec.replica_gpus
+            capacity = self._capacity(group, index, sample)
+            if capacity is not None:
+                per_s = capacity.requests_per_s * count
+                by_model.setdefault(group.model.name, []).append((group, per_s))
+        whole = {model: pooled(groups) for model, groups in by_model.items()}
+        shares = mix(self._scenario)
+        if not shares or not all(whole.get(model) for model in shares):
+            return None
+        busy = sum(gpus[model] * share / whole[model] for model, share in shares.items())
+        return sum(gpus.values()) / busy
 
     def _capacity(
         self, group: ResolvedGroup, index: int, sample: dict[str, Lengths]

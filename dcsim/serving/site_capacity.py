@@ -61,6 +61,19 @@ def lengths(scenario: Scenario) -> dict[str, Lengths]:
     }
 
 
+def mix(scenario: Scenario) -> dict[str, float]:
+    """Share of each served model among the scenario's first requests."""
+    models = [stream.model for stream in scenario.workload]
+    count = dict.fromkeys(models, 0)
+    for block in _blocks(scenario):
+        for stream, number in enumerate(np.bincount(block.stream).tolist()):
+            count[models[stream]] += number
+        if sum(count.values()) >= SAMPLE:
+            break
+    total = sum(count.values())
+    return {model: number / total for model, number in count.items() if number}
+
+
 def _blocks(scenario: Scenario, most: int = 64) -> Iterator[RequestBlock]:
     """The run's requests, so far as its duration and some patience go."""
     for number, block in enumerate(requests(scenario, branch(scenario.seed, "workload"))):

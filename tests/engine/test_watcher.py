@@ -64,3 +64,25 @@ def test_a_run_that_is_ended_is_the_beginning_of_the_whole_run(tmp_path: Path) -
         assert watcher.replicas == serving["replicas"]
         assert watcher.capacity_per_s == pytest.approx(serving["capacity_per_s"], rel=0.01)
         assert counts["arrived"] == sum(n for name, n in counts.items() if name != "arrived")
+
+
+def test_a_site_of_several_models_is_as_busy_live_as_in_its_summary(tmp_path: Path) -> None:
+    """Two models in a mix of 2 to 1 on servers of 4 to 1: requests over the estimate are the share
+    of capacity that the summary tells."""
+    code = """\
+  - name: code
+    model: llama-3-8b
+    arrivals: {kind: poisson, rate: 3 req/s}
+    tokens: {kind: fixed, prompt: 2000, output: 100}
+servers:
+  - {name: small, server: dgx-h100, model: llama-3-8b, tensor_parallel: 2, power: {model: ledger}}
+"""
+    rack = "  - {name: other, kind: server, parent: row, group: small}\n"
+    text = SCENARIO.replace("servers:\n", code).replace("duration: 20 s", "duration: 3 min") + rack
+    watcher = Ends(-1)
+    with simulate(loads(text), tmp_path / "two.h5", watcher) as run:
+        serving = run.summary["serving"][-1]
+    assert serving["capacity_per_s"] is None
+    assert watcher.capacity_per_s is not None
+    share = serving["requests_per_s"] / watcher.capacity_per_s
+    assert share == pytest.approx(serving["share_of_capacity"], rel=0.1)

@@ -63,6 +63,23 @@ def test_a_constant_site_by_hand(runner: Runner) -> None:
     assert len(found.tables["readings"].frame) == 4
 
 
+def test_a_first_reading_that_the_warm_up_shortens_is_told(runner: Runner) -> None:
+    """Readings of 15 s: a warm-up of 6 s leaves 9 s of the first one, 12 s too little of it."""
+    found = savings(
+        variant(constant(), {"warm_up": "6 s"}), limit_w=20e3, tariff=TARIFF, runner=runner
+    )
+    assert (
+        "The first reading is a mean over 9 s, what the warm-up leaves of its 15 s, and counts as "
+        "a whole one." in found.uncertainty
+    )
+    assert len(found.tables["readings"].frame) == 4
+    for warm_up, rows in (("0 s", 4), ("12 s", 3)):
+        other = variant(constant(), {"warm_up": warm_up})
+        found = savings(other, limit_w=20e3, tariff=TARIFF, runner=runner)
+        assert not any("first reading is" in line for line in found.uncertainty)
+        assert len(found.tables["readings"].frame) == rows
+
+
 def test_bands_hold_the_level_and_days(runner: Runner) -> None:
     """A site at board limits: 32 GPUs of 400 W extrapolated, off by 4.8 % in the median, and a
     fourth of the watts each of servers and cooling assumed. Means are off by the level, readings

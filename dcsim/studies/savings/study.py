@@ -176,6 +176,7 @@ class SavingsStudy(Study):
                     *uncertainty_sentences(uncertainty),
                     "Bands hold the level's error, and for meter readings a day's load too: over a "
                     "year days average out. The spread over seeds is not in them.",
+                    *_first_reading(outcomes[0], first_s, tariff),
                     *left_out(outcomes),
                 ],
             ),
@@ -346,6 +347,17 @@ def _intensity(series: tuple[np.ndarray, np.ndarray], clock_s: np.ndarray) -> np
         clock_s = clock_s % DAY_S
     intensity: np.ndarray = np.interp(clock_s, *series)
     return intensity
+
+
+def _first_reading(outcome: RunOutcome, first_s: float, tariff: Tariff) -> list[str]:
+    """That the warm-up is cut off the first reading, in a sentence; empty where it is not."""
+    cut_s = float((outcome.summary.get("warm_up") or {}).get("cut_s", 0.0))
+    if cut_s <= first_s:
+        return []
+    return [
+        f"The first reading is a mean over {SECOND.format(first_s + tariff.meter_s - cut_s)}, what "
+        f"the warm-up leaves of its {SECOND.format(tariff.meter_s)}, and counts as a whole one."
+    ]
 
 
 def _check(base: Scenario, count: int, step: int, tariff: Tariff) -> None:
