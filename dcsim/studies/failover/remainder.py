@@ -75,6 +75,7 @@ class Remainder:
 
     @property
     def survived(self) -> BoolArray:
+        """Whether the rest carries all, (intervals,)."""
         return (self.of_limit <= 1.0) & (self.dark == 0)
 
 
@@ -109,6 +110,9 @@ def loss_row(
     whole: RunOutcome,
     outcome: RunOutcome | None,
 ) -> dict[str, Any]:
+    """Return the row of one lost node: what the rest would carry at worst, and what came of it when
+    the loss was played in full. `in_order_w`: RMS loads with all in order, W, by which breakers
+    are warm."""
     at = int(np.argmax(remainder.of_limit))
     survived = remainder.survived
     first, after_s = _first_trip(topology, loss, remainder, at, in_order_w)
@@ -169,6 +173,7 @@ def _unserved(outcome: RunOutcome) -> float:
 def interval_rows(
     topology: Topology, remainders: dict[int, Remainder], step_s: float
 ) -> pd.DataFrame:
+    """Return a row for each lost node and interval: whether the rest carries all, and how near."""
     parts = []
     for node, remainder in remainders.items():
         count = len(remainder.of_limit)

@@ -114,6 +114,8 @@ class Pace:
 def load_rows_by_factor(
     outcomes: dict[float, list[RunOutcome]], window_s: float, pace: Pace
 ) -> pd.DataFrame:
+    """Return a row for each factor and node above the servers: mean and peak load over the seeds,
+    W."""
     rows = []
     for factor, runs in outcomes.items():
         tables = [load_rows(run, window_s) for run in runs]
@@ -286,6 +288,8 @@ def _breach(
 
 
 def service_rows(outcomes: dict[float, list[RunOutcome]], pace: Pace) -> pd.DataFrame:
+    """Return a row for each factor: SLO loss, latency in s and tokens a second, means over the
+    seeds."""
     rows = []
     for factor, runs in outcomes.items():
         losses = np.array([slo_loss(run.summary) for run in runs])
@@ -317,6 +321,7 @@ def sentences(
     fixes: pd.DataFrame | None,
     pace: Pace,
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Write the headline (the first limit met, the SLO, the cheapest fix) and its reasons."""
     reasons = []
     if math.isfinite(first["factor"]):
         where = f"x{first['factor']:.2f}"
