@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from dcsim.arrays import FloatArray
-from dcsim.facility.demand import CLEARED_BELOW, Crossing, crossings_of
-from dcsim.facility.tally import LimitSpec, LimitTally
+from dcsim.facility.demand import Crossing, NodeLimits
+from dcsim.facility.tally import LimitSpec
 from dcsim.plant.topology import Topology
 from dcsim.scenario.models import FacilityNode, Limits
 
@@ -39,7 +39,7 @@ def allowance(spec: FacilityNode, limits: Limits) -> tuple[float, str]:
     return STANDARD, "NEC 210.20(A), 215.3: 80 % of a standard-rated breaker"
 
 
-class ContinuousMonitor:
+class ContinuousMonitor(NodeLimits):
     """Highest mean over three hours of every rated node, held to its continuous allowance.
 
     Means move on by the minute. Where less than three hours have been measured, `finish` judges
@@ -55,7 +55,7 @@ class ContinuousMonitor:
             for node in np.flatnonzero(np.isfinite(topology.rating_w)).tolist()
             if specs[node].kind != "server" or specs[node].continuous is not None
         ]
-        self.nodes = np.array(nodes, dtype=np.int64)
+        super().__init__(nodes, CONTINUOUS_S)
         allowances = [allowance(specs[node], limits) for node in nodes]
         self.limit_w = topology.rating_w[self.nodes] * np.array([share for share, _ in allowances])
         self._rules = [rule for _, rule in allowances]
@@ -66,9 +66,7 @@ class ContinuousMonitor:
         self._blocks = 0
         self._sum = np.zeros(len(topology.names))
         self._steps = 0
-        self._on = np.zeros(len(nodes), dtype=bool)
         self._count_from_s = count_from_s
-        self.tally = LimitTally(len(nodes))
 
     def step(self, now_s: float, felt_w: FloatArray) -> list[Crossing]:
         """Take one step's loads as ratings feel them, shape (nodes,); what changed."""
@@ -84,7 +82,8 @@ class ContinuousMonitor:
         self._blocks += 1
         if self._blocks < len(self._ring):
             return []
-        return self._judge(now_s, self._block_steps * self._step_s, self._ring.mean(axis=0))
+        held_s = self._block_steps * self._step_s
+        return self._judge(now_s, held_s, self._ring.mean(axis=0), self.limit_w)
 
     def finish(self, now_s: float) -> list[Crossing]:
         """Judge a run that was shorter than three hours by the mean over all of it."""
@@ -93,7 +92,7 @@ class ContinuousMonitor:
             return []
         total_w = self._ring[: self._blocks].sum(axis=0) * self._block_steps
         mean_w = (total_w + self._sum[self.nodes]) / steps
-        return self._judge(now_s, steps * self._step_s, mean_w)
+        return self._judge(now_s, steps * self._step_s, mean_w, self.limit_w)
 
     @property
     def measured_s(self) -> float:
@@ -110,13 +109,3 @@ class ContinuousMonitor:
             LimitSpec(node, "continuous", rule + over, CONTINUOUS_S)
             for node, rule in zip(self.nodes.tolist(), self._rules, strict=True)
         ]
-
-    def _judge(self, now_s: float, held_s: float, mean_w: FloatArray) -> list[Crossing]:
-        limit_w = self.limit_w
-        self.tally.note(now_s, held_s, mean_w, limit_w, mean_w / limit_w)
-        changed = (mean_w > limit_w) & ~self._on
-        changed |= self._on & (mean_w < CLEARED_BELOW * limit_w)
-        self._on ^= changed
-        return crossings_of(
-            self.nodes, changed, mean_w, limit_w, self._on, self.measured_s, self.tally.over_s
-        )

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dcsim.arrays import BoolArray, FloatArray, IntArray
+from dcsim.arrays import FloatArray
 from dcsim.facility.tally import LimitSpec, LimitTally
 from dcsim.plant.topology import Topology
 from dcsim.scenario.models import Demand
@@ -34,7 +34,52 @@ class Crossing(NamedTuple):
     """How long the figure has been above this limit in all."""
 
 
-class WindowMeans:
+class NodeLimits:
+    """Base of figures of some nodes that are held to limits, and flagged when they cross them."""
+
+    def __init__(self, nodes: Sequence[int], window_s: float) -> None:
+        """`window_s`: what the figures are over."""
+        self.nodes = np.array(nodes, dtype=np.int64)
+        self.window_s = window_s
+        self._on = np.zeros(len(nodes), dtype=bool)
+        self.tally = LimitTally(len(nodes))
+
+    @property
+    def measured_s(self) -> float:
+        """What the figures are over: the window, or what there is where none has been whole."""
+        return self.window_s
+
+    def _judge(
+        self,
+        now_s: float,
+        held_s: float,
+        value_w: FloatArray,
+        limit_w: FloatArray,
+        *,
+        apart: bool = False,
+    ) -> list[Crossing]:
+        """What figures that held for the `held_s` up to now cross, or keep again. `apart`: each is
+        judged by itself, as blocks are, without a gap below the limit."""
+        share = value_w / np.maximum(limit_w, 1e-6)  # a contract may be for nothing at all
+        self.tally.note(now_s, held_s, value_w, limit_w, share, apart=apart)
+        over = value_w > limit_w
+        kept = ~over if apart else value_w < CLEARED_BELOW * limit_w
+        changed = np.where(self._on, kept, over)
+        self._on ^= changed
+        return [
+            Crossing(
+                int(self.nodes[i]),
+                float(value_w[i]),
+                float(limit_w[i]),
+                bool(self._on[i]),
+                self.measured_s,
+                float(self.tally.over_s[i]),
+            )
+            for i in np.flatnonzero(changed).tolist()
+        ]
+
+
+class WindowMeans(NodeLimits):
     """Base of the means of some nodes' loads over one window, held to their limits."""
 
     def __init__(
@@ -46,20 +91,17 @@ class WindowMeans:
         rules: Sequence[str],
         count_from_s: float = 0.0,
     ) -> None:
-        self.window_s = window_s
+        super().__init__(nodes, window_s)
         self._step_s = step_s
-        self.nodes = np.array(nodes, dtype=np.int64)
         self._limits = list(limits)
         self._rules = list(rules)
         self._fixed = all(isinstance(limit, float) for limit in limits)
         self._limit_w = np.array([_at(limit, 0.0) for limit in limits])
         self._count_from_s = count_from_s
-        self._on = np.zeros(len(nodes), dtype=bool)
         self._all = np.zeros(len(nodes))
         self._all_steps = 0
         self.mean_w = np.full(len(nodes), np.nan)
         """Over the last whole window; NaN until there is one."""
-        self.tally = LimitTally(len(nodes))
 
     def partial_w(self, at: int) -> float | None:
         """The mean of what has been measured, where no window has been whole yet."""
@@ -119,15 +161,8 @@ class SlidingMeans(WindowMeans):
         if self._steps < len(self._ring):
             self._gather(load_w)
             return []
-        mean_w = self.mean_w = self._sum / len(self._ring)
-        limit_w = self.limits_at(now_s)
-        self.tally.note(now_s, self._step_s, mean_w, limit_w, shares(mean_w, limit_w))
-        changed = (mean_w > limit_w) & ~self._on
-        changed |= self._on & (mean_w < CLEARED_BELOW * limit_w)
-        self._on ^= changed
-        return crossings_of(
-            self.nodes, changed, mean_w, limit_w, self._on, self.window_s, self.tally.over_s
-        )
+        self.mean_w = self._sum / len(self._ring)
+        return self._judge(now_s, self._step_s, self.mean_w, self.limits_at(now_s))
 
     def specs(self) -> list[LimitSpec]:
         """The limits in words."""
@@ -186,12 +221,7 @@ class ClockMeans(WindowMeans):
             return []
         self.mean_w = mean_w
         limit_w = self.limits_at(max(0.0, begun_s))
-        self.tally.note(now_s, self.window_s, mean_w, limit_w, shares(mean_w, limit_w), apart=True)
-        changed = (mean_w > limit_w) ^ self._on
-        self._on ^= changed
-        return crossings_of(
-            self.nodes, changed, mean_w, limit_w, self._on, self.window_s, self.tally.over_s
-        )
+        return self._judge(now_s, self.window_s, mean_w, limit_w, apart=True)
 
     def specs(self) -> list[LimitSpec]:
         """The limits in words."""
@@ -202,7 +232,7 @@ class ClockMeans(WindowMeans):
         ]
 
 
-class Ramps:
+class Ramps(NodeLimits):
     """The largest move of some nodes' loads within one window, up or down, to its last step."""
 
     def __init__(
@@ -213,15 +243,12 @@ class Ramps:
         change_w: Sequence[float],
         count_from_s: float = 0.0,
     ) -> None:
-        self.window_s = window_s
-        self.nodes = np.array(nodes, dtype=np.int64)
+        super().__init__(nodes, window_s)
         self._step_s = step_s
         self._count_from_s = count_from_s
         self._change_w = np.array(change_w)
         self._ring = np.zeros((max(1, round(window_s / step_s)) + 1, len(nodes)))
         self._steps = 0
-        self._on = np.zeros(len(nodes), dtype=bool)
-        self.tally = LimitTally(len(nodes))
 
     def step(self, now_s: float, node_w: FloatArray) -> list[Crossing]:
         """Take one step's loads; what changed."""
@@ -232,19 +259,7 @@ class Ramps:
         self._steps += 1
         seen = self._ring[: self._steps]
         move_w = np.maximum(load_w - seen.min(axis=0), seen.max(axis=0) - load_w)
-        limit_w = self._change_w
-        self.tally.note(now_s, self._step_s, move_w, limit_w, shares(move_w, limit_w))
-        changed = (move_w > limit_w) & ~self._on
-        changed |= self._on & (move_w < CLEARED_BELOW * limit_w)
-        self._on ^= changed
-        return crossings_of(
-            self.nodes, changed, move_w, limit_w, self._on, self.window_s, self.tally.over_s
-        )
-
-    @property
-    def measured_s(self) -> float:
-        """A move is judged within its window from the first step on."""
-        return self.window_s
+        return self._judge(now_s, self._step_s, move_w, self._change_w)
 
     def limits_at(self, time_s: float) -> FloatArray:
         """The limits in force at a time of the run: always the same."""
@@ -258,34 +273,6 @@ class Ramps:
         """The limits in words."""
         rule = "largest move, up or down"
         return [LimitSpec(node, "ramp", rule, self.window_s) for node in self.nodes.tolist()]
-
-
-def crossings_of(
-    nodes: IntArray,
-    changed: BoolArray,
-    value_w: FloatArray,
-    limit_w: FloatArray,
-    on: BoolArray,
-    window_s: float,
-    over_s: FloatArray,
-) -> list[Crossing]:
-    """What changed, one by one; `over_s` is the time above each limit so far."""
-    return [
-        Crossing(
-            int(nodes[i]),
-            float(value_w[i]),
-            float(limit_w[i]),
-            bool(on[i]),
-            window_s,
-            float(over_s[i]),
-        )
-        for i in np.flatnonzero(changed).tolist()
-    ]
-
-
-def shares(value_w: FloatArray, limit_w: FloatArray) -> FloatArray:
-    """Figures as shares of their limits; a contract may be for nothing at all."""
-    return value_w / np.maximum(limit_w, 1e-6)
 
 
 def _at(limit: Limit, now_s: float) -> float:
