@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import networkx as nx
 import numpy as np
 
 from dcsim.arrays import FloatArray, IntArray
@@ -68,7 +67,7 @@ class Flow:
         self.own_w = np.zeros(count)
         """Loads of nodes themselves, such as cooling; set before each step."""
         self.battery_w = np.zeros(count)
-        heights = _by_height(topology)
+        heights = topology.by_height()
         with_battery = [
             node
             for nodes in heights
@@ -200,18 +199,6 @@ class Flow:
                     self.own_w,
                     self._supply.bypass,
                 )
-
-
-def _by_height(topology: Topology) -> list[IntArray]:
-    """Nodes by their longest way down."""
-    height = dict.fromkeys(topology.names, 0)
-    for name in reversed(list(nx.topological_sort(topology.graph))):
-        for up in topology.graph.predecessors(name):
-            height[up] = max(height[up], height[name] + 1)
-    levels: list[list[int]] = [[] for _ in range(max(height.values()) + 1)]
-    for index, name in enumerate(topology.names):
-        levels[height[name]].append(index)
-    return [np.array(level, dtype=np.int64) for level in levels]
 
 
 def _level(

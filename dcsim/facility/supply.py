@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import networkx as nx
 import numpy as np
 
 from dcsim.arrays import BoolArray, FloatArray, IntArray
@@ -74,7 +73,7 @@ class Supply:
         """A switch under way has no output until then."""
         self.slot = np.zeros(count, dtype=np.int64)
         """The feed that each node's switch stands on."""
-        self._levels = _by_depth(topology)
+        self._levels = topology.by_depth()
         self.update(0.0)
 
     def next_s(self, now_s: float) -> float:
@@ -162,15 +161,3 @@ class Supply:
             self.transferred += nodes[moved].tolist()
             self.slot[nodes] = new
         return np.where(self._shares[nodes], first, new)
-
-
-def _by_depth(topology: Topology) -> list[IntArray]:
-    """Nodes by their longest way from the top."""
-    depth = dict.fromkeys(topology.names, 0)
-    for name in nx.topological_sort(topology.graph):
-        for below in topology.graph.successors(name):
-            depth[below] = max(depth[below], depth[name] + 1)
-    levels: list[list[int]] = [[] for _ in range(max(depth.values()) + 1)]
-    for index, name in enumerate(topology.names):
-        levels[depth[name]].append(index)
-    return [np.array(level, dtype=np.int64) for level in levels]

@@ -209,6 +209,20 @@ class Topology:
             total = total + level
         return total.tocsr()
 
+    def by_depth(self) -> list[IntArray]:
+        """Node indices by their longest way from the site: what feeds a node comes before it."""
+        return self._generations(self.graph)
+
+    def by_height(self) -> list[IntArray]:
+        """Node indices by their longest way down: what a node feeds comes before it."""
+        return self._generations(self.graph.reverse(copy=False))
+
+    def _generations(self, graph: nx.DiGraph[str]) -> list[IntArray]:
+        return [
+            np.array(sorted(self.index[name] for name in names), dtype=np.int64)
+            for names in nx.topological_generations(graph)
+        ]
+
     def level(self, kind: str) -> IntArray:
         """Node indices of one kind."""
         return np.array([i for i, k in enumerate(self.kinds) if k == kind], dtype=np.int64)
