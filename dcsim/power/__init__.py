@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from dcsim.hardware.catalogue import Catalogue
 from dcsim.ledger import ReplicaConfig
 from dcsim.power.constant import board_limit, label
-from dcsim.power.gru import GruPower
 from dcsim.power.linear_ledger import LinearLedger
 from dcsim.power.look_up import LookUpPower
 from dcsim.power.mean import MeanPower
@@ -24,6 +23,8 @@ from dcsim.scenario.models import Power, PowerSpec
 
 
 def _gru(spec: Power, configs: Sequence[ReplicaConfig], catalogue: Catalogue) -> PowerModel:
+    from dcsim.power.gru import GruPower  # with scipy.special, which takes 0.1 s
+
     return GruPower(find_pack(spec.pack, configs), catalogue, spec.extrapolate)
 
 

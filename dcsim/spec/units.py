@@ -36,6 +36,21 @@ numbers that files and clocks cannot hold."""
 _APPARENT_POWER = re.compile(r"(?<![A-Za-z])[kMG]?VA\b")
 
 
+_USUAL: dict[str, dict[str, float]] = {
+    "watt": {"W": 1.0, "kW": 1e3, "MW": 1e6},
+    "second": {"s": 1.0, "us": 1e-6, "ms": 1e-3, "min": 60.0, "h": 3600.0},
+    "req/s": {"req/s": 1.0, "/s": 1.0},
+    "watt_hour": {"Wh": 1.0, "kWh": 1e3, "MWh": 1e6},
+    "volt_ampere": {"VA": 1.0, "kVA": 1e3, "MVA": 1e6},
+    "volt": {"V": 1.0, "kV": 1e3},
+    "ampere": {"A": 1.0, "kA": 1e3},
+    "byte": {"B": 1.0, "GB": 1e9, "TB": 1e12},
+    "byte/s": {"B/s": 1.0, "GB/s": 1e9, "TB/s": 1e12},
+}
+"""Units that most files have, and how many SI units each is: exactly what pint makes of them, which
+takes longer to import and build than all the rest of a scenario. All other units are pint's."""
+
+
 @lru_cache(maxsize=1)
 def _registry() -> Any:
     import pint
@@ -73,8 +88,7 @@ def parse_quantity(value: Any, unit: str, example: str) -> float:
         )
     try:
         number, symbol = _QUANTITY.fullmatch(value).groups()  # type: ignore[union-attr]
-        symbol = "1" + symbol if symbol.startswith("/") else symbol.strip()
-        magnitude = float(_registry().Quantity(float(number), symbol).to(unit).magnitude)
+        magnitude = _magnitude(float(number), symbol.strip(), unit)
     except Exception as error:  # no match, or one of pint's many kinds
         raise PydanticCustomError(
             "quantity",
@@ -84,6 +98,15 @@ def parse_quantity(value: Any, unit: str, example: str) -> float:
     if not math.isfinite(magnitude):
         raise PydanticCustomError("quantity", "'{value}' is not finite", {"value": value})
     return magnitude
+
+
+def _magnitude(number: float, symbol: str, unit: str) -> float:
+    """A number of one unit in another. Raises what pint raises for what is none."""
+    size = _USUAL.get(unit, {}).get(symbol)
+    if size is not None:
+        return number * size
+    text = "1" + symbol if symbol.startswith("/") else symbol
+    return float(_registry().Quantity(number, text).to(unit).magnitude)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic_core import PydanticCustomError
 
-from dcsim.spec.units import RATE, SECOND, WATT, Unit, parse_quantity
+from dcsim.spec.units import _USUAL, RATE, SECOND, WATT, Unit, _registry, parse_quantity
 
 
 @pytest.mark.parametrize(
@@ -79,3 +79,16 @@ def test_written_quantities_read_back_exactly(value: float, unit: Unit) -> None:
 )
 def test_writes_the_unit_that_reads_best(unit: Unit, value: float, text: str) -> None:
     assert unit.format(value) == text
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    number=st.floats(min_value=0, max_value=1e9, allow_nan=False),
+    unit=st.sampled_from([(unit, symbol) for unit in _USUAL for symbol in _USUAL[unit]]),
+)
+def test_usual_units_are_exactly_what_pint_makes_of_them(
+    number: float, unit: tuple[str, str]
+) -> None:
+    name, symbol = unit
+    text = "1" + symbol if symbol.startswith("/") else symbol
+    assert number * _USUAL[name][symbol] == _registry().Quantity(number, text).to(name).magnitude
