@@ -13,10 +13,12 @@ from dcsim.scenario.load import load, loads
 from dcsim.scenario.models import (
     Breaker,
     FacilityNode,
+    FilePath,
     FixedTokens,
     PoissonArrivals,
     Scenario,
     ServerGroup,
+    Spec,
     Stream,
 )
 from tests.engine.sites import HOLES, SITE
@@ -94,6 +96,17 @@ def test_a_copy_without_changes_is_equal(file: Path, monkeypatch: pytest.MonkeyP
     parts: list[BaseModel] = [*scenario.workload, *scenario.servers, *scenario.facility]
     for part in (*parts, *scenario.control, scenario.cooling, scenario.limits):
         assert part.replace() == part  # type: ignore[attr-defined]
+
+
+def test_a_path_of_anybodys_spec_starts_at_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Recording(Spec):
+        file: FilePath
+
+    monkeypatch.setenv("RECORDINGS", "/recordings")
+    for written, path in (("a.csv", "/site/a.csv"), ("${RECORDINGS}/a.csv", "/recordings/a.csv")):
+        read = Recording.model_validate({"file": written}, context={"folder": Path("/site")})
+        assert read.file == Path(path)
+    assert Recording(file=Path("a.csv")).file == Path("a.csv")
 
 
 def test_a_changed_copy_is_checked() -> None:

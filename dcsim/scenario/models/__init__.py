@@ -68,6 +68,7 @@ from dcsim.scenario.models.site import (
 from dcsim.scenario.models.traffic import Retry, Slo, Stream, Tenant
 from dcsim.scenario.models.whole import Record, Scenario
 from dcsim.spec.base import Fraction, Name, Spec
+from dcsim.spec.paths import FilePath
 
 __all__ = [
     "AdmissionThrottleSpec",
@@ -90,6 +91,7 @@ __all__ = [
     "ExponentialThinking",
     "FacilityNode",
     "Fault",
+    "FilePath",
     "FitTokens",
     "FixedThinking",
     "FixedTokens",
