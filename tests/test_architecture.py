@@ -117,6 +117,13 @@ def test_a_room_imports_only_what_it_may(room: str) -> None:
     assert found == {}
 
 
+def test_the_engine_is_wiring_that_can_be_read_in_a_sitting() -> None:
+    lines = {
+        file.name: len(file.read_text(encoding="utf-8").splitlines()) for file in modules("engine")
+    }
+    assert sum(lines.values()) < 1000, lines
+
+
 def test_neutral_ground_imports_no_room() -> None:
     for name in NEUTRAL:
         file = PROJECT.joinpath(*name.split(".")).with_suffix(".py")
