@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click import Context
 from typer.testing import CliRunner
 
 from benchmarks.data import data_folder
@@ -167,8 +168,9 @@ def test_commands_in_passing_are_commands(page: Path) -> None:
         assert words[0] in COMMANDS, line
         command: Any = resolve(words[0])
         if hasattr(command, "commands") and len(words) > 1 and words[1].islower():
-            assert words[1] in command.commands, line
-            command = command.commands[words[1]]
+            context = Context(command)
+            assert words[1] in command.list_commands(context), line
+            command = command.get_command(context, words[1])
         known = {flag for option in command.params for flag in getattr(option, "opts", ())}
         known |= {flag for option in command.params for flag in option.secondary_opts}
         for word in words[1:]:
