@@ -51,6 +51,11 @@ def run_guarded(command: Callable[[], object]) -> None:
     except KeyboardInterrupt:
         _tell("stopped")
         sys.exit(STOPPED)
+    except SystemExit as end:
+        # Typer turns KeyboardInterrupt into an exit with status 130, without a word.
+        if isinstance(getattr(end.__context__, "__cause__", None), KeyboardInterrupt):
+            _tell("stopped")
+        raise
     except BrokenPipeError:
         # The reader of our output has gone.
         _drop_output()

@@ -245,6 +245,18 @@ def test_stopping_is_clean() -> None:
     assert (done.returncode, done.stderr) == (exits.STOPPED, "stopped\n")
 
 
+def test_a_command_that_is_stopped_says_so_once() -> None:
+    """By typer, which turns the interrupt into an exit; what a command said itself is enough."""
+    app = "import typer; app = typer.Typer(pretty_exceptions_enable=False)\n    @app.command()\n"
+    head = "    def main(a: str, b: str):\n        "
+    done = guarded(f"{app}{head}raise KeyboardInterrupt\n    app()")
+    assert (done.returncode, done.stderr) == (exits.STOPPED, "stopped\n")
+    said = "print('kept', file=sys.stderr); raise typer.Exit(130) from None"
+    caught = f"try: raise KeyboardInterrupt\n        except KeyboardInterrupt: {said}"
+    done = guarded(f"{app}{head}{caught}\n    app()")
+    assert (done.returncode, done.stderr) == (exits.STOPPED, "kept\n")
+
+
 def test_statuses_pass() -> None:
     assert guarded("sys.exit(2)").returncode == 2
     assert guarded("pass").returncode == 0
