@@ -1,4 +1,9 @@
-"""An OpenAI-compatible endpoint: what it serves, which options it takes, and how it is asked."""
+"""An OpenAI-compatible endpoint: what it serves, which options it takes, and how it is asked.
+
+With aiohttp, because the gaps between tokens are what is measured: a piece of a stream costs it
+21 us of processor time, and httpx 67 us (64 streams of 100 events a second, Python 3.11), by which
+the latter falls behind.
+"""
 
 from __future__ import annotations
 

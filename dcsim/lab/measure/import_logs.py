@@ -17,6 +17,7 @@ from dcsim.arrays import FloatArray
 from dcsim.errors import LogError, MeasureError, RunFolderError, UnreadableError
 from dcsim.files import open_bytes
 from dcsim.hardware.catalogue import load_catalogue
+from dcsim.lab.learn.cleaning import Shift
 from dcsim.lab.learn.logs import RunLogs, read_logs
 from dcsim.lab.learn.readers import EngineLog, detect_format, engine_log
 from dcsim.lab.measure import align, foreign
@@ -74,39 +75,20 @@ def import_logs(request: ImportRequest, out: Path) -> ImportReport:
         raise MeasureError("nothing tells what the GPUs did: give --engine or --requests")
     report = ImportReport()
     try:
-        return _import_logs(request, out, report)
+        bench = None
+        if request.requests is not None and foreign.is_json(_existing(request.requests)):
+            bench = read_benchmark(request.requests)
+        with tempfile.TemporaryDirectory() as staging:
+            place = Path(staging)
+            offset_s = _stage(request, place, bench, report)
+            logs = _read(request, place, offset_s) if request.power else None
+        server = None
+        if request.server_power is not None:
+            server = foreign.read_spl(_existing(request.server_power))
+        out.mkdir(parents=True, exist_ok=True)
+        _Folder(request, out, offset_s, report).write(logs, bench, server)
     except UnreadableError as error:
         raise MeasureError(f"{error.filename}: {error.strerror}") from None
-
-
-def _import_logs(request: ImportRequest, out: Path, report: ImportReport) -> ImportReport:
-    bench = None
-    if request.requests is not None and foreign.is_json(_existing(request.requests)):
-        bench = read_benchmark(request.requests)
-    with tempfile.TemporaryDirectory() as staging:
-        place = Path(staging)
-        offset_s = _stage(request, place, bench, report)
-        logs = _read(request, place, offset_s) if request.power else None
-    server = None
-    if request.server_power is not None:
-        server = foreign.read_spl(_existing(request.server_power))
-    out.mkdir(parents=True, exist_ok=True)
-    manifest = _manifest(request)
-    clock = {"local_utc_offset_s": offset_s or 0.0, "alignment": report.alignment}
-    manifest["clock"] = clock
-    if logs is not None and logs.engine is not None:
-        report.restarts += logs.engine.restarts
-    if report.restarts:
-        manifest["engine"] = {"restarts": sorted(report.restarts)}
-    gpu_at_s = gpu_w = None
-    if logs is not None:
-        report.notes += [text for text in logs.remarks if text not in report.notes]
-        gpu_at_s, gpu_w = _write_logs(request, logs, bench, out, clock, report)
-    if server is not None:
-        _write_server(request, server, gpu_at_s, gpu_w, offset_s, out, report)
-    if bench is not None and bench.failed:
-        report.notes.append(f"{bench.failed} requests of the benchmark failed and are left out")
-    write_manifest(out, manifest)
     return report
 
 
@@ -240,48 +222,118 @@ def _read(request: ImportRequest, place: Path, offset_s: float | None) -> RunLog
 # --- one clock, one folder -----------------------------------------------------------------------
 
 
-def _write_logs(
-    request: ImportRequest,
-    logs: RunLogs,
-    bench: BenchmarkRequests | None,
-    out: Path,
-    clock: dict[str, Any],
-    report: ImportReport,
-) -> tuple[FloatArray, FloatArray]:
-    """power.csv, engine.csv, requests.csv; returns the watts of all GPUs on the work's clock."""
-    moved_s = 0.0
-    if logs.engine is not None:
-        work_s, work = align.work_signal(logs.engine.at_s, logs.engine.columns)
+class _Folder:
+    """The run folder that is written, and its one clock: the engine's, without its log the
+    client's."""
+
+    def __init__(
+        self, request: ImportRequest, out: Path, offset_s: float | None, report: ImportReport
+    ) -> None:
+        self._request, self._out, self._report = request, out, report
+        self._given_offset_s = offset_s
+        self._offset_s = offset_s or 0.0
+
+    def write(
+        self,
+        logs: RunLogs | None,
+        bench: BenchmarkRequests | None,
+        server: tuple[FloatArray, FloatArray] | None,
+    ) -> None:
+        """All that was read; the manifest last."""
+        report = self._report
+        clock = {"local_utc_offset_s": self._offset_s, "alignment": report.alignment}
+        manifest = {**_manifest(self._request), "clock": clock}
+        gpus: tuple[FloatArray, FloatArray] | None = None
+        if logs is not None:
+            report.restarts += logs.engine.restarts if logs.engine is not None else []
+            report.notes += [text for text in logs.remarks if text not in report.notes]
+            gpus = self._write_logs(logs, bench)
+            clock["power_first_timestamp"] = self._stamp(gpus[0][0], "%Y/%m/%d %H:%M:%S")
+        if report.restarts:
+            manifest["engine"] = {"restarts": sorted(report.restarts)}
+        if server is not None:
+            self._write_server(*server, gpus)
+        if bench is not None and bench.failed:
+            report.notes.append(f"{bench.failed} requests of the benchmark failed and are left out")
+        write_manifest(self._out, manifest)
+
+    def _stamp(self, at_s: float, form: str = "%H:%M:%S") -> str:
+        return stamp(float(at_s), self._offset_s, form)
+
+    def _align(
+        self, name: str, shift: Shift | None, *, needed: bool = False, sign: float = 1.0
+    ) -> float:
+        """Report how two clocks lie; returns what to add to the times of the log `name`, which
+        `shift` is of, or, with a `sign` of -1, the other one."""
+        entry = align.alignment_entry(shift, needed)
+        moved_s = entry["moved_s"] = sign * float(entry["moved_s"])
+        self._report.alignment[name] = entry
+        what = name.replace("_", " ")
+        words = str(entry.get("words", entry.get("why", ""))).replace("watts come", f"{what}:")
+        move = f"moved by {moved_s:+.2f} s" if moved_s else "left"
+        self._report.notes.append(f"{words}; {move}")
+        return moved_s
+
+    def _write_logs(
+        self, logs: RunLogs, bench: BenchmarkRequests | None
+    ) -> tuple[FloatArray, FloatArray]:
+        """power.csv, engine.csv, requests.csv; returns all GPUs' watts on the work's clock."""
+        request, out = self._request, self._out
+        client: tuple[FloatArray, FloatArray] | None = None
+        if bench is not None:
+            start_s = np.array([row[0] for row in logs.requests or ()])
+            ends_s = start_s + (bench.end_s - bench.start_s)
+            client = align.running_signal(start_s, ends_s, request.search_s)
+        moved_s = 0.0
+        work = client
+        if logs.engine is not None:
+            work = align.work_signal(logs.engine.at_s, logs.engine.columns)
+            write_lines(
+                out / "engine.csv", engine_lines(logs.engine.at_s, engine_columns(logs.engine))
+            )
+            if bench is not None and client is not None:
+                engine_s, running = logs.engine.at_s, logs.engine.columns["running"]
+                shift = align.find_lag(engine_s, running, *client, request.search_s)
+                # The engine's log is not moved: the requests go the other way.
+                moved_s = self._align("requests", shift, needed=not bench.unix, sign=-1.0)
+        at_s, watts = logs.power.at_s, logs.power.watts
+        total_w = watts.sum(axis=1)
+        if work is not None and len(work[0]):
+            mean_s = 0.0 if logs.power.field == "instant" else _trailing_s(request.hardware)
+            shift = align.find_lag(at_s, total_w, *work, request.search_s, mean_s)
+            at_s = at_s + self._align("power", shift)
+        lines = ["t," + ",".join(f"gpu{i}" for i in range(watts.shape[1]))]
+        for at, row in zip(at_s.tolist(), watts.tolist(), strict=True):
+            lines.append(f"{self._stamp(at)}," + ",".join(f"{value:.3f}" for value in row))
+        write_lines(out / "power.csv", lines)
         if logs.requests is not None:
-            moved_s = _align_requests(request, logs, bench, report)
-    elif bench is not None:
-        start_s = np.array([row[0] for row in logs.requests or ()])
-        ends_s = start_s + (bench.end_s - bench.start_s)
-        work_s, work = align.running_signal(start_s, ends_s, request.search_s)
-    else:
-        work_s, work = np.empty(0), np.empty(0)
-    at_s, watts = logs.power.at_s, logs.power.watts
-    total_w = watts.sum(axis=1)
-    mean_s = 0.0 if logs.power.field == "instant" else _trailing_s(request.hardware)
-    shift = None
-    if len(work_s):
-        shift = align.find_lag(at_s, total_w, work_s, work, request.search_s, mean_s)
-    entry = align.alignment_entry(shift, needed=False)
-    if len(work_s):
-        report.alignment["power"] = entry
-        report.notes.append(_note("power", entry))
-    at_s = at_s + entry["moved_s"]
-    offset_s = clock["local_utc_offset_s"]
-    clock["power_first_timestamp"] = stamp(float(at_s[0]), offset_s, "%Y/%m/%d %H:%M:%S")
-    lines = ["t," + ",".join(f"gpu{i}" for i in range(watts.shape[1]))]
-    for at, row in zip(at_s.tolist(), watts.tolist(), strict=True):
-        lines.append(f"{stamp(at, offset_s)}," + ",".join(f"{value:.3f}" for value in row))
-    write_lines(out / "power.csv", lines)
-    if logs.engine is not None:
-        write_lines(out / "engine.csv", engine_lines(logs.engine.at_s, engine_columns(logs.engine)))
-    if logs.requests is not None:
-        _write_requests(logs.requests, bench, moved_s, out)
-    return at_s, total_w
+            if bench is None:
+                lines = [f"{at + moved_s:.6f},{p},{o}" for at, p, o in logs.requests]
+                lines = ["start,input_tokens,output_tokens", *lines]
+            else:
+                moved_s += float(logs.requests[0][0] - bench.start_s[0])
+                lines = _bench_lines(bench, moved_s)
+            write_lines(out / "requests.csv", lines)
+        return at_s, total_w
+
+    def _write_server(
+        self, at_s: FloatArray, watts: FloatArray, gpus: tuple[FloatArray, FloatArray] | None
+    ) -> None:
+        """server_power.csv, on the clock of the GPUs' watts."""
+        if gpus is None:
+            at_s = at_s - self._offset_s
+        else:
+            gpu_at_s, gpu_w = gpus
+            offset_s = self._given_offset_s
+            if offset_s is None:
+                offset_s = ZONE_S * round(float(np.mean(at_s) - np.mean(gpu_at_s)) / ZONE_S)
+            at_s = at_s - offset_s
+            ends_s = gpu_at_s + 0.5 * float(np.median(np.diff(gpu_at_s)))
+            shift = align.find_lag(at_s, watts, ends_s, gpu_w, self._request.search_s)
+            at_s = at_s + self._align("server_power", shift)
+        rows = zip(at_s.tolist(), watts.tolist(), strict=True)
+        lines = ["epoch,ac_w", *(f"{a:.4f},{w:.6g}" for a, w in rows)]
+        write_lines(self._out / "server_power.csv", lines)
 
 
 def _trailing_s(hardware: str) -> float:
@@ -300,76 +352,6 @@ def engine_columns(engine: EngineLog) -> dict[str, FloatArray]:
         idle_kv = float(columns["kv"].min())
         columns["kv"] = columns["kv"] + null_block_share(idle_kv, BLOCK_TOKENS * engine.kv_blocks)
     return columns
-
-
-def _align_requests(
-    request: ImportRequest, logs: RunLogs, bench: BenchmarkRequests | None, report: ImportReport
-) -> float:
-    """What to add to the client's times to have them on the engine's clock."""
-    assert logs.engine is not None and logs.requests is not None
-    if bench is None:
-        return 0.0  # no ends are known: nothing to match, and the client's clock is a clock
-    start_s = np.array([row[0] for row in logs.requests])
-    ends_s = start_s + (bench.end_s - bench.start_s)
-    seen_s, seen = align.running_signal(start_s, ends_s, request.search_s)
-    shift = align.find_lag(
-        logs.engine.at_s, logs.engine.columns["running"], seen_s, seen, request.search_s
-    )
-    entry = align.alignment_entry(shift, needed=not bench.unix)
-    # The engine's log is not moved: the requests go the other way.
-    entry["moved_s"] = -entry["moved_s"]
-    report.alignment["requests"] = entry
-    report.notes.append(_note("requests", entry))
-    return float(entry["moved_s"])
-
-
-def _note(what: str, entry: dict[str, Any]) -> str:
-    words = str(entry.get("words", entry.get("why", ""))).replace("watts come", f"{what}:")
-    return f"{words}; moved by {entry['moved_s']:+.2f} s" if entry["moved_s"] else f"{words}; left"
-
-
-def _write_requests(
-    requests: Sequence[tuple[float, int, int]],
-    bench: BenchmarkRequests | None,
-    moved_s: float,
-    out: Path,
-) -> None:
-    if bench is None:
-        lines = [f"{at + moved_s:.6f},{prompt},{output}" for at, prompt, output in requests]
-        write_lines(out / "requests.csv", ["start,input_tokens,output_tokens", *lines])
-        return
-    start_s = np.array([row[0] for row in requests])
-    write_lines(
-        out / "requests.csv", _bench_lines(bench, float(start_s[0] - bench.start_s[0]) + moved_s)
-    )
-
-
-def _write_server(
-    request: ImportRequest,
-    server: tuple[FloatArray, FloatArray],
-    gpu_at_s: FloatArray | None,
-    gpu_w: FloatArray | None,
-    offset_s: float | None,
-    out: Path,
-    report: ImportReport,
-) -> None:
-    """server_power.csv, on the clock of the GPUs' watts."""
-    at_s, watts = server
-    if gpu_at_s is not None and gpu_w is not None:
-        behind_s = offset_s
-        if behind_s is None:
-            behind_s = ZONE_S * round(float(np.mean(at_s) - np.mean(gpu_at_s)) / ZONE_S)
-        at_s = at_s - behind_s
-        ends_s = gpu_at_s + 0.5 * float(np.median(np.diff(gpu_at_s)))
-        shift = align.find_lag(at_s, watts, ends_s, gpu_w, request.search_s)
-        entry = align.alignment_entry(shift, needed=False)
-        report.alignment["server_power"] = entry
-        report.notes.append(_note("server power", entry))
-        at_s = at_s + entry["moved_s"]
-    else:
-        at_s = at_s - (offset_s or 0.0)
-    rows = zip(at_s.tolist(), watts.tolist(), strict=True)
-    write_lines(out / "server_power.csv", ["epoch,ac_w", *(f"{a:.4f},{w:.6g}" for a, w in rows)])
 
 
 def _manifest(request: ImportRequest) -> dict[str, Any]:
