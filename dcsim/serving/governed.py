@@ -13,7 +13,6 @@ import struct
 from dcsim.hardware.roofline import IterationModel
 from dcsim.serving.slowed import (
     REST,
-    FixedClock,
     GovernedIterations,
     Governor,
     Holding,
@@ -32,10 +31,6 @@ class Governed(Spans):
     """Spans whose speed may change while they run."""
 
     __slots__ = ()
-
-    def set_clock(self, clock: float, now: float) -> None:
-        """Hold the GPUs' core clock at a share of its full clock from now on; 1 for no limit."""
-        self.govern(None if clock >= 1.0 else FixedClock(clock), now)
 
     def govern(self, governor: Governor | None, now: float) -> None:
         """From now on iterations obey this law; None: they go at full clock."""

@@ -46,24 +46,6 @@ class Governor(Protocol):
         """Another kind of iteration begins then, or none does."""
 
 
-class FixedClock:
-    """A clock limit and no cap, with watts unknown."""
-
-    __slots__ = ("_clock",)
-
-    def __init__(self, clock: float) -> None:
-        self._clock = clock
-
-    def hold(
-        self, seconds: float, flops: float, moved: float, prefill: int, decode: int
-    ) -> tuple[float, float, float, float, bool]:
-        """The same clock for all."""
-        return self._clock, 1.0, 0.0, 0.0, False
-
-    def changes(self, at_s: float) -> None:
-        """Of no interest."""
-
-
 class Rates:
     """What the power step must know of an iteration while it runs."""
 

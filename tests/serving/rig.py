@@ -57,6 +57,21 @@ GPU: Any = SimpleNamespace(
 CONFIG = ReplicaConfig("bench", "bench-8b", 1, 312e12, 2e12, 80e9, 400.0, MODEL.weight_bytes)
 
 
+class FixedClock:
+    """A governor by a clock limit alone, with watts unknown."""
+
+    def __init__(self, clock: float) -> None:
+        self.clock = clock
+
+    def hold(
+        self, seconds: float, flops: float, moved: float, prefill: int, decode: int
+    ) -> tuple[float, float, float, float, bool]:
+        return self.clock, 1.0, 0.0, 0.0, False
+
+    def changes(self, at_s: float) -> None:
+        pass
+
+
 class Bench:
     """One replica, its clock, and what left it."""
 
@@ -105,6 +120,10 @@ class Bench:
                     self.rejected.append(request.id)
 
             self.clock.set_alarm(self.clock.alarm(arrive), arrival_s)
+
+    def set_clock(self, clock: float, now: float) -> None:
+        """Hold the core clock at a share of its full clock from now on; 1 for no limit."""
+        self.replica.govern(None if clock >= 1.0 else FixedClock(clock), now)
 
     def totals(self, time_s: float) -> np.ndarray:
         """Prefill tokens, decode tokens, iterations, busy s, FLOPs, bytes since the start."""

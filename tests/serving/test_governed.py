@@ -130,7 +130,7 @@ def test_a_prompt_under_way_is_stretched_at_once() -> None:
     full_s, half_s = (bench.timing.at_clock(c).mixed_s(*prompt) for c in (1.0, 0.5))
     bench.feed([(0.0, 2000, 1)])
     bench.clock.play(0.4 * full_s)
-    bench.replica.set_clock(0.5, 0.4 * full_s)
+    bench.set_clock(0.5, 0.4 * full_s)
     done = bench.totals(0.4 * full_s)
     assert done[0] == pytest.approx(800.0)
     assert bench.totals(0.4 * full_s + 0.3 * half_s)[0] == pytest.approx(1400.0)
@@ -152,7 +152,7 @@ def test_an_answer_under_way_is_stretched_at_once_and_so_is_what_is_planned_behi
     joins_s, falls_s = start_s + 0.5 * fast_s, start_s + 0.75 * fast_s
     bench.feed([(0.0, 100, 30), (joins_s, 1000, 1)])
     bench.clock.play(falls_s)
-    bench.replica.set_clock(0.3, falls_s)
+    bench.set_clock(0.3, falls_s)
     bench.clock.play(10.0)
     second = low.mixed_s(1, 105, 1000, 1000 * 500.0, 1500.0, 1)
     end_s = falls_s + 0.25 * slow_s + second
@@ -163,10 +163,10 @@ def test_lifting_a_limit_under_way_speeds_up_what_is_left() -> None:
     bench = Bench(Engine(), 5000)
     prompt = (0.0, 0.0, 2000.0, 2000.0 * 1000.0, 3000.0, 1.0)
     full_s, half_s = (bench.timing.at_clock(c).mixed_s(*prompt) for c in (1.0, 0.5))
-    bench.replica.set_clock(0.5, 0.0)
+    bench.set_clock(0.5, 0.0)
     bench.feed([(0.0, 2000, 1)])
     bench.clock.play(0.25 * half_s)
-    bench.replica.set_clock(1.0, 0.25 * half_s)
+    bench.set_clock(1.0, 0.25 * half_s)
     bench.clock.play(10.0)
     assert bench.ended[0][1] == pytest.approx(0.25 * half_s + 0.75 * full_s, rel=1e-12)
 
@@ -224,7 +224,7 @@ def test_held_work_is_the_exact_integral(
 def test_a_prompt_at_half_speed_is_shown_as_two_at_full_speed() -> None:
     """By hand: an engine that is busy all the time with prompts at half of the clock."""
     bench = Bench(Engine(), 20_000)
-    bench.replica.set_clock(0.5, 0.0)
+    bench.set_clock(0.5, 0.0)
     bench.feed([(0.0, 2048, 1)] * 12)
     prompt = (0.0, 0.0, 2048.0, 2048.0 * 1024.0, 3072.0, 1.0)
     full_s, half_s = (bench.timing.at_clock(c).mixed_s(*prompt) for c in (1.0, 0.5))

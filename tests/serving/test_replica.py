@@ -316,7 +316,7 @@ def test_a_new_clock_loses_no_tokens(
     the plain engine's instants at that clock."""
     capacity = 3000 // engine.block_tokens
     bench = Bench(engine, capacity)
-    bench.replica.set_clock(clock, 0.0)
+    bench.set_clock(clock, 0.0)
     expected = play(arrivals, bench.timing.at_clock(clock), engine, capacity)
     bench.feed(arrivals)
     bench.clock.play(1e6)
@@ -326,7 +326,7 @@ def test_a_new_clock_loses_no_tokens(
     changed = Bench(engine, capacity)
     changed.feed(arrivals)
     changed.clock.play(at_s)
-    changed.replica.set_clock(clock, at_s)
+    changed.set_clock(clock, at_s)
     changed.clock.play(1e6)
     full = play(arrivals, bench.timing, engine, capacity)
     for id_, job in enumerate(full.jobs):
@@ -355,7 +355,7 @@ def test_matches_the_plain_engine_while_clocks_change(
     bench.feed(arrivals)
     for at_s, clock in clocks:
         bench.clock.play(at_s)
-        bench.replica.set_clock(clock, at_s)
+        bench.set_clock(clock, at_s)
     bench.clock.play(1e6)
     for id_, job in enumerate(expected.jobs):
         if not job.rejected:
