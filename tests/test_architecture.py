@@ -124,6 +124,15 @@ def test_the_engine_is_wiring_that_can_be_read_in_a_sitting() -> None:
     assert sum(lines.values()) < 1000, lines
 
 
+def test_the_architecture_page_names_files_that_are_there() -> None:
+    page = (PROJECT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    paths = set(re.findall(r"`((?:dcsim|tests)/[\w/]+(?:\.py)?)`", page))
+    assert len(paths) > 15
+    assert [path for path in sorted(paths) if not (PROJECT / path).exists()] == []
+    rooms = {name for row in re.findall(r"^\| (`.+?) \|", page, re.M) for name in row.split(", ")}
+    assert {f"`{room}`" for room in MAY_IMPORT} - rooms == {"`data`"}
+
+
 def test_neutral_ground_imports_no_room() -> None:
     for name in NEUTRAL:
         file = PROJECT.joinpath(*name.split(".")).with_suffix(".py")
