@@ -14,6 +14,8 @@ from dcsim.studies.outcome import RunOutcome
 FAR = 0.25
 """Below this share of what it can serve a fleet is far from busy. Ours: power grows fastest there,
 from rest to the first requests."""
+SAME_WATTS = 1.01
+"""A busy server that draws no more than so many times what it drew is no warning."""
 BUSY_SHARE = 0.7
 """Of what it can serve: as busy as a fleet is planned to be in its busiest hour. Ours."""
 PLAYED_S = 120.0
@@ -47,8 +49,12 @@ def far_from_busy_sentences(scenario: Scenario, outcomes: Sequence[RunOutcome]) 
         lines.append(
             f"Far from busy: a server of {group} draws {drawn_w / 1e3:,.2f} kW here; at "
             f"{100 * BUSY_SHARE:.0f} % of what it can serve within its SLO it draws "
-            f"{busy_w / 1e3:,.2f} kW "
-            f"(played), {busy_w / drawn_w:.2f} times as much. What fits here may not fit then."
+            f"{busy_w / 1e3:,.2f} kW (played), "
+            + (
+                f"{busy_w / drawn_w:.2f} times as much. What fits here may not fit then."
+                if busy_w > SAME_WATTS * drawn_w
+                else "as much as here."
+            )
         )
     return tuple(lines)
 

@@ -7,6 +7,7 @@ import pytest
 from dcsim.engine import simulate
 from dcsim.scenario.models import Scenario
 from dcsim.studies import sizing_study
+from dcsim.studies.ask import variant
 from dcsim.studies.busy import (
     busy_sentences,
     busy_servers,
@@ -32,6 +33,10 @@ def test_an_idle_fleet_is_called_one() -> None:
     assert "TTFT p95 2 s, TPOT 100 ms (default)" in line
     (warning,) = far_from_busy_sentences(scenario, found)
     assert "Far from busy: a server of a100" in warning
+    assert warning.endswith("What fits here may not fit then.")
+    constant = variant(site(), {"servers.0.power": {"model": "board-limit"}})
+    (note,) = far_from_busy_sentences(constant, outcome(constant))
+    assert note.endswith("it draws 4.20 kW (played), as much as here.")
     # Of each server's watts 1,000 are the catalogue's constant.
     assumed = 100 * 8000 / found[0].summary["nodes"][0]["mean_w"]
     assert watts_sentences(found) == (
