@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import select
 import sys
-from types import TracebackType
 from typing import Any
 
 ARROWS = {"\x1b[A": "up", "\x1b[B": "down", "\x1bOA": "up", "\x1bOB": "down"}
@@ -32,12 +31,7 @@ class Keys:
             self._before = None
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         if self._before is not None:
             import termios
 

@@ -11,7 +11,6 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -90,16 +89,11 @@ class WatchView(LiveView):
         self._live.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         try:
-            super().__exit__(kind, error, trace)
+            super().__exit__(*error)
         finally:
-            self._keys.__exit__(kind, error, trace)
+            self._keys.__exit__(*error)
 
     def stop(self) -> bool:
         """End the run after its next step and keep its results. False where the view is not on a

@@ -50,13 +50,17 @@ class Breakdown:
         self._book(1, done_owner[several], after_s / gaps[several])
 
     def _book(self, which: int, owner: IntArray, seconds: FloatArray) -> None:
-        place = np.log(np.clip(seconds, LEAST_S, MOST_S) / LEAST_S) / WIDTH
-        bins = np.minimum(place.astype(np.int64), BINS - 1)
-        count = np.bincount(owner * BINS + bins, minlength=self._seconds[which].size)
+        count = np.bincount(
+            owner * BINS + latency_bins(seconds), minlength=self._seconds[which].size
+        )
         self._seconds[which] += count.reshape(-1, BINS)
 
     def rows(self) -> list[dict[str, Any]]:
         """One a name. What is unknown, such as the latency of none, is None."""
+        latency = {
+            which: {p: latency_percentile(self._seconds[row], p) for p in PERCENTS}
+            for row, which in enumerate(("ttft_s", "tpot_s"))
+        }
         return [
             {
                 "name": name,
@@ -66,8 +70,8 @@ class Breakdown:
                 "cached_tokens": int(self._tokens[1, i]),
                 "generated_tokens": int(self._tokens[2, i]),
                 "latency": {
-                    which: _percentiles(self._seconds[row, i])
-                    for row, which in enumerate(("ttft_s", "tpot_s"))
+                    which: {f"p{percent}": values[i] for percent, values in by_percent.items()}
+                    for which, by_percent in latency.items()
                 },
             }
             for i, name in enumerate(self.names)
@@ -109,14 +113,19 @@ class Breakdowns:
         }
 
 
-def _percentiles(counts: IntArray) -> dict[str, float | None]:
-    """The middle of the bin in which each lies."""
-    total = int(counts.sum())
-    if not total:
-        return {f"p{percent}": None for percent in PERCENTS}
-    below = counts.cumsum()
-    return {
-        f"p{percent}": LEAST_S
-        * math.exp((int(np.searchsorted(below, percent / 100 * total)) + 0.5) * WIDTH)
-        for percent in PERCENTS
-    }
+def latency_bins(seconds: FloatArray) -> IntArray:
+    """The bin of each latency, of `BINS`."""
+    place = np.log(np.clip(seconds, LEAST_S, MOST_S) / LEAST_S) / WIDTH
+    return np.minimum(place.astype(np.int64), BINS - 1)
+
+
+def latency_percentile(counts: IntArray, percent: float) -> list[float | None]:
+    """A percentile in s of each row of counts by bin, shape (rows, BINS): the middle of the bin in
+    which it lies; None where a row counts nothing."""
+    below = counts.cumsum(axis=1)
+    total = below[:, -1]
+    places = (below < percent / 100 * total[:, np.newaxis]).sum(axis=1)
+    return [
+        LEAST_S * math.exp((place + 0.5) * WIDTH) if count else None
+        for place, count in zip(places.tolist(), total.tolist(), strict=True)
+    ]

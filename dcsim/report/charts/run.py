@@ -11,9 +11,10 @@ import pandas as pd
 from dcsim.arrays import AnyFloatArray, FloatArray
 from dcsim.errors import PlotError
 from dcsim.facility.limit_words import label
-from dcsim.report.charts.model import Axis, Bars, Chart, Heat, Line, Panel, Rule
+from dcsim.report.charts.model import Axis, Bars, Chart, Heat, Line, Panel, Rule, Values
 from dcsim.report.palette import LINES
 from dcsim.report.text import percent, watts
+from dcsim.report.traffic import Traffic
 from dcsim.results import Results
 from dcsim.results.schema import NodeFigures
 from dcsim.scenario.expand import named
@@ -242,49 +243,47 @@ def servers_below(nodes: pd.DataFrame) -> dict[str, int]:
     return below
 
 
-def service(
-    traffic: Mapping[str, Any], site_w: AnyFloatArray, step_s: float, end_s: float
-) -> Chart:
+def service(traffic: Traffic, site_w: AnyFloatArray, step_s: float, end_s: float) -> Chart:
     """The site's load over requests per second, time to first token and time per output token.
 
     Parameters
     ----------
     traffic
-        As of `dcsim.report.page.traffic.traffic`.
+        Requests by interval.
     site_w
         The site's load by recorded step of `step_s`.
     end_s
         Length of the run.
     """
-    at_s = [traffic["width_s"] * i for i in range(len(traffic["arrived"]))]
+    at_s = traffic.width_s * np.arange(len(traffic.arrived_per_s))
     ends_s, mean_w, *_ = bands(site_w, step_s, SITE_POINTS)
 
-    def line(values: Sequence[float | None], name: str, colour: str, **more: Any) -> Line:
+    def line(values: Values, name: str, colour: str, **more: Any) -> Line:
         return Line(x=at_s, y=values, name=name, colour=colour, shape="hv", **more)
 
     rate, log_s = Axis(limits=(0, None)), Axis(unit="s", kind="log")
-    good = "within SLO" if traffic["has_slo"] else "completed"
+    good = "within SLO" if traffic.has_slo else "completed"
     return Chart(
         panels=[
             Panel(title="site power", y=Axis(unit="w", limits=(0, None)),
                   traces=[Line(x=ends_s, y=mean_w, shape="vh")]),
             Panel(title="requests per second", y=rate, traces=[
-                line(traffic["arrived"], "arrived", "s6"), line(traffic["good"], good, "s4"),
-                line(traffic["lost"], "came to nothing", "s3", dash="dot"),
+                line(traffic.arrived_per_s, "arrived", "s6"), line(traffic.good_per_s, good, "s4"),
+                line(traffic.lost_per_s, "came to nothing", "s3", dash="dot"),
             ]),
             Panel(title="time to first token", y=log_s, traces=[
-                line(traffic["ttft_s"]["p50"], "median", "s0"),
-                line(traffic["ttft_s"]["p99"], "p99", "s1"),
+                line(traffic.ttft_s[50], "median", "s0"),
+                line(traffic.ttft_s[99], "p99", "s1"),
             ]),
             Panel(title="time per output token", y=log_s, traces=[
-                line(traffic["tpot_s"]["p50"], "median", "s3"),
-                line(traffic["tpot_s"]["p99"], "p99", "s2"),
+                line(traffic.tpot_s[50], "median", "s3"),
+                line(traffic.tpot_s[99], "p99", "s2"),
             ]),
         ],
         x=Axis(kind="time", limits=(0.0, end_s)), legend="panel", height=620, size=(6.8, 6.4),
-        note=f"By time of arrival, in intervals of {traffic['width_s']:g} s; percentiles of "
+        note=f"By time of arrival, in intervals of {traffic.width_s:g} s; percentiles of "
         "completed requests, to 1 %. Requests still running at the end count neither way."
-        + ("" if traffic["has_slo"] else NO_SLO),
+        + ("" if traffic.has_slo else NO_SLO),
         label="Latency and goodput next to power",
     )  # fmt: skip
 

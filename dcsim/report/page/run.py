@@ -21,9 +21,9 @@ from dcsim.report.page.busy import busy, watts_by_part
 from dcsim.report.page.html import Section, page
 from dcsim.report.page.pack import Packer
 from dcsim.report.page.series import BUDGET, PackedLoads, gather
-from dcsim.report.page.traffic import traffic
 from dcsim.report.page.trust import Trust
 from dcsim.report.text import clock
+from dcsim.report.traffic import traffic
 from dcsim.results import Results
 
 MOST_EVENTS = 20_000
