@@ -12,7 +12,7 @@ lower, or higher.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
@@ -22,8 +22,8 @@ from dcsim.clock import Clock
 from dcsim.ledger import HeldWork, WorkLedger
 from dcsim.plant import Plant
 from dcsim.power import build as build_power
-from dcsim.power.frequency import FREQUENCY_EXPONENT, power_ratio
 from dcsim.power.governor import GovernedReplica, PowerGovernor, SharedCap
+from dcsim.power.held_watts import LimitsInForce, StepPart, divided, held_watts, lost_share
 from dcsim.power.linear_ledger import LinearLedger
 from dcsim.power.steady import SteadyWatts, steady_watts
 from dcsim.scenario.models import PowerSpec
@@ -32,32 +32,10 @@ SLACK = 0.002
 """A limit that moves with a server's fans is followed in steps of this share, to the safe side:
 each costs an event for every replica."""
 LEAST_SHIFT = 0.04
-"""SharedCap of a power step from which on an iteration is put off, or forward; less is kept for the
+"""Share of a power step from which on an iteration is put off, or forward; less is kept for the
 next step."""
-LEAST_MODEL_RATIO, MOST_MODEL_RATIO = 0.2, 1.5
-"""Watts that a model draws at random, over what was expected, as far as they are made up for in
-time."""
 MOST_SHIFT = 0.5
 """Of a power step: work gets on whatever the caps do."""
-
-
-@dataclass(frozen=True, slots=True)
-class _InForce:
-    """What is in force on each replica, shape (n,), and on each server, shape (servers,)."""
-
-    frequency_ratio: FloatArray
-    gpu_cap_w: FloatArray
-    server_cap_w: FloatArray
-
-
-@dataclass(frozen=True, slots=True)
-class _StepPart:
-    """A power step, or the part of it in which the same limits were in force."""
-
-    share: float
-    """Of the step."""
-    held: HeldWork
-    limits: _InForce
 
 
 class GovernedWork(Protocol):
@@ -123,7 +101,7 @@ class GpuLimits:
         self._changing = np.zeros(count, dtype=bool)
         """Limits of these replicas change inside the power step that has begun."""
         self._in_force = self._limits()
-        self._parts: list[_StepPart] = []
+        self._parts: list[StepPart] = []
         """Of the power step, those that have ended."""
 
     def attach(
@@ -330,8 +308,8 @@ class GpuLimits:
         self._put_off(delay)
         return watts
 
-    def _limits(self) -> _InForce:
-        return _InForce(self.frequency_ratio, self.gpu_cap_w, self.server_cap_w)
+    def _limits(self) -> LimitsInForce:
+        return LimitsInForce(self.frequency_ratio, self.gpu_cap_w, self.server_cap_w)
 
     def _end_part(self, held: HeldWork | None) -> None:
         """A part of the power step, or all of it, has ended, in which `held` was held down."""
@@ -339,11 +317,11 @@ class GpuLimits:
         # A whole step is 1 to the bit, however its length was rounded.
         whole = not self._parts and abs(held.seconds - self._step_s) < 1e-9
         share = 1.0 if whole else held.seconds / self._step_s
-        self._parts.append(_StepPart(share, held, self._in_force))
+        self._parts.append(StepPart(share, held, self._in_force))
 
     def _of_part(
         self,
-        part: _StepPart,
+        part: StepPart,
         full_w: FloatArray,
         model_ratio: FloatArray,
         known: BoolArray,
@@ -354,44 +332,25 @@ class GpuLimits:
         that is `known`; only where `slowed` do watts differ from the model's."""
         limits = part.limits
         if slowed.any():
-            drawn_w, delay = self._slowed(part, full_w, model_ratio, known)
+            drawn_w, delay = held_watts(
+                part, full_w, model_ratio, known, self._rest_w, self._random
+            )
             drawn_w = np.where(slowed, drawn_w, full_w)
         else:
             drawn_w, delay = full_w, np.zeros(len(full_w))
         server_gpu_w = self._limit_w(limits.server_cap_w)
-        allowed_w = np.minimum(limits.gpu_cap_w, self._divided(drawn_w, server_gpu_w))
+        allowed_w = np.minimum(
+            limits.gpu_cap_w, divided(drawn_w, self._rest_w, self._server, server_gpu_w)
+        )
         over = drawn_w > allowed_w
         if over.any():
             rest_w = self._rest_w
             with np.errstate(invalid="ignore", divide="ignore"):
                 ratio = (drawn_w - rest_w) / np.maximum(allowed_w - rest_w, 1e-9)
             ratio = np.where(over, np.clip(ratio, 1.0, 2.0), 1.0)
-            delay = delay + part.held.soft * _lost(ratio)
+            delay = delay + part.held.soft * lost_share(ratio)
             drawn_w = np.minimum(drawn_w, allowed_w)
         return drawn_w, delay
-
-    def _slowed(
-        self, part: _StepPart, full_w: FloatArray, model_ratio: FloatArray, known: BoolArray
-    ) -> tuple[FloatArray, FloatArray]:
-        """Watts of replicas that were held down, and by what share of the part they should be put
-        off.
-
-        Iterations that a cap held down draw what it left them, or less where the model draws so
-        much less than was expected of them; the others what the model says, at their clock.
-        """
-        held = part.held
-        by_ratio = power_ratio(part.limits.frequency_ratio)
-        bound_full_w = np.maximum(held.full_w - held.free_w / by_ratio, 0.0)
-        bound_ratio = np.maximum(model_ratio, 0.0)
-        bound_w = np.minimum(held.bound_w, bound_ratio * bound_full_w * by_ratio)
-        drawn_w = self._rest_w + bound_w + model_ratio * held.free_w
-        drawn_w = np.where(known, drawn_w, full_w)
-        if not self._random.any():
-            return drawn_w, np.zeros(len(full_w))
-        least = held.bound_w / np.maximum(bound_full_w * by_ratio, 1e-9)
-        unexpected = np.clip(bound_ratio, np.clip(least, LEAST_MODEL_RATIO, 1.0), MOST_MODEL_RATIO)
-        delay = held.soft_bound * _lost(unexpected)
-        return drawn_w, np.where(self._random, delay, 0.0)
 
     def _put_off(self, delay: FloatArray) -> None:
         """Iterations under way end later, or sooner, by shares of a step."""
@@ -412,32 +371,8 @@ class GpuLimits:
         np.clip(owed_s, -8.0 * most_s, 8.0 * most_s, out=owed_s)
         work.begin_anew()
 
-    def _divided(self, wanted_w: FloatArray, server_gpu_w: FloatArray) -> FloatArray:
-        """Each replica's part of what its server's GPUs may draw: rest first, what is left in
-        proportion to what is wanted above it."""
-        server, count = self._server, self._servers
-        rest_w = np.minimum(wanted_w, self._rest_w)
-        demand = np.bincount(server, wanted_w, count)
-        rest = np.bincount(server, rest_w, count)
-        over = demand > server_gpu_w
-        if not over.any():
-            return np.full(len(wanted_w), np.inf)
-        room = np.maximum(server_gpu_w - rest, 0.0) / np.maximum(demand - rest, 1e-9)
-        # Where not even rest fits, the cap still holds: boards have other means than the clock.
-        squeeze = np.minimum(np.maximum(server_gpu_w, 0.0) / np.maximum(rest, 1e-9), 1.0)
-        with np.errstate(invalid="ignore"):
-            part_w = rest_w * squeeze[server] + room[server] * (wanted_w - rest_w)
-        return np.where(over[server], part_w, np.inf)
-
-    def _book(self, part: _StepPart, supplied: FloatArray) -> None:
+    def _book(self, part: StepPart, supplied: FloatArray) -> None:
         """Count a part of the step towards `capped_s`."""
         slow = (part.limits.frequency_ratio < 1.0) | (part.held.bound_w > 0.0)
         held_down = np.bincount(self._server, slow, self._servers) > 0
         self.capped_s += part.share * self._step_s * (held_down & (supplied > 0.0))
-
-
-def _lost(ratio: FloatArray) -> FloatArray:
-    """What of its time work that goes with the clock would have lost, had its watts been so many
-    times what was expected and the clock as much lower; below 0 what it would have gained."""
-    lost: FloatArray = 1.0 - ratio ** (-1.0 / FREQUENCY_EXPONENT)
-    return lost

@@ -125,8 +125,8 @@ class Pack:
             return None
         return (
             f"pack {self.name} has no states for {config.key}; it has "
-            f"{nearest_few(config.key, self.known)} (see `dcsim power show`). Choose one of those, "
-            "`model: ledger`, or `extrapolate: true` to borrow from others"
+            f"{nearest_few(config.key, self.known)} (`dcsim power list` has all). "
+            "Choose one of those, `model: ledger`, or `extrapolate: true` to borrow from others"
         )
 
 
