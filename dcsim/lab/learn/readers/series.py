@@ -71,7 +71,7 @@ def counted(
     for track in tracks:
         mended, again = going_on(track.values)
         restarts += [(float(track.at_s[at]), track.whole_name) for at in again.tolist()]
-        follows = any(one.at_s[-1] < track.at_s[0] for one in tracks)
+        follows = any(other.at_s[-1] < track.at_s[0] for other in tracks)
         if follows:
             restarts.append((float(track.at_s[0]), track.whole_name))
         total += np.interp(at_s, track.at_s, mended, left=0.0 if follows else None)
@@ -81,11 +81,11 @@ def counted(
 def gauged(tracks: Sequence[Track], at_s: FloatArray, mean: bool = False) -> FloatArray:
     """The sum, or the mean, of gauges at `at_s`. One that has not begun, or has ended, adds
     nothing; where none is left it is 0."""
-    each = [np.interp(at_s, one.at_s, one.values, left=0.0, right=0.0) for one in tracks]
-    total: FloatArray = np.sum(each, axis=0)
+    values = [np.interp(at_s, track.at_s, track.values, left=0.0, right=0.0) for track in tracks]
+    total: FloatArray = np.sum(values, axis=0)
     if not mean:
         return total
-    live = np.sum([(one.at_s[0] <= at_s) & (at_s <= one.at_s[-1]) for one in tracks], axis=0)
+    live = np.sum([(t.at_s[0] <= at_s) & (at_s <= t.at_s[-1]) for t in tracks], axis=0)
     average: FloatArray = total / np.maximum(live, 1)
     return average
 
