@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -226,6 +227,12 @@ class Results:
             name: tuple(names[up] for up in row if up >= 0)
             for name, row in zip(names, ups.tolist(), strict=True)
         }
+
+    def load(self, *arguments: Any, **keywords: Any) -> pd.DataFrame:
+        """Former name of `load_w`, kept for scripts until 1.0. Warns with DeprecationWarning."""
+        message = "Results.load is now Results.load_w"
+        warnings.warn(message, DeprecationWarning, stacklevel=2)
+        return self.load_w(*arguments, **keywords)
 
     def load_w(
         self,

@@ -45,6 +45,14 @@ def test_no_energy_is_lost_by_averaging(
                 assert frame.index[-1] == pytest.approx(0.25 * steps)
 
 
+def test_scripts_with_the_former_name_still_run(tmp_path: Path) -> None:
+    record(tmp_path / "run.h5", 500)
+    with Results.open(tmp_path / "run.h5") as results:
+        with pytest.warns(DeprecationWarning, match="load_w"):
+            frame = results.load("row", resample=60.0)
+        assert frame.equals(results.load_w("row", 60.0))
+
+
 def test_text_and_seconds_mean_the_same(tmp_path: Path) -> None:
     record(tmp_path / "run.h5", 500)
     with Results.open(tmp_path / "run.h5") as results:
