@@ -228,11 +228,27 @@ class Results:
             for name, row in zip(names, ups.tolist(), strict=True)
         }
 
-    def load(self, *arguments: Any, **keywords: Any) -> pd.DataFrame:
-        """Former name of `load_w`, kept for scripts until 1.0. Warns with DeprecationWarning."""
-        message = "Results.load is now Results.load_w"
-        warnings.warn(message, DeprecationWarning, stacklevel=2)
-        return self.load_w(*arguments, **keywords)
+    def load(
+        self,
+        kind: str,
+        resample: str | float | None = None,
+        nodes: Sequence[str] | None = None,
+        measured: bool = False,
+    ) -> pd.DataFrame:
+        """Former name of `load_w`, kept for scripts until 1.0; warns with DeprecationWarning.
+
+        Parameters
+        ----------
+        kind, resample, nodes, measured
+            As of `load_w`.
+
+        Returns
+        -------
+        DataFrame
+            What `load_w` returns, in W.
+        """
+        warnings.warn("Results.load is now load_w", DeprecationWarning, stacklevel=2)
+        return self.load_w(kind, resample, nodes, measured)
 
     def load_w(
         self,
