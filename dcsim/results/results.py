@@ -239,8 +239,10 @@ class Results:
 
         Parameters
         ----------
-        kind, resample, nodes, measured
+        kind, nodes, measured
             As of `load_w`.
+        resample
+            Length of the intervals, s or such as "1min".
 
         Returns
         -------
