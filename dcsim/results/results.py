@@ -239,10 +239,12 @@ class Results:
 
         Parameters
         ----------
-        kind, nodes, measured
+        kind
             As of `load_w`.
         resample
             Length of the intervals, s or such as "1min".
+        nodes, measured
+            As of `load_w`.
 
         Returns
         -------
