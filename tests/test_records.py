@@ -21,7 +21,7 @@ from dcsim.records import (
     UNSERVED,
     Status,
 )
-from dcsim.report.watch import CLASS_STYLES
+from dcsim.report.flags import CLASS_STYLES, KIND_STYLES
 
 ROOT = Path(__file__).parents[1]
 
@@ -59,9 +59,8 @@ def test_each_kind_of_event_has_one_class_and_a_style() -> None:
     assert CLASS_STYLES.keys() == EVENT_CLASSES.keys()
 
 
-def test_the_pages_timeline_has_the_same_classes() -> None:
-    """One lane for each class, in order of gravity, and one mark for each of its kinds."""
-    script = (ROOT / "dcsim/report/assets/timeline.js").read_text(encoding="utf-8")
-    lanes = re.findall(r"marks: \{(.*?)\}", script, re.S)
-    kinds = [set(re.findall(r'"?([a-z-]+)"?: "', marks)) for marks in lanes]
-    assert kinds == [set(kinds) for kinds in EVENT_CLASSES.values()]
+def test_each_kind_of_event_has_a_mark_that_no_other_of_its_class_has() -> None:
+    assert KIND_STYLES.keys() == set(EVENT_KINDS)
+    for kinds in EVENT_CLASSES.values():
+        symbols = [KIND_STYLES[kind].symbol for kind in kinds]
+        assert len(set(symbols)) == len(symbols)
