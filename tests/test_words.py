@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import ast
 import re
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 PROJECT = Path(__file__).parents[1]
 PACKAGE = PROJECT / "dcsim"
 GLOSSARY = PROJECT / "docs" / "glossary.md"
-
-STILL_TO_RENAME: dict[str, int] = {}
-"""Names a room may still have among the ruled-out words. Lower a figure when you rename; a room
-that is not listed has none."""
 
 
 def ruled_out() -> frozenset[str]:
@@ -44,14 +40,6 @@ def names(source: str) -> Iterator[tuple[int, str]]:
                 yield node.lineno, name
 
 
-def room(file: Path) -> str:
-    """The room a file stands in, in the laboratory and among the commands the one below it; a
-    module beside the rooms is a room of its own."""
-    parts = file.relative_to(PACKAGE).parts
-    inner = "/".join(parts[:2]) in ("lab/learn", "lab/measure", "cli/studies")
-    return "/".join(parts[:2]) if inner else parts[0].removesuffix(".py")
-
-
 def test_the_reader_of_names_sees_every_kind_of_binding() -> None:
     source = """
 import a as wish
@@ -71,16 +59,13 @@ class Deed:
 def test_no_name_is_a_word_that_the_glossary_rules_out() -> None:
     words = ruled_out()
     assert len(words) == 22
-    places: dict[str, list[str]] = defaultdict(list)
-    for file in sorted(PACKAGE.rglob("*.py")):
-        for line, name in names(file.read_text(encoding="utf-8")):
-            if name.strip("_").lower() in words:
-                places[room(file)].append(f"{file.relative_to(PROJECT)}:{line}: {name}")
-    grown = {where: at for where, at in places.items() if len(at) > STILL_TO_RENAME.get(where, 0)}
-    assert not grown, "\n".join(
-        f"{where}: {len(at)} names, {STILL_TO_RENAME.get(where, 0)} allowed:\n  " + "\n  ".join(at)
-        for where, at in grown.items()
-    )
+    places = [
+        f"{file.relative_to(PROJECT)}:{line}: {name}"
+        for file in sorted(PACKAGE.rglob("*.py"))
+        for line, name in names(file.read_text(encoding="utf-8"))
+        if name.strip("_").lower() in words
+    ]
+    assert not places, "\n".join(places)
 
 
 def test_no_two_classes_have_one_name() -> None:
