@@ -20,7 +20,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -103,24 +103,29 @@ def left_out(case: Case, known: Evidence, catalogue: Catalogue, recipe: Recipe) 
 
 def models(
     case: Case, known: Evidence, catalogue: Catalogue, recipe: Recipe
-) -> Iterator[tuple[str, Generate]]:
-    """Name and generator of every model that can answer."""
+) -> dict[str, Callable[[], Generate]]:
+    """What makes the generator of every model that can answer, by its name."""
     config = case.run.series.config
 
     def live(model: PowerModel) -> Generate:
         return lambda series, seeds: generate_readings(model, series, seeds)
 
     own = [run for run in case.taught if run.series.config == config]
-    yield "gru", live(left_out(case, known, catalogue, recipe))
-    if own:
-        yield "bigru", BiGru(own).generate
-    yield "ledger", live(LinearLedger(catalogue))
-    yield "lut", live(LookUpPower(catalogue))
-    if own:
-        watts = np.concatenate([run.power_w for run in own])
-        row = MeanRow(float(watts.mean()), len(watts), "runs not judged")
-        yield "mean", live(MeanPower({config.key: row}))
-    yield "board-limit", live(board_limit())
+    makers: dict[str, Callable[[], Generate]] = {
+        "gru": lambda: live(left_out(case, known, catalogue, recipe)),
+        "bigru": lambda: BiGru(own).generate,
+        "ledger": lambda: live(LinearLedger(catalogue)),
+        "lut": lambda: live(LookUpPower(catalogue)),
+        "mean": lambda: live(MeanPower({config.key: _mean_row(own)})),
+        "board-limit": lambda: live(board_limit()),
+    }
+    needs_runs = {"bigru", "mean"}
+    return {name: make for name, make in makers.items() if own or name not in needs_runs}
+
+
+def _mean_row(runs: Sequence[MeasuredRun]) -> MeanRow:
+    watts = np.concatenate([run.power_w for run in runs])
+    return MeanRow(float(watts.mean()), len(watts), "runs not judged")
 
 
 def row_of(label: tuple[str, ...], figures: dict[str, float]) -> str:
@@ -138,9 +143,10 @@ def head(*labels: str) -> list[str]:
 
 
 def judge_runs(
-    data: Path, catalogue: Catalogue, recipe: Recipe
+    data: Path, catalogue: Catalogue, recipe: Recipe, chosen: Collection[str]
 ) -> tuple[dict[str, list[str]], list[tuple[Case, FloatArray]]]:
-    """Tables at 250 ms and at 1 s, and the gru's watts of each case for the pictures."""
+    """Tables of the chosen models (all, where none is chosen) at 250 ms and at 1 s, and the gru's
+    watts of each case for the pictures."""
     tables = {label: head("run", "model", "work from") for label in ("250ms", "1s")}
     drawn = []
     for gpu in GPUS.values():
@@ -155,13 +161,17 @@ def judge_runs(
                 "engine": case.run.series,
                 "requests": _tail(whole, case.start, len(case.run.power_w)),
             }
-            for name, generate in models(case, known, catalogue, recipe):
+            for name, make_model in models(case, known, catalogue, recipe).items():
+                if chosen and name not in chosen:
+                    continue
+                generate = make_model()
                 for origin, work in series.items():
                     watts = generate(work, SEEDS)
                     if name == "gru" and origin == "engine":
                         drawn.append((case, watts))
                     _tell(tables, case, name, origin, watts)
-            _tell(tables, case, "itself", "engine", itself(case.run, catalogue, SEEDS))
+            if not chosen or "itself" in chosen:
+                _tell(tables, case, "itself", "engine", itself(case.run, catalogue, SEEDS))
     return tables, drawn
 
 
@@ -267,24 +277,42 @@ def put(page: str, mark: str, rows: list[str]) -> str:
     return before + begin + "\n" + "\n".join(rows) + "\n" + end + after
 
 
+def with_new_rows(page: str, mark: str, rows: list[str]) -> list[str]:
+    """The rows between the marks of a page, those with the labels of new rows replaced."""
+    written = page.split(f"<!-- {mark} -->")[1].split(f"<!-- end {mark} -->", maxsplit=1)[0]
+    new = {_label(row): row for row in rows}
+    return [new.get(_label(row), row) for row in written.strip().splitlines()]
+
+
+def _label(row: str) -> tuple[str, ...]:
+    return tuple(cell.strip() for cell in row.split("|")[1:4])
+
+
 def main() -> None:
     """Judge, draw, and write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--updates", type=int, default=Recipe.updates)
     parser.add_argument("--no-pictures", action="store_true")
     parser.add_argument("--only", choices=("runs", "mixtures"), help="one of the two halves")
+    parser.add_argument(
+        "--models", type=lambda text: text.split(","), default=[], metavar="NAME,...",
+        help="judge runs by these models only; the rows of others stay as they are",
+    )  # fmt: skip
     options = parser.parse_args()
     data, catalogue = need_data(), load_catalogue()
     started = time.perf_counter()
     found: dict[str, list[str]] = {}
+    page = PAGE.read_text(encoding="utf-8")
     if options.only != "mixtures":
-        tables, drawn = judge_runs(data, catalogue, recipe_of(options.updates))
+        recipe = recipe_of(options.updates)
+        tables, drawn = judge_runs(data, catalogue, recipe, options.models)
         found |= {f"runs at {at}": rows for at, rows in tables.items()}
+        if options.models:
+            found = {mark: with_new_rows(page, mark, rows) for mark, rows in found.items()}
         if not options.no_pictures:
             pictures(drawn)
     if options.only != "runs":
         found["mixtures"] = mixtures(data)
-    page = PAGE.read_text(encoding="utf-8")
     for mark, rows in found.items():
         page = put(page, mark, rows)
     PAGE.write_text(page, encoding="utf-8")
