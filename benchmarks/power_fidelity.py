@@ -271,17 +271,23 @@ def pictures(drawn: list[tuple[Case, FloatArray]]) -> None:
 
 def put(page: str, mark: str, rows: list[str]) -> str:
     """The page with a table between its marks, `<!-- mark -->` and `<!-- end mark -->`."""
-    begin, end = f"<!-- {mark} -->", f"<!-- end {mark} -->"
-    before, rest = page.split(begin)
-    after = rest.split(end)[1]
-    return before + begin + "\n" + "\n".join(rows) + "\n" + end + after
+    before, _, after = _around(page, mark)
+    return before + "\n" + "\n".join(rows) + "\n" + after
 
 
 def with_new_rows(page: str, mark: str, rows: list[str]) -> list[str]:
     """The rows between the marks of a page, those with the labels of new rows replaced."""
-    written = page.split(f"<!-- {mark} -->")[1].split(f"<!-- end {mark} -->", maxsplit=1)[0]
+    _, written, _ = _around(page, mark)
     new = {_label(row): row for row in rows}
     return [new.get(_label(row), row) for row in written.strip().splitlines()]
+
+
+def _around(page: str, mark: str) -> tuple[str, str, str]:
+    """A page up to the end of a mark, what stands between mark and end mark, and the rest."""
+    begin, end = f"<!-- {mark} -->", f"<!-- end {mark} -->"
+    before, rest = page.split(begin)
+    between, after = rest.split(end)
+    return before + begin, between, end + after
 
 
 def _label(row: str) -> tuple[str, ...]:
